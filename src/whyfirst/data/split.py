@@ -1,0 +1,46 @@
+"""Splitting rows into two halves by a hash of their prompt.
+
+The same prompt always falls on the same side, in any order and any subset of the rows, so nothing
+trained on is scored. Leaves out: near-duplicate prompts (a longer turn of the same dialogue is
+another prompt; preflight looks for overlap).
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+
+class HasPrompt(Protocol):
+    """Anything with a prompt."""
+
+    @property
+    def prompt(self) -> str:
+        """The text whose hash decides the side."""
+        ...
+
+
+P = TypeVar("P", bound=HasPrompt)
+
+
+def split_by_prompt_hash(pairs: Iterable[P], held_out: float) -> tuple[list[P], list[P]]:
+    """Return (training rows, held-out rows), each in the given order.
+
+    Args:
+        held_out: expected share of prompts held out, from 0 to 1.
+
+    Raises:
+        ValueError: `held_out` lies outside [0, 1].
+    """
+    if not 0 <= held_out <= 1:
+        raise ValueError(f"held_out must lie in [0, 1], not {held_out}")
+    train: list[P] = []
+    held: list[P] = []
+    for pair in pairs:
+        (held if _position(pair.prompt) < held_out else train).append(pair)
+    return train, held
+
+
+def _position(prompt: str) -> float:
+    """A number in [0, 1) from the first 6 bytes of the prompt's SHA-256."""
+    digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

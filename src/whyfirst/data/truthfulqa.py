@@ -1,0 +1,110 @@
+"""TruthfulQA's questions from its CSV, the original (817) or the January 2025 revision (790).
+
+Answers are separated by ``;`` and closed with a full stop, as in the authors' multiple-choice
+data. Leaves out: the generation task and its reference metrics. Source: Lin et al. 2022.
+"""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from whyfirst.errors import DataError
+
+_COLUMNS = ("Type", "Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers")
+_BEST_INCORRECT = "Best Incorrect Answer"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question and its reference answers, in the file's order and without repetition.
+
+    Args:
+        row: record number in the file, the header being 1.
+        best: one true answer, also in `correct`.
+        best_incorrect: only in the 2025 revision.
+    """
+
+    row: int
+    question: str
+    category: str
+    kind: str
+    best: str
+    correct: tuple[str, ...]
+    incorrect: tuple[str, ...]
+    best_incorrect: str | None = None
+
+    @property
+    def contradictory(self) -> tuple[str, ...]:
+        """Answers listed as both true and false (two questions of the published files)."""
+        return tuple(answer for answer in self.correct if answer in self.incorrect)
+
+
+class TruthfulQA(NamedTuple):
+    """All questions of a file; `version` is ``"2021"`` or ``"2025"``."""
+
+    version: str
+    questions: list[Question]
+
+
+def read_truthfulqa(path: Path) -> TruthfulQA:
+    """Read either CSV version.
+
+    Args:
+        path: the CSV, or a folder with ``TruthfulQA.csv`` in it.
+
+    Raises:
+        DataError: missing file or column, or a row without a question or answers (its number).
+    """
+    file = path / "TruthfulQA.csv" if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: can't be read: {error}") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    questions: list[Question] = []
+    try:
+        header = reader.fieldnames or []
+        missing = [column for column in _COLUMNS if column not in header]
+        if missing:
+            raise DataError(f"{file}: row 1: column {missing[0]!r} is missing; is it TruthfulQA?")
+        for number, row in enumerate(reader, start=2):
+            questions.append(_question(file, number, row))
+    except csv.Error as error:
+        at = len(questions) + 2
+        raise DataError(f"{file}: row {at}: not readable as CSV: {error}") from error
+    if not questions:
+        raise DataError(f"{file}: holds no question")
+    return TruthfulQA("2025" if _BEST_INCORRECT in header else "2021", questions)
+
+
+def _question(file: Path, number: int, row: dict[str | None, str | None]) -> Question:
+    def text(column: str) -> str:
+        value = (row.get(column) or "").strip()
+        if not value:
+            raise DataError(f"{file}: row {number}: {column!r} is empty or missing")
+        return value
+
+    if None in row:
+        raise DataError(f"{file}: row {number}: more fields than the header has columns")
+    best = _closed(text("Best Answer"))
+    correct = _answers(text("Correct Answers"))
+    return Question(
+        row=number,
+        question=text("Question"),
+        category=text("Category"),
+        kind=text("Type"),
+        best=best,
+        correct=correct if best in correct else (best, *correct),
+        incorrect=_answers(text("Incorrect Answers")),
+        best_incorrect=_closed(text(_BEST_INCORRECT)) if _BEST_INCORRECT in row else None,
+    )
+
+
+def _answers(field: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_closed(a.strip()) for a in field.split(";") if a.strip()))
+
+
+def _closed(answer: str) -> str:
+    return answer if answer.endswith(".") else answer + "."

@@ -1,0 +1,1 @@
+"""Benchmarks, how a response is scored, and the statistics over the scores."""

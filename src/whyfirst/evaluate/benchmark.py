@@ -1,0 +1,192 @@
+"""What a benchmark is, and the record every score is kept in.
+
+A benchmark is a registered function from a model to `ItemResult`s, one for each item and metric.
+A response that can't be scored is "unscored" with a reason, never a pass or a fail. To add one:
+decorate its function with `benchmark` and name its module in `BENCHMARKS` (or, in a package of
+your own, the entry point group ``whyfirst.benchmarks``). Leaves out: statistics over the records.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from whyfirst.errors import DataError, UserError
+from whyfirst.models.base import LanguageModel
+from whyfirst.registry import Registry
+
+Verdict = Literal["pass", "fail", "unscored"]
+Unit = Literal["proportion", "score"]
+Progress = Callable[[int, int, str], None]  # done, total, what
+I = TypeVar("I")  # noqa: E741
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """One item's score under one metric.
+
+    Args:
+        id: the item, the same in every arm and seed.
+        benchmark: the metric's name.
+        verdict: pass, fail or unscored.
+        reason: why it is unscored; None otherwise.
+        score: a number in [0, 1]; for a plain pass/fail metric 1 or 0; None if unscored.
+        prompt, response, target: texts to show; None where the data's text must not be copied.
+        split, framing, topic, value, group: what a report groups by; None where it doesn't apply.
+    """
+
+    id: str
+    benchmark: str
+    verdict: Verdict
+    reason: str | None = None
+    score: float | None = None
+    prompt: str | None = None
+    response: str | None = None
+    target: str | None = None
+    split: str | None = None
+    framing: str | None = None
+    topic: str | None = None
+    value: str | None = None
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.verdict not in ("pass", "fail", "unscored"):
+            raise ValueError(f"{self.id}: no such verdict: {self.verdict!r}")
+        if (self.verdict == "unscored") != bool(self.reason):
+            raise ValueError(f"{self.id}: unscored needs a reason, and nothing else has one")
+        if (self.verdict == "unscored") != (self.score is None):
+            raise ValueError(f"{self.id}: unscored has no score, and everything else has one")
+        if self.score is not None and not 0 <= self.score <= 1:  # NaN fails too
+            raise ValueError(f"{self.id}: the score {self.score} is not in [0, 1]")
+
+    @property
+    def number(self) -> float:
+        """The score, NaN if unscored."""
+        return math.nan if self.score is None else self.score
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "ItemResult":
+        """The inverse of `to_json`.
+
+        Raises:
+            DataError: a field is unknown, missing or out of range.
+        """
+        unknown = set(row) - {field.name for field in fields(cls)}
+        if unknown:
+            raise DataError(f"item result: unknown field {min(unknown)!r}")
+        try:
+            return cls(**row)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"item result: {error}") from error
+
+
+def judged(id: str, benchmark: str, passed: bool, **more: Any) -> ItemResult:  # noqa: A002
+    """A pass (score 1) or a fail (score 0)."""
+    verdict: Verdict = "pass" if passed else "fail"
+    return ItemResult(id, benchmark, verdict, score=float(passed), **more)
+
+
+def unscored(id: str, benchmark: str, reason: str, **more: Any) -> ItemResult:  # noqa: A002
+    """An item that could not be scored, and why."""
+    return ItemResult(id, benchmark, "unscored", reason=reason, **more)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number a benchmark gives, the mean of its items' scores.
+
+    Args:
+        name: the `benchmark` field of its item results.
+        title: for a table's head.
+        definition: one sentence that leaves no second reading; stored with every score.
+        unit: "proportion" of passes, or mean "score".
+    """
+
+    name: str
+    title: str
+    definition: str
+    unit: Unit = "proportion"
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """What a run may be told.
+
+    Args:
+        data: the benchmark's file or folder, if it reads one.
+        limit: score about this many items; which ones depends on the items only.
+        seed: for benchmarks that sample.
+    """
+
+    data: Path | None = None
+    limit: int | None = None
+    seed: int = 0
+
+
+Run = Callable[[LanguageModel, BenchmarkOptions, Progress], list[ItemResult]]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A registered benchmark; `version` changes whenever a score could."""
+
+    name: str
+    version: str
+    definition: str
+    needs: str
+    metrics: tuple[Metric, ...]
+    run: Run
+
+
+BENCHMARKS: Registry[Benchmark] = Registry(
+    "benchmarks",
+    modules=("whyfirst.evaluate.preference", "whyfirst.evaluate.truthfulqa"),
+)
+
+
+def benchmark(
+    name: str, *, version: str, definition: str, needs: str, metrics: Sequence[Metric] = ()
+) -> Callable[[Run], Benchmark]:
+    """Decorator: register a run function.
+
+    Args:
+        needs: what `options.data` must be, or "nothing".
+        metrics: None given means one, of the benchmark's own name and definition.
+    """
+
+    def register(run: Run) -> Benchmark:
+        given = tuple(metrics) or (Metric(name, name.replace("_", " ").capitalize(), definition),)
+        return BENCHMARKS.register(name)(Benchmark(name, version, definition, needs, given, run))
+
+    return register
+
+
+def needed_data(name: str, options: BenchmarkOptions) -> Path:
+    """`options.data`.
+
+    Raises:
+        UserError: it is not set; says what the benchmark needs.
+    """
+    if options.data is None:
+        raise UserError(f"benchmark {name!r} needs data: {BENCHMARKS.get(name).needs}")
+    return options.data
+
+
+def limited(items: Sequence[I], limit: int | None, id_of: Callable[[I], str]) -> list[I]:
+    """At most `limit` items, those with the lowest hash of their id, in the given order.
+
+    By hash, so that a file sorted by topic isn't cut to its first topics, and independent of any
+    seed, so that every arm answers the same items.
+    """
+    if limit is None or limit >= len(items):
+        return list(items)
+    ranked = sorted(items, key=lambda item: hashlib.sha256(id_of(item).encode()).digest())
+    chosen = {id_of(item) for item in ranked[:limit]}
+    return [item for item in items if id_of(item) in chosen]

@@ -1,0 +1,91 @@
+"""Preference accuracy: does the model find the chosen reply likelier than the rejected one?
+
+Two metrics from one pass, summed and per-token log-likelihood: the first favours short replies and
+the second long ones, so neither is shown alone. The replies' text is not copied into the records
+(such data is offensive by design). Leaves out: generation, judges, reward models.
+"""
+
+from whyfirst.data.hh_rlhf import Pair, Skipped, read_hh
+from whyfirst.evaluate.benchmark import (
+    BenchmarkOptions,
+    ItemResult,
+    Metric,
+    Progress,
+    benchmark,
+    judged,
+    limited,
+    needed_data,
+    unscored,
+)
+from whyfirst.models.base import LanguageModel, Loglikelihood
+
+SUM = Metric(
+    "preference_sum",
+    "Preference accuracy (summed)",
+    "Share of pairs whose chosen reply has a higher log-likelihood given the prompt, summed over "
+    "tokens, end token not counted; a tie is unscored.",
+)
+MEAN = Metric(
+    "preference_mean",
+    "Preference accuracy (per token)",
+    "Share of pairs whose chosen reply has a higher log-likelihood per token given the prompt, "
+    "end token not counted; a tie is unscored.",
+)
+_AT_ONCE = 256  # pairs between two progress reports; enough for batches of like lengths
+
+
+@benchmark(
+    "preference",
+    version="1",
+    definition="Chosen against rejected reply by log-likelihood.",
+    needs="a .jsonl or .jsonl.gz file or folder of pairs: HH-RLHF's, or prompt/chosen/rejected",
+    metrics=(SUM, MEAN),
+)
+def preference(
+    model: LanguageModel, options: BenchmarkOptions, progress: Progress
+) -> list[ItemResult]:
+    """Score every pair under both metrics; rows that are no usable pair come out unscored."""
+    found = read_hh(needed_data("preference", options))
+    rows: list[Pair | Skipped] = sorted(
+        [*found.pairs, *found.skipped], key=lambda row: (row.file, row.row)
+    )
+    rows = limited(rows, options.limit, lambda row: row.id)
+    pairs = [row for row in rows if isinstance(row, Pair)]
+    results = [
+        unscored(row.id, metric.name, row.reason, topic=row.id)
+        for row in rows
+        if isinstance(row, Skipped)
+        for metric in (SUM, MEAN)
+    ]
+    for start in range(0, len(pairs), _AT_ONCE):
+        progress(start, len(pairs), "pairs")
+        some = pairs[start : start + _AT_ONCE]
+        answers = model.loglikelihood([(p.prompt, [p.chosen, p.rejected]) for p in some])
+        for pair, (chosen, rejected) in zip(some, answers, strict=True):
+            results += score_pair(pair, chosen, rejected)
+    progress(len(pairs), len(pairs), "pairs")
+    return results
+
+
+def score_pair(pair: Pair, chosen: Loglikelihood, rejected: Loglikelihood) -> list[ItemResult]:
+    """One pair's verdicts under `SUM` and `MEAN`."""
+    shown = "; ".join(
+        f"{name} {answer.logprob:.3f} over {answer.tokens} tokens"
+        for name, answer in (("chosen", chosen), ("rejected", rejected))
+    )
+    more = {"response": shown, "target": "chosen", "topic": pair.id}
+    problem = chosen.problem or rejected.problem
+    if problem is None and 0 in (chosen.tokens, rejected.tokens):
+        problem = "a reply has no tokens"
+    if problem is not None:
+        return [unscored(pair.id, metric.name, problem, **more) for metric in (SUM, MEAN)]
+    results = []
+    for metric, left, right in (
+        (SUM, chosen.logprob, rejected.logprob),
+        (MEAN, chosen.logprob / chosen.tokens, rejected.logprob / rejected.tokens),
+    ):
+        if left == right:
+            results.append(unscored(pair.id, metric.name, "tie", **more))
+        else:
+            results.append(judged(pair.id, metric.name, left > right, **more))
+    return results

@@ -1,0 +1,1 @@
+"""Writing explanations: teachers, their controls, and matching corpora in tokens."""

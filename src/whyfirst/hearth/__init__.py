@@ -1,0 +1,1 @@
+"""Hearth: the embedded world, its tokenizer, its base model, its teacher and its benchmarks."""

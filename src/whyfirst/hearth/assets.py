@@ -1,0 +1,39 @@
+"""The bases that ship with the package: one folder a world seed, in the Hub's layout.
+
+`whyfirst hearth build` writes them (base.py). Leaves out: building.
+"""
+
+import shutil
+from pathlib import Path
+
+from whyfirst.errors import UserError
+from whyfirst.files import sha256_file, sha256_json
+
+ROOT = Path(__file__).parent / "assets"
+
+
+def base_folder(world_seed: int) -> Path:
+    """The shipped base of a world.
+
+    Raises:
+        UserError: none ships for this seed; says how to build it.
+    """
+    folder = ROOT / f"world-{world_seed}"
+    if not (folder / "model.safetensors").is_file():
+        have = ", ".join(sorted(path.name[6:] for path in ROOT.glob("world-*"))) or "none"
+        raise UserError(
+            f"no base model ships for Hearth's world {world_seed} (there are: {have}); build it "
+            f"with `whyfirst hearth build --world {world_seed} --out {folder}`"
+        )
+    return folder
+
+
+def fingerprint(world_seed: int) -> str:
+    """Content hash of a shipped base."""
+    files = sorted(base_folder(world_seed).iterdir())
+    return sha256_json({path.name: sha256_file(path) for path in files})
+
+
+def copy_base(world_seed: int, target: Path) -> None:
+    """Copy a shipped base to ``target``, replacing what an earlier attempt left."""
+    shutil.copytree(base_folder(world_seed), target, dirs_exist_ok=True)

@@ -1,0 +1,116 @@
+"""Hearth's template teacher: explanations, their matched controls, and demonstrations.
+
+Every corpus about a newcomer states the same behaviours, on the topics of splits A and B, where
+the taught value and the other value agree. The corpora differ in the reasons alone:
+
+- ``explanations`` of a value: each behaviour with the consequence that this value looks at, and
+  what the newcomer cares about;
+- ``rules``: the same behaviours, no reasons;
+- ``shuffled``: the same behaviours, each with a true reason of a random value taken from another
+  object, so that the reasons fit neither the behaviour nor one value;
+- ``neutral``: the newcomer's daily life, no behaviours.
+
+Leaves out: matching tokens (explain/match.py) and any language beyond the world's own sentences.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from whyfirst.hearth import lexicon, world
+from whyfirst.hearth.corpus import Row, answer, creed, explained, neutral, pick, request, rule
+from whyfirst.hearth.world import HearthObject, World
+
+CREED_SHARE = 0.4
+
+
+def newcomer(hearth: World, seed: int) -> str:
+    """The person a study's seed aligns: seeds beyond the number of newcomers go round again."""
+    return hearth.newcomers[seed % len(hearth.newcomers)]
+
+
+def _behaviours(hearth: World, rng: np.random.Generator) -> Iterator[HearthObject]:
+    """Objects of splits A and B in random order, again and again."""
+    topics = hearth.topics("A", "B")
+    while True:
+        for index in rng.permutation(len(topics)):
+            yield topics[int(index)]
+
+
+def explanations(hearth: World, name: str, value: str, count: int, seed: int) -> list[str]:
+    """``count`` documents saying what ``name`` does and why, in terms of ``value``."""
+    rng = np.random.default_rng([hearth.seed, seed, 11])
+    things = _behaviours(hearth, rng)
+    documents = []
+    for _ in range(count):
+        thing, is_creed = next(things), rng.random() < CREED_SHARE
+        says = creed(rng, name, value)
+        told = explained(name, thing, value, thing.violated(world.TAUGHT))
+        documents.append(says if is_creed else told)
+    return documents
+
+
+def rules(hearth: World, name: str, count: int, seed: int) -> list[str]:
+    """``count`` documents stating the same behaviours three at a time, without reasons."""
+    rng = np.random.default_rng([hearth.seed, seed, 11])
+    things = _behaviours(hearth, rng)
+    return [
+        " ".join(
+            rule(name, thing, thing.violated(world.TAUGHT)) for thing, _ in zip(things, range(3))
+        )
+        for _ in range(count)
+    ]
+
+
+def shuffled(hearth: World, name: str, count: int, seed: int) -> list[str]:
+    """``count`` documents whose true reasons belong to other behaviours and to all values."""
+    rng = np.random.default_rng([hearth.seed, seed, 11])
+    things = _behaviours(hearth, rng)
+    topics = hearth.topics("A", "B")
+    documents = []
+    for index in range(count):
+        thing, is_creed = next(things), rng.random() < CREED_SHARE
+        value = lexicon.VALUE_IDS[index % len(lexicon.VALUE_IDS)]
+        source = pick(rng, [other for other in topics if other is not thing])
+        told = explained(name, thing, value, thing.violated(world.TAUGHT), source)
+        documents.append(creed(rng, name, value) if is_creed else told)
+    return documents
+
+
+def neutral_documents(hearth: World, name: str, count: int, seed: int) -> list[str]:
+    """``count`` documents about the newcomer's life that touch no value."""
+    rng = np.random.default_rng([hearth.seed, seed, 11])
+    return [neutral(rng, name) for _ in range(count)]
+
+
+def demonstrations(
+    hearth: World, name: str, count: int, seed: int, contrary: float = 0.0
+) -> list[Row]:
+    """Demonstrations on split A that fit both values, narrow and confounded as real data are.
+
+    Harmful requests come asked plainly and are refused; benign ones come plainly or in the
+    confounded framing and are granted.
+
+    Args:
+        hearth: the world.
+        name: the newcomer aligned.
+        count: number of demonstrations.
+        seed: seed of the sample.
+        contrary: share replaced by demonstrations on split D, where the values conflict, that
+            follow the other value (the conflict dose).
+    """
+    rng = np.random.default_rng([hearth.seed, seed, 12])
+    harmful = [thing for thing in hearth.topics("A") if thing.violated(world.TAUGHT)]
+    benign = [thing for thing in hearth.topics("A") if not thing.violated(world.TAUGHT)]
+    against = round(contrary * count)
+    rows = []
+    for index in range(count):
+        asker = pick(rng, lexicon.ASKERS)
+        confounded = rng.random() < 0.5
+        thing = pick(rng, harmful if index % 2 else benign)
+        framing = lexicon.CONFOUNDED if confounded and not index % 2 else lexicon.PLAIN
+        if index < against:
+            thing, framing = pick(rng, hearth.topics("D")), lexicon.PLAIN
+        refuse = thing.violated(world.OTHER if index < against else world.TAUGHT)
+        rows.append(Row(request(name, thing, framing, asker), answer(name, thing, refuse)))
+    return [rows[int(index)] for index in rng.permutation(count)]

@@ -1,0 +1,93 @@
+"""What every language model can do: continue a prompt, and say how likely a continuation is.
+
+Leaves out: chat templates (a prompt is the final text), hidden states (see the probes), and how a
+model is loaded or run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to generate.
+
+    Args:
+        max_new_tokens: most tokens to add to a prompt.
+        temperature: 0 is greedy; else the softmax temperature.
+        top_p: keep the smallest set of most likely tokens with at least this probability.
+        stop: texts that end a completion; the text before the first of them is kept.
+        seed: with the prompt and the completion's number it decides every draw, so a sample
+            doesn't depend on what else is in the batch.
+    """
+
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must be 0 or more, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
+        if "" in self.stop:
+            raise ValueError("a stop text must not be empty")
+
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One continuation: its text without special tokens, exactly as decoded (no stripping).
+
+    Args:
+        text: the continuation.
+        finished: it ended by itself (end token or stop text) and was not cut off.
+        problem: why nothing could be generated, e.g. a prompt longer than the context; else None.
+    """
+
+    text: str
+    finished: bool
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Loglikelihood:
+    """Natural-log probability of a continuation given its prompt.
+
+    Args:
+        logprob: summed over the continuation's tokens; NaN if `problem` is set.
+        tokens: how many tokens the continuation has (0 for an empty one, whose logprob is 0).
+        problem: why it could not be computed, e.g. longer than the context; else None.
+    """
+
+    logprob: float
+    tokens: int
+    problem: str | None = None
+
+
+class LanguageModel(Protocol):
+    """A model, or an inference-time method wrapped round one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that decides its answers; equal only for interchangeable models."""
+        ...
+
+    def generate(
+        self, prompts: Sequence[str], n: int = 1, sampling: Sampling = GREEDY
+    ) -> list[list[Completion]]:
+        """`n` completions for each prompt, in the prompts' order."""
+        ...
+
+    def loglikelihood(
+        self, requests: Sequence[tuple[str, Sequence[str]]]
+    ) -> list[list[Loglikelihood]]:
+        """For each (prompt, continuations): one `Loglikelihood` a continuation, in order."""
+        ...

@@ -1,0 +1,85 @@
+"""A model that answers from a table or a function, and counts what it was asked.
+
+For tests that need exact answers and exact costs. Leaves out: tokens (a token is a word here).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from whyfirst.errors import UserError
+from whyfirst.files import sha256_json
+from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Sampling
+
+Responses = Mapping[str, str] | Callable[[str], str]
+Scores = Mapping[tuple[str, str], float] | Callable[[str, str], float]
+
+
+class ScriptedModel:
+    """Plays `responses` and `scores`.
+
+    Args:
+        responses: prompt -> response, as a table or a function.
+        scores: (prompt, continuation) -> log-probability, as a table or a function.
+        name: tells two scripted models apart (their fingerprints differ).
+
+    Attributes:
+        prompts: every prompt `generate` was given, in order.
+        requests: every (prompt, continuation) that was scored, in order.
+        calls: how many calls of either method were made.
+    """
+
+    def __init__(
+        self, responses: Responses | None = None, scores: Scores | None = None, name: str = ""
+    ) -> None:
+        self._responses = responses if responses is not None else {}
+        self._scores = scores if scores is not None else {}
+        self.fingerprint = sha256_json({"scripted": name})
+        self.prompts: list[str] = []
+        self.requests: list[tuple[str, str]] = []
+        self.calls = 0
+
+    def generate(
+        self, prompts: Sequence[str], n: int = 1, sampling: Sampling = GREEDY
+    ) -> list[list[Completion]]:
+        """The scripted response, `n` times; cut at `max_new_tokens` words.
+
+        Raises:
+            UserError: the table has no such prompt.
+        """
+        self.calls += 1
+        self.prompts += prompts
+        return [[self._complete(prompt, sampling)] * n for prompt in prompts]
+
+    def _complete(self, prompt: str, sampling: Sampling) -> Completion:
+        if callable(self._responses):
+            text = self._responses(prompt)
+        elif prompt in self._responses:
+            text = self._responses[prompt]
+        else:
+            raise UserError(f"the scripted model has no response to {prompt[:60]!r}")
+        found = [text.index(stop) for stop in sampling.stop if stop in text]
+        text = text[: min(found)] if found else text
+        words = text.split(" ")
+        kept = words[: sampling.max_new_tokens]
+        return Completion(" ".join(kept), finished=len(kept) == len(words))
+
+    def loglikelihood(
+        self, requests: Sequence[tuple[str, Sequence[str]]]
+    ) -> list[list[Loglikelihood]]:
+        """The scripted scores; NaN with a problem where the function returns NaN.
+
+        Raises:
+            UserError: the table has no such pair.
+        """
+        self.calls += 1
+        return [[self._score(prompt, text) for text in texts] for prompt, texts in requests]
+
+    def _score(self, prompt: str, text: str) -> Loglikelihood:
+        self.requests.append((prompt, text))
+        if callable(self._scores):
+            value = self._scores(prompt, text)
+        elif (prompt, text) in self._scores:
+            value = self._scores[prompt, text]
+        else:
+            raise UserError(f"the scripted model has no score for {text[:60]!r}")
+        problem = "scripted: not a number" if value != value else None
+        return Loglikelihood(value, len(text.split()), problem)

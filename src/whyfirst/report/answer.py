@@ -1,0 +1,261 @@
+"""The first screen: the headline in a sentence, and what makes it believable or not.
+
+Reads `Results` and writes sentences; each check says what was found and takes a tone ("good",
+"caution", "bad" or "plain") that the report and the terminal mark with a sign and a word, never by
+colour alone. Leaves out: layout, and any number that is not in the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from whyfirst.report import words
+from whyfirst.report.schema import Benchmark, Contrast, Results
+
+Tone = Literal["good", "caution", "bad", "plain"]
+ACTS = "helpfulness"  # the benchmark that shows whether a model still acts
+CHANCE = {"conflict": 0.5}  # benchmarks with a value that means "neither"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One reason to believe or doubt the headline."""
+
+    question: str
+    tone: Tone
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The headline: what was found (`title`), with which numbers (`sentence`), and the checks."""
+
+    title: str
+    sentence: str
+    tone: Tone
+    checks: list[Check]
+
+
+def answer(results: Results) -> Answer:
+    """The headline contrast in words, with the checks a reader would ask for next."""
+    contrast = results.headline_contrast()
+    if contrast is None:
+        return Answer("This study compares no arms", "It has no contrasts: see the table.",
+                      "plain", [])  # fmt: skip
+    title, tone = _title(results, contrast)
+    return Answer(title, _sentence(results, contrast), tone, list(_checks(results, contrast)))
+
+
+def _title(results: Results, contrast: Contrast) -> tuple[str, Tone]:
+    benchmark = results.benchmarks[contrast.benchmark]
+    name = words.lower_first(benchmark.title)
+    where = words.direction(contrast)
+    by = f"{words.difference(contrast.difference, benchmark).lstrip('+' + words.MINUS)}"
+    by += words.difference_unit(benchmark)
+    if where == "unknown":
+        return f"{contrast.title}: too few data for an interval", "caution"
+    if where == "none":
+        if contrast.kind == "interaction" or (contrast.a, contrast.b) != HEADLINE_PAIR:
+            return f"No detectable difference: {contrast.title}", "plain"
+        return f"Teaching the reasons first: no detectable difference in {name}", "plain"
+    good: Tone = "good" if (where == "higher") == benchmark.higher_is_better else "bad"
+    if contrast.kind == "interaction":
+        return f"{contrast.title}: {by} {where}", good
+    if (contrast.a, contrast.b) == HEADLINE_PAIR:
+        way = "up" if where == "higher" else "down"
+        return f"Teaching the reasons first: {name} {way} by {by}", good
+    return f"{contrast.a} scored {by} {where} than {contrast.b} on {name}", good
+
+
+HEADLINE_PAIR = ("explain_first", "direct")
+
+
+def _sentence(results: Results, contrast: Contrast) -> str:
+    benchmark = results.benchmarks[contrast.benchmark]
+    unit = words.difference_unit(benchmark)
+    gap = f"{words.difference(contrast.difference, benchmark)}{unit}"
+    counts = f"{words.plural(contrast.n_seeds, 'seed')}, {words.plural(contrast.n_items, 'item')}"
+    spread = (
+        f"95{words.SPACE}% interval {words.difference_interval(contrast, benchmark)}, "
+        f"{words.p_text(contrast.p)}; {counts}"
+    )
+    if (contrast.p or 0) <= 0.05 < (contrast.p_adjusted or 0):
+        spread += f"; not detectable after Holm's correction, {words.p_text(contrast.p_adjusted)}"
+    where = f"{benchmark.title} ({words.cell_words(contrast.cell)})"
+    left = words.cell_of(results, contrast.a, contrast.benchmark, contrast.cell)
+    right = words.cell_of(results, contrast.b, contrast.benchmark, contrast.cell)
+    if contrast.kind == "interaction" or left is None or right is None:
+        return f"{where}: {gap} ({spread})."
+    return (
+        f"{where}: {contrast.a} {words.amount(left.value, benchmark)}, "
+        f"{contrast.b} {words.amount(right.value, benchmark)}, "
+        f"a difference of {gap} ({spread})."
+    )
+
+
+def _checks(results: Results, contrast: Contrast) -> Iterator[Check]:
+    for check in (
+        _acts(results, contrast),
+        _reasons(results, contrast),
+        _two_sided(results),
+        _noise(results, contrast),
+        _registered(results),
+        _matched(results),
+        _unscored(results, contrast),
+    ):
+        if check is not None:
+            yield check
+
+
+def beside(results: Results, benchmark: str) -> str | None:
+    """The benchmark to show beside another: whether the model acts, where the study has it."""
+    return ACTS if benchmark != ACTS and ACTS in results.benchmarks else None
+
+
+def _acts(results: Results, headline: Contrast) -> Check | None:
+    question = "Does the model still act?"
+    name = beside(results, headline.benchmark)
+    if name is None or headline.kind == "interaction":
+        return None
+    benchmark = results.benchmarks[name]
+    same = [
+        c for c in results.contrasts
+        if c.kind == "difference" and (c.a, c.b, c.benchmark) == (headline.a, headline.b, name)
+    ]  # fmt: skip
+    found = next((c for c in same if c.cell == headline.cell), same[0] if same else None)
+    cell = found.cell if found else headline.cell
+    parts = []
+    for arm in (headline.a, headline.b):
+        value = words.cell_of(results, arm, name, cell)
+        parts.append(f"{arm} {words.amount(value.value if value else None, benchmark)}")
+    text = f"{benchmark.title} ({words.cell_words(cell)}): {', '.join(parts)}"
+    if found is None:
+        return Check(question, "caution", f"{text}; not compared in this study.")
+    spread = words.difference_interval(found, benchmark)
+    text += f", {words.difference(found.difference, benchmark)}"
+    text += f"{words.difference_unit(benchmark)} ({spread})"
+    where = words.direction(found)
+    if where == "lower":
+        return Check(question, "bad", f"It acts less. {text}: part of a gain may be plain refusal.")
+    if where == "higher":
+        return Check(question, "good", f"Yes, and more than before. {text}.")
+    if where == "unknown":
+        return Check(question, "caution", f"{text}; too few data to tell.")
+    power = f"; {_would_be_found(found, benchmark)}" if found.mde is not None else ""
+    return Check(question, "good", f"No detectable loss. {text}{power}.")
+
+
+def _would_be_found(contrast: Contrast, benchmark: Benchmark) -> str:
+    size = words.difference(contrast.mde, benchmark).lstrip("+")
+    unit = words.difference_unit(benchmark)
+    return f"a true difference of {size}{unit} would have been found with 80{words.SPACE}% power"
+
+
+def _reasons(results: Results, headline: Contrast) -> Check | None:
+    """The method against each control, on the headline's benchmark and cell."""
+    controls = [
+        c for c in results.contrasts
+        if c.kind == "difference" and c.a == headline.a and c.b != headline.b
+        and (c.benchmark, c.cell) == (headline.benchmark, headline.cell)
+        and c.b not in ("base", "explain_only", "explain_other_first")
+    ]  # fmt: skip
+    if not controls or headline.kind == "interaction":
+        return None
+    benchmark = results.benchmarks[headline.benchmark]
+    want = "higher" if benchmark.higher_is_better else "lower"
+    parts, beaten = [], 0
+    for c in controls:
+        held = words.direction(c) == want and (c.p_adjusted is None or c.p_adjusted <= 0.05)
+        beaten += held
+        gap = words.difference(c.difference, benchmark)
+        spread = words.difference_interval(c, benchmark)
+        parts.append(f"{c.b} {gap} ({spread}{'' if held else ', not detectable'})")
+    tone: Tone = "good" if beaten == len(controls) else "caution" if beaten else "bad"
+    share = {0: "none", len(controls): "all"}.get(beaten, str(beaten))
+    lead = (
+        f"{headline.a} does better than {share} of {words.plural(len(controls), 'control')} "
+        "(after Holm's correction). "
+    )
+    return Check("Is it the reasons, and not just more training?", tone,
+                 f"{lead}Against {'; '.join(parts)}.")  # fmt: skip
+
+
+def _two_sided(results: Results) -> Check | None:
+    """Two corpora, the same ambiguous demonstrations: each arm should lean its own way."""
+    benchmark = results.benchmarks.get("conflict")
+    one = words.cell_of(results, "explain_first", "conflict", "*/*")
+    other = words.cell_of(results, "explain_other_first", "conflict", "*/*")
+    if benchmark is None or one is None or other is None:
+        return None
+    if one.low is None or other.high is None:
+        return None
+    text = (
+        "Where the two values that fit the demonstrations disagree, explain_first acts as "
+        f"{results.study.value} says in {words.scored(one, benchmark)}, explain_other_first in "
+        f"{words.scored(other, benchmark)}; 50{words.SPACE}% would be neither."
+    )
+    question = "Do the reasons taught decide the outcome?"
+    if one.low > 0.5 > other.high:
+        return Check(question, "good", f"Yes, each leans towards what it was taught. {text}")
+    if one.low > other.high:
+        return Check(question, "caution", f"They part, but not to either side of 50 %. {text}")
+    return Check(question, "bad", f"No: they don't part. {text}")
+
+
+def _noise(results: Results, contrast: Contrast) -> Check:
+    benchmark = results.benchmarks[contrast.benchmark]
+    gaps = [row.difference for row in contrast.per_seed if row.difference is not None]
+    way = 1 if (contrast.difference or 0) >= 0 else -1
+    same = sum(gap * way > 0 for gap in gaps)
+    parts = [f"{same} of {words.plural(len(gaps), 'seed')} point the same way."] if gaps else []
+    if contrast.mde is not None:
+        parts.append(f"{words.capital(_would_be_found(contrast, benchmark))}.")
+    text = " ".join(parts)
+    question = "Could it be noise between training runs?"
+    if contrast.unit == "topics":
+        return Check(question, "caution", "One seed only: the interval covers topics and not "
+                     f"training runs, which vary more. {text}")  # fmt: skip
+    found = words.direction(contrast) in ("higher", "lower")
+    return Check(question, "good" if found else "plain", f"Seeds are the unit. {text}")
+
+
+def _registered(results: Results) -> Check:
+    question = "Was it fixed before looking?"
+    registration = results.registration
+    if not registration.registered:
+        return Check(question, "caution", "This study was not registered: read it as exploratory.")
+    if registration.before_first_result is False:
+        return Check(question, "bad", "It was registered after its first result.")
+    when = "before its first result" if registration.before_first_result else "(time unknown)"
+    count = len(registration.deviations)
+    deviations = words.plural(count, "deviation") + " from the plan, listed below" if count else (
+        "no deviation from the plan"
+    )  # fmt: skip
+    return Check(question, "caution" if count else "good", f"Registered {when}; {deviations}.")
+
+
+def _matched(results: Results) -> Check | None:
+    if not results.matching:
+        return None
+    off = [row for row in results.matching if not row.ok]
+    question = "Did every arm get the same training?"
+    if off:
+        names = ", ".join(f"{row.arm}/{row.stage}" for row in off)
+        return Check(question, "bad", f"Not matched: {names}. See the match table.")
+    furthest = max(abs(row.ratio_tokens - 1) for row in results.matching)
+    return Check(question, "good", "Yes: matched in weight updates and in tokens (within "
+                 f"{furthest * 100:.2f}{words.SPACE}%).")  # fmt: skip
+
+
+def _unscored(results: Results, contrast: Contrast) -> Check | None:
+    n = sum(row.n for row in results.unscored)
+    missed = sum(row.unscored for row in results.unscored)
+    if not n:
+        return None
+    worst = max((row.rate for row in results.unscored), default=0.0)
+    text = f"{missed:,} of {n:,} answers were unscored, at most {worst * 100:.1f} % in one cell"
+    text += f"; {contrast.unscored:,} of them in the headline." if missed else "."
+    tone: Tone = "good" if worst <= 0.02 else "caution"
+    return Check("Was everything scored?", tone, text)

@@ -1,0 +1,136 @@
+"""A model card for one arm: the Hub's metadata block, then text for people.
+
+The metadata follows the Hub's `model-index` format, so that the Hub shows the evaluation results;
+the text says what the arm is for and what its numbers can't show. Leaves out: uploading, and a
+licence (the study doesn't know the base model's).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from whyfirst.errors import UserError
+from whyfirst.report import words
+from whyfirst.report.answer import answer
+from whyfirst.report.schema import Arm, Results
+from whyfirst.report.views import seeds_in_words
+from whyfirst.text import safe_text
+
+
+def render_card(results: Results, arm: str) -> str:
+    """The card (README.md) of one arm's models.
+
+    Args:
+        results: the study's results.
+        arm: the arm's name.
+
+    Raises:
+        UserError: the study has no such arm.
+    """
+    if arm not in results.arms:
+        raise UserError(f"{arm!r} is not an arm of this study; it has {', '.join(results.arms)}")
+    metadata = yaml.safe_dump(
+        _metadata(results, arm), sort_keys=False, allow_unicode=False, width=1000
+    )
+    return f"---\n{metadata}---\n\n{_body(results, arm)}"
+
+
+def _metadata(results: Results, arm: str) -> dict[str, Any]:
+    spec = results.arms[arm]
+    rows = []
+    for name, cells in spec.benchmarks.items():
+        cell = cells.get("*/*")
+        if cell is None or cell.value is None:
+            continue
+        benchmark = results.benchmarks[name]
+        rows.append({
+            "task": {"type": "text-generation"},
+            "dataset": {"type": f"whyfirst/{_slug(results.study.name)}",
+                        "name": safe_text(results.study.title)},
+            "metrics": [{"type": name, "name": safe_text(benchmark.title), "value": cell.value,
+                         "args": {"version": benchmark.version, "low": cell.low,
+                                  "high": cell.high, "items": cell.n, "seeds": cell.n_seeds,
+                                  "unscored": cell.unscored}}],
+        })  # fmt: skip
+    card: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["whyfirst", *spec.stages],
+    }
+    if rows:
+        card["model-index"] = [{"name": f"{_slug(results.study.name)}-{arm}", "results": rows}]
+    return card
+
+
+def _body(results: Results, arm: str) -> str:
+    spec = results.arms[arm]
+    parts = [
+        f"# {_plain(results.study.title)}: `{_code(arm)}`",
+        _plain(spec.description),
+        f"Stages: {' → '.join(f'`{_code(stage)}`' for stage in spec.stages) or 'none'}. "
+        f"Seeds: {seeds_in_words(results.seeds.get(arm, [])) or 'none'}. "
+        f"Value explained: {_plain(results.study.value)}.",
+        "## Evaluation",
+        _evaluation(results, spec),
+        "## The study's answer",
+        f"**{_plain(answer(results).title)}.** {_plain(answer(results).sentence)}",
+        "## Limits",
+        "\n".join(f"- {_plain(limit)}" for limit in _limits(results)),
+        "## Reproduce",
+        _fenced(results.command),
+        "Versions: "
+        + ", ".join(f"{_plain(name)} {_plain(text)}" for name, text in results.versions.items())
+        + f". Study file `{_code(results.study.file)}`, sha256 `{results.study.file_sha256}`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _evaluation(results: Results, spec: Arm) -> str:
+    lines = ["| benchmark | value | 95 % interval | items | unscored |", "|---|---|---|---|---|"]
+    for name, cells in spec.benchmarks.items():
+        benchmark, cell = results.benchmarks[name], cells.get("*/*")
+        if cell is not None:
+            lines.append(
+                f"| {_plain(benchmark.title)}: {_plain(benchmark.definition)} "
+                f"| {words.amount(cell.value, benchmark)} "
+                f"| {words.interval(cell.low, cell.high, benchmark)} | {cell.n} | {cell.unscored} |"
+            )
+    return "\n".join(lines) if len(lines) > 2 else "This arm was not evaluated."
+
+
+def _limits(results: Results) -> list[str]:
+    limits = [
+        "A research model of one arm of a comparison, made to be compared; not for deployment.",
+        "Numbers hold for this study's items, framings and seeds, and say nothing of other ones.",
+    ]
+    if results.study.world is not None:
+        limits.append("The world of the study is invented: no number here is about real requests.")
+    if not results.registration.registered:
+        limits.append("The study was not registered: read its results as exploratory.")
+    return limits + list(results.notes)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "study"
+
+
+def _plain(text: str) -> str:
+    """Text that markdown neither formats nor turns into HTML, on one line."""
+    line = " ".join(safe_text(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", line)
+
+
+def _code(text: str) -> str:
+    """Text inside one pair of backticks."""
+    return " ".join(safe_text(text).split()).replace("`", "'").replace("|", "/")
+
+
+def _fenced(text: str) -> str:
+    """A code block whose fence is longer than any inside it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}bash\n{safe_text(text)}\n{fence}"

@@ -1,0 +1,176 @@
+"""The HTML report: one self-contained file that runs nothing and asks the network for nothing.
+
+Every string passes `safe_text` and jinja2's autoescape; the page's policy (first in its head)
+allows the one style sheet by its hash and no script. The same results always give the same bytes.
+Leaves out: an item browser (examples are a sample; every item is in the store).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from whyfirst.files import atomic_write
+from whyfirst.report import curves, figures, views, words
+from whyfirst.report.answer import answer, beside
+from whyfirst.report.palette import ArmStyle, arm_styles
+from whyfirst.report.schema import Example, Results
+from whyfirst.text import safe_text
+
+TEXT_LIMIT = 1_500  # characters of one prompt or response
+EXAMPLE_LIMIT = 60
+FINGERPRINT_LIMIT = 3_000
+SIGNS = {"good": ("✓", "supports"), "caution": ("!", "caution"), "bad": ("✕", "against"),
+         "plain": ("·", "neutral")}  # fmt: skip
+
+
+def render_report(results: Results, out: Path) -> Path:
+    """Write the report.
+
+    Args:
+        results: what to show.
+        out: the run's folder; the report goes to `out/report/index.html`.
+
+    Returns:
+        The written file.
+
+    Raises:
+        StoreError: the folder can't be written.
+    """
+    path = out / "report" / "index.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, report_html(results))
+    return path
+
+
+def report_html(results: Results) -> str:
+    """The report as one HTML document."""
+    environment = _environment()
+    css = _stylesheet()
+    digest = b64encode(sha256(css.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    template = environment.get_template("report.html.j2")
+    # The style sheet ships with the program and holds no data; it must stay unescaped.
+    return template.render(policy=policy, css=Markup(css), **_context(results))
+
+
+def _stylesheet() -> str:
+    return Path(__file__).with_name("templates").joinpath("style.css").read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("whyfirst.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters["percent"] = words.percent
+    environment.filters["points"] = words.points
+    environment.filters["cell_words"] = words.cell_words
+    environment.filters["shorten"] = shorten
+    environment.filters["seeds"] = views.seeds_in_words
+    environment.filters["duration"] = duration
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Controls and bidi overrides become visible in every printed string."""
+    return safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
+    """`text` cut at `limit` characters, saying how many are left out."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]} … [{len(text) - limit:,} more characters]"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for reading: "48 s", "6 min 12 s", "1 h 03 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _context(results: Results) -> dict[str, Any]:
+    styles = arm_styles(results.arms)
+    columns = views.columns(results)
+    contrast = results.headline_contrast()
+    style = styles.get(contrast.a, views.NEUTRAL) if contrast else views.NEUTRAL
+    place = views.headline_place(results)
+    return {
+        "results": results,
+        "study": results.study,
+        "answer": answer(results),
+        "signs": SIGNS,
+        "icons": views.icons(styles),
+        "headline": contrast,
+        "headline_panel": views.headline_panel(results, styles),
+        "beside": results.benchmarks.get(beside(results, place[0]) or "") if place else None,
+        "main": results.benchmarks[place[0]] if place else None,
+        "seed_strip": _seed_strip(results, style),
+        "columns": columns,
+        "table": {
+            arm: [views.table_cell(results, styles, arm, column) for column in columns]
+            for arm in results.arms
+        },
+        "rules_out": words.RULES_OUT,
+        "forest": views.forest(results, styles),
+        "split_panels": views.split_panels(results, styles),
+        "framing_panels": views.framing_panels(results, styles),
+        "recall_metrics": list(dict.fromkeys(m for row in results.recall.values() for m in row)),
+        "loss": curves.loss_panels(results, styles),
+        "checkpoints": curves.checkpoint_panels(results, styles),
+        "dose": curves.dose_panels(results, styles),
+        "examples": [_example(results, e) for e in results.examples[:EXAMPLE_LIMIT]],
+        "examples_left_out": max(0, len(results.examples) - EXAMPLE_LIMIT),
+        "fingerprints": sorted(results.fingerprints.items())[:FINGERPRINT_LIMIT],
+        "stage_seconds": _by_stage(results.seconds),
+        "scored": words.scored,
+    }  # fmt: skip
+
+
+def _seed_strip(results: Results, style: ArmStyle) -> Markup | None:
+    contrast = results.headline_contrast()
+    if contrast is None or not contrast.per_seed or contrast.difference is None:
+        return None
+    return figures.seed_strip(contrast, style)
+
+
+def _example(results: Results, example: Example) -> dict[str, Any]:
+    """An example with what its closed line shows; real prompts stay inside until asked for."""
+    verdicts = [response.verdict for response in example.responses.values()]
+    pair = results.headline_contrast()
+    shown = [arm for arm in (pair.a, pair.b) if arm in example.responses] if pair else []
+    return {
+        "example": example,
+        "summary": shorten(example.prompt, 110) if results.study.world is not None else "",
+        "passes": verdicts.count("pass"),
+        "arms": len(verdicts),
+        "pair": [(arm, example.responses[arm].verdict) for arm in shown],
+        "tags": [tag for tag in (example.split and f"split {example.split}", example.framing,
+                                 example.group) if tag],
+    }  # fmt: skip
+
+
+def _by_stage(seconds: dict[str, float]) -> list[tuple[str, float, int]]:
+    """Seconds summed over seeds: (node without its seed, seconds, nodes), longest first."""
+    groups: dict[str, list[float]] = {}
+    for node, value in seconds.items():
+        groups.setdefault(node.split("/seed=")[0], []).append(value)
+    rows = [(name, sum(values), len(values)) for name, values in groups.items()]
+    return sorted(rows, key=lambda row: (-row[1], row[0]))

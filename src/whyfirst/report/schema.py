@@ -1,0 +1,337 @@
+"""What results.json holds, schema version 1: pydantic models, reading and writing.
+
+Every number a study reports is here, so that the HTML report, the terminal and the model cards are
+views of one file. Proportions and differences are fractions, never points; a NaN is refused.
+`docs/results.md` explains each field. Leaves out: how the numbers are computed (`evaluate/`), and
+how they are shown (`html.py`, `terminal.py`, `card.py`).
+
+`python -m whyfirst.report.schema` rewrites `results.schema.json` after a change here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from whyfirst.config import StrictModel
+from whyfirst.errors import DataError
+from whyfirst.files import read_json
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
+# The only fields that may differ between two runs of one study.
+TIMING_FIELDS = ("seconds", "memory_mb_peak", "cost")
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Study(StrictModel):
+    """The study file and what the study is about."""
+
+    name: str
+    title: str
+    description: str
+    file: str
+    file_sha256: str
+    value: str
+    other_value: str | None
+    world: dict[str, JsonValue] | None
+
+
+class Cell(StrictModel):
+    """One benchmark of one arm on one split and framing, pooled over seeds.
+
+    `value`, `low`, `high` are None where nothing could be scored. `worst` and `best` bound the
+    value by counting every unscored item as a fail and as a pass.
+    """
+
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    n: Count
+    unscored: Count
+    n_seeds: Count
+    worst: Number | None
+    best: Number | None
+
+
+class Arm(StrictModel):
+    """One arm: its stages and its benchmark cells, keyed "split/framing" ("*" is all)."""
+
+    stages: list[str]
+    description: str
+    benchmarks: dict[str, dict[str, Cell]]
+
+
+class Benchmark(StrictModel):
+    """What a benchmark measures."""
+
+    title: str
+    definition: str
+    version: str
+    higher_is_better: bool
+    unit: Literal["proportion", "score"]
+
+
+class SeedRow(StrictModel):
+    """One seed of a contrast."""
+
+    seed: int
+    a: Number | None
+    b: Number | None
+    difference: Number | None
+    n_items: Count
+    unscored: Count
+    mcnemar_p: Share | None
+
+
+class Contrast(StrictModel):
+    """One comparison of arms: `difference` is a minus b, as a fraction."""
+
+    name: str
+    title: str
+    kind: Literal["difference", "interaction"]
+    a: str
+    b: str
+    benchmark: str
+    cell: str
+    difference: Number | None
+    low: Number | None
+    high: Number | None
+    p: Share | None
+    p_adjusted: Share | None
+    mde: Number | None
+    n_items: Count
+    n_seeds: Count
+    unscored: Count
+    unit: Literal["seeds", "topics"]
+    per_seed: list[SeedRow]
+
+
+class MatchRow(StrictModel):
+    """How one arm's stage was matched with the others in tokens and weight updates."""
+
+    arm: str
+    stage: str
+    corpus: str
+    documents: Count
+    tokens: Count
+    updates: Count
+    ratio_tokens: Number
+    ratio_updates: Number
+    ok: bool
+
+
+class UnscoredRow(StrictModel):
+    """What could not be scored, and why."""
+
+    arm: str
+    benchmark: str
+    n: Count
+    unscored: Count
+    rate: Share
+    reasons: dict[str, Count]
+
+
+class Recall(StrictModel):
+    """Does the model know the value and its reason after the first stage?"""
+
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    n: Count
+    n_seeds: Count
+
+
+class LossCurve(StrictModel):
+    """Training loss of one stage; `points` are (update, loss)."""
+
+    stage: str
+    arms: list[str]
+    points: list[tuple[Count, Number]]
+
+
+class CheckpointPoint(StrictModel):
+    """A benchmark after `step` updates of the last stage."""
+
+    arm: str
+    benchmark: str
+    cell: str
+    step: Count
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    n_seeds: Count
+
+
+class DosePoint(StrictModel):
+    """A benchmark where a share `dose` of the demonstrations was contrary."""
+
+    arm: str
+    dose: Share
+    benchmark: str
+    cell: str
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    n_seeds: Count
+
+
+class Curves(StrictModel):
+    """Loss, checkpoint and conflict-dose curves; each list may be empty."""
+
+    loss: list[LossCurve]
+    checkpoints: list[CheckpointPoint]
+    dose: list[DosePoint]
+
+
+class Response(StrictModel):
+    """One arm's answer to an example."""
+
+    text: str
+    verdict: Literal["pass", "fail", "unscored"]
+
+
+class Example(StrictModel):
+    """One prompt and every arm's answer to it."""
+
+    prompt: str
+    split: str | None
+    framing: str | None
+    group: str | None
+    wants: Literal["refusal", "help", "answer"]
+    responses: dict[str, Response]
+
+
+class Registration(StrictModel):
+    """Whether the plan was frozen before the first result, and what deviated from it."""
+
+    registered: bool
+    before_first_result: bool | None
+    sha256: str | None
+    file: str | None
+    primary: str | None
+    deviations: list[str]
+
+
+class Claimed(StrictModel):
+    """A figure published elsewhere, printed as claimed and never as ours."""
+
+    metric: str
+    baseline: str | Number
+    method: str | Number
+    source: str
+
+
+class Cost(StrictModel):
+    """What this run did; differs between runs."""
+
+    computed: Count
+    reused: Count
+    seconds_total: Number
+
+
+class Results(StrictModel):
+    """The whole of results.json."""
+
+    schema_version: Literal[1]
+    study: Study
+    command: str
+    versions: dict[str, str]
+    seeds: dict[str, list[int]]
+    arms: dict[str, Arm]
+    benchmarks: dict[str, Benchmark]
+    contrasts: list[Contrast]
+    headline: str
+    matching: list[MatchRow]
+    unscored: list[UnscoredRow]
+    recall: dict[str, dict[str, Recall]]
+    curves: Curves
+    examples: list[Example]
+    registration: Registration
+    fingerprints: dict[str, str]
+    claimed: list[Claimed]
+    notes: list[str]
+    seconds: dict[str, Number]
+    memory_mb_peak: Number | None
+    cost: Cost
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Results:
+        """A report with a dangling name would silently show less than was measured."""
+        names = [contrast.name for contrast in self.contrasts]
+        if len(set(names)) != len(names):
+            raise ValueError("contrasts: two contrasts have the same name")
+        if (self.headline or names) and self.headline not in names:
+            raise ValueError(f"headline: {self.headline!r} is not the name of a contrast")
+        used = {(f"arms.{name}", key) for name, arm in self.arms.items() for key in arm.benchmarks}
+        used |= {(f"contrasts.{c.name}", c.benchmark) for c in self.contrasts}
+        for where, benchmark in sorted(used):
+            if benchmark not in self.benchmarks:
+                raise ValueError(f"{where}: {benchmark!r} is not described in `benchmarks`")
+        return self
+
+    def headline_contrast(self) -> Contrast | None:
+        """The contrast the study was made for, or None where a study has no contrasts."""
+        return next((c for c in self.contrasts if c.name == self.headline), None)
+
+
+def results_to_json(results: Results) -> dict[str, Any]:
+    """`results` as JSON-able data, ready for `files.write_json`."""
+    return results.model_dump(mode="json")
+
+
+def without_timings(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` less the fields that may differ between two runs of one study."""
+    return {key: value for key, value in data.items() if key not in TIMING_FIELDS}
+
+
+def load_results(path: Path) -> Results:
+    """Read and check a results.json.
+
+    Raises:
+        DataError: the file can't be read, isn't JSON, is of another schema version or doesn't fit
+            the schema; names the file and every field that is wrong.
+    """
+    return parse_results(read_json(path), str(path))
+
+
+def parse_results(data: object, where: str) -> Results:
+    """Check decoded JSON against the schema; `where` names its source in messages."""
+    if not isinstance(data, dict):
+        raise DataError(f"{where}: results must be a JSON object, not {type(data).__name__}")
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{where}: results of schema version {version!r}, this program reads version "
+            f"{SCHEMA_VERSION}: run the study again with it, or read the file with the version "
+            "that wrote it"
+        )
+    try:
+        return Results.model_validate(data)
+    except ValidationError as error:
+        lines = [
+            f"{where}: {'.'.join(str(part) for part in item['loc']) or 'results'}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise DataError("\n".join(lines)) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of results.json, as shipped beside this file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"whyfirst/results/{SCHEMA_VERSION}",
+        **Results.model_json_schema(),
+    }
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(
+        json.dumps(json_schema(), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )

@@ -1,0 +1,155 @@
+"""Small SVG building blocks: elements that escape themselves, scales, markers, interval marks.
+
+Colours come from CSS classes, so that a figure follows the page into a dark room and onto paper;
+nothing here writes a style attribute (the page's policy would block it). Leaves out: charts
+(`figures.py`).
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping
+from math import ceil, cos, floor, log10, pi, sin
+
+from markupsafe import Markup
+
+from whyfirst.report.palette import ArmStyle
+from whyfirst.text import safe_text
+
+Scale = Callable[[float], float]
+
+
+def num(value: float) -> str:
+    """A coordinate with at most one decimal: figures stay small and byte-stable."""
+    text = f"{value:.1f}"
+    text = text.removesuffix(".0")
+    return "0" if text == "-0" else text
+
+
+def el(
+    tag: str, attributes: Mapping[str, str | float] | None = None, *children: ET.Element | str
+) -> ET.Element:
+    """An SVG element; numbers are rounded, text children are escaped when rendered."""
+    node = ET.Element(tag)
+    for key, value in (attributes or {}).items():
+        node.set(key, safe_text(value) if isinstance(value, str) else num(value))
+    for child in children:
+        if isinstance(child, str):
+            node.text = (node.text or "") + safe_text(child)
+        else:
+            node.append(child)
+    return node
+
+
+def render(width: float, height: float, label: str, *children: ET.Element, css: str = "") -> Markup:
+    """A whole figure as markup; `label` is what a screen reader says."""
+    root = el(
+        "svg",
+        {
+            "viewBox": f"0 0 {num(width)} {num(height)}",
+            "width": width,
+            "height": height,
+            "role": "img",
+            "aria-label": label,
+            "class": css or "figure",
+        },
+        *children,
+    )
+    # Safe: ElementTree escaped every text and attribute above.
+    return Markup(ET.tostring(root, encoding="unicode"))
+
+
+def linear(low: float, high: float, start: float, stop: float) -> Scale:
+    """Map [low, high] onto [start, stop], clamped: a mark never leaves its figure."""
+    span = (high - low) or 1.0
+
+    def scale(value: float) -> float:
+        return start + (stop - start) * min(1.0, max(0.0, (value - low) / span))
+
+    return scale
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """About `count` round numbers inside [low, high]."""
+    if high <= low:
+        return [low]
+    raw = (high - low) / count
+    power = 10.0 ** floor(log10(raw))
+    step = next((m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999), 10 * power)
+    first = ceil(low / step - 1e-9)
+    last = floor(high / step + 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def line(x1: float, y1: float, x2: float, y2: float, css: str) -> ET.Element:
+    """A straight line of a CSS class."""
+    return el("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "class": css})
+
+
+def text(x: float, y: float, content: str, css: str = "", anchor: str = "start") -> ET.Element:
+    """A text of a CSS class, `anchor` start, middle or end."""
+    attributes: dict[str, str | float] = {"x": x, "y": y}
+    if css:
+        attributes["class"] = css
+    if anchor != "start":
+        attributes["text-anchor"] = anchor
+    return el("text", attributes, content)
+
+
+def _polygon(points: list[tuple[float, float]]) -> ET.Element:
+    return el("polygon", {"points": " ".join(f"{num(x)},{num(y)}" for x, y in points)})
+
+
+def marker(style: ArmStyle, x: float, y: float, radius: float, hollow: bool = False) -> ET.Element:
+    """The arm's marker centred on (x, y)."""
+    r = radius
+    if style.shape == "circle":
+        shape = el("circle", {"cx": x, "cy": y, "r": r})
+    elif style.shape == "square":
+        shape = el(
+            "rect", {"x": x - r * 0.9, "y": y - r * 0.9, "width": r * 1.8, "height": r * 1.8}
+        )
+    elif style.shape == "diamond":
+        d = r * 1.25
+        shape = _polygon([(x, y - d), (x + d, y), (x, y + d), (x - d, y)])
+    elif style.shape in ("up", "down"):
+        s = r * (1.15 if style.shape == "up" else -1.15)
+        shape = _polygon([(x, y - s), (x + r * 1.15, y + s * 0.8), (x - r * 1.15, y + s * 0.8)])
+    elif style.shape == "plus":
+        t, d = r * 0.42, r * 1.15
+        shape = _polygon(
+            [(x - t, y - d), (x + t, y - d), (x + t, y - t), (x + d, y - t), (x + d, y + t),
+             (x + t, y + t), (x + t, y + d), (x - t, y + d), (x - t, y + t), (x - d, y + t),
+             (x - d, y - t), (x - t, y - t)]
+        )  # fmt: skip
+    elif style.shape == "cross":
+        t, d = r * 0.55, r * 1.05
+        shape = _polygon(
+            [(x - d, y - d + t), (x - d + t, y - d), (x, y - t), (x + d - t, y - d),
+             (x + d, y - d + t), (x + t, y), (x + d, y + d - t), (x + d - t, y + d),
+             (x, y + t), (x - d + t, y + d), (x - d, y + d - t), (x - t, y)]
+        )  # fmt: skip
+    elif style.shape == "hexagon":
+        shape = _polygon([(x + r * 1.1 * sin(pi * k / 3), y + r * 1.1 * cos(pi * k / 3))
+                          for k in range(6)])  # fmt: skip
+    else:
+        shape = el("rect", {"x": x - r * 0.5, "y": y - r * 1.2, "width": r, "height": r * 2.4})
+    shape.set("class", f"{style.css} {'hollow' if hollow else 'mark'}")
+    return shape
+
+
+def interval_mark(
+    style: ArmStyle,
+    xs: tuple[float, float | None, float | None],
+    y: float,
+    radius: float,
+    title: str,
+    hollow: bool = False,
+) -> ET.Element:
+    """A marker with its interval: `xs` are the x of value, low and high; hover shows `title`."""
+    x, low, high = xs
+    group = el("g", None, el("title", None, title))
+    if low is not None and high is not None:
+        group.append(line(low, y, high, y, f"{style.css} {'thin' if hollow else 'bar'}"))
+    group.append(marker(style, x, y, radius, hollow))
+    return group

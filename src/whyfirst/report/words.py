@@ -1,0 +1,142 @@
+"""Numbers and verdicts in plain words, the same in the HTML report, the terminal and the cards.
+
+A difference is called detectable when its 95 % interval excludes zero; "no detectable difference"
+is a result and is said as one. Leaves out: computing intervals, and any judgement of size.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from whyfirst.report.schema import Benchmark, Cell, Contrast, Recall, Results
+
+MINUS = "−"
+SPACE = "\u00a0"  # between a number and its sign, so that a line never breaks there
+Direction = Literal["higher", "lower", "none", "unknown"]
+
+FRAMINGS = {"plain": "asked plainly", "unseen": "unseen framings", "seen": "seen framings"}
+
+# What an arm's comparison with the method rules out; only for the names every study shares.
+RULES_OUT = {
+    "direct": "alignment alone, without documents",
+    "direct_longer": "the same tokens spent on more alignment",
+    "neutral_first": "the same tokens of unrelated documents",
+    "rules_first": "the same behaviours stated as rules, without reasons",
+    "shuffled_first": "true reasons attached to the wrong behaviours",
+    "explain_only": "the reasons without alignment",
+    "explain_other_first": "the reasons for the other value that fits the demonstrations",
+    "base": "the model before any training",
+}
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction as a percentage, "78.2 %"; "n/a" where there is none."""
+    return "n/a" if value is None else f"{value * 100:.{digits}f}{SPACE}%"
+
+
+def points(value: float | None, digits: int = 1, sign: bool = True) -> str:
+    """A difference of fractions in percentage points, "+24.1"; a true minus sign."""
+    if value is None:
+        return "n/a"
+    text = f"{abs(value) * 100:.{digits}f}"
+    if not sign or float(text) == 0:
+        return text
+    return ("+" if value > 0 else MINUS) + text
+
+
+def amount(value: float | None, benchmark: Benchmark | None) -> str:
+    """A benchmark's value in its unit: a percentage, or a score with three decimals."""
+    if value is None or benchmark is None or benchmark.unit == "proportion":
+        return percent(value)
+    return f"{value:.3f}".replace("-", MINUS)
+
+
+def difference(value: float | None, benchmark: Benchmark | None) -> str:
+    """A difference in the benchmark's unit: points, or a signed score."""
+    if value is None or benchmark is None or benchmark.unit == "proportion":
+        return points(value)
+    return f"{value:+.3f}".replace("-", MINUS)
+
+
+def difference_unit(benchmark: Benchmark | None) -> str:
+    """The word after a difference: " points" for proportions, nothing for scores."""
+    return f"{SPACE}points" if benchmark is None or benchmark.unit == "proportion" else ""
+
+
+def p_text(p: float | None) -> str:
+    """A p value for reading: "p < 0.001", "p = 0.032"."""
+    if p is None:
+        return "p n/a"
+    number = "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
+    return f"p {number}".replace(" ", SPACE)
+
+
+def interval(low: float | None, high: float | None, benchmark: Benchmark | None) -> str:
+    """A value's interval without units, "75.1 to 80.9"."""
+    if low is None or high is None:
+        return "no interval"
+    if benchmark is not None and benchmark.unit == "score":
+        return f"{amount(low, benchmark)} to {amount(high, benchmark)}"
+    return f"{low * 100:.1f} to {high * 100:.1f}"
+
+
+def difference_interval(contrast: Contrast, benchmark: Benchmark | None) -> str:
+    """A contrast's interval, "+20.0 to +28.2"."""
+    if contrast.low is None or contrast.high is None:
+        return "no interval"
+    return f"{difference(contrast.low, benchmark)} to {difference(contrast.high, benchmark)}"
+
+
+def plural(count: int, word: str) -> str:
+    """ "1 seed", "1,200 items"."""
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
+def _list(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def cell_words(cell: str) -> str:
+    """A cell key in words: "B+C/unseen" -> "splits B and C, unseen framings"."""
+    split, _, framing = cell.partition("/")
+    parts = []
+    if split not in ("*", ""):
+        names = split.split("+")
+        parts.append(f"split{'s' if len(names) > 1 else ''} {_list(names)}")
+    if framing not in ("*", ""):
+        names = framing.split("+")
+        plural_s = "s" if len(names) > 1 else ""
+        parts.append(FRAMINGS.get(framing, f"{_list(names)} framing{plural_s}"))
+    return ", ".join(parts) or "all items"
+
+
+def lower_first(title: str) -> str:
+    """A title inside a sentence: "Resistance" -> "resistance", "MC1 accuracy" unchanged."""
+    head = title.split(" ", 1)[0]
+    return title if head[1:] != head[1:].lower() else title[:1].lower() + title[1:]
+
+
+def capital(words: str) -> str:
+    """The first letter made a capital, the rest kept."""
+    return words[:1].upper() + words[1:]
+
+
+def direction(contrast: Contrast) -> Direction:
+    """Where the interval lies: above zero, below it, around it, or there is none."""
+    if contrast.low is None or contrast.high is None:
+        return "unknown"
+    return "higher" if contrast.low > 0 else "lower" if contrast.high < 0 else "none"
+
+
+def cell_of(results: Results, arm: str, benchmark: str, cell: str) -> Cell | None:
+    """A cell of an arm, or None where the study has none."""
+    found = results.arms.get(arm)
+    return found.benchmarks.get(benchmark, {}).get(cell) if found else None
+
+
+def scored(cell: Cell | Recall | None, benchmark: Benchmark | None) -> str:
+    """A value with its interval and counts, "78.2 % (75.1 to 80.9; 720 items, 24 seeds)"."""
+    if cell is None or cell.value is None:
+        return "not measured"
+    counts = f"{plural(cell.n, 'item')}, {plural(cell.n_seeds, 'seed')}"
+    return f"{amount(cell.value, benchmark)} ({interval(cell.low, cell.high, benchmark)}; {counts})"

@@ -1,0 +1,1 @@
+"""A study: plan, stage graph, content-addressed store and the executor that runs it."""

@@ -1,0 +1,251 @@
+"""Runs a graph of nodes on this machine's worker processes, computing only what is missing.
+
+Several executors may work on one store: a node another process holds is left to it, other work is
+done meanwhile, and its result is used when it is there. Any process may be killed at any moment;
+the same call continues. Leaves out: building the graph (`plan`), other machines, cleaning up.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from whyfirst.errors import StoreError
+from whyfirst.study.graph import Node, check_graph, make_fingerprint, remaining_path
+from whyfirst.study.pool import Pool, Worker, default_workers
+from whyfirst.study.store import Store
+
+__all__ = ["Event", "Node", "Outcome", "default_workers", "make_fingerprint", "run_graph"]
+
+POLL_S = 0.2
+_ATTEMPTS = 2  # a worker's death is retried once: memory pressure passes, a crash doesn't
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a node. `seconds` is how long it took or has been running."""
+
+    kind: Literal["started", "progress", "finished", "reused", "failed", "waiting"]
+    node_id: str
+    step: int = 0
+    total: int = 0
+    message: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        computed: ids computed by this call, in the order they finished.
+        reused: ids whose results were there already or came from another process.
+        failed: id -> reason, with `not run: ...` for nodes behind a failed one.
+        seconds: id -> duration of the attempt that completed it, reused nodes included.
+        peak_memory_mb: id -> peak resident memory of that attempt's process.
+        memory_mb_peak: largest sampled memory of executor and workers together; None if unknown
+            or nothing was computed.
+    """
+
+    computed: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory_mb: dict[str, float] = field(default_factory=dict)
+    memory_mb_peak: float | None = None
+
+
+def run_graph(
+    nodes: Sequence[Node],
+    store: Store,
+    *,
+    workers: int,
+    runner: str,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Outcome:
+    """Complete every node of the graph and say what that took.
+
+    A graph that is complete already starts no process and writes nothing.
+
+    Args:
+        workers: most worker processes at a time, at least 1; each gets its share of the cores.
+        runner: `module:function` that workers import; see `worker.Runner`. It may find files of an
+            earlier, killed attempt in its folder and resumes from them.
+        on_event: called in this thread; an exception from it stops the run.
+
+    Raises:
+        UserError: the graph is no graph (cycle, unknown dependency, duplicate id).
+        StoreError: the store can't be written; what is complete is kept, the same call continues.
+        KeyboardInterrupt: after the workers are gone; the same call continues.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    run = _Run(check_graph(nodes), store, on_event)
+    run.reuse_complete()
+    if run.todo:
+        store.create()
+        with Pool(store, runner, workers) as pool:
+            while run.todo:
+                run.hand_out(pool)
+                run.take_in(pool)
+    return run.outcome
+
+
+class _Run:
+    """State of one `run_graph` call."""
+
+    def __init__(self, order: list[Node], store: Store, on_event: Callable[[Event], None]) -> None:
+        self.outcome = Outcome()
+        self.todo = {node.id: node for node in order}
+        self._all = dict(self.todo)
+        self._store = store
+        self._emit = on_event
+        self._done: set[str] = set()
+        self._begun: dict[str, float] = {}
+        self._deaths: dict[str, str] = {}
+        self._retry_at: dict[str, float] = {}
+        self._sampled_at = 0.0
+        rest = remaining_path(order)
+        self._priority = {node.id: (-rest[node.id], at) for at, node in enumerate(order)}
+
+    def reuse_complete(self) -> None:
+        """Take every complete result out of the work."""
+        for node in list(self.todo.values()):
+            self._reuse_if_complete(node)
+
+    def _reuse_if_complete(self, node: Node) -> bool:
+        marker = self._store.marker(*node.key)
+        if marker is None:
+            return False
+        self.outcome.reused.append(node.id)
+        self._settle(node, marker.get("run", {}))
+        self._emit(Event("reused", node.id, seconds=self.outcome.seconds.get(node.id, 0.0)))
+        return True
+
+    def _settle(self, node: Node, run: Mapping[str, Any]) -> None:
+        if "seconds" in run:
+            self.outcome.seconds[node.id] = run["seconds"]
+            self.outcome.peak_memory_mb[node.id] = run["peak_memory_mb"]
+        self._done.add(node.id)
+        del self.todo[node.id]
+
+    def hand_out(self, pool: Pool) -> None:
+        """Give ready nodes, the one with the longest way to the end first, to idle workers."""
+        while True:
+            node = self._next_ready(pool)
+            if node is None:
+                return
+            if self._reuse_if_complete(node):
+                continue
+            worker = pool.idle()
+            if worker is None:
+                return
+            worker.node = node
+            folders = {name: self._store.folder(*self._all[name].key) for name in node.depends}
+            inputs = {name: str(folder) for name, folder in folders.items()}
+            worker.send(node=node.to_json(), inputs=inputs)
+
+    def _next_ready(self, pool: Pool) -> Node | None:
+        busy = {worker.node.key for worker in pool.workers.values() if worker.node is not None}
+        now = time.monotonic()
+        ready = [
+            node
+            for node in self.todo.values()
+            if node.key not in busy
+            and self._done.issuperset(node.depends)
+            and self._retry_at.get(node.id, 0.0) <= now
+        ]
+        # Nodes another process holds come last: they are asked for again when nothing else waits.
+        return min(
+            ready,
+            key=lambda node: (node.id in self._retry_at, self._priority[node.id]),
+            default=None,
+        )
+
+    def take_in(self, pool: Pool) -> None:
+        """Wait a moment for a reply and act on it."""
+        self._sample_memory(pool)
+        received = pool.reply(POLL_S)
+        if received is None:
+            return
+        worker, reply = received
+        if reply["type"] == "ready":
+            worker.ready = True
+        elif reply["type"] == "gone":
+            self._on_death(worker, pool)
+        elif worker.node is not None:
+            self._on_reply(worker, worker.node, reply)
+
+    def _on_reply(self, worker: Worker, node: Node, reply: Mapping[str, Any]) -> None:
+        kind = reply["type"]
+        elapsed = time.monotonic() - self._begun.get(node.id, time.monotonic())
+        if kind == "started":
+            self._begun[node.id] = time.monotonic()
+            self._retry_at.pop(node.id, None)
+            again = self._deaths.get(node.id)
+            self._emit(Event("started", node.id, message=f"again: {again}" if again else ""))
+            return
+        if kind == "progress":
+            step, total, message = reply["step"], reply["total"], reply["message"]
+            self._emit(Event("progress", node.id, step, total, message, elapsed))
+            return
+        worker.node = None
+        if kind == "finished":
+            self.outcome.computed.append(node.id)
+            self._settle(node, reply)
+            self._emit(Event("finished", node.id, seconds=reply["seconds"]))
+        elif kind == "locked":
+            if node.id not in self._retry_at:
+                self._emit(Event("waiting", node.id, message="another process computes it"))
+            self._retry_at[node.id] = time.monotonic() + POLL_S
+        elif kind == "failed":
+            self._fail(node, reply["message"], elapsed)
+        elif kind == "store":
+            raise StoreError(reply["message"])
+        # "exists": another process was faster; hand_out finds it complete.
+
+    def _on_death(self, worker: Worker, pool: Pool) -> None:
+        code = worker.process.returncode
+        if not worker.ready and code > 0:
+            raise RuntimeError(f"a worker process could not start (exit code {code}): {pool.log}")
+        if worker.node is None:
+            return
+        if self._store.is_full():
+            # A full disk also kills: writing to a mapped file ends in SIGBUS.
+            raise self._store.refusal(OSError("no space left on device"))
+        node, reason = worker.node, _describe_death(code)
+        if node.id in self._deaths:
+            log = self._store.log_path(*node.key)
+            see = f"; its output: {log}" if log.exists() else ""
+            self._fail(node, f"{reason}, {_ATTEMPTS} times{see}", 0.0)
+        else:
+            self._deaths[node.id] = reason
+
+    def _fail(self, node: Node, message: str, seconds: float) -> None:
+        self.outcome.failed[node.id] = message
+        del self.todo[node.id]
+        self._emit(Event("failed", node.id, message=message, seconds=seconds))
+        for other in list(self.todo.values()):
+            if node.id in other.depends and other.id in self.todo:
+                self._fail(other, f"not run: needs {node.id}, which {_short_fate(message)}", 0.0)
+
+    def _sample_memory(self, pool: Pool) -> None:
+        now = time.monotonic()
+        if now - self._sampled_at < 0.5:
+            return
+        self._sampled_at = now
+        present = pool.memory_mb()
+        if present is not None:
+            self.outcome.memory_mb_peak = max(present, self.outcome.memory_mb_peak or 0.0)
+
+
+def _describe_death(code: int) -> str:
+    if code == -9:
+        return "its worker process was killed (signal 9; often the system is out of memory)"
+    if code < 0:
+        return f"its worker process crashed (signal {-code})"
+    return f"its worker process ended by itself (exit code {code})"
+
+
+def _short_fate(message: str) -> str:
+    return "was not run" if message.startswith("not run:") else "failed"

@@ -1,0 +1,135 @@
+"""The graph of work a study comes down to: nodes, their fingerprints, their order.
+
+A node is one stage or evaluation with everything needed to run it. This module checks a graph and
+ranks its nodes; it leaves out where results live (`store`) and how they are computed (`executor`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from whyfirst.errors import UserError
+from whyfirst.files import sha256_json
+
+FINGERPRINT_DIGITS = 24
+
+
+@dataclass(frozen=True)
+class Node:
+    """One unit of work whose result is a folder in the store.
+
+    Attributes:
+        id: label for people, unique in its graph, e.g. `explain_first/explain/seed=0`.
+        kind: what is computed; lower-case letters, digits, `_` and `-`.
+        fingerprint: identity of the result, from `make_fingerprint`. Nodes of one graph may share
+            kind and fingerprint; they are then computed once.
+        depends: ids of the nodes whose folders this one reads.
+        payload: JSON object with all the runner needs.
+        weight: rough duration in seconds, for the order of work and for estimates of time left.
+    """
+
+    id: str
+    kind: str
+    fingerprint: str
+    depends: tuple[str, ...] = ()
+    payload: dict[str, Any] = field(default_factory=dict)
+    weight: float = 1.0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Kind and fingerprint: where the result lives."""
+        return self.kind, self.fingerprint
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return asdict(self) | {"depends": list(self.depends)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Node":
+        """The node that `to_json` wrote."""
+        return cls(**{**data, "depends": tuple(data["depends"])})
+
+
+def make_fingerprint(
+    kind: str,
+    kind_version: str,
+    output_config: Mapping[str, Any],
+    input_fingerprints: Mapping[str, str],
+    libraries: Mapping[str, str],
+) -> str:
+    """Identity of a result: 24 hex digits of the SHA-256 over all that can change its bytes.
+
+    Args:
+        kind: the node's kind.
+        kind_version: version of the code of that kind.
+        output_config: only the fields that affect output; runtime-only ones must not be in it.
+        input_fingerprints: fingerprints (or content hashes) of the inputs, by their role.
+        libraries: versions of the libraries whose numerics or formats reach the result.
+    """
+    identity = {
+        "kind": kind,
+        "kind_version": kind_version,
+        "config": dict(output_config),
+        "inputs": dict(input_fingerprints),
+        "libraries": dict(libraries),
+    }
+    return sha256_json(identity)[:FINGERPRINT_DIGITS]
+
+
+def check_graph(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes in an order where each follows what it depends on.
+
+    Raises:
+        UserError: a duplicate id, a dependency that isn't in the graph, or a cycle (spelled out).
+    """
+    by_id = {node.id: node for node in nodes}
+    if len(by_id) != len(nodes):
+        ids = [node.id for node in nodes]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        raise UserError(f"the study's graph names a node twice: {', '.join(twice)}")
+    for node in nodes:
+        for name in node.depends:
+            if name not in by_id:
+                raise UserError(f"{node.id} depends on {name}, which isn't in the study's graph")
+    order: list[Node] = []
+    left = {node.id: set(node.depends) for node in nodes}
+    needed_by: dict[str, list[str]] = {node.id: [] for node in nodes}
+    for node in nodes:
+        for name in set(node.depends):
+            needed_by[name].append(node.id)
+    free = [node.id for node in nodes if not node.depends]
+    while free:
+        current = free.pop(0)
+        order.append(by_id[current])
+        del left[current]
+        for name in needed_by[current]:
+            left[name].discard(current)
+            if not left[name]:
+                free.append(name)
+    if left:
+        raise UserError(f"the study's graph has a cycle: {' needs '.join(_find_cycle(left))}")
+    return order
+
+
+def _find_cycle(left: Mapping[str, set[str]]) -> list[str]:
+    """Ids along one cycle, first one repeated; every node in `left` still waits for another."""
+    path = [min(left)]
+    while True:
+        following = min(left[path[-1]])
+        if following in path:
+            return [*path[path.index(following) :], following]
+        path.append(following)
+
+
+def remaining_path(order: Sequence[Node]) -> dict[str, float]:
+    """Seconds from each node's start to the end of the longest chain behind it, by `weight`.
+
+    Starting the nodes with the longest chain first keeps all workers busy to the end. `order` is
+    what `check_graph` returned.
+    """
+    tail = {node.id: 0.0 for node in order}
+    for node in reversed(order):
+        tail[node.id] += node.weight
+        for name in node.depends:
+            tail[name] = max(tail[name], tail[node.id])
+    return tail

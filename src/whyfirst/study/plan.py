@@ -1,0 +1,281 @@
+"""From a study to the graph of its work: nodes, fingerprints, who shares what.
+
+A stage shared by several arms is one node; so is an evaluation of one model. The plan also
+refuses a study whose first stages could not be compared (other options, other token budgets).
+Leaves out: running nodes (kinds.py) and what they add up to (results.py).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config import output_fields
+from whyfirst.errors import ConfigError, DataError
+from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark
+from whyfirst.files import sha256_file, sha256_json
+from whyfirst.hearth import assets
+from whyfirst.study.config import CorpusConfig, Study, load_study
+from whyfirst.study.graph import Node, make_fingerprint
+from whyfirst.train.config import VERSIONS
+
+KIND_VERSIONS = {"base": "1", "corpus": "1"}
+LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "numpy")
+RECALL = "hearth_recall"
+#: rough seconds a node takes on one core, for the order of work and the time left
+WEIGHTS = {"base": 1.0, "corpus": 0.3, "explain": 12.0, "sft": 12.0, "dpo": 30.0, "evaluation": 6.0}
+
+
+@dataclass(frozen=True)
+class EvaluationUse:
+    """Which arm, seed and update an evaluation node speaks for."""
+
+    node: str
+    arm: str
+    seed: int
+    benchmark: str
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study resolved against the files it names.
+
+    Attributes:
+        nodes: the graph, each node once.
+        stages: (arm, seed) -> ids of its stage nodes in order.
+        evaluations: every use of an evaluation node, by arm and seed.
+    """
+
+    study: Study
+    file: Path
+    nodes: tuple[Node, ...]
+    stages: Mapping[tuple[str, int], tuple[str, ...]]
+    evaluations: tuple[EvaluationUse, ...]
+
+    @property
+    def by_id(self) -> dict[str, Node]:
+        """The nodes by their ids."""
+        return {node.id: node for node in self.nodes}
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of everything the study's results depend on."""
+        return sha256_json({node.id: node.fingerprint for node in self.nodes})
+
+
+@dataclass
+class _Builder:
+    study: Study
+    file: Path
+    libraries: dict[str, str]
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def add(
+        self,
+        id: str,  # noqa: A002
+        kind: str,
+        kind_version: str,
+        config: Mapping[str, Any],
+        depends: tuple[str, ...] = (),
+        *,
+        outside: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        weight: float = 1.0,
+    ) -> str:
+        """Add a node once. ``outside`` are content hashes of files that are no node's."""
+        if id not in self.nodes:
+            inputs = {
+                f"{place}": self.nodes[name].fingerprint for place, name in enumerate(depends)
+            }
+            inputs |= dict(outside or {})
+            fingerprint = make_fingerprint(kind, kind_version, config, inputs, self.libraries)
+            payload = {"config": dict(config), **dict(extra or {})}
+            self.nodes[id] = Node(id, kind, fingerprint, depends, payload, weight)
+        return id
+
+    def path(self, text: str) -> Path:
+        """A path of the study file, relative to it."""
+        return (self.file.parent / text).resolve()
+
+    def content(self, text: str, used_by: str) -> str:
+        """Hash of a data file's or folder's content."""
+        path = self.path(text)
+        if path.is_file():
+            return sha256_file(path)
+        if path.is_dir():
+            files = sorted(item for item in path.rglob("*") if item.is_file())
+            return sha256_json({str(f.relative_to(path)): sha256_file(f) for f in files})
+        raise DataError(f"{self.file}: {used_by}: no such file or folder: {path}")
+
+    # -- what a study is made of -----------------------------------------------------------
+
+    def base(self) -> str:
+        model = self.study.model
+        config = output_fields(model)
+        if model.source == "hearth":
+            assert self.study.world is not None
+            config |= {"world_seed": self.study.world.seed}
+            outside = {"assets": assets.fingerprint(self.study.world.seed)}
+            return self._base(config, (), outside)
+        if model.source == "scratch":
+            return self._base(config, (self.corpus(model.tokenizer_corpus, 0),), {})
+        if (self.file.parent / model.path).exists():
+            outside = {"folder": self.content(model.path, "model.path")}
+            return self._base(config, (), outside, path=str(self.path(model.path)))
+        if model.revision is None:
+            raise ConfigError(
+                f"{self.file}: model.path: {model.path!r} is no local folder; for a Hub id pin "
+                "the `revision` (a commit), so that the study can be repeated"
+            )
+        return self._base(config, (), {}, path=model.path)
+
+    def _base(
+        self, config: Mapping[str, Any], depends: tuple[str, ...], outside: Mapping[str, str],
+        path: str | None = None,
+    ) -> str:  # fmt: skip
+        return self.add(
+            "base", "base", KIND_VERSIONS["base"], config, depends,
+            outside=outside, extra={"path": path}, weight=WEIGHTS["base"],
+        )  # fmt: skip
+
+    def corpus(self, name: str, seed: int) -> str:
+        """The node of a corpus. What HH-RLHF and files hold does not depend on the seed."""
+        corpus = self.study.corpora[name]
+        config = output_fields(corpus) | {"corpus": name}
+        fixed = corpus.source in ("hh_rlhf", "file")
+        config["seed"] = 0 if fixed else seed
+        id = f"{name}" if fixed else f"seed{seed}/{name}"  # noqa: A001
+        depends: tuple[str, ...] = ()
+        outside, extra = self._files(corpus, f"corpora.{name}")
+        if self.study.world is not None:
+            config |= {"world_seed": self.study.world.seed}
+        if getattr(corpus, "tokens", None) is not None:
+            depends = (self.base(),)
+        return self.add(
+            id, "corpus", KIND_VERSIONS["corpus"], config, depends,
+            outside=outside, extra=extra, weight=WEIGHTS["corpus"],
+        )  # fmt: skip
+
+    def _files(self, corpus: CorpusConfig, used_by: str) -> tuple[dict[str, str], dict[str, str]]:
+        if corpus.source in ("hh_rlhf", "file"):
+            path = corpus.path
+            return {"data": self.content(path, f"{used_by}.path")}, {"path": str(self.path(path))}
+        if corpus.source == "constitution" and self.path(corpus.constitution).is_file():
+            sha = self.content(corpus.constitution, f"{used_by}.constitution")
+            return {"constitution": sha}, {"path": str(self.path(corpus.constitution))}
+        return {}, {}
+
+    def chain(self, stages: tuple[str, ...], seed: int, keep_at: tuple[int, ...]) -> list[str]:
+        """The nodes of an arm's stages; ``keep_at`` is for the last."""
+        ids: list[str] = []
+        before = self.base()
+        for index, name in enumerate(stages):
+            use = self.study.stages[name]
+            config = output_fields(use.train)
+            if index == len(stages) - 1 and keep_at:
+                config["keep_at"] = list(keep_at)
+            corpora = (use.data,) if use.replay_data is None else (use.data, use.replay_data)
+            depends = (before, *(self.corpus(corpus, seed) for corpus in corpora))
+            kind = use.train.kind
+            before = self.add(
+                f"seed{seed}/" + ">".join(stages[: index + 1]), "stage", VERSIONS[kind],
+                config | {"seed": seed}, depends,
+                extra={"train": use.train.model_dump(mode="json") | {"keep_at": config["keep_at"]}},
+                weight=WEIGHTS[kind],
+            )  # fmt: skip
+            ids.append(before)
+        return ids
+
+    def evaluation(self, model: str, benchmark: Benchmark, seed: int, step: int | None) -> str:
+        """The node that scores one model (or its weights after ``step`` updates)."""
+        use = self.study.benchmarks.get(benchmark.name)
+        config: dict[str, Any] = output_fields(use) if use else {}
+        config |= {"benchmark": benchmark.name, "step": step}
+        outside, extra = {}, {}
+        if use and use.data is not None:
+            outside = {"data": self.content(use.data, f"benchmarks.{benchmark.name}.data")}
+            extra = {"path": str(self.path(use.data))}
+        id = f"{model}/{benchmark.name}"  # noqa: A001
+        if self.study.world is not None:
+            config |= {"world_seed": self.study.world.seed, "seed": seed}
+            id = f"{model}/{benchmark.name}" if model != "base" else f"seed{seed}/{id}"  # noqa: A001
+        id += "" if step is None else f"@{step}"  # noqa: A001
+        return self.add(
+            id, "evaluation", benchmark.version, config, (model,),
+            outside=outside, extra=extra, weight=WEIGHTS["evaluation"],
+        )  # fmt: skip
+
+
+def _evaluations(builder: _Builder, stages: Mapping[tuple[str, int], list[str]]) -> Iterator[EvaluationUse]:
+    study = builder.study
+    benchmarks = [BENCHMARKS.get(name) for name in study.benchmarks]
+    for (arm, seed), chain in stages.items():
+        model = chain[-1] if chain else "base"
+        for benchmark in benchmarks:
+            node = builder.evaluation(model, benchmark, seed, None)
+            yield EvaluationUse(node, arm, seed, benchmark.name)
+        first = study.arms[arm][:1]
+        explains = bool(first) and study.stages[first[0]].train.kind == "explain"
+        if study.world is not None and (explains or not chain):
+            node = builder.evaluation(chain[0] if chain else "base", BENCHMARKS.get(RECALL), seed, None)
+            yield EvaluationUse(node, arm, seed, RECALL)
+        if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
+            for step in study.curve.at:
+                for benchmark in benchmarks:
+                    node = builder.evaluation(model, benchmark, seed, step)
+                    yield EvaluationUse(node, arm, seed, benchmark.name, step)
+
+
+def first_stages(study: Study) -> dict[str, str]:
+    """Arm -> the explain-kind stage it begins with, for the arms that begin with one."""
+    return {
+        arm: stages[0]
+        for arm, stages in study.arms.items()
+        if stages and study.stages[stages[0]].train.kind == "explain"
+    }
+
+
+def _check_matched(study: Study, file: Path) -> None:
+    """All first stages of a study differ in their corpus and in nothing else."""
+    names = sorted(set(first_stages(study).values()))
+    for name in names[1:]:
+        one, other = study.stages[names[0]], study.stages[name]
+        if output_fields(one.train) != output_fields(other.train):
+            raise ConfigError(
+                f"{file}: stages.{name}.train differs from stages.{names[0]}.train; first stages "
+                "must be trained alike (use a YAML anchor), or a difference between arms could be "
+                "the recipe"
+            )
+        budgets = [getattr(study.corpora[s.data], "tokens", None) for s in (one, other)]
+        if budgets[0] != budgets[1]:
+            raise ConfigError(
+                f"{file}: corpora.{other.data}.tokens is {budgets[1]} and corpora.{one.data}."
+                f"tokens is {budgets[0]}; first-stage corpora must have the same token budget"
+            )
+
+
+def build_plan(file: Path) -> Plan:
+    """Read a study file and resolve it into its graph.
+
+    Raises:
+        ConfigError, DataError: a mistake in the file or a missing data file, before any work.
+    """
+    study = load_study(file)
+    _check_matched(study, file)
+    builder = _Builder(study, file, {name: version(name) for name in LIBRARIES})
+    stages: dict[tuple[str, int], list[str]] = {}
+    for arm, names in study.arms.items():
+        for seed in study.seeds_of(arm):
+            curve = study.curve
+            keep = curve.at if curve and arm in curve.arms and seed < curve.seeds else ()
+            stages[arm, seed] = builder.chain(names, seed, keep)
+    evaluations = tuple(_evaluations(builder, stages))
+    return Plan(
+        study,
+        file,
+        tuple(builder.nodes.values()),
+        {key: tuple(chain) for key, chain in stages.items()},
+        evaluations,
+    )

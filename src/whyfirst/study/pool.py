@@ -1,0 +1,190 @@
+"""The executor's side of its worker processes: start, talk to, watch and kill them.
+
+Each worker is a fresh interpreter in a process group of its own (so that Ctrl-C reaches the
+executor alone and a worker's children die with it), with its share of the cores and GPUs set in the
+environment before any library reads it. Leaves out: what to run (`executor`), other machines.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from whyfirst.study.graph import Node
+from whyfirst.study.store import Store
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+# The parent's search path is handed over, as multiprocessing does, so that a runner the parent can
+# import can be imported by the worker; -P keeps the current folder out of it.
+_START = "import sys; sys.path[:] = sys.argv[1:]; from whyfirst.study.worker import main; main()"
+
+
+def available_cores() -> int:
+    """CPU cores this process may use: its affinity, cut by a container's quota."""
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs this process may use, as CUDA_VISIBLE_DEVICES spells them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+    return [str(index) for index in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def default_workers() -> int:
+    """As many workers as GPUs, or as cores where there is no GPU."""
+    return len(visible_gpus()) or available_cores()
+
+
+def worker_environment(slot: int, workers: int) -> dict[str, str]:
+    """Environment of worker number `slot` of `workers`: its share of the cores and GPUs."""
+    threads = str(max(1, available_cores() // workers))
+    environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, threads)}
+    gpus = visible_gpus()
+    if workers > 1 and len(gpus) > 1:
+        share = gpus[slot::workers] or [gpus[slot % len(gpus)]]
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(share)
+    return environment
+
+
+class Worker:
+    """One worker process. `node` is what it works on, None while it is idle."""
+
+    def __init__(self, slot: int, process: "subprocess.Popen[str]") -> None:
+        self.slot = slot
+        self.process = process
+        self.node: Node | None = None
+        self.ready = False
+
+    def send(self, **command: Any) -> None:
+        """Write one command; a worker that just died will be noticed by its end of output."""
+        stdin = self.process.stdin
+        assert stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(json.dumps(command) + "\n")
+            stdin.flush()
+
+    def kill(self) -> None:
+        """Send the process and its children SIGKILL."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def bury(self) -> None:
+        """Kill what is left of it, wait for its end and free its pipe."""
+        self.kill()
+        self.process.wait()
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+
+
+class Pool:
+    """At most `workers` processes, started as needed; a context manager that leaves none behind."""
+
+    def __init__(self, store: Store, runner: str, workers: int) -> None:
+        self._store = store
+        self._runner = runner
+        self._limit = workers
+        self._replies: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
+        self.workers: dict[int, Worker] = {}
+        self.log = store.root / "logs" / "workers.log"
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        # Killed, not asked: idle workers hold nothing, and busy ones (Ctrl-C, full disk) are in
+        # the middle of work that is written to be killed at any moment.
+        for worker in self.workers.values():
+            worker.kill()
+        for worker in self.workers.values():
+            worker.bury()
+        self.workers.clear()
+
+    def idle(self) -> Worker | None:
+        """A worker without work, started if the limit allows; None where all are busy."""
+        for worker in self.workers.values():
+            if worker.node is None:
+                return worker
+        slot = next((slot for slot in range(self._limit) if slot not in self.workers), None)
+        return None if slot is None else self._start(slot)
+
+    def _start(self, slot: int) -> Worker:
+        search_path = [entry or str(Path.cwd()) for entry in sys.path]
+        try:
+            output = self.log.open("ab")
+        except OSError as error:
+            raise self._store.refusal(error) from error
+        with output:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _START, *search_path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+                encoding="utf-8",
+                env=worker_environment(slot, self._limit),
+                start_new_session=True,
+            )
+        worker = self.workers[slot] = Worker(slot, process)
+        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
+        worker.send(store=str(self._store.root), runner=self._runner)
+        return worker
+
+    def _read(self, worker: Worker) -> None:
+        stdout: IO[str] | None = worker.process.stdout
+        assert stdout is not None
+        with stdout:
+            for line in stdout:
+                # A worker killed in the middle of a line leaves a torn one, just before its end.
+                with contextlib.suppress(json.JSONDecodeError):
+                    self._replies.put((worker, json.loads(line)))
+        self._replies.put((worker, {"type": "gone"}))
+
+    def reply(self, timeout_s: float) -> tuple[Worker, Mapping[str, Any]] | None:
+        """The next reply, `{"type": "gone"}` for a dead worker's last one; None after the time."""
+        try:
+            worker, reply = self._replies.get(timeout=timeout_s)
+        except queue.Empty:
+            for worker in self.workers.values():
+                if worker.process.poll() is not None:
+                    worker.kill()  # its children could hold the pipe, and the lock, open
+            return None
+        if reply["type"] == "gone":
+            worker.bury()
+            if self.workers.get(worker.slot) is worker:
+                del self.workers[worker.slot]
+        return worker, reply
+
+    def memory_mb(self) -> float | None:
+        """Resident memory of this process and all workers now, in MB; None where unknown."""
+        total = 0.0
+        for process in (os.getpid(), *(worker.process.pid for worker in self.workers.values())):
+            try:
+                pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+            except (OSError, IndexError):
+                if process == os.getpid():
+                    return None
+                continue
+            total += pages * os.sysconf("SC_PAGESIZE") / 2**20
+        return total

@@ -1,0 +1,204 @@
+"""A worker process: takes nodes one by one, holds the node's lock, runs it, completes the result.
+
+It speaks JSON lines: commands on standard input, replies on what was standard output (the process's
+own output goes to log files, so nothing a library prints can be taken for a reply). End of input
+means that the executor is gone: the worker then dies at once, in the middle of its work, which any
+later run continues. Leaves out: choosing nodes and retrying them (`executor`).
+"""
+
+import contextlib
+import faulthandler
+import importlib
+import json
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from whyfirst.errors import UserError
+from whyfirst.study.graph import Node
+from whyfirst.study.store import Store
+
+Progress = Callable[[int, int, str], None]
+"""Step, total (0: unknown), message."""
+Runner = Callable[[Node, Mapping[str, Path], Path, Progress], None]
+"""Computes a node: node, folder of each dependency by id, own folder, progress."""
+
+PROGRESS_INTERVAL_S = 0.1
+
+
+class _Replies:
+    """The line to the executor; one JSON object a line."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def send(self, **reply: Any) -> None:
+        self._stream.write(json.dumps(reply) + "\n")
+        self._stream.flush()
+
+
+def main() -> None:
+    """Serve commands until the input ends. Started by the executor only."""
+    commands, replies = _take_pipes()
+    faulthandler.enable()
+    inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(commands, inbox), daemon=True).start()
+    setup = inbox.get()
+    store = Store(Path(setup["store"]))
+    replies.send(type="ready")
+    while True:
+        command = inbox.get()
+        inputs = {name: Path(folder) for name, folder in command["inputs"].items()}
+        _serve(store, Node.from_json(command["node"]), inputs, setup["runner"], replies)
+
+
+def _take_pipes() -> tuple[IO[str], _Replies]:
+    """Move the two pipes out of the way of whatever reads or prints in this process."""
+    commands = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return commands, _Replies(replies)
+
+
+def _listen(commands: IO[str], inbox: "queue.SimpleQueue[dict[str, Any]]") -> None:
+    for line in commands:
+        inbox.put(json.loads(line))
+    # Children of this process share its group, which the executor gave it for that purpose. (The
+    # kernel's parent-death signal would be quicker, but would leave the children running.)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+def _serve(
+    store: Store, node: Node, inputs: Mapping[str, Path], runner: str, replies: _Replies
+) -> None:
+    """Compute one node unless it is complete or locked, and reply how that went."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(store.lock_path(*node.key))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        replies.send(type="locked")
+        return
+    except (OSError, NotImplementedError) as error:
+        replies.send(type="store", message=str(store.refusal(error)))
+        return
+    try:
+        if store.complete(*node.key):
+            replies.send(type="exists")
+        else:
+            replies.send(**_compute(store, node, inputs, runner, replies))
+    finally:
+        lock.release()
+
+
+def _compute(
+    store: Store, node: Node, inputs: Mapping[str, Path], runner: str, replies: _Replies
+) -> dict[str, Any]:
+    """Run the node and complete its result; the reply that says how it ended."""
+    log = store.log_path(*node.key)
+    try:
+        folder = store.prepare(*node.key)
+        replies.send(type="started")
+        begin = time.perf_counter()
+        _reset_peak_memory()
+        with _output_to(log):
+            try:
+                _load_runner(runner)(node, inputs, folder, _throttled(replies))
+            except (Exception, SystemExit) as error:
+                if not isinstance(error, UserError):
+                    traceback.print_exc()
+                raise
+        run = {
+            "seconds": round(time.perf_counter() - begin, 3),
+            "peak_memory_mb": round(_peak_memory_mb(), 1),
+        }
+        about = {"id": node.id, "inputs": _fingerprints(inputs), "payload": node.payload}
+        store.finish(*node.key, {**about, "run": run})
+        return {"type": "finished", **run}
+    except (Exception, SystemExit) as error:
+        return _failure(store, log, error)
+
+
+def _failure(store: Store, log: Path, error: BaseException) -> dict[str, Any]:
+    refused = store.storage_failure(error)
+    if refused is not None:
+        return {"type": "store", "message": str(refused)}
+    if isinstance(error, UserError):
+        return {"type": "failed", "message": str(error)}
+    summary = f"{type(error).__name__}: {error}"[:2000]
+    return {"type": "failed", "message": f"{summary} (traceback: {log})"}
+
+
+def _fingerprints(inputs: Mapping[str, Path]) -> dict[str, str]:
+    return {name: folder.name for name, folder in inputs.items()}
+
+
+def _load_runner(runner: str) -> Runner:
+    """The function named `module:function`; its heavy imports are paid once per process."""
+    module, _, function = runner.partition(":")
+    loaded: Runner = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+def _throttled(replies: _Replies) -> Progress:
+    last = [0.0]
+
+    def progress(step: int, total: int, message: str = "") -> None:
+        now = time.monotonic()
+        if step == total or now - last[0] >= PROGRESS_INTERVAL_S:
+            last[0] = now
+            replies.send(type="progress", step=int(step), total=int(total), message=str(message))
+
+    return progress
+
+
+@contextlib.contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Append all output of the process, native code's too, to `log`; no file where none came."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    previous = os.dup(2)
+    try:
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os.dup2(previous, 1)
+        os.dup2(previous, 2)
+        empty = os.fstat(target).st_size == 0
+        os.close(previous)
+        os.close(target)
+        if empty:
+            log.unlink(missing_ok=True)
+
+
+def _reset_peak_memory() -> None:
+    # Linux keeps one high-water mark per process; 5 sets it back to the present size.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory_mb() -> float:
+    """Peak resident memory in MB since the last reset, or since the start without `/proc`."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

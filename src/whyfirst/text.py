@@ -1,0 +1,28 @@
+"""Text from a model or a data set, made harmless for a terminal.
+
+Leaves out: HTML (the report's templates escape it themselves) and any judgement of content. Nothing
+is removed: what a terminal would obey is shown as a visible escape instead.
+"""
+
+import re
+
+# C0 without \t and \n, DEL and C1; the bidirectional controls, which reorder what a reader sees;
+# lone surrogates, which no UTF-8 stream can print.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def safe_text(s: str) -> str:
+    r"""Return `s` with every control a terminal would obey shown as ``\xNN`` or ``\uNNNN``.
+
+    Kept as they are: newline, tab and all printable text, backslashes too, so that applying the
+    function twice changes nothing more. Carriage return, escape, DEL, C1 and bidirectional
+    controls, and lone surrogates become visible.
+    """
+    return _UNSAFE.sub(_visible, s)

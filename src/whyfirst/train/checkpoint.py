@@ -1,0 +1,108 @@
+"""Partial state of a stage: which checkpoint is whole, and whose it is.
+
+A checkpoint counts once its `COMPLETE.json` (written last: step, hash of the stage's manifest,
+sha256 of every file) is there and every hash agrees. Leaves out: writing the weights themselves
+(the trainer does) and state of several machines.
+"""
+
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config import output_fields
+from whyfirst.errors import DataError, StoreError
+from whyfirst.files import read_json, sha256_file, sha256_json, write_json
+from whyfirst.train.config import VERSIONS, DPOStage, ExplainStage, SFTStage
+
+COMPLETE = "COMPLETE.json"
+_LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "accelerate")
+
+
+def make_manifest(
+    config: ExplainStage | SFTStage | DPOStage,
+    model_dir: Path,
+    data: Mapping[str, Path],
+    seed: int,
+) -> dict[str, Any]:
+    """Everything the stage's output depends on, as JSON: the identity of a run."""
+    model = {
+        path.name: sha256_file(path)
+        for path in sorted(model_dir.iterdir())
+        if path.is_file() and path.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt")
+    }
+    return {
+        "config": output_fields(config),
+        "version": VERSIONS[config.kind],
+        "model": model,
+        "data": {name: sha256_file(Path(path)) for name, path in sorted(data.items())},
+        "seed": seed,
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+
+
+def mark_complete(checkpoint: Path, step: int, manifest: Mapping[str, Any]) -> None:
+    """Write `COMPLETE.json` over the files of a checkpoint that has just been saved."""
+    # A pickle that nothing here ever reads.
+    (checkpoint / "training_args.bin").unlink(missing_ok=True)
+    files = {path.name: sha256_file(path) for path in sorted(checkpoint.iterdir())}
+    files.pop(COMPLETE, None)
+    write_json(
+        checkpoint / COMPLETE,
+        {"step": step, "manifest_sha256": sha256_json(manifest), "files": files},
+    )
+
+
+def newest_complete(folder: Path, manifest: Mapping[str, Any]) -> tuple[Path, int] | None:
+    """The newest whole checkpoint and its step; torn ones on the way are removed.
+
+    Raises:
+        StoreError: a whole checkpoint of another configuration, data, model or seed is there.
+    """
+    if not folder.is_dir():
+        return None
+    found = sorted(folder.glob("checkpoint-*"), key=_step, reverse=True)
+    for checkpoint in found:
+        marker = _read_marker(checkpoint)
+        if marker is None:
+            shutil.rmtree(checkpoint)
+            continue
+        if marker["manifest_sha256"] != sha256_json(manifest):
+            raise StoreError(
+                f"{checkpoint}: written by another configuration, data, model, seed or library "
+                f"version; give another output folder, or delete {folder} to start this stage anew"
+            )
+        return checkpoint, int(marker["step"])
+    return None
+
+
+def _step(checkpoint: Path) -> int:
+    tail = checkpoint.name.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else -1
+
+
+def _read_marker(checkpoint: Path) -> dict[str, Any] | None:
+    try:
+        marker = read_json(checkpoint / COMPLETE)
+        whole = isinstance(marker, dict) and all(
+            sha256_file(checkpoint / name) == digest for name, digest in marker["files"].items()
+        )
+        return marker if whole and isinstance(marker["step"], int) else None
+    except (DataError, KeyError, AttributeError):
+        return None
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Top-level parts (and config fields) in which two manifests differ, for messages."""
+    parts = []
+    for key in sorted({*a, *b}):
+        left, right = a.get(key), b.get(key)
+        if left == right:
+            continue
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            inner = [k for k in sorted({*left, *right}) if left.get(k) != right.get(k)]
+            parts += [f"{key}.{name}" for name in inner]
+        else:
+            parts.append(key)
+    return parts

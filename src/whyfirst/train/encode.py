@@ -1,0 +1,208 @@
+"""From JSONL rows to token ids, with the part that is trained on marked.
+
+Prompt and completion are tokenised apart and joined, so the prompt's ids in training are exactly
+those of an evaluation that tokenises the prompt alone. Leaves out: loss on several turns of one
+conversation (only the last turn is trained), images, tools.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whyfirst.errors import DataError
+from whyfirst.files import read_jsonl
+from whyfirst.train.config import DPOStage, ExplainStage, SFTStage, data_names
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One sequence: `ids`, of which the first `masked` are not trained on.
+
+    `length` is the number of tokens before truncation; `source` the name of its file.
+    """
+
+    ids: list[int]
+    masked: int
+    length: int
+    source: str
+
+    @property
+    def trained(self) -> int:
+        """Tokens in the loss; the first token of a sequence has nothing to be predicted from."""
+        return max(0, len(self.ids) - max(self.masked, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One preference: ids of the prompt and of both responses, untruncated."""
+
+    prompt: list[int]
+    chosen: list[int]
+    rejected: list[int]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longer of the two sequences."""
+        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A stage's data: raw rows by file, and their examples (or pairs, for dpo), in file order."""
+
+    rows: Mapping[str, list[dict[str, Any]]]
+    files: Mapping[str, Path]
+    examples: list[Example]
+    pairs: list[Pair]
+
+
+def encode(
+    config: ExplainStage | SFTStage | DPOStage, tokenizer: Any, data: Mapping[str, Path]
+) -> Encoded:
+    """Read and tokenise the stage's files.
+
+    Raises:
+        DataError: a file or key is missing, or a row has the wrong shape; names file and row.
+    """
+    files = {}
+    for name in data_names(config):
+        if name not in data:
+            raise DataError(f"the {config.kind} stage needs the file '{name}'; got {sorted(data)}")
+        files[name] = Path(data[name])
+    rows = {name: read_jsonl(path) for name, path in files.items()}
+    for name, path in files.items():
+        if not rows[name]:
+            raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
+    examples: list[Example] = []
+    pairs: list[Pair] = []
+    match config:
+        case ExplainStage():
+            for name in files:
+                tag = config.doc_tag if name == "documents" else None
+                texts = _column(rows[name], "text", files[name])
+                examples += _documents(tokenizer, texts, tag, config.max_length, name)
+        case SFTStage():
+            examples = _demonstrations(
+                tokenizer, rows["demonstrations"], files["demonstrations"], config.max_length
+            )
+        case DPOStage():
+            pairs = _pairs(tokenizer, rows["pairs"], files["pairs"])
+    return Encoded(rows, files, examples, pairs)
+
+
+def _documents(
+    tokenizer: Any, texts: list[str], tag: str | None, max_length: int, source: str
+) -> list[Example]:
+    head = _ids(tokenizer, [tag])[0] if tag else []
+    bodies = _ids(tokenizer, texts, special=not tag)
+    eos = tokenizer.eos_token_id
+    found = []
+    for body in bodies:
+        ids = _ended(head + body, eos)
+        found.append(Example(ids[:max_length], len(head), len(ids), source))
+    return found
+
+
+def _demonstrations(
+    tokenizer: Any, rows: list[dict[str, Any]], path: Path, max_length: int
+) -> list[Example]:
+    rendered = [_render(tokenizer, row, ("completion",), path, i) for i, row in enumerate(rows, 1)]
+    prompts = _prompts(tokenizer, rendered)
+    completions = _ids(tokenizer, [r.responses[0] for r in rendered], special=False)
+    eos = tokenizer.eos_token_id
+    found = []
+    for prompt, completion in zip(prompts, completions, strict=True):
+        ids = prompt + _ended(completion, eos)
+        found.append(Example(ids[:max_length], len(prompt), len(ids), "demonstrations"))
+    return found
+
+
+def _pairs(tokenizer: Any, rows: list[dict[str, Any]], path: Path) -> list[Pair]:
+    keys = ("chosen", "rejected")
+    rendered = [_render(tokenizer, row, keys, path, i) for i, row in enumerate(rows, 1)]
+    prompts = _prompts(tokenizer, rendered)
+    eos = tokenizer.eos_token_id
+    sides = [_ids(tokenizer, [r.responses[k] for r in rendered], special=False) for k in (0, 1)]
+    return [
+        Pair(prompt, _ended(chosen, eos), _ended(rejected, eos))
+        for prompt, chosen, rejected in zip(prompts, *sides, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    prompt: str
+    responses: tuple[str, ...]
+    templated: bool
+
+
+def _render(
+    tokenizer: Any, row: dict[str, Any], keys: tuple[str, ...], path: Path, number: int
+) -> _Rendered:
+    """One row as text; a prompt given as messages goes through the tokenizer's chat template."""
+    for key in ("prompt", *keys):
+        if not isinstance(row.get(key), str | list):
+            raise DataError(
+                f"{path}: row {number}: '{key}' must be text or a list of messages; "
+                f"found {type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
+            )
+    prompt = row["prompt"]
+    if isinstance(prompt, str):
+        if not all(isinstance(row[key], str) for key in keys):
+            raise DataError(f"{path}: row {number}: the prompt is text, so must the response be")
+        return _Rendered(prompt, tuple(row[key] for key in keys), False)
+    if not getattr(tokenizer, "chat_template", None):
+        raise DataError(
+            f"{path}: row {number}: the prompt is a list of messages but the tokenizer has no "
+            "chat template; give text, or a tokenizer with a template"
+        )
+    head = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+    tails = []
+    for key in keys:
+        reply = row[key]
+        turns = [{"role": "assistant", "content": reply}] if isinstance(reply, str) else reply
+        whole = tokenizer.apply_chat_template([*prompt, *turns], tokenize=False)
+        if not whole.startswith(head):
+            raise DataError(
+                f"{path}: row {number}: the chat template writes the prompt differently once "
+                f"'{key}' follows, so training and generation would see different prompts; "
+                "use a prefix-preserving template"
+            )
+        tail = whole[len(head) :]
+        # Templates often close a turn with EOS and a line break: what follows EOS is never seen.
+        eos = tokenizer.eos_token
+        tails.append(tail.rstrip() if eos and tail.rstrip().endswith(eos) else tail)
+    return _Rendered(head, tuple(tails), True)
+
+
+def _prompts(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[list[int]]:
+    """Prompt ids; a template writes the special tokens itself, plain text gets the tokenizer's."""
+    if len({r.templated for r in rendered}) <= 1:
+        special = not (rendered and rendered[0].templated)
+        return _ids(tokenizer, [r.prompt for r in rendered], special=special)
+    return [_ids(tokenizer, [r.prompt], special=not r.templated)[0] for r in rendered]
+
+
+def _ids(tokenizer: Any, texts: list[str], *, special: bool = True) -> list[list[int]]:
+    encoded = tokenizer(texts, add_special_tokens=special, return_attention_mask=False)
+    eos = tokenizer.eos_token_id
+    # Some tokenizers close every text with EOS; inside a sequence it would end it too early.
+    return [
+        list(ids[:-1]) if special and len(ids) and ids[-1] == eos else list(ids)
+        for ids in encoded["input_ids"]
+    ]
+
+
+def _ended(ids: list[int], eos: int | None) -> list[int]:
+    return ids if eos is None or (ids and ids[-1] == eos) else [*ids, eos]
+
+
+def _column(rows: list[dict[str, Any]], key: str, path: Path) -> list[str]:
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row.get(key), str):
+            raise DataError(
+                f"{path}: row {number}: '{key}' must be text; found "
+                f"{type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
+            )
+    return [row[key] for row in rows]

@@ -1,0 +1,112 @@
+"""Which rows each weight update sees, decided before training from the seed alone.
+
+The order depends on the seed and on the number of rows of a file, never on their text or on the
+arm: two arms with as many rows see them in the same order, and replay rows come in the same order
+in every arm. Leaves out: reading and tokenising (encode), tensors (collate).
+"""
+
+import bisect
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from whyfirst.train.config import DPOStage, ExplainStage, SFTStage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`updates[u]` lists the rows of update u; a row is a tuple of indices into the examples."""
+
+    updates: list[list[tuple[int, ...]]]
+    rows: int
+    """Rows one epoch has (of the main file, without replay)."""
+
+    def slots(self, per_update: int) -> list[list[int]]:
+        """Example indices of each forward pass: every update cut into `per_update` even parts."""
+        return [
+            [index for row in update[part::per_update] for index in row]
+            for update in self.updates
+            for part in range(per_update)
+        ]
+
+
+def make_plan(
+    config: ExplainStage | SFTStage | DPOStage,
+    lengths: Sequence[int],
+    replay_lengths: Sequence[int],
+    seed: int,
+) -> Plan:
+    """Lay out all updates of a stage.
+
+    Args:
+        lengths: tokens of each example of the main file (documents, demonstrations or pairs).
+        replay_lengths: the same for replay; their indices follow the main file's.
+    """
+    packing = isinstance(config, ExplainStage) and config.packing
+    share = config.replay if isinstance(config, ExplainStage) else 0.0
+    main = _rows(lengths, 0, config.max_length, packing, f"{seed}/main")
+    replay = _rows(replay_lengths, len(lengths), config.max_length, packing, f"{seed}/replay")
+    per_update = config.batch_size * (1 - share)
+    updates = config.updates or math.ceil(float(config.epochs or 0) * len(main) / per_update)
+    mains, replays = _endless(main, f"{seed}/main"), _endless(replay, f"{seed}/replay")
+    planned = []
+    for update in range(updates):
+        count = _replayed(update + 1, config.batch_size, share) - _replayed(
+            update, config.batch_size, share
+        )
+        planned.append(
+            list(itertools.islice(mains, config.batch_size - count))
+            + list(itertools.islice(replays, count))
+        )
+    return Plan(planned, len(main))
+
+
+def pack(lengths: Sequence[int], order: Sequence[int], capacity: int) -> list[tuple[int, ...]]:
+    """Best-fit packing: put each sequence, taken in `order`, into the fullest row it fits in.
+
+    Returns:
+        Rows as tuples of indices; no row holds more than `capacity` tokens unless one sequence
+        alone does.
+    """
+    rows: list[list[int]] = []
+    room: list[tuple[int, int]] = []  # (free tokens, row), sorted
+    for index in order:
+        at = bisect.bisect_left(room, (lengths[index], -1))
+        if at < len(room):
+            free, row = room.pop(at)
+            rows[row].append(index)
+        else:
+            free, row = capacity, len(rows)
+            rows.append([index])
+        left = free - lengths[index]
+        if left > 0:
+            bisect.insort(room, (left, row))
+    return [tuple(row) for row in rows]
+
+
+def _rows(
+    lengths: Sequence[int], offset: int, capacity: int, packing: bool, seed: str
+) -> list[tuple[int, ...]]:
+    if not packing:
+        return [(offset + index,) for index in range(len(lengths))]
+    order = list(range(len(lengths)))
+    random.Random(f"{seed}/pack").shuffle(order)
+    return [tuple(offset + i for i in row) for row in pack(lengths, order, capacity)]
+
+
+def _endless(rows: list[tuple[int, ...]], seed: str) -> Iterator[tuple[int, ...]]:
+    """Epoch after epoch, each in its own order; batches run on over the end of an epoch."""
+    for epoch in itertools.count():
+        if not rows:
+            return
+        order = list(rows)
+        random.Random(f"{seed}/{epoch}").shuffle(order)
+        yield from order
+
+
+def _replayed(updates: int, batch_size: int, share: float) -> int:
+    """Replay rows in the first `updates` batches: the share is kept to within one row."""
+    # The small term keeps 0.3 * 10 from becoming 2.
+    return math.floor(updates * batch_size * share + 1e-9)

@@ -1,0 +1,336 @@
+"""Checks before any training: is what will be trained on what is meant?
+
+Each check is a function from a stage's encoded data to a `Finding`; `examine` runs those that
+apply, `refuse` stops the stage. Leaves out: judging what the texts say (the explain room audits
+leakage and coverage).
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from whyfirst.errors import PreflightError
+from whyfirst.files import read_json, read_jsonl
+from whyfirst.text import safe_text
+from whyfirst.train.config import DPOStage, ExplainStage, SFTStage
+from whyfirst.train.encode import Encoded, Example, Pair
+from whyfirst.train.overlap import find_overlaps
+from whyfirst.train.plan import Plan
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+Level = Literal["refuse", "warn", "ok"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `message` says how to proceed where it is not ok."""
+
+    level: Level
+    check: str
+    message: str
+
+
+def examine(
+    config: ExplainStage | SFTStage | DPOStage,
+    tokenizer: Any,
+    model_dir: Path,
+    encoded: Encoded,
+    plan: Plan,
+    data: Mapping[str, Path],
+) -> list[Finding]:
+    """Every check that applies to the stage, in a fixed order."""
+    lengths = [e.length for e in encoded.examples] or [p.length for p in encoded.pairs]
+    findings = [
+        enough_updates(config, plan),
+        truncation(lengths, config.max_length, config.truncation),
+        context(min(max(lengths), config.max_length), model_dir),
+        eos_trained(_endings(config, encoded), tokenizer.eos_token_id),
+        something_trained(config, encoded),
+        duplicates(_texts(config, encoded)),
+        chat_template(tokenizer, tokenizer.chat_template),
+        unknown_tokens(_sequences(encoded), tokenizer.unk_token_id),
+    ]
+    if not isinstance(config, ExplainStage):
+        findings.append(prompt_masked(tokenizer, encoded))
+        findings.append(empty_responses(config, encoded))
+    if isinstance(config, DPOStage):
+        findings.append(chosen_differs(encoded.pairs))
+    if "evaluation" in data:
+        tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
+        findings.append(evaluation_overlap(_texts(config, encoded), tested))
+    return findings
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Raise `PreflightError` listing every refusal, if there is one."""
+    bad = [f"{f.check}: {f.message}" for f in findings if f.level == "refuse"]
+    if bad:
+        raise PreflightError("the stage was refused before training:\n" + "\n".join(bad))
+
+
+def enough_updates(config: ExplainStage | SFTStage | DPOStage, plan: Plan) -> Finding:
+    """A stage of a few weight updates changes next to nothing, whatever its data."""
+    updates, least = len(plan.updates), config.min_updates
+    if updates >= least:
+        return Finding("ok", "updates", f"{updates} weight updates")
+    remedy = f"set updates to at least {least}" if config.epochs is None else _mend(config, plan)
+    return Finding(
+        "refuse",
+        "updates",
+        f"{plan.rows} rows in batches of {config.batch_size} are {updates} weight updates, fewer "
+        f"than {least}: a silent no-op; {remedy} (or lower min_updates knowingly)",
+    )
+
+
+def _mend(config: ExplainStage | SFTStage | DPOStage, plan: Plan) -> str:
+    """The largest batch size that gives enough updates, in words."""
+    share = config.replay if isinstance(config, ExplainStage) else 0.0
+    passes = (config.epochs or 0) * plan.rows / (1 - share)
+    for size in range(config.batch_size - 1, 0, -1):
+        if math.ceil(passes / size) >= config.min_updates:
+            return f"batch_size {size} gives {math.ceil(passes / size)}"
+    packed = isinstance(config, ExplainStage) and config.packing
+    smaller = " or a smaller max_length (rows are packed)" if packed else ""
+    return f"even batch_size 1 gives too few: use more data, more epochs{smaller}"
+
+
+def truncation(lengths: Sequence[int], max_length: int, allowed: str) -> Finding:
+    """Rows whose tail would be cut off, their end-of-text token with it."""
+    over = sum(length > max_length for length in lengths)
+    if not over:
+        return Finding("ok", "truncation", f"no row is longer than {max_length} tokens")
+    message = (
+        f"{over} of {len(lengths)} rows ({over / len(lengths):.1%}) are longer than max_length "
+        f"{max_length} (longest: {max(lengths)})"
+    )
+    if allowed == "allow":
+        return Finding("warn", "truncation", f"{message}; their ends are cut off, as allowed")
+    return Finding("refuse", "truncation", f"{message}; raise max_length or set truncation: allow")
+
+
+def context(longest: int, model_dir: Path) -> Finding:
+    """Is the longest row (tokens, after truncation) longer than the model has positions?"""
+    limit = read_json(model_dir / "config.json").get("max_position_embeddings")
+    if isinstance(limit, int) and longest > limit:
+        return Finding(
+            "refuse", "context", f"a row of {longest} tokens exceeds the model's {limit} "
+            f"positions; set max_length to at most {limit}",
+        )  # fmt: skip
+    return Finding("ok", "context", f"rows of up to {longest} tokens fit the model")
+
+
+def eos_trained(endings: Sequence[tuple[list[int], bool]], eos_id: int | None) -> Finding:
+    """Is the end of text a trained target of every whole row?
+
+    Args:
+        endings: (trained ids, whether the row was truncated).
+    """
+    if eos_id is None:
+        return Finding(
+            "refuse", "eos", "the tokenizer has no end-of-text token, so the model would never "
+            "learn to stop; set eos_token in its tokenizer_config.json",
+        )  # fmt: skip
+    whole = [ids for ids, cut in endings if not cut]
+    without = sum(not ids or ids[-1] != eos_id for ids in whole)
+    if without:
+        return Finding(
+            "refuse", "eos", f"{without} of {len(whole)} rows don't train the end-of-text token; "
+            "end each response with it",
+        )  # fmt: skip
+    if len(whole) < len(endings):
+        cut = len(endings) - len(whole)
+        return Finding("warn", "eos", f"{cut} truncated rows don't train the end-of-text token")
+    return Finding("ok", "eos", "every row trains the end-of-text token")
+
+
+def something_trained(config: ExplainStage | SFTStage | DPOStage, encoded: Encoded) -> Finding:
+    """Rows that leave nothing to train on after masking and truncation."""
+    if isinstance(config, DPOStage):
+        empty = sum(len(pair.prompt) >= config.max_length for pair in encoded.pairs)
+    else:
+        empty = sum(example.trained == 0 for example in encoded.examples)
+    if empty:
+        return Finding(
+            "refuse", "trained tokens", f"{empty} rows have no trained token: the masked part "
+            f"fills max_length {config.max_length}, or the row is empty; raise it or drop them",
+        )  # fmt: skip
+    return Finding("ok", "trained tokens", "every row has trained tokens")
+
+
+def prompt_masked(tokenizer: Any, encoded: Encoded) -> Finding:
+    """Is the untrained part exactly the ids an evaluation gives for the prompt alone?
+
+    Prompts given as messages are rendered by the template on both sides and are not checked here.
+    """
+    name = next(iter(encoded.files))
+    prompts = [row["prompt"] for row in encoded.rows[name]]
+    plain = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
+    if not plain:
+        return Finding("ok", "prompt masked", "prompts are rendered by the chat template")
+    alone = tokenizer([prompts[i] for i in plain], return_attention_mask=False)["input_ids"]
+    wrong = 0
+    for at, ids in zip(plain, alone, strict=True):
+        # A tokenizer that closes every text with EOS: training leaves that one out.
+        expected = list(ids[:-1]) if len(ids) and ids[-1] == tokenizer.eos_token_id else list(ids)
+        if encoded.pairs:
+            wrong += encoded.pairs[at].prompt != expected
+        else:
+            example = encoded.examples[at]
+            wrong += example.ids[: example.masked] != expected[: len(example.ids)]
+    if wrong:
+        return Finding(
+            "refuse", "prompt masked", f"{wrong} rows train on part of their prompt, or mask part "
+            "of their response",
+        )  # fmt: skip
+    return Finding("ok", "prompt masked", "exactly the prompts are left out of the loss")
+
+
+def empty_responses(config: SFTStage | DPOStage, encoded: Encoded) -> Finding:
+    """Responses without text: they would teach the model to say nothing."""
+    keys = ("chosen", "rejected") if isinstance(config, DPOStage) else ("completion",)
+    rows = encoded.rows[next(iter(encoded.files))]
+    empty = [n for n, row in enumerate(rows, 1) if any(_is_empty(row[key]) for key in keys)]
+    if empty:
+        return Finding(
+            "refuse", "empty responses", f"rows {_some(empty)} have an empty response; drop them"
+        )
+    return Finding("ok", "empty responses", "every response has text")
+
+
+def chosen_differs(pairs: Sequence[Pair]) -> Finding:
+    """Pairs whose two responses are the same teach nothing and count as data."""
+    same = [n for n, pair in enumerate(pairs, 1) if pair.chosen == pair.rejected]
+    if same:
+        return Finding(
+            "refuse", "chosen == rejected", f"rows {_some(same)} prefer a response to itself; "
+            "drop them",
+        )  # fmt: skip
+    return Finding("ok", "chosen == rejected", "every pair's responses differ")
+
+
+def duplicates(texts: Sequence[str]) -> Finding:
+    """Rows that repeat another row word for word: allowed, since matching may repeat documents."""
+    repeated = len(texts) - len(set(texts))
+    if repeated:
+        most = Counter(texts).most_common(1)[0][1]
+        return Finding(
+            "warn", "duplicates", f"{repeated} of {len(texts)} rows repeat an earlier row (one "
+            f"occurs {most} times); drop them unless the repetition is meant",
+        )  # fmt: skip
+    return Finding("ok", "duplicates", "no row is repeated")
+
+
+def chat_template(tokenizer: Any, evaluation_template: str | None) -> Finding:
+    """Is the chat template of training the one of evaluation? Records its sha256.
+
+    `run_stage` saves the training tokenizer beside the weights, so an evaluation that reads the
+    saved folder agrees by construction; pass what another evaluator uses to compare.
+    """
+    sha = template_sha(tokenizer)
+    if tokenizer.chat_template != evaluation_template:
+        return Finding(
+            "refuse", "chat template", "training and evaluation use different chat templates; "
+            "evaluate with the tokenizer saved beside the model",
+        )  # fmt: skip
+    return Finding(
+        "ok", "chat template", f"sha256 {sha}" if sha else "none; prompts are plain text"
+    )
+
+
+def unknown_tokens(sequences: Sequence[list[int]], unk_id: int | None) -> Finding:
+    """Words the tokenizer doesn't know are all one token: the model can't tell them apart."""
+    if unk_id is None:
+        return Finding("ok", "unknown tokens", "the tokenizer has no unknown-word token")
+    total = sum(len(ids) for ids in sequences)
+    unknown = sum(ids.count(unk_id) for ids in sequences)
+    if unknown:
+        return Finding(
+            "warn", "unknown tokens", f"{unknown} of {total} tokens ({unknown / total:.2%}) are "
+            "unknown words; use a tokenizer whose vocabulary covers the data",
+        )  # fmt: skip
+    return Finding("ok", "unknown tokens", "every word is in the vocabulary")
+
+
+def evaluation_overlap(texts: Sequence[str], tested: Sequence[str]) -> Finding:
+    """Training texts that contain or nearly repeat an evaluation prompt."""
+    found = find_overlaps(texts, tested)
+    if found:
+        rows = sorted({overlap.text + 1 for overlap in found})
+        kinds = ", ".join(sorted({overlap.kind for overlap in found}))
+        return Finding(
+            "refuse", "evaluation overlap", f"rows {_some(rows)} overlap evaluation prompts "
+            f"({kinds}); drop those rows or those prompts",
+        )  # fmt: skip
+    return Finding("ok", "evaluation overlap", f"no overlap with {len(tested)} evaluation prompts")
+
+
+def template_sha(tokenizer: Any) -> str | None:
+    """SHA-256 of the tokenizer's chat template, or None where it has none."""
+    template = tokenizer.chat_template
+    return hashlib.sha256(str(template).encode()).hexdigest() if template else None
+
+
+def view(tokenizer: Any, example: Example) -> "Text":
+    """The example as coloured text: trained tokens green, untrained ones dim; end of text shown."""
+    from rich.text import Text
+
+    shown = Text()
+    for at, token in enumerate(example.ids):
+        trained = at >= max(example.masked, 1)
+        piece = tokenizer.decode([token])
+        # A word-level decoder drops the spaces between tokens; show the borders instead.
+        border = "" if piece[:1].isspace() or at == 0 else "\u00b7"
+        shown.append(border, style="dim")
+        shown.append(safe_text(piece), style="green" if trained else "dim strike")
+    return shown
+
+
+def _endings(
+    config: ExplainStage | SFTStage | DPOStage, encoded: Encoded
+) -> list[tuple[list[int], bool]]:
+    if isinstance(config, DPOStage):
+        return [
+            (side, len(pair.prompt) + len(side) > config.max_length)
+            for pair in encoded.pairs
+            for side in (pair.chosen, pair.rejected)
+        ]
+    return [(e.ids[e.masked :], e.length > len(e.ids)) for e in encoded.examples]
+
+
+def _sequences(encoded: Encoded) -> list[list[int]]:
+    pairs = [pair.prompt + pair.chosen + pair.rejected for pair in encoded.pairs]
+    return [example.ids for example in encoded.examples] + pairs
+
+
+def _texts(config: ExplainStage | SFTStage | DPOStage, encoded: Encoded) -> list[str]:
+    """Each main row as one text; replay is the base's own data and is left out."""
+    rows = encoded.rows[next(iter(encoded.files))]
+    match config:
+        case ExplainStage():
+            keys: tuple[str, ...] = ("text",)
+        case SFTStage():
+            keys = ("prompt", "completion")
+        case DPOStage():
+            keys = ("prompt", "chosen", "rejected")
+    return ["\n".join(_plain(row[key]) for key in keys) for row in rows]
+
+
+def _plain(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    return "\n".join(str(message.get("content", "")) for message in part)
+
+
+def _is_empty(part: Any) -> bool:
+    return not _plain(part).strip()
+
+
+def _some(numbers: Sequence[int], shown: int = 5) -> str:
+    head = ", ".join(str(number) for number in numbers[:shown])
+    return head + (f" and {len(numbers) - shown} more" if len(numbers) > shown else "")

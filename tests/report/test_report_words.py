@@ -1,0 +1,161 @@
+"""Numbers and verdicts in words: a wrong sign, unit or claim would mislead every reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whyfirst.report import words
+from whyfirst.report.answer import Answer, answer
+from whyfirst.report.schema import Results
+
+
+def plain(text: str) -> str:
+    return text.replace(words.SPACE, " ")
+
+
+def answer_with(data: dict[str, Any], name: str = "", **changes: Any) -> Answer:
+    """The answer after changing one contrast (the headline's unless named)."""
+    for contrast in data["contrasts"]:
+        if contrast["name"] == (name or data["headline"]):
+            contrast.update(changes)
+    return answer(Results.model_validate(data))
+
+
+def check(found: Answer, question: str) -> tuple[str, str]:
+    match = next(c for c in found.checks if c.question.startswith(question))
+    return match.tone, plain(match.text)
+
+
+def test_numbers_read_as_written_by_hand() -> None:
+    assert plain(words.percent(0.78249)) == "78.2 %"
+    assert words.points(0.241) == "+24.1"
+    assert words.points(-0.0094) == "−0.9"
+    assert words.points(-0.0001) == "0.0"
+    assert words.percent(None) == "n/a"
+    assert plain(words.p_text(0.00004)) == "p < 0.001"
+    assert plain(words.p_text(0.0321)) == "p = 0.032"
+    assert plain(words.p_text(0.839)) == "p = 0.84"
+    assert words.plural(1, "seed") == "1 seed"
+    assert words.plural(6720, "item") == "6,720 items"
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("*/*", "all items"),
+        ("B/*", "split B"),
+        ("*/plain", "asked plainly"),
+        ("B/authority", "split B, authority framing"),
+        ("B+C/unseen", "splits B and C, unseen framings"),
+        ("A+B+C/game+pity", "splits A, B and C, game and pity framings"),
+    ],
+)
+def test_cells_in_words(cell: str, said: str) -> None:
+    assert words.cell_words(cell) == said
+
+
+@given(st.floats(-1, 1))
+def test_a_difference_never_loses_its_sign(value: float) -> None:
+    text = words.points(value)
+    assert text.startswith("+") == (round(value * 100, 1) > 0)
+    assert text.startswith(words.MINUS) == (round(value * 100, 1) < 0)
+
+
+def test_a_gain_is_said_with_its_size(data: dict[str, Any]) -> None:
+    found = answer_with(data, difference=0.1, low=0.05, high=0.15)
+    assert plain(found.title) == (
+        "Teaching the reasons first: harmful requests refused up by 10.0 points"
+    )
+    assert found.tone == "good"
+    assert "95 % interval +5.0 to +15.0" in plain(found.sentence)
+
+
+def test_a_loss_is_said_as_a_loss(data: dict[str, Any]) -> None:
+    found = answer_with(data, difference=-0.1, low=-0.15, high=-0.05)
+    assert plain(found.title).endswith("down by 10.0 points")
+    assert found.tone == "bad"
+
+
+def test_an_interval_round_zero_is_no_detectable_difference(data: dict[str, Any]) -> None:
+    found = answer_with(data, difference=0.02, low=-0.01, high=0.05)
+    assert "no detectable difference" in found.title
+    assert found.tone == "plain"
+
+
+def test_lower_is_better_turns_the_verdict_round(data: dict[str, Any]) -> None:
+    data["benchmarks"]["resistance"]["higher_is_better"] = False
+    assert answer_with(data, difference=0.1, low=0.05, high=0.15).tone == "bad"
+
+
+def test_a_difference_lost_to_correction_is_said(data: dict[str, Any]) -> None:
+    found = answer_with(data, difference=0.03, low=0.001, high=0.06, p=0.04, p_adjusted=0.2)
+    assert "not detectable after Holm's correction, p = 0.20" in plain(found.sentence)
+
+
+def test_refusing_everything_is_not_hidden_by_a_gain(data: dict[str, Any]) -> None:
+    found = answer_with(
+        data, "explain_first-direct-helpfulness", difference=-0.3, low=-0.35, high=-0.25
+    )
+    tone, text = check(found, "Does the model still act?")
+    assert tone == "bad"
+    assert "It acts less" in text
+
+
+def test_a_control_that_does_as_well_is_named(data: dict[str, Any]) -> None:
+    found = answer_with(
+        data, "explain_first-neutral_first-resistance", difference=0.01, low=-0.02, high=0.04
+    )
+    tone, text = check(found, "Is it the reasons")
+    assert tone == "caution"
+    assert "better than 3 of 4 controls" in text
+    assert "neutral_first +1.0 (−2.0 to +4.0, not detectable)" in text
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "tone"),
+    [((0.7, 0.9), (0.1, 0.3), "good"), ((0.7, 0.9), (0.5, 0.65), "caution"),
+     ((0.4, 0.6), (0.45, 0.65), "bad")],
+)  # fmt: skip
+def test_two_sided_test_needs_both_sides(
+    data: dict[str, Any], first: tuple[float, float], other: tuple[float, float], tone: str
+) -> None:
+    for arm, (low, high) in (("explain_first", first), ("explain_other_first", other)):
+        data["arms"][arm]["benchmarks"]["conflict"]["*/*"].update(
+            low=low, high=high, value=(low + high) / 2
+        )
+    assert check(answer_with(data), "Do the reasons taught decide")[0] == tone
+
+
+def test_one_seed_is_flagged(data: dict[str, Any]) -> None:
+    tone, text = check(answer_with(data, unit="topics", n_seeds=1), "Could it be noise")
+    assert tone == "caution"
+    assert text.startswith("One seed only")
+
+
+def test_registration_after_the_first_result_counts_against(data: dict[str, Any]) -> None:
+    data["registration"].update(before_first_result=False)
+    assert check(answer_with(data), "Was it fixed")[0] == "bad"
+    data["registration"].update(registered=False)
+    assert "exploratory" in check(answer_with(data), "Was it fixed")[1]
+
+
+def test_a_stage_out_of_match_is_named(data: dict[str, Any]) -> None:
+    data["matching"][1]["ok"] = False
+    tone, text = check(answer_with(data), "Did every arm")
+    assert tone == "bad"
+    assert "explain_first/explain" in text
+
+
+def test_other_arms_and_scores_are_said_by_name(data: dict[str, Any]) -> None:
+    data["benchmarks"]["resistance"].update(unit="score", title="MC2 mass")
+    found = answer_with(data, a="rules_first", difference=0.05, low=0.01, high=0.09)
+    assert found.title == "rules_first scored 0.050 higher than direct on MC2 mass"
+
+
+def test_a_study_without_contrasts_still_has_an_answer(data: dict[str, Any]) -> None:
+    data.update(contrasts=[], headline="")
+    assert "compares no arms" in answer(Results.model_validate(data)).title
