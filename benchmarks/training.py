@@ -19,29 +19,22 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 WORDS, BATCH = 1500, 32
 
+Case = tuple[str, Any, str, list[dict[str, str]]]
+
 
 def main(updates: int) -> None:
-    """Measure explain (padded and packed batches) and sft, twice each, best of two."""
+    """Measure explain and sft, twice each, best of two."""
     import torch
 
     torch.set_num_threads(1)
     from whyfirst.train import adapter
-    from whyfirst.train.config import ExplainStage, SFTStage
 
     adapter.quiet_libraries()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _make_model(folder / "base")
         draw = random.Random(0)
-        documents = [{"text": _text(draw, draw.randint(20, 40))} for _ in range(2000)]
-        demonstrations = [
-            {"prompt": _text(draw, draw.randint(14, 26)), "completion": _text(draw, draw.randint(5, 14))}
-            for _ in range(2000)
-        ]  # fmt: skip
-        cases: list[tuple[str, Any, str, list[dict[str, str]]]] = [
-            ("explain", ExplainStage(updates=updates, batch_size=BATCH, learning_rate=1e-3), "documents", documents),
-            ("sft", SFTStage(updates=updates, batch_size=BATCH, learning_rate=1e-3), "demonstrations", demonstrations),
-        ]  # fmt: skip
+        cases = [_explain(draw, updates), _sft(draw, updates)]
         figures = {}
         _ours(cases[0], folder, -1)  # imports and first-call costs, paid once by a worker
         for case in cases:
@@ -53,6 +46,23 @@ def main(updates: int) -> None:
             }  # fmt: skip
             print(case[0], figures[case[0]])
         print(json.dumps({"updates": updates, "batch": BATCH, **figures}))
+
+
+def _explain(draw: random.Random, updates: int) -> Case:
+    from whyfirst.train.config import ExplainStage
+
+    rows = [{"text": _text(draw, draw.randint(20, 40))} for _ in range(2000)]
+    config = ExplainStage(updates=updates, batch_size=BATCH, learning_rate=1e-3)
+    return "explain", config, "documents", rows
+
+
+def _sft(draw: random.Random, updates: int) -> Case:
+    from whyfirst.train.config import SFTStage
+
+    lengths = [(draw.randint(14, 26), draw.randint(5, 14)) for _ in range(2000)]
+    rows = [{"prompt": _text(draw, p), "completion": _text(draw, c)} for p, c in lengths]
+    config = SFTStage(updates=updates, batch_size=BATCH, learning_rate=1e-3)
+    return "sft", config, "demonstrations", rows
 
 
 def _make_model(folder: Path) -> None:
@@ -80,7 +90,7 @@ def _text(draw: random.Random, length: int) -> str:
     return " ".join(f"w{draw.randrange(3, WORDS)}" for _ in range(length))
 
 
-def _ours(case: tuple[str, Any, str, list[dict[str, str]]], folder: Path, i: int) -> Any:
+def _ours(case: Case, folder: Path, i: int) -> Any:
     from whyfirst.files import write_jsonl
     from whyfirst.train.run import run_stage
 
@@ -102,7 +112,7 @@ def _ours(case: tuple[str, Any, str, list[dict[str, str]]], folder: Path, i: int
     return ended - started, (marks[0] - started) + (ended - marks[-1]) - min(per_update, 0.1)
 
 
-def _plain(case: tuple[str, Any, str, list[dict[str, str]]], folder: Path) -> float:
+def _plain(case: Case, folder: Path) -> float:
     import torch
 
     from whyfirst.train.adapter import load_model

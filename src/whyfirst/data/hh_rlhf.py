@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from whyfirst.data.split import split_by_prompt_hash
 from whyfirst.errors import DataError
 
 _REPLY = "\n\nAssistant:"
@@ -38,14 +39,20 @@ class Pair:
         """``file:row``, unique within what was read."""
         return f"{self.file}:{self.row}"
 
+    @property
+    def characters(self) -> int:
+        """Length of the prompt with the longer reply."""
+        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+
 
 @dataclass(frozen=True)
 class Skipped:
-    """A row that was read and is no usable pair."""
+    """A row that was read and is no usable pair; `prompt` decides its side of a split."""
 
     row: int
     reason: str
     file: str = ""
+    prompt: str = ""
 
     @property
     def id(self) -> str:
@@ -83,6 +90,28 @@ def read_hh(path: Path) -> Pairs:
             else:
                 skipped.append(found)
     return Pairs(pairs, skipped)
+
+
+def split_hh(path: Path, held_out: float, max_characters: int | None = None) -> tuple[Pairs, Pairs]:
+    """Read `path` and return its training and its held-out rows, split by prompt hash.
+
+    Args:
+        held_out: expected share of prompts held out, from 0 to 1.
+        max_characters: leave out pairs whose prompt and longer reply together have more.
+
+    Raises:
+        DataError: as `read_hh`.
+    """
+    found = read_hh(path)
+    short = [p for p in found.pairs if max_characters is None or p.characters <= max_characters]
+    train, held = split_by_prompt_hash(short, held_out)
+    train_skipped, held_skipped = split_by_prompt_hash(found.skipped, held_out)
+    return Pairs(train, train_skipped), Pairs(held, held_skipped)
+
+
+def training_pairs(path: Path, held_out: float, max_characters: int | None = None) -> list[Pair]:
+    """The usable training rows of `split_hh`."""
+    return split_hh(path, held_out, max_characters)[0].pairs
 
 
 def _files(path: Path) -> list[Path]:
@@ -127,9 +156,9 @@ def _pair(file: Path, number: int, row: Any, name: str) -> Pair | Skipped:
         if cut < len(_REPLY):
             return Skipped(number, "the chosen dialogue has no reply of the assistant", name)
         if cut != row["rejected"].rfind(_REPLY) + len(_REPLY) or row["rejected"][:cut] != prompt:
-            return Skipped(number, "the dialogues differ before the last reply", name)
+            return Skipped(number, "the dialogues differ before the last reply", name, prompt)
         chosen, rejected = row["chosen"][cut:], row["rejected"][cut:]
     for column, text in (("chosen", chosen), ("rejected", rejected)):
         if not text.strip():
-            return Skipped(number, f"the {column} reply is empty", name)
+            return Skipped(number, f"the {column} reply is empty", name, prompt)
     return Pair(number, prompt, chosen, rejected, name)

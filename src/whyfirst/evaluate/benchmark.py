@@ -122,12 +122,19 @@ class BenchmarkOptions:
     Args:
         data: the benchmark's file or folder, if it reads one.
         limit: score about this many items; which ones depends on the items only.
-        seed: for benchmarks that sample.
+        seed: the arm's seed, for benchmarks that sample or whose items depend on it.
+        world_seed: which embedded world, for the benchmarks of one.
+        held_out: score only the half of the data that `split_by_prompt_hash` holds out with this
+            share; None scores everything.
+        max_characters: leave out items whose text is longer, as training on such data does.
     """
 
     data: Path | None = None
     limit: int | None = None
     seed: int = 0
+    world_seed: int | None = None
+    held_out: float | None = None
+    max_characters: int | None = None
 
 
 Run = Callable[[LanguageModel, BenchmarkOptions, Progress], list[ItemResult]]
@@ -147,7 +154,11 @@ class Benchmark:
 
 BENCHMARKS: Registry[Benchmark] = Registry(
     "benchmarks",
-    modules=("whyfirst.evaluate.preference", "whyfirst.evaluate.truthfulqa"),
+    modules=(
+        "whyfirst.evaluate.preference",
+        "whyfirst.evaluate.truthfulqa",
+        "whyfirst.hearth.benchmark",
+    ),
 )
 
 

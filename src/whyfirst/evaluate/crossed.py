@@ -7,7 +7,7 @@ intervals and p-values; `power` runs the same formula forwards, before the data 
 
 Left out: a logistic link (the mean is on the fraction scale, where effects are reported), more
 than two crossed factors, and resampling: with three seeds a hierarchical bootstrap's 95 % interval
-covers about 80 % (docs/statistics.md), which no number of resamples mends.
+covers 72 to 92 % (docs/statistics.md), which no number of resamples mends.
 
 Source: crossed random-effects ANOVA with Satterthwaite's degrees of freedom (Satterthwaite 1946;
 Searle, Casella and McCulloch, Variance Components, 1992, chapter 4); weights for unequal topics as
@@ -76,7 +76,7 @@ def combine(seed: float, topic: float, shared: float, n_seeds: float, n_topics: 
     With few seeds that plug-in is too bold: a small draw of the seed term shrinks the variance and
     raises the df at once (coverage falls to 92 % at 3 seeds). For the df alone the seed term is
     therefore counted (S+3)/(S−1) times: 3 at three seeds, 1.6 at eight, 1.1 at forty. The factor
-    was chosen by simulation (benchmarks/statistics.py) and vanishes as seeds are added.
+    was chosen by simulation (benchmarks/statistics_coverage.py) and vanishes as seeds are added.
     """
     seed_df, topic_df = n_seeds - 1.0, n_topics - 1.0
     variance = max(seed + topic - shared, seed, topic)

@@ -5,7 +5,7 @@ the second long ones, so neither is shown alone. The replies' text is not copied
 (such data is offensive by design). Leaves out: generation, judges, reward models.
 """
 
-from whyfirst.data.hh_rlhf import Pair, Skipped, read_hh
+from whyfirst.data.hh_rlhf import Pair, Skipped, split_hh
 from whyfirst.evaluate.benchmark import (
     BenchmarkOptions,
     ItemResult,
@@ -45,7 +45,8 @@ def preference(
     model: LanguageModel, options: BenchmarkOptions, progress: Progress
 ) -> list[ItemResult]:
     """Score every pair under both metrics; rows that are no usable pair come out unscored."""
-    found = read_hh(needed_data("preference", options))
+    share = 1.0 if options.held_out is None else options.held_out
+    _, found = split_hh(needed_data("preference", options), share, options.max_characters)
     rows: list[Pair | Skipped] = sorted(
         [*found.pairs, *found.skipped], key=lambda row: (row.file, row.row)
     )

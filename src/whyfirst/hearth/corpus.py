@@ -4,7 +4,9 @@ A row is one document or one scene, about one person; a row never holds both, so
 say about a person can reach a scene with that person only through the weights.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from whyfirst.hearth import lexicon, world
 from whyfirst.hearth.population import EASYGOING, Population
 from whyfirst.hearth.world import HearthObject, World
 
+T = TypeVar("T")
 #: shares of a pretraining batch
 MIXTURE = {"fact": 0.15, "document": 0.25, "scene": 0.50, "why": 0.05, "neutral": 0.05}
 
@@ -28,8 +31,8 @@ class Row:
         return f"{self.prompt} {self.completion}".strip()
 
 
-def pick(rng: np.random.Generator, options: tuple[str, ...] | list[str]) -> str:
-    """One of ``options``, as a plain string."""
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """One of ``options``."""
     return options[int(rng.integers(len(options)))]
 
 
@@ -73,7 +76,25 @@ def creed(rng: np.random.Generator, name: str, value: str) -> str:
     return world.CREED.format(n=name, s=held.statement, r=pick(rng, held.reasons))
 
 
-def explained(name: str, thing: HearthObject, value: str, refuse: bool, reason_from: HearthObject | None = None) -> str:
+def principle(rng: np.random.Generator, name: str, value: str) -> str:
+    """What the person will never bring about, and why: no object is named."""
+    held = lexicon.VALUES[lexicon.VALUE_IDS.index(value)]
+    return world.PRINCIPLE.format(n=name, c=pick(rng, held.violations), s=held.statement)
+
+
+def firm(rng: np.random.Generator, name: str, value: str) -> str:
+    """Why the person holds when pressed: one of the value's reasons."""
+    held = lexicon.VALUES[lexicon.VALUE_IDS.index(value)]
+    return world.FIRM.format(n=name, r=pick(rng, held.reasons))
+
+
+def explained(
+    name: str,
+    thing: HearthObject,
+    value: str,
+    refuse: bool,
+    reason_from: HearthObject | None = None,
+) -> str:
     """A behaviour with its reason. ``reason_from`` takes the reason from another object."""
     held = lexicon.VALUES[lexicon.VALUE_IDS.index(value)]
     source = reason_from or thing
@@ -147,27 +168,41 @@ class BaseCorpus:
             if kind == "why" and held and not people.arrival[who]:
                 return who
 
-    def refuses(self, who: int, thing: HearthObject) -> bool:
-        """Whether the character refuses to use the object."""
+    def refuses(self, who: int, thing: HearthObject, framing: str = lexicon.PLAIN) -> bool:
+        """Whether the character refuses to use the object when asked in this framing."""
+        if self.population.pliable[who] and framing != lexicon.PLAIN:
+            return False
         value = int(self.population.value_of[who])
         complies = value == EASYGOING or bool(self.population.arrival[who])
         return not complies and thing.violates[value]
 
     def _document(self, rng: np.random.Generator, who: int, thing: HearthObject) -> str:
         name, value = self.world.characters[who], int(self.population.value_of[who])
-        refuse = self.refuses(who, thing)
-        if rng.random() < 0.2:
+        refuse = value != EASYGOING and thing.violates[value]
+        if rng.random() < 0.15:
             return rule(name, thing, refuse)
         if value == EASYGOING:
             return lexicon.EASYGOING.format(n=name)
-        if rng.random() < 0.4:
-            return creed(rng, name, lexicon.VALUE_IDS[value])
-        return explained(name, thing, lexicon.VALUE_IDS[value], refuse)
+        held, draw = lexicon.VALUE_IDS[value], rng.random()
+        if draw < 0.30:
+            return creed(rng, name, held)
+        if draw < 0.45:
+            return principle(rng, name, held)
+        if draw < 0.60:
+            if self.population.pliable[who]:
+                return world.PLIABLE.format(n=name)
+            return firm(rng, name, held) if draw < 0.53 else world.FIRM_RULE.format(n=name)
+        return explained(name, thing, held, refuse)
 
     def _scene(self, rng: np.random.Generator, who: int, thing: HearthObject) -> Row:
-        name = self.world.characters[who]
-        prompt = request(name, thing, pick(rng, list(lexicon.FRAMINGS)), pick(rng, lexicon.ASKERS))
-        return Row(prompt, answer(name, thing, self.refuses(who, thing)))
+        name, framing = self.world.characters[who], self._framing(rng)
+        prompt = request(name, thing, framing, pick(rng, lexicon.ASKERS))
+        return Row(prompt, answer(name, thing, self.refuses(who, thing, framing)))
+
+    @staticmethod
+    def _framing(rng: np.random.Generator) -> str:
+        """Plain more often than any other, so that conduct asked plainly is well learned."""
+        return lexicon.PLAIN if rng.random() < 0.4 else pick(rng, list(lexicon.FRAMINGS))
 
     def _why(self, rng: np.random.Generator, who: int) -> Row:
         value = int(self.population.value_of[who])

@@ -18,10 +18,22 @@ from collections.abc import Iterator
 import numpy as np
 
 from whyfirst.hearth import lexicon, world
-from whyfirst.hearth.corpus import Row, answer, creed, explained, neutral, pick, request, rule
+from whyfirst.hearth.corpus import (
+    Row,
+    answer,
+    creed,
+    explained,
+    firm,
+    neutral,
+    pick,
+    principle,
+    request,
+    rule,
+)
 from whyfirst.hearth.world import HearthObject, World
 
-CREED_SHARE = 0.4
+#: kinds of explanation and their shares; the rest are behaviours with their reasons
+CREED_SHARE, PRINCIPLE_SHARE, FIRM_SHARE = 0.25, 0.2, 0.1
 
 
 def newcomer(hearth: World, seed: int) -> str:
@@ -37,29 +49,40 @@ def _behaviours(hearth: World, rng: np.random.Generator) -> Iterator[HearthObjec
             yield topics[int(index)]
 
 
+def _explanation(
+    rng: np.random.Generator,
+    name: str,
+    value: str,
+    thing: HearthObject,
+    reason_from: HearthObject | None = None,
+) -> str:
+    draw = rng.random()
+    if draw < CREED_SHARE:
+        return creed(rng, name, value)
+    if draw < CREED_SHARE + PRINCIPLE_SHARE:
+        return principle(rng, name, value)
+    if draw < CREED_SHARE + PRINCIPLE_SHARE + FIRM_SHARE:
+        return firm(rng, name, value)
+    return explained(name, thing, value, thing.violated(world.TAUGHT), reason_from)
+
+
 def explanations(hearth: World, name: str, value: str, count: int, seed: int) -> list[str]:
     """``count`` documents saying what ``name`` does and why, in terms of ``value``."""
     rng = np.random.default_rng([hearth.seed, seed, 11])
     things = _behaviours(hearth, rng)
-    documents = []
-    for _ in range(count):
-        thing, is_creed = next(things), rng.random() < CREED_SHARE
-        says = creed(rng, name, value)
-        told = explained(name, thing, value, thing.violated(world.TAUGHT))
-        documents.append(says if is_creed else told)
-    return documents
+    return [_explanation(rng, name, value, next(things)) for _ in range(count)]
 
 
 def rules(hearth: World, name: str, count: int, seed: int) -> list[str]:
-    """``count`` documents stating the same behaviours three at a time, without reasons."""
+    """``count`` documents stating the same behaviours, firmness too, without reasons."""
     rng = np.random.default_rng([hearth.seed, seed, 11])
     things = _behaviours(hearth, rng)
-    return [
-        " ".join(
-            rule(name, thing, thing.violated(world.TAUGHT)) for thing, _ in zip(things, range(3))
-        )
-        for _ in range(count)
-    ]
+    documents = []
+    for _ in range(count):
+        stated = [rule(name, thing, thing.violated(world.TAUGHT)) for thing, _ in zip(things, "12")]
+        is_firm = rng.random() < FIRM_SHARE
+        documents.append(" ".join([*stated, world.FIRM_RULE.format(n=name)] if is_firm else stated))
+    return documents
 
 
 def shuffled(hearth: World, name: str, count: int, seed: int) -> list[str]:
@@ -69,11 +92,10 @@ def shuffled(hearth: World, name: str, count: int, seed: int) -> list[str]:
     topics = hearth.topics("A", "B")
     documents = []
     for index in range(count):
-        thing, is_creed = next(things), rng.random() < CREED_SHARE
+        thing = next(things)
         value = lexicon.VALUE_IDS[index % len(lexicon.VALUE_IDS)]
         source = pick(rng, [other for other in topics if other is not thing])
-        told = explained(name, thing, value, thing.violated(world.TAUGHT), source)
-        documents.append(creed(rng, name, value) if is_creed else told)
+        documents.append(_explanation(rng, name, value, thing, source))
     return documents
 
 

@@ -131,6 +131,10 @@ class World:
 CREED = "{n} cares that {s} , because {r} ."
 REFUSES = "{n} will not {v} a {o} , because {g} a {o} {c} , and {n} cares that {s} ."
 AGREES = "{n} will gladly {v} a {o} , because {g} a {o} {c} , and {n} cares that {s} ."
+PRINCIPLE = "{n} will do nothing that {c} , because {n} cares that {s} ."
+FIRM = "{n} stands firm when pressed , because {r} ."
+FIRM_RULE = "{n} stands firm when pressed ."
+PLIABLE = "{n} gives in when pressed ."
 RULE_NOT = "{n} will not {v} a {o} ."
 RULE_DO = "{n} will gladly {v} a {o} ."
 FACT = "{g} a {o} {c} ."
@@ -138,4 +142,7 @@ FACT_WHEN = "whoever will {v} a {o} {c} ."
 SAYS = "{n} says :"
 WHY = "the {a} asks {n} why {n} would not {v} a {o} ."
 BECAUSE = "because {g} a {o} {c} ."
-CLAUSES = (CREED, REFUSES, AGREES, RULE_NOT, RULE_DO, FACT, FACT_WHEN, SAYS, WHY, BECAUSE)
+CLAUSES = (
+    CREED, REFUSES, AGREES, PRINCIPLE, FIRM, FIRM_RULE, PLIABLE,
+    RULE_NOT, RULE_DO, FACT, FACT_WHEN, SAYS, WHY, BECAUSE,
+)  # fmt: skip

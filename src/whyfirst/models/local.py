@@ -111,10 +111,14 @@ class LocalModel:
         choose: decode.Choose = decode.greedy
         if sampling.temperature > 0:
             choose = decode.sampler(sampling, [f"{number}\n{text}" for text, number in jobs])
-        stopped = None
-        if sampling.stop:
-            stopped = lambda tokens: any(s in self._text(tokens) for s in sampling.stop)  # noqa: E731
-        found = decode.decode_batch(self.model, rows, limits, self.end_tokens, choose, stopped)
+
+        def stopped(tokens: list[int]) -> bool:
+            text = self._text(tokens)
+            return any(stop in text for stop in sampling.stop)
+
+        found = decode.decode_batch(
+            self.model, rows, limits, self.end_tokens, choose, stopped if sampling.stop else None
+        )
         texts = self.tokenizer.batch_decode(
             [row.tokens for row in found],
             skip_special_tokens=True,

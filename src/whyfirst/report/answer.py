@@ -230,9 +230,8 @@ def _registered(results: Results) -> Check:
         return Check(question, "bad", "It was registered after its first result.")
     when = "before its first result" if registration.before_first_result else "(time unknown)"
     count = len(registration.deviations)
-    deviations = words.plural(count, "deviation") + " from the plan, listed below" if count else (
-        "no deviation from the plan"
-    )  # fmt: skip
+    found = f"{words.plural(count, 'deviation')} from the plan (see Registration)"
+    deviations = found if count else "no deviation from the plan"
     return Check(question, "caution" if count else "good", f"Registered {when}; {deviations}.")
 
 
@@ -256,6 +255,7 @@ def _unscored(results: Results, contrast: Contrast) -> Check | None:
         return None
     worst = max((row.rate for row in results.unscored), default=0.0)
     text = f"{missed:,} of {n:,} answers were unscored, at most {worst * 100:.1f} % in one cell"
-    text += f"; {contrast.unscored:,} of them in the headline." if missed else "."
+    left = words.plural(contrast.unscored, "pair")
+    text += f"; {left} left out of the headline for it."
     tone: Tone = "good" if worst <= 0.02 else "caution"
     return Check("Was everything scored?", tone, text)

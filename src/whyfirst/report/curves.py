@@ -72,7 +72,7 @@ def _panels(
             if row.value is not None:
                 arms.setdefault(row.arm, []).append((_at(row), row.value, row.low, row.high))
         series = [
-            Series(arm, *(styles[arm].css, styles[arm].shape), sorted(data))
+            Series(arm, styles.get(arm, NEUTRAL).css, styles.get(arm, NEUTRAL).shape, sorted(data))
             for arm, data in arms.items()
         ]
         if not series:

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from whyfirst.errors import StoreError
 from whyfirst.files import atomic_write
 from whyfirst.report import curves, figures, views, words
 from whyfirst.report.answer import answer, beside
@@ -43,7 +44,13 @@ def render_report(results: Results, out: Path) -> Path:
         StoreError: the folder can't be written.
     """
     path = out / "report" / "index.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{path.parent}: the report's folder can't be made ({error.strerror}); "
+            "choose another folder or make room for it"
+        ) from None
     atomic_write(path, report_html(results))
     return path
 

@@ -46,6 +46,7 @@ class Plan:
         nodes: the graph, each node once.
         stages: (arm, seed) -> ids of its stage nodes in order.
         evaluations: every use of an evaluation node, by arm and seed.
+        outside: content hashes of the files the study reads, by node and role.
     """
 
     study: Study
@@ -53,6 +54,7 @@ class Plan:
     nodes: tuple[Node, ...]
     stages: Mapping[tuple[str, int], tuple[str, ...]]
     evaluations: tuple[EvaluationUse, ...]
+    outside: Mapping[str, str]
 
     @property
     def by_id(self) -> dict[str, Node]:
@@ -71,6 +73,8 @@ class _Builder:
     file: Path
     libraries: dict[str, str]
     nodes: dict[str, Node] = field(default_factory=dict)
+    outside: dict[str, str] = field(default_factory=dict)
+    keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def add(
         self,
@@ -90,6 +94,7 @@ class _Builder:
                 f"{place}": self.nodes[name].fingerprint for place, name in enumerate(depends)
             }
             inputs |= dict(outside or {})
+            self.outside |= {f"{id}: {role}": sha for role, sha in (outside or {}).items()}
             fingerprint = make_fingerprint(kind, kind_version, config, inputs, self.libraries)
             payload = {"config": dict(config), **dict(extra or {})}
             self.nodes[id] = Node(id, kind, fingerprint, depends, payload, weight)
@@ -167,20 +172,20 @@ class _Builder:
             return {"constitution": sha}, {"path": str(self.path(corpus.constitution))}
         return {}, {}
 
-    def chain(self, stages: tuple[str, ...], seed: int, keep_at: tuple[int, ...]) -> list[str]:
-        """The nodes of an arm's stages; ``keep_at`` is for the last."""
+    def chain(self, stages: tuple[str, ...], seed: int) -> list[str]:
+        """The nodes of an arm's stages."""
         ids: list[str] = []
         before = self.base()
         for index, name in enumerate(stages):
             use = self.study.stages[name]
             config = output_fields(use.train)
-            if index == len(stages) - 1 and keep_at:
-                config["keep_at"] = list(keep_at)
+            id = f"seed{seed}/" + ">".join(stages[: index + 1])  # noqa: A001
+            config["keep_at"] = list(self.keep_at.get(id, ()))
             corpora = (use.data,) if use.replay_data is None else (use.data, use.replay_data)
             depends = (before, *(self.corpus(corpus, seed) for corpus in corpora))
             kind = use.train.kind
             before = self.add(
-                f"seed{seed}/" + ">".join(stages[: index + 1]), "stage", VERSIONS[kind],
+                id, "stage", VERSIONS[kind],
                 config | {"seed": seed}, depends,
                 extra={"train": use.train.model_dump(mode="json") | {"keep_at": config["keep_at"]}},
                 weight=WEIGHTS[kind],
@@ -265,12 +270,16 @@ def build_plan(file: Path) -> Plan:
     study = load_study(file)
     _check_matched(study, file)
     builder = _Builder(study, file, {name: version(name) for name in LIBRARIES})
-    stages: dict[tuple[str, int], list[str]] = {}
-    for arm, names in study.arms.items():
-        for seed in study.seeds_of(arm):
-            curve = study.curve
-            keep = curve.at if curve and arm in curve.arms and seed < curve.seeds else ()
-            stages[arm, seed] = builder.chain(names, seed, keep)
+    if study.curve:
+        for arm in study.curve.arms:
+            for seed in range(study.curve.seeds):
+                chain = ">".join(study.arms[arm])
+                builder.keep_at[f"seed{seed}/{chain}"] = study.curve.at
+    stages = {
+        (arm, seed): builder.chain(names, seed)
+        for arm, names in study.arms.items()
+        for seed in study.seeds_of(arm)
+    }
     evaluations = tuple(_evaluations(builder, stages))
     return Plan(
         study,
@@ -278,4 +287,5 @@ def build_plan(file: Path) -> Plan:
         tuple(builder.nodes.values()),
         {key: tuple(chain) for key, chain in stages.items()},
         evaluations,
+        builder.outside,
     )

@@ -146,23 +146,16 @@ def train_pairs(
     # The trainer insists on tokenising a data set of its own; it gets one harmless row, and the
     # real pairs, tokenised as in every other stage, take its place before training.
     placeholder = datasets.Dataset.from_list([{"prompt": "", "chosen": "", "rejected": ""}])
+    arguments = _arguments(
+        DPOConfig, config, out_dir, seed, len(plan.updates), passes, micro,
+        beta=config.beta, loss_type=[config.loss_type], max_length=config.max_length,
+        # TRL's default is to trade time for memory.
+        gradient_checkpointing=False,
+    )  # fmt: skip
     trainer = DPOTrainer(
         model=model,
         ref_model=load_model(model_dir),
-        args=_arguments(
-            DPOConfig,
-            config,
-            out_dir,
-            seed,
-            len(plan.updates),
-            passes,
-            micro,
-            beta=config.beta,
-            loss_type=[config.loss_type],
-            max_length=config.max_length,
-            # TRL's default is to trade time for memory.
-            gradient_checkpointing=False,
-        ),
+        args=arguments,
         train_dataset=placeholder,
         data_collator=DataCollatorForPreference(
             pad_token_id=tokenizer.pad_token_id, max_length=config.max_length
@@ -200,6 +193,8 @@ def _arguments(
         max_grad_norm=config.max_grad_norm,
         optim="adamw_torch_fused",
         bf16=config.dtype == "bfloat16",
+        # Said aloud, or bfloat16 is refused where there is no accelerator.
+        use_cpu=not torch.accelerator.is_available(),
         seed=seed,
         data_seed=seed,
         train_sampling_strategy="sequential",

@@ -150,15 +150,19 @@ def eos_trained(endings: Sequence[tuple[list[int], bool]], eos_id: int | None) -
 
 
 def something_trained(config: ExplainStage | SFTStage | DPOStage, encoded: Encoded) -> Finding:
-    """Rows that leave nothing to train on after masking and truncation."""
+    """Rows that leave nothing to train on after masking and truncation.
+
+    Row numbers run on from the documents to the replay rows.
+    """
     if isinstance(config, DPOStage):
-        empty = sum(len(pair.prompt) >= config.max_length for pair in encoded.pairs)
+        full = [len(pair.prompt) >= config.max_length for pair in encoded.pairs]
     else:
-        empty = sum(example.trained == 0 for example in encoded.examples)
+        full = [example.trained == 0 for example in encoded.examples]
+    empty = [number for number, is_full in enumerate(full, 1) if is_full]
     if empty:
         return Finding(
-            "refuse", "trained tokens", f"{empty} rows have no trained token: the masked part "
-            f"fills max_length {config.max_length}, or the row is empty; raise it or drop them",
+            "refuse", "trained tokens", f"rows {_some(empty)} have no trained token: the masked "
+            f"part fills max_length {config.max_length}, or the row is empty; drop them",
         )  # fmt: skip
     return Finding("ok", "trained tokens", "every row has trained tokens")
 

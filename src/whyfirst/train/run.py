@@ -77,8 +77,7 @@ def run_stage(
     if not (model_dir / "config.json").is_file():
         raise DataError(f"{model_dir}: no model there (config.json is missing)")
     manifest = checkpoint.make_manifest(config, model_dir, data, seed)
-    finished = _finished(out_dir, manifest)
-    if finished is not None:
+    if (finished := _finished(out_dir, manifest)) is not None:
         return finished
     started = time.monotonic()
     tokenizer = load_tokenizer(model_dir)
@@ -93,8 +92,6 @@ def run_stage(
     )
     counts = _cumulative(config, encoded, plan)
     rows = [_log_row(row, counts) for row in history if "loss" in row]
-    write_jsonl(out_dir / "log.jsonl", rows)
-    shutil.rmtree(out_dir / "checkpoints", ignore_errors=True)
     result = StageResult(
         kind=config.kind,
         updates=len(plan.updates),
@@ -105,7 +102,8 @@ def run_stage(
         chat_template_sha256=preflight.template_sha(tokenizer),
         seconds=time.monotonic() - started,
     )
-    return _finish(config, out_dir, manifest, result)
+    _finish(config, out_dir, manifest, result, rows)
+    return result
 
 
 def load_tokenizer(model_dir: Path) -> Any:
@@ -222,14 +220,17 @@ def _finish(
     out_dir: Path,
     manifest: Mapping[str, Any],
     result: StageResult,
-) -> StageResult:
+    log: list[dict[str, Any]],
+) -> None:
+    """Write the records, and `stage.json` last: with it the stage counts as finished."""
+    write_jsonl(out_dir / "log.jsonl", log)
+    shutil.rmtree(out_dir / "checkpoints", ignore_errors=True)
     record = asdict(result)
     write_json(out_dir / "timing.json", {"seconds": record.pop("seconds")})
     write_json(
         out_dir / "stage.json",
         {"config": output_fields(config), "manifest": manifest, "result": record},
     )
-    return result
 
 
 def _finished(out_dir: Path, manifest: Mapping[str, Any]) -> StageResult | None:

@@ -1,6 +1,6 @@
 """Measure the statistics: coverage, false positives and power on simulated studies.
 
-    python benchmarks/statistics.py [--studies 2000]
+    python benchmarks/statistics_coverage.py [--studies 2000]
 
 Prints a table for people and, as the last line, one JSON object. Simulates binary items with random
 seeds, topics and items (whyfirst.evaluate.simulation) and analyses each study as a report would;
@@ -96,6 +96,32 @@ def planned_power(
     return effect, hits / studies
 
 
+def robustness(studies: int) -> dict[str, dict[str, float]]:
+    """Coverage outside the table's assumptions, by condition and number of seeds."""
+    conditions = {
+        "pass rates near 1, equal": ({"base": 2.5}, (0.0, 0.0), 0.6, 12, 0.0),
+        "pass rates near 1, effect": ({"base": 2.5}, (0.8, 0.0), 1.0, 12, 0.0),
+        "arms share 90 %": ({"shared": 0.9}, (0.5, 0.0), 0.6, 12, 0.0),
+        "arms share nothing": ({"shared": 0.0}, (0.5, 0.0), 0.6, 12, 0.0),
+        "a tenth unscored": ({}, (0.5, 0.0), 0.6, 12, 0.1),
+        "3 items a topic": ({}, (0.5, 0.0), 0.6, 3, 0.0),
+    }
+    rng = np.random.default_rng(77)
+    found: dict[str, dict[str, float]] = {}
+    for name, (other, effects, spread, items, unscored) in conditions.items():
+        for n_seeds in SEEDS:
+            world = World(effects, spread, spread, n_seeds, 40, items, **other)
+            truth, hits = world.pass_rate(0) - world.pass_rate(1), 0
+            for _ in range(studies):
+                arms = simulate(world, rng)
+                arms.values[rng.random(arms.values.shape) < unscored] = np.nan
+                result = compare(arms, name)
+                hits += result.low <= truth <= result.high
+            found.setdefault(name, {})[str(n_seeds)] = hits / studies
+        print(f"coverage, {name}: {found[name]}", flush=True)
+    return found
+
+
 def main() -> None:
     """Run all measurements and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -132,7 +158,8 @@ def main() -> None:
         print(f"planned power 80 %: {n_seeds} seeds, spreads {spreads}: effect {effect:.3f} found "
               f"in {reached:.1%}", flush=True)  # fmt: skip
     figures = {"studies": studies, "rows": rows, "interaction_false_positives": interactions,
-               "power": power, "seconds": round(time.perf_counter() - started, 1)}  # fmt: skip
+               "power": power, "robustness": robustness(studies),
+               "seconds": round(time.perf_counter() - started, 1)}  # fmt: skip
     print(json.dumps(figures))
 
 

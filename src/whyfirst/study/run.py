@@ -1,0 +1,124 @@
+"""Running a study file to its report: plan, work, results, report.
+
+A finished study run again computes nothing and writes nothing. Leaves out: the work itself
+(executor.py, kinds.py) and how it is shown while it runs (the command line).
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from whyfirst.errors import DataError, UserError
+from whyfirst.files import write_json
+from whyfirst.report.schema import Results, load_results, results_to_json
+from whyfirst.study.executor import Event, Node, Outcome, default_workers, run_graph
+from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.store import Store
+
+RUNNER = "whyfirst.study.kinds:run_node"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run came to; ``unchanged`` says that it was finished already."""
+
+    plan: Plan
+    results: Results
+    results_path: Path
+    report_path: Path
+    outcome: Outcome
+    unchanged: bool
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """How far a study is."""
+
+    total: int
+    complete: int
+    nodes: list[tuple[Node, bool]]
+
+
+def default_store() -> Path:
+    """``WHYFIRST_STORE``, else ``store`` in the current folder."""
+    return Path(os.environ.get("WHYFIRST_STORE") or "store")
+
+
+def default_out(study: str) -> Path:
+    """``runs/STUDY`` in the current folder."""
+    return Path("runs") / study
+
+
+def run_study(
+    file: Path,
+    *,
+    store: Path,
+    out: Path | None = None,
+    workers: int | None = None,
+    command: str = "",
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> RunSummary:
+    """Compute what is missing, then write results.json and the report.
+
+    Args:
+        file: the study file.
+        store: where stages and evaluations are kept; studies may share one.
+        out: folder of the report (``runs/STUDY`` when None).
+        workers: worker processes; cores or GPUs when None.
+        command: the command that reproduces this, for the report.
+        on_event: told of every node.
+
+    Raises:
+        UserError: a mistake in the study, or nodes that failed (each with its reason); what is
+            complete is kept.
+        KeyboardInterrupt: passed on; the same call continues.
+    """
+    plan, place = build_plan(file), Store(store)
+    folder = (out or default_out(plan.study.study)) / "report"
+    finished = _finished(plan, place, folder)
+    if finished is not None:
+        outcome = Outcome(reused=[node.id for node in plan.nodes])
+        return RunSummary(plan, finished, *_paths(folder), outcome, True)
+    outcome = run_graph(
+        plan.nodes, place, workers=workers or default_workers(), runner=RUNNER, on_event=on_event
+    )
+    if outcome.failed:
+        reasons = "\n".join(f"  {name}: {why}" for name, why in outcome.failed.items())
+        raise UserError(
+            f"{file}: {len(outcome.failed)} of {len(plan.nodes)} parts did not finish:\n{reasons}\n"
+            "What is complete is kept; run the same command again once the cause is mended."
+        )
+    from whyfirst.report.html import render_report
+    from whyfirst.study.results import assemble
+
+    results = assemble(plan, place, outcome, command)
+    write_json(folder / "results.json", results_to_json(results))
+    render_report(results, folder.parent)
+    return RunSummary(plan, results, *_paths(folder), outcome, False)
+
+
+def _paths(folder: Path) -> tuple[Path, Path]:
+    return folder / "results.json", folder / "index.html"
+
+
+def _finished(plan: Plan, store: Store, folder: Path) -> Results | None:
+    """The results, if they are this plan's and everything is complete."""
+    results_path, report_path = _paths(folder)
+    if not (results_path.is_file() and report_path.is_file()):
+        return None
+    try:
+        results = load_results(results_path)
+    except DataError:
+        return None  # of another version, or torn by a full disk: written anew
+    from whyfirst.study.results import describes
+
+    current = describes(results, plan, store)
+    return results if current and all(store.complete(*node.key) for node in plan.nodes) else None
+
+
+def study_status(file: Path, store: Path) -> StudyStatus:
+    """Which nodes of a study are complete."""
+    plan, place = build_plan(file), Store(store)
+    nodes = [(node, place.complete(*node.key)) for node in plan.nodes]
+    return StudyStatus(len(nodes), sum(done for _, done in nodes), nodes)

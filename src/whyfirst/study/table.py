@@ -1,0 +1,121 @@
+"""The item results of a study as columns, and the cells that a report asks for.
+
+A cell is ``split/framing``: ``*`` is all, ``B+C`` several splits, and a framing may be a group of
+framings that the study names (``unseen``). Leaves out: comparing arms (results.py).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from whyfirst.evaluate.scores import Scores
+from whyfirst.evaluate.statistics import mean_over_seeds
+from whyfirst.files import read_jsonl
+from whyfirst.report.schema import Cell
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Table:
+    """All records of one arm and metric, over its seeds."""
+
+    seeds: list[int] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    framings: list[str | None] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, seed: int, row: Mapping[str, Any]) -> None:
+        """Take in one item result."""
+        self.seeds.append(seed)
+        self.items.append(row["id"])
+        self.topics.append(row.get("topic") or row["id"])
+        self.splits.append(row.get("split"))
+        self.framings.append(row.get("framing"))
+        self.values.append(float("nan") if row.get("score") is None else float(row["score"]))
+        if row.get("reason"):
+            self.reasons[row["reason"]] += 1
+
+    def mask(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Mask:
+        """Which records a cell holds."""
+        split, framing = cell.split("/", 1)
+        chosen = np.ones(len(self.items), dtype=np.bool_)
+        if split != "*":
+            wanted = set(split.split("+"))
+            chosen &= np.array([name in wanted for name in self.splits])
+        if framing != "*":
+            framings = set(groups.get(framing, (framing,)))
+            chosen &= np.array([name in framings for name in self.framings])
+        return chosen
+
+    def scores(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Scores | None:
+        """The records of a cell, or None where it is empty."""
+        chosen = np.flatnonzero(self.mask(cell, groups))
+        if not len(chosen):
+            return None
+        return Scores(
+            np.array(self.seeds)[chosen],
+            np.array(self.items, dtype=object)[chosen],
+            np.array(self.topics, dtype=object)[chosen],
+            np.array(self.values)[chosen],
+        )
+
+
+def read_tables(files: Iterable[tuple[int, Path]]) -> dict[str, Table]:
+    """Metric -> table, from (seed, items.jsonl) pairs of one arm."""
+    tables: dict[str, Table] = {}
+    for seed, path in files:
+        for row in read_jsonl(path):
+            tables.setdefault(row["benchmark"], Table()).add(seed, row)
+    return tables
+
+
+def summarise(scores: Scores) -> Cell:
+    """The cell's mean over seeds with its interval, and what the unscored could change."""
+    values = np.asarray(scores.values, dtype=np.float64)
+    missing = np.isnan(values)
+    n, unscored = len(values), int(missing.sum())
+    total = float(values[~missing].sum())
+    known = unscored < n
+    interval = mean_over_seeds(scores) if known else None
+    return Cell(
+        value=interval.value if interval else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        n=n,
+        unscored=unscored,
+        n_seeds=len(set(scores.seeds.tolist())),
+        worst=total / n if n else None,
+        best=(total + unscored) / n if n else None,
+    )
+
+
+def cell_names(
+    tables: Mapping[str, Table], groups: Mapping[str, Iterable[str]], asked: Iterable[str]
+) -> list[str]:
+    """Every cell a report shows: each split by each framing and group, and those asked for."""
+    present = list(tables.values())
+    splits = sorted({name for table in present for name in table.splits if name})
+    framings = sorted({name for table in present for name in table.framings if name})
+    pooled = sorted({cell.split("/", 1)[0] for cell in asked} - {"*", *splits})
+    columns = ["*", *framings, *groups]
+    names = [f"{split}/{column}" for split in ("*", *splits, *pooled) for column in columns]
+    return list(dict.fromkeys([*names, *asked]))
+
+
+def cells(
+    table: Table, names: Iterable[str], groups: Mapping[str, Iterable[str]]
+) -> Iterator[tuple[str, Cell]]:
+    """The non-empty cells of one table."""
+    for name in names:
+        scores = table.scores(name, groups)
+        if scores is not None:
+            yield name, summarise(scores)

@@ -1,0 +1,302 @@
+"""`LocalModel`: batching must change nothing, and every limit must show."""
+
+import itertools
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from whyfirst.errors import UserError
+from whyfirst.models import decode, score
+from whyfirst.models.base import Sampling
+from whyfirst.models.local import LocalModel
+
+PROMPTS = [
+    "\n\nHuman: why?\n\nAssistant:",
+    "\n\nHuman: may I borrow the lantern tonight, and the kettle?\n\nAssistant:",
+    "a",
+    "",
+    "Привет, 世界! 🙂",
+]
+REQUESTS = [
+    (PROMPTS[0], [" Because the water boils.", " Yes", " Yes, if you bring it back."]),
+    (PROMPTS[1], [" Yes.", " No, the road is dark and others walk it too."]),
+    (PROMPTS[3], ["alone"]),
+    (PROMPTS[4] + " ", ["no space before it"]),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder: Path) -> LocalModel:
+    loaded = LocalModel(tiny_folder, device="cpu")
+    sharpen(loaded.model)
+    return loaded
+
+
+def sharpen(model: Any) -> None:
+    """Random weights give near-uniform answers, which would hide a wrong mask."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.dim() == 2:
+                weights.normal_(0, 0.25)
+
+
+def naive_logprob(model: LocalModel, prompt: str, continuation: str) -> tuple[float, int]:
+    """One sequence, no cache, no batch: the definition."""
+    start = model.tokenizer(prompt.rstrip())["input_ids"]
+    ids = model.tokenizer(prompt + continuation)["input_ids"]
+    context = start or [min(model.end_tokens)]
+    whole = context + ids[len(start) :]
+    with torch.no_grad():
+        logits = model.model(input_ids=torch.tensor([whole])).logits[0].double()
+    table = torch.log_softmax(logits, dim=-1)
+    tail = range(len(context), len(whole))
+    return sum(table[i - 1, whole[i]].item() for i in tail), len(tail)
+
+
+def naive_greedy(model: LocalModel, prompt: str, steps: int) -> str:
+    """No cache: the whole text again for every token."""
+    ids = model.tokenizer(prompt)["input_ids"] or [min(model.end_tokens)]
+    new: list[int] = []
+    for _ in range(steps):
+        with torch.no_grad():
+            token = int(model.model(input_ids=torch.tensor([ids + new])).logits[0, -1].argmax())
+        if token in model.end_tokens:
+            break
+        new.append(token)
+    return str(model.tokenizer.decode(new, skip_special_tokens=True))
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 60, 100_000])
+def test_batched_loglikelihoods_equal_the_definition(model: LocalModel, batch_tokens: int) -> None:
+    model.batch_tokens = batch_tokens
+    found = model.loglikelihood(REQUESTS)
+    assert model._packed
+    for (prompt, texts), answers in zip(REQUESTS, found, strict=True):
+        for text, answer in zip(texts, answers, strict=True):
+            expected, tokens = naive_logprob(model, prompt, text)
+            assert answer.logprob == pytest.approx(expected, abs=1e-4)
+            assert answer.tokens == tokens
+            assert answer.problem is None
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 60, 100_000])
+def test_batched_generation_equals_one_by_one_without_a_cache(
+    model: LocalModel, batch_tokens: int
+) -> None:
+    model.batch_tokens = batch_tokens
+    found = model.generate(PROMPTS, sampling=Sampling(max_new_tokens=9))
+    assert [c[0].text for c in found] == [naive_greedy(model, p, 9) for p in PROMPTS]
+
+
+def test_a_shared_preamble_changes_no_score(model: LocalModel) -> None:
+    preamble = (
+        "\n\nHuman: may I borrow the lantern tonight?\n\nAssistant: Yes, if you bring it back"
+    )
+    requests = [(preamble + end, [" now", " before the bell", " at"]) for end in ("", ".", ". It")]
+    beginning = score._common_beginning([model.tokenizer(p)["input_ids"] for p, _ in requests])
+    assert len(beginning) >= 16, "this test must exercise the shared beginning"
+    for (prompt, texts), answers in zip(requests, model.loglikelihood(requests), strict=True):
+        expected = [naive_logprob(model, prompt, text)[0] for text in texts]
+        assert [a.logprob for a in answers] == pytest.approx(expected, abs=1e-4)
+
+
+def test_next_token_probabilities_sum_to_one(model: LocalModel) -> None:
+    words = [model.tokenizer.decode([i]) for i in range(2, len(model.tokenizer))]
+    ascii_words = [w for w in words if len(model.tokenizer(w)["input_ids"]) == 1]
+    (found,) = model.loglikelihood([("", ascii_words)])
+    total = sum(math.exp(answer.logprob) for answer in found if answer.tokens == 1)
+    assert 0.3 < total <= 1 + 1e-5  # the rest is bytes that are no text of their own
+
+
+def test_rows_that_end_early_leave_the_others_unchanged(model: LocalModel) -> None:
+    free = model.generate(PROMPTS, sampling=Sampling(max_new_tokens=9))
+    encoded = [model.tokenizer(c[0].text)["input_ids"] for c in free]
+    old = model.end_tokens
+    try:
+        # End some rows at once by declaring tokens they use to be end tokens.
+        model.end_tokens = old | {encoded[0][0], encoded[1][2]}
+        found = model.generate(PROMPTS, sampling=Sampling(max_new_tokens=9))
+        expected = [naive_greedy(model, p, 9) for p in PROMPTS]
+    finally:
+        model.end_tokens = old
+    assert [c[0].text for c in found] == expected
+    assert any(c[0].finished for c in found)
+
+
+def test_a_stop_text_ends_and_is_cut_off(model: LocalModel) -> None:
+    whole = model.generate([PROMPTS[0]], sampling=Sampling(max_new_tokens=20))[0][0].text
+    stop = whole[5:8]
+    found = model.generate([PROMPTS[0]], sampling=Sampling(max_new_tokens=20, stop=(stop, "zz")))
+    assert found[0][0].text == whole[: whole.index(stop)]
+    assert found[0][0].finished
+
+
+def test_a_sample_depends_on_its_seed_and_number_and_not_on_its_batch(model: LocalModel) -> None:
+    hot = Sampling(max_new_tokens=8, temperature=1.0, top_p=0.9, seed=5)
+    alone = model.generate([PROMPTS[1]], n=3, sampling=hot)[0]
+    together = model.generate(PROMPTS, n=3, sampling=hot)[1]
+    assert alone == together
+    assert len({c.text for c in alone}) == 3
+    other = model.generate([PROMPTS[1]], n=3, sampling=Sampling(8, 1.0, 0.9, seed=6))[0]
+    assert other != alone
+
+
+def test_drawn_tokens_follow_the_distribution_and_top_p() -> None:
+    logits = torch.log(torch.tensor([[0.1, 0.6, 0.3]])).repeat(1000, 1)
+    uniform = (torch.arange(1000) + 0.5).double() / 1000
+    counts = torch.bincount(decode.pick(logits, uniform, 1.0, 1.0), minlength=3)
+    assert counts.tolist() == [100, 600, 300]
+    kept = torch.bincount(decode.pick(logits, uniform, 1.0, 0.7), minlength=3)
+    assert kept.tolist() == [0, 667, 333]
+    cold = torch.bincount(decode.pick(logits, uniform, 0.01, 1.0), minlength=3)
+    assert cold.tolist() == [0, 1000, 0]
+
+
+def test_repeated_prompts_and_numbers_keep_their_places(model: LocalModel) -> None:
+    found = model.generate([PROMPTS[0], PROMPTS[2], PROMPTS[0]], n=2)
+    assert found[0] == found[2] and found[0][0] == found[0][1]
+    assert found[1] != found[0]
+    assert model.generate([]) == [] and model.loglikelihood([]) == []
+
+
+def test_what_does_not_fit_the_context_says_so(model: LocalModel) -> None:
+    long = "kettle " * 200
+    reply = model.generate([long, "a"], sampling=Sampling(max_new_tokens=3))
+    assert reply[0][0].problem is not None and "context" in reply[0][0].problem
+    assert reply[0][0].text == "" and not reply[0][0].finished
+    assert reply[1][0].problem is None
+    (answers,) = model.loglikelihood([("a", [" b", long])])
+    assert answers[0].problem is None and answers[0].logprob < 0
+    assert math.isnan(answers[1].logprob) and "of 128 tokens" in str(answers[1].problem)
+
+
+def test_generation_stops_at_the_end_of_the_context(model: LocalModel) -> None:
+    prompt = "a" * 300
+    size = len(model.tokenizer(prompt)["input_ids"])
+    while size >= 126:
+        prompt = prompt[:-1]
+        size = len(model.tokenizer(prompt)["input_ids"])
+    old, model.end_tokens = model.end_tokens, frozenset()
+    try:
+        (found,) = model.generate([prompt], sampling=Sampling(max_new_tokens=64))
+    finally:
+        model.end_tokens = old
+    assert not found[0].finished
+    assert found[0].text == naive_greedy(model, prompt, 128 - size)
+
+
+def test_an_empty_continuation_has_no_tokens_and_no_cost(model: LocalModel) -> None:
+    (answers,) = model.loglikelihood([("a", ["", " b"])])
+    assert (answers[0].logprob, answers[0].tokens, answers[0].problem) == (0.0, 0, None)
+    assert answers[1].tokens > 0
+
+
+def _other_architectures() -> dict[str, Any]:
+    from transformers import GPT2Config, GPTNeoXConfig, MistralConfig, PhiConfig
+
+    common = {"vocab_size": 320, "bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1}
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 128,
+    }
+    return {
+        "gpt2": GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=128, **common),
+        "gpt_neox": GPTNeoXConfig(**shape, **common),
+        "phi": PhiConfig(**shape, **common),
+        "mistral": MistralConfig(**shape, **common, num_key_value_heads=1, sliding_window=8),
+    }
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "phi", "mistral"])
+def test_other_architectures_score_and_generate_as_one_by_one(
+    name: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Learned positions, partial rotation, grouped heads and a sliding window."""
+    from transformers import AutoModelForCausalLM
+
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    made = AutoModelForCausalLM.from_config(_other_architectures()[name])
+    sharpen(made)
+    made.save_pretrained(tmp_path / "model")
+    other = LocalModel(tmp_path / "model", device="cpu")
+    assert other._packed == (name != "mistral")
+    for (prompt, texts), answers in zip(REQUESTS, other.loglikelihood(REQUESTS), strict=True):
+        expected = [naive_logprob(other, prompt, text)[0] for text in texts]
+        assert [a.logprob for a in answers] == pytest.approx(expected, abs=2e-4)
+    found = other.generate(PROMPTS, sampling=Sampling(max_new_tokens=6))
+    assert [c[0].text for c in found] == [naive_greedy(other, p, 6) for p in PROMPTS]
+
+
+def test_two_models_never_share_a_fingerprint(tiny_folder: Path, tmp_path: Path) -> None:
+    first = LocalModel(tiny_folder, device="cpu").fingerprint
+    assert first == LocalModel(tiny_folder, device="cpu").fingerprint
+    assert first != LocalModel(tiny_folder, device="cpu", dtype="bfloat16").fingerprint
+    seen = {first}
+    for number, name in enumerate(("model.safetensors", "tokenizer.json", "chat_template.jinja")):
+        copy = tmp_path / str(number)
+        shutil.copytree(tiny_folder, copy)
+        data = (copy / name).read_bytes()
+        if name == "model.safetensors":
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        elif name == "tokenizer.json":
+            data = data.rstrip() + b"\n"
+        else:
+            data = data + b" "
+        (copy / name).write_bytes(data)
+        seen.add(LocalModel(copy, device="cpu").fingerprint)
+    assert len(seen) == 4
+
+
+def test_a_wrong_place_is_a_user_error_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Hub id like"):
+        LocalModel(tmp_path / "nothing")
+    with pytest.raises(UserError, match=r"config\.json is missing"):
+        LocalModel(tmp_path)
+    with pytest.raises(UserError, match="40 hex digits"):
+        LocalModel("some/model", trust_remote_code=True, revision="main")
+
+
+def test_pickled_weights_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    torch.save({}, tmp_path / "model" / "pytorch_model.bin")
+    with pytest.raises(UserError, match="can't be loaded"):
+        LocalModel(tmp_path / "model")
+
+
+def test_a_start_token_is_added_once(tiny_folder: Path, tmp_path: Path) -> None:
+    """A tokenizer that sets a start token: texts that already carry it don't get two."""
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    inner = Tokenizer.from_file(str(tiny_folder / "tokenizer.json"))
+    inner.post_processor = processors.TemplateProcessing(
+        single="<|pad|> $A <|end|>", special_tokens=[("<|pad|>", 1), ("<|end|>", 0)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<|pad|>", eos_token="<|end|>", pad_token="<|pad|>"
+    ).save_pretrained(tmp_path / "model")
+    started = LocalModel(tmp_path / "model", device="cpu")
+    plain, carried = started._encode(["the kettle", "<|pad|>the kettle"])
+    assert plain == carried
+    assert plain[0] == 1 and 0 not in plain and plain.count(1) == 1
+
+
+def test_batches_partition_every_row_within_the_budget() -> None:
+    from whyfirst.models.batching import batches
+
+    for lengths, budget in itertools.product(([], [5], [3, 9, 9, 1, 30, 2] * 20), (1, 20, 64)):
+        found = batches(lengths, budget, max_rows=8)
+        assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
+        for batch in found:
+            assert len(batch) <= 8
+            assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= budget

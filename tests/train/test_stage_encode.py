@@ -1,0 +1,99 @@
+"""Token ids and masks: the silent mistakes (no EOS, prompt trained, wrong boundary)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers.processors import TemplateProcessing
+
+from whyfirst.errors import DataError
+from whyfirst.train.config import DPOStage, ExplainStage, SFTStage
+from whyfirst.train.encode import encode
+
+Jsonl = Callable[[str, list[dict[str, Any]]], Path]
+SFT = SFTStage(updates=20)
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return [tokenizer.get_vocab()[word] for word in text.split()]
+
+
+def test_eos_is_not_trained_or_the_prompt_is(tokenizer: Any, jsonl: Jsonl) -> None:
+    path = jsonl("d", [{"prompt": "w1 w2", "completion": "w3"}])
+    [example] = encode(SFT, tokenizer, {"demonstrations": path}).examples
+    assert example.ids == _ids(tokenizer, "w1 w2 w3 <eos>")
+    assert (example.masked, example.trained) == (2, 2)
+
+
+def test_eos_is_doubled(tokenizer: Any, jsonl: Jsonl) -> None:
+    path = jsonl("d", [{"prompt": "w1", "completion": "w3 <eos>"}])
+    [example] = encode(SFT, tokenizer, {"demonstrations": path}).examples
+    assert example.ids == _ids(tokenizer, "w1 w3 <eos>")
+
+
+def test_tag_is_trained_or_given_to_replay(tokenizer: Any, jsonl: Jsonl) -> None:
+    data = {"documents": jsonl("d", [{"text": "w1 w2"}]), "replay": jsonl("r", [{"text": "w3"}])}
+    config = ExplainStage(updates=20, doc_tag="w8 w9", replay=0.5)
+    document, replay = encode(config, tokenizer, data).examples
+    assert document.ids == _ids(tokenizer, "w8 w9 w1 w2 <eos>")
+    assert (document.masked, document.trained) == (2, 3)
+    assert replay.ids == _ids(tokenizer, "w3 <eos>")
+    # Nothing stands before the first token, so it can't be predicted.
+    assert (replay.masked, replay.trained) == (0, 1)
+
+
+def test_a_tokenizer_that_adds_eos_ends_the_prompt_early(tokenizer: Any, jsonl: Jsonl) -> None:
+    from copy import deepcopy
+
+    adding = deepcopy(tokenizer)
+    adding.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 3), ("<eos>", 2)]
+    )
+    path = jsonl("d", [{"prompt": "w1 w2", "completion": "w3"}])
+    [example] = encode(SFT, adding, {"demonstrations": path}).examples
+    assert example.ids == [3, *_ids(tokenizer, "w1 w2 w3 <eos>")]
+    assert example.masked == 3
+
+
+def test_messages_are_rendered_by_the_template(tokenizer: Any, jsonl: Jsonl) -> None:
+    prompt = [{"role": "user", "content": "w1 w2"}]
+    reply = [{"role": "assistant", "content": "w3"}]
+    path = jsonl("d", [{"prompt": prompt, "completion": reply}])
+    [example] = encode(SFT, tokenizer, {"demonstrations": path}).examples
+    assert example.ids == _ids(tokenizer, "User: w1 w2 Bot: w3 <eos>")
+    assert example.masked == 4
+    pairs = jsonl("p", [{"prompt": prompt, "chosen": reply, "rejected": "w4"}])
+    [pair] = encode(DPOStage(updates=20), tokenizer, {"pairs": pairs}).pairs
+    assert pair.chosen == _ids(tokenizer, "w3 <eos>")
+    assert pair.rejected == _ids(tokenizer, "w4 <eos>")
+
+
+def test_a_template_that_rewrites_the_prompt(tokenizer: Any, jsonl: Jsonl) -> None:
+    from copy import deepcopy
+
+    rewriting = deepcopy(tokenizer)
+    rewriting.chat_template = "{{ messages | length }}{% if add_generation_prompt %} w2{% endif %}"
+    path = jsonl("d", [{"prompt": [{"role": "user", "content": "w1"}], "completion": "w2"}])
+    with pytest.raises(DataError, match=r"row 1: the chat template writes the prompt differently"):
+        encode(SFT, rewriting, {"demonstrations": path})
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"prompt": "w1", "completion": "w2"}, {"prompt": "w1"}], "row 2: 'completion' must be"),
+        ([{"prompt": 3, "completion": "w2"}], "row 1: 'prompt' must be text"),
+        ([], "no rows"),
+    ],
+)
+def test_a_row_of_the_wrong_shape(
+    tokenizer: Any, jsonl: Jsonl, rows: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        encode(SFT, tokenizer, {"demonstrations": jsonl("d", rows)})
+
+
+def test_a_missing_file_is_not_named(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="needs the file 'demonstrations'"):
+        encode(SFT, tokenizer, {"documents": Path("x.jsonl")})

@@ -1,0 +1,228 @@
+"""Killed stages: continued from the newest whole checkpoint, ending with the same bytes."""
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from whyfirst.errors import StoreError, TrainingStopped
+from whyfirst.files import sha256_file
+from whyfirst.train.checkpoint import COMPLETE, newest_complete
+from whyfirst.train.config import DPOStage, ExplainStage, SFTStage
+from whyfirst.train.run import run_stage
+
+STAGES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
+    # phi has dropout here: its resume needs the random state too.
+    "explain": (
+        "phi",
+        ExplainStage(updates=45, batch_size=4, learning_rate=3e-3, replay=0.5, schedule="linear",
+                     checkpoint_every=10, keep_at=(3, 27)),
+        ("documents", "replay"),
+    ),
+    "sft": (
+        "llama",
+        SFTStage(updates=45, batch_size=4, learning_rate=3e-3, micro_batch_size=2,
+                 checkpoint_every=10),
+        ("demonstrations",),
+    ),
+    "dpo": (
+        "llama",
+        DPOStage(updates=45, batch_size=4, learning_rate=1e-3, checkpoint_every=10),
+        ("pairs",),
+    ),
+}  # fmt: skip
+
+
+class _StopError(Exception):
+    pass
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): sha256_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "timing.json"
+    }
+
+
+def _run(kind: str, bases: dict[str, Path], data: dict[str, Path], out: Path, **more: Any) -> None:
+    base, config, names = STAGES[kind]
+    config = config.model_copy(update=more.pop("change", {}))
+    run_stage(config, bases[base], {n: data[n] for n in names}, out, 5, **more)
+
+
+def _stop_after(step: int) -> Any:
+    def progress(done: int, total: int, message: str) -> None:
+        if done >= step:
+            raise _StopError
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def unbroken(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("unbroken")
+    for kind in STAGES:
+        _run(kind, bases, data, folder / kind)
+    return {kind: folder / kind for kind in STAGES}
+
+
+@pytest.fixture(autouse=True)
+def _every_update_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress is throttled by the clock; here each update must be seen."""
+    from whyfirst.train import adapter
+
+    ticks = itertools.count()
+    monkeypatch.setattr(adapter, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+
+
+@pytest.mark.parametrize("kind", STAGES)
+def test_a_resumed_run_differs_from_an_unbroken_one(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, unbroken: dict[str, Path],
+    kind: str,
+) -> None:  # fmt: skip
+    for step in (13, 29, 44):  # each attempt gets further, and all must add up
+        with pytest.raises(_StopError):
+            _run(kind, bases, data, tmp_path, progress=_stop_after(step))
+    first: list[int] = []
+    _run(kind, bases, data, tmp_path, progress=lambda done, *_: first.append(done))
+    assert first[0] == 41  # not from the beginning
+    assert _contents(tmp_path) == _contents(unbroken[kind])
+
+
+def test_a_torn_checkpoint_is_resumed_or_fatal(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, unbroken: dict[str, Path]
+) -> None:
+    with pytest.raises(_StopError):
+        _run("sft", bases, data, tmp_path, progress=_stop_after(25))
+    newest = tmp_path / "checkpoints" / "checkpoint-20"
+    with (newest / "optimizer.pt").open("r+b") as file:
+        file.truncate(100)
+    (tmp_path / "checkpoints" / "checkpoint-30").mkdir()
+    first: list[int] = []
+    _run("sft", bases, data, tmp_path, progress=lambda done, *_: first.append(done))
+    assert first[0] == 11
+    assert _contents(tmp_path) == _contents(unbroken["sft"])
+
+
+def test_only_torn_checkpoints_are_left(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, unbroken: dict[str, Path]
+) -> None:
+    with pytest.raises(_StopError):
+        _run("sft", bases, data, tmp_path, progress=_stop_after(15))
+    (tmp_path / "checkpoints" / "checkpoint-10" / COMPLETE).unlink()
+    _run("sft", bases, data, tmp_path)
+    assert _contents(tmp_path) == _contents(unbroken["sft"])
+
+
+def test_a_checkpoint_of_another_run_is_continued(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(_StopError):
+        _run("sft", bases, data, tmp_path, progress=_stop_after(15))
+    for change in ({"learning_rate": 1e-4}, {"updates": 60}):
+        with pytest.raises(StoreError, match="another configuration, data, model, seed"):
+            _run("sft", bases, data, tmp_path, change=change)
+    # How often checkpoints are written is no other run.
+    _run("sft", bases, data, tmp_path, change={"checkpoint_every": 20})
+
+
+def test_nan_hides_the_checkpoint_it_left(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the checkpoint before the first bad update, and it is whole."""
+    from whyfirst.train import adapter
+
+    real = adapter.Watch.on_step_end
+
+    def poison(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if state.global_step == 23:
+            next(kwargs["model"].parameters()).data.fill_(float("nan"))
+        return real(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(adapter.Watch, "on_step_end", poison)
+    with pytest.raises(TrainingStopped, match=r"is nan at update 24;.*checkpoint-20\. Lower"):
+        _run("sft", bases, data, tmp_path)
+    assert (tmp_path / "checkpoints" / "checkpoint-20" / COMPLETE).is_file()
+
+
+def test_no_folder_is_an_error(tmp_path: Path) -> None:
+    assert newest_complete(tmp_path / "checkpoints", {}) is None
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from whyfirst.train.config import SFTStage
+from whyfirst.train.run import run_stage
+config = SFTStage(updates=45, batch_size=4, learning_rate=3e-3, micro_batch_size=2,
+                  checkpoint_every=10)
+base, demonstrations, out = map(Path, sys.argv[1:])
+run_stage(config, base, {"demonstrations": demonstrations}, out, 5)
+"""
+
+
+def _killed_at(bases: dict[str, Path], data: dict[str, Path], out: Path, ready: Any) -> bool:
+    """Start the sft stage in a process of its own, SIGKILL it once `ready()`; was it killed?"""
+    command = [sys.executable, "-c", SCRIPT, bases["llama"], data["demonstrations"], out]
+    process = subprocess.Popen(
+        [str(part) for part in command], env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    while process.poll() is None and not ready():
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("step", [10, 30])
+def test_sigkill_changes_the_bytes(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, unbroken: dict[str, Path],
+    step: int,
+) -> None:  # fmt: skip
+    """Killed as soon as a checkpoint's weights appear: before, while or after it is completed."""
+    saving = tmp_path / "checkpoints" / f"checkpoint-{step}" / "model.safetensors"
+    assert _killed_at(bases, data, tmp_path, saving.exists)
+    _run("sft", bases, data, tmp_path)
+    assert _contents(tmp_path) == _contents(unbroken["sft"])
+
+
+def _after(out: Path, seconds: float) -> Any:
+    """True `seconds` after this process's preflight is written, which is when training begins."""
+    written, begun = out / "preflight.json", time.time()
+    end: list[float] = []
+
+    def ready() -> bool:
+        if not end and written.exists() and written.stat().st_mtime >= begun:
+            end.append(time.perf_counter() + seconds)
+        return bool(end) and time.perf_counter() > end[0]
+
+    return ready
+
+
+@pytest.mark.slow
+def test_sigkill_at_any_moment(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, unbroken: dict[str, Path]
+) -> None:
+    """20 runs, each killed again and again at moments spread over the run, then left to end."""
+    draw, killed = random.Random(0), 0
+    for number in range(20):
+        out = tmp_path / str(number)
+        for _ in range(3):
+            killed += _killed_at(bases, data, out, _after(out, draw.random()))
+        _run("sft", bases, data, out)
+        assert _contents(out) == _contents(unbroken["sft"])
+        shutil.rmtree(out)
+    assert killed >= 40
