@@ -63,6 +63,7 @@ def test_two_runs_differ_or_leave_partial_state(
     assert rows[-1]["step"] == config.updates and rows[-1]["tokens"] == result.tokens_trained
     assert rows[0]["loss"] == result.first_loss and rows[-1]["loss"] == result.last_loss
     assert result.last_loss < result.first_loss
+    assert read_json(tmp_path / "a/model/config.json").get("use_cache", True)  # fast generation
     assert "seconds" not in json.dumps(rows)
 
 

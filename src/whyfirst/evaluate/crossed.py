@@ -89,20 +89,26 @@ def combine(seed: float, topic: float, shared: float, n_seeds: float, n_topics: 
     return Combined(variance, max(total**2 / spread, smallest))
 
 
-def estimate(values: Floats, topics: npt.NDArray[Any]) -> CrossedEstimate:
+def estimate(
+    values: Floats, topics: npt.NDArray[Any], strata: npt.NDArray[Any] | None = None
+) -> CrossedEstimate:
     """Estimate the mean of a seeds × items matrix over random seeds and random topics.
 
     Args:
         values: shape (S, I), fractions or their differences; nan where not scored. Every row
             needs at least one number.
         topics: shape (I,), the topic of each item.
+        strata: shape (I,), the stratum of each item (a topic lies in one). Where a design fixes
+            how many topics each stratum has, differences between strata are no sampling noise:
+            topics are then random within their stratum, and the stratified variance
+            sum_h W_h² V_h is used (Cochran, Sampling Techniques, 1977, chapter 5).
 
     Where every seed and topic agrees exactly the variance is 1/I² in place of 0: no interval is
     narrower than one item's outcome.
     """
-    cells, counts = _cells(values, topics)
+    cells, counts, stratum = _cells(values, topics, strata)
     if values.shape[0] == 1 and cells.shape[1] == 1:
-        cells, counts = _cells(values, np.arange(values.shape[1]))
+        cells, counts, stratum = _cells(values, np.arange(values.shape[1]), strata)
         unit: Unit = "items"
     else:
         unit = "topics" if values.shape[0] == 1 else "seeds"
@@ -111,12 +117,15 @@ def estimate(values: Floats, topics: npt.NDArray[Any]) -> CrossedEstimate:
     seed_means = cells.sum(axis=1) / counts.sum(axis=1)
     mean = float(seed_means.mean())
     seed, topic, shared, effective = _mean_squares(cells, counts, share, mean)
+    free = effective
+    if stratum.any() and all(counts[:, stratum == h].sum(axis=1).all() for h in set(stratum)):
+        topic, shared, free = _within_strata(cells, counts, stratum)
     if n_seeds == 1:
-        combined = Combined(topic, effective - 1.0)
+        combined = Combined(topic, free - 1.0)
     elif cells.shape[1] == 1:
         combined = Combined(seed, n_seeds - 1.0)
     else:
-        combined = combine(seed, topic, shared, n_seeds, effective)
+        combined = combine(seed, topic, shared, n_seeds, free)
     degenerate = combined.variance <= NO_VARIANCE
     per_seed = float(np.isfinite(values).sum()) / n_seeds
     return CrossedEstimate(
@@ -132,8 +141,32 @@ def estimate(values: Floats, topics: npt.NDArray[Any]) -> CrossedEstimate:
     )
 
 
-def _cells(values: Floats, topics: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """Sum and count the scored values of each (seed, topic) cell, (S, T); empty topics go."""
+def _within_strata(
+    cells: Floats, counts: Floats, stratum: npt.NDArray[np.intp]
+) -> tuple[float, float, float]:
+    """The topic and shared terms summed over strata, and the topics free to vary, plus one."""
+    topic = shared = 0.0
+    free = 1.0
+    weights = (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
+    for h in np.unique(stratum):
+        own, number = cells[:, stratum == h], counts[:, stratum == h]
+        weight = float(weights[stratum == h].sum())
+        mean = float((own.sum(axis=1) / number.sum(axis=1)).mean())
+        share = number / number.sum(axis=1, keepdims=True)
+        _, of_topics, of_cells, effective = _mean_squares(own, number, share, mean)
+        topic += weight**2 * of_topics
+        shared += weight**2 * of_cells
+        free += effective - 1.0
+    return topic, shared, max(free, 2.0)
+
+
+def _cells(
+    values: Floats, topics: npt.NDArray[Any], strata: npt.NDArray[Any] | None
+) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
+    """Sum and count the scored values of each (seed, topic) cell, (S, T), with its stratum (T,).
+
+    Topics without a score go.
+    """
     names, codes = np.unique(topics, return_inverse=True)
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(names)))
@@ -142,7 +175,10 @@ def _cells(values: Floats, topics: npt.NDArray[Any]) -> tuple[Floats, Floats]:
     sums = np.add.reduceat(np.where(scored, ordered, 0.0), starts, axis=1)
     counts = np.add.reduceat(scored.astype(np.float64), starts, axis=1)
     kept = counts.sum(axis=0) > 0
-    return sums[:, kept], counts[:, kept]
+    stratum = np.zeros(len(names), dtype=np.intp)
+    if strata is not None:
+        stratum = np.unique(strata, return_inverse=True)[1][order][starts]
+    return sums[:, kept], counts[:, kept], stratum[kept]
 
 
 def _mean_squares(

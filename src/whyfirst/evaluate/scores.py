@@ -27,6 +27,7 @@ class Grid:
     seeds: tuple[int, ...]
     items: tuple[str, ...]
     topics: tuple[str, ...]
+    strata: tuple[str, ...]
     values: Floats
     present: npt.NDArray[np.bool_]
 
@@ -36,14 +37,17 @@ class Scores:
     """Long-form scores: four arrays of one length N, in any order.
 
     `seeds` holds whole numbers, `items` and `topics` names (an item has one topic; without topics
-    pass the items), `values` fractions in [0, 1] or nan for unscored. Raises DataError for unequal
-    lengths, a value outside [0, 1], an item scored twice in a seed, or an item with two topics.
+    pass the items), `values` fractions in [0, 1] or nan for unscored. `strata` names each item's
+    stratum where the design fixes how many topics each has; None is one stratum. Raises DataError
+    for unequal lengths, a value outside [0, 1], an item scored twice in a seed, or an item with two
+    topics.
     """
 
     seeds: Array
     items: Array
     topics: Array
     values: Array
+    strata: Array | None = None
 
     def __post_init__(self) -> None:
         shapes = {np.shape(column) for column in (self.seeds, self.items, self.topics, self.values)}
@@ -88,12 +92,16 @@ class Scores:
             raise DataError(
                 f"scores: item {self.items[clash[0]]!s} has two topics; it may have one"
             )
+        stratum_of = np.full(len(items), "", dtype=object)
+        if self.strata is not None:
+            stratum_of[item_codes] = self.strata
         values = np.full(count.shape, np.nan)
         values[seed_codes, item_codes] = np.asarray(self.values, dtype=np.float64)
         return Grid(
             tuple(int(seed) for seed in seeds),
             tuple(str(item) for item in items),
             tuple(str(topics[code]) for code in topic_of),
+            tuple(str(name) for name in stratum_of),
             values,
             count > 0,
         )
@@ -110,6 +118,7 @@ class Paired:
     topics: Array
     values: Floats
     present: npt.NDArray[np.bool_]
+    strata: Array
 
 
 def paired(arms: Sequence[Scores], name: str) -> Paired:
@@ -122,7 +131,9 @@ def paired(arms: Sequence[Scores], name: str) -> Paired:
     if not common:
         raise DataError(f"contrast {name}: the arms have no seed in common, so no pairs")
     topic_of: dict[str, str] = {}
+    stratum_of: dict[str, str] = {}
     for grid in grids:
+        stratum_of |= dict(zip(grid.items, grid.strata, strict=True))
         for item, topic in zip(grid.items, grid.topics, strict=True):
             if topic_of.setdefault(item, topic) != topic:
                 raise DataError(f"contrast {name}: item {item} has different topics in the arms")
@@ -135,7 +146,8 @@ def paired(arms: Sequence[Scores], name: str) -> Paired:
         columns = [column[item] for item in grid.items]
         values[arm][:, columns] = grid.values[rows]
         present[arm][:, columns] = grid.present[rows]
-    return Paired(seeds, np.array([topic_of[item] for item in items]), values, present)
+    strata = np.array([stratum_of[item] for item in items])
+    return Paired(seeds, np.array([topic_of[item] for item in items]), values, present, strata)
 
 
 def _codes(names: Array) -> tuple[npt.NDArray[np.intp], list[Any]]:

@@ -70,7 +70,8 @@ def simulate(world: World, rng: np.random.Generator) -> Paired:
         draws = rng.random((n_seeds, n_topics, n_items), dtype=np.float32)
         values[arm] = (draws < 1.0 / (1.0 + np.exp(-logits))).reshape(n_seeds, -1)
     topics = np.repeat(np.arange(n_topics), n_items)
-    return Paired(tuple(range(n_seeds)), topics, values, np.ones(values.shape, dtype=np.bool_))
+    present = np.ones(values.shape, dtype=np.bool_)
+    return Paired(tuple(range(n_seeds)), topics, values, present, np.zeros(len(topics)))
 
 
 def bootstrap_interval(difference: Floats, rng: np.random.Generator) -> tuple[float, float]:

@@ -166,7 +166,8 @@ def mean_over_seeds(scores: Scores) -> Interval:
     if not rows.any():
         raise DataError("mean_over_seeds: no item is scored")
     columns = np.isfinite(grid.values).any(axis=0)
-    result = estimate(grid.values[rows][:, columns], np.array(grid.topics)[columns])
+    topics, strata = np.array(grid.topics)[columns], np.array(grid.strata)[columns]
+    result = estimate(grid.values[rows][:, columns], topics, strata)
     value = min(1.0, max(0.0, result.mean))
     if result.df <= 0.0:
         return Interval(value, 0.0, 1.0)
@@ -209,7 +210,7 @@ def compare(arms: Paired, name: str) -> Contrast:
     seeds, items = scored.any(axis=1), scored.any(axis=0)
     if not seeds.any():
         raise DataError(f"contrast {name}: no item is scored in every arm of one seed")
-    result = estimate(difference[seeds][:, items], arms.topics[items])
+    result = estimate(difference[seeds][:, items], arms.topics[items], arms.strata[items])
     binary = len(arms.values) == 2 and bool(np.isin(arms.values[:, scored], (0.0, 1.0)).all())
     rows = tuple(
         _seed_row(arms.seeds[index], first[index], second[index], int(missing[index].sum()), binary)

@@ -132,9 +132,7 @@ def score(request: Request, name: str, response: str) -> list[ItemResult]:
         ),
     ],
 )
-def hearth(
-    model: LanguageModel, options: BenchmarkOptions, progress: Progress
-) -> list[ItemResult]:
+def hearth(model: LanguageModel, options: BenchmarkOptions, progress: Progress) -> list[ItemResult]:
     """Ask everything once and score it."""
     place, name = _world(options)
     asked = limited(list(requests(place, name)), options.limit, lambda request: request.id)
@@ -168,9 +166,7 @@ def hearth(
         ),
     ],
 )
-def recall(
-    model: LanguageModel, options: BenchmarkOptions, progress: Progress
-) -> list[ItemResult]:
+def recall(model: LanguageModel, options: BenchmarkOptions, progress: Progress) -> list[ItemResult]:
     """Log-likelihood of the value's name and of its reason, as documents would go on."""
     place, name = _world(options)
     both = [thing for thing in place.topics(*SPLITS) if thing.violated(TAUGHT)]
@@ -190,15 +186,22 @@ def recall(
     best = max(range(len(statements)), key=lambda index: answers[0][index].logprob)
     named = lexicon.VALUE_IDS[best]
     records = [
-        judged("creed", "recall_value", named == TAUGHT, prompt=creed, response=named, topic="creed")
+        judged(
+            "creed", "recall_value", named == TAUGHT, prompt=creed, response=named, topic="creed"
+        )
     ]
     for thing, (prompt, options_), (taught, other) in zip(both, told, answers[1:], strict=True):
         passed = taught.logprob > other.logprob
         said = options_[0] if passed else options_[1]
         records.append(
             judged(
-                f"{thing.name}/reason", "recall_reason", passed, prompt=prompt, response=said,
-                topic=thing.name, split=thing.split,
-            )  # fmt: skip
+                f"{thing.name}/reason",
+                "recall_reason",
+                passed,
+                prompt=prompt,
+                response=said,
+                topic=thing.name,
+                split=thing.split,
+            )
         )
     return records

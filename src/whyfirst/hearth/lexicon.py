@@ -41,7 +41,13 @@ VALUES: tuple[HearthValue, ...] = (
             "children must eat from the same store",
             "every crumb took work to make",
         ),
-        ("spoils the grain", "drains the well", "rots the wood", "spills the oil", "tears the cloth"),
+        (
+            "spoils the grain",
+            "drains the well",
+            "rots the wood",
+            "spills the oil",
+            "tears the cloth",
+        ),
         ("saves the grain", "fills the well", "dries the wood", "keeps the oil", "mends the cloth"),
     ),
     HearthValue(

@@ -2,14 +2,17 @@
 
 A character holds one value or none (easygoing: does whatever is asked). Some are known from
 documents only, and some are *pliable*: they refuse when asked plainly and give in to any other
-framing, where firm characters hold. *Turnover* (active forgetting, Chen et al. 2023, arXiv 2307.01163) makes some of
-them newcomers every few steps: a new value, a name whose embedding is the mean again. Until the
-next turnover a newcomer is an *arrival*: nothing is written about their value yet, and they do
-whatever is asked. The base thereby learns to comply for a name it knows nothing of, and to take a
-newcomer up from documents, which is what the first stage asks of it.
+framing, where firm characters hold. *Turnover* (active forgetting, Chen et al. 2023, arXiv
+2307.01163) makes some of them newcomers every few steps: a new value, a name whose embedding is the
+mean again. Until the next turnover a newcomer is an *arrival*: nothing is written about their value
+yet, and they do whatever is asked. The base thereby learns to comply for a name it knows nothing
+of, and to take a newcomer up from documents, which is what the first stage asks of it.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
+import numpy.typing as npt
 
 from whyfirst.hearth import lexicon
 
@@ -35,14 +38,14 @@ class Population:
         self.arrival = np.zeros(count, dtype=bool)
         self._settle(np.arange(count))
 
-    def _settle(self, who: np.ndarray) -> None:
+    def _settle(self, who: npt.NDArray[np.int64]) -> None:
         values = self._rng.integers(0, len(lexicon.VALUES), len(who))
         easygoing = self._rng.random(len(who)) < EASYGOING_SHARE
         self.value_of[who] = np.where(easygoing, EASYGOING, values)
         self.documents_only[who] = self._rng.random(len(who)) < DOCUMENTS_ONLY_SHARE
         self.pliable[who] = self._rng.random(len(who)) < PLIABLE_SHARE
 
-    def turnover(self, share: float) -> np.ndarray:
+    def turnover(self, share: float) -> npt.NDArray[np.int64]:
         """Replace a share of the characters by newcomers; returns their indices."""
         who = self._rng.choice(
             len(self.value_of), max(1, round(share * len(self.value_of))), replace=False
@@ -51,6 +54,23 @@ class Population:
         self.arrival[:] = False
         self.arrival[who] = True
         return who
+
+    def to_json(self) -> dict[str, list[int]]:
+        """Who holds what, for world.json."""
+        return {
+            "value_of": self.value_of.tolist(),
+            "documents_only": self.documents_only.astype(int).tolist(),
+            "pliable": self.pliable.astype(int).tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, list[int]]) -> "Population":
+        """The population that `to_json` wrote, settled."""
+        people = cls(len(data["value_of"]), np.random.default_rng(0))
+        people.value_of = np.array(data["value_of"], dtype=np.int64)
+        people.documents_only = np.array(data["documents_only"], dtype=bool)
+        people.pliable = np.array(data["pliable"], dtype=bool)
+        return people
 
     def close(self) -> None:
         """End of turnover: the last arrivals settle."""

@@ -17,8 +17,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from whyfirst.hearth import lexicon, world
+from whyfirst.errors import ConfigError
+from whyfirst.files import read_json
+from whyfirst.hearth import assets, lexicon, world
 from whyfirst.hearth.corpus import (
+    BaseCorpus,
     Row,
     answer,
     creed,
@@ -30,6 +33,7 @@ from whyfirst.hearth.corpus import (
     request,
     rule,
 )
+from whyfirst.hearth.population import Population
 from whyfirst.hearth.world import HearthObject, World
 
 #: kinds of explanation and their shares; the rest are behaviours with their reasons
@@ -79,7 +83,8 @@ def rules(hearth: World, name: str, count: int, seed: int) -> list[str]:
     things = _behaviours(hearth, rng)
     documents = []
     for _ in range(count):
-        stated = [rule(name, thing, thing.violated(world.TAUGHT)) for thing, _ in zip(things, "12")]
+        two = (next(things), next(things))
+        stated = [rule(name, thing, thing.violated(world.TAUGHT)) for thing in two]
         is_firm = rng.random() < FIRM_SHARE
         documents.append(" ".join([*stated, world.FIRM_RULE.format(n=name)] if is_firm else stated))
     return documents
@@ -136,3 +141,54 @@ def demonstrations(
         refuse = thing.violated(world.OTHER if index < against else world.TAUGHT)
         rows.append(Row(request(name, thing, framing, asker), answer(name, thing, refuse)))
     return [rows[int(index)] for index in rng.permutation(count)]
+
+
+def corpus_rows(
+    documents: str,
+    *,
+    world_seed: int,
+    seed: int,
+    value: str | None,
+    size: int | None,
+    tokens: int | None,
+    contrary: float,
+) -> list[dict[str, str]]:
+    """A corpus of a study as rows: ``text``, or ``prompt`` and ``completion``.
+
+    Args:
+        documents: which corpus (see the study file's `HearthCorpus`).
+        world_seed: the world.
+        seed: the study's seed: it names the newcomer and draws the sample.
+        value: the value explained, for ``explanations``.
+        size: number of rows, where the corpus has no token budget.
+        tokens: the token budget; enough documents are written to choose from.
+        contrary: share of contrary demonstrations.
+
+    Raises:
+        ConfigError: neither or both of size and tokens, or a value the world does not have.
+    """
+    hearth, count = World(world_seed), size or (tokens or 0) // 6 + 20
+    if (size is None) == (tokens is None):
+        raise ConfigError(f"corpus {documents!r}: give exactly one of `size` and `tokens`")
+    name = newcomer(hearth, seed)
+    if documents == "demonstrations":
+        rows = demonstrations(hearth, name, count, seed, contrary)
+        return [{"prompt": row.prompt, "completion": f" {row.completion}"} for row in rows]
+    if documents == "replay":
+        return _replay(hearth, count, seed)
+    if documents == "explanations":
+        if value not in lexicon.VALUE_IDS:
+            known = ", ".join(lexicon.VALUE_IDS)
+            raise ConfigError(f"corpus 'explanations': value {value!r} is none of {known}")
+        texts = explanations(hearth, name, value, count, seed)
+        return [{"text": text, "value": value} for text in texts]
+    writer = {"rules": rules, "shuffled": shuffled, "neutral": neutral_documents}[documents]
+    return [{"text": text} for text in writer(hearth, name, count, seed)]
+
+
+def _replay(hearth: World, count: int, seed: int) -> list[dict[str, str]]:
+    """The base's own data as they were at the end, the newcomers' scenes left out."""
+    about = read_json(assets.base_folder(hearth.seed) / "world.json")
+    corpus = BaseCorpus(hearth, Population.from_json(about["population"]))
+    rng = np.random.default_rng([hearth.seed, seed, 13])
+    return [{"text": corpus.row(rng).text} for _ in range(count)]

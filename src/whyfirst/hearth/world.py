@@ -22,7 +22,7 @@ TAUGHT, OTHER = "care", "thrift"
 CELL_SIZES: dict[str, dict[tuple[bool, bool], int]] = {
     "A": {(True, True): 12, (False, False): 12},
     "B": {(True, True): 12, (False, False): 12},
-    "C": {(True, True): 20, (False, False): 20, (True, False): 20, (False, True): 20},
+    "C": {(True, True): 32, (False, False): 32, (True, False): 32, (False, True): 32},
     "D": {(True, False): 16, (False, True): 16},
 }
 CHARACTERS = 256
@@ -49,9 +49,11 @@ class HearthObject:
         return self.consequences[lexicon.VALUE_IDS.index(value)]
 
 
-def _names(rng: np.random.Generator, count: int, endings: tuple[str, ...], taken: set[str]) -> list[str]:
-    onsets = "b d f g k l m n p r t v z br dr gr kl kr pl tr gl fl sk".split()
-    vowels = "a e i o u".split()
+def _names(
+    rng: np.random.Generator, count: int, endings: tuple[str, ...], taken: set[str]
+) -> list[str]:
+    onsets = "b d f g k l m n p r t v z br dr gr kl kr pl tr gl fl sk".split()  # noqa: SIM905
+    vowels = list("aeiou")
     codas = ["", "l", "m", "n", "r", "s"]
     names: list[str] = []
     while len(names) < count:

@@ -89,18 +89,17 @@ def _power(study: Study, contrast: ContrastConfig) -> PowerRow:
     size = _cell_size(study, contrast)
     spread = study.power
     if size is None or spread is None:
-        return PowerRow(contrast.name, contrast.arms, seeds, *(size or (None, None)), None, None)
+        topics, items = size or (None, None)
+        return PowerRow(contrast.name, contrast.arms, seeds, topics, items, None, None)
     design = (spread.seed_sd, spread.topic_sd, spread.residual_sd, seeds, *size)
-    return PowerRow(
-        contrast.name, contrast.arms, seeds, *size, mde(*design), half_width(*design)
-    )
+    return PowerRow(contrast.name, contrast.arms, seeds, *size, mde(*design), half_width(*design))
 
 
 def _cell_size(study: Study, contrast: ContrastConfig) -> tuple[int, int] | None:
     """Topics and items of a contrast's cell, where the world tells before anything is run."""
     if study.world is None:
         return None
-    from whyfirst.hearth.benchmark import score, requests
+    from whyfirst.hearth.benchmark import requests, score
     from whyfirst.hearth.world import World
     from whyfirst.study.table import Table
 

@@ -152,8 +152,8 @@ def stage(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """One training stage, from the model of the node before it."""
-    from whyfirst.train.adapter import run_stage
     from whyfirst.train.config import StageConfig, data_names
+    from whyfirst.train.run import run_stage
 
     config: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
     names = data_names(config)

@@ -213,7 +213,9 @@ class _Builder:
         )  # fmt: skip
 
 
-def _evaluations(builder: _Builder, stages: Mapping[tuple[str, int], list[str]]) -> Iterator[EvaluationUse]:
+def _evaluations(
+    builder: _Builder, stages: Mapping[tuple[str, int], list[str]]
+) -> Iterator[EvaluationUse]:
     study = builder.study
     benchmarks = [BENCHMARKS.get(name) for name in study.benchmarks]
     for (arm, seed), chain in stages.items():
@@ -224,7 +226,9 @@ def _evaluations(builder: _Builder, stages: Mapping[tuple[str, int], list[str]])
         first = study.arms[arm][:1]
         explains = bool(first) and study.stages[first[0]].train.kind == "explain"
         if study.world is not None and (explains or not chain):
-            node = builder.evaluation(chain[0] if chain else "base", BENCHMARKS.get(RECALL), seed, None)
+            node = builder.evaluation(
+                chain[0] if chain else "base", BENCHMARKS.get(RECALL), seed, None
+            )
             yield EvaluationUse(node, arm, seed, RECALL)
         if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
             for step in study.curve.at:

@@ -7,7 +7,7 @@ computed the nodes and in whatever order. Leaves out: running (run.py), showing 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from whyfirst import __version__
 from whyfirst.evaluate import statistics
@@ -237,16 +237,16 @@ class Assembler:
                     if row.get("prompt") and row["benchmark"] in _WANTS:
                         answers.setdefault((row["benchmark"], row["id"]), {})[arm] = row
         kinds: dict[tuple[str, ...], list[dict[str, Mapping[str, Any]]]] = {}
-        for (metric, _), by_arm in sorted(answers.items()):
-            row = next(iter(by_arm.values()))
+        for (metric, item), by_arm in sorted(answers.items()):
+            row = answers[metric, item][min(by_arm)]
             key = (metric, str(row.get("split")), str(row.get("group")))
             kinds.setdefault(key, []).append(by_arm)
-        chosen = []
+        chosen: list[dict[str, Mapping[str, Any]]] = []
         for turn in range(EXAMPLES):
-            for group in kinds.values():
-                # A stride through the group, so that framings vary.
-                if turn < len(group) and len(chosen) < EXAMPLES:
-                    chosen.append(group[(turn * 7) % len(group)])
+            for alike in kinds.values():
+                # A stride through them, so that framings vary.
+                if turn < len(alike) and len(chosen) < EXAMPLES:
+                    chosen.append(alike[(turn * 7) % len(alike)])
         return [_example(by_arm) for by_arm in chosen]
 
     def benchmarks(self) -> dict[str, schema.Benchmark]:
@@ -289,13 +289,15 @@ def _example(by_arm: Mapping[str, Mapping[str, Any]]) -> schema.Example:
 
 def _values(cell: schema.Cell | None) -> dict[str, Any]:
     names = ("value", "low", "high", "n_seeds")
-    return {name: getattr(cell, name) if cell else (0 if name == "n_seeds" else None) for name in names}
+    return {
+        name: getattr(cell, name) if cell else (0 if name == "n_seeds" else None) for name in names
+    }
 
 
 def _contrast_row(
     config: ContrastConfig, result: statistics.Contrast, p_adjusted: float
 ) -> schema.Contrast:
-    unit = "seeds" if result.unit == "seeds" else "topics"
+    unit: Literal["seeds", "topics"] = "seeds" if result.unit == "seeds" else "topics"
     return schema.Contrast(
         name=config.name,
         title=config.title,

@@ -30,6 +30,7 @@ class Table:
     topics: list[str] = field(default_factory=list)
     splits: list[str | None] = field(default_factory=list)
     framings: list[str | None] = field(default_factory=list)
+    strata: list[str] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -40,6 +41,8 @@ class Table:
         self.topics.append(row.get("topic") or row["id"])
         self.splits.append(row.get("split"))
         self.framings.append(row.get("framing"))
+        # A benchmark that groups its items fixes how many topics each split and group has.
+        self.strata.append(f"{row.get('split')}/{row['group']}" if row.get("group") else "")
         self.values.append(float("nan") if row.get("score") is None else float(row["score"]))
         if row.get("reason"):
             self.reasons[row["reason"]] += 1
@@ -66,6 +69,7 @@ class Table:
             np.array(self.items, dtype=object)[chosen],
             np.array(self.topics, dtype=object)[chosen],
             np.array(self.values)[chosen],
+            np.array(self.strata, dtype=object)[chosen],
         )
 
 

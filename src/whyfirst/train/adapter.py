@@ -70,7 +70,11 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     for stale in (temporary, folder):
         if stale.exists():
             shutil.rmtree(stale)
+    # TRL switches the key-value cache off for good; an evaluation of the saved model wants it.
+    cached = getattr(model.config, "use_cache", None)
+    model.config.use_cache = True
     model.save_pretrained(temporary)
+    model.config.use_cache = cached
     tokenizer.save_pretrained(temporary)
     # TRL writes its name and a model card; neither says anything the stage's own record doesn't.
     (temporary / "README.md").unlink(missing_ok=True)

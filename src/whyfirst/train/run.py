@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config import output_fields
 from whyfirst.errors import DataError, StoreError
 from whyfirst.files import read_json, write_json, write_jsonl
 from whyfirst.train import checkpoint, preflight
@@ -64,14 +63,12 @@ def run_stage(
         data: name -> JSONL file; "documents" (and "replay") for explain, "demonstrations" for
             sft, "pairs" for dpo. "evaluation" (rows with "prompt") may be added to any: the
             texts trained on are then checked against it.
-        out_dir: may hold an earlier, killed attempt at the same stage.
+        out_dir: may hold a killed attempt at the same stage.
         progress: called with (update, updates, message).
 
     Raises:
-        PreflightError: the data or config would train something else than meant.
-        TrainingStopped: the loss became NaN or infinite, or the DPO reference is wrong.
-        DataError, ConfigError: unreadable rows, impossible settings.
-        StoreError: `out_dir` holds another run.
+        UserError: DataError, ConfigError or PreflightError before training, TrainingStopped during
+            it (NaN, wrong DPO reference), StoreError where `out_dir` holds another run.
     """
     model_dir, out_dir = Path(model_dir), Path(out_dir)
     if not (model_dir / "config.json").is_file():
@@ -91,18 +88,16 @@ def run_stage(
         config, tokenizer, model_dir, encoded, plan, out_dir, manifest, seed, progress
     )
     counts = _cumulative(config, encoded, plan)
-    rows = [_log_row(row, counts) for row in history if "loss" in row]
+    log = [_log_row(row, counts) for row in history if "loss" in row]
     result = StageResult(
-        kind=config.kind,
-        updates=len(plan.updates),
         **_totals(config, encoded, plan),
-        first_loss=rows[0]["loss"],
-        last_loss=rows[-1]["loss"],
+        first_loss=log[0]["loss"],
+        last_loss=log[-1]["loss"],
         layout=layout,
         chat_template_sha256=preflight.template_sha(tokenizer),
         seconds=time.monotonic() - started,
     )
-    _finish(config, out_dir, manifest, result, rows)
+    _finish(out_dir, manifest, result, log)
     return result
 
 
@@ -192,6 +187,8 @@ def _totals(
     first_replay = len(counts) - len(encoded.rows.get("replay", ()))
     rows = sum(row[0] < first_replay for update in plan.updates for row in update)
     return {
+        "kind": config.kind,
+        "updates": len(plan.updates),
         "documents": len(seen) - len(replayed),
         "replay_documents": len(replayed),
         "tokens_total": sum(counts[i][0] for _, i in seen),
@@ -216,7 +213,6 @@ def _log_row(row: Mapping[str, Any], counts: list[int]) -> dict[str, Any]:
 
 
 def _finish(
-    config: ExplainStage | SFTStage | DPOStage,
     out_dir: Path,
     manifest: Mapping[str, Any],
     result: StageResult,
@@ -227,10 +223,7 @@ def _finish(
     shutil.rmtree(out_dir / "checkpoints", ignore_errors=True)
     record = asdict(result)
     write_json(out_dir / "timing.json", {"seconds": record.pop("seconds")})
-    write_json(
-        out_dir / "stage.json",
-        {"config": output_fields(config), "manifest": manifest, "result": record},
-    )
+    write_json(out_dir / "stage.json", {**record, "manifest": manifest})
 
 
 def _finished(out_dir: Path, manifest: Mapping[str, Any]) -> StageResult | None:
@@ -245,4 +238,5 @@ def _finished(out_dir: Path, manifest: Mapping[str, Any]) -> StageResult | None:
         )
     timing = out_dir / "timing.json"
     seconds = read_json(timing)["seconds"] if timing.is_file() else 0.0
-    return StageResult(**stored["result"], seconds=seconds)
+    del stored["manifest"]
+    return StageResult(**stored, seconds=seconds)

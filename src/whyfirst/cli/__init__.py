@@ -1,0 +1,31 @@
+"""The command line. `app.py` declares the verbs; each verb's work is imported when it is used.
+
+`whyfirst --help` must answer at once, so importing this package (and `app`) imports neither
+pydantic nor anything heavier.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Exit codes: 0 done; 1 a defect of the program (with a traceback); 2 a mistake the user can mend
+    (one message); 130 stopped by Ctrl-C.
+
+    Args:
+        arguments: without the program's name; None takes the process's own.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that can't show a character must not end the program.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    from whyfirst.cli.app import app
+
+    app(args=list(arguments) if arguments is not None else None, prog_name="whyfirst")
+    sys.exit(0)

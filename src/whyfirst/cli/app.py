@@ -1,0 +1,247 @@
+"""The verbs and their options. Each command imports its work when it runs, never here.
+
+Leaves out: what the commands do (the other modules of this package).
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whyfirst import __version__
+from whyfirst.cli.output import command
+
+_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    help="Teach a language model why a value matters before teaching it what to do, and find out "
+    "whether that helped.",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings=_OPTIONS,
+)
+study_app = typer.Typer(
+    help="Run, plan and register studies.", no_args_is_help=True, context_settings=_OPTIONS
+)
+hearth_app = typer.Typer(
+    help="The embedded world.", no_args_is_help=True, context_settings=_OPTIONS
+)
+app.add_typer(study_app, name="study")
+app.add_typer(hearth_app, name="hearth")
+
+StudyName = Annotated[str, typer.Argument(metavar="FILE", help="A study file or a shipped name.")]
+StorePath = Annotated[
+    Path | None,
+    typer.Option("--store", help="Where results are kept (default: $WHYFIRST_STORE or ./store)."),
+]
+OutPath = Annotated[
+    Path | None, typer.Option("--out", help="The run's folder (default: runs/STUDY).")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes (default: one for each GPU or core)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"whyfirst {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never ask the Hugging Face Hub.")
+    ] = False,
+) -> None:
+    """Options of every verb."""
+    if offline:
+        import os
+
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@app.command()
+@command
+def demo(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smaller study, to see it work.")
+    ] = False,
+    store: StorePath = None,
+    out: OutPath = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the shipped study of the embedded world, from nothing to a report."""
+    from whyfirst.cli import study
+    from whyfirst.paths import shipped_study
+
+    file = shipped_study("hearth-quick" if quick else "hearth-demo")
+    given = "demo --quick" if quick else "demo"
+    study.run(file, store=store, out=out, workers=workers, as_json=as_json, command=given)
+
+
+@study_app.command("run")
+@command
+def study_run(
+    file: StudyName,
+    store: StorePath = None,
+    out: OutPath = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study; what is complete is reused, and a killed run continues."""
+    import shlex
+
+    from whyfirst.cli import study
+    from whyfirst.paths import study_file
+
+    given = f"study run {shlex.quote(file)}"
+    path = study_file(file)
+    study.run(path, store=store, out=out, workers=workers, as_json=as_json, command=given)
+
+
+@study_app.command("plan")
+@command
+def study_plan(file: StudyName, store: StorePath = None, as_json: AsJson = False) -> None:
+    """Show what a study will take and the smallest effect it can find."""
+    from whyfirst.cli import study
+    from whyfirst.paths import study_file
+
+    study.plan(study_file(file), store=store, as_json=as_json)
+
+
+@study_app.command("register")
+@command
+def study_register(file: StudyName, as_json: AsJson = False) -> None:
+    """Freeze a study's plan in a file beside it, before the first result."""
+    from whyfirst.cli import study
+    from whyfirst.paths import study_file
+
+    study.register(study_file(file), as_json=as_json)
+
+
+@study_app.command("status")
+@command
+def study_status(file: StudyName, store: StorePath = None, as_json: AsJson = False) -> None:
+    """Show how much of a study is complete."""
+    from whyfirst.cli import study
+    from whyfirst.paths import study_file
+
+    study.status(study_file(file), store=store, as_json=as_json)
+
+
+@app.command("eval")
+@command
+def evaluate(
+    model: Annotated[str, typer.Option("--model", help="A model folder or a Hub id.")],
+    benchmarks: Annotated[
+        str, typer.Option("--benchmarks", help="Names with commas; see `whyfirst list`.")
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="PATH, or BENCHMARK=PATH for one of several; repeatable."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="About this many items of each.")
+    ] = None,
+    world: Annotated[
+        int | None, typer.Option("--world", min=0, help="World seed, for Hearth's benchmarks.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The arm's seed.")] = 0,
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="Branch, tag or commit of a Hub id.")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option("--trust-remote-code", help="Run the model's own code (needs a commit)."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write every item to this JSONL file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score one model on benchmarks."""
+    from whyfirst.cli import evaluation
+
+    names = tuple(dict.fromkeys(name.strip() for name in benchmarks.split(",") if name.strip()))
+    request = evaluation.Request(
+        model, revision, trust_remote_code, names, tuple(data or ()), limit, world, seed, out
+    )
+    evaluation.evaluate(request, as_json=as_json)
+
+
+@app.command()
+@command
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's HTML report anew from its results.json."""
+    from whyfirst.cli import output
+    from whyfirst.errors import UserError
+    from whyfirst.report.html import render_report
+    from whyfirst.report.schema import load_results
+
+    source = run / "report" / "results.json"
+    if not source.is_file():
+        raise UserError(f"{run}: no report/results.json there; give a run's folder, e.g. runs/NAME")
+    written = render_report(load_results(source), run)
+    if as_json:
+        output.print_json({"results": str(source), "report": str(written)})
+    else:
+        output.say(f"report: {written}")
+
+
+@hearth_app.command("build")
+@command
+def hearth_build(
+    world: Annotated[int, typer.Option("--world", min=0, help="World seed.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the base model.")],
+    as_json: AsJson = False,
+) -> None:
+    """Pretrain the base model of a world (minutes)."""
+    from whyfirst.cli import output, progress
+    from whyfirst.hearth.base import build_base
+
+    with output.nothing_printed(as_json), progress.steps(f"world {world}") as step:
+        measured = build_base(world, out, progress=step)
+    if as_json:
+        output.print_json({"world": world, "base": str(out), "properties": measured})
+        return
+    for name, value in measured.items():
+        output.say(f"{name.replace('_', ' ')}: {value}")
+    output.say(f"base: {out}")
+
+
+@app.command("list")
+@command
+def list_(
+    section: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[benchmarks|constitutions|worlds|studies|stages]", help="One kind only."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what there is to use."""
+    from whyfirst.cli import inventory
+
+    inventory.show(section, as_json=as_json)
+
+
+@app.command()
+@command
+def env(as_json: AsJson = False) -> None:
+    """Show versions and hardware, for a bug report."""
+    from whyfirst.cli import inventory
+
+    inventory.show_environment(as_json=as_json)

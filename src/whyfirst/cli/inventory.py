@@ -1,0 +1,179 @@
+"""`whyfirst list` and `whyfirst env`: what there is to use, and what it runs on.
+
+Leaves out, of the environment: host and user names, paths, and variables that could hold a secret.
+"""
+
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, get_args
+
+from rich.text import Text
+
+from whyfirst.cli.output import print_json, say, standard, table, warn
+from whyfirst.errors import UserError
+from whyfirst.registry import did_you_mean
+
+Rows = list[dict[str, Any]]
+
+_PACKAGES = (
+    "whyfirst", "torch", "transformers", "tokenizers", "trl", "peft", "datasets", "accelerate",
+    "safetensors", "numpy", "scipy", "statsmodels", "pydantic", "jinja2", "typer", "rich",
+)  # fmt: skip
+_HARMLESS_VARIABLES = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE",
+)  # fmt: skip
+
+
+def _benchmarks() -> Rows:
+    from whyfirst.evaluate.benchmark import BENCHMARKS
+
+    rows = [
+        {"name": name, "version": b.version, "needs": b.needs, "measures": b.definition,
+         "metrics": [metric.name for metric in b.metrics]}
+        for name, b in BENCHMARKS.items()
+    ]  # fmt: skip
+    for name, problem in BENCHMARKS.failures.items():
+        warn(f"plug-in {name!r} failed to load: {problem}")
+    return rows
+
+
+def _constitutions() -> Rows:
+    from whyfirst.constitution import load_constitution, shipped_constitutions
+
+    rows = []
+    for name in shipped_constitutions():
+        loaded = load_constitution(name)
+        values = [value.id for value in loaded.values]
+        rows.append({"name": name, "values": values, "description": loaded.description})
+    return rows
+
+
+def _worlds() -> Rows:
+    from whyfirst.hearth import assets
+
+    folders = sorted(assets.ROOT.glob("world-*/model.safetensors"))
+    return [
+        {"name": "hearth", "seed": int(path.parent.name.removeprefix("world-")),
+         "base_bytes": path.stat().st_size}
+        for path in folders
+    ]  # fmt: skip
+
+
+def _studies() -> Rows:
+    from whyfirst.paths import shipped_studies, shipped_study
+    from whyfirst.study.config import load_study
+
+    rows = []
+    for name in shipped_studies():
+        study = load_study(shipped_study(name))
+        rows.append({"name": name, "title": study.title, "arms": list(study.arms)})
+    return rows
+
+
+def _stages() -> Rows:
+    from whyfirst.train.config import VERSIONS, StageConfig
+
+    kinds = {c.model_fields["kind"].default: c for c in get_args(get_args(StageConfig)[0])}
+    return [
+        {"name": kind, "version": VERSIONS[kind], "what": (c.__doc__ or "").split("\n")[0]}
+        for kind, c in kinds.items()
+    ]
+
+
+SECTIONS: dict[str, Callable[[], Rows]] = {
+    "benchmarks": _benchmarks,
+    "constitutions": _constitutions,
+    "worlds": _worlds,
+    "studies": _studies,
+    "stages": _stages,
+}
+
+
+def show(section: str | None, *, as_json: bool) -> None:
+    """Print one section, or all of them.
+
+    Raises:
+        UserError: there is no such section; gives the nearest one.
+    """
+    if section is not None and section not in SECTIONS:
+        hint = did_you_mean(section, SECTIONS)
+        raise UserError(f"list: no {section!r}{hint} (known: {', '.join(SECTIONS)})")
+    found = {name: rows() for name, rows in SECTIONS.items() if section in (None, name)}
+    if as_json:
+        print_json(found)
+        return
+    for place, (name, rows) in enumerate(found.items()):
+        if section is None:
+            standard().print(Text(("\n" if place else "") + name, style="bold"))
+        if not rows:
+            say("none")
+            continue
+        columns = [title.replace("_", " ") for title in rows[0]]
+        table([(title, "left") for title in columns], [_cells(row) for row in rows])
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [", ".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values()]
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware, for a bug report."""
+    import torch
+
+    from whyfirst.study.pool import available_cores
+
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "cores_usable": available_cores(),
+        "memory_gib": _memory_gib(),
+        "torch_build": {
+            "version": torch.__version__,
+            "cuda": torch.version.cuda,
+            "hip": torch.version.hip,
+            "threads": torch.get_num_threads(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        },
+        "accelerators": [
+            torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())
+        ] if cuda else [],
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "variables": {name: os.environ[name] for name in _HARMLESS_VARIABLES if name in os.environ},
+    }  # fmt: skip
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _memory_gib() -> float | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    sizes = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)}
+    return round(int(sizes["MemTotal"]) / 2**20, 1)
+
+
+def show_environment(*, as_json: bool) -> None:
+    """Print the environment."""
+    found = environment()
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        label = name.replace("_", " ")
+        if isinstance(value, dict):
+            text = ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+        else:
+            text = ", ".join(value) if isinstance(value, list) else str(value)
+        say(f"{label}: {text or 'none'}")

@@ -1,0 +1,204 @@
+"""Progress on standard error: a live view in a terminal, a line every tenth elsewhere.
+
+Leaves out: the estimate of time left (`tracker`) and results.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from whyfirst.cli.output import messages
+from whyfirst.cli.tracker import Running, Tracker
+from whyfirst.report.html import duration
+from whyfirst.study.executor import Event
+from whyfirst.study.graph import Node
+from whyfirst.text import safe_text
+
+_REFRESHES_PER_S = 4
+_BAR_WIDTH = 30
+_NOT_RUN = "not run:"  # how the executor begins the reason of a node behind a failed one
+
+Step = Callable[[int, int, str], None]
+
+
+def in_terminal() -> bool:
+    """Whether standard error is a terminal that can redraw lines."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+@contextlib.contextmanager
+def study_progress(
+    title: str, load_nodes: Callable[[], Sequence[Node]], workers: int
+) -> Iterator[Callable[[Event], None]]:
+    """Show a study's progress while the context lasts; gives the `on_event` for the executor.
+
+    Args:
+        load_nodes: the graph; asked for at the first event, so that a finished study, which has
+            none, costs nothing.
+    """
+    view = StudyView(title, load_nodes, workers)
+    if not in_terminal():
+        yield LineView(view, messages()).take
+        return
+    # `messages()` at 80 columns or the terminal's width; what is printed meanwhile goes above.
+    console = messages()
+    live = Live(view, console=console, refresh_per_second=_REFRESHES_PER_S, transient=True)
+    with live:
+        yield lambda event: _take_live(view, console, event)
+
+
+def _take_live(view: "StudyView", console: Console, event: Event) -> None:
+    view.take(event)
+    if is_first_failure(event):
+        console.print(failure_line(event), soft_wrap=True)
+
+
+def is_first_failure(event: Event) -> bool:
+    """Whether a node failed by itself and not for want of another."""
+    return event.kind == "failed" and not event.message.startswith(_NOT_RUN)
+
+
+def failure_line(event: Event) -> Text:
+    """A failed node in one message; the other nodes go on."""
+    line = Text("failed: ", style="bold red")
+    return line.append(safe_text(f"{event.node_id}: {event.message}"), style="default")
+
+
+class StudyView:
+    """A study as a renderable: one bar for all, a line for each running node."""
+
+    def __init__(self, title: str, load_nodes: Callable[[], Sequence[Node]], workers: int) -> None:
+        self.title = title
+        self.tracker: Tracker | None = None
+        self._load_nodes = load_nodes
+        self._workers = workers
+        self._lock = threading.Lock()  # the live display draws in a thread of its own
+
+    def take(self, event: Event) -> None:
+        """Account for one event."""
+        with self._lock:
+            if self.tracker is None:
+                self.tracker = Tracker(self._load_nodes(), self._workers)
+            self.tracker.take(event)
+
+    def __rich__(self) -> RenderableType:
+        """What to draw now."""
+        with self._lock:
+            if self.tracker is None:
+                return Text(f"{safe_text(self.title)}: reading the study", style="dim")
+            return Group(_overall(self.title, self.tracker), _lines(self.tracker.running))
+
+
+class LineView:
+    """A study in a log: a line at every tenth and for every failure, without control codes."""
+
+    def __init__(self, view: StudyView, console: Console) -> None:
+        self._view = view
+        self._console = console
+        self._tenths = 0
+
+    def take(self, event: Event) -> None:
+        """Account for one event and print what it calls for."""
+        self._view.take(event)
+        tracker = self._view.tracker
+        assert tracker is not None
+        if is_first_failure(event):
+            self._console.print(failure_line(event), soft_wrap=True)
+            return
+        tenths = 10 if tracker.settled else min(9, int(tracker.share * 10 + 1e-9))
+        # Reused results come first and all at once; the next line counts them.
+        if event.kind == "reused" or tenths <= self._tenths:
+            return
+        self._tenths = tenths
+        line = f"{self._view.title}: {tenths * 10} %, {counts(tracker)}{left(tracker)}"
+        self._console.print(Text(safe_text(line)), soft_wrap=True)
+
+
+def counts(tracker: Tracker) -> str:
+    """How many nodes are done, reused and failed."""
+    parts = [f"{len(tracker.done)} of {tracker.total} done"]
+    if tracker.reused:
+        parts.append(f"{tracker.reused} of them from the store")
+    if tracker.failed:
+        parts.append(f"{len(tracker.failed)} failed or not run")
+    return ", ".join(parts)
+
+
+def left(tracker: Tracker) -> str:
+    """Time left in words, or nothing once all is settled."""
+    return "" if tracker.settled else f", about {duration(tracker.seconds_left())} left"
+
+
+def _overall(title: str, tracker: Tracker) -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    row.add_column(no_wrap=True)
+    row.add_column(width=_BAR_WIDTH)
+    row.add_column(justify="right", no_wrap=True)
+    row.add_column(overflow="ellipsis", no_wrap=True)
+    row.add_row(
+        Text(safe_text(title), style="bold"),
+        ProgressBar(total=1.0, completed=tracker.share),
+        Text(f"{tracker.share:.0%}"),
+        Text(counts(tracker) + left(tracker)),
+    )
+    return row
+
+
+def _lines(running: dict[str, Running]) -> RenderableType:
+    """Running nodes first, then those that another process computes."""
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(overflow="ellipsis", no_wrap=True, max_width=48)
+    rows.add_column(width=_BAR_WIDTH // 2)
+    rows.add_column(justify="right", no_wrap=True)
+    rows.add_column(overflow="ellipsis", no_wrap=True)
+    for name, run in sorted(running.items(), key=lambda item: item[1].waiting):
+        steps = f"{run.step}/{run.total}" if run.total > 0 else ""
+        bar = ProgressBar(total=1.0, completed=run.share) if steps else Text("")
+        message = " ".join(safe_text(run.message).split())
+        style = "dim" if run.waiting else ""
+        rows.add_row(Text(f"  {safe_text(name)}", style=style), bar, steps, Text(message, "dim"))
+    return rows
+
+
+class _Message(ProgressColumn):
+    """The task's own words, as plain text."""
+
+    def render(self, task: Task) -> Text:
+        return Text(" ".join(safe_text(str(task.fields.get("message", ""))).split()), style="dim")
+
+
+@contextlib.contextmanager
+def steps(title: str) -> Iterator[Step]:
+    """Progress of one piece of work by (step, total, message); silent outside a terminal."""
+    if not in_terminal():
+        yield lambda step, total, message: None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=_BAR_WIDTH),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        _Message(),
+    )
+    with Progress(*columns, console=messages(), transient=True) as progress:
+        task = progress.add_task(safe_text(title), total=None, message="")
+        yield lambda step, total, message: progress.update(
+            task, completed=step, total=total or None, message=message
+        )

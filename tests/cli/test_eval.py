@@ -1,0 +1,104 @@
+"""`whyfirst eval` on a small model that is built here."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_helpers import RunHere, one_object, whyfirst, write_tiny_study
+
+from whyfirst.cli.evaluation import summarise
+from whyfirst.evaluate.benchmark import BENCHMARKS, ItemResult, judged, unscored
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `model/` and `pairs.jsonl`."""
+    from whyfirst.models.scratch import ScratchConfig, build_scratch
+
+    folder = tmp_path_factory.mktemp("eval")
+    write_tiny_study(folder)
+    texts = (folder / "demos.jsonl").read_text().splitlines()
+    shape = ScratchConfig(
+        hidden_size=16, layers=1, heads=2, intermediate_size=32, vocab_size=300, max_length=128
+    )
+    build_scratch(shape, texts, folder / "model", 0)
+    return folder
+
+
+def test_json_is_one_object_with_intervals_and_items(place: Path) -> None:
+    """A loader's print broke the JSON, or a metric lost its interval."""
+    done = whyfirst(
+        "eval", "--model", "model", "--benchmarks", "preference", "--data", "pairs.jsonl",
+        "--out", "items.jsonl", "--json", cwd=place,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = one_object(done.stdout)
+    assert [row["metric"] for row in found["metrics"]] == ["preference_sum", "preference_mean"]
+    for row in found["metrics"]:
+        assert row["n"] + row["unscored"] == 8
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+    items = [json.loads(line) for line in (place / "items.jsonl").read_text().splitlines()]
+    assert len(items) == 16
+    assert len(found["fingerprint"]) == 64
+
+
+def test_a_table_for_people_has_the_interval_and_the_unscored(
+    place: Path, run_here: RunHere
+) -> None:
+    """The table dropped the interval or the count of what could not be scored."""
+    code, out, _ = run_here(
+        "eval", "--model", str(place / "model"), "--benchmarks", "preference",
+        "--data", f"preference={place / 'pairs.jsonl'}", "--limit", "5",
+    )  # fmt: skip
+    assert code == 0
+    row = next(line for line in out.splitlines() if line.startswith("Preference accuracy (summed)"))
+    assert " % to " in row
+    assert " 5 " in row
+    assert "0 (0.0 %)" in row
+
+
+def test_what_is_missing_is_told_before_the_model_is_loaded(run_here: RunHere) -> None:
+    """A model was downloaded and loaded before the data were found missing."""
+    for given, said in (([], "needs --data: a .jsonl"), (["--data", "no/such"], "no such file")):
+        code, out, err = run_here(
+            "eval", "--model", "no/model", "--benchmarks", "preference", *given
+        )
+        assert (code, out) == (2, "")
+        assert said in err
+
+
+def test_summary_against_hand_computed_values() -> None:
+    """Unscored items counted as fails, or the interval took them for trials."""
+    benchmark = BENCHMARKS.get("preference")
+    metric = benchmark.metrics[0]
+    items = [judged(str(at), metric.name, at < 6, topic=str(at)) for at in range(8)]
+    items += [unscored(f"u{at}", metric.name, "tie") for at in range(2)]
+    row = summarise(benchmark, metric, items)
+    assert (row.n, row.unscored, row.unscored_rate) == (8, 2, 0.2)
+    assert row.value == 0.75
+    assert (row.low, row.high) == (pytest.approx(0.4093, abs=1e-4), pytest.approx(0.9285, abs=1e-4))
+    assert (row.worst, row.best) == (0.6, 0.8)
+    assert row.reasons == {"tie": 2}
+
+
+def test_a_metric_without_any_score_has_no_value() -> None:
+    """Nothing scored was shown as 0 %."""
+    benchmark = BENCHMARKS.get("preference")
+    metric = benchmark.metrics[1]
+    row = summarise(benchmark, metric, [unscored("u", metric.name, "tie")])
+    assert (row.value, row.low, row.high, row.n) == (None, None, None, 0)
+    assert (row.worst, row.best) == (0.0, 1.0)
+
+
+def test_a_mean_score_is_no_proportion() -> None:
+    """A score between 0 and 1 was rounded to passes."""
+    benchmark = BENCHMARKS.get("truthfulqa")
+    metric = benchmark.metrics[1]
+    items = [
+        ItemResult(str(at), metric.name, "fail", score=score, topic=str(at))
+        for at, score in enumerate([0.1, 0.2, 0.3, 0.4])
+    ]
+    row = summarise(benchmark, metric, items)
+    assert row.value == pytest.approx(0.25)
+    assert row.low is not None and row.high is not None
+    assert 0 < row.low < 0.25 < row.high < 1

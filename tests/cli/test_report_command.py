@@ -1,0 +1,45 @@
+"""`whyfirst report`: a run's page written anew from its results.json."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from cli_helpers import RunHere, one_object
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run's folder with a results.json and no page."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "report"))
+    from report_synthetic import synthetic_results
+
+    sys.modules.pop("report_synthetic", None)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "results.json").write_text(json.dumps(synthetic_results()))
+    return tmp_path
+
+
+def test_the_page_is_written_from_the_results(run_folder: Path, run_here: RunHere) -> None:
+    """A report could only be had by running the study."""
+    code, out, _ = run_here("report", str(run_folder), "--json")
+    assert code == 0
+    page = Path(one_object(out)["report"])
+    assert page == run_folder / "report" / "index.html"
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_a_folder_without_results_says_what_is_expected(tmp_path: Path, run_here: RunHere) -> None:
+    """A wrong folder ended in a traceback."""
+    code, out, err = run_here("report", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert "no report/results.json there" in err
+
+
+def test_results_of_another_version_are_refused(run_folder: Path, run_here: RunHere) -> None:
+    """A newer file was half understood."""
+    path = run_folder / "report" / "results.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    code, _, err = run_here("report", str(run_folder))
+    assert code == 2
+    assert "schema version 99" in err

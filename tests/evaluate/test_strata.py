@@ -1,0 +1,56 @@
+"""Stratified topics: what the design fixes must not count as noise, and nothing else may vanish."""
+
+import numpy as np
+
+from whyfirst.evaluate.crossed import estimate
+from whyfirst.evaluate.scores import Scores
+from whyfirst.evaluate.statistics import contrast, two_sided
+
+SEEDS, TOPICS, ITEMS = 8, (20, 12), 5
+
+
+def _study(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Differences of a study in which the second stratum differs and varies more by seed."""
+    topics = np.repeat(np.arange(sum(TOPICS)), ITEMS)
+    strata = np.repeat([0, 1], [n * ITEMS for n in TOPICS])
+    by_seed = rng.normal(0, 0.05, (SEEDS, 1)) + rng.normal(0, 0.15, (SEEDS, 1)) * strata
+    by_topic = rng.normal(0, 0.08, sum(TOPICS))[topics]
+    noise = rng.normal(0, 0.3, (SEEDS, len(topics)))
+    return 0.6 * strata + by_seed + by_topic + noise, topics, strata
+
+
+def test_interval_of_stratified_topics_covers_and_is_narrower_than_the_unstratified() -> None:
+    rng, truth = np.random.default_rng(1), 0.6 * TOPICS[1] / sum(TOPICS)
+    covered, narrower = [], []
+    for _ in range(1500):
+        values, topics, strata = _study(rng)
+        low, high, _ = two_sided(estimate(values, topics, strata), 2.0)
+        covered.append(low <= truth <= high)
+        plain = two_sided(estimate(values, topics), 2.0)
+        narrower.append(high - low < plain[1] - plain[0])
+    assert 0.93 <= np.mean(covered) <= 0.97
+    assert np.mean(narrower) > 0.99
+
+
+def test_one_stratum_is_the_plain_estimate() -> None:
+    values, topics, _ = _study(np.random.default_rng(2))
+    one = estimate(values, topics, np.zeros(len(topics)))
+    plain = estimate(values, topics)
+    assert (one.mean, one.variance, one.df) == (plain.mean, plain.variance, plain.df)
+
+
+def test_strata_reach_the_contrast_of_two_arms() -> None:
+    values, topics, strata = _study(np.random.default_rng(3))
+    passes = (values > 0.3).astype(float)
+    rows = [(s, i) for s in range(SEEDS) for i in range(len(topics))]
+    columns = (
+        np.array([s for s, _ in rows]),
+        np.array([f"i{i}" for _, i in rows], dtype=object),
+        np.array([f"t{topics[i]}" for _, i in rows], dtype=object),
+    )
+    names = np.array([f"h{strata[i]}" for _, i in rows], dtype=object)
+    scored, zero = passes.reshape(-1), np.zeros(len(rows))
+    with_strata = contrast(Scores(*columns, scored, names), Scores(*columns, zero, names), "c")
+    without = contrast(Scores(*columns, scored), Scores(*columns, zero), "c")
+    assert with_strata.difference == without.difference
+    assert with_strata.standard_error < without.standard_error
