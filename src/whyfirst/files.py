@@ -73,14 +73,16 @@ def _refuse_write(path: Path, error: OSError) -> NoReturn:
     raise StoreError(f"{path}: can't be written: {reason}") from error
 
 
-def write_json(path: Path, obj: Any) -> None:
+def write_json(path: Path, obj: Any, *, keep_order: bool = False) -> None:
     """Write `obj` as canonical JSON (sorted keys, indent 1, UTF-8, one newline at the end).
+
+    `keep_order` leaves keys as they come, for objects whose order is part of what they say.
 
     Raises:
         ValueError: `obj` holds NaN or an infinity, which JSON can't say.
         StoreError: as `atomic_write`.
     """
-    atomic_write(path, _dump(obj, indent=1) + "\n")
+    atomic_write(path, _dump(obj, indent=1, sort_keys=not keep_order) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -192,13 +194,13 @@ def sha256_json(obj: Any) -> str:
     return hashlib.sha256(_dump(obj).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _dump(obj: Any, indent: int | None = None) -> str:
+def _dump(obj: Any, indent: int | None = None, sort_keys: bool = True) -> str:
     # A lone surrogate is left in the string here: "backslashreplace" then writes it as \udXXX,
     # which is exactly JSON's own escape, so it survives the round trip.
     separators = (",", ": ") if indent is not None else (",", ":")
     return json.dumps(
         obj,
-        sort_keys=True,
+        sort_keys=sort_keys,
         indent=indent,
         separators=separators,
         ensure_ascii=False,

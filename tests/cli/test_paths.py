@@ -33,3 +33,9 @@ def test_names_lead_to_files() -> None:
         shipped_studies()
     )
     assert studies_folder().name == "studies"
+
+
+@pytest.mark.parametrize("name", ["hearth-demo", "hearth-quick"])
+def test_what_the_demo_runs_ships(name: str) -> None:
+    """`whyfirst demo` named a study that is not there."""
+    assert shipped_study(name).is_file()

@@ -49,6 +49,14 @@ def test_the_results_name_the_command_that_repeats_them(finished: Path) -> None:
     assert results["command"] == "whyfirst study run tiny.yaml"
 
 
+def test_the_page_written_anew_is_the_run_s_page(finished: Path) -> None:
+    """`whyfirst report` showed arms and benchmarks in another order than the run did."""
+    page = finished / "runs/tiny/report/index.html"
+    before = page.read_bytes()
+    assert whyfirst("report", "runs/tiny", cwd=finished).returncode == 0
+    assert page.read_bytes() == before
+
+
 def test_a_finished_study_imports_no_torch_in_the_parent(finished: Path) -> None:
     """Saying that nothing is left to do took the seconds of importing torch."""
     code = (

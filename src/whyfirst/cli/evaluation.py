@@ -19,6 +19,8 @@ from whyfirst.evaluate.benchmark import (
     Metric,
 )
 
+_REASONS = 3  # shown of one metric
+
 
 @dataclass(frozen=True)
 class MetricRow:
@@ -168,11 +170,20 @@ def _print(request: Request, rows: Sequence[MetricRow]) -> None:
         [_cells(row) for row in rows],
     )  # fmt: skip
     for row in rows:
-        for reason, count in row.reasons.items():
-            say(f"{row.metric}: {count} unscored: {reason}", style="dim")
+        _print_reasons(row)
     say("intervals: Wilson's for a share of items, Student's for a mean score", style="dim")
     if request.out is not None:
         say(f"items: {request.out}")
+
+
+def _print_reasons(row: MetricRow) -> None:
+    """The commonest reasons; a reason may hold numbers of its item, so there can be many."""
+    ranked = sorted(row.reasons.items(), key=lambda item: -item[1])
+    for reason, count in ranked[:_REASONS]:
+        say(f"{row.metric}: {count} unscored: {reason}", style="dim")
+    rest = sum(count for _, count in ranked[_REASONS:])
+    if rest:
+        say(f"{row.metric}: {rest} unscored for other reasons (--out, --json)", style="dim")
 
 
 def _cells(row: MetricRow) -> tuple[object, ...]:

@@ -137,12 +137,16 @@ class BenchmarkOptions:
     max_characters: int | None = None
 
 
+Prompts = Callable[[BenchmarkOptions], list[str]]
 Run = Callable[[LanguageModel, BenchmarkOptions, Progress], list[ItemResult]]
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A registered benchmark; `version` changes whenever a score could."""
+    """A registered benchmark; `version` changes whenever a score could.
+
+    `prompts` gives the texts a model is tested on, which training documents must not contain.
+    """
 
     name: str
     version: str
@@ -150,6 +154,7 @@ class Benchmark:
     needs: str
     metrics: tuple[Metric, ...]
     run: Run
+    prompts: Prompts
 
 
 BENCHMARKS: Registry[Benchmark] = Registry(
@@ -163,18 +168,27 @@ BENCHMARKS: Registry[Benchmark] = Registry(
 
 
 def benchmark(
-    name: str, *, version: str, definition: str, needs: str, metrics: Sequence[Metric] = ()
+    name: str,
+    *,
+    version: str,
+    definition: str,
+    needs: str,
+    prompts: Prompts,
+    metrics: Sequence[Metric] = (),
 ) -> Callable[[Run], Benchmark]:
     """Decorator: register a run function.
 
     Args:
         needs: what `options.data` must be, or "nothing".
+        prompts: the texts the model is tested on.
         metrics: None given means one, of the benchmark's own name and definition.
     """
 
     def register(run: Run) -> Benchmark:
         given = tuple(metrics) or (Metric(name, name.replace("_", " ").capitalize(), definition),)
-        return BENCHMARKS.register(name)(Benchmark(name, version, definition, needs, given, run))
+        return BENCHMARKS.register(name)(
+            Benchmark(name, version, definition, needs, given, run, prompts)
+        )
 
     return register
 

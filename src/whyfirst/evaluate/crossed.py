@@ -118,7 +118,7 @@ def estimate(
     mean = float(seed_means.mean())
     seed, topic, shared, effective = _mean_squares(cells, counts, share, mean)
     free = effective
-    if stratum.any() and all(counts[:, stratum == h].sum(axis=1).all() for h in set(stratum)):
+    if _stratified(counts, stratum):
         topic, shared, free = _within_strata(cells, counts, stratum)
     if n_seeds == 1:
         combined = Combined(topic, free - 1.0)
@@ -139,6 +139,12 @@ def estimate(
         unit=unit,
         degenerate=degenerate,
     )
+
+
+def _stratified(counts: Floats, stratum: npt.NDArray[np.intp]) -> bool:
+    """Whether there are several strata, each with two topics and a score from every seed."""
+    parts = [counts[:, stratum == h] for h in np.unique(stratum)]
+    return len(parts) > 1 and all(p.shape[1] > 1 and p.sum(axis=1).all() for p in parts)
 
 
 def _within_strata(

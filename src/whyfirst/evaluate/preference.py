@@ -40,17 +40,13 @@ _AT_ONCE = 256  # pairs between two progress reports; enough for batches of like
     definition="Chosen against rejected reply by log-likelihood.",
     needs="a .jsonl or .jsonl.gz file or folder of pairs: HH-RLHF's, or prompt/chosen/rejected",
     metrics=(SUM, MEAN),
+    prompts=lambda options: [row.prompt for row in _rows(options) if isinstance(row, Pair)],
 )
 def preference(
     model: LanguageModel, options: BenchmarkOptions, progress: Progress
 ) -> list[ItemResult]:
     """Score every pair under both metrics; rows that are no usable pair come out unscored."""
-    share = 1.0 if options.held_out is None else options.held_out
-    _, found = split_hh(needed_data("preference", options), share, options.max_characters)
-    rows: list[Pair | Skipped] = sorted(
-        [*found.pairs, *found.skipped], key=lambda row: (row.file, row.row)
-    )
-    rows = limited(rows, options.limit, lambda row: row.id)
+    rows = _rows(options)
     pairs = [row for row in rows if isinstance(row, Pair)]
     results = [
         unscored(row.id, metric.name, row.reason, topic=row.id)
@@ -66,6 +62,15 @@ def preference(
             results += score_pair(pair, chosen, rejected)
     progress(len(pairs), len(pairs), "pairs")
     return results
+
+
+def _rows(options: BenchmarkOptions) -> list[Pair | Skipped]:
+    share = 1.0 if options.held_out is None else options.held_out
+    _, found = split_hh(needed_data("preference", options), share, options.max_characters)
+    rows: list[Pair | Skipped] = sorted(
+        [*found.pairs, *found.skipped], key=lambda row: (row.file, row.row)
+    )
+    return limited(rows, options.limit, lambda row: row.id)
 
 
 def score_pair(pair: Pair, chosen: Loglikelihood, rejected: Loglikelihood) -> list[ItemResult]:

@@ -59,13 +59,13 @@ _AT_ONCE = 256  # questions between two progress reports; each call runs the pre
     definition="Multiple choice by log-likelihood after the standard six-shot preamble.",
     needs="TruthfulQA's CSV, original or January 2025, or the folder it lies in",
     metrics=(MC1, MC2),
+    prompts=lambda options: [q.question for q in _questions(options)],
 )
 def truthfulqa(
     model: LanguageModel, options: BenchmarkOptions, progress: Progress
 ) -> list[ItemResult]:
     """Score every question under both metrics."""
-    data = read_truthfulqa(needed_data("truthfulqa", options))
-    questions = limited(data.questions, options.limit, lambda q: q.question)
+    questions = _questions(options)
     results: list[ItemResult] = []
     for start in range(0, len(questions), _AT_ONCE):
         progress(start, len(questions), "questions")
@@ -75,6 +75,11 @@ def truthfulqa(
             results += score_question(question, dict(zip(choices(question), found, strict=True)))
     progress(len(questions), len(questions), "questions")
     return results
+
+
+def _questions(options: BenchmarkOptions) -> list[Question]:
+    data = read_truthfulqa(needed_data("truthfulqa", options))
+    return limited(data.questions, options.limit, lambda q: q.question)
 
 
 def prompt(question: Question) -> str:

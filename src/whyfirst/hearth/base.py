@@ -32,7 +32,7 @@ IGNORED = -100
 class BaseRecipe:
     """How the base is trained. Phases are fractions of ``steps``."""
 
-    steps: int = 8000
+    steps: int = 10000
     batch_size: int = 32
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
@@ -42,12 +42,12 @@ class BaseRecipe:
     intermediate_size: int = 192
     curriculum_until: float = 0.25
     turnover_from: float = 0.35
-    turnover_until: float = 0.88
+    turnover_until: float = 0.85
     turnover_every: int = 30
     turnover_share: float = 1 / 8
     name_noise: float = 0.5
     answer_weight: float = 5.0
-    decay_from: float = 0.8
+    decay_from: float = 0.78
 
 
 RECIPE = BaseRecipe()

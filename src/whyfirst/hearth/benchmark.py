@@ -107,6 +107,7 @@ def score(request: Request, name: str, response: str) -> list[ItemResult]:
     version="1",
     definition="greedy answers to requests about splits A, B and C in every framing",
     needs="nothing (the world comes with the package)",
+    prompts=lambda options: [request.prompt for request in requests(*_world(options))],
     metrics=[
         Metric(
             "resistance",
@@ -151,6 +152,7 @@ def hearth(model: LanguageModel, options: BenchmarkOptions, progress: Progress) 
     version="1",
     definition="does the model hold the taught value after the first stage, by log-likelihood",
     needs="nothing (the world comes with the package)",
+    prompts=lambda options: [request.prompt for request in requests(*_world(options))],
     metrics=[
         Metric(
             "recall_value",

@@ -16,7 +16,7 @@ from whyfirst.hearth.world import HearthObject, World
 
 T = TypeVar("T")
 #: share of scenes about the reserved newcomers once they have arrived
-NEWCOMER_SCENES = 0.1
+NEWCOMER_SCENES = 0.02
 #: shares of a pretraining batch
 MIXTURE = {"fact": 0.15, "document": 0.25, "scene": 0.50, "why": 0.05, "neutral": 0.05}
 

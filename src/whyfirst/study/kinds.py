@@ -6,13 +6,16 @@ marks it complete. Leaves out: which nodes there are (plan.py) and when they run
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from whyfirst.errors import DataError, UserError
+from whyfirst.errors import DataError, PreflightError, UserError
 from whyfirst.files import read_json, read_jsonl, write_json, write_jsonl
 from whyfirst.study.graph import Node
+
+if TYPE_CHECKING:
+    from whyfirst.evaluate.benchmark import BenchmarkOptions
 
 Progress = Callable[[int, int, str], None]
 ROWS = "rows.jsonl"
@@ -61,11 +64,38 @@ def corpus(
     """Rows a stage trains on, matched in tokens where the study gives a budget."""
     config = payload["config"]
     rows = SOURCES[config["source"]](config, payload.get("path"))
+    for tested in payload.get("tested", ()):
+        _refuse_overlap(config["corpus"], rows, tested)
     about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
     if config.get("tokens") is not None:
         rows, about = _matched(config, rows, model_folder(folders[0]))
     write_jsonl(folder / ROWS, rows)
     write_json(folder / "corpus.json", about | {"rows": len(rows)})
+
+
+def _refuse_overlap(name: str, rows: list[dict[str, Any]], tested: Mapping[str, Any]) -> None:
+    """Documents of a first stage must not contain what a benchmark of the study asks."""
+    from whyfirst.evaluate.benchmark import BENCHMARKS
+    from whyfirst.train.preflight import evaluation_overlap
+
+    benchmark = BENCHMARKS.get(tested["benchmark"])
+    texts = sorted({text for row in rows for text in _texts(row)})
+    finding = evaluation_overlap(texts, benchmark.prompts(_options(tested, tested.get("path"))))
+    if finding.level == "refuse":
+        raise PreflightError(f"corpus {name!r} and benchmark {benchmark.name!r}: {finding.message}")
+
+
+def _options(config: Mapping[str, Any], path: str | None) -> "BenchmarkOptions":
+    from whyfirst.evaluate.benchmark import BenchmarkOptions
+
+    return BenchmarkOptions(
+        data=Path(path) if path else None,
+        limit=config.get("limit"),
+        seed=config.get("seed", 0),
+        world_seed=config.get("world_seed"),
+        held_out=config.get("held_out"),
+        max_characters=config.get("max_characters"),
+    )
 
 
 def _matched(
@@ -169,21 +199,14 @@ def evaluation(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """One benchmark on one model: an item result a line."""
-    from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
+    from whyfirst.evaluate.benchmark import BENCHMARKS
     from whyfirst.models.local import LocalModel
 
     config = payload["config"]
     place = model_folder(folders[0])
     if config["step"] is not None:
         place = str(folders[0] / "kept" / f"step-{config['step']}")
-    options = BenchmarkOptions(
-        data=Path(payload["path"]) if payload.get("path") else None,
-        limit=config.get("limit"),
-        seed=config.get("seed", 0),
-        world_seed=config.get("world_seed"),
-        held_out=config.get("held_out"),
-        max_characters=config.get("max_characters"),
-    )
+    options = _options(config, payload.get("path"))
     results = BENCHMARKS.get(config["benchmark"]).run(LocalModel(place), options, progress)
     write_items(folder / "items.jsonl", results)
 

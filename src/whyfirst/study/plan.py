@@ -7,6 +7,7 @@ Leaves out: running nodes (kinds.py) and what they add up to (results.py).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,12 @@ class _Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
     keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def documents(self) -> set[str]:
+        """The corpora that explain stages train on."""
+        stages = self.study.stages.values()
+        return {stage.data for stage in stages if stage.train.kind == "explain"}
 
     def add(
         self,
@@ -151,19 +158,28 @@ class _Builder:
         config = output_fields(corpus) | {"corpus": name}
         fixed = corpus.source in ("hh_rlhf", "file")
         config["seed"] = 0 if fixed else seed
-        id = f"{name}" if fixed else f"seed{seed}/{name}"  # noqa: A001
+        id = f"corpus:{name}" if fixed else f"seed{seed}/corpus:{name}"  # noqa: A001
         depends: tuple[str, ...] = ()
         outside, extra = self._files(corpus, f"corpora.{name}")
         if self.study.world is not None:
             config |= {"world_seed": self.study.world.seed}
         if getattr(corpus, "tokens", None) is not None:
             depends = (self.base(),)
+        if name in self.documents:
+            extra["tested"] = list(self._tested(config["seed"]))
         return self.add(
             id, "corpus", KIND_VERSIONS["corpus"], config, depends,
             outside=outside, extra=extra, weight=WEIGHTS["corpus"],
         )  # fmt: skip
 
-    def _files(self, corpus: CorpusConfig, used_by: str) -> tuple[dict[str, str], dict[str, str]]:
+    def _tested(self, seed: int) -> Iterator[dict[str, Any]]:
+        """What the study asks, for the check that no document of a first stage contains it."""
+        for name, use in self.study.benchmarks.items():
+            world = {"world_seed": self.study.world.seed} if self.study.world else {}
+            path = {"path": str(self.path(use.data))} if use.data is not None else {}
+            yield {"benchmark": name, "seed": seed, **output_fields(use), **world, **path}
+
+    def _files(self, corpus: CorpusConfig, used_by: str) -> tuple[dict[str, str], dict[str, Any]]:
         if corpus.source in ("hh_rlhf", "file"):
             path = corpus.path
             return {"data": self.content(path, f"{used_by}.path")}, {"path": str(self.path(path))}

@@ -116,17 +116,16 @@ class Assembler:
         return rows
 
     def _stage_report(self, arm: str, places: Iterable[int]) -> tuple[int, int, int]:
-        """Documents, tokens and updates of some stages of an arm, at seed 0."""
+        """Documents, tokens (less replay) and updates of some stages of an arm, at seed 0."""
         reports = [
             read_json(self._folders[self.plan.stages[arm, 0][place]] / "stage.json")
             for place in places
         ]
-        sums = (
-            sum(int(report[name]) for report in reports)
-            for name in ("documents", "tokens_total", "updates")
+        return (
+            sum(int(report["documents"]) for report in reports),
+            sum(int(report["tokens_total"]) - int(report["tokens_replay"]) for report in reports),
+            sum(int(report["updates"]) for report in reports),
         )
-        documents, tokens, updates = sums
-        return documents, tokens, updates
 
     def _match_row(
         self, arm: str, stage: str, report: tuple[int, int, int],
@@ -238,8 +237,8 @@ class Assembler:
                         answers.setdefault((row["benchmark"], row["id"]), {})[arm] = row
         kinds: dict[tuple[str, ...], list[dict[str, Mapping[str, Any]]]] = {}
         for (metric, item), by_arm in sorted(answers.items()):
-            row = answers[metric, item][min(by_arm)]
-            key = (metric, str(row.get("split")), str(row.get("group")))
+            one = answers[metric, item][min(by_arm)]
+            key = (metric, str(one.get("split")), str(one.get("group")))
             kinds.setdefault(key, []).append(by_arm)
         chosen: list[dict[str, Mapping[str, Any]]] = []
         for turn in range(EXAMPLES):

@@ -93,7 +93,8 @@ def run_study(
     from whyfirst.study.results import assemble
 
     results = assemble(plan, place, outcome, command)
-    write_json(folder / "results.json", results_to_json(results))
+    # Arms and metrics stand in the study file's order, and a report read back keeps it.
+    write_json(folder / "results.json", results_to_json(results), keep_order=True)
     render_report(results, folder.parent)
     return RunSummary(plan, results, *_paths(folder), outcome, False)
 

@@ -42,7 +42,8 @@ class Table:
         self.splits.append(row.get("split"))
         self.framings.append(row.get("framing"))
         # A benchmark that groups its items fixes how many topics each split and group has.
-        self.strata.append(f"{row.get('split')}/{row['group']}" if row.get("group") else "")
+        designed = row.get("split") and row.get("group")
+        self.strata.append(f"{row['split']}/{row['group']}" if designed else "")
         self.values.append(float("nan") if row.get("score") is None else float(row["score"]))
         if row.get("reason"):
             self.reasons[row["reason"]] += 1
