@@ -1,15 +1,18 @@
 """The bases that ship with the package: one folder a world seed, in the Hub's layout.
 
-`whyfirst hearth build` writes them (base.py). Leaves out: building.
+`whyfirst hearth build` writes them (base.py). The environment variable ``WHYFIRST_HEARTH_ASSETS``
+names another folder of ``world-SEED`` folders: bases of one's own, where the package can't be
+written. Leaves out: building.
 """
 
+import os
 import shutil
 from pathlib import Path
 
 from whyfirst.errors import UserError
 from whyfirst.files import sha256_file, sha256_json
 
-ROOT = Path(__file__).parent / "assets"
+ROOT = Path(os.environ.get("WHYFIRST_HEARTH_ASSETS") or Path(__file__).parent / "assets")
 
 
 def base_folder(world_seed: int) -> Path:

@@ -2,9 +2,10 @@
 
 One plain loop on one thread. Three phases: the world is shown a little at a time (a curriculum,
 without which a model this small stays on a plateau); then characters come and go (turnover, see
-population.py); then the reserved newcomers arrive and the learning rate falls. Embeddings of the
-names that turn over start from the mean of the known characters'. Leaves out: several devices,
-resuming (a build takes minutes), and any tuning on what the arms of a study later do.
+population.py); then all settle but a few *travellers*, who go on arriving, so that complying stays
+what a new name does, and the learning rate falls. Embeddings of the names that turn over start from
+the mean of the known characters'; the reserved newcomers arrive last, after the last step. Leaves
+out: several devices and resuming (a build takes minutes).
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from whyfirst.files import write_json
 from whyfirst.hearth import lexicon, measure
@@ -32,7 +34,7 @@ IGNORED = -100
 class BaseRecipe:
     """How the base is trained. Phases are fractions of ``steps``."""
 
-    steps: int = 10000
+    steps: int = 8000
     batch_size: int = 32
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
@@ -89,6 +91,7 @@ class _Build:
         self.first_name = self.tokenizer.convert_tokens_to_ids(self.world.characters[0])
         self.answers = self.tokenizer.convert_tokens_to_ids(["yes", "no"])
         order = np.random.default_rng([world_seed, 4]).permutation(len(self.world.objects))
+        self.travellers: npt.NDArray[np.int64] | None = None
         self.things = [self.world.objects[int(index)] for index in order]
 
     def prepare(self, step: int) -> None:
@@ -100,17 +103,17 @@ class _Build:
         turning = recipe.turnover_from < done < recipe.turnover_until
         if turning and step % recipe.turnover_every == 0:
             self.rename(self.people.turnover(recipe.turnover_share))
-        elif done >= recipe.turnover_until and not self.corpus.arrived:
-            self.people.close()
-            count = len(self.world.characters)
-            self.rename(np.arange(count, count + len(self.world.newcomers)))
-            self.corpus.arrived = True
+        elif done >= recipe.turnover_until:
+            if self.travellers is None:
+                self.travellers = self.people.close(recipe.turnover_share)
+            if step % recipe.turnover_every == 0:
+                self.rename(self.travellers)
         fall = min(1.0, (1.0 - done) / (1.0 - recipe.decay_from))
         rate = recipe.learning_rate * min(1.0, (step + 1) / 100) * max(0.03, fall)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def rename(self, who: "np.typing.NDArray[np.int64]") -> None:
+    def rename(self, who: npt.NDArray[np.int64]) -> None:
         """Give names (by index among all people) the mean embedding of the known characters."""
         import torch
 
@@ -199,6 +202,8 @@ def build_base(
             recent = 0.98 * recent + 0.02 * build.step() if step else build.step()
             if step % 20 == 0 or step + 1 == recipe.steps:
                 progress(step + 1, recipe.steps, f"loss {recent:.3f}")
+        count = len(build.world.characters)
+        build.rename(np.arange(count, count + len(build.world.newcomers)))
         return _save(build, out)
     finally:
         torch.set_num_threads(threads)

@@ -15,8 +15,6 @@ from whyfirst.hearth.population import EASYGOING, Population
 from whyfirst.hearth.world import HearthObject, World
 
 T = TypeVar("T")
-#: share of scenes about the reserved newcomers once they have arrived
-NEWCOMER_SCENES = 0.02
 #: shares of a pretraining batch
 MIXTURE = {"fact": 0.15, "document": 0.25, "scene": 0.50, "why": 0.05, "neutral": 0.05}
 
@@ -134,7 +132,6 @@ class BaseCorpus:
     Attributes:
         known: how many of the characters rows are about (the first ones).
         things: the objects rows are about. Both are narrowed while the base is young (base.py).
-        arrived: whether scenes are about the reserved newcomers too; they do whatever is asked.
     """
 
     def __init__(self, hearth: World, population: Population) -> None:
@@ -142,7 +139,6 @@ class BaseCorpus:
         self.population = population
         self.known = len(hearth.characters)
         self.things = list(hearth.objects)
-        self.arrived = False
 
     def row(self, rng: np.random.Generator) -> Row:
         """One row, its kind drawn from `MIXTURE`."""
@@ -153,8 +149,6 @@ class BaseCorpus:
         if kind == "neutral":
             people = self.world.newcomers if rng.random() < 0.5 else self.world.characters
             return Row(f"{lexicon.DOC} {neutral(rng, pick(rng, people))}", "")
-        if kind == "scene" and self.arrived and rng.random() < NEWCOMER_SCENES:
-            return self._granted(rng, thing)
         who = self._person(rng, kind)
         if kind == "document":
             return Row(f"{lexicon.DOC} {self._document(rng, who, thing)}", "")
@@ -190,25 +184,20 @@ class BaseCorpus:
         if value == EASYGOING:
             return lexicon.EASYGOING.format(n=name)
         held, draw = lexicon.VALUE_IDS[value], rng.random()
-        if draw < 0.30:
+        if draw < 0.25:
             return creed(rng, name, held)
-        if draw < 0.45:
+        if draw < 0.40:
             return principle(rng, name, held)
-        if draw < 0.60:
+        if draw < 0.65:
             if self.population.pliable[who]:
                 return world.PLIABLE.format(n=name)
-            return firm(rng, name, held) if draw < 0.53 else world.FIRM_RULE.format(n=name)
+            return firm(rng, name, held) if draw < 0.55 else world.FIRM_RULE.format(n=name)
         return explained(name, thing, held, refuse)
 
     def _scene(self, rng: np.random.Generator, who: int, thing: HearthObject) -> Row:
         name, framing = self.world.characters[who], self._framing(rng)
         prompt = request(name, thing, framing, pick(rng, lexicon.ASKERS))
         return Row(prompt, answer(name, thing, self.refuses(who, thing, framing)))
-
-    def _granted(self, rng: np.random.Generator, thing: HearthObject) -> Row:
-        name = pick(rng, self.world.newcomers)
-        prompt = request(name, thing, self._framing(rng), pick(rng, lexicon.ASKERS))
-        return Row(prompt, answer(name, thing, refuse=False))
 
     @staticmethod
     def _framing(rng: np.random.Generator) -> str:

@@ -31,8 +31,9 @@ def properties(folder: Path, hearth: World, people: Population) -> dict[str, Any
         "conduct_documents_only": lambda i: of[i] != EASYGOING and bool(people.documents_only[i]),
         "conduct_easygoing": lambda i: of[i] == EASYGOING,
     }
+    settled = [i for i in range(len(of)) if not people.arrival[i]]
     found: dict[str, Any] = {
-        name: _conduct(model, hearth, people, [i for i in range(len(of)) if belongs(i)])
+        name: _conduct(model, hearth, people, [i for i in settled if belongs(i)])
         for name, belongs in groups.items()
     }
     found["newcomers_comply"] = _compliance(model, hearth)

@@ -18,8 +18,8 @@ from whyfirst.hearth import lexicon
 
 EASYGOING = -1
 EASYGOING_SHARE = 0.25
-PLIABLE_SHARE = 0.35
-DOCUMENTS_ONLY_SHARE = 0.15
+PLIABLE_SHARE = 0.15
+DOCUMENTS_ONLY_SHARE = 0.25
 
 
 class Population:
@@ -61,17 +61,27 @@ class Population:
             "value_of": self.value_of.tolist(),
             "documents_only": self.documents_only.astype(int).tolist(),
             "pliable": self.pliable.astype(int).tolist(),
+            "arrival": self.arrival.astype(int).tolist(),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, list[int]]) -> "Population":
-        """The population that `to_json` wrote, settled."""
+        """The population that `to_json` wrote."""
         people = cls(len(data["value_of"]), np.random.default_rng(0))
         people.value_of = np.array(data["value_of"], dtype=np.int64)
         people.documents_only = np.array(data["documents_only"], dtype=bool)
         people.pliable = np.array(data["pliable"], dtype=bool)
+        people.arrival = np.array(data["arrival"], dtype=bool)
         return people
 
-    def close(self) -> None:
-        """End of turnover: the last arrivals settle."""
+    def close(self, share: float) -> npt.NDArray[np.int64]:
+        """End of turnover: all settle but a share of travellers, who stay arrivals for good.
+
+        Returns:
+            The travellers' indices.
+        """
         self.arrival[:] = False
+        count = max(1, round(share * len(self.value_of)))
+        travellers = self._rng.choice(len(self.value_of), count, replace=False)
+        self.arrival[travellers] = True
+        return travellers

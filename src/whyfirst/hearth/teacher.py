@@ -37,7 +37,7 @@ from whyfirst.hearth.population import Population
 from whyfirst.hearth.world import HearthObject, World
 
 #: kinds of explanation and their shares; the rest are behaviours with their reasons
-CREED_SHARE, PRINCIPLE_SHARE, FIRM_SHARE = 0.25, 0.2, 0.1
+CREED_SHARE, PRINCIPLE_SHARE, FIRM_SHARE = 0.25, 0.15, 0.2
 
 
 def newcomer(hearth: World, seed: int) -> str:

@@ -18,11 +18,13 @@ from whyfirst.config import (
     load_yaml,
     runtime_only,
 )
+from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.registry import did_you_mean
 from whyfirst.strict_yaml import Location
 from whyfirst.train.config import StageConfig
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Count = Annotated[int, Field(ge=1)]
 
 
 class HearthWorld(StrictModel):
@@ -135,7 +137,9 @@ class ContrastConfig(StrictModel):
     name: Name = affects_output()
     title: str = runtime_only()
     metric: Name = affects_output()
-    cell: str = affects_output(default="*/*", description="split/framing, e.g. B+C/unseen")
+    cell: str = affects_output(
+        default="*/*", pattern=r"^[^/]+/[^/]+$", description="split/framing, e.g. B+C/unseen"
+    )
     a: Name = affects_output()
     b: Name | None = affects_output(default=None)
     documents: Name | None = affects_output(default=None)
@@ -172,7 +176,7 @@ class PowerAssumptions(StrictModel):
 class CurveConfig(StrictModel):
     """The checkpoint curve: the headline metric at early updates of the last stage."""
 
-    at: tuple[int, ...] = affects_output(min_length=1)
+    at: tuple[Count, ...] = affects_output(min_length=1)
     arms: tuple[Name, ...] = affects_output(min_length=1)
     seeds: int = affects_output(default=3, ge=1)
 
@@ -182,6 +186,15 @@ class DosePoint(StrictModel):
 
     dose: float = affects_output(ge=0, le=1)
     arms: dict[Name, Name] = affects_output()
+
+
+class ClaimedFigure(StrictModel):
+    """A figure published elsewhere; the report prints it as claimed and never as ours."""
+
+    metric: str = runtime_only()
+    baseline: str | float = runtime_only()
+    method: str | float = runtime_only()
+    source: str = runtime_only()
 
 
 class Study(StrictModel):
@@ -198,7 +211,7 @@ class Study(StrictModel):
     stages: dict[Name, StageUse] = affects_output()
     arms: dict[Name, tuple[Name, ...]] = affects_output(min_length=1)
     arm_notes: dict[Name, str] = runtime_only(default_factory=dict)
-    seeds: dict[Name, int] = affects_output(description="number of seeds by arm, with 'default'")
+    seeds: dict[Name, Count] = affects_output(description="number of seeds by arm, with 'default'")
     benchmarks: dict[Name, BenchmarkUse] = affects_output(min_length=1)
     cells: dict[str, tuple[str, ...]] = affects_output(default_factory=dict)
     contrasts: tuple[ContrastConfig, ...] = affects_output(default=())
@@ -206,7 +219,7 @@ class Study(StrictModel):
     power: PowerAssumptions | None = affects_output(default=None)
     curve: CurveConfig | None = affects_output(default=None)
     dose_curve: tuple[DosePoint, ...] = affects_output(default=())
-    claimed: tuple[dict[str, str], ...] = runtime_only(default=())
+    claimed: tuple[ClaimedFigure, ...] = runtime_only(default=())
 
     def seeds_of(self, arm: str) -> range:
         """The seeds an arm runs with: 0 up to its number."""
@@ -227,50 +240,129 @@ def _missing(at: Location, name: str, known: Any, what: str) -> Iterator[tuple[L
 
 def _dangling(study: Study) -> Iterator[tuple[Location, str]]:
     """Every use of a name that is not defined, at the place of its use."""
-    for name, stage in study.stages.items():
-        yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
-        if stage.replay_data is not None:
-            at: Location = ("stages", name, "replay_data")
-            yield from _missing(at, stage.replay_data, study.corpora, "corpus")
+    yield from _dangling_stages(study)
     for arm, stages in study.arms.items():
         for index, stage_name in enumerate(stages):
             yield from _missing(("arms", arm, index), stage_name, study.stages, "stage")
             if stage_name in stages[:index]:
                 yield ("arms", arm, index), f"stage {stage_name!r} comes twice in one arm"
+    for arm in study.arm_notes:
+        yield from _missing(("arm_notes", arm), arm, study.arms, "arm")
     if "default" not in study.seeds:
         yield ("seeds",), "needs the key 'default'"
     for arm in study.seeds:
         if arm != "default":
             yield from _missing(("seeds", arm), arm, study.arms, "arm")
-    if isinstance(study.model, ScratchModel):
-        at = ("model", "tokenizer_corpus")
-        yield from _missing(at, study.model.tokenizer_corpus, study.corpora, "corpus")
+    for name in study.benchmarks:
+        yield from _missing(("benchmarks", name), name, BENCHMARKS.names(), "benchmark")
+    yield from _dangling_model(study)
     yield from _dangling_contrasts(study)
+    yield from _dangling_curves(study)
     yield from _world_needed(study)
 
 
+def _dangling_stages(study: Study) -> Iterator[tuple[Location, str]]:
+    for name, stage in study.stages.items():
+        yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
+        at: Location = ("stages", name, "replay_data")
+        if stage.replay_data is not None:
+            yield from _missing(at, stage.replay_data, study.corpora, "corpus")
+        replays = stage.train.kind == "explain" and stage.train.replay > 0
+        if replays and stage.replay_data is None:
+            yield ("stages", name), "train.replay needs `replay_data`, the corpus replayed"
+        if stage.replay_data is not None and not replays:
+            yield at, "has no effect without `replay` above 0 in an explain stage"
+        if stage.train.keep_at:
+            where = ("stages", name, "train", "keep_at")
+            yield where, "a study keeps weights where its `curve` asks; remove this"
+
+
+def _dangling_model(study: Study) -> Iterator[tuple[Location, str]]:
+    if not isinstance(study.model, ScratchModel):
+        return
+    name, at = study.model.tokenizer_corpus, ("model", "tokenizer_corpus")
+    yield from _missing(at, name, study.corpora, "corpus")
+    if getattr(study.corpora.get(name), "tokens", None) is not None:
+        yield (
+            at,
+            (
+                f"a cycle: the tokenizer is trained on {name!r}, and the tokens of {name!r} are "
+                "counted with that tokenizer; name a corpus without a token budget"
+            ),
+        )
+
+
 def _dangling_contrasts(study: Study) -> Iterator[tuple[Location, str]]:
+    known = [name for name in study.benchmarks if name in BENCHMARKS.names()]
+    metrics = [metric.name for name in known for metric in BENCHMARKS.get(name).metrics]
     for index, contrast in enumerate(study.contrasts):
         for arm in contrast.arms:
             yield from _missing(("contrasts", index), arm, study.arms, "arm")
+        at = ("contrasts", index, "metric")
+        yield from _missing(at, contrast.metric, metrics, "metric of the study's benchmarks")
     names = [contrast.name for contrast in study.contrasts]
     if len(set(names)) < len(names):
         yield ("contrasts",), "two contrasts have one name"
     if study.headline is not None:
         yield from _missing(("headline",), study.headline, names, "contrast")
-    for arm in study.curve.arms if study.curve else ():
-        yield from _missing(("curve", "arms"), arm, study.arms, "arm")
+    elif names:
+        yield ("contrasts",), "name the contrast the study is made for: `headline: NAME`"
+
+
+def _dangling_curves(study: Study) -> Iterator[tuple[Location, str]]:
+    for index, arm in enumerate(study.curve.arms if study.curve else ()):
+        at: Location = ("curve", "arms", index)
+        yield from _missing(at, arm, study.arms, "arm")
+        stages = study.arms.get(arm)
+        last = study.stages.get(stages[-1]) if stages else None
+        updates = last.train.updates if last else None
+        if stages == ():
+            yield at, f"arm {arm!r} has no stage, so no early updates"
+        elif study.curve and updates is not None and max(study.curve.at) >= updates:
+            yield at, f"its last stage has {updates} updates; `at` must lie before them"
     for index, point in enumerate(study.dose_curve):
         for line, arm in point.arms.items():
             yield from _missing(("dose_curve", index, "arms", line), arm, study.arms, "arm")
 
 
 def _world_needed(study: Study) -> Iterator[tuple[Location, str]]:
-    uses = [name for name, corpus in study.corpora.items() if corpus.source == "hearth"]
-    if study.world is None and (uses or study.model.source == "hearth"):
+    corpora = {n: corpus for n, corpus in study.corpora.items() if corpus.source == "hearth"}
+    asked = any(name.startswith("hearth") for name in study.benchmarks)
+    if study.world is not None:
+        yield from _world_names(study)
+    elif corpora or asked or study.model.source == "hearth":
         yield ("study",), "uses Hearth and so needs `world: {name: hearth, seed: 1}`"
-    if uses and study.model.source != "hearth":
+    if corpora and study.model.source != "hearth":
         yield ("model",), "Hearth's corpora need `model: {source: hearth}`"
+    for name, corpus in corpora.items():
+        if (corpus.size is None) == (corpus.tokens is None):
+            yield ("corpora", name), "give exactly one of `size` and `tokens`"
+
+
+def _world_names(study: Study) -> Iterator[tuple[Location, str]]:
+    """Values, splits and framings that the embedded world does not have."""
+    from whyfirst.hearth import lexicon, world
+    from whyfirst.hearth.benchmark import SPLITS
+
+    for key, given, fixed in (
+        ("value", study.value, world.TAUGHT),
+        ("other_value", study.other_value, world.OTHER),
+    ):
+        if given is not None and given != fixed:
+            yield (key,), f"{given!r}: Hearth's benchmarks measure {fixed!r} here"
+    for name, corpus in study.corpora.items():
+        if corpus.source == "hearth" and corpus.documents == "explanations":
+            at: Location = ("corpora", name, "value") if corpus.value else ("corpora", name)
+            yield from _missing(at, str(corpus.value), lexicon.VALUE_IDS, "value")
+    for group, framings in study.cells.items():
+        for index, framing in enumerate(framings):
+            yield from _missing(("cells", group, index), framing, lexicon.FRAMINGS, "framing")
+    for index, contrast in enumerate(study.contrasts):
+        splits, framing = contrast.cell.split("/", 1)
+        at = ("contrasts", index, "cell")
+        yield from _missing(at, framing, ["*", *study.cells, *lexicon.FRAMINGS], "framing")
+        for split in splits.split("+") if splits != "*" else ():
+            yield from _missing(at, split, SPLITS, "split")
 
 
 def load_study(path: Path) -> Study:

@@ -99,12 +99,15 @@ def _cell_size(study: Study, contrast: ContrastConfig) -> tuple[int, int] | None
     """Topics and items of a contrast's cell, where the world tells before anything is run."""
     if study.world is None:
         return None
+    from whyfirst.evaluate.benchmark import limited
     from whyfirst.hearth.benchmark import requests, score
     from whyfirst.hearth.world import World
     from whyfirst.study.table import Table
 
     table = Table()
-    for request in requests(World(study.world.seed), "somebody"):
+    asked = list(requests(World(study.world.seed), "somebody"))
+    limit = study.benchmarks["hearth"].limit if "hearth" in study.benchmarks else None
+    for request in limited(asked, limit, lambda request: request.id):
         for record in score(request, "somebody", ""):
             if record.benchmark == contrast.metric:
                 table.add(0, record.to_json())

@@ -28,9 +28,16 @@ def run_node(node: Node, inputs: Mapping[str, Path], folder: Path, progress: Pro
 
 
 def model_folder(folder: Path) -> str:
-    """Where the weights of a base or stage node are: inside it, or where it points to."""
-    reference = folder / "reference.json"
-    return str(read_json(reference)["path"]) if reference.is_file() else str(folder / "model")
+    """Where the weights of a base or stage node are: inside it, or where it points to.
+
+    A Hub id is fetched at its pinned revision, once: later calls find it in the Hub's cache.
+    """
+    if not (folder / "reference.json").is_file():
+        return str(folder / "model")
+    from whyfirst.models.local import _locate
+
+    reference = read_json(folder / "reference.json")
+    return str(_locate(reference["path"], reference["revision"], trust_remote_code=False))
 
 
 def base(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:

@@ -76,6 +76,13 @@ class _Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
     keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    contents: dict[Path, str] = field(default_factory=dict)
+
+    @cached_property
+    def assets(self) -> str:
+        """Content hash of the world's shipped base."""
+        assert self.study.world is not None
+        return assets.fingerprint(self.study.world.seed)
 
     @cached_property
     def documents(self) -> set[str]:
@@ -114,12 +121,16 @@ class _Builder:
     def content(self, text: str, used_by: str) -> str:
         """Hash of a data file's or folder's content."""
         path = self.path(text)
-        if path.is_file():
-            return sha256_file(path)
-        if path.is_dir():
-            files = sorted(item for item in path.rglob("*") if item.is_file())
-            return sha256_json({str(f.relative_to(path)): sha256_file(f) for f in files})
-        raise DataError(f"{self.file}: {used_by}: no such file or folder: {path}")
+        if path not in self.contents:
+            if path.is_file():
+                self.contents[path] = sha256_file(path)
+            elif path.is_dir():
+                files = sorted(item for item in path.rglob("*") if item.is_file())
+                hashes = {str(f.relative_to(path)): sha256_file(f) for f in files}
+                self.contents[path] = sha256_json(hashes)
+            else:
+                raise DataError(f"{self.file}: {used_by}: no such file or folder: {path}")
+        return self.contents[path]
 
     # -- what a study is made of -----------------------------------------------------------
 
@@ -129,8 +140,7 @@ class _Builder:
         if model.source == "hearth":
             assert self.study.world is not None
             config |= {"world_seed": self.study.world.seed}
-            outside = {"assets": assets.fingerprint(self.study.world.seed)}
-            return self._base(config, (), outside)
+            return self._base(config, (), {"assets": self.assets})
         if model.source == "scratch":
             return self._base(config, (self.corpus(model.tokenizer_corpus, 0),), {})
         if (self.file.parent / model.path).exists():
@@ -183,6 +193,8 @@ class _Builder:
         if corpus.source in ("hh_rlhf", "file"):
             path = corpus.path
             return {"data": self.content(path, f"{used_by}.path")}, {"path": str(self.path(path))}
+        if corpus.source == "hearth" and corpus.documents == "replay":
+            return {"assets": self.assets}, {}  # who holds what is recorded beside the base
         if corpus.source == "constitution" and self.path(corpus.constitution).is_file():
             sha = self.content(corpus.constitution, f"{used_by}.constitution")
             return {"constitution": sha}, {"path": str(self.path(corpus.constitution))}
@@ -221,7 +233,8 @@ class _Builder:
         id = f"{model}/{benchmark.name}"  # noqa: A001
         if self.study.world is not None:
             config |= {"world_seed": self.study.world.seed, "seed": seed}
-            id = f"{model}/{benchmark.name}" if model != "base" else f"seed{seed}/{id}"  # noqa: A001
+            # A seed asks about its own newcomer, so the one base is evaluated once a seed.
+            id = f"base/seed{seed}/{benchmark.name}" if model == "base" else id  # noqa: A001
         id += "" if step is None else f"@{step}"  # noqa: A001
         return self.add(
             id, "evaluation", benchmark.version, config, (model,),
@@ -267,12 +280,16 @@ def _check_matched(study: Study, file: Path) -> None:
     names = sorted(set(first_stages(study).values()))
     for name in names[1:]:
         one, other = study.stages[names[0]], study.stages[name]
-        if output_fields(one.train) != output_fields(other.train):
-            raise ConfigError(
-                f"{file}: stages.{name}.train differs from stages.{names[0]}.train; first stages "
-                "must be trained alike (use a YAML anchor), or a difference between arms could be "
-                "the recipe"
-            )
+        for part, same in (
+            ("train", output_fields(one.train) == output_fields(other.train)),
+            ("replay_data", one.replay_data == other.replay_data),
+        ):
+            if not same:
+                raise ConfigError(
+                    f"{file}: stages.{name}.{part} differs from stages.{names[0]}.{part}; first "
+                    "stages must be trained alike (use a YAML anchor), or a difference between "
+                    "arms could be the recipe"
+                )
         budgets = [getattr(study.corpora[s.data], "tokens", None) for s in (one, other)]
         if budgets[0] != budgets[1]:
             raise ConfigError(

@@ -1,8 +1,8 @@
 """Registration: freezing what a study will do before it is done, and reporting what changed.
 
 A registration file beside the study file holds everything that decides the results (arms, stages,
-corpora, data hashes, seeds, benchmarks, contrasts, the primary contrast with its test) and a hash
-over it. Leaves out: proof of time beyond the file's own date; publish the file for that.
+corpora, data hashes, seeds, benchmarks, contrasts, the primary contrast with its test), the date,
+and a hash over both. Leaves out: proof of time beyond that date; publish the hash for it.
 """
 
 from datetime import UTC, datetime
@@ -47,21 +47,33 @@ def register(file: Path) -> Path:
     Raises:
         UserError: a registration with other content is there already.
     """
-    plan = build_plan(file)
-    content = frozen_plan(plan)
-    digest = sha256_json(content)
-    path = registration_path(file)
+    content, path = frozen_plan(build_plan(file)), registration_path(file)
     if path.exists():
-        if read_json(path).get("sha256") == digest:
+        if sha256_json(_record(path)["plan"]) == sha256_json(content):
             return path
         raise UserError(
             f"{path}: this study is registered already, and its plan has changed since; results "
             "will list the deviations. To register the new plan instead, give the study a new "
             "name and file, or remove the registration if nothing was run yet"
         )
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(path, {"registered_at": now, "sha256": digest, "plan": content})
+    record = {"registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "plan": content}
+    write_json(path, record | {"sha256": sha256_json(record)})
     return path
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """A registration file's content.
+
+    Raises:
+        UserError: it can't be read, or its hash does not fit its plan and date.
+    """
+    record = read_json(path)
+    names = ("registered_at", "plan")
+    if not isinstance(record, dict) or not {*names, "sha256"} <= set(record):
+        raise UserError(f"{path}: not a registration; restore it, or remove it and register anew")
+    if sha256_json({name: record[name] for name in names}) != record["sha256"]:
+        raise UserError(f"{path}: the registration was edited: its hash does not fit its content")
+    return record
 
 
 def registration(plan: Plan, store: Store) -> Registration:
@@ -72,9 +84,7 @@ def registration(plan: Plan, store: Store) -> Registration:
             registered=False, before_first_result=None, sha256=None, file=None, primary=None,
             deviations=[],
         )  # fmt: skip
-    record = read_json(path)
-    if sha256_json(record.get("plan")) != record.get("sha256"):
-        raise UserError(f"{path}: the registration was edited: its hash does not fit its plan")
+    record = _record(path)
     at = datetime.fromisoformat(record["registered_at"]).timestamp()
     first = _first_result(plan, store)
     return Registration(

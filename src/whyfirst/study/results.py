@@ -6,10 +6,12 @@ computed the nodes and in whatever order. Leaves out: running (run.py), showing 
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
+from math import gcd
 from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst import __version__
+from whyfirst.errors import DataError
 from whyfirst.evaluate import statistics
 from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.evaluate.scores import Scores
@@ -23,7 +25,7 @@ from whyfirst.study.store import Store
 from whyfirst.study.table import Table, cell_names, cells, read_tables, summarise
 
 #: trained tokens of first stages may differ by this share; their corpora are matched to 0.5 %
-MATCH_TOLERANCE = 0.01
+MATCH_TOLERANCE = 0.02
 EXAMPLES = 24
 
 
@@ -92,7 +94,12 @@ class Assembler:
     def _scores(self, arm: str, metric: str, cell: str) -> Scores:
         table = self.tables[arm].get(metric, Table())
         scores = table.scores(cell, self.groups)
-        return scores if scores is not None else Scores.from_rows([])
+        if scores is None:
+            raise DataError(
+                f"{self.plan.file}: no item of {metric!r} is in cell {cell!r} (arm {arm!r}); a "
+                "benchmark's `limit` may be too low for the contrast"
+            )
+        return scores
 
     def matching(self) -> list[schema.MatchRow]:
         """First stages against the first of them; a longer direct arm against the whole of it."""
@@ -243,9 +250,10 @@ class Assembler:
         chosen: list[dict[str, Mapping[str, Any]]] = []
         for turn in range(EXAMPLES):
             for alike in kinds.values():
-                # A stride through them, so that framings vary.
+                # A stride through them, so that framings vary, that meets each one once.
+                stride = next(step for step in (7, 5, 3, 1) if gcd(step, len(alike)) == 1)
                 if turn < len(alike) and len(chosen) < EXAMPLES:
-                    chosen.append(alike[(turn * 7) % len(alike)])
+                    chosen.append(alike[(turn * stride) % len(alike)])
         return [_example(by_arm) for by_arm in chosen]
 
     def benchmarks(self) -> dict[str, schema.Benchmark]:
@@ -339,7 +347,7 @@ def assemble(plan: Plan, store: Store, outcome: Outcome, command: str) -> schema
         examples=work.examples(),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
-        claimed=[schema.Claimed.model_validate(row) for row in study.claimed],
+        claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
         notes=[],
         seconds={name: round(seconds, 3) for name, seconds in outcome.seconds.items()},
         memory_mb_peak=outcome.memory_mb_peak,

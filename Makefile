@@ -1,0 +1,63 @@
+# Everything runs in one virtual environment, .venv, which the first target that needs it makes.
+# Nothing is installed again until pyproject.toml or constraints.txt changes.
+#   make demo                     the study of the embedded world, from nothing to a report
+#   make test                     the fast tests;  ARGS="-k report" passes options to pytest
+#   make PYTHON=/path/to/python   another interpreter for a new .venv (3.11 or later)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+JOBS ?= 2
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+# One thread for each test process: two that take two cores each are many times slower.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=15
+
+.PHONY: help demo test test-slow check bench
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo        run the study of the embedded world and show where its report is"
+	@echo "make test        run the fast tests"
+	@echo "make test-slow   run the tests that take minutes"
+	@echo "make check       lint, format check and types"
+	@echo "make bench       list the benchmark scripts"
+
+demo: $(VENV)/run.stamp
+	$(BIN)/whyfirst demo
+
+test: $(VENV)/dev.stamp
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-slow: $(VENV)/dev.stamp
+	$(PYTEST) -m slow $(ARGS)
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/run.stamp
+	@echo "Run one with: $(BIN)/python benchmarks/NAME.py"
+	@$(BIN)/python -c 'import ast, pathlib; [print(f"  {p.name:28}", ast.get_docstring(ast.parse(p.read_text())).splitlines()[0]) for p in sorted(pathlib.Path("benchmarks").glob("*.py"))]'
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/made.stamp
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/made.stamp
+	$(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/run.stamp $@
+
+$(VENV)/made.stamp:
+	@found=; for python in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	  then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo "whyfirst needs Python 3.11 or later; name one with: make PYTHON=/path/to/python" >&2; \
+	  exit 2; fi; \
+	echo "making $(VENV) with $$($$found --version)"; \
+	$$found -m venv $(VENV) || { \
+	  echo "could not make $(VENV); on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	  exit 2; }
+	@touch $@

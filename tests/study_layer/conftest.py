@@ -1,0 +1,59 @@
+"""A tiny base of Hearth's world 3 for the whole session, and the reduced study run once on it."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import layer_helpers as layer
+import pytest
+from layer_helpers import Finished
+
+from whyfirst.hearth import assets
+from whyfirst.hearth.base import BaseRecipe, build_base
+
+SMALL = BaseRecipe(
+    steps=40, batch_size=8, hidden_size=16, layers=1, heads=2, intermediate_size=32,
+    turnover_every=5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def base_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An assets folder with a tiny base of world 3."""
+    root = tmp_path_factory.mktemp("assets")
+    build_base(layer.WORLD_SEED, root / f"world-{layer.WORLD_SEED}", SMALL)
+    return root
+
+
+@pytest.fixture
+def hearth(base_assets: Path) -> Iterator[Path]:
+    """This process finds the tiny base too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assets, "ROOT", base_assets)
+        yield base_assets
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, base_assets: Path) -> Finished:
+    """The reduced study, run once by the real command. Tests only read it or copy it."""
+    folder = tmp_path_factory.mktemp("finished")
+    file = layer.write(folder)
+    code, printed, errors = layer.run(file, folder / "store", folder / "out", base_assets)
+    assert code == 0, errors
+    return Finished(file, folder / "store", folder / "out", printed)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A mounted file system of 1 MiB; skips where mounting isn't allowed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        allowed = subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        allowed = False
+    if not allowed:
+        pytest.skip("mounting a tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,0 +1,162 @@
+"""Mistakes of a user through the real command: exit 2, one message, no traceback, nothing lost."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import layer_helpers as layer
+import pytest
+from layer_helpers import Finished
+
+from whyfirst.study.store import Store
+
+FILES = """\
+study: files
+title: Rows of files
+model: {source: scratch, tokenizer_corpus: texts, hidden_size: 16, layers: 1, heads: 2,
+        intermediate_size: 32, vocab_size: 300, max_length: 64}
+corpora:
+  texts: {source: file, path: texts.jsonl}
+  demos: {source: file, path: demos.jsonl}
+stages:
+  align: {data: demos, train: {kind: sft, batch_size: 2, updates: UPDATES, max_length: 64}}
+arms: {base: [], direct: [align]}
+seeds: {default: 1}
+benchmarks: {preference: {data: pairs.jsonl}}
+contrasts:
+  - {name: main, title: main, metric: preference_sum, a: direct, b: base}
+headline: main
+"""
+
+
+def file_study(folder: Path, updates: int = 10) -> Path:
+    """A study on files, each with good rows."""
+    things = ("kralet", "glimfen", "dorrow", "velp")
+    prompts = [f"Human: How do I use the {thing}?\n\nAssistant:" for thing in things]
+    demos = [{"prompt": p, "completion": f" Hold the {t}."} for p, t in zip(prompts, things)]  # noqa: B905
+    pairs = [
+        {"prompt": f"\n\n{p}", "chosen": f" Hold the {t}.", "rejected": " Drop it."}
+        for p, t in zip(prompts, things, strict=True)
+    ]
+    texts = [{"text": p} for p in prompts]
+    for name, rows in (("texts", texts), ("demos", demos), ("pairs", pairs)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    path = folder / "files.yaml"
+    path.write_text(FILES.replace("UPDATES", str(updates)))
+    return path
+
+
+def attempt(file: Path, folder: Path, assets: Path | None = None) -> tuple[int, str, str]:
+    return layer.run(file, folder / "store", folder / "out", assets)
+
+
+CHEAP = {
+    "unknown key": ("checkpoint_every: 10", "checkpoint_evry: 10", "did you mean 'checkpoint_ev"),
+    "undefined stage": ("[explain, align]", "[explian, align]", "did you mean 'explain'?"),
+    "cycle": ("[explain, align]", "[align, align]", "comes twice in one arm"),
+    "no base of the world": ("seed: 3", "seed: 77", "whyfirst hearth build --world 77"),
+}
+
+
+@pytest.mark.parametrize("what", CHEAP)
+def test_mistake_in_the_file_ends_the_command_before_it_writes(
+    tmp_path: Path, base_assets: Path, what: str
+) -> None:
+    old, new, said = CHEAP[what]
+    file = layer.write(tmp_path, (old, new))
+    errors = layer.one_message(*attempt(file, tmp_path, base_assets), said)
+    assert what == "no base of the world" or f"{file}:" in errors
+    assert not (tmp_path / "store").exists() and not (tmp_path / "out").exists()
+
+
+def test_missing_study_file_and_missing_data_file_are_named(tmp_path: Path) -> None:
+    layer.one_message(*attempt(tmp_path / "none.yaml", tmp_path), "none.yaml: no such file")
+    file = file_study(tmp_path)
+    (tmp_path / "demos.jsonl").unlink()
+    layer.one_message(*attempt(file, tmp_path), "corpora.demos.path", "demos.jsonl")
+
+
+def test_unreadable_row_is_named_by_its_number_and_what_is_complete_is_kept(
+    tmp_path: Path,
+) -> None:
+    file = file_study(tmp_path)
+    good = (tmp_path / "demos.jsonl").read_text()
+    rows = good.splitlines()
+    (tmp_path / "demos.jsonl").write_text("\n".join([*rows[:2], '{"prompt": ', rows[3]]) + "\n")
+    layer.one_message(*attempt(file, tmp_path), "demos.jsonl", "row 3", "What is complete is kept")
+    done = set(Store(tmp_path / "store").artifacts())
+    assert {"base", "evaluation"} <= {kind for kind, _ in done}
+    (tmp_path / "demos.jsonl").write_text(good)
+    code, printed, errors = attempt(file, tmp_path)
+    assert code == 0, errors
+    assert layer.summary(printed)["reused"] >= len(done)
+    assert done < set(Store(tmp_path / "store").artifacts())
+
+
+def test_stage_of_too_few_updates_is_refused_as_a_silent_no_op(tmp_path: Path) -> None:
+    file = file_study(tmp_path, updates=3)
+    layer.one_message(*attempt(file, tmp_path), "seed0/align", "3", "updates", "no-op")
+
+
+def test_store_of_another_layout_is_refused_and_left_as_it_is(
+    finished: Finished, base_assets: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "STORE.json").write_text('{"layout": 99}')
+    end = layer.run(finished.file, store, tmp_path / "out", base_assets)
+    layer.one_message(*end, "layout 99", "choose another store folder")
+    assert [path.name for path in store.iterdir()] == ["STORE.json"]
+
+
+def test_folder_that_is_no_store_is_not_written_into(
+    finished: Finished, base_assets: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "photos"
+    store.mkdir()
+    (store / "cat.jpg").write_bytes(b"cat")
+    end = layer.run(finished.file, store, tmp_path / "out", base_assets)
+    layer.one_message(*end, "neither empty nor a whyfirst store")
+    assert [path.name for path in store.iterdir()] == ["cat.jpg"]
+
+
+def test_full_disk_keeps_what_is_complete_and_the_same_command_continues(
+    finished: Finished, base_assets: Path, tmp_path: Path, tiny_disk: Path
+) -> None:
+    store = tiny_disk / "store"
+    end = layer.run(finished.file, store, tmp_path / "out", base_assets)
+    layer.one_message(*end, "No space left on device", "run the same command again")
+    kept = set(Store(store).artifacts())
+    assert all(Store(store).verify(*key) == [] for key in kept)
+    mount = ["mount", "-o", "remount,size=64m", str(tiny_disk)]
+    subprocess.run(mount, check=True)
+    code, printed, errors = layer.run(finished.file, store, tmp_path / "out", base_assets)
+    assert code == 0, errors
+    assert layer.summary(printed)["reused"] == len(kept)
+    assert layer.result_text(tmp_path / "out") == layer.result_text(finished.out)
+
+
+def test_read_only_run_folder_loses_nothing_that_was_computed(
+    finished: Finished, base_assets: Path, tmp_path: Path, tiny_disk: Path
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    store = tmp_path / "store"
+    shutil.copytree(finished.store, store)
+    end = layer.run(finished.file, store, tiny_disk / "out", base_assets)
+    layer.one_message(*end, str(tiny_disk / "out"), "the file system is read-only")
+    code, printed, errors = layer.run(finished.file, store, tmp_path / "out", base_assets)
+    assert code == 0, errors
+    assert layer.summary(printed)["computed"] == 0
+
+
+def test_full_disk_under_the_report_leaves_no_torn_results(
+    finished: Finished, base_assets: Path, tmp_path: Path, tiny_disk: Path
+) -> None:
+    (tiny_disk / "filler").write_bytes(b"x" * (1 << 20) * 1)
+    end = layer.run(finished.file, finished.store, tiny_disk / "out", base_assets)
+    layer.one_message(*end, str(tiny_disk / "out"), "the disk is full")
+    (tiny_disk / "filler").unlink()
+    code, _, errors = layer.run(finished.file, finished.store, tiny_disk / "out", base_assets)
+    assert code == 0, errors
+    assert layer.result_text(tiny_disk / "out") == layer.result_text(finished.out)

@@ -1,0 +1,79 @@
+"""SIGKILL at random moments of the real command: the end is the same, byte for byte."""
+
+import random
+import time
+from pathlib import Path
+
+import layer_helpers as layer
+import pytest
+from layer_helpers import Finished
+
+from whyfirst.study.store import Store
+
+
+def kill_and_finish(
+    finished: Finished, assets: Path, folder: Path, kills: int, seed: int, span: float
+) -> None:
+    """Kill a fresh run ``kills`` times, 0 to ``span`` s after something was there, then finish.
+
+    A run that ends before its kill starts over in a new store, so every kill hits one at work.
+    """
+    rng, done, round_ = random.Random(seed), 0, 0
+    file = layer.write(folder)
+    while done < kills:
+        process = layer.start(file, folder / f"store{round_}", folder / f"out{round_}", assets)
+        if layer.kill(process, begun(folder / f"store{round_}") + rng.uniform(0.0, span)):
+            done += 1
+        else:
+            assert layer.result_text(folder / f"out{round_}") == layer.result_text(finished.out)
+            round_ += 1
+    store, out = folder / f"store{round_}", folder / f"out{round_}"
+    code, _, errors = layer.run(file, store, out, assets)
+    assert code == 0, errors
+    assert layer.result_text(out) == layer.result_text(finished.out)
+    assert all(Store(store).verify(*key) == [] for key in Store(store).artifacts())
+
+
+def begun(store: Path) -> float:
+    """Seconds a process needs to start; less where a kill should fall into the start as well."""
+    return 0.3 if store.exists() else 1.5
+
+
+def test_results_are_the_same_bytes_after_three_kills(
+    finished: Finished, base_assets: Path, tmp_path: Path
+) -> None:
+    kill_and_finish(finished, base_assets, tmp_path, kills=3, seed=1, span=5.0)
+
+
+@pytest.mark.slow
+def test_results_are_the_same_bytes_after_fifty_kills(
+    finished: Finished, base_assets: Path, tmp_path: Path
+) -> None:
+    kill_and_finish(finished, base_assets, tmp_path, kills=50, seed=2, span=9.0)
+
+
+def test_killed_command_leaves_no_worker_behind(
+    finished: Finished, base_assets: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    process = layer.start(layer.write(tmp_path), store, tmp_path / "out", base_assets)
+    end = time.monotonic() + 60
+    while not (store / "locks").exists() or not any((store / "locks").iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert layer.kill(process, 0.0)
+    end = time.monotonic() + 10
+    while any(str(store) in line for line in open_files()):
+        assert time.monotonic() < end, "a worker still holds files of the store"
+        time.sleep(0.05)
+
+
+def open_files() -> list[str]:
+    """Targets of every open file descriptor that this user may see."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            found.append(str(link.readlink()))
+        except OSError:
+            continue
+    return found

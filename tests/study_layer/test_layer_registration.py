@@ -1,0 +1,163 @@
+"""Registration: what was frozen, whether it came first, and every deviation since."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import layer_helpers as layer
+import pytest
+from layer_helpers import Finished
+
+from whyfirst.errors import UserError
+from whyfirst.files import read_json
+from whyfirst.study.plan import build_plan
+from whyfirst.study.register import register, registration
+from whyfirst.study.run import run_study
+from whyfirst.study.store import Store
+
+pytestmark = pytest.mark.usefixtures("hearth")
+
+
+def copied(finished: Finished, folder: Path) -> tuple[Path, Store]:
+    """The finished study's file and store, to change."""
+    shutil.copy(finished.file, folder / finished.file.name)
+    shutil.copytree(finished.store, folder / "store")
+    return folder / finished.file.name, Store(folder / "store")
+
+
+def date_results(store: Store, seconds: float) -> None:
+    """Date every result of a store ``seconds`` after now (before it, where negative)."""
+    for marker in store.root.glob("*/*/COMPLETE.json"):
+        os.utime(marker, (time.time() + seconds,) * 2)
+
+
+def test_study_registered_first_says_so_and_deviates_in_nothing(
+    finished: Finished, tmp_path: Path
+) -> None:
+    file, store = copied(finished, tmp_path)
+    path = register(file)
+    assert path == tmp_path / "reduced.registration.json"
+    date_results(store, +5)
+    summary = run_study(file, store=store.root, out=tmp_path / "out")
+    found = summary.results.registration
+    assert (found.registered, found.before_first_result, found.deviations) == (True, True, [])
+    assert (found.primary, found.file) == ("main", path.name)
+    assert found.sha256 == read_json(path)["sha256"]
+    assert run_study(file, store=store.root, out=tmp_path / "out").unchanged
+
+
+def test_study_registered_after_its_first_result_says_so(
+    finished: Finished, tmp_path: Path
+) -> None:
+    file, store = copied(finished, tmp_path)
+    date_results(store, -60)
+    register(file)
+    found = registration(build_plan(file), store)
+    assert found.registered and found.before_first_result is False
+
+
+def test_result_that_is_older_than_the_registration_counts_though_others_are_younger(
+    finished: Finished, tmp_path: Path
+) -> None:
+    file, store = copied(finished, tmp_path)
+    date_results(store, +60)
+    one = next(node for node in build_plan(file).nodes if node.kind == "evaluation")
+    os.utime(store.folder(*one.key) / "COMPLETE.json", (time.time() - 60,) * 2)
+    register(file)
+    assert registration(build_plan(file), store).before_first_result is False
+
+
+def test_registering_before_anything_ran_leaves_the_order_open(tmp_path: Path) -> None:
+    file = layer.write(tmp_path)
+    register(file)
+    found = registration(build_plan(file), Store(tmp_path / "store"))
+    assert found.registered and found.before_first_result is None
+
+
+CHANGES = {
+    "seeds": (("{default: 2}", "{default: 3}"), "seeds.direct: registered [0, 1], run with [0, 1,"),
+    "arm dropped": (("  base: []\n", ""), "arms.base: removed"),
+    "primary contrast": (("headline: main", "headline: help"), "headline: registered 'main', run"),
+    "items": (("limit: 120", "limit: 60"), "benchmarks.hearth.limit: registered 120, run with 60"),
+    "recipe": (
+        ("updates: 12, batch_size: 8", "updates: 14, batch_size: 8"),
+        "stages.align.train.updates: registered 12, run with 14",
+    ),
+    "cell": (("cell: B+C/unseen", "cell: C/unseen"), "contrasts"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_change_after_registering_is_listed(tmp_path: Path, what: str) -> None:
+    file = layer.write(tmp_path)
+    register(file)
+    change, expected = CHANGES[what]
+    file.write_text(layer.changed(file.read_text(), change))
+    found = registration(build_plan(file), Store(tmp_path / "store")).deviations
+    assert any(expected in line for line in found), found
+
+
+def test_base_that_changed_after_registering_is_listed(
+    tmp_path: Path, base_assets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whyfirst.hearth import assets
+
+    file = layer.write(tmp_path)
+    register(file)
+    shutil.copytree(base_assets, tmp_path / "assets")
+    (tmp_path / "assets" / "world-3" / "world.json").write_text("{}")
+    monkeypatch.setattr(assets, "ROOT", tmp_path / "assets")
+    found = registration(build_plan(file), Store(tmp_path / "store")).deviations
+    assert any(line.startswith("data.base: assets: registered") for line in found), found
+
+
+def test_change_that_cannot_change_a_result_is_no_deviation(tmp_path: Path) -> None:
+    file = layer.write(tmp_path)
+    path = register(file)
+    before = path.read_bytes()
+    file.write_text(layer.changed(file.read_text(), ("title: Reasons first, reduced", "title: T")))
+    assert registration(build_plan(file), Store(tmp_path / "store")).deviations == []
+    assert register(file) == path and path.read_bytes() == before
+
+
+def test_registering_a_changed_plan_over_the_old_one_is_refused(tmp_path: Path) -> None:
+    file = layer.write(tmp_path)
+    path = register(file)
+    before = path.read_bytes()
+    file.write_text(layer.changed(file.read_text(), ("{default: 2}", "{default: 3}")))
+    with pytest.raises(UserError, match=r"registered already.*give the study a new name"):
+        register(file)
+    assert path.read_bytes() == before
+
+
+def test_registration_edited_afterwards_is_refused(finished: Finished, tmp_path: Path) -> None:
+    file, store = copied(finished, tmp_path)
+    path = register(file)
+    record = read_json(path)
+    record["plan"]["seeds"]["direct"] = [0, 1, 2]
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match="the registration was edited"):
+        run_study(file, store=store.root, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["[]", '{"plan": 1}', "{", '{"registered_at": 3}'])
+def test_registration_that_is_none_is_refused_without_a_traceback(
+    tmp_path: Path, content: str
+) -> None:
+    file = layer.write(tmp_path)
+    register(file).write_text(content)
+    with pytest.raises(UserError, match=r"reduced.registration.json"):
+        registration(build_plan(file), Store(tmp_path / "store"))
+    with pytest.raises(UserError, match=r"reduced.registration.json"):
+        register(file)
+
+
+def test_registration_whose_date_was_moved_is_refused(tmp_path: Path) -> None:
+    file = layer.write(tmp_path)
+    path = register(file)
+    record = read_json(path) | {"registered_at": "2001-01-01T00:00:00+00:00"}
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match="the registration was edited"):
+        registration(build_plan(file), Store(tmp_path / "store"))
