@@ -110,7 +110,7 @@ def test_every_framing_names_who_what_and_the_asker_so_that_only_its_words_diffe
     assert len(lexicon.UNSEEN) == 7
 
 
-def test_unknown_word_reaches_no_text_because_all_words_are_in_the_vocabulary(world: World) -> None:
+def test_vocabulary_lists_no_word_twice_and_in_a_fixed_order(world: World) -> None:
     vocabulary = world.vocabulary
     assert len(set(vocabulary)) == len(vocabulary)
     assert world.words == sorted(world.words)

@@ -7,6 +7,7 @@ import pytest
 
 from whyfirst.config import undeclared_fields
 from whyfirst.errors import ConfigError, UserError
+from whyfirst.hearth.world import NEWCOMERS
 from whyfirst.paths import shipped_studies, shipped_study
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.plan import build_plan
@@ -177,6 +178,9 @@ def test_shipped_study_is_valid(name: str) -> None:
     study = load_study(shipped_study(name))
     assert study.study == name and study.headline
     assert all(arm in study.arm_notes for arm in study.arms) or study.dose_curve
+    if study.world is not None:
+        # Beyond them two seeds would align the same newcomer and not be independent.
+        assert max(study.seeds.values()) <= NEWCOMERS
 
 
 def test_shipped_first_stages_are_trained_alike() -> None:

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import layer_helpers as layer
@@ -166,11 +165,3 @@ def test_study_built_from_other_base_weights_is_another_study(
     # Replay is drawn from who holds what, which is recorded beside the weights.
     assert "seed0/corpus:replay" not in same and "base" not in same
     assert "seed0/corpus:demonstrations" in same
-
-
-def test_time_of_a_finished_study_does_not_grow_with_the_data_it_names(
-    finished: Finished, hearth: Path
-) -> None:
-    begin = time.monotonic()
-    build_plan(finished.file)
-    assert time.monotonic() - begin < 1.0

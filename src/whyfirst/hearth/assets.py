@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from whyfirst.errors import UserError
-from whyfirst.files import sha256_file, sha256_json
+from whyfirst.files import read_json, sha256_file, sha256_json
 
 ROOT = Path(os.environ.get("WHYFIRST_HEARTH_ASSETS") or Path(__file__).parent / "assets")
 
@@ -38,5 +38,20 @@ def fingerprint(world_seed: int) -> str:
 
 
 def copy_base(world_seed: int, target: Path) -> None:
-    """Copy a shipped base to ``target``, replacing what an earlier attempt left."""
+    """Copy a shipped base to ``target``, replacing what an earlier attempt left.
+
+    Raises:
+        UserError: the base knows other words than the world has now: it was built by another
+            version of the code, and unknown words would silently become one token.
+    """
+    from whyfirst.hearth.world import World
+
+    tokenizer = base_folder(world_seed) / "tokenizer.json"
+    known = set(read_json(tokenizer)["model"]["vocab"])
+    if not known.issuperset(World(world_seed).vocabulary):
+        raise UserError(
+            f"{tokenizer.parent}: this base was built for another version of world {world_seed}; "
+            f"build it again with `whyfirst hearth build --world {world_seed} --out "
+            f"{tokenizer.parent}`"
+        )
     shutil.copytree(base_folder(world_seed), target, dirs_exist_ok=True)

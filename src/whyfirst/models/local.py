@@ -50,7 +50,7 @@ class LocalModel:
         revision: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        self.folder = _locate(str(path), revision, trust_remote_code)
+        self.folder = locate(str(path), revision, trust_remote_code)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_tokens = batch_tokens or (4096 if self.device == "cpu" else 16384)
         self.model, self.tokenizer = _load(self.folder, dtype, trust_remote_code)
@@ -181,7 +181,7 @@ def _before_stop(text: str, stop: tuple[str, ...]) -> str:
     return text[: min([len(text), *(text.find(s) for s in stop if s in text)])]
 
 
-def _locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
+def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
     """The folder with the model's files; downloads a Hub id's."""
     if Path(path).is_dir():
         if not (Path(path) / "config.json").is_file():

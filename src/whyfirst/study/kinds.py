@@ -34,10 +34,10 @@ def model_folder(folder: Path) -> str:
     """
     if not (folder / "reference.json").is_file():
         return str(folder / "model")
-    from whyfirst.models.local import _locate
+    from whyfirst.models.local import locate
 
     reference = read_json(folder / "reference.json")
-    return str(_locate(reference["path"], reference["revision"], trust_remote_code=False))
+    return str(locate(reference["path"], reference["revision"], trust_remote_code=False))
 
 
 def base(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
