@@ -127,6 +127,10 @@ def test_two_sided_test_needs_both_sides(
         data["arms"][arm]["benchmarks"]["conflict"]["*/*"].update(
             low=low, high=high, value=(low + high) / 2
         )
+    pair = ("explain_first", "explain_other_first", "conflict")
+    for contrast in data["contrasts"]:
+        if (contrast["a"], contrast["b"], contrast["benchmark"]) == pair:
+            contrast.update(low=first[0] - other[1], high=first[1] - other[0])
     assert check(answer_with(data), "Do the reasons taught decide")[0] == tone
 
 

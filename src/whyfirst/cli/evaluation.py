@@ -142,10 +142,12 @@ def summarise(benchmark: Benchmark, metric: Metric, items: Sequence[ItemResult])
     scores = [item.score for item in items if item.score is not None]
     missing = len(items) - len(scores)
     value = low = high = None
-    if scores and metric.unit == "proportion":
+    topics = [item.topic or item.id for item in items]
+    if scores and metric.unit == "proportion" and len(set(topics)) == len(items):
         value, low, high = wilson(sum(item.verdict == "pass" for item in items), len(scores))
     elif scores:
-        long = [(0, item.id, item.topic or item.id, item.score) for item in items]
+        # Items about one topic are no independent draws.
+        long = [(0, item.id, topic, item.score) for item, topic in zip(items, topics, strict=True)]
         value, low, high = mean_over_seeds(Scores.from_rows(long))
     return MetricRow(
         benchmark=benchmark.name, version=benchmark.version, metric=metric.name,
@@ -171,7 +173,10 @@ def _print(request: Request, rows: Sequence[MetricRow]) -> None:
     )  # fmt: skip
     for row in rows:
         _print_reasons(row)
-    say("intervals: Wilson's for a share of items, Student's for a mean score", style="dim")
+    say(
+        "intervals: Wilson's for a share of independent items, else Student's over topics",
+        style="dim",
+    )
     if request.out is not None:
         say(f"items: {request.out}")
 

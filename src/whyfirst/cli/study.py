@@ -123,7 +123,8 @@ def _print_power(description: PlanDescription) -> None:
     say("")
     table(
         [("contrast", "left"), ("arms", "left"), ("seeds", "right"), ("topics", "right"),
-         ("items", "right"), ("detectable (80 %)", "right"), ("interval", "right")],
+         ("items", "right"), ("detectable (80 %)", "right"), ("interval", "right"),
+         ("seeds for ±5", "right")],
         [_power_cells(row) for row in description.power],
     )  # fmt: skip
     if description.assumptions:
@@ -138,7 +139,8 @@ def _power_cells(row: PowerRow) -> tuple[object, ...]:
 
     arms = " - ".join(row.arms) if len(row.arms) == 2 else ", ".join(row.arms)
     sizes = (row.n_seeds, row.n_topics, row.n_items)
-    return row.contrast, arms, *sizes, points(row.mde), points(row.half_width)
+    spreads = (points(row.mde), points(row.half_width), row.seeds_for_5_points)
+    return row.contrast, arms, *sizes, *spreads
 
 
 def register(file: Path, *, as_json: bool) -> None:

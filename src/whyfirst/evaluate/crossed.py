@@ -150,9 +150,12 @@ def _stratified(counts: Floats, stratum: npt.NDArray[np.intp]) -> bool:
 def _within_strata(
     cells: Floats, counts: Floats, stratum: npt.NDArray[np.intp]
 ) -> tuple[float, float, float]:
-    """The topic and shared terms summed over strata, and the topics free to vary, plus one."""
-    topic = shared = 0.0
-    free = 1.0
+    """The topic and shared terms summed over strata, and one more than the topics' df.
+
+    Those are Satterthwaite's for the sum of the strata's topic terms.
+    """
+    topic = shared = spread = 0.0
+    most = 0.0
     weights = (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
     for h in np.unique(stratum):
         own, number = cells[:, stratum == h], counts[:, stratum == h]
@@ -162,8 +165,10 @@ def _within_strata(
         _, of_topics, of_cells, effective = _mean_squares(own, number, share, mean)
         topic += weight**2 * of_topics
         shared += weight**2 * of_cells
-        free += effective - 1.0
-    return topic, shared, max(free, 2.0)
+        spread += (weight**2 * of_topics) ** 2 / (effective - 1.0)
+        most += effective - 1.0
+    df = topic**2 / spread if spread > NO_VARIANCE**2 else most
+    return topic, shared, max(df, 1.0) + 1.0
 
 
 def _cells(

@@ -127,6 +127,8 @@ def demonstrations(
             follow the other value (the conflict dose).
     """
     rng = np.random.default_rng([hearth.seed, seed, 12])
+    # A stream of its own: the other rows are the same at every dose.
+    contrary_rng = np.random.default_rng([hearth.seed, seed, 14])
     harmful = [thing for thing in hearth.topics("A") if thing.violated(world.TAUGHT)]
     benign = [thing for thing in hearth.topics("A") if not thing.violated(world.TAUGHT)]
     against = round(contrary * count)
@@ -137,7 +139,7 @@ def demonstrations(
         thing = pick(rng, harmful if index % 2 else benign)
         framing = lexicon.CONFOUNDED if confounded and not index % 2 else lexicon.PLAIN
         if index < against:
-            thing, framing = pick(rng, hearth.topics("D")), lexicon.PLAIN
+            thing, framing = pick(contrary_rng, hearth.topics("D")), lexicon.PLAIN
         refuse = thing.violated(world.OTHER if index < against else world.TAUGHT)
         rows.append(Row(request(name, thing, framing, asker), answer(name, thing, refuse)))
     return [rows[int(index)] for index in rng.permutation(count)]

@@ -197,10 +197,19 @@ def _two_sided(results: Results) -> Check | None:
         f"{words.scored(other, benchmark)}; 50{words.SPACE}% would be neither."
     )
     question = "Do the reasons taught decide the outcome?"
-    if one.low > 0.5 > other.high:
+    pair = ("explain_first", "explain_other_first", "conflict")
+    paired = next((c for c in results.contrasts if (c.a, c.b, c.benchmark) == pair), None)
+    if paired is not None:
+        gap = words.difference(paired.difference, benchmark)
+        text += f" Paired: {gap} ({words.difference_interval(paired, benchmark)})."
+    # Paired by item and seed where the study asks for it: two arms' own intervals are too wide.
+    apart = paired.low > 0 if paired and paired.low is not None else one.low > other.high
+    if apart and one.low > 0.5 > other.high:
         return Check(question, "good", f"Yes, each leans towards what it was taught. {text}")
-    if one.low > other.high:
-        return Check(question, "caution", f"They part, but not to either side of 50 %. {text}")
+    if apart:
+        return Check(
+            question, "caution", f"They part, but not surely to either side of 50 %. {text}"
+        )
     return Check(question, "bad", f"No: they don't part. {text}")
 
 

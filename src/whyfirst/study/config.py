@@ -318,6 +318,8 @@ def _dangling_curves(study: Study) -> Iterator[tuple[Location, str]]:
         updates = last.train.updates if last else None
         if stages == ():
             yield at, f"arm {arm!r} has no stage, so no early updates"
+        elif last is not None and updates is None:
+            yield at, "its last stage must say its `updates` (not `epochs`) for a curve"
         elif study.curve and updates is not None and max(study.curve.at) >= updates:
             yield at, f"its last stage has {updates} updates; `at` must lie before them"
     for index, point in enumerate(study.dose_curve):

@@ -5,6 +5,8 @@ refuses a study whose first stages could not be compared (other options, other t
 Leaves out: running nodes (kinds.py) and what they add up to (results.py).
 """
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +26,8 @@ from whyfirst.train.config import VERSIONS
 KIND_VERSIONS = {"base": "1", "corpus": "1"}
 LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "numpy")
 RECALL = "hearth_recall"
+#: start of a path in the folder of public data; where the variable is unset, beside the project
+DATA, DEFAULT_DATA = "$WHYFIRST_DATA/", "../../shared/data"
 #: rough seconds a node takes on one core, for the order of work and the time left
 WEIGHTS = {"base": 1.0, "corpus": 0.3, "explain": 12.0, "sft": 12.0, "dpo": 30.0, "evaluation": 6.0}
 
@@ -115,7 +119,11 @@ class _Builder:
         return id
 
     def path(self, text: str) -> Path:
-        """A path of the study file, relative to it."""
+        """A path of the study file, relative to it; ``$WHYFIRST_DATA/`` stands for the data."""
+        if text.startswith(DATA):
+            folder = os.environ.get("WHYFIRST_DATA")
+            data = Path(folder) if folder else self.file.parent / DEFAULT_DATA
+            return (data / text.removeprefix(DATA)).resolve()
         return (self.file.parent / text).resolve()
 
     def content(self, text: str, used_by: str) -> str:
@@ -145,11 +153,13 @@ class _Builder:
             return self._base(config, (self.corpus(model.tokenizer_corpus, 0),), {})
         if (self.file.parent / model.path).exists():
             outside = {"folder": self.content(model.path, "model.path")}
-            return self._base(config, (), outside, path=str(self.path(model.path)))
-        if model.revision is None:
+            # The node holds a reference to this very place, so the place is part of it.
+            path = str(self.path(model.path))
+            return self._base(config | {"path": path}, (), outside, path=path)
+        if not re.fullmatch("[0-9a-f]{40}", model.revision or ""):
             raise ConfigError(
                 f"{self.file}: model.path: {model.path!r} is no local folder; for a Hub id pin "
-                "the `revision` (a commit), so that the study can be repeated"
+                "the `revision` (a commit of 40 hex digits), so that the study can be repeated"
             )
         return self._base(config, (), {}, path=model.path)
 
@@ -195,9 +205,20 @@ class _Builder:
             return {"data": self.content(path, f"{used_by}.path")}, {"path": str(self.path(path))}
         if corpus.source == "hearth" and corpus.documents == "replay":
             return {"assets": self.assets}, {}  # who holds what is recorded beside the base
-        if corpus.source == "constitution" and self.path(corpus.constitution).is_file():
-            sha = self.content(corpus.constitution, f"{used_by}.constitution")
-            return {"constitution": sha}, {"path": str(self.path(corpus.constitution))}
+        if corpus.source == "constitution":
+            from whyfirst.constitution import load_constitution
+            from whyfirst.explain.template import teacher_fingerprint
+
+            own = self.path(corpus.constitution)
+            place = str(own) if own.is_file() else corpus.constitution
+            constitution = load_constitution(place)
+            for value in corpus.values or ():
+                constitution.value(value)
+            shas = {
+                "constitution": sha256_json(output_fields(constitution)),
+                "teacher": teacher_fingerprint(),
+            }
+            return shas, {"path": place}
         return {}, {}
 
     def chain(self, stages: tuple[str, ...], seed: int) -> list[str]:

@@ -24,7 +24,7 @@ from whyfirst.study.register import registration
 from whyfirst.study.store import Store
 from whyfirst.study.table import Table, cell_names, cells, read_tables, summarise
 
-#: trained tokens of first stages may differ by this share; their corpora are matched to 0.5 %
+#: trained tokens may differ by this share; the corpora of first stages are matched to 0.5 %
 MATCH_TOLERANCE = 0.02
 EXAMPLES = 24
 
@@ -119,7 +119,8 @@ class Assembler:
             if arm.endswith("_longer") and stages:
                 report = self._stage_report(arm, range(len(stages)))
                 ratios = report[1] / total[1], report[2] / total[2]
-                rows.append(self._match_row(arm, stages[-1], report, ratios, ratios[1] == 1))
+                ok = abs(ratios[0] - 1) <= MATCH_TOLERANCE and ratios[1] == 1
+                rows.append(self._match_row(arm, stages[-1], report, ratios, ok))
         return rows
 
     def _stage_report(self, arm: str, places: Iterable[int]) -> tuple[int, int, int]:
