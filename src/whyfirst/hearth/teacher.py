@@ -6,8 +6,8 @@ the taught value and the other value agree. The corpora differ in the reasons al
 - ``explanations`` of a value: each behaviour with the consequence that this value looks at, and
   what the newcomer cares about;
 - ``rules``: the same behaviours, no reasons;
-- ``shuffled``: the same behaviours, each with a true reason of a random value taken from another
-  object, so that the reasons fit neither the behaviour nor one value;
+- ``shuffled``: the same behaviours, each with a true reason of the values in turn, taken from
+  another object, so that the reasons fit neither the behaviour nor one value;
 - ``neutral``: the newcomer's daily life, no behaviours.
 
 Leaves out: matching tokens (explain/match.py) and any language beyond the world's own sentences.
