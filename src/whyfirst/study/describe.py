@@ -11,7 +11,9 @@ from whyfirst.errors import ConfigError
 from whyfirst.evaluate.power import half_width, mde, seeds_needed
 from whyfirst.study.config import ContrastConfig, Study
 from whyfirst.study.plan import Plan
+from whyfirst.study.sizes import cell_size, designed
 from whyfirst.study.store import Store
+from whyfirst.study.table import Table
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class PlanDescription:
 def describe_plan(plan: Plan, store: Store) -> PlanDescription:
     """Count the plan's nodes by what they do, and compute its minimum detectable effects."""
     study = plan.study
+    tables = designed(study)
     counts: Counter[tuple[str, str]] = Counter()
     done: Counter[tuple[str, str]] = Counter()
     seconds: Counter[tuple[str, str]] = Counter()
@@ -76,7 +79,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
         study=study.study,
         seeds={arm: len(study.seeds_of(arm)) for arm in study.arms},
         stages=rows,
-        power=tuple(_power(study, contrast) for contrast in study.contrasts),
+        power=tuple(_power(study, tables, contrast) for contrast in study.contrasts),
         assumptions=study.power.source if study.power else None,
     )
 
@@ -91,9 +94,9 @@ def _updates(study: Study, kind: str, name: str) -> int | None:
     return study.stages[name].train.updates if kind == "stage" else None
 
 
-def _power(study: Study, contrast: ContrastConfig) -> PowerRow:
+def _power(study: Study, tables: dict[str, Table] | None, contrast: ContrastConfig) -> PowerRow:
     seeds = min(len(study.seeds_of(arm)) for arm in contrast.arms)
-    size = _cell_size(study, contrast)
+    size = cell_size(study, tables, contrast)
     spread = study.power
     topics, items = size or (None, None)
     row = PowerRow(contrast.name, contrast.arms, seeds, topics, items, None, None, None)
@@ -114,25 +117,3 @@ def _seeds_for_5_points(spreads: tuple[float, float, float], size: tuple[int, in
         return seeds_needed(*spreads, *size, half_width=0.05)
     except ConfigError:  # the topics alone make the interval wider
         return None
-
-
-def _cell_size(study: Study, contrast: ContrastConfig) -> tuple[int, int] | None:
-    """Topics and items of a contrast's cell, where the world tells before anything is run."""
-    if study.world is None:
-        return None
-    from whyfirst.evaluate.benchmark import limited
-    from whyfirst.hearth.benchmark import requests, score
-    from whyfirst.hearth.world import World
-    from whyfirst.study.table import Table
-
-    table = Table()
-    asked = list(requests(World(study.world.seed), "somebody"))
-    limit = study.benchmarks["hearth"].limit if "hearth" in study.benchmarks else None
-    for request in limited(asked, limit, lambda request: request.id):
-        for record in score(request, "somebody", ""):
-            if record.benchmark == contrast.metric:
-                table.add(0, record.to_json())
-    scores = table.scores(contrast.cell, study.cells)
-    if scores is None:
-        return None
-    return len(set(scores.topics.tolist())), len(scores.items)

@@ -21,6 +21,7 @@ from whyfirst.files import sha256_file, sha256_json
 from whyfirst.hearth import assets
 from whyfirst.study.config import CorpusConfig, Study, load_study
 from whyfirst.study.graph import Node, make_fingerprint
+from whyfirst.study.sizes import refuse_empty_cells
 from whyfirst.train.config import VERSIONS
 
 KIND_VERSIONS = {"base": "1", "corpus": "1"}
@@ -65,11 +66,6 @@ class Plan:
     def by_id(self) -> dict[str, Node]:
         """The nodes by their ids."""
         return {node.id: node for node in self.nodes}
-
-    @property
-    def fingerprint(self) -> str:
-        """Identity of everything the study's results depend on."""
-        return sha256_json({node.id: node.fingerprint for node in self.nodes})
 
 
 @dataclass
@@ -327,6 +323,7 @@ def build_plan(file: Path) -> Plan:
     """
     study = load_study(file)
     _check_matched(study, file)
+    refuse_empty_cells(study, str(file))
     builder = _Builder(study, file, {name: version(name) for name in LIBRARIES})
     if study.curve:
         for arm in study.curve.arms:
