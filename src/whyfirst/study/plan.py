@@ -30,7 +30,7 @@ RECALL = "hearth_recall"
 #: start of a path in the folder of public data; where the variable is unset, beside the project
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA/", "../../shared/data"
 #: rough seconds a node takes on one core, for the order of work and the time left
-WEIGHTS = {"base": 1.0, "corpus": 0.3, "explain": 12.0, "sft": 12.0, "dpo": 30.0, "evaluation": 6.0}
+WEIGHTS = {"base": 1.0, "corpus": 0.3, "explain": 6.0, "sft": 4.0, "dpo": 25.0, "evaluation": 1.5}
 
 
 @dataclass(frozen=True)
