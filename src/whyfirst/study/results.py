@@ -17,6 +17,7 @@ from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.evaluate.scores import Scores
 from whyfirst.files import read_json, read_jsonl, sha256_file
 from whyfirst.report import schema
+from whyfirst.study.cautions import cautions
 from whyfirst.study.config import ContrastConfig, Study
 from whyfirst.study.executor import Outcome
 from whyfirst.study.plan import LIBRARIES, RECALL, Plan, first_stages
@@ -39,7 +40,7 @@ class Assembler:
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan, self.study = plan, plan.study
-        self._folders = {node.id: store.folder(*node.key) for node in plan.nodes}
+        self.folders = {node.id: store.folder(*node.key) for node in plan.nodes}
         self.groups: Mapping[str, tuple[str, ...]] = self.study.cells
         self.tables = {arm: read_tables(self._items(arm)) for arm in self.study.arms}
 
@@ -48,7 +49,7 @@ class Assembler:
     ) -> Iterator[tuple[int, Path]]:
         for use in self.plan.evaluations:
             if use.arm == arm and use.step == step and (use.benchmark == RECALL) == recall:
-                yield use.seed, self._folders[use.node] / "items.jsonl"
+                yield use.seed, self.folders[use.node] / "items.jsonl"
 
     def cell(self, arm: str, metric: str, cell: str) -> schema.Cell | None:
         """One summary, or None where the arm has nothing there."""
@@ -126,7 +127,7 @@ class Assembler:
     def _stage_report(self, arm: str, places: Iterable[int]) -> tuple[int, int, int]:
         """Documents, tokens (less replay) and updates of some stages of an arm, at seed 0."""
         reports = [
-            read_json(self._folders[self.plan.stages[arm, 0][place]] / "stage.json")
+            read_json(self.folders[self.plan.stages[arm, 0][place]] / "stage.json")
             for place in places
         ]
         return (
@@ -212,7 +213,7 @@ class Assembler:
                 arms=arms,
                 points=[
                     (row["step"], row["loss"])
-                    for row in read_jsonl(self._folders[node] / "log.jsonl")
+                    for row in read_jsonl(self.folders[node] / "log.jsonl")
                 ],
             )
             for node, arms in users.items()
@@ -349,7 +350,7 @@ def assemble(plan: Plan, store: Store, outcome: Outcome, command: str) -> schema
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
         claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
-        notes=[],
+        notes=cautions(plan, work.folders),
         seconds={name: round(seconds, 3) for name, seconds in outcome.seconds.items()},
         memory_mb_peak=outcome.memory_mb_peak,
         cost=schema.Cost(

@@ -1,0 +1,28 @@
+"""What the preflight of a study's stages warned of, for the top of the report.
+
+A stage writes its findings beside its weights; a warning that nobody reads is none. Repeated rows
+of a corpus with a token budget are left out: matching repeats documents by design.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from whyfirst.files import read_json
+from whyfirst.study.plan import Plan
+
+
+def cautions(plan: Plan, folders: Mapping[str, Path]) -> list[str]:
+    """One sentence for each warning of a stage at seed 0, in the order of the arms."""
+    found: dict[str, None] = {}
+    for (arm, seed), nodes in plan.stages.items():
+        if seed != 0:
+            continue
+        for name, node in zip(plan.study.arms[arm], nodes, strict=True):
+            corpus = plan.study.corpora[plan.study.stages[name].data]
+            budgeted = getattr(corpus, "tokens", None) is not None
+            sampled = corpus.source == "hearth"  # draws with repetition from few templates
+            for finding in read_json(folders[node] / "preflight.json"):
+                expected = finding["check"] == "duplicates" and (budgeted or sampled)
+                if finding["level"] == "warn" and not expected:
+                    found[f"stage {name}: {finding['check']}: {finding['message']}"] = None
+    return list(found)
