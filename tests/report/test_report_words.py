@@ -118,7 +118,8 @@ def test_a_control_that_does_as_well_is_named(data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("first", "other", "tone"),
     [((0.7, 0.9), (0.1, 0.3), "good"), ((0.7, 0.9), (0.5, 0.65), "caution"),
-     ((0.4, 0.6), (0.45, 0.65), "bad")],
+     ((0.4, 0.6), (0.45, 0.65), "plain"), ((0.48, 0.52), (0.47, 0.53), "bad"),
+     ((0.1, 0.3), (0.7, 0.9), "bad")],
 )  # fmt: skip
 def test_two_sided_test_needs_both_sides(
     data: dict[str, Any], first: tuple[float, float], other: tuple[float, float], tone: str
@@ -163,3 +164,17 @@ def test_other_arms_and_scores_are_said_by_name(data: dict[str, Any]) -> None:
 def test_a_study_without_contrasts_still_has_an_answer(data: dict[str, Any]) -> None:
     data.update(contrasts=[], headline="")
     assert "compares no arms" in answer(Results.model_validate(data)).title
+
+
+def test_one_training_run_is_no_finding_in_the_title(data: dict[str, Any]) -> None:
+    found = answer_with(data, unit="topics", n_seeds=1)
+    assert found.title.startswith("One training run, no conclusion.")
+    assert found.tone == "caution"
+
+
+def test_a_loss_of_help_that_is_not_excluded_gets_no_tick(data: dict[str, Any]) -> None:
+    name = "explain_first-direct-helpfulness"
+    found = answer_with(data, name, difference=-0.49, low=-1.0, high=1.0, mde=1.0)
+    tone, text = check(found, "Does the model still act?")
+    assert tone == "caution"
+    assert "no possible difference would have been found" in text

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from whyfirst.cli.output import nothing_printed, print_json, say, table
+from whyfirst.cli.output import nothing_printed, print_json, say, table, warn
 from whyfirst.errors import UserError
 from whyfirst.evaluate.benchmark import (
     BENCHMARKS,
@@ -18,6 +19,9 @@ from whyfirst.evaluate.benchmark import (
     ItemResult,
     Metric,
 )
+
+if TYPE_CHECKING:
+    from whyfirst.models.local import LocalModel
 
 _REASONS = 3  # shown of one metric
 
@@ -126,9 +130,28 @@ def _score(
     )
     results = []
     for benchmark, option in zip(chosen, options, strict=True):
+        _warn_of_unknown_words(model, benchmark, option)
         with steps(benchmark.name) as progress:
             results.append(benchmark.run(model, option, progress))
     return model.fingerprint, results
+
+
+def _warn_of_unknown_words(
+    model: "LocalModel", benchmark: Benchmark, options: BenchmarkOptions
+) -> None:
+    """A tokenizer that can't spell a benchmark's prompts gives scores that mean nothing."""
+    unknown = model.tokenizer.unk_token_id
+    if unknown is None:
+        return
+    prompts = benchmark.prompts(options)[:500]
+    encoded = model.tokenizer(prompts, add_special_tokens=False)["input_ids"]
+    tokens = [token for ids in encoded for token in ids]
+    share = sum(token == unknown for token in tokens) / max(1, len(tokens))
+    if share > 0.01:
+        warn(
+            f"{benchmark.name}: {share:.0%} of the prompts' tokens are unknown words to this "
+            "model's tokenizer; its scores say little (for Hearth: is it the right --world?)"
+        )
 
 
 def summarise(benchmark: Benchmark, metric: Metric, items: Sequence[ItemResult]) -> MetricRow:

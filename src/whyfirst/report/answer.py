@@ -45,6 +45,9 @@ def answer(results: Results) -> Answer:
         return Answer("This study compares no arms", "It has no contrasts: see the table.",
                       "plain", [])  # fmt: skip
     title, tone = _title(results, contrast)
+    if contrast.unit != "seeds":
+        # One training run: its interval covers items, and another run may well go the other way.
+        title, tone = f"One training run, no conclusion. {title}", "caution"
     return Answer(title, _sentence(results, contrast), tone, list(_checks(results, contrast)))
 
 
@@ -69,6 +72,8 @@ def _title(results: Results, contrast: Contrast) -> tuple[str, Tone]:
     return f"{contrast.a} scored {by} {where} than {contrast.b} on {name}", good
 
 
+#: a loss of help (fraction) that a reader would want excluded before the check is passed
+MUCH = 0.1
 HEADLINE_PAIR = ("explain_first", "direct")
 
 
@@ -144,10 +149,16 @@ def _acts(results: Results, headline: Contrast) -> Check | None:
     if where == "unknown":
         return Check(question, "caution", f"{text}; too few data to tell.")
     power = f"; {_would_be_found(found, benchmark)}" if found.mde is not None else ""
+    if found.low is not None and found.low < -MUCH:
+        return Check(question, "caution", "No detectable loss, but the interval does not exclude "
+                     f"a large one. {text}{power}.")  # fmt: skip
     return Check(question, "good", f"No detectable loss. {text}{power}.")
 
 
 def _would_be_found(contrast: Contrast, benchmark: Benchmark) -> str:
+    limit = 2.0 if contrast.kind == "interaction" else 1.0
+    if contrast.mde is not None and contrast.mde >= limit:
+        return f"no possible difference would have been found with 80{words.SPACE}% power"
     size = words.difference(contrast.mde, benchmark).lstrip("+")
     unit = words.difference_unit(benchmark)
     return f"a true difference of {size}{unit} would have been found with 80{words.SPACE}% power"
@@ -210,6 +221,10 @@ def _two_sided(results: Results) -> Check | None:
         return Check(
             question, "caution", f"They part, but not surely to either side of 50 %. {text}"
         )
+    if paired is not None and paired.high is not None and paired.high < 0:
+        return Check(question, "bad", f"They part the wrong way round. {text}")
+    if paired is not None and paired.high is not None and paired.high > MUCH:
+        return Check(question, "plain", f"Not detectably; a difference is not excluded. {text}")
     return Check(question, "bad", f"No: they don't part. {text}")
 
 

@@ -159,6 +159,8 @@ class ContrastConfig(StrictModel):
     @model_validator(mode="after")
     def _difference_or_interaction(self) -> "ContrastConfig":
         four = (self.documents, self.demonstrations, self.neither)
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("compares an arm with itself")
         if (self.b is not None and any(four)) or (self.b is None and not all(four)):
             raise ValueError("give either b, or all of documents, demonstrations and neither")
         return self
