@@ -1,6 +1,5 @@
 """A tiny base of Hearth's world 3 for the whole session, and the reduced study run once on it."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,19 +40,3 @@ def finished(tmp_path_factory: pytest.TempPathFactory, base_assets: Path) -> Fin
     code, printed, errors = layer.run(file, folder / "store", folder / "out", base_assets)
     assert code == 0, errors
     return Finished(file, folder / "store", folder / "out", printed)
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A mounted file system of 1 MiB; skips where mounting isn't allowed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        allowed = subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        allowed = False
-    if not allowed:
-        pytest.skip("mounting a tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
