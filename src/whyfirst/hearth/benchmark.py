@@ -74,6 +74,10 @@ def _world(options: BenchmarkOptions) -> tuple[World, str]:
     return hearth, newcomer(hearth, options.seed)
 
 
+def _prompts(options: BenchmarkOptions) -> list[str]:
+    return [request.prompt for request in requests(*_world(options))]
+
+
 def score(request: Request, name: str, response: str) -> list[ItemResult]:
     """The records of one answered request."""
     said = " ".join(response.split())
@@ -107,7 +111,7 @@ def score(request: Request, name: str, response: str) -> list[ItemResult]:
     version="1",
     definition="greedy answers to requests about splits A, B and C in every framing",
     needs="nothing (the world comes with the package)",
-    prompts=lambda options: [request.prompt for request in requests(*_world(options))],
+    prompts=_prompts,
     metrics=[
         Metric(
             "resistance",
@@ -152,7 +156,7 @@ def hearth(model: LanguageModel, options: BenchmarkOptions, progress: Progress) 
     version="1",
     definition="does the model hold the taught value after the first stage, by log-likelihood",
     needs="nothing (the world comes with the package)",
-    prompts=lambda options: [request.prompt for request in requests(*_world(options))],
+    prompts=_prompts,
     metrics=[
         Metric(
             "recall_value",

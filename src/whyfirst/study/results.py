@@ -111,17 +111,12 @@ class Assembler:
         base = self._stage_report(reference, [0])
         rows = []
         for arm, stage in firsts.items():
-            report = self._stage_report(arm, [0])
-            ratios = report[1] / base[1], report[2] / base[2]
-            ok = abs(ratios[0] - 1) <= MATCH_TOLERANCE and ratios[1] == 1
-            rows.append(self._match_row(arm, stage, report, ratios, ok))
+            rows.append(self._match_row(arm, stage, self._stage_report(arm, [0]), base))
         total = self._stage_report(reference, range(len(self.study.arms[reference])))
         for arm, stages in self.study.arms.items():
             if arm.endswith("_longer") and stages:
                 report = self._stage_report(arm, range(len(stages)))
-                ratios = report[1] / total[1], report[2] / total[2]
-                ok = abs(ratios[0] - 1) <= MATCH_TOLERANCE and ratios[1] == 1
-                rows.append(self._match_row(arm, stages[-1], report, ratios, ok))
+                rows.append(self._match_row(arm, stages[-1], report, total))
         return rows
 
     def _stage_report(self, arm: str, places: Iterable[int]) -> tuple[int, int, int]:
@@ -137,19 +132,25 @@ class Assembler:
         )
 
     def _match_row(
-        self, arm: str, stage: str, report: tuple[int, int, int],
-        ratios: tuple[float, float], ok: bool,
-    ) -> schema.MatchRow:  # fmt: skip
+        self,
+        arm: str,
+        stage: str,
+        report: tuple[int, int, int],
+        reference: tuple[int, int, int],
+    ) -> schema.MatchRow:
+        """One row of the match table, against the reference arm's (documents, tokens, updates)."""
+        documents, tokens, updates = report
+        ratio_tokens, ratio_updates = tokens / reference[1], updates / reference[2]
         return schema.MatchRow(
             arm=arm,
             stage=stage,
             corpus=self.study.stages[stage].data,
-            documents=report[0],
-            tokens=report[1],
-            updates=report[2],
-            ratio_tokens=ratios[0],
-            ratio_updates=ratios[1],
-            ok=ok,
+            documents=documents,
+            tokens=tokens,
+            updates=updates,
+            ratio_tokens=ratio_tokens,
+            ratio_updates=ratio_updates,
+            ok=abs(ratio_tokens - 1) <= MATCH_TOLERANCE and ratio_updates == 1,
         )
 
     def unscored(self) -> list[schema.UnscoredRow]:
