@@ -121,14 +121,17 @@ CHANGES = {
 }
 
 
-def test_fewer_seeds_than_registered_are_said_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("planned", "run"), [(9, 5), (5, 9)])
+def test_other_seeds_than_registered_are_said_once(tmp_path: Path, planned: int, run: int) -> None:
     """A line for each seed's data, and two lists of all seeds, hid the other deviations."""
     file = layer.write(tmp_path)
-    file.write_text(layer.changed(file.read_text(), ("{default: 2}", "{default: 9}")))
+    seeds = [f"{{default: {number}}}" for number in (planned, run)]
+    file.write_text(layer.changed(file.read_text(), ("{default: 2}", seeds[0])))
     register(file, Store(tmp_path / "store"))
-    file.write_text(layer.changed(file.read_text(), ("{default: 9}", "{default: 5}")))
+    file.write_text(layer.changed(file.read_text(), (seeds[0], seeds[1])))
     found = registration(build_plan(file), Store(tmp_path / "store")).deviations
-    assert "seeds.direct: registered 9 (0 to 8), run with 5 (0 to 4)" in found
+    said = f"registered {planned} (0 to {planned - 1}), run with {run} (0 to {run - 1})"
+    assert f"seeds.direct: {said}" in found
     assert all(line.startswith("seeds.") for line in found)
 
 

@@ -6,7 +6,7 @@ the code of stages and benchmarks), the date, and a hash over both. Leaves out: 
 that date; publish the hash for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from whyfirst.errors import UserError
 from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.files import read_json, sha256_json, write_json
+from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
 from whyfirst.study.builder import KIND_VERSIONS
 from whyfirst.study.config import decisive
@@ -63,11 +64,15 @@ def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
     kinds = {node.kind for node in plan.nodes}
     stages = {use.train.kind for use in plan.study.stages.values()}
     benchmarks = {use.benchmark for use in plan.evaluations}
-    return {
+    probes = plan.study.probe.probes if plan.study.probe else ()
+    versions = {
         "kinds": {name: KIND_VERSIONS[name] for name in sorted(kinds & set(KIND_VERSIONS))},
         "stages": {name: VERSIONS[name] for name in sorted(stages)},
         "benchmarks": {name: BENCHMARKS.get(name).version for name in sorted(benchmarks)},
     }
+    if probes:  # a plan without any is what it was before there were any
+        versions["probes"] = {name: PROBES.get(name).version for name in sorted(probes)}
+    return versions
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,8 @@ def registration(plan: Plan, store: Store) -> Registration:
             deviations=[],
         )  # fmt: skip
     record = _record(path)
+    plans = record["plan"], frozen_plan(plan)
+    both = _all_seeds(plans[0]) & _all_seeds(plans[1])
     at = datetime.fromisoformat(record["registered_at"]).timestamp()
     first = _first_result(plan, store)
     return Registration(
@@ -152,7 +159,7 @@ def registration(plan: Plan, store: Store) -> Registration:
         sha256=record["sha256"],
         file=path.name,
         primary=(record["plan"].get("primary") or {}).get("name"),
-        deviations=sorted(_differences(_run_part(record["plan"], plan), frozen_plan(plan), "")),
+        deviations=sorted(_differences(*(_of_seeds(p, both) for p in plans), "")),
     )
 
 
@@ -195,15 +202,19 @@ def _brief(value: Any) -> str:
     return repr(value)
 
 
-def _run_part(registered: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    """A registered plan without the data of seeds that are not run.
+def _of_seeds(content: dict[str, Any], seeds: set[int]) -> dict[str, Any]:
+    """A frozen plan with the data of these seeds only.
 
-    That fewer seeds are run is said once, under ``seeds``.
+    That more or fewer seeds are run than registered is said once, under ``seeds``.
     """
-    run = {f"seed{seed}" for arm in plan.study.arms for seed in plan.study.seeds_of(arm)}
+    kept = {f"seed{seed}" for seed in seeds}
     data = {
-        name: content
-        for name, content in registered.get("data", {}).items()
-        if not name.startswith("seed") or name.partition("/")[0] in run
+        name: sha
+        for name, sha in content.get("data", {}).items()
+        if not name.startswith("seed") or name.partition("/")[0] in kept
     }
-    return {**registered, "data": data}
+    return {**content, "data": data}
+
+
+def _all_seeds(content: Mapping[str, Any]) -> set[int]:
+    return {seed for seeds in content.get("seeds", {}).values() for seed in seeds}

@@ -7,8 +7,9 @@ framings that the study names (``unseen``). Leaves out: comparing arms (results.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ class Table:
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, seed: int, row: Mapping[str, Any]) -> None:
-        """Take in one item result."""
+        """Take in one item result; all of them before the first cell is asked for."""
         self.seeds.append(seed)
         self.items.append(row["id"])
         self.topics.append(row.get("topic") or row["id"])
@@ -48,30 +49,68 @@ class Table:
         if row.get("reason"):
             self.reasons[row["reason"]] += 1
 
+    @cached_property
+    def _columns(self) -> "_Columns":
+        """The records as arrays, built once: a report asks for some hundred cells."""
+        split, framing = _coded(self.splits), _coded(self.framings)
+        return _Columns(
+            np.array(self.seeds),
+            np.array(self.items, dtype=object),
+            np.array(self.topics, dtype=object),
+            np.array(self.values),
+            np.array(self.strata, dtype=object),
+            *split,
+            *framing,
+        )
+
     def mask(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Mask:
         """Which records a cell holds."""
         split, framing = cell.split("/", 1)
+        columns = self._columns
         chosen = np.ones(len(self.items), dtype=np.bool_)
         if split != "*":
             wanted = set(split.split("+"))
-            chosen &= np.array([name in wanted for name in self.splits])
+            chosen &= np.array([name in wanted for name in columns.splits])[columns.split]
         if framing != "*":
             framings = set(groups.get(framing, (framing,)))
-            chosen &= np.array([name in framings for name in self.framings])
+            chosen &= np.array([name in framings for name in columns.framings])[columns.framing]
         return chosen
 
     def scores(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Scores | None:
         """The records of a cell, or None where it is empty."""
+        if not self.items:
+            return None
         chosen = np.flatnonzero(self.mask(cell, groups))
         if not len(chosen):
             return None
+        columns = self._columns
         return Scores(
-            np.array(self.seeds)[chosen],
-            np.array(self.items, dtype=object)[chosen],
-            np.array(self.topics, dtype=object)[chosen],
-            np.array(self.values)[chosen],
-            np.array(self.strata, dtype=object)[chosen],
+            columns.seeds[chosen],
+            columns.items[chosen],
+            columns.topics[chosen],
+            columns.values[chosen],
+            columns.strata[chosen],
         )
+
+
+class _Columns(NamedTuple):
+    """A table's records, N each; `split` and `framing` index the distinct names behind them."""
+
+    seeds: npt.NDArray[Any]
+    items: npt.NDArray[Any]
+    topics: npt.NDArray[Any]
+    values: npt.NDArray[Any]
+    strata: npt.NDArray[Any]
+    split: npt.NDArray[np.intp]
+    splits: list[str | None]
+    framing: npt.NDArray[np.intp]
+    framings: list[str | None]
+
+
+def _coded(names: list[str | None]) -> tuple[npt.NDArray[np.intp], list[str | None]]:
+    """Each name's place among the distinct names, and those."""
+    place = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    return np.array([place[name] for name in names], dtype=np.intp), list(place)
 
 
 def read_tables(files: Iterable[tuple[int, Path]]) -> dict[str, Table]:
