@@ -27,10 +27,12 @@ from pathlib import Path
 from typing import Any
 
 BATCH_SIZES = ("1", "8", "32", "64")  # "auto" is 64 wherever memory suffices, as it does here
-# What the harness generates by default: 256 tokens at most. Random weights give the stop texts by
-# chance, so that replies differ in length as real ones do.
-ENDING = {"until": [".", "?"], "max_gen_toks": 256}
-ENDLESS = {"until": [], "max_gen_toks": 64}
+# 256 tokens at most is the harness's default. Random weights continue greedily in circles, so
+# replies that end, each at a length of its own, are drawn; the two engines' draws differ.
+HOW = {
+    "ending": {"until": ["."], "max_gen_toks": 256, "temperature": 1.0},
+    "endless": {"until": [], "max_gen_toks": 64, "temperature": 0.0},
+}
 
 
 def build_model(folder: Path, texts: list[str]) -> int:
@@ -182,27 +184,30 @@ def own_scoring(folder: Path) -> Callable[[], Any]:
 def harness_generation(
     folder: Path, batch_size: str, part: int | None, how: dict[str, Any]
 ) -> Callable[[], Any]:
-    """Greedy completions by `generate_until`."""
+    """Completions by `generate_until`."""
+    import torch
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
     model = HFLM(str(folder / "model"), batch_size=batch_size, device="cpu", dtype="float32")
     prompts = json.loads((folder / "prompts.json").read_text())[:part]
+    drawn = {"do_sample": True, "top_k": 0} if how["temperature"] else {"do_sample": False}
     requests = [
-        Instance("generate_until", {}, (prompt, how | {"do_sample": False}), number)
+        Instance("generate_until", {}, (prompt, how | drawn), number)
         for number, prompt in enumerate(prompts)
     ]
+    torch.manual_seed(0)
     return lambda: {"texts": model.generate_until(requests, disable_tqdm=True)}
 
 
 def own_generation(folder: Path, how: dict[str, Any]) -> Callable[[], Any]:
-    """Greedy completions by whyfirst."""
+    """Completions by whyfirst."""
     from whyfirst.models.base import Sampling
     from whyfirst.models.local import LocalModel
 
     model = LocalModel(folder / "model", device="cpu")
     prompts = json.loads((folder / "prompts.json").read_text())
-    sampling = Sampling(max_new_tokens=how["max_gen_toks"], stop=tuple(how["until"]))
+    sampling = Sampling(how["max_gen_toks"], how["temperature"], stop=tuple(how["until"]))
     return lambda: {"texts": [c[0].text for c in model.generate(prompts, sampling=sampling)]}
 
 
@@ -212,7 +217,6 @@ def child(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(arguments.threads)
     folder, part = arguments.child, arguments.part
-    how = ENDLESS if arguments.job == "endless" else ENDING
     if arguments.job == "scoring":
         run = (
             own_scoring(folder)
@@ -220,9 +224,9 @@ def child(arguments: argparse.Namespace) -> None:
             else harness_scoring(folder, arguments.batch_size, part)
         )
     elif arguments.batch_size == "own":
-        run = own_generation(folder, how)
+        run = own_generation(folder, HOW[arguments.job])
     else:
-        run = harness_generation(folder, arguments.batch_size, part, how)
+        run = harness_generation(folder, arguments.batch_size, part, HOW[arguments.job])
     wall, cpu = time.perf_counter(), time.process_time()
     result = run()
     figures = {
@@ -270,6 +274,9 @@ def compare(folder: Path, job: str, threads: int, trial: int) -> dict[str, Any]:
             for a, b in zip(left, right, strict=True)
         )
     else:
+        for name, found in (("lm_eval", theirs), ("whyfirst", ours)):
+            figures[name]["mean_characters"] = sum(map(len, found["texts"])) / len(found["texts"])
+    if job == "endless":
         pairs = zip(theirs["texts"], ours["texts"], strict=True)
         figures["equal_texts"] = sum(a == b for a, b in pairs) / len(ours["texts"])
     return figures
@@ -288,10 +295,13 @@ def table(figures: dict[str, Any]) -> None:
                 n = found[metric]["questions"]
                 left, right = found[metric]["lm_eval"], found[metric]["whyfirst"]
                 print(f"  {f'{metric.upper()} ({n} questions)':32}{left:12.4f}{right:12.4f}")
+        if "largest_difference_nats" in found:
+            print(f"  largest difference: {found['largest_difference_nats']:.1e} nats a sequence")
+        else:
+            left, right = (found[name]["mean_characters"] for name in ("lm_eval", "whyfirst"))
+            print(f"  {'characters of a completion':32}{left:12.1f}{right:12.1f}")
         if "equal_texts" in found:
             print(f"  equal completions: {found['equal_texts']:.1%}")
-        else:
-            print(f"  largest difference: {found['largest_difference_nats']:.1e} nats a sequence")
 
 
 def main() -> None:

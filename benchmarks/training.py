@@ -1,10 +1,13 @@
-"""What a stage costs beside a plain training loop, on a model of Hearth's size, one thread.
+"""What a stage costs beside a plain training loop and beside TRL's own trainer, one thread.
 
-    python benchmarks/training.py [updates]
+    python benchmarks/training.py [updates] [kind ...]
 
-Prints CPU seconds of `run_stage` (everything: hashing, tokenising, preflight, model load and save)
-and of a plain loop over the same rows in the same order (padded batches, the model's own loss, the
-same fused AdamW and clipping; tokenising, load and save included), and their ratio.
+A Llama of 0.8M parameters (Hearth's size). For each kind the same rows in the same batches through
+`run_stage` (hashing, tokenising, preflight, model load and save included), through a plain loop
+(padded batches, the model's own loss, the same fused AdamW and clipping, load and save included)
+where a page of code says what the kind does, and through TRL's trainer where TRL has one. Figures
+are tokens a second of CPU time, those of a stage's `tokens_total` or of its batches, best of two.
+A stage that generates makes as many tokens as it likes, so its own are counted in each of the runs.
 """
 
 import json
@@ -13,56 +16,121 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = "1"
-WORDS, BATCH = 1500, 32
+os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+sys.path.insert(0, str(Path(__file__).parent / "loops"))
+WORDS, BATCH, NEW = 1500, 32, 16
 
-Case = tuple[str, Any, str, list[dict[str, str]]]
+Run = Callable[["Case", Path], float]
+"""Trains once and returns the tokens it saw."""
 
 
-def main(updates: int) -> None:
-    """Measure explain and sft, twice each, best of two."""
+@dataclass(frozen=True)
+class Case:
+    """A kind's configuration and rows, and what it is compared with."""
+
+    name: str
+    config: Any
+    data: str
+    rows: list[dict[str, Any]]
+    plain: Run | None = None
+    trl: Run | None = None
+
+
+def main(updates: int, chosen: list[str]) -> None:
+    """Measure every kind (or the chosen ones) and print one table."""
     import torch
+    from plain_loops import PLAIN
+    from trl_trainers import TRL
 
     torch.set_num_threads(1)
+    from whyfirst.files import write_jsonl
     from whyfirst.train import adapter
 
     adapter.quiet_libraries()
+    cases = [case for case in _cases(updates) if not chosen or case.name in chosen]
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _make_model(folder / "base")
-        draw = random.Random(0)
-        cases = [_explain(draw, updates), _sft(draw, updates)]
-        figures = {}
-        _ours(cases[0], folder, -1)  # imports and first-call costs, paid once by a worker
+        print(f"{'tokens/s':16}{'stage':>9}{'plain':>9}{'ratio':>7}{'TRL':>9}{'ratio':>7}")
         for case in cases:
-            ours = min(_ours(case, folder, i) for i in range(2))
-            plain = min(_plain(case, folder) for _ in range(2))
-            figures[case[0]] = {
-                "stage_s": round(ours[0], 2), "plain_s": round(plain, 2),
-                "ratio": round(ours[0] / plain, 3), "outside_updates_s": round(ours[1], 2),
+            write_jsonl(folder / f"{case.name}.jsonl", case.rows)
+            runs: dict[str, Run | None] = {
+                "stage": _stage, "plain": PLAIN.get(case.name), "trl": TRL.get(case.name)
             }  # fmt: skip
-            print(case[0], figures[case[0]])
-        print(json.dumps({"updates": updates, "batch": BATCH, **figures}))
+            found = {name: max(_speeds(run, case, folder)) for name, run in runs.items() if run}
+            figures[case.name] = _row(case.name, found)
+    print(json.dumps({"updates": updates, "batch": BATCH, **figures}))
 
 
-def _explain(draw: random.Random, updates: int) -> Case:
-    from whyfirst.train.config import ExplainStage
+def _speeds(run: Run, case: Case, folder: Path) -> list[float]:
+    """Tokens a second of CPU time, twice; the first call also pays for imports."""
+    found = []
+    for _ in range(2):
+        started = time.process_time()
+        tokens = run(case, folder)
+        found.append(tokens / (time.process_time() - started))
+    return found
 
-    rows = [{"text": _text(draw, draw.randint(20, 40))} for _ in range(2000)]
-    config = ExplainStage(updates=updates, batch_size=BATCH, learning_rate=1e-3)
-    return "explain", config, "documents", rows
+
+def _row(name: str, found: dict[str, float]) -> dict[str, Any]:
+    """Print one line and return its figures."""
+    row: dict[str, Any] = {f"{key}_tokens_per_s": round(value) for key, value in found.items()}
+    line = f"{name:16}{found['stage']:9.0f}"
+    for other in ("plain", "trl"):
+        if other in found:
+            row[f"ratio_{other}"] = round(found["stage"] / found[other], 3)
+            line += f"{found[other]:9.0f}{row[f'ratio_{other}']:7.2f}"
+        else:
+            line += f"{'-':>9}{'-':>7}"
+    print(line, flush=True)
+    return row
 
 
-def _sft(draw: random.Random, updates: int) -> Case:
-    from whyfirst.train.config import SFTStage
+def _stage(case: Case, folder: Path) -> float:
+    from whyfirst.train.run import run_stage
 
-    lengths = [(draw.randint(14, 26), draw.randint(5, 14)) for _ in range(2000)]
-    rows = [{"prompt": _text(draw, p), "completion": _text(draw, c)} for p, c in lengths]
-    config = SFTStage(updates=updates, batch_size=BATCH, learning_rate=1e-3)
-    return "sft", config, "demonstrations", rows
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        data = {case.data: folder / f"{case.name}.jsonl"}
+        return run_stage(case.config, folder / "base", data, Path(out), 0).tokens_total
+
+
+def _cases(updates: int) -> list[Case]:
+    from whyfirst.train import config as stages
+
+    draw = random.Random(0)
+
+    def text(low: int, high: int) -> str:
+        return " ".join(f"w{draw.randrange(3, WORDS)}" for _ in range(draw.randint(low, high)))
+
+    # The space keeps TRL, which tokenises prompt and response together, from joining two words.
+    documents = [{"text": text(20, 40)} for _ in range(2000)]
+    demos = [{"prompt": text(14, 26) + " ", "completion": text(5, 14)} for _ in range(2000)]
+    pairs = [
+        {"prompt": text(14, 26) + " ", "chosen": text(5, 14), "rejected": text(5, 14)}
+        for _ in range(2000)
+    ]
+    labelled = [row | {"label": draw.random() < 0.5} for row in demos]
+    prompts = [{"prompt": row["prompt"]} for row in demos]
+    shared: dict[str, Any] = {"updates": updates, "batch_size": BATCH, "learning_rate": 1e-4}
+    online = shared | {"rewards": ({"name": "repetition"},), "max_new_tokens": NEW}
+    packed = stages.ExplainStage(**shared, packing=True, max_length=64)
+    return [
+        Case("explain", stages.ExplainStage(**shared), "documents", documents),
+        Case("explain_packed", packed, "documents", documents),
+        Case("sft", stages.SFTStage(**shared), "demonstrations", demos),
+        Case("dpo", stages.DPOStage(**shared), "pairs", pairs),
+        Case("kto", stages.KTOStage(**shared), "responses", labelled),
+        Case("reward", stages.RewardStage(**shared), "pairs", pairs),
+        Case("rloo", stages.RLOOStage(**online), "prompts", prompts),
+        Case("grpo", stages.GRPOStage(**online), "prompts", prompts),
+        Case("ppo", stages.PPOStage(**online, critic="shared"), "prompts", prompts),
+    ]
 
 
 def _make_model(folder: Path) -> None:
@@ -86,67 +154,5 @@ def _make_model(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def _text(draw: random.Random, length: int) -> str:
-    return " ".join(f"w{draw.randrange(3, WORDS)}" for _ in range(length))
-
-
-def _ours(case: Case, folder: Path, i: int) -> Any:
-    from whyfirst.files import write_jsonl
-    from whyfirst.train.run import run_stage
-
-    name, config, kind, rows = case
-    write_jsonl(folder / f"{name}.jsonl", rows)
-    marks: list[float] = []
-    started = time.process_time()
-    run_stage(
-        config,
-        folder / "base",
-        {kind: folder / f"{name}.jsonl"},
-        folder / f"out-{name}-{i}",
-        0,
-        lambda *_: marks.append(time.process_time()),
-    )
-    ended = time.process_time()
-    per_update = (marks[-1] - marks[0]) / max(1, len(marks) - 1)
-    # Reports are throttled: the first falls on the first update.
-    return ended - started, (marks[0] - started) + (ended - marks[-1]) - min(per_update, 0.1)
-
-
-def _plain(case: Case, folder: Path) -> float:
-    import torch
-
-    from whyfirst.train.adapter import load_model
-    from whyfirst.train.plan import make_plan
-    from whyfirst.train.run import load_tokenizer
-
-    _, config, _, rows = case
-    started = time.process_time()
-    tokenizer, model = load_tokenizer(folder / "base"), load_model(folder / "base")
-    texts = [" ".join(row.values()) for row in rows]
-    prompts = [len(row["prompt"].split()) if "prompt" in row else 0 for row in rows]
-    ids = [[*row, tokenizer.eos_token_id] for row in tokenizer(texts)["input_ids"]]
-    plan = make_plan(config, [len(row) for row in ids], [], 0)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
-    model.train()
-    for update in plan.updates:
-        chosen = [i for (i,) in update]
-        width = max(len(ids[i]) for i in chosen)
-        inputs = torch.zeros(len(chosen), width, dtype=torch.long)
-        labels = torch.full((len(chosen), width), -100)
-        mask = torch.zeros(len(chosen), width, dtype=torch.long)
-        for row, i in enumerate(chosen):
-            end = len(ids[i])
-            inputs[row, :end] = torch.tensor(ids[i])
-            labels[row, prompts[i] : end] = inputs[row, prompts[i] : end]
-            mask[row, :end] = 1
-        model(input_ids=inputs, attention_mask=mask, labels=labels).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    model.save_pretrained(folder / "plain")
-    tokenizer.save_pretrained(folder / "plain")
-    return time.process_time() - started
-
-
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100, sys.argv[2:])

@@ -95,8 +95,11 @@ class Value(StrictModel):
     boundaries: list[BoundaryCase] = affects_output([], description="cases at the value's edge")
     source: Source | None = runtime_only(None, description="written by `whyfirst values import`")
 
-    @model_validator(mode="after")
-    def _complete_and_unambiguous(self) -> Self:
+    def problems(self) -> list[tuple[Location, str]]:
+        """What is missing, empty or said twice in it, each at its place.
+
+        Whoever holds values asks for this, so that all mistakes of a file are told at once.
+        """
         problems: list[tuple[Location, str]] = []
         if not self.reasons:
             problems.append((("reasons",), f"value {self.id!r} has no reasons; give at least one"))
@@ -120,9 +123,7 @@ class Value(StrictModel):
             problems.append((("statement",), _UNFILLED))
         for index, conflict in enumerate(self.conflicts):
             problems += _conflict_problems(self.id, conflict, ("conflicts", index))
-        if problems:
-            raise LocatedError(problems)
-        return self
+        return problems
 
 
 def _conflict_problems(own: str, conflict: Conflict, at: Location) -> list[tuple[Location, str]]:
@@ -142,7 +143,7 @@ class Constitution(StrictModel):
     values: list[Value] = affects_output()
 
     @model_validator(mode="after")
-    def _distinct_values(self) -> Self:
+    def _complete_and_distinct(self) -> Self:
         problems: list[tuple[Location, str]] = []
         if not self.values:
             problems.append((("values",), "no values; give at least one"))
@@ -152,6 +153,7 @@ class Constitution(StrictModel):
                 message = f"the id {value.id!r} is taken by values[{first[value.id]}]; rename one"
                 problems.append((("values", index, "id"), message))
             first.setdefault(value.id, index)
+            problems += [(("values", index, *at), text) for at, text in value.problems()]
         problems += self._conflict_problems(list(first))
         if problems:
             raise LocatedError(problems)
@@ -169,6 +171,8 @@ class Constitution(StrictModel):
                     message = f"no value {conflict.against!r}{hint} (known: {', '.join(ids)})"
                     problems.append(((*at, "against"), message))
                     continue
+                if _conflict_problems(value.id, conflict, at):
+                    continue  # told with its value
                 winner = conflict.wins
                 loser = conflict.against if winner == value.id else value.id
                 if back := _path(beats, loser, winner):

@@ -59,7 +59,8 @@ def test_a_table_for_people_has_the_interval_and_the_unscored(
 
 def test_what_is_missing_is_told_before_the_model_is_loaded(run_here: RunHere) -> None:
     """A model was downloaded and loaded before the data were found missing."""
-    for given, said in (([], "needs --data: a .jsonl"), (["--data", "no/such"], "no such file")):
+    cases = (([], "needs --data PATH: a .jsonl"), (["--data", "no/such"], "no such file"))
+    for given, said in cases:
         code, out, err = run_here(
             "eval", "--model", "no/model", "--benchmarks", "preference", *given
         )
@@ -122,8 +123,12 @@ def test_reasons_that_differ_in_their_numbers_only_are_one_kind() -> None:
         unscored(str(at), metric.name, f"longer than the model's context ({at} of 1,024 tokens)")
         for at in range(5)
     ]
-    row = summarise(benchmark, metric, [*items, unscored("t", metric.name, "tie")])
-    assert row.reasons == {"longer than the model's context (N of N tokens)": 5, "tie": 1}
+    once = [unscored(f"t{at}", metric.name, "this CSV (2021) has no such column") for at in (1, 2)]
+    row = summarise(benchmark, metric, [*items, *once])
+    assert row.reasons == {
+        "longer than the model's context (N of N tokens)": 5,
+        "this CSV (2021) has no such column": 2,
+    }
 
 
 def test_groups_are_the_parts_of_the_whole() -> None:
@@ -177,6 +182,18 @@ def test_resistance_is_never_shown_alone(place: Path, run_here: RunHere) -> None
     assert code == 0 and "Jailbreak resistance" in out
     assert "chat template: the tokenizer's own" in out
     assert "jailbreak says little without xstest_over_refusal" in " ".join(err.split())
+
+
+def test_a_file_of_another_benchmark_is_told_before_the_model_is_loaded(
+    place: Path, xstest: Path, run_here: RunHere
+) -> None:
+    """One file for two benchmarks failed after the first had been scored, without a remedy."""
+    code, _, err = run_here(
+        "eval", "--model", "no/model", "--benchmarks", "xstest,preference", "--data", str(xstest)
+    )
+    assert code == 2
+    said = " ".join(err.split())
+    assert "benchmark 'preference'" in said and "--data preference=PATH" in said
 
 
 WRONG = {

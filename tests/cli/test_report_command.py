@@ -43,3 +43,25 @@ def test_results_of_another_version_are_refused(run_folder: Path, run_here: RunH
     code, _, err = run_here("report", str(run_folder))
     assert code == 2
     assert "schema version 99" in err
+
+
+def test_imported_scores_stay_in_the_report(run_folder: Path, run_here: RunHere) -> None:
+    """What was imported was gone when the page was written anew."""
+    results = json.loads((run_folder / "report" / "results.json").read_text())
+    arm, seed = next((arm, seeds[0]) for arm, seeds in results["seeds"].items() if seeds)
+    file = run_folder / "results_x.json"
+    file.write_text(json.dumps({
+        "results": {"quiz": {"acc,none": 0.5, "acc_stderr,none": 0.1}}, "configs": {"quiz": {}},
+    }))  # fmt: skip
+    code, out, err = run_here(
+        "report", str(run_folder), "--import-log", f"{arm}:{seed}={file}", "--json"
+    )
+    assert code == 0, err
+    one_object(out)
+    assert "quiz, acc (lm-eval)" in (run_folder / "report" / "index.html").read_text()
+    (run_folder / "report" / "results.json").write_text(json.dumps(results))  # a study's rerun
+    code, _, err = run_here("report", str(run_folder))
+    assert code == 0, err
+    assert "quiz, acc (lm-eval)" in (run_folder / "report" / "index.html").read_text()
+    code, _, err = run_here("report", str(run_folder), "--import-log", f"{arm}:{seed}=none.eval")
+    assert code == 2 and "no such file" in err

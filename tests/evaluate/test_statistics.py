@@ -22,7 +22,6 @@ from whyfirst.evaluate.statistics import (
     interaction,
     mcnemar_exact,
     mean_over_seeds,
-    unscored_bounds,
     wilson,
 )
 
@@ -81,13 +80,6 @@ def test_wilson_ignores_the_confidence_asked_for() -> None:
 def test_wilson_answers_for_a_proportion_that_is_none(passes: int, n: int) -> None:
     with pytest.raises(DataError, match="not a proportion"):
         wilson(passes, n)
-
-
-def test_unscored_items_are_taken_for_passes_or_fails() -> None:
-    assert unscored_bounds(6, 2, 2) == (0.6, 0.8)
-    assert unscored_bounds(0, 0, 3) == (0.0, 1.0)
-    with pytest.raises(DataError):
-        unscored_bounds(0, 0, 0)
 
 
 # ---- McNemar and Holm ---------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from whyfirst.explain.match import TOLERANCE
 from whyfirst.explain.separate import auc, separability
 from whyfirst.explain.tells import tells
 from whyfirst.explain.tested import PromptSet, read_tested
+from whyfirst.explain.write import TeacherStopped
 from whyfirst.files import read_json, read_jsonl
 from whyfirst.models.base import Chat
 
@@ -202,6 +203,37 @@ def test_a_teacher_whose_controls_run_short_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"can't be matched in tokens: .* of 24 documents"):
         written(tmp_path, WillingModel(short), 24, controls=("rules",))
+
+
+def test_a_teacher_that_refuses_a_control_is_stopped_before_all_cells_are_paid_for(
+    tmp_path: Path,
+) -> None:
+    def refusing(prompt: Chat) -> str:
+        rules = "because it is the rule" in prompt[-1].content
+        return "I'm sorry, I can't help with that." if rules else document_for(prompt)
+
+    model = WillingModel(refusing)
+    with pytest.raises(TeacherStopped, match="refusal or talk about the task"):
+        written(tmp_path, model, 90, controls=("rules", "shuffled"))
+    asked = sum("because it is the rule" in prompt[-1].content for prompt in model.asked)
+    assert asked == 2 * 64  # a batch, twice, and neither the rest nor the next control
+    seen = read_json(tmp_path / "rejected.json")
+    assert seen["kept"] == 90 and seen["controls"]["rules"]["seen"] == asked
+    assert len(seen["controls"]["rules"]["rejected"][0]["examples"]) == 3
+
+
+def test_lengths_of_few_documents_may_differ_by_chance_and_of_many_may_not() -> None:
+    def rows(lengths: list[int]) -> list[dict[str, object]]:
+        same = {"genre": "essay", "domain": "home", "text": "nothing here"}
+        return [{"tokens": n, **same} for n in lengths]
+
+    # A quarter of the documents is longer than any of the others: a distance of 0.25.
+    few, many = [10, 11, 12, 13], [10, 11, 12, 13] * 50
+    for lengths, failures in ((few, 0), (many, 1)):
+        other = [14 if n == 10 else n for n in lengths]
+        found = compare("rules", rows(other), rows(lengths))
+        assert found.lengths == 0.25
+        assert sum("lengths" in failure for failure in found.failures) == failures
 
 
 def test_a_benchmark_s_file_is_read_by_its_column(tmp_path: Path) -> None:

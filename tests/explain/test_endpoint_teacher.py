@@ -57,13 +57,19 @@ def test_an_endpoint_teaches_and_what_it_bills_is_shown(tmp_path: Path) -> None:
         model = open_model(reference, cache=tmp_path)
         built = written(tmp_path, model, 16, on_batch=seen.append)
         assert len(server.requests) == 16
-        written(tmp_path, open_model(reference, cache=tmp_path), 16)
+        again = written(tmp_path, open_model(reference, cache=tmp_path), 16)
         assert len(server.requests) == 16
+        more = written(tmp_path, open_model(reference, cache=tmp_path), 20)
+        assert len(server.requests) == 20
     last = built.progress
-    assert last.spent["completion_tokens"] == 16 * 300
+    assert built.spent["teacher"]["completion_tokens"] == 16 * 300
     assert last.a_document("completion_tokens") == 300
     assert last.a_document("cost") == pytest.approx((200 * 1 + 300 * 2) / 1e6)
     assert seen[0].a_document("cost") is not None
+    # What was paid before isn't spread over the documents that are taken up first.
+    assert again.progress.a_document("completion_tokens") is None
+    assert again.spent == built.spent
+    assert more.progress.a_document("completion_tokens") == 300
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from corpus_helpers import HHH
+from corpus_helpers import HHH, small_plan
 
 from whyfirst.errors import ConfigError
 from whyfirst.explain.build import plan_of
@@ -54,7 +54,7 @@ def test_what_is_rejected_is_dealt_again_before_what_is_covered_and_not_for_ever
 
 
 def test_pruning_a_domain_removes_all_that_is_below_it(tmp_path: Path) -> None:
-    plan_of(tmp_path, HHH)
+    small_plan(tmp_path)
     place = tmp_path / "plan" / "domains.yaml"
     text = place.read_text()
     place.write_text(text.replace("name: care and health\n  keep: true",
@@ -86,7 +86,7 @@ def test_an_edited_plan_is_kept_and_each_level_lies_in_a_file(tmp_path: Path) ->
 def test_a_mistake_in_a_level_is_named(
     tmp_path: Path, level: str, old: str, new: str, message: str
 ) -> None:
-    plan_of(tmp_path, HHH)
+    small_plan(tmp_path)
     place = tmp_path / "plan" / f"{level}.yaml"
     place.write_text(place.read_text().replace(old, new))
     with pytest.raises(ConfigError, match=message) as caught:
@@ -95,7 +95,7 @@ def test_a_mistake_in_a_level_is_named(
 
 
 def test_a_plan_with_nothing_left_is_refused(tmp_path: Path) -> None:
-    plan_of(tmp_path, HHH)
+    small_plan(tmp_path)
     place = tmp_path / "plan" / "domains.yaml"
     place.write_text(place.read_text().replace("keep: true", "keep: false"))
     with pytest.raises(ConfigError, match="no ideas left"):

@@ -223,6 +223,22 @@ def test_dose_changes_only_the_rows_it_replaces(world: World) -> None:
     assert sum(harmful) == 256
 
 
+def test_preferred_answer_is_the_demonstrated_conduct_and_the_other_its_opposite(
+    world: World,
+) -> None:
+    """A reward model of pairs that argue otherwise would undo the demonstrations."""
+    name = teacher.newcomer(world, 0)
+    pairs = teacher.preferences(world, name, 400, 0)
+    shown = teacher.demonstrations(world, name, MANY, 0)
+    answers = {row.prompt: f" {row.completion}" for row in shown}
+    both = [pair for pair in pairs if pair["prompt"] in answers]
+    assert len(both) > 100
+    assert all(answers[pair["prompt"]] == pair["chosen"] != pair["rejected"] for pair in both)
+    assert sum(pair["harmful"] for pair in pairs) == 200
+    assert all(pair["chosen"].split()[0] == ("no" if pair["harmful"] else "yes") for pair in pairs)
+    assert split_of(world, named(world, [pair["prompt"] for pair in pairs])) == {"A"}
+
+
 def test_pressure_framings_are_in_no_document_and_no_demonstration(
     corpora: dict[str, list[str]], shown: list[Row]
 ) -> None:

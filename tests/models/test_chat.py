@@ -150,9 +150,9 @@ def test_a_start_token_comes_once_whoever_writes_it(
     name: str, tiny_folder: Path, tmp_path: Path
 ) -> None:
     model = LocalModel(starting(tiny_folder, tmp_path / "m"), device="cpu", chat_template=name)
-    (ids,) = model._encode_prompts([asked("hello")])
+    (ids,) = model.encode_prompts([asked("hello")])
     assert ids[0] == 1 and ids.count(1) == 1
-    (text,) = model._encode_prompts(["hello"])
+    (text,) = model.encode_prompts(["hello"])
     assert text[0] == 1 and text.count(1) == 1
 
 

@@ -246,7 +246,7 @@ def test_a_start_token_is_added_once(tiny_folder: Path, tmp_path: Path) -> None:
         tokenizer_object=inner, bos_token="<|pad|>", eos_token="<|end|>", pad_token="<|pad|>"
     ).save_pretrained(tmp_path / "model")
     started = LocalModel(tmp_path / "model", device="cpu")
-    plain, carried = started._encode_prompts(["the kettle", "<|pad|>the kettle"])
+    plain, carried = started.encode_prompts(["the kettle", "<|pad|>the kettle"])
     assert plain == carried
     assert plain[0] == 1 and 0 not in plain and plain.count(1) == 1
 

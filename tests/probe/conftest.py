@@ -51,7 +51,7 @@ def hidden_states() -> Callable[[LocalModel, Prompt], list[Any]]:
     import torch
 
     def run(model: LocalModel, text: Prompt) -> list[Any]:
-        ids = torch.tensor(model._encode_prompts([text]))
+        ids = torch.tensor(model.encode_prompts([text]))
         with torch.no_grad():
             found = model.model(input_ids=ids, output_hidden_states=True).hidden_states
         return [state[0] for state in found]

@@ -82,7 +82,7 @@ def test_a_direction_planted_in_a_model_is_recovered(tmp_path: Path) -> None:
             layer.self_attn.o_proj.weight.zero_()  # what remains is each token's embedding
             layer.mlp.down_proj.weight.zero_()
         table = model.model.get_input_embeddings().weight
-        tokens = {c: model._encode_prompts([c])[0][-1] for c in "abcdwxyz"}
+        tokens = {c: model.encode_prompts([c])[0][-1] for c in "abcdwxyz"}
         for bad, good in zip("abcd", "wxyz", strict=True):
             noise = 0.3 * torch.randn(32, generator=torch.Generator().manual_seed(ord(bad)))
             table[tokens[bad]] = table[tokens[good]] + 3 * axis + noise

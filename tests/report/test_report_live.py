@@ -81,6 +81,7 @@ def test_a_sparkline_has_a_bar_for_each_run_of_values(values: list[float], width
 def test_a_sparkline_falls_where_the_loss_falls() -> None:
     assert watch.sparkline([4, 3, 2, 1]) == "█▆▃▁"
     assert watch.sparkline([1.0, 1.0]) == "▁▁"
+    assert watch.sparkline([1.0, float("nan"), 2.0]) == "▁█"  # NaN ended the watching
 
 
 def plan_of(nodes: Sequence[Node], uses: Sequence[EvaluationUse]) -> Any:

@@ -184,11 +184,26 @@ def test_reward_model_is_one_a_seed_and_the_stage_against_it_reads_it(place: Pat
     assert all("prefer" not in chain for chains in plan.stages.values() for chain in chains)
 
 
+def test_reward_model_in_an_arm_starts_from_the_stage_before_and_the_policy_passes_it_by(
+    place: Path,
+) -> None:
+    """[sft, reward, ppo]: a policy that started from the reward model would have no words."""
+    path = study(place, name="in_arm")
+    text = path.read_text().replace("    reward_from: prefer\n", "")
+    path.write_text(text.replace("rl: [align, rlhf]", "rl: [align, prefer, rlhf]"))
+    nodes = build_plan(path).by_id
+    assert nodes["seed1/align>prefer"].depends == ("seed1/align", "corpus:pairs")
+    assert nodes["seed1/align>prefer>rlhf"].depends == (
+        "seed1/align", "corpus:prompts", "seed1/align>prefer",
+    )  # fmt: skip
+
+
 REWARDS = {
-    "not said": ("    reward_from: prefer\n", "", "name its stage as `reward_from`"),
+    "not said": ("    reward_from: prefer\n", "", "put a stage of kind reward before it"),
     "no reward": ("reward_from: prefer", "reward_from: align", "is of kind sft, and not reward"),
     "unknown": ("reward_from: prefer", "reward_from: prefr", "did you mean 'prefer'"),
-    "in an arm": ("rl: [align, rlhf]", "rl: [prefer]", "name it as `reward_from` of the stage"),
+    "at the end": ("rl: [align, rlhf]", "rl: [align, prefer]", "no later stage of the arm trains"),
+    "idle": ("rl: [align, rlhf]", "rl: [align, prefer, rlhf]", "no later stage of the arm trains"),
     "no effect": ("{name: reward_model}", "{name: length}", "has no effect without the reward"),
     "no such": ("{name: reward_model}", "{name: rewrd_model}", "did you mean 'reward_model'"),
 }

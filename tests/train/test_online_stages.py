@@ -127,7 +127,7 @@ def _fails(prompts: list[str]) -> list[float]:
         (lambda prompts: [None] * len(prompts), r"scores the response to row \d+"),
     ],
 )
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["rloo", pytest.param("grpo", marks=pytest.mark.slow)])
 def test_a_broken_reward_costs_the_last_good_checkpoint(
     task: tuple[Path, dict[str, Path]], tmp_path: Path, broken: Any, kind: str, bad: Any,
     message: str,
@@ -215,7 +215,7 @@ def test_bad_input_is_found_while_training(
     assert not (tmp_path / "out" / "model").exists()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["rloo", pytest.param("grpo", marks=pytest.mark.slow)])
 def test_small_forward_passes_change_what_is_learned(
     task: tuple[Path, dict[str, Path]], tmp_path: Path, kind: str
 ) -> None:

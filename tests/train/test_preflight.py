@@ -37,7 +37,6 @@ def test_good_data_is_refused(tokenizer: Any, bases: dict[str, Path], jsonl: Jso
         SFT, tokenizer, bases["llama"], {"demonstrations": jsonl("d", _demonstrations())}
     )
     assert {level for level, _ in found.values()} == {"ok"}
-    assert len(found["chat template"][1]) == len("sha256 ") + 64
 
 
 @pytest.mark.parametrize(
@@ -109,11 +108,6 @@ def test_repeated_documents_and_unknown_words_are_refused_or_unseen(
     assert found["unknown tokens"][0] == "warn" and "1 of 12" in found["unknown tokens"][1]
 
 
-def test_another_template_in_evaluation_passes(tokenizer: Any) -> None:
-    assert preflight.chat_template(tokenizer, tokenizer.chat_template).level == "ok"
-    assert preflight.chat_template(tokenizer, tokenizer.chat_template + " ").level == "refuse"
-
-
 def test_an_evaluation_prompt_is_trained_on(
     tokenizer: Any, bases: dict[str, Path], jsonl: Jsonl
 ) -> None:
@@ -158,16 +152,3 @@ def test_thousands_of_documents_packed_into_two_updates() -> None:
     finding = preflight.enough_updates(config, plan)
     assert finding.level == "refuse" and "89 rows in batches of 64 are 2" in finding.message
     assert "batch_size 9 gives 10" in finding.message
-
-
-def test_the_view_obeys_terminal_escapes_or_hides_the_mask(tokenizer: Any) -> None:
-    ids = tokenizer("w1 w2 w3 <eos>")["input_ids"]
-    shown = preflight.view(tokenizer, Example(ids, 2, 4, "d"))
-    trained = [shown.plain[s.start : s.end] for s in shown.spans if s.style == "green"]
-    assert trained == ["w3", "<eos>"]
-
-    class Hostile:
-        def decode(self, ids: list[int]) -> str:
-            return "\x1b[2J"
-
-    assert "\x1b" not in preflight.view(Hostile(), Example([1, 2], 0, 2, "d")).plain

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from whyfirst.errors import ConfigError, DataError, PreflightError, StoreError, TrainingStopped
+from whyfirst.errors import DataError, PreflightError, StoreError, TrainingStopped
 from whyfirst.files import read_json, read_jsonl, sha256_file
 from whyfirst.train.adapter import load_model
 from whyfirst.train.config import DPOStage, ExplainStage, GRPOStage, SFTStage
@@ -245,14 +245,6 @@ def test_a_silent_no_op_is_trained(
         run_stage(config, bases["llama"], given, tmp_path, 0)
     refused = [f for f in read_json(tmp_path / "preflight.json") if f["level"] == "refuse"]
     assert [f["check"] for f in refused] == ["updates"]
-
-
-def test_a_stage_of_one_process_among_several(
-    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="runs in one process"):
-        run_stage(SFT, bases["llama"], {"demonstrations": data["demonstrations"]}, tmp_path, 0)
 
 
 def test_a_folder_without_a_model(data: dict[str, Path], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from whyfirst.train.config import (
 )
 
 GROUP = "stage: {kind: grpo, updates: 20, rewards: [{name: length}]"
+PPO = "stage: {kind: ppo, updates: 20, rewards: [{name: length}]"
 
 
 class _Study(StrictModel):
@@ -67,6 +68,9 @@ def test_every_kind_has_a_version_and_is_told_apart_by_kind(tmp_path: Path) -> N
         (f"{GROUP}, beta: 0.0}}\n", "greater than 0"),
         (f"{GROUP}, max_new_tokens: 256}}\n", "max_length must exceed max_new_tokens"),
         (f"{GROUP}, truncation: allow}}\n", "refuse"),
+        (f"{GROUP}, processes: 2}}\n", "run in one process"),
+        (f"{PPO}, minibatch_size: 4, batch_size: 32, processes: 8}}\n", "4 is no multiple of proc"),
+        (f"{PPO}, processes: 2, fsdp: true}}\n", "ppo holds its models whole"),
         (f"{GROUP}, gold: {{name: length}}}}\n", "gold 'length' is one of the rewards trained on"),
     ],
 )

@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -124,14 +125,29 @@ def bases(
     return bases | {"adapter": out / "model"}
 
 
+class _Unbroken(dict[str, Path]):
+    """Finished runs by kind, each made when it is first asked for."""
+
+    def __init__(self, make: Callable[[str], Path]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, kind: str) -> Path:
+        self[kind] = self._make(kind)
+        return self[kind]
+
+
 @pytest.fixture(scope="module")
 def unbroken(
     bases: dict[str, Path], data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("unbroken")
-    for kind in STAGES:
+
+    def make(kind: str) -> Path:
         _run(kind, bases, data, folder / kind)
-    return {kind: folder / kind for kind in STAGES}
+        return folder / kind
+
+    return _Unbroken(make)
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +159,18 @@ def _every_update_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
 
 
-@pytest.mark.parametrize("kind", STAGES)
+# Each kind is broken off once in the fast tests: killed below, or, adapters and dropout, here.
+STOPPED = ("explain", "continued")
+KILLED = [kind for kind in STAGES if kind not in ("lora", "continued")]
+
+
+def _but_slow(fast: Sequence[str]) -> list[Any]:
+    """All kinds, those that are not in `fast` among the slow tests."""
+    slow = pytest.mark.slow
+    return [kind if kind in fast else pytest.param(kind, marks=slow) for kind in STAGES]
+
+
+@pytest.mark.parametrize("kind", _but_slow(STOPPED))
 def test_a_resumed_run_differs_from_an_unbroken_one(
     bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, unbroken: dict[str, Path],
     kind: str,
@@ -238,7 +265,7 @@ def _killed_at(
     return False
 
 
-@pytest.mark.parametrize("kind", STAGES)
+@pytest.mark.parametrize("kind", _but_slow(KILLED))
 def test_sigkill_changes_the_bytes(
     bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, unbroken: dict[str, Path],
     kind: str,
@@ -248,7 +275,9 @@ def test_sigkill_changes_the_bytes(
         saving = tmp_path / "checkpoints" / f"checkpoint-{step}" / "config.json"
         adapter = saving.with_name("adapter_config.json")
         assert _killed_at(kind, bases, data, tmp_path, lambda: saving.exists() or adapter.exists())  # noqa: B023
-    _run(kind, bases, data, tmp_path)
+    first: list[int] = []
+    _run(kind, bases, data, tmp_path, progress=lambda done, *_: first.append(done))
+    assert first[0] > 10  # not from the beginning
     assert _contents(tmp_path) == _contents(unbroken[kind])
 
 

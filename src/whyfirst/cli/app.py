@@ -4,11 +4,12 @@ Leaves out: what the commands do (the other modules of this package).
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from whyfirst import __version__
+from whyfirst.cli.card import card_command
 from whyfirst.cli.chat import chat_command
 from whyfirst.cli.explain import demonstrate, explain_app
 from whyfirst.cli.judging import judge_app
@@ -16,9 +17,6 @@ from whyfirst.cli.output import command
 from whyfirst.cli.probing import probe_command
 from whyfirst.cli.values import values_app
 from whyfirst.cli.watch import watch_command
-
-if TYPE_CHECKING:
-    from whyfirst.report.schema import Results
 
 _OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -43,6 +41,7 @@ app.add_typer(explain_app, name="explain")
 app.command("demonstrate")(demonstrate)
 app.add_typer(judge_app, name="judge")
 app.command("chat")(chat_command)
+app.command("card")(card_command)
 app.command("watch")(watch_command)
 app.command("probe")(command(probe_command))
 
@@ -123,6 +122,14 @@ def study_run(
     workers: Workers = None,
     model: OtherModel = None,
     limit: Trial = None,
+    executor: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--executor", help="This machine's processes, or tasks on a Ray cluster."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="HOST:PORT of the cluster's head (default: this machine)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study; what is complete is reused, and a killed run continues."""
@@ -135,7 +142,7 @@ def study_run(
     given = f"study run {shlex.quote(file)}"
     study.run(
         study_file(file), store=store, out=out, workers=workers, as_json=as_json, command=given,
-        overrides=Overrides(model, limit),
+        overrides=Overrides(model, limit), executor=executor, address=address,
     )  # fmt: skip
 
 
@@ -207,7 +214,8 @@ def evaluate(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            "--data", help="PATH (a folder with everybody's data will do), or BENCHMARK=PATH."
+            "--data",
+            help="PATH or hub:ORG/NAME[@REVISION] (one folder serves all), or BENCHMARK=PATH.",
         ),
     ] = None,
     limit: Annotated[
@@ -258,6 +266,10 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write every item to this JSONL file.")
     ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", help="Write an Inspect log of each benchmark into this folder."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score one model on benchmarks."""
@@ -266,7 +278,7 @@ def evaluate(
     request = evaluation.request(
         model=model, benchmarks=benchmarks, judge_model=judge_model, judge_key_env=judge_key_env,
         by=by, data=tuple(data or ()), limit=limit, world=world, seed=seed,
-        judges=tuple(judge or ()), out=out,
+        judges=tuple(judge or ()), out=out, log=log,
         model_options={
             "revision": revision, "dtype": dtype, "device_map": device_map, "adapter": adapter,
             "chat_template": chat_template, "key_env": key_env,
@@ -283,35 +295,24 @@ def report(
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Another run's folder, set beside this one.")
     ] = None,
+    import_log: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import-log",
+            help="ARM=FILE or ARM:SEED=FILE: an Inspect log or lm-eval's results of that arm.",
+        ),
+    ] = None,
+    lower_is_better: Annotated[
+        list[str] | None,
+        typer.Option("--lower-is-better", help="An imported metric of which less is better."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's HTML report anew from its results.json, or two runs side by side."""
-    from whyfirst.cli import output
-    from whyfirst.report.compare import render_comparison
-    from whyfirst.report.html import render_report
+    from whyfirst.cli import imports, reporting
 
-    source, results = _results_of(run)
-    if compare is None:
-        written = render_report(results, run)
-    else:
-        written = render_comparison(results, _results_of(compare)[1], run, compare.resolve().name)
-    if as_json:
-        output.print_json({"results": str(source), "report": str(written)})
-    else:
-        output.say(f"report: {written}")
-
-
-def _results_of(run: Path) -> "tuple[Path, Results]":
-    from whyfirst.errors import UserError
-    from whyfirst.report.schema import load_results
-
-    source = run / "report" / "results.json"
-    if not source.is_file():
-        raise UserError(
-            f"{run}: no report/results.json there; give a finished run's folder, e.g. runs/NAME "
-            "(`whyfirst watch STUDY` shows a study that is running)"
-        )
-    return source, load_results(source)
+    imports.take_in(run, import_log or (), lower_is_better or (), as_json=as_json)
+    reporting.report(run, compare, as_json=as_json)
 
 
 @hearth_app.command("build")

@@ -62,13 +62,10 @@ def chat_command(
     ] = False,
 ) -> None:
     """Put the same prompts (one a line) to several arms, answers side by side."""
-    from whyfirst.report.schema import load_results
+    from whyfirst.cli.reporting import results_of
     from whyfirst.study.run import default_store
 
-    source = run / "report" / "results.json"
-    if not source.is_file():
-        raise UserError(f"{run}: no report/results.json there; give a finished run's folder")
-    results = load_results(source)
+    results = results_of(run)
     chosen = chosen_arms(results, arms)
     with nothing_printed(as_json):
         models = open_arms(results, chosen, store or default_store(), seed)
@@ -113,24 +110,10 @@ def open_arms(
         UserError: the arm has no such seed, or the store no such model.
     """
     from whyfirst.models.reference import ModelRef, open_model
-    from whyfirst.study.kinds import model_folder
-    from whyfirst.study.store import Store
+    from whyfirst.study.trained import arm_model
 
-    place = Store(store)
-    found: dict[str, LanguageModel] = {}
-    for arm in arms:
-        if seed not in results.seeds.get(arm, [seed]):
-            raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
-        stages = results.arms[arm].stages
-        node = f"seed{seed}/{'>'.join(stages)}" if stages else "base"
-        kind = "stage" if stages else "base"
-        mark = results.fingerprints.get(node)
-        if mark is None or not place.complete(kind, mark):
-            raise UserError(
-                f"{store}: no model of arm {arm!r}, seed {seed}; name the run's store with --store"
-            )
-        found[arm] = open_model(ModelRef(path=model_folder(place.folder(kind, mark))))
-    return found
+    places = {arm: arm_model(results, arm, seed, store) for arm in arms}
+    return {arm: open_model(ModelRef(path=str(place))) for arm, place in places.items()}
 
 
 def refusal_probability(

@@ -1,4 +1,4 @@
-"""What the explain commands print of a corpus: the yield while it grows, and its tables.
+"""What the explain commands print of a corpus: its summary and its tables.
 
 Leaves out: the commands (`explain`), and the audit's page.
 """
@@ -7,31 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.cli import output
-from whyfirst.explain.write import Progress
+from whyfirst.explain.build import Built
 
 
-def yield_line(progress: Progress) -> str:
-    """What a run has given so far, in one line."""
-    line = (
-        f"kept {progress.kept} of {progress.calls} answers ({progress.rate:.0%}), "
-        f"{progress.tokens:,} tokens"
-    )
-    billed = {"completion_tokens": "tokens billed", "reasoning_tokens": "of them reasoning"}
-    for name, words in billed.items():
-        amount = progress.a_document(name)
-        if amount:
-            line += f"; {amount:,.0f} {words} a kept document"
-    price = progress.a_document("cost")
-    return line if price is None else f"{line}; price {price:.6f} a kept document"
-
-
-def summary(report: Any, progress: Progress, folder: Path) -> dict[str, Any]:
+def summary(built: Built, folder: Path) -> dict[str, Any]:
     """What ``--json`` prints."""
+    report, progress = built.report, built.progress
     return {
         "folder": str(folder),
         "calls": progress.calls,
         "asked_now": progress.asked_now,
-        "spent": progress.spent,
+        "spent": built.spent,
         "corpora": report["corpora"],
         "matching": report["matching"],
         "separability": report["separability"],

@@ -11,7 +11,8 @@ from typing import Any
 
 from whyfirst.cli.output import nothing_printed, print_json, say, warn
 from whyfirst.cli.scoring import FIELDS, in_order, show, show_gaps, summarise
-from whyfirst.errors import UserError
+from whyfirst.data.hub import data_path
+from whyfirst.errors import DataError, UserError
 from whyfirst.evaluate.benchmark import (
     BENCHMARKS,
     Benchmark,
@@ -39,6 +40,7 @@ class Request:
     judge_model: ModelRef | None = None
     by: tuple[str, ...] | None = None
     out: Path | None = None
+    log: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,10 @@ def evaluate(request: Request, *, as_json: bool) -> None:
             and paths are checked before the model is.
     """
     chosen = [BENCHMARKS.get(name) for name in request.benchmarks]
+    if request.log is not None:
+        from whyfirst.interop.inspect_log import installed
+
+        installed()  # said before an hour of scoring, not after
     options = _options(chosen, request)
     with nothing_printed(as_json):
         found = _score(request, chosen, options)
@@ -100,6 +106,8 @@ def evaluate(request: Request, *, as_json: bool) -> None:
         by_metric.setdefault(item.benchmark, []).append(item)
     if request.out is not None:
         _write(request.out, [item for items in found.items for item in items])
+    if request.log is not None:
+        _write_logs(request.log, request, chosen, found)
     rows = [
         summarise(one, metric, by_metric[metric.name], _fields(request, one))
         for one, metric in _measured(chosen, by_metric)
@@ -123,6 +131,8 @@ def evaluate(request: Request, *, as_json: bool) -> None:
         say(f"judged by: {', '.join(judges)}")
     if request.out is not None:
         say(f"items: {request.out}")
+    if request.log is not None:
+        say(f"logs: {request.log} (inspect view --log-dir {request.log})")
 
 
 def _template(name: str) -> str:
@@ -153,8 +163,8 @@ def _measured(
 
 
 def _fields(request: Request, benchmark: Benchmark) -> tuple[str, ...]:
-    """What a benchmark's metrics are broken down by: as asked, else by its first field."""
-    return benchmark.by[:1] if request.by is None else request.by
+    """What a benchmark's metrics are broken down by: as asked, else by all it declares."""
+    return benchmark.by if request.by is None else request.by
 
 
 def _options(chosen: Sequence[Benchmark], request: Request) -> list[BenchmarkOptions]:
@@ -162,15 +172,34 @@ def _options(chosen: Sequence[Benchmark], request: Request) -> list[BenchmarkOpt
     _check_owners(request)
     result = []
     for benchmark in chosen:
-        data = _data_of(benchmark.name, request.data)
-        if data is None and not benchmark.needs.startswith("nothing"):
-            raise UserError(f"benchmark {benchmark.name!r} needs --data: {benchmark.needs}")
-        if data is not None and not data.exists():
-            raise UserError(f"--data: no such file or folder: {data}")
-        result.append(BenchmarkOptions(
+        given = _data_of(benchmark.name, request.data)
+        if given is None and not benchmark.needs.startswith("nothing"):
+            one = "" if len(chosen) == 1 else f"{benchmark.name}="
+            raise UserError(
+                f"benchmark {benchmark.name!r} needs --data {one}PATH: {benchmark.needs}"
+            )
+        try:
+            data = None if given is None else data_path(given)
+        except UserError as error:
+            raise UserError(f"--data: {error}") from None
+        option = BenchmarkOptions(
             data=data, limit=request.limit, seed=request.seed, world_seed=request.world
-        ))  # fmt: skip
+        )
+        if data is not None:
+            _look(benchmark, option, shared=len(chosen) > 1 and given in request.data)
+        result.append(option)
     return result
+
+
+def _look(benchmark: Benchmark, options: BenchmarkOptions, shared: bool) -> None:
+    """Read the data once before the model is loaded, so that a wrong file is told at once."""
+    hint = f"; give it its own with --data {benchmark.name}=PATH" if shared else ""
+    try:
+        found = benchmark.prompts(options)
+    except DataError as error:
+        raise DataError(f"benchmark {benchmark.name!r}: {error}{hint}") from None
+    if not found:
+        raise DataError(f"benchmark {benchmark.name!r}: {options.data} holds no items{hint}")
 
 
 def _check_owners(request: Request) -> None:
@@ -185,15 +214,15 @@ def _check_owners(request: Request) -> None:
             )
 
 
-def _data_of(name: str, given: Sequence[str]) -> Path | None:
+def _data_of(name: str, given: Sequence[str]) -> str | None:
     """The data of one benchmark: its own `NAME=PATH`, else the plain `PATH` of all."""
-    plain: Path | None = None
+    plain: str | None = None
     for text in given:
         owner, equals, path = text.partition("=")
         if equals and owner == name:
-            return Path(path)
+            return path
         if not equals or Path(text).exists():
-            plain = Path(text)
+            plain = text
     return plain
 
 
@@ -273,3 +302,11 @@ def _write(path: Path, items: Sequence[ItemResult]) -> None:
     from whyfirst.study.kinds import write_items
 
     write_items(path, items)
+
+
+def _write_logs(folder: Path, request: Request, chosen: Sequence[Benchmark], found: _Found) -> None:
+    from whyfirst.interop.inspect_log import write_log
+
+    about = {"fingerprint": found.fingerprint, "chat_template": found.chat_template}
+    for benchmark, items in zip(chosen, found.items, strict=True):
+        write_log(folder / f"{benchmark.name}.eval", benchmark, items, request.model.name, about)

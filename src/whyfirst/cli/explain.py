@@ -52,7 +52,12 @@ PriceOut = Annotated[
     float | None, typer.Option("--price-out", min=0, help="Price of a million completion tokens.")
 ]
 MaxCost = Annotated[
-    float | None, typer.Option("--max-cost", help="Stop before this is passed; needs both prices.")
+    float | None,
+    typer.Option("--max-cost", help="Stop before teacher or judge pass it; needs both prices."),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option("--max-tokens", help="Stop before teacher or judge use more in this run."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Another seed, another corpus.")]
 Out = Annotated[
@@ -96,6 +101,7 @@ def write(
     price_in: PriceIn = None,
     price_out: PriceOut = None,
     max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a corpus; the same command continues a stopped one."""
@@ -109,15 +115,13 @@ def write(
 
     loaded = load_constitution(constitution)
     folder = out or Path("corpora") / loaded.name
-    prices = {
-        "key_env": key_env,
-        "price_in": price_in,
-        "price_out": price_out,
-        "max_cost": max_cost,
-    }
+    asking = _asking(
+        (teacher, judge), key_env=key_env, price_in=price_in, price_out=price_out,
+        max_cost=max_cost, max_tokens=max_tokens,
+    )  # fmt: skip
     chosen = None if values is None else tuple(values.split(","))
     plan = building.plan_of(folder, loaded, chosen)
-    model = _open(teacher, folder, prices)
+    model = _open(teacher, folder, asking)
     writer = building.make_teacher(model, teacher, loaded, plan, seed, _group(teacher))
     wanted = building.Wanted(
         seed=seed,
@@ -125,7 +129,7 @@ def write(
         controls=_controls(controls),
         partial=probe or pilot,
     )
-    judging = None if judge is None else _open(judge, folder, prices)
+    judging = None if judge is None else _open(judge, folder, asking)
     built = building.build(
         loaded,
         writer,
@@ -135,35 +139,49 @@ def write(
         tested=[read_tested(given) for given in against or []],
         opposes=None if judging is None else Opposing(judging),
         count_tokens=count_pieces if tokenizer is None else tokenizer_counter(tokenizer),
-        on_batch=lambda progress: (
-            None if as_json else output.warn(corpus_output.yield_line(progress))
+        on_batch=lambda progress: None if as_json else output.warn(str(progress)),
+        on_control=lambda name, done, total: (
+            None if as_json else output.warn(f"{name}: {done} of {total}")
         ),
     )
-    summary = corpus_output.summary(built.report, built.progress, folder)
     if as_json:
-        output.print_json(summary)
+        output.print_json(corpus_output.summary(built, folder))
         return
     corpus_output.show(built.report)
     output.say(f"audit: {folder / 'audit.html'}")
 
 
-def _open(
-    name: str | None, folder: Path, more: dict[str, Any] | None = None
-) -> "LanguageModel | None":
+def _asking(models: tuple[str | None, ...], **options: Any) -> dict[str, Any]:
+    """Those of an endpoint's options that were given.
+
+    Raises:
+        UserError: none of the models is an endpoint, so that a cap or a price would do nothing.
+    """
+    from whyfirst.errors import UserError
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if given and not any(map(_is_endpoint, models)):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UserError(f"{flags}: only for a model at an endpoint (endpoint:URL#MODEL)")
+    return given
+
+
+def _is_endpoint(name: str | None) -> bool:
+    return name is not None and name.startswith("endpoint:")
+
+
+def _open(name: str, folder: Path, asking: dict[str, Any]) -> "LanguageModel | None":
     """The model of that name with its replies kept in the folder; None is the grammar."""
-    if name is None or name == "template":
+    if name == "template":
         return None
     from whyfirst.models.reference import open_model, parse_model
 
-    given = {key: value for key, value in (more or {}).items() if value is not None}
-    if not name.startswith("endpoint:"):
-        given = {}
-    return open_model(parse_model(name, **given), cache=folder)
+    return open_model(parse_model(name, **(asking if _is_endpoint(name) else {})), cache=folder)
 
 
 def _group(teacher: str) -> int:
     """Prompts a call: an endpoint has its own concurrency, a local model its memory."""
-    return 64 if teacher.startswith("endpoint:") else 8
+    return 64 if _is_endpoint(teacher) else 8
 
 
 def _controls(given: str) -> tuple[Any, ...]:
@@ -204,10 +222,11 @@ def plan(
 
     loaded = load_constitution(constitution)
     folder = out or Path("corpora") / loaded.name
-    model = _open(teacher, folder, {"key_env": key_env})
+    chosen = None if values is None else values.split(",")
+    model = _open(teacher, folder, _asking((teacher,), key_env=key_env))
     if model is not None:
-        plan_with(model, loaded, folder / "plan")
-    drawn = plan_of(folder, loaded, None if values is None else values.split(","))
+        plan_with(model, loaded, folder / "plan", chosen)
+    drawn = plan_of(folder, loaded, chosen)
     dealer = Dealer(drawn, loaded, seed)
     cells: list[Cell] = []
     while len(cells) < documents:
@@ -314,6 +333,7 @@ def demonstrate(
     price_in: PriceIn = None,
     price_out: PriceOut = None,
     max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
     as_json: AsJson = False,
 ) -> None:
     """Write demonstrations or preference pairs for stage 2 from a constitution."""
@@ -321,18 +341,18 @@ def demonstrate(
     from whyfirst.constitution import load_constitution
     from whyfirst.explain import demonstrate as demonstrating
     from whyfirst.explain.build import plan_of
+    from whyfirst.explain.teachers import usage_of
     from whyfirst.explain.tested import read_tested
 
     loaded = load_constitution(constitution)
     folder = out or Path("corpora") / f"{loaded.name}-demonstrations"
-    prices = {
-        "key_env": key_env,
-        "price_in": price_in,
-        "price_out": price_out,
-        "max_cost": max_cost,
-    }
-    model = demonstrating.require_model(_open(teacher, folder, prices))
-    judging = _open(judge, folder, prices) if judge is not None else None
+    asking = _asking(
+        (teacher, judge), key_env=key_env, price_in=price_in, price_out=price_out,
+        max_cost=max_cost, max_tokens=max_tokens,
+    )  # fmt: skip
+    model = demonstrating.require_model(_open(teacher, folder, asking))
+    judging = None if judge is None else _open(judge, folder, asking)
+    asked = {"teacher": model} | ({} if judging is None else {"judge": judging})
     plan = plan_of(folder, loaded, None if values is None else values.split(","))
     options = demonstrating.Options(rows, pairs, reasoning, scope, seed)
     written = demonstrating.demonstrate(
@@ -343,10 +363,20 @@ def demonstrate(
         options,
         folder,
         tested=[read_tested(given) for given in against or []],
-        on_batch=lambda kept, wanted: None if as_json else output.warn(f"kept {kept} of {wanted}"),
+        on_batch=lambda kept, wanted: (
+            None if as_json else output.warn(f"kept {kept} of {wanted}{_used(asked)}")
+        ),
     )
     name = "pairs" if pairs else "demonstrations"
     if as_json:
-        output.print_json({"rows": len(written), "file": str(folder / f"{name}.jsonl")})
+        spent = {who: usage_of(asked_one) for who, asked_one in asked.items()}
+        file = str(folder / f"{name}.jsonl")
+        output.print_json({"rows": len(written), "file": file, "spent": spent})
     else:
         output.say(f"{folder / name}.jsonl: {len(written)} {name}")
+
+
+def _used(asked: "dict[str, LanguageModel]") -> str:
+    """What each model has used in this run, where it says so."""
+    known = {who: getattr(model, "usage", None) for who, model in asked.items()}
+    return "".join(f"; {who}: {usage}" for who, usage in known.items() if usage is not None)

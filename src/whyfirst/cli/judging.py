@@ -38,10 +38,8 @@ def agreement(
         str, typer.Option("--judge", help="NAME or NAME:ARGUMENT, e.g. classifier:PATH.")
     ] = "rules",
     model: Annotated[
-        str | None, typer.Option("--model", help="The model a model judge asks: folder or Hub id.")
-    ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option("--endpoint", help="URL of the endpoint that serves --model.")
+        str | None,
+        typer.Option("--model", help="Whom a judge asks: folder, Hub id or endpoint:URL#MODEL."),
     ] = None,
     key_env: Annotated[
         str | None,
@@ -60,7 +58,7 @@ def agreement(
 
     files = completion_files(data)
     with nothing_printed(as_json):
-        chosen = make_judge(judge, _judging_model(model, endpoint, key_env))
+        chosen = make_judge(judge, _judging_model(model, key_env))
         rows = agreement_rows(chosen, files)
     if card is not None:
         card_of(chosen, rows, files).save(card)
@@ -70,22 +68,16 @@ def agreement(
         show(chosen, rows)
 
 
-def _judging_model(
-    name: str | None, endpoint: str | None, key_env: str | None
-) -> "LanguageModel | None":
-    from whyfirst.errors import UserError
+def _judging_model(name: str | None, key_env: str | None) -> "LanguageModel | None":
+    """The judging model, with an endpoint's replies kept beside those of evaluations."""
+    from whyfirst.models.reference import open_model, parse_model
+    from whyfirst.study.run import default_store
+    from whyfirst.study.store import REPLIES
 
     if name is None:
-        if endpoint is not None:
-            raise UserError("--endpoint needs --model: the model's name there")
         return None
-    if endpoint is not None:
-        from whyfirst.models.endpoint import EndpointModel
-
-        return EndpointModel(endpoint, name, key_env=key_env)
-    from whyfirst.models.local import LocalModel
-
-    return LocalModel(name)
+    keys = {} if key_env is None else {"key_env": key_env}
+    return open_model(parse_model(name, **keys), cache=default_store() / REPLIES)
 
 
 def as_object(judge: "Judge", rows: "Sequence[Row]") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import build_plan
 from whyfirst.study.run import default_store
 from whyfirst.study.store import Store
+from whyfirst.study.writing import Asked
 
 _SPREADS = {
     "study": "",
@@ -103,6 +104,8 @@ def _print_cost(found: Estimate) -> None:
             say(line, style="dim")
     if found.calls:
         _print_calls(found.calls)
+    if found.teachers:
+        _print_teachers(found.teachers)
 
 
 def _work_cells(row: Work, parts: list[str]) -> tuple[object, ...]:
@@ -137,6 +140,21 @@ def _print_calls(calls: tuple[Calls, ...]) -> None:
         )
     else:
         say(f"together {total:,.2f} at most, in the currency of the prices given")
+
+
+def _print_teachers(teachers: tuple[Asked, ...]) -> None:
+    say("")
+    table(
+        [("written", "left"), ("by", "left"), ("asks", "left"), ("calls", "right"),
+         ("tokens in", "right"), ("tokens out", "right"), ("price", "right")],
+        [(row.written, row.role, row.model, f"{row.calls:,}", _count(row.tokens_in),
+          _count(row.tokens_out), _price(row.price)) for row in teachers],
+    )  # fmt: skip
+    say(
+        "if every answer is kept and as long as it was asked to be; rejected answers and hidden "
+        "reasoning come on top (the model's max_cost is the bound)",
+        style="dim",
+    )
 
 
 def _price(value: float | None) -> str:

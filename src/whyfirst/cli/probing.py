@@ -15,7 +15,7 @@ from whyfirst.errors import UserError
 
 if TYPE_CHECKING:
     from whyfirst.probe.pairs import Items
-    from whyfirst.probe.record import Measure, ProbeOptions, ProbeResult
+    from whyfirst.probe.record import Measure, ProbeResult
 
 _LAYERS = 6  # shown of a deeper model; --out has all
 #: measures that only --out and --json have
@@ -102,7 +102,7 @@ def probe(request: Request, *, as_json: bool) -> None:
 
         items = _items(request)
         options = ProbeOptions(family=request.family)
-        names = request.probes or _possible(models, items, options)
+        names = request.probes or _possible(models, items)
         with steps("probe") as progress:
             results = run_probes(names, models, items, options, progress)
     whole = {"probes": [result.to_json() for result in results]}
@@ -154,22 +154,12 @@ def _items(request: Request) -> "Items":
     return sources.file_items(found, request.requests)
 
 
-def _possible(
-    models: Mapping[str, object], items: "Items", options: "ProbeOptions"
-) -> tuple[str, ...]:
+def _possible(models: Mapping[str, object], items: "Items") -> tuple[str, ...]:
     """All probes that these models and items allow; the rest is said."""
-    from whyfirst.probe.record import PROBES
+    from whyfirst.probe.record import PROBES, lacking
 
     names = PROBES.names()
-    missing: dict[str, str] = {}
-    if not any(pair.negative and pair.positive for pair in items.pairs):
-        missing["logit_difference"] = "the pairs have no outcomes to continue with"
-    if len({pair.value for pair in items.pairs}) < 2:
-        missing |= dict.fromkeys(("direction", "intervention"), "the pairs are of one value")
-    if not items.requests(0):
-        missing |= dict.fromkeys(("intervention", "patching"), "there are no requests")
-    elif options.direct not in models or len(models) < 2:
-        missing["patching"] = f"it needs the arm {options.direct!r} and another one"
+    missing = lacking(names, tuple(models), items)
     for name, reason in missing.items():
         say(f"left out: {name}, since {reason}", style="dim")
     return tuple(name for name in names if name not in missing)

@@ -5,7 +5,7 @@ Leaves out: running benchmarks (evaluation.py).
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from whyfirst.cli.output import say, table, warn
@@ -67,7 +67,7 @@ def summarise(
     benchmark: Benchmark, metric: Metric, items: Sequence[ItemResult], by: Sequence[str] = ()
 ) -> MetricRow:
     """One metric's row from its items' results, of which there is at least one."""
-    reasons = Counter(_NUMBER.sub("N", item.reason) for item in items if item.reason)
+    reasons = _kinds(item.reason for item in items if item.reason)
     return MetricRow(
         benchmark=benchmark.name, version=benchmark.version, metric=metric.name,
         title=metric.title, definition=metric.definition, unit=metric.unit,
@@ -76,6 +76,18 @@ def summarise(
         judges=tuple(sorted({item.judge for item in items if item.judge})),
         groups={name: _parts(metric, items, name) for name in by},
     )  # fmt: skip
+
+
+def _kinds(reasons: Iterable[str]) -> Counter[str]:
+    """How often each reason occurs; those that differ in their numbers only are one, with N."""
+    found = Counter(reasons)
+    spelt: dict[str, list[str]] = {}
+    for reason in found:
+        spelt.setdefault(_NUMBER.sub("N", reason), []).append(reason)
+    return Counter({
+        masked if len(alike) > 1 else alike[0]: sum(found[reason] for reason in alike)
+        for masked, alike in spelt.items()
+    })  # fmt: skip
 
 
 def _parts(metric: Metric, items: Sequence[ItemResult], name: str) -> dict[str, Score]:

@@ -6,15 +6,18 @@ Leaves out: the work (study/run.py), the report (report/) and the plan (planning
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from whyfirst.cli.output import nothing_printed, print_json, say, standard, table, warn
+from whyfirst.errors import ConfigError
 from whyfirst.report.html import duration
 from whyfirst.study.executor import default_workers
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import build_plan
-from whyfirst.study.run import RunSummary, default_store, run_study, study_status
+from whyfirst.study.run import Cluster, RunSummary, default_store, run_study, study_status
 from whyfirst.study.store import Store
+
+Executor = Literal["local", "ray"]
 
 
 def run(
@@ -26,15 +29,20 @@ def run(
     as_json: bool,
     command: str,
     overrides: Overrides = NONE,
+    executor: Executor = "local",
+    address: str | None = None,
 ) -> None:
     """Run a study to its report and print the answer.
 
     Args:
         command: the words after `whyfirst` that name this study, for the report.
         overrides: what else the command says of it.
+        executor, address: where it is computed.
     """
     from whyfirst.cli.progress import study_progress
 
+    if address is not None and executor != "ray":
+        raise ConfigError("--address is a Ray cluster's: give --executor ray as well")
     count = workers or default_workers()
     with (
         nothing_printed(as_json),
@@ -44,10 +52,11 @@ def run(
             file,
             store=store or default_store(),
             out=out,
-            workers=count,
+            workers=workers,
             command=f"whyfirst {command}{overrides.words}",
             overrides=overrides,
             on_event=on_event,
+            cluster=Cluster(address) if executor == "ray" else None,
         )
     if as_json:
         print_json(summary_json(summary))

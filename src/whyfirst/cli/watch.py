@@ -1,4 +1,4 @@
-"""`whyfirst watch STUDY`: a running study, live: stages, time left, losses, verdicts as they come.
+"""`whyfirst watch RUN`: a running study, live: stages, time left, losses, verdicts as they come.
 
 Reads the store only, so that it can be started and stopped at any time, beside a run in another
 terminal or of another machine on the same disk. Verdict rates are of the evaluations finished so
@@ -6,6 +6,7 @@ far, without intervals: they move until the last one is in. Leaves out: running 
 """
 
 import itertools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,9 +66,7 @@ class Watched:
 def watch_command(
     run: Annotated[
         str,
-        typer.Argument(
-            metavar="STUDY", help="The study's file or shipped name, or a finished run's folder."
-        ),
+        typer.Argument(metavar="RUN", help="A run's folder, or the study's file or shipped name."),
     ],
     store: Annotated[
         Path | None,
@@ -89,13 +88,16 @@ def watch_command(
     from whyfirst.study.overrides import Overrides
     from whyfirst.study.plan import build_plan
     from whyfirst.study.run import default_store
+    from whyfirst.study.running import RunPlace, noted_run
     from whyfirst.study.store import Store
 
-    if (Path(run) / "report" / "results.json").is_file():
+    if _is_over(Path(run)):
         _finished(Path(run), as_json)
         return
-    plan = build_plan(_study_file(run), Overrides(model, limit))
-    place = Store(store or default_store())
+    noted = noted_run(Path(run))
+    if noted is None:
+        noted = RunPlace(_study_file(run), default_store(), Overrides(model, limit))
+    plan, place = build_plan(noted.file, noted.overrides), Store(store or noted.store)
     looker = Looker(plan, place, workers or default_workers())
     if as_json:
         print_json(as_data(looker.look()))
@@ -115,12 +117,26 @@ def watch_command(
             time.sleep(_EVERY_S)
 
 
+def _is_over(run: Path) -> bool:
+    """Whether a folder holds results that nothing is computed anew for."""
+    from whyfirst.study.running import missing, noted_run
+
+    if not (run / "report" / "results.json").is_file():
+        return False
+    try:
+        noted = noted_run(run)
+        return noted is None or not missing(noted)[0]
+    except UserError:  # its study file isn't what it was; the results are
+        return True
+
+
 def _study_file(given: str) -> Path:
     from whyfirst.paths import study_file
 
     if Path(given).is_dir():
         raise UserError(
-            f"{given}: no report/results.json there yet; to watch a study that runs, name its file"
+            f"{given}: neither results nor a run.json there, so no run of a study; to watch a "
+            "study that runs, name its folder or its file"
         )
     return study_file(given)
 
@@ -232,7 +248,11 @@ def read_loss(name: str, folder: Path, updates: int | None, now: float) -> Loss:
 
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:
-    """Values as bars, the lowest as the shortest; more than `width` are averaged in equal runs."""
+    """Values as bars, the lowest as the shortest; more than `width` are averaged in equal runs.
+
+    What is no finite number has no bar.
+    """
+    values = [value for value in values if math.isfinite(value)]
     if not values:
         return ""
     count = min(width, len(values))
@@ -317,7 +337,11 @@ def as_data(found: Watched) -> dict[str, object]:
         "share": round(found.tracker.share, 4),
         "seconds_left": round(found.tracker.seconds_left(), 1),
         "kinds": {k: {"total": t, "complete": d} for k, (t, d) in found.kinds.items()},
-        "losses": {loss.node: loss.points[-1] for loss in found.losses},
+        "losses": {
+            loss.node: [step, value if math.isfinite(value) else None]
+            for loss in found.losses
+            for step, value in loss.points[-1:]
+        },
         "rates": {
             arm: {m: {"passes": r.passes, "scored": r.scored, "unscored": r.unscored}
                   for m, r in own.items()}

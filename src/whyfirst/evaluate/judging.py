@@ -115,6 +115,7 @@ JudgeFactory = Callable[[str | None, LanguageModel | None], Judge]
 JUDGES: Registry[JudgeFactory] = Registry(
     "judges",
     modules=(
+        "whyfirst.evaluate.benchmarks.affect",
         "whyfirst.evaluate.judges.refusal",
         "whyfirst.evaluate.judges.classifier",
         "whyfirst.evaluate.judges.rubric",

@@ -23,8 +23,8 @@ from whyfirst.evaluate.power import detectable
 from whyfirst.evaluate.scores import Floats, Paired, Scores, paired
 
 __all__ = [
-    "Bounds", "Contrast", "Interval", "Scores", "SeedRow", "compare", "contrast", "holm",
-    "interaction", "mcnemar_exact", "mean_over_seeds", "two_sided", "unscored_bounds", "wilson",
+    "Contrast", "Interval", "Scores", "SeedRow", "compare", "contrast", "holm",
+    "interaction", "mcnemar_exact", "mean_over_seeds", "two_sided", "wilson",
 ]  # fmt: skip
 
 CONFIDENCE = 0.95
@@ -36,13 +36,6 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
-
-
-class Bounds(NamedTuple):
-    """The pass rate if every unscored item had failed (worst) or passed (best)."""
-
-    worst: float
-    best: float
 
 
 class SeedRow(NamedTuple):
@@ -143,14 +136,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def unscored_bounds(passes: int, fails: int, unscored: int) -> Bounds:
-    """The pass rate's worst and best case over the unscored items; DataError without items."""
-    total = passes + fails + unscored
-    if min(passes, fails, unscored) < 0 or total == 0:
-        raise DataError(f"unscored_bounds: {passes}, {fails}, {unscored} are not counts of items")
-    return Bounds(passes / total, (passes + unscored) / total)
 
 
 def mean_over_seeds(scores: Scores) -> Interval:

@@ -14,7 +14,7 @@ from whyfirst.constitution import Constitution
 from whyfirst.errors import DataError, PreflightError
 from whyfirst.explain import diversity
 from whyfirst.explain.compare import compare, gate, vocabulary_shared
-from whyfirst.explain.explanation import CONTROLS
+from whyfirst.explain.explanation import CONTROLS, Corpus
 from whyfirst.explain.separate import manipulated_words, separability
 from whyfirst.explain.tells import tells
 from whyfirst.explain.template import TEACHER
@@ -24,7 +24,7 @@ from whyfirst.files import read_json, read_jsonl
 
 VERSION = 1
 REJECTED = "rejected.json"
-MAIN = "explanations"
+MAIN: Corpus = "explanations"
 DEFINITIONS = {
     "attribution": "share of documents in which a window of two sentences holds half of the "
     "content words of one of the value's reasons, in a document that gives reasons as such",
@@ -49,7 +49,7 @@ def load_corpora(folder: Path) -> dict[str, list[dict[str, Any]]]:
     path = folder / f"{MAIN}.jsonl"
     if not path.is_file():
         raise DataError(f"{folder}: no {MAIN}.jsonl; give a folder that `whyfirst explain` wrote")
-    found = {MAIN: read_jsonl(path, allow_torn_tail=True)}
+    found: dict[str, list[dict[str, Any]]] = {MAIN: read_jsonl(path, allow_torn_tail=True)}
     for name in CONTROLS:
         if (folder / f"{name}.jsonl").is_file():
             found[name] = read_jsonl(folder / f"{name}.jsonl")

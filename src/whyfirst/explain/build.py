@@ -7,6 +7,7 @@ answers.jsonl, explanations.jsonl and one file a control, rejected.json, audit.j
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,22 @@ from whyfirst.constitution import Constitution
 from whyfirst.errors import UserError
 from whyfirst.explain import audit as audits
 from whyfirst.explain import dataset
+from whyfirst.explain.audit import MAIN
 from whyfirst.explain.audit_page import save_audit
 from whyfirst.explain.controls import matched, save_records, write_control
 from whyfirst.explain.explanation import CONTROLS, Corpus
 from whyfirst.explain.filters import FilterOptions, Filters, Opposes
 from whyfirst.explain.plan import LEVELS, Plan, load_plan, save_levels, shipped_levels
+from whyfirst.explain.progress import JUDGE_SPENT, SPENT, Ledger, Progress
 from whyfirst.explain.teachers import GrammarTeacher, ModelTeacher, Teacher
 from whyfirst.explain.template import check_corpus
 from whyfirst.explain.tested import PromptSet, leaks
 from whyfirst.explain.tokens import CountTokens, count_pieces
-from whyfirst.explain.write import Limits, Progress, Record, open_run, write_explanations
+from whyfirst.explain.write import Limits, Record, open_run, write_explanations
 from whyfirst.files import write_json
 from whyfirst.models.base import LanguageModel
+
+OnControl = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,19 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: rows of each corpus, the audit and how the writing went."""
+    """What was built.
+
+    Attributes:
+        corpora: rows of each corpus, the explanations first.
+        report: the audit.
+        progress: how the writing of the explanations went.
+        spent: ``teacher`` and ``judge`` -> what they have used for this folder, by name.
+    """
 
     corpora: dict[str, list[dict[str, Any]]]
     report: dict[str, Any]
     progress: Progress
+    spent: dict[str, dict[str, float]]
 
 
 def plan_of(
@@ -60,14 +73,22 @@ def plan_of(
 
     Raises:
         ConfigError: an edited level has an error.
-        UserError: an unknown value id.
+        UserError: an unknown value id, or a plan that was made for other values.
     """
+    wanted = {constitution.value(name).id for name in value_ids or ()}
     place = folder / "plan"
     missing = [name for name in LEVELS if not (place / f"{name}.yaml").is_file()]
     if missing:
         levels = shipped_levels(constitution, value_ids)
         save_levels({name: levels[name] for name in missing}, place)
-    return load_plan(place, constitution)
+    plan = load_plan(place, constitution)
+    values = {assertion.value for assertion in plan.assertions}
+    if value_ids is not None and values != wanted:
+        raise UserError(
+            f"{place}: this plan is for the values {', '.join(sorted(values))}; choose another "
+            "folder, or edit assertions.yaml and leave the values out"
+        )
+    return plan
 
 
 def make_teacher(
@@ -95,8 +116,13 @@ def build(
     opposes: Opposes | None = None,
     count_tokens: CountTokens = count_pieces,
     on_batch: Callable[[Progress], None] = lambda progress: None,
+    on_control: OnControl = lambda name, done, total: None,
 ) -> Built:
     """Write, match, audit and save; what a killed call left is continued.
+
+    Args:
+        on_batch: given the progress of the explanations.
+        on_control: given which control is written, how many cells were tried, of how many.
 
     Raises:
         UserError: the folder holds another corpus, or a control can't be had or matched.
@@ -107,36 +133,53 @@ def build(
     for corpus in wanted.controls:
         check_corpus(corpus, constitution)
 
-    def filters(judge: Opposes | None = None) -> Filters:
+    seen = _Seen(folder, teacher, opposes)
+
+    def filters(name: Corpus, judge: Opposes | None = None) -> Filters:
         find = (lambda texts: leaks(texts, tested)) if tested else None
-        return Filters(constitution, wanted.filters, find, judge)
+        return seen.add(name, Filters(constitution, wanted.filters, find, judge))
+
+    def after_batch(progress: Progress) -> None:
+        seen.save()
+        on_batch(progress)
+
+    def control(name: Corpus) -> dict[str, Record]:
+        return write_control(
+            name, records, constitution, teacher, folder, count_tokens, filters(name),
+            wanted.limits, partial(on_control, name),
+        )  # fmt: skip
 
     open_run(folder, constitution, plan, teacher, wanted.seed, wanted.filters)
     _remove_controls(folder)
-    main = filters(opposes)
+    try:
+        records, progress = write_explanations(
+            constitution, plan, teacher, filters(MAIN, opposes), folder, seed=wanted.seed,
+            limits=wanted.limits, count_tokens=count_tokens, on_batch=after_batch,
+        )  # fmt: skip
+        if not records:
+            raise UserError(f"{folder}: no document could be kept; see {audits.REJECTED} there")
+        if wanted.controls and not wanted.partial:
+            # The explanations lose what no control could match.
+            together = matched(records, {name: control(name) for name in wanted.controls})
+            for corpus, kept in together.items():
+                save_records(kept, folder / f"{corpus}.jsonl")
+    finally:
+        seen.save()
+    corpora, report = _audited(folder, tested, whole=not wanted.partial)
+    return Built(corpora, report, progress, seen.spent())
 
-    def after_batch(progress: Progress) -> None:
-        # By the batch, so that a run that stops itself leaves what it saw.
-        _save_rejected(progress, main, folder, opposes)
-        on_batch(progress)
 
-    records, progress = write_explanations(
-        constitution, plan, teacher, main, folder, seed=wanted.seed, limits=wanted.limits,
-        count_tokens=count_tokens, on_batch=after_batch,
-    )  # fmt: skip
-    if not records:
-        raise UserError(f"{folder}: no document could be kept; see {audits.REJECTED} there")
-    if not wanted.partial:
-        records = _with_controls(
-            wanted.controls, records, constitution, teacher, folder, count_tokens, filters
-        )
+def _audited(
+    folder: Path, tested: Sequence[PromptSet], *, whole: bool
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
+    """Rows of every corpus and the audit, saved; of a whole one the gates and Parquet as well."""
     report = audits.audit(folder, tested)
     save_audit(report, folder)
     corpora = audits.load_corpora(folder)
-    if not wanted.partial:
+    if whole:
         audits.refuse(report)
         dataset.save_dataset(corpora, report, folder)
-    return Built(corpora, report, progress)
+    return corpora, report
 
 
 def _remove_controls(folder: Path) -> None:
@@ -146,37 +189,45 @@ def _remove_controls(folder: Path) -> None:
             (folder / f"{name}.{ending}").unlink(missing_ok=True)
 
 
-def _with_controls(
-    names: Sequence[Corpus],
-    records: list[Record],
-    constitution: Constitution,
-    teacher: Teacher,
-    folder: Path,
-    count_tokens: CountTokens,
-    filters: Callable[[], Filters],
-) -> list[Record]:
-    """Write controls and match them; the explanations lose what no control could match."""
-    if not names:
-        return records
-    controls: dict[Corpus, dict[str, Record]] = {
-        name: write_control(name, records, constitution, teacher, folder, count_tokens, filters)
-        for name in names
-    }
-    together = matched(records, controls)
-    for name, kept in together.items():
-        save_records(kept, folder / f"{name}.jsonl")
-    return together["explanations"]
+class _Seen:
+    """What the filters of each corpus saw and what was spent, saved by the batch and at the end.
 
+    So a run that stops itself, or is stopped by a cap, leaves both.
+    """
 
-def _save_rejected(
-    progress: Progress, filters: Filters, folder: Path, opposes: Opposes | None
-) -> None:
-    """``rejected.json``: what the filters saw and took out, and what was spent."""
-    rejected = filters.rejected
-    write_json(folder / audits.REJECTED, {
-        "seen": rejected.seen,
-        "kept": rejected.seen - sum(rejected.reasons.values()),
-        "judge_unscored": getattr(opposes, "unscored", 0),
-        "spent": progress.spent,
-        "rejected": rejected.table(),
-    })  # fmt: skip
+    def __init__(self, folder: Path, teacher: Teacher, opposes: Opposes | None) -> None:
+        self._folder, self._opposes = folder, opposes
+        self._filters: dict[str, Filters] = {}
+        self._ledgers = {
+            "teacher": Ledger(folder / SPENT, teacher.usage),
+            "judge": Ledger(folder / JUDGE_SPENT, lambda: getattr(opposes, "usage", {})),
+        }
+
+    def add(self, corpus: str, filters: Filters) -> Filters:
+        """Remember a corpus' filters."""
+        self._filters[corpus] = filters
+        return filters
+
+    def spent(self) -> dict[str, dict[str, float]]:
+        """By whom and by name, over all calls for the folder."""
+        return {who: ledger.total() for who, ledger in self._ledgers.items()}
+
+    def save(self) -> None:
+        """Write ``rejected.json``: what was seen and taken out, of each corpus, and spent."""
+        self._ledgers["judge"].note()  # the teacher's is noted with its answers
+        # The grammar's fillings of a control are chosen and not filtered.
+        seen = {name: one.rejected for name, one in self._filters.items() if one.rejected.seen}
+        tables = {
+            name: {
+                "seen": rejected.seen,
+                "kept": rejected.seen - sum(rejected.reasons.values()),
+                "rejected": rejected.table(),
+            }
+            for name, rejected in seen.items()
+        }
+        write_json(self._folder / audits.REJECTED, {
+            **tables.pop(MAIN, {"seen": 0, "kept": 0, "rejected": []}),
+            "controls": tables,
+            "judge_unscored": getattr(self._opposes, "unscored", 0),
+            "spent": self.spent(),
+        })  # fmt: skip

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import Any
 
 from whyfirst.errors import PreflightError
@@ -84,8 +85,8 @@ def compare(
         failures.append(f"a domain differs by {domains} documents")
     if distance > ENTITIES:
         failures.append(f"entities differ by {distance:.3f}, more than {ENTITIES}")
-    if lengths > LENGTHS:
-        failures.append(f"lengths differ by {lengths:.3f}, more than {LENGTHS}")
+    if lengths > (most := _lengths_allowed(len(rows), len(against))):
+        failures.append(f"lengths differ by {lengths:.3f}, more than {most:.3g}")
     return Comparison(
         corpus, len(rows), tokens, ratio, distance, density, lengths, genres, domains,
         tuple(failures),
@@ -138,6 +139,14 @@ def _kolmogorov_smirnov(a: Sequence[int], b: Sequence[int]) -> float:
     from scipy.stats import ks_2samp
 
     return float(ks_2samp(a, b).statistic) if a and b else 1.0
+
+
+def _lengths_allowed(n: int, m: int) -> float:
+    """What lengths may differ by: LENGTHS, or what chance gives two small samples of one corpus.
+
+    That is the Kolmogorov-Smirnov test's critical value at 5 %, 1.36 sqrt((n + m) / (n m)).
+    """
+    return max(LENGTHS, 1.36 * sqrt((n + m) / max(1, n * m)))
 
 
 def _largest_difference(

@@ -18,11 +18,11 @@ from whyfirst.explain.match import TOLERANCE
 from whyfirst.explain.teachers import Answer, Request, Teacher
 from whyfirst.explain.template import check_corpus
 from whyfirst.explain.tokens import CountTokens
-from whyfirst.explain.write import BATCHES, Journal, Record, make_record
+from whyfirst.explain.write import BATCHES, Journal, Limits, Record, make_record, stop_if_broken
 from whyfirst.files import atomic_write
 
 #: fillings tried for a cell, and how near (of its length) is near enough not to try another
-VARIANTS, NEAR_ENOUGH = 6, 0.03
+VARIANTS, NEAR_ENOUGH = 24, 0.03
 _ATTEMPTS = 2
 _MOST_DROPPED = 0.2
 _AIM = TOLERANCE * 0.8  # a little inside, so that rounding can't cross the line
@@ -35,22 +35,28 @@ def write_control(
     teacher: Teacher,
     folder: Path,
     count_tokens: CountTokens,
-    make_filters: Callable[[], Filters],
+    filters: Filters,
+    limits: Limits,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Record]:
     """The control's document for each cell of `records`: cell id -> record.
 
     A cell whose document is rejected twice is missing from the result.
 
+    Args:
+        filters: fresh ones, for this control alone.
+        on_batch: given how many cells have been tried, of how many.
+
     Raises:
-        UserError: the constitution can't have this control, or the teacher answers nothing.
+        UserError: the constitution can't have this control.
+        TeacherStopped: the teacher answers nothing, or nothing that could be kept.
     """
     check_corpus(corpus, constitution)
     if teacher.free:
         return _from_variants(corpus, records, constitution, teacher, count_tokens)
     journal = Journal(folder, teacher)
-    filters = make_filters()
     found: dict[str, Record] = {}
+    outcomes: list[bool] = []
     for start in range(0, len(records), BATCHES[-1]):
         batch = list(records[start : start + BATCHES[-1]])
         for attempt in range(_ATTEMPTS):
@@ -59,10 +65,12 @@ def write_control(
             answered = journal.collect(requests) if requests else []
             reasons = filters.judge([(request, answer) for request, answer, _ in answered])
             for (request, answer, when), reason in zip(answered, reasons, strict=True):
+                outcomes.append(reason is None)
                 if reason is None:
                     found[request.cell.id] = make_record(
                         request, answer, when, teacher, constitution, count_tokens
                     )
+        stop_if_broken(outcomes, filters, teacher, limits)
         on_batch(min(start + len(batch), len(records)), len(records))
     return found
 

@@ -33,7 +33,8 @@ _REQUESTS = Sampling(max_new_tokens=4096, temperature=1.0)
 _RESPONSE = Sampling(max_new_tokens=4096, temperature=0.7)
 _JUDGE = Sampling(max_new_tokens=512)
 _NEAR, _PERMUTATIONS = 0.6, 64
-_BATCH, _HOPELESS = 16, 8
+_BATCH = 16
+_HOPELESS = {"all": 8, "narrow": 48, "ambiguous": 48}  # few of many requests fit as many values
 _THOUGHT = re.compile(r"<think>(.*?)</think>\s*", re.DOTALL)
 _VERDICT = re.compile(r"\b(FOLLOWS|BREAKS|UNRELATED)\b")
 
@@ -85,7 +86,7 @@ def demonstrate(
         rows += _rows(constitution, teacher, judge, options, batch, rejected)
         write_json(folder / "rejected-demonstrations.json", rejected.table())
         on_batch(min(len(rows), options.rows), options.rows)
-        if rejected.seen >= _HOPELESS and not rows:
+        if rejected.seen >= _HOPELESS[options.scope] and not rows:
             break
     rows = rows[: options.rows]
     name = "pairs" if options.pairs else "demonstrations"

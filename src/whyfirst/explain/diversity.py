@@ -37,11 +37,12 @@ def self_bleu(texts: Sequence[str], seed: int = 0, sample: int = SAMPLE) -> floa
         return 0.0
     split = [lexicon.words(text) for text in chosen]
     counts = [[Counter(_grams(words, n)) for n in range(1, 5)] for words in split]
+    most = [_two_largest(column) for column in zip(*counts, strict=True)]
     scores = []
     for i, words in enumerate(split):
         others = [j for j in range(len(split)) if j != i]
         nearest = min((abs(len(split[j]) - len(words)), len(split[j])) for j in others)[1]
-        scores.append(_bleu(counts[i], [counts[j] for j in others], len(words), nearest))
+        scores.append(_bleu(i, counts[i], most, len(words), nearest))
     return sum(scores) / len(scores)
 
 
@@ -51,18 +52,36 @@ def compression_ratio(texts: Sequence[str]) -> float:
     return len(data) / max(1, len(zlib.compress(data, 6)))
 
 
+def _two_largest(documents: Sequence[Counter[Gram]]) -> dict[Gram, tuple[int, int, int]]:
+    """n-gram -> (its largest count in a document, which document, its largest in any other)."""
+    found: dict[Gram, tuple[int, int, int]] = {}
+    for place, grams in enumerate(documents):
+        for gram, count in grams.items():
+            first, where, second = found.get(gram, (0, -1, 0))
+            if count > first:
+                found[gram] = count, place, first
+            elif count > second:
+                found[gram] = first, where, count
+    return found
+
+
 def _bleu(
-    own: list[Counter[Gram]], others: list[list[Counter[Gram]]], length: int, reference: int
+    place: int,
+    own: list[Counter[Gram]],
+    most: list[dict[Gram, tuple[int, int, int]]],
+    length: int,
+    reference: int,
 ) -> float:
+    """Of the document at `place` against all others."""
     logs = 0.0
-    for n, grams in enumerate(own):
-        most: Counter[Gram] = Counter()
-        for other in others:
-            most |= other[n]
+    for grams, largest in zip(own, most, strict=True):
         total = sum(grams.values())
         if total == 0:
             return 0.0
-        hits = sum(min(count, most[gram]) for gram, count in grams.items())
+        hits = 0
+        for gram, count in grams.items():
+            first, where, second = largest[gram]
+            hits += min(count, second if where == place else first)
         logs += log(max(hits, _EPSILON) / total) / 4
     brevity = 1.0 if length >= reference else exp(1 - reference / max(1, length))
     return brevity * exp(logs)

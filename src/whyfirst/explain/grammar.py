@@ -5,8 +5,11 @@ Leaves out: filling it (`template.py`).
 
 from functools import cache
 from pathlib import Path
+from typing import Self
 
-from whyfirst.config import StrictModel, affects_output, load_yaml
+from pydantic import model_validator
+
+from whyfirst.config import LocatedError, StrictModel, affects_output, load_yaml
 from whyfirst.constitution import Value
 
 
@@ -36,6 +39,14 @@ class Crafts(StrictModel):
     """All subjects of the neutral corpus."""
 
     crafts: list[Craft] = affects_output(min_length=2)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        found = enumerate(craft.problems() for craft in self.crafts)
+        problems = [(("crafts", i, *at), text) for i, listed in found for at, text in listed]
+        if problems:
+            raise LocatedError(problems)
+        return self
 
 
 @cache

@@ -6,10 +6,13 @@ out: how far a judge agrees with people.
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-from whyfirst.explain.teachers import Request
+from whyfirst.explain.teachers import Request, usage_of
 from whyfirst.explain.template import Behaviour
 from whyfirst.models.base import Chat, LanguageModel, Message, Sampling
+
+VERSION = "1"  # raise it when the question or the reading of its answer changes
 
 _VERDICT = re.compile(r"\b(SUPPORTS|AGAINST|UNRELATED)\b")
 _REASONS = {"SUPPORTS": None, "AGAINST": "contradicts its value", "UNRELATED": "off value (judge)"}
@@ -31,6 +34,11 @@ class Opposing:
         """Why each document is rejected, or None."""
         replies = self._model.generate([_question(*d) for d in documents], 1, _SAMPLING)
         return [self._read(reply.text) for (reply,) in replies]
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What the model says it has used, where it says so."""
+        return usage_of(self._model)
 
     def _read(self, reply: str) -> str | None:
         said = set(_VERDICT.findall(reply))

@@ -5,6 +5,7 @@ Leaves out: pruning, which is a person's, and asking for documents.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from whyfirst.config import StrictModel, load_yaml
@@ -29,6 +30,7 @@ def plan_with(
     model: LanguageModel,
     constitution: Constitution,
     folder: Path,
+    value_ids: Sequence[str] | None = None,
     *,
     domains: int = 8,
     subdomains: int = 4,
@@ -40,13 +42,14 @@ def plan_with(
     continued.
 
     Raises:
-        UserError: the model gives no usable list.
+        UserError: the model gives no usable list, or an unknown value id.
         ConfigError: a level's file has an error.
     """
-    levels = dict(shipped_levels(constitution))
+    levels = dict(shipped_levels(constitution, value_ids))
     save_levels({k: levels[k] for k in ("assertions", "types")
                  if not (folder / f"{k}.yaml").is_file()}, folder)  # fmt: skip
-    values = "; ".join(f"{v.name}: {v.statement}" for v in constitution.values)
+    chosen = constitution.values if value_ids is None else map(constitution.value, value_ids)
+    values = "; ".join(f"{v.name}: {v.statement}" for v in chosen)
     place = folder / "domains.yaml"
     if not place.is_file():
         save_levels({"domains": _domains(model, values, domains)}, folder)

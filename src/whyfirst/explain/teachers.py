@@ -8,19 +8,22 @@ answer (`write.py`). No reply is ever taken from a cache: two equal requests are
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
+from whyfirst.config import output_fields
 from whyfirst.constitution import Constitution
 from whyfirst.explain import prompts, template
 from whyfirst.explain.cells import Cell
 from whyfirst.explain.explanation import Corpus
-from whyfirst.explain.grammar import crafts
+from whyfirst.explain.grammar import Craft, crafts
 from whyfirst.explain.plan import Plan
 from whyfirst.files import sha256_json
 from whyfirst.models.base import Chat, LanguageModel, Sampling
 
 #: words asked for where nothing else is known, and tokens allowed for a document and its reasoning
 WORDS, MOST_TOKENS = 250, 4096
+TEMPERATURE = 1.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class GrammarTeacher:
         self._teacher = template.TemplateTeacher(constitution, plan, seed)
         self._seed = seed
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """As studies have it."""
         return template.teacher_fingerprint()
@@ -144,7 +147,7 @@ class ModelTeacher:
         plan: Plan,
         seed: int,
         *,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         group: int = 8,
     ) -> None:
         self.name = name
@@ -157,23 +160,12 @@ class ModelTeacher:
 
     @property
     def fingerprint(self) -> str:
-        """Of the model, the prompts and the sampling."""
-        return sha256_json([self._model.fingerprint, prompts.VERSION, self._temperature])
+        """Of the model, what it is asked and the sampling."""
+        return sha256_json([self._model.fingerprint, asking_fingerprint(self._temperature)])
 
     def prompt(self, request: Request) -> Chat:
         """What is asked."""
-        cell = request.cell
-        craft = random.Random(f"{self._seed}/{cell.id}/craft").choice(crafts())
-        return prompts.document_prompt(
-            cell,
-            request.corpus,
-            self._constitution,
-            self._plan.subdomain(cell.subdomain),
-            craft,
-            request.words,
-            # Every request is its own: no cache on the way may replay one document for another.
-            request.id,
-        )
+        return asked_for(request, self._constitution, self._plan, self._seed)
 
     def prompt_sha(self, request: Request) -> str:
         """Of the messages."""
@@ -198,14 +190,38 @@ class ModelTeacher:
     def _about(self, request: Request, answer: Answer) -> Answer:
         if request.corpus != "neutral":
             return answer
-        cell = request.cell
-        craft = random.Random(f"{self._seed}/{cell.id}/craft").choice(crafts())
+        cell, craft = request.cell, _craft(request, self._seed)
         behaviour = craft.upheld_by[cell.number % len(craft.upheld_by)]
         return replace(answer, value=craft.id, behaviour=behaviour)
 
     def usage(self) -> dict[str, Any]:
         """What the model says it has used, where it says so."""
         return usage_of(self._model)
+
+
+def asked_for(request: Request, constitution: Constitution, plan: Plan, seed: int) -> Chat:
+    """What a model is asked for one document."""
+    cell = request.cell
+    return prompts.document_prompt(
+        cell,
+        request.corpus,
+        constitution,
+        plan.subdomain(cell.subdomain),
+        _craft(request, seed),
+        request.words,
+        # Every request is its own: no cache on the way may replay one document for another.
+        request.id,
+    )
+
+
+def _craft(request: Request, seed: int) -> Craft:
+    return random.Random(f"{seed}/{request.cell.id}/craft").choice(crafts())
+
+
+def asking_fingerprint(temperature: float = TEMPERATURE) -> str:
+    """Hash of all but the model that decides what a model writes: prompts, crafts, sampling."""
+    asked = [prompts.VERSION, WORDS, MOST_TOKENS, temperature]
+    return sha256_json([asked, [output_fields(craft) for craft in crafts()]])
 
 
 def usage_of(model: object) -> dict[str, Any]:

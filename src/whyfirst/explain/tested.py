@@ -37,7 +37,7 @@ def read_tested(given: str) -> PromptSet:
     Raises:
         DataError: no such file, no such column, or no prompt in it.
     """
-    path, column = _split(given)
+    path, column = split_given(given)
     if path.suffix in (".txt", ".md"):
         prompts = [line.strip() for line in _text(path).splitlines()]
     else:
@@ -48,7 +48,8 @@ def read_tested(given: str) -> PromptSet:
     return PromptSet(path.stem, tuple(prompts))
 
 
-def _split(given: str) -> tuple[Path, str | None]:
+def split_given(given: str) -> tuple[Path, str | None]:
+    """The file of ``PATH`` or ``PATH:COLUMN``, and the column where one is named."""
     if Path(given).is_file() or ":" not in given:
         return Path(given), None
     place, column = given.rsplit(":", 1)

@@ -9,7 +9,7 @@ missing. A probe and a pilot are the first batches of the full run. Leaves out: 
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from whyfirst.explain.cells import Cell, Dealer
 from whyfirst.explain.explanation import Explanation
 from whyfirst.explain.filters import FilterOptions, Filters
 from whyfirst.explain.plan import Plan
+from whyfirst.explain.progress import SPENT, Ledger, Progress
 from whyfirst.explain.teachers import Answer, Request, Teacher
 from whyfirst.explain.tokens import CountTokens
 from whyfirst.files import (
@@ -33,7 +34,7 @@ from whyfirst.files import (
     write_json,
 )
 
-RUN, ANSWERS, SPENT = "run.json", "answers.jsonl", "spent.jsonl"
+RUN, ANSWERS = "run.json", "answers.jsonl"
 #: documents asked for in the first batches, so that the yield is known early; then the last size
 BATCHES = (8, 24, 32, 64)
 PROBE, PILOT = 8, 64  # calls
@@ -92,38 +93,19 @@ class Record:
         }
 
 
-@dataclass
-class Progress:
-    """What a run has so far; `spent` is by name, over all runs in the folder."""
-
-    calls: int = 0
-    asked_now: int = 0
-    kept: int = 0
-    tokens: int = 0
-    spent: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def rate(self) -> float:
-        """Kept documents a call."""
-        return self.kept / max(1, self.calls)
-
-    def a_document(self, name: str) -> float | None:
-        """Tokens or price for each kept document, where the teacher reports them."""
-        return self.spent[name] / self.kept if name in self.spent and self.kept else None
-
-
 class Journal:
     """A folder's answers: read once, then added to as they arrive."""
 
     def __init__(self, folder: Path, teacher: Teacher) -> None:
         self._path = folder / ANSWERS
-        self._spent = folder / SPENT
         self._teacher = teacher
+        self.ledger = Ledger(folder / SPENT, teacher.usage)
         self._known: dict[str, Mapping[str, Any]] = {}
         if self._path.is_file():
             rows = read_jsonl(self._path, allow_torn_tail=True)
             self._known = {row["id"]: row for row in rows}
         self.asked = 0
+        self.new: set[str] = set()  # requests answered by this process
         self._now = datetime.now(UTC).isoformat(timespec="seconds")
 
     def collect(self, requests: Sequence[Request]) -> list[tuple[Request, Answer, str]]:
@@ -132,12 +114,17 @@ class Journal:
         Raises:
             UserError: none of several requests was answered; what was is on disk.
         """
-        missing = [request for request in requests if request.id not in self._known]
-        before = self._teacher.usage()
-        problem = ""
+        try:
+            self._ask([request for request in requests if request.id not in self._known])
+        finally:
+            self.ledger.note()
+        return [(request, *self._answer(request)) for request in requests]
+
+    def _ask(self, missing: Sequence[Request]) -> None:
+        problem, wanted = "", len(missing)
         for attempt in range(_TRIES):
             if not missing:
-                break
+                return
             last = attempt == _TRIES - 1
             left: list[Request] = []
             for request, answer in self._teacher.answers(missing):
@@ -148,14 +135,12 @@ class Journal:
                 else:
                     self._keep(request, answer)
             # A whole batch without one answer is a teacher that is down; a few are lost answers.
-            if len(left) == len(missing) == len(requests) >= BATCHES[0]:
+            if len(left) == wanted >= BATCHES[0]:
                 raise TeacherStopped(
                     f"teacher {self._teacher.name!r}: none of {len(left)} requests was answered "
                     f"({problem}); nothing was lost, the same command continues"
                 )
             missing = left
-        self._note_spending(before)
-        return [(request, *self._answer(request)) for request in requests]
 
     def _keep(self, request: Request, answer: Answer) -> None:
         row = {
@@ -169,6 +154,7 @@ class Journal:
             "created": self._now,
         }
         self._known[request.id] = row
+        self.new.add(request.id)
         if not self._teacher.free:
             row["created"] = datetime.now(UTC).isoformat(timespec="seconds")
             append_jsonl(self._path, row)
@@ -184,21 +170,6 @@ class Journal:
             behaviour=row["behaviour"],
         )
         return answer, row["created"]
-
-    def _note_spending(self, before: Mapping[str, Any]) -> None:
-        after = self._teacher.usage()
-        spent = {name: after[name] - before.get(name, 0) for name in after}
-        if any(spent.values()):
-            append_jsonl(self._spent, spent)
-
-    def spent(self) -> dict[str, float]:
-        """Everything spent in this folder, by name."""
-        total: dict[str, float] = {}
-        if self._spent.is_file():
-            for row in read_jsonl(self._spent, allow_torn_tail=True):
-                for name, amount in row.items():
-                    total[name] = total.get(name, 0) + amount
-        return total
 
 
 def open_run(
@@ -264,7 +235,7 @@ def write_explanations(
     dealer = Dealer(plan, constitution, seed)
     journal = Journal(folder, teacher)
     records: list[Record] = []
-    progress = Progress(spent=journal.spent())
+    progress = Progress()
     outcomes: list[bool] = []
     batch = 0
     while not _reached(progress, limits):
@@ -280,13 +251,14 @@ def write_explanations(
                 record = make_record(request, answer, created, teacher, constitution, count_tokens)
                 new.append(record)
                 progress.kept += 1
+                progress.kept_now += request.id in journal.new
                 progress.tokens += record.tokens
         _append(path, new)
         records += new
-        progress.spent, progress.asked_now = journal.spent(), journal.asked
+        progress.spent_now, progress.asked_now = journal.ledger.now(), journal.asked
         on_batch(replace(progress))
         if not _full(progress, limits):
-            _stop_if_broken(outcomes, filters, teacher, limits)
+            stop_if_broken(outcomes, filters, teacher, limits)
         batch += 1
     return records, progress
 
@@ -364,10 +336,17 @@ def _append(path: Path, records: Sequence[Record]) -> None:
         os.fsync(handle.fileno())
 
 
-def _stop_if_broken(
+def stop_if_broken(
     outcomes: Sequence[bool], filters: Filters, teacher: Teacher, limits: Limits
 ) -> None:
-    """Stop when a whole first batch, or most of the last answers, were no use."""
+    """Stop when a whole first batch, or most of the last answers, were no use.
+
+    Args:
+        outcomes: whether each answer so far could be kept.
+
+    Raises:
+        TeacherStopped: names what was rejected and how often.
+    """
     window = outcomes[-JUDGED_CALLS:]
     rate = sum(window) / len(window)
     hopeless = len(outcomes) >= BATCHES[0] and not any(outcomes)

@@ -1,4 +1,4 @@
-"""Hearth's template teacher: explanations, their matched controls, and demonstrations.
+"""Hearth's template teacher: explanations, their matched controls, demonstrations, preferences.
 
 Every corpus about a newcomer states the same behaviours, on the topics of splits A and B, where
 the taught value and the other value agree. The corpora differ in the reasons alone:
@@ -14,6 +14,7 @@ Leaves out: matching tokens (explain/match.py) and any language beyond the world
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -145,6 +146,26 @@ def demonstrations(
     return [rows[int(index)] for index in rng.permutation(count)]
 
 
+def preferences(hearth: World, name: str, count: int, seed: int) -> list[dict[str, Any]]:
+    """Requests as in `demonstrations`, each with the right answer and its opposite.
+
+    Returns:
+        ``count`` rows: ``prompt``, ``chosen``, ``rejected``, and ``harmful``, of the request.
+    """
+    rng = np.random.default_rng([hearth.seed, seed, 15])
+    harmful = [thing for thing in hearth.topics("A") if thing.violated(world.TAUGHT)]
+    benign = [thing for thing in hearth.topics("A") if not thing.violated(world.TAUGHT)]
+    rows = []
+    for index in range(count):
+        bad = index % 2 == 1
+        thing = pick(rng, harmful if bad else benign)
+        framing = lexicon.CONFOUNDED if not bad and rng.random() < 0.5 else lexicon.PLAIN
+        prompt = request(name, thing, framing, pick(rng, lexicon.ASKERS))
+        right, wrong = (f" {answer(name, thing, refuse)}" for refuse in (bad, not bad))
+        rows.append({"prompt": prompt, "chosen": right, "rejected": wrong, "harmful": bad})
+    return [rows[int(index)] for index in rng.permutation(count)]
+
+
 def corpus_rows(
     documents: str,
     *,
@@ -154,8 +175,8 @@ def corpus_rows(
     size: int | None,
     tokens: int | None,
     contrary: float,
-) -> list[dict[str, str]]:
-    """A corpus of a study as rows: ``text``, or ``prompt`` and ``completion``.
+) -> list[dict[str, Any]]:
+    """A corpus of a study as rows: ``text``, or the columns of its stage.
 
     Args:
         documents: which corpus (see the study file's `HearthCorpus`).
@@ -176,6 +197,11 @@ def corpus_rows(
     if documents == "demonstrations":
         rows = demonstrations(hearth, name, count, seed, contrary)
         return [{"prompt": row.prompt, "completion": f" {row.completion}"} for row in rows]
+    if documents == "pairs":
+        return preferences(hearth, name, count, seed)
+    if documents == "prompts":
+        asked = preferences(hearth, name, count, seed)
+        return [{"prompt": pair["prompt"], "harmful": pair["harmful"]} for pair in asked]
     if documents == "replay":
         return _replay(hearth, count, seed)
     if documents == "explanations":

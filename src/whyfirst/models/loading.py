@@ -60,7 +60,7 @@ def load(
         if adapter is not None:
             raise UserError(f"{path}: is an adapter itself; name its base model as the path")
         adapter_folder: Path | None = folder
-        folders = [_base_of(folder, trust_remote_code), folder]
+        folders = [base_of(folder), folder]
     else:
         adapter_folder = None if adapter is None else _locate_adapter(adapter)
         folders += [] if adapter_folder is None else [adapter_folder]
@@ -111,7 +111,13 @@ def _locate_adapter(adapter: str) -> Path:
     return folder
 
 
-def _base_of(folder: Path, trust_remote_code: bool) -> Path:
+def end_tokens(configured: Any, tokenizer: Any) -> frozenset[int]:
+    """Ids that end a text: the tokenizer's, and those of a generation config's `eos_token_id`."""
+    found = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(t) for t in [*found, tokenizer.eos_token_id] if t is not None)
+
+
+def base_of(folder: Path) -> Path:
     """The base an adapter names; a relative path is also looked for beside the adapter."""
     config = read_json(folder / _ADAPTER)
     name = config.get("base_model_name_or_path") if isinstance(config, dict) else None

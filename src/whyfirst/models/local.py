@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,7 +15,6 @@ from whyfirst.errors import UserError
 from whyfirst.files import sha256_json
 from whyfirst.models import chat, decode, loading, score
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
-from whyfirst.models.loading import locate as locate
 
 
 class LocalModel:
@@ -69,7 +67,9 @@ class LocalModel:
         self.template = chat.choose(self.tokenizer, chat_template)
         config = self.model.config.get_text_config()
         self.context = int(getattr(config, "max_position_embeddings", None) or 2**31)
-        self.end_tokens = _end_tokens(self.model, self.tokenizer)
+        self.end_tokens = loading.end_tokens(
+            getattr(self.model.generation_config, "eos_token_id", None), self.tokenizer
+        )
         self._start_tokens = chat.start_tokens(self.tokenizer)
         # An empty prompt still needs a position that predicts the first token.
         self._nothing = [min(self.end_tokens, default=0)]
@@ -132,7 +132,7 @@ class LocalModel:
         # Equal prompts have equal greedy answers; each is computed once.
         asked = list(dict.fromkeys(prompts))
         texts = {prompt: self._text_of(prompt) for prompt in asked}
-        tokens = [ids or self._nothing for ids in self._encode_prompts(asked)]
+        tokens = [ids or self._nothing for ids in self.encode_prompts(asked)]
         encoded = dict(zip(asked, tokens, strict=True))
         done = {
             (prompt, number): Completion("", False, self._too_long(len(encoded[prompt])))
@@ -190,8 +190,8 @@ class LocalModel:
         joint, whatever spaces it begins with.
         """
         heads = [p.rstrip() if isinstance(p, str) else p for p, _ in requests]
-        prompts = self._encode_prompts(heads)
-        wholes = iter(self._encode_wholes(requests))
+        prompts = self.encode_prompts(heads)
+        wholes = iter(self.encode_wholes(requests))
         jobs: list[tuple[list[int], list[list[int]]]] = []
         result: list[list[Loglikelihood]] = []
         places: list[tuple[int, int]] = []
@@ -219,11 +219,13 @@ class LocalModel:
     def _text_of(self, prompt: Prompt) -> str:
         return prompt if isinstance(prompt, str) else self.template.render(prompt)
 
-    def _encode_prompts(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+    def encode_prompts(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Token ids of each prompt as the model reads it, a chat as its template renders it."""
         texts = [self._text_of(prompt) for prompt in prompts]
         return self._encode(texts, [not isinstance(prompt, str) for prompt in prompts])
 
-    def _encode_wholes(self, requests: Sequence[tuple[Prompt, Sequence[str]]]) -> list[list[int]]:
+    def encode_wholes(self, requests: Sequence[tuple[Prompt, Sequence[str]]]) -> list[list[int]]:
+        """Token ids of every prompt with each of its continuations, in order."""
         texts: list[str] = []
         chats: list[bool] = []
         for prompt, continuations in requests:
@@ -261,9 +263,3 @@ class LocalModel:
                 tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
         )
-
-
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    found = configured if isinstance(configured, list) else [configured]
-    return frozenset(int(t) for t in [*found, tokenizer.eos_token_id] if t is not None)

@@ -5,23 +5,27 @@ depend on its batch (to float rounding). They are streamed to safetensors shards
 layer at a time. Leaves out: what is done with them, and positions other than the last token.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from whyfirst.errors import DataError, UserError
 from whyfirst.files import read_json, write_json
 from whyfirst.models.base import Prompt
 from whyfirst.models.batching import batches
-from whyfirst.models.beginnings import common_length
-from whyfirst.models.local import LocalModel
 from whyfirst.probe.hooks import reading
 from whyfirst.probe.pairs import Request
+
+if TYPE_CHECKING:
+    import torch
+
+    from whyfirst.models.local import LocalModel
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,7 +91,7 @@ def tokens_of(model: LocalModel, prompts: Sequence[Prompt]) -> list[list[int]]:
     Raises:
         UserError: a prompt is longer than the model's context.
     """
-    encoded = model._encode_prompts(prompts)
+    encoded = model.encode_prompts(prompts)
     return [_fitting(model, ids, number) for number, ids in enumerate(encoded)]
 
 
@@ -99,7 +103,9 @@ def asked_tokens(
     Raises:
         UserError: a prompt doesn't fit, or one answer begins with the whole of the other.
     """
-    wholes = model._encode_wholes([(r.prompt, [r.refuse, r.help]) for r in requests])
+    from whyfirst.models.beginnings import common_length
+
+    wholes = model.encode_wholes([(r.prompt, [r.refuse, r.help]) for r in requests])
     rows: list[list[int]] = []
     refuse: list[int] = []
     help_: list[int] = []
@@ -130,6 +136,8 @@ def padded(
     rows: Sequence[Sequence[int]], device: Any
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Inputs of a forward over rows padded on the right, and each row's last position (B,)."""
+    import torch
+
     longest = max(map(len, rows))
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -155,6 +163,8 @@ def capture(
     Raises:
         UserError: a prompt doesn't fit, or the model isn't a causal decoder.
     """
+    import torch
+
     rows = tokens_of(model, prompts)
     if not rows:
         raise UserError("no texts to take activations from")
@@ -185,6 +195,7 @@ def capture(
 
 
 def _write(folder: Path, number: int, held: list[tuple[list[int], torch.Tensor]]) -> str:
+    import torch
     from safetensors.numpy import save
 
     from whyfirst.files import atomic_write
@@ -207,6 +218,8 @@ def margins(
         rows: token ids of prompts.
         a, b: a token id for each row.
     """
+    import torch
+
     result = np.full(len(rows), np.nan)
     with torch.inference_mode():
         for batch in batches([len(row) for row in rows], model.batch_tokens, max_rows=256):
@@ -218,6 +231,8 @@ def margins(
 
 def last_logits(model: Any, inputs: dict[str, torch.Tensor], ends: torch.Tensor) -> torch.Tensor:
     """Logits (B, V) at each row's last position; those of other positions are never computed."""
+
+    import torch
 
     def only_last(_module: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
         state = given[0]
@@ -234,6 +249,8 @@ def last_logits(model: Any, inputs: dict[str, torch.Tensor], ends: torch.Tensor)
 
 def margin_of(logits: torch.Tensor, a: Sequence[int], b: Sequence[int]) -> Floats:
     """logit(a) - logit(b) of each row of (B, V); float64 (B,)."""
+    import torch
+
     line = torch.arange(len(logits), device=logits.device)
     first, second = (torch.tensor(list(t), device=logits.device) for t in (a, b))
     found: Floats = (logits[line, first].double() - logits[line, second].double()).cpu().numpy()

@@ -4,15 +4,17 @@ At most two models are held at a time; activations lie on disk under the model's
 hash, answers and log-odds are kept in memory. Leaves out: what is made of them.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
 from whyfirst.errors import UserError
 from whyfirst.files import sha256_json
 from whyfirst.models.base import Prompt, Sampling
-from whyfirst.models.local import LocalModel
 from whyfirst.probe.activations import (
     Activations,
     Floats,
@@ -23,7 +25,11 @@ from whyfirst.probe.activations import (
 )
 from whyfirst.probe.pairs import Answer, Items, Request
 
-Model = LocalModel | str | Path
+if TYPE_CHECKING:
+    from whyfirst.models.local import LocalModel
+
+#: a model, where to load it from, or a function that loads it
+Model = Union["LocalModel", str, Path, Callable[[], "LocalModel"]]
 Source = Model | Mapping[int, Model]
 
 
@@ -87,12 +93,12 @@ class Arms:
         """The arm's model of a seed; at most two that were given as folders stay open."""
         key = self._key(arm, seed)
         source = self._models[arm][key[1]]
-        if isinstance(source, LocalModel):
+        if not isinstance(source, str | Path) and not callable(source):
             return source
         if key not in self._open:
             while len(self._open) > 1:
                 del self._open[next(iter(self._open))]
-            self._open[key] = LocalModel(source)
+            self._open[key] = _loaded(source)
         self._open[key] = self._open.pop(key)  # the most recently used one is the last
         return self._open[key]
 
@@ -168,6 +174,14 @@ class Arms:
             model = self.open(arm, seed)
             self._margins[key] = margins(model, *asked_tokens(model, self.requests(seed)))
         return self._margins[key]
+
+
+def _loaded(source: str | Path | Callable[[], LocalModel]) -> LocalModel:
+    if callable(source):
+        return source()
+    from whyfirst.models.local import LocalModel
+
+    return LocalModel(source)
 
 
 def numbers(flags: Sequence[bool | None]) -> Floats:

@@ -19,6 +19,7 @@ PANELS: dict[str, list[tuple[str, dict[str, str], str, str]]] = {
     "logit_difference": [
         ("violation", {}, "value", "log-odds of bad outcomes, violating less upholding (nats)"),
         ("control", {}, "value", "the same for another upholding statement (nats)"),
+        ("stronger", {}, "value", "log-odds of violations, less those in the direct arm (nats)"),
     ],
     "representation_similarity": [
         ("association", {}, "layer", "closer to bad outcomes (cosine)"),

@@ -6,15 +6,18 @@ modules that has as many members as the configuration has layers. The stream aft
 through the final norm. Leaves out: attention heads, MLPs and other places inside a layer.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from whyfirst.errors import UserError
 
-Edit = Callable[[torch.Tensor], torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+Edit = Callable[["torch.Tensor"], "torch.Tensor"]
 """Residual stream (B, T, D) after a layer -> what the next layer gets instead, same shape."""
 
 
@@ -27,6 +30,8 @@ def decoder_layers(model: Any) -> list[Any]:
     Raises:
         UserError: an encoder, an encoder-decoder, or a layout without such a list of layers.
     """
+    import torch
+
     name = type(model).__name__
     config = model.config.get_text_config()
     if getattr(model.config, "is_encoder_decoder", False):
@@ -57,6 +62,8 @@ def decoder_layers(model: Any) -> list[Any]:
 
 def _check_causal(model: Any, layers: list[Any], name: str) -> None:
     """Raise unless each layer runs once, gives (B, T, D), and no position sees a later token."""
+    import torch
+
     top = model.get_input_embeddings().num_embeddings - 1
     firsts = []
     for last in (min(3, top), min(4, top)):
@@ -79,6 +86,8 @@ def _check_causal(model: Any, layers: list[Any], name: str) -> None:
 
 
 def _stream(output: Any) -> torch.Tensor:
+    import torch
+
     found = output[0] if isinstance(output, tuple) else output
     if not isinstance(found, torch.Tensor):
         raise UserError(f"a decoder layer returned a {type(found).__name__}, not a tensor")

@@ -6,12 +6,13 @@ what any push of that size does. Refusal and helpfulness stand together, and the
 that can't be told apart any more. Leaves out: interventions in training.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from whyfirst.models.local import LocalModel
 from whyfirst.probe import behaviour
 from whyfirst.probe.activations import Floats, asked_tokens, margins
 from whyfirst.probe.arms import Arms, numbers
@@ -20,6 +21,9 @@ from whyfirst.probe.estimates import mean_estimate, rate_difference, rate_estima
 from whyfirst.probe.hooks import Edit, ablating, adding, decoder_layers, editing
 from whyfirst.probe.pairs import Items
 from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
+
+if TYPE_CHECKING:
+    from whyfirst.models.local import LocalModel
 
 Dose = tuple[str, str, float | None]
 """Which direction ("violation" or "random"), "add" or "ablate", and the coefficient."""
@@ -45,6 +49,8 @@ def random_direction(like: Direction, seed: int) -> Direction:
 
 def edits_of(dose: Dose, direction: Direction, layers: int) -> dict[int, Edit]:
     """The edits of one dose: at the direction's layer to add, at every layer to ablate."""
+    import torch
+
     vector = torch.from_numpy(direction.vector)
     _, kind, coefficient = dose
     if kind == ABLATE or coefficient is None:

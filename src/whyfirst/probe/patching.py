@@ -5,14 +5,15 @@ at the last position or at all of them; everything above k is the recipient's ow
 single heads and MLPs, and paths between layers.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from whyfirst.errors import UserError
 from whyfirst.models.batching import batches
-from whyfirst.models.local import LocalModel
 from whyfirst.probe import behaviour
 from whyfirst.probe.activations import Floats, asked_tokens, last_logits, margin_of, padded
 from whyfirst.probe.arms import Arms
@@ -27,11 +28,18 @@ from whyfirst.probe.hooks import Edit, decoder_layers, editing, reading
 from whyfirst.probe.pairs import Items
 from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
 
+if TYPE_CHECKING:
+    import torch
+
+    from whyfirst.models.local import LocalModel
+
 LAST, ALL = "last", "all"
 
 
 def copying(donor: torch.Tensor, ends: torch.Tensor | None) -> Edit:
     """Replace the stream by the donor's (B, T, D), at each row's position of `ends` (B,) or all."""
+
+    import torch
 
     def edit(stream: torch.Tensor) -> torch.Tensor:
         given = donor.to(stream)
@@ -60,6 +68,8 @@ def patched_margins(
         a, b: first token of refusal and of help for each row.
         places: (layer, "last" or "all").
     """
+    import torch
+
     result = np.full((len(places), len(rows)), np.nan)
     budget = min(donor.batch_tokens, recipient.batch_tokens)
     with torch.inference_mode():

@@ -174,6 +174,26 @@ class ProbeResult:
         }
 
 
+def lacking(names: Sequence[str], arms: Sequence[str], items: Items) -> dict[str, str]:
+    """Which of the project's own probes can't be run on these arms and items, and why.
+
+    Args:
+        names: probes that are wanted.
+        arms: the arms that there are.
+    """
+    options = ProbeOptions()
+    reasons: dict[str, str] = {}
+    if not any(pair.negative and pair.positive for pair in items.pairs):
+        reasons["logit_difference"] = "the pairs have no outcomes to continue with"
+    if len({pair.value for pair in items.pairs}) < 2:
+        reasons |= dict.fromkeys(("direction", "intervention"), "the pairs are of one value")
+    if not items.requests(0):
+        reasons |= dict.fromkeys(("intervention", "patching"), "there are no requests")
+    elif options.direct not in arms or len(arms) < 2:
+        reasons["patching"] = f"it needs the arm {options.direct!r} and another one"
+    return {name: reasons[name] for name in names if name in reasons}
+
+
 def no_progress(done: int, total: int, what: str) -> None:
     """Tell nobody."""
 
@@ -188,8 +208,9 @@ def run_probes(
     """Run several probes; what they share (activations, answers) is computed once.
 
     Args:
-        models: arm -> model, or arm -> seed -> model; a model is a `LocalModel`, a folder or a
-            Hub id. An arm with one model (the base) stands beside every seed of the others.
+        models: arm -> model, or arm -> seed -> model; a model is a `LocalModel`, a folder, a
+            Hub id or a function that loads one. An arm with one model (the base) stands beside
+            every seed of the others.
 
     Raises:
         UserError: an unknown probe, no models, items a probe can't do without, or a model that

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from whyfirst.report import words
-from whyfirst.report.parts import ProbeMeasure, ProbeRow
+from whyfirst.report import links, words
 from whyfirst.report.schema import Benchmark, Contrast, Results
 
 Tone = Literal["good", "caution", "bad", "plain"]
@@ -77,8 +76,6 @@ def _title(results: Results, contrast: Contrast) -> tuple[str, Tone]:
 MUCH = 0.1
 #: a judge's kappa from which its verdicts need no caution (Landis and Koch 1977: "almost perfect")
 TRUSTED = 0.8
-#: arms that show what training does without the explanations
-CONTROLS = ("rules_first", "shuffled_first", "neutral_first", "direct_longer")
 HEADLINE_PAIR = ("explain_first", "direct")
 
 
@@ -116,7 +113,7 @@ def _checks(results: Results, contrast: Contrast) -> Iterator[Check]:
         _unscored(results, contrast),
         _alone(results),
         _judged(results),
-        _probed(results, contrast),
+        _probed(results),
     ):
         if check is not None:
             yield check
@@ -193,11 +190,14 @@ def _reasons(results: Results, headline: Contrast) -> Check | None:
     want = "higher" if benchmark.higher_is_better else "lower"
     parts, beaten = [], 0
     for c in controls:
-        held = words.direction(c) == want and (c.p_adjusted is None or c.p_adjusted <= 0.05)
+        told = c.p_adjusted is None or c.p_adjusted <= 0.05
+        held = told and words.direction(c) == want
+        worse = told and words.direction(c) not in (want, "none", "unknown")
         beaten += held
         gap = words.difference(c.difference, benchmark)
         spread = words.difference_interval(c, benchmark)
-        parts.append(f"{c.b} {gap} ({spread}{'' if held else ', not detectable'})")
+        verdict = "" if held else ", detectably worse" if worse else ", not detectable"
+        parts.append(f"{c.b} {gap} ({spread}{verdict})")
     tone: Tone = "good" if beaten == len(controls) else "caution" if beaten else "bad"
     share = {0: "none", len(controls): "all"}.get(beaten, str(beaten))
     lead = (
@@ -332,31 +332,10 @@ def _judged(results: Results) -> Check | None:
     return Check(question, "good" if trusted else "caution", text)
 
 
-def _probed(results: Results, contrast: Contrast) -> Check | None:
-    """Where a control's reading goes with its behaviour as the method's does."""
-    found = [
-        f"{probe.probe}: {', '.join(arms)}"
-        for probe in results.probes
-        if (arms := controls_alike(probe, contrast.a))
-    ]
-    if not found:
+def _probed(results: Results) -> Check | None:
+    """Whether readings go with conduct, and whether it can be the explanations."""
+    text = links.first_screen(results)
+    if text is None:
         return None
-    return Check("Do controls look the same inside?", "caution", "What goes with refusing inside "
-                 f"{contrast.a} does so in controls too ({'; '.join(found)}): so it isn't the "
-                 "explanations alone.")  # fmt: skip
-
-
-def controls_alike(probe: ProbeRow, method: str) -> list[str]:
-    """Controls whose link to behaviour lies on the same side of zero as the method's."""
-
-    def side(row: ProbeMeasure) -> int:
-        if row.low is None or row.high is None:
-            return 0
-        return int(row.low > 0) - int(row.high < 0)
-
-    own = {(row.name, str(row.at)): side(row) for row in probe.behaviour if row.arm == method}
-    alike = [
-        row.arm for row in probe.behaviour
-        if row.arm in CONTROLS and side(row) and own.get((row.name, str(row.at))) == side(row)
-    ]  # fmt: skip
-    return list(dict.fromkeys(alike))
+    shared = any(link.alike for probe in results.probes for link in links.method_links(probe))
+    return Check("What does looking inside say?", "caution" if shared else "plain", text)

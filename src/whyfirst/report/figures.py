@@ -269,6 +269,8 @@ def chart(
         reference: a dashed horizontal line.
     """
     x, y, x_ticks, y_ticks = _scales(series, share, ordinal)
+    if not ordinal and all(float(at).is_integer() for one in series for at, *_ in one.data):
+        x_ticks = [value for value in x_ticks if float(value).is_integer()]  # layers, updates
     parts: list[ET.Element] = []
     for value in y_ticks:
         css = "zero" if value == 0 and y_ticks[0] < 0 else "grid"

@@ -178,6 +178,7 @@ def _context(results: Results) -> dict[str, Any]:
         "breakdowns": breakdowns.breakdowns(results),
         "corrected": breakdowns.corrected(results),
         "probes": probes.sections(results, styles),
+        "probe_summary": probes.summary(results),
         "rules_out": words.RULES_OUT,
         "forest": views.forest(results, styles),
         "split_panels": views.split_panels(results, styles),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from whyfirst.report import figures, words
+from whyfirst.report import figures, links, words
 from whyfirst.report.figures import Series
 from whyfirst.report.palette import ArmStyle
 from whyfirst.report.parts import ProbeMeasure, ProbeRow
@@ -89,19 +89,59 @@ def _section(probe: ProbeRow, styles: Styles) -> Section:
                 panels.append(Panel(whole, _curve(rows, must, axis, whole, styles)))
             elif rows:
                 tables.append(_table(rows, axis, whole))
-    links = [_link(m, styles) for m in probe.behaviour]
+    linked = [_link(m, styles) for m in probe.behaviour]
     return Section(
-        probe.probe, TITLES.get(probe.probe, probe.probe.replace("_", " ").capitalize()),
-        probe.definition, probe.version, probe.cautions, panels, tables, links, _link_axis(),
-        len(probe.measures) - len(used),
+        probe.probe, _title(probe.probe), probe.definition, probe.version, _cautions(probe),
+        panels, tables, linked, _link_axis(), len(probe.measures) - len(used),
     )  # fmt: skip
+
+
+def _cautions(probe: ProbeRow) -> list[str]:
+    """The probe's own, but for those on links, which are said with every arm they concern."""
+    own = [one for one in probe.cautions if " shows the link " not in one]
+    found = [links.in_words(link) for link in links.method_links(probe)]
+    return own + [text for text in found if text is not None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One reading of the method, on a line: its link, and which other arms show it."""
+
+    name: str
+    title: str
+    where: str
+    link: str
+    shown: str
+    without: str
+
+
+def summary(results: Results) -> list[Summary]:
+    """Every reading of the method's arm, for the head of the section."""
+    return [
+        Summary(
+            probe.probe, _title(probe.probe), _where(link.mine), links.said(link.mine),
+            "yes" if link.shown else "can't be told from none",
+            ", ".join(m.arm for m in link.alike) or ("none" if link.shown else ""),
+        )
+        for probe in results.probes
+        for link in links.method_links(probe)
+    ]  # fmt: skip
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def _where(measure: ProbeMeasure) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in measure.at.items())
 
 
 def _fits(measure: ProbeMeasure, name: str, wanted: Mapping[str, str], axis: str) -> bool:
     at = measure.at
     finer = axis != "value" and "value" in at  # broken down further than this panel
     numeric = axis not in CURVES or not isinstance(at.get(axis), str)
-    known = measure.name == name and axis in at and measure.value is not None
+    placed = axis in at or axis == "value"  # of all values together
+    known = measure.name == name and placed and measure.value is not None
     return known and not finer and numeric and all(at.get(k) == v for k, v in wanted.items())
 
 
@@ -109,8 +149,14 @@ def _curve(
     rows: Sequence[ProbeMeasure], wanted: Mapping[str, str], axis: str, title: str, styles: Styles
 ) -> Markup:
     lines: dict[tuple[str, str], list[tuple[float, float, float | None, float | None]]] = {}
+    told: dict[tuple[str, str], set[object]] = {}
     for row in rows:
-        rest = [str(v) for k, v in row.at.items() if k not in wanted and k != axis]
+        for key, value in row.at.items():
+            told.setdefault((row.arm, key), set()).add(value)
+    for row in rows:
+        # What is the same in all points of an arm tells none of its lines from another.
+        rest = [str(v) for k, v in row.at.items()
+                if k not in wanted and k != axis and len(told[row.arm, k]) > 1]  # fmt: skip
         if row.value is not None:
             point = (float(row.at[axis]), row.value, row.low, row.high)
             lines.setdefault((row.arm, " ".join(rest)), []).append(point)
@@ -125,27 +171,14 @@ def _curve(
 
 def _table(rows: Sequence[ProbeMeasure], axis: str, title: str) -> Table:
     arms = list(dict.fromkeys(row.arm for row in rows))
-    places = list(dict.fromkeys(str(row.at[axis]) for row in rows))
-    found = {(str(row.at[axis]), row.arm): row for row in rows}
+    places = list(dict.fromkeys(str(row.at.get(axis, "all")) for row in rows))
+    found = {(str(row.at.get(axis, "all")), row.arm): row for row in rows}
     body = [(place, [_said(found.get((place, arm))) for arm in arms]) for place in places]
     return Table(title, arms, body)
 
 
 def _said(row: ProbeMeasure | None) -> str:
-    if row is None or row.value is None:
-        return "not measured"
-    return f"{signed(row.value)} ({_interval(row)})"
-
-
-def signed(value: float) -> str:
-    """A number with two decimals and a true minus sign."""
-    return f"{value:.2f}".replace("-", words.MINUS)
-
-
-def _interval(row: ProbeMeasure) -> str:
-    if row.low is None or row.high is None:
-        return "no interval"
-    return f"{signed(row.low)} to {signed(row.high)}"
+    return "not measured" if row is None else links.said(row)
 
 
 _LINK_WIDTH = 240.0
@@ -162,9 +195,8 @@ def _link(row: ProbeMeasure, styles: Styles) -> Link:
         high = None if row.high is None else scale(row.high)
         parts.append(interval_mark(style, (scale(row.value), low, high), 13, 5, label))
     plot = render(_LINK_WIDTH, 26, label, *parts, css="figure strip")
-    where = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in row.at.items())
-    value = "n/a" if row.value is None else signed(row.value)
-    return Link(row.arm, where, plot, value, _interval(row), row.n, row.note)
+    value = "n/a" if row.value is None else links.signed(row.value)
+    return Link(row.arm, _where(row), plot, value, links.interval(row), row.n, row.note)
 
 
 def _link_axis() -> Markup:

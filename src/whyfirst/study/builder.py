@@ -19,18 +19,19 @@ from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark
 from whyfirst.files import read_json, sha256_file, sha256_json
 from whyfirst.hearth import assets
 from whyfirst.study import models
-from whyfirst.study.config import CorpusConfig, Study, decisive
+from whyfirst.study.config import Study, decisive
+from whyfirst.study.corpora import add_corpus
 from whyfirst.study.graph import Node, make_fingerprint
-from whyfirst.train.config import VERSIONS
+from whyfirst.train.config import REWARD_MODEL, VERSIONS, data_names
 
 #: code versions of the kinds of node that have none of their own elsewhere
-KIND_VERSIONS = {"base": "1", "corpus": "2", "overlap": "1", "match": "1"}
+KIND_VERSIONS = {"base": "1", "corpus": "2", "written": "1", "overlap": "1", "match": "1"}
 #: start of a path in the folder of public data; where the variable is unset, beside the project
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
 #: rough seconds a node takes on one core, for the order of work and the time left
 WEIGHTS = {
-    "base": 1.0, "corpus": 0.2, "overlap": 0.2, "match": 0.3, "explain": 6.0, "sft": 4.0,
-    "dpo": 25.0, "kto": 25.0, "reward": 15.0, "rloo": 60.0, "grpo": 60.0, "ppo": 90.0,
+    "base": 1.0, "corpus": 0.2, "written": 60.0, "overlap": 0.2, "match": 0.3, "explain": 6.0,
+    "sft": 4.0, "dpo": 25.0, "kto": 25.0, "reward": 15.0, "rloo": 60.0, "grpo": 60.0, "ppo": 90.0,
     "evaluation": 1.5,
 }  # fmt: skip
 
@@ -92,7 +93,8 @@ class Builder:
             self.outside |= {f"{id}: {role}": sha for role, sha in (outside or {}).items()}
             fingerprint = make_fingerprint(kind, kind_version, config, inputs, self.libraries)
             payload = {"config": dict(config), **dict(extra or {})}
-            self.nodes[id] = Node(id, kind, fingerprint, depends, payload, weight)
+            rank = config.get("seed", 0)
+            self.nodes[id] = Node(id, kind, fingerprint, depends, payload, weight, rank=rank)
         return id
 
     def path(self, text: str) -> Path:
@@ -180,44 +182,8 @@ class Builder:
         return most
 
     def corpus(self, name: str, seed: int) -> str:
-        """The node of a corpus. What HH-RLHF and files hold does not depend on the seed."""
-        corpus = self.study.corpora[name]
-        config = decisive(corpus) | {"corpus": name}
-        fixed = corpus.source in ("hh_rlhf", "file")
-        config["seed"] = 0 if fixed else seed
-        id = f"corpus:{name}" if fixed else f"seed{seed}/corpus:{name}"  # noqa: A001
-        depends: tuple[str, ...] = ()
-        outside, extra = self._files(corpus, f"corpora.{name}")
-        if self.study.world is not None:
-            config |= {"world_seed": self.study.world.seed}
-        if getattr(corpus, "tokens", None) is not None:
-            depends = (self.base(),)
-        return self.add(
-            id, "corpus", KIND_VERSIONS["corpus"], config, depends,
-            outside=outside, extra=extra, weight=WEIGHTS["corpus"],
-        )  # fmt: skip
-
-    def _files(self, corpus: CorpusConfig, used_by: str) -> tuple[dict[str, str], dict[str, Any]]:
-        if corpus.source in ("hh_rlhf", "file"):
-            path = corpus.path
-            return {"data": self.content(path, f"{used_by}.path")}, {"path": str(self.path(path))}
-        if corpus.source == "hearth" and corpus.documents == "replay":
-            return {"assets": self.assets}, {}  # who holds what is recorded beside the base
-        if corpus.source == "constitution":
-            from whyfirst.constitution import load_constitution
-            from whyfirst.explain.template import teacher_fingerprint
-
-            own = self.path(corpus.constitution)
-            place = str(own) if own.is_file() else corpus.constitution
-            constitution = load_constitution(place)
-            for value in corpus.values or ():
-                constitution.value(value)
-            shas = {
-                "constitution": sha256_json(decisive(constitution)),
-                "teacher": teacher_fingerprint(),
-            }
-            return shas, {"path": place}
-        return {}, {}
+        """The node of a corpus."""
+        return add_corpus(self, name, seed)
 
     def check_overlap(self) -> None:
         """Add the checks that no document of a first stage holds what a benchmark asks.
@@ -290,9 +256,9 @@ class Builder:
     # -- stages and evaluations ------------------------------------------------------------
 
     def chain(self, stages: tuple[str, ...], seed: int) -> list[str]:
-        """The nodes of an arm's stages."""
+        """The nodes of an arm's stages; a reward model among them serves those behind it."""
         ids: list[str] = []
-        before = self.base()
+        before, reward = self.base(), ""
         for index, name in enumerate(stages):
             use = self.study.stages[name]
             config = decisive(use.train)
@@ -303,15 +269,21 @@ class Builder:
             if use.reward_from is not None:
                 # From the study's model and not from the arm's: one reward model for every arm.
                 depends += (self.chain((use.reward_from,), seed)[-1],)
+            elif REWARD_MODEL in data_names(use.train):
+                depends += (reward,)
             kind = use.train.kind
             outside, train = self._rewards(name)
-            before = self.add(
+            node = self.add(
                 id, "stage", VERSIONS[kind],
                 config | {"seed": seed, "device": self.device}, depends,
                 outside=outside, extra={"train": train | {"keep_at": config["keep_at"]}},
                 weight=WEIGHTS[kind],
             )  # fmt: skip
-            ids.append(before)
+            ids.append(node)
+            if kind == "reward":  # it answers nothing: the next stage starts where this one did
+                reward = node
+            else:
+                before = node
         return ids
 
     def _rewards(self, name: str) -> tuple[dict[str, str], dict[str, Any]]:

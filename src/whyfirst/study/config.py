@@ -19,6 +19,8 @@ from whyfirst.config import (
     runtime_only,
 )
 from whyfirst.models.reference import ModelRef
+from whyfirst.study.probe_use import ProbeUse
+from whyfirst.study.written import WrittenCorpus, WrittenSection
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_base import added_later
 
@@ -68,7 +70,8 @@ class HearthCorpus(StrictModel):
 
     source: Literal["hearth"] = affects_output()
     documents: Literal[
-        "explanations", "rules", "shuffled", "neutral", "replay", "demonstrations"
+        "explanations", "rules", "shuffled", "neutral", "replay", "demonstrations", "pairs",
+        "prompts",
     ] = affects_output()
     value: str | None = affects_output(default=None, description="the value explained")
     tokens: int | None = affects_output(default=None, ge=1, description="matched to 0.5 %")
@@ -81,7 +84,9 @@ class ConstitutionCorpus(StrictModel):
 
     source: Literal["constitution"] = affects_output()
     constitution: str = affects_output(description="a shipped name or a YAML file")
-    documents: Literal["explanations", "rules", "shuffled", "neutral"] = affects_output()
+    documents: Literal["explanations", "rules", "more_rules", "shuffled", "neutral"] = (
+        affects_output()
+    )
     values: tuple[str, ...] | None = affects_output(default=None)
     tokens: int = affects_output(ge=1, description="matched to 0.5 %")
 
@@ -108,7 +113,8 @@ class FileCorpus(StrictModel):
 
 
 CorpusConfig = Annotated[
-    HearthCorpus | ConstitutionCorpus | HHCorpus | FileCorpus, Field(discriminator="source")
+    HearthCorpus | ConstitutionCorpus | WrittenCorpus | HHCorpus | FileCorpus,
+    Field(discriminator="source"),
 ]
 
 
@@ -120,7 +126,7 @@ class StageUse(StrictModel):
     reward_from: Name | None = added_later(
         None,
         description="stage of kind reward, trained from the study's model once a seed, whose model "
-        "is the reward",
+        "is the reward; null: the arm's own, a stage of kind reward before this one",
     )
     train: StageConfig = affects_output()
 
@@ -224,6 +230,7 @@ class Study(StrictModel):
     judge_model: ModelRef | None = added_later(
         None, description="whom the judges ask that need a model"
     )
+    written: WrittenSection = added_later({}, description="what `written` corpora read")
     corpora: dict[Name, CorpusConfig] = affects_output()
     stages: dict[Name, StageUse] = affects_output()
     arms: dict[Name, tuple[Name, ...]] = affects_output(min_length=1)
@@ -236,6 +243,7 @@ class Study(StrictModel):
     power: PowerAssumptions | None = affects_output(default=None)
     curve: CurveConfig | None = affects_output(default=None)
     dose_curve: tuple[DosePoint, ...] = affects_output(default=())
+    probe: ProbeUse | None = added_later(None, description="what is looked at inside the models")
     claimed: tuple[ClaimedFigure, ...] = runtime_only(default=())
 
     def seeds_of(self, arm: str) -> range:

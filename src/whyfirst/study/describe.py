@@ -107,7 +107,8 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
 def _label(kind: str, id: str, payload: dict[str, Any]) -> str:  # noqa: A002
     if kind == "stage":
         return id.split("/", 1)[1].split(">")[-1]
-    return str(payload["config"].get("corpus") or payload["config"].get("benchmark") or kind)
+    config = payload["config"]
+    return str(config.get("corpus") or config.get("benchmark") or config.get("probe") or kind)
 
 
 def _updates(study: Study, kind: str, name: str) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from whyfirst.errors import UserError
 from whyfirst.files import read_jsonl
-from whyfirst.study import cost
+from whyfirst.study import cost, writing
 from whyfirst.study.config import Study
 from whyfirst.study.plan import Plan
 from whyfirst.study.sizes import rehearsals
@@ -89,6 +89,7 @@ class Estimate:
     machines: tuple[Machine, ...]
     utilisation: float
     problem: str | None = None
+    teachers: tuple[writing.Asked, ...] = ()
     assumptions: tuple[str, ...] = ()
 
     @property
@@ -115,17 +116,17 @@ def estimate(
         UserError: a corpus or benchmark can't be read, or an unknown device.
     """
     machines = cost.find_gpus(devices)
-    calls = tuple(_calls(plan, store))
+    calls, teachers = tuple(_calls(plan, store)), tuple(writing.asked(plan.nodes, store))
     try:
         config = _model_config(plan)
     except UserError as error:
-        return Estimate(_label(plan), None, (), calls, (), utilisation, str(error))
+        return Estimate(_label(plan), None, (), calls, (), utilisation, str(error), teachers)
     shape = cost.read_shape(config)
     counter = _Counter(plan, store)
     work = (*_stages(plan, store, shape, counter), *_evaluations(plan, store, shape, counter))
     rows = tuple(_machine(device, work, utilisation) for device in machines)
     return Estimate(
-        _label(plan), shape.parameters, work, calls, rows, utilisation,
+        _label(plan), shape.parameters, work, calls, rows, utilisation, teachers=teachers,
         assumptions=tuple(_assumptions(plan, counter)),
     )  # fmt: skip
 
@@ -212,6 +213,9 @@ class _Counter:
         if made:
             return read_jsonl(self._store.folder(*made[0].key) / ROWS)
         config = nodes[0].payload["config"]
+        if config["source"] == "written":
+            written = self._plan.by_id[nodes[0].depends[-1]]
+            return writing.rows_ahead(nodes[0], written, self._store)
         return SOURCES[config["source"]](config, nodes[0].payload.get("path"))
 
 

@@ -1,8 +1,9 @@
-"""Runs a graph of nodes on this machine's worker processes, computing only what is missing.
+"""Runs a graph of nodes on workers, computing only what is missing.
 
 Several executors may work on one store: a node another process holds is left to it, other work is
 done meanwhile, and its result is used when it is there. Any process may be killed at any moment;
-the same call continues. Leaves out: building the graph (`plan`), other machines, cleaning up.
+the same call continues. Leaves out: building the graph (`plan`), the workers (this machine's:
+`pool`; a cluster's: `ray_executor`), cleaning up.
 """
 
 import time
@@ -12,13 +13,15 @@ from typing import Any, Literal
 
 from whyfirst.errors import StoreError
 from whyfirst.study.graph import Node, check_graph, make_fingerprint, remaining_path
-from whyfirst.study.pool import Pool, Worker, default_workers
+from whyfirst.study.pool import ENDS, OpenWorkers, Pool, Workers, default_workers
 from whyfirst.study.store import Store
 
 __all__ = ["Event", "Node", "Outcome", "default_workers", "make_fingerprint", "run_graph"]
 
 POLL_S = 0.2
-_ATTEMPTS = 2  # a worker's death is retried once: memory pressure passes, a crash doesn't
+# A worker's death is retried once: memory pressure passes, a crash doesn't. Machines leave clusters
+# for reasons of their own, but not for ever.
+_MOST = {"died": 2, "lost": 5}
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def run_graph(
     workers: int,
     runner: str,
     on_event: Callable[[Event], None] = lambda event: None,
+    open_workers: OpenWorkers | None = None,
 ) -> Outcome:
     """Complete every node of the graph and say what that took.
 
@@ -72,6 +76,7 @@ def run_graph(
         runner: `module:function` that workers import; see `worker.Runner`. It may find files of an
             earlier, killed attempt in its folder and resumes from them.
         on_event: called in this thread; an exception from it stops the run.
+        open_workers: other workers than this machine's processes.
 
     Raises:
         UserError: the graph is no graph (cycle, unknown dependency, duplicate id).
@@ -84,7 +89,7 @@ def run_graph(
     run.reuse_complete()
     if run.todo:
         store.create()
-        with Pool(store, runner, workers) as pool:
+        with open_workers() if open_workers else Pool(store, runner, workers) as pool:
             while run.todo:
                 run.hand_out(pool)
                 run.take_in(pool)
@@ -102,11 +107,12 @@ class _Run:
         self._emit = on_event
         self._done: set[str] = set()
         self._begun: dict[str, float] = {}
-        self._deaths: dict[str, str] = {}
+        self._deaths: dict[str, list[tuple[str, str]]] = {}
+        self._waits: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self._sampled_at = 0.0
         rest = remaining_path(order)
-        self._priority = {node.id: (-rest[node.id], at) for at, node in enumerate(order)}
+        self._priority = {node.id: (node.rank, -rest[node.id], at) for at, node in enumerate(order)}
 
     def reuse_complete(self) -> None:
         """Take every complete result out of the work."""
@@ -129,25 +135,20 @@ class _Run:
         self._done.add(node.id)
         del self.todo[node.id]
 
-    def hand_out(self, pool: Pool) -> None:
-        """Give ready nodes, the one with the longest way to the end first, to idle workers."""
+    def hand_out(self, pool: Workers) -> None:
+        """Give ready nodes to workers: by rank, then the one with the longest way to the end."""
         while True:
             node = self._next_ready(pool)
             if node is None:
                 return
             if self._reuse_if_complete(node):
                 continue
-            worker = pool.idle()
-            if worker is None:
+            inputs = {name: self._store.folder(*self._all[name].key) for name in node.depends}
+            if not pool.take(node, inputs):
                 return
-            worker.node = node
-            folders = {name: self._store.folder(*self._all[name].key) for name in node.depends}
-            inputs = {name: str(folder) for name, folder in folders.items()}
-            worker.send(node=node.to_json(), inputs=inputs)
 
-    def _next_ready(self, pool: Pool) -> Node | None:
-        busy = {worker.node.key for worker in pool.workers.values() if worker.node is not None}
-        now = time.monotonic()
+    def _next_ready(self, pool: Workers) -> Node | None:
+        busy, now = pool.busy(), time.monotonic()
         ready = [
             node
             for node in self.todo.values()
@@ -162,64 +163,71 @@ class _Run:
             default=None,
         )
 
-    def take_in(self, pool: Pool) -> None:
+    def take_in(self, pool: Workers) -> None:
         """Wait a moment for a reply and act on it."""
         self._sample_memory(pool)
         received = pool.reply(POLL_S)
         if received is None:
             return
-        worker, reply = received
-        if reply["type"] == "ready":
-            worker.ready = True
-        elif reply["type"] == "gone":
-            self._on_death(worker, pool)
-        elif worker.node is not None:
-            self._on_reply(worker, worker.node, reply)
+        node, reply = received
+        if reply["type"] in ("died", "lost"):
+            self._on_death(node, reply["type"], reply["reason"])
+        elif reply["type"] in ENDS:
+            self._on_end(node, reply, pool.retry_s)
+        else:
+            self._on_reply(node, reply)
 
-    def _on_reply(self, worker: Worker, node: Node, reply: Mapping[str, Any]) -> None:
-        kind = reply["type"]
-        elapsed = time.monotonic() - self._begun.get(node.id, time.monotonic())
-        if kind == "started":
+    def _on_reply(self, node: Node, reply: Mapping[str, Any]) -> None:
+        """A node that goes on."""
+        if reply["type"] == "started":
             self._begun[node.id] = time.monotonic()
             self._retry_at.pop(node.id, None)
             again = self._deaths.get(node.id)
-            self._emit(Event("started", node.id, message=f"again: {again}" if again else ""))
-            return
-        if kind == "progress":
+            self._emit(Event("started", node.id, message=f"again: {again[-1][1]}" if again else ""))
+        elif reply["type"] == "waiting":
+            self._wait(node, reply["message"])
+        else:
             step, total, message = reply["step"], reply["total"], reply["message"]
-            self._emit(Event("progress", node.id, step, total, message, elapsed))
-            return
-        worker.node = None
+            self._emit(Event("progress", node.id, step, total, message, self._elapsed(node)))
+
+    def _on_end(self, node: Node, reply: Mapping[str, Any], retry_s: float) -> None:
+        """A node that a worker is done with, one way or another."""
+        kind = reply["type"]
         if kind == "finished":
             self.outcome.computed.append(node.id)
             self._settle(node, reply)
             self._emit(Event("finished", node.id, seconds=reply["seconds"]))
         elif kind == "locked":
-            if node.id not in self._retry_at:
-                self._emit(Event("waiting", node.id, message="another process computes it"))
-            self._retry_at[node.id] = time.monotonic() + POLL_S
+            self._wait(node, "another process computes it")
+            self._retry_at[node.id] = time.monotonic() + retry_s
         elif kind == "failed":
-            self._fail(node, reply["message"], elapsed)
+            self._fail(node, reply["message"], self._elapsed(node))
         elif kind == "store":
             raise StoreError(reply["message"])
         # "exists": another process was faster; hand_out finds it complete.
 
-    def _on_death(self, worker: Worker, pool: Pool) -> None:
-        code = worker.process.returncode
-        if not worker.ready and code > 0:
-            raise RuntimeError(f"a worker process could not start (exit code {code}): {pool.log}")
-        if worker.node is None:
-            return
+    def _elapsed(self, node: Node) -> float:
+        now = time.monotonic()
+        return now - self._begun.get(node.id, now)
+
+    def _wait(self, node: Node, message: str) -> None:
+        """Say once that a node waits."""
+        if node.id not in self._waits:
+            self._waits.add(node.id)
+            self._emit(Event("waiting", node.id, message=message))
+
+    def _on_death(self, node: Node, kind: str, reason: str) -> None:
+        """A node whose process `died` or whose machine was `lost` is handed out again, at first."""
         if self._store.is_full():
             # A full disk also kills: writing to a mapped file ends in SIGBUS.
             raise self._store.refusal(OSError("no space left on device"))
-        node, reason = worker.node, _describe_death(code)
-        if node.id in self._deaths:
+        deaths = self._deaths.setdefault(node.id, [])
+        deaths.append((kind, reason))
+        most = _MOST[kind]
+        if sum(each == kind for each, _ in deaths) >= most:
             log = self._store.log_path(*node.key)
             see = f"; its output: {log}" if log.exists() else ""
-            self._fail(node, f"{reason}, {_ATTEMPTS} times{see}", 0.0)
-        else:
-            self._deaths[node.id] = reason
+            self._fail(node, f"{reason}, {most} times{see}", 0.0)
 
     def _fail(self, node: Node, message: str, seconds: float) -> None:
         self.outcome.failed[node.id] = message
@@ -229,7 +237,7 @@ class _Run:
             if node.id in other.needs and other.id in self.todo:
                 self._fail(other, f"not run: needs {node.id}, which {_short_fate(message)}", 0.0)
 
-    def _sample_memory(self, pool: Pool) -> None:
+    def _sample_memory(self, pool: Workers) -> None:
         now = time.monotonic()
         if now - self._sampled_at < 0.5:
             return
@@ -237,14 +245,6 @@ class _Run:
         present = pool.memory_mb()
         if present is not None:
             self.outcome.memory_mb_peak = max(present, self.outcome.memory_mb_peak or 0.0)
-
-
-def _describe_death(code: int) -> str:
-    if code == -9:
-        return "its worker process was killed (signal 9; often the system is out of memory)"
-    if code < 0:
-        return f"its worker process crashed (signal {-code})"
-    return f"its worker process ended by itself (exit code {code})"
 
 
 def _short_fate(message: str) -> str:

@@ -29,6 +29,8 @@ class Node:
         after: ids of nodes (checks) that must be complete before this one starts and whose folders
             it doesn't read: they can stop it and can't change its result, so they are no part of
             its fingerprint.
+        rank: nodes of a lower rank are started first; a study's is the seed, so that a run that is
+            cut off leaves whole seeds behind it and not the first stages of all.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Node:
     payload: dict[str, Any] = field(default_factory=dict)
     weight: float = 1.0
     after: tuple[str, ...] = ()
+    rank: int = 0
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -107,7 +110,7 @@ def check_graph(nodes: Sequence[Node]) -> list[Node]:
     for node in nodes:
         for name in set(node.needs):
             needed_by[name].append(node.id)
-    free = [node.id for node in nodes if not node.depends]
+    free = [node.id for node in nodes if not node.needs]
     while free:
         current = free.pop(0)
         order.append(by_id[current])

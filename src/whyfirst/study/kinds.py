@@ -39,7 +39,7 @@ def model_folder(folder: Path) -> str:
     """
     if not (folder / "reference.json").is_file():
         return str(folder / "model")
-    from whyfirst.models.local import locate
+    from whyfirst.models.loading import locate
 
     ref = read_json(folder / "reference.json")
     remote_code = ref.get("trust_remote_code", False)
@@ -81,12 +81,27 @@ def corpus(
 ) -> None:
     """Rows a stage trains on, matched in tokens where the study gives a budget."""
     config = payload["config"]
-    rows = SOURCES[config["source"]](config, payload.get("path"))
+    # What a teacher wrote is the last of the folders read.
+    place = str(folders[-1]) if config["source"] == "written" else payload.get("path")
+    rows = SOURCES[config["source"]](config, place)
     about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
     if config.get("tokens") is not None:
         rows, about = _matched(config, rows, model_folder(folders[0]))
     write_jsonl(folder / ROWS, rows)
     write_json(folder / "corpus.json", about | {"rows": len(rows)})
+
+
+def written(
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
+) -> None:
+    """All that a teacher writes under one name: explanations, controls and their audit."""
+    from whyfirst.study.writing import write
+
+    config = payload["config"]
+    machine = _machine(config) if "device" in config else {}
+    replies = folder.parents[1] / REPLIES  # as in `evaluation`
+    spent = write(payload, model_folder(folders[0]), folder, replies, progress)
+    write_json(folder / "machine.json", machine | {"spent": spent})
 
 
 def overlap(
@@ -199,6 +214,7 @@ def stage(
 ) -> None:
     """One training stage, from the model of the node before it."""
     from whyfirst.train.config import REWARD_MODEL, StageConfig, data_names
+    from whyfirst.train.launch import run_launched
     from whyfirst.train.run import run_stage
 
     config: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
@@ -207,9 +223,8 @@ def stage(
         for name, place in zip(data_names(config), folders[1:], strict=True)
     }
     write_json(folder / "machine.json", _machine(payload["config"]) | {"dtype": config.dtype})
-    run_stage(
-        config, Path(model_folder(folders[0])), data, folder, payload["config"]["seed"], progress
-    )
+    run = run_stage if config.processes == 1 else run_launched
+    run(config, Path(model_folder(folders[0])), data, folder, payload["config"]["seed"], progress)
 
 
 def _machine(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -313,11 +328,23 @@ def write_items(path: Path, results: Iterable[Any]) -> None:
     write_jsonl(path, ({k: v for k, v in row.items() if v is not None} for row in rows))
 
 
+def probe(
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
+) -> None:
+    """One probe on the models of several arms and seeds."""
+    from whyfirst.study import probes
+
+    write_json(folder / "machine.json", _machine(payload["config"]))
+    probes.run(payload, folders, folder, progress)
+
+
 KINDS: dict[str, Callable[[Mapping[str, Any], list[Path], Path, Progress], None]] = {
     "base": base,
     "corpus": corpus,
+    "written": written,
     "overlap": overlap,
     "match": match,
     "stage": stage,
     "evaluation": evaluation,
+    "probe": probe,
 }

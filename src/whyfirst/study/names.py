@@ -11,6 +11,7 @@ from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.evaluate.judging import JUDGES
 from whyfirst.registry import did_you_mean
 from whyfirst.strict_yaml import Location
+from whyfirst.study import probe_use, written
 from whyfirst.train.config import REWARD_MODEL, data_names
 from whyfirst.train.rewards import REWARDS
 
@@ -33,12 +34,7 @@ def dangling(study: "Study") -> Problems:
             yield from _missing(("arms", arm, index), stage_name, study.stages, "stage")
             if stage_name in stages[:index]:
                 yield ("arms", arm, index), f"stage {stage_name!r} comes twice in one arm"
-            if stage_name in study.stages and study.stages[stage_name].train.kind == "reward":
-                yield (
-                    ("arms", arm, index),
-                    f"stage {stage_name!r} gives a reward model, which answers nothing; name it "
-                    "as `reward_from` of the stage that trains against it",
-                )
+        yield from _rewards_in(study, arm)
     for arm in study.arm_notes:
         yield from _missing(("arm_notes", arm), arm, study.arms, "arm")
     if "default" not in study.seeds:
@@ -54,6 +50,8 @@ def dangling(study: "Study") -> Problems:
     yield from _dangling_model(study)
     yield from _dangling_contrasts(study)
     yield from _dangling_curves(study)
+    yield from probe_use.problems(study)
+    yield from written.problems(study)
     yield from _world_needed(study)
 
 
@@ -91,8 +89,6 @@ def _dangling_reward(study: "Study", name: str) -> Problems:
             )
     needed = REWARD_MODEL in data_names(stage.train)
     if stage.reward_from is None:
-        if needed:
-            yield ("stages", name), "a reward is a model: name its stage as `reward_from`"
         return
     if not needed:
         yield at, f"has no effect without the reward {REWARD_MODEL!r} (with no path of its own)"
@@ -100,6 +96,28 @@ def _dangling_reward(study: "Study", name: str) -> Problems:
     source = study.stages.get(stage.reward_from)
     if source is not None and source.train.kind != "reward":
         yield at, f"stage {stage.reward_from!r} is of kind {source.train.kind}, and not reward"
+
+
+def _rewards_in(study: "Study", arm: str) -> Problems:
+    """Reward models of an arm that train nothing, and stages of it that lack one."""
+    idle: Location | None = None
+    given = False
+    for index, name in enumerate(study.arms[arm]):
+        if name not in study.stages:
+            continue
+        stage, at = study.stages[name], ("arms", arm, index)
+        if stage.train.kind == "reward":
+            idle, given = idle or at, True
+        elif stage.reward_from is None and REWARD_MODEL in data_names(stage.train):
+            idle = None
+            if not given:
+                yield (
+                    at,
+                    f"stage {name!r} needs a reward model: put a stage of kind reward before it, "
+                    "or name one as its `reward_from`",
+                )
+    if idle is not None:
+        yield idle, "gives a reward model that no later stage of the arm trains against"
 
 
 def _dangling_model(study: "Study") -> Problems:

@@ -105,8 +105,13 @@ def _limit(data: dict[str, Any], limit: int) -> None:
             corpus["tokens"] = min(corpus["tokens"], limit * TOKENS_A_ROW)
         elif "size" in corpus:
             corpus["size"] = min(corpus["size"] or limit, limit)
+    for use in data["written"].values():
+        use["tokens"] = min(use["tokens"], limit * TOKENS_A_ROW)
     for use in data["stages"].values():
         _fewer_updates(use["train"], limit)
+    probe = data.get("probe")
+    if probe is not None and not (probe["pairs"] or probe["constitution"]):
+        probe["limit"] = min(probe["limit"] or limit, limit)
     curve = data.get("curve")
     if curve is not None:
         last = [data["arms"][arm][-1] for arm in curve["arms"]]

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.study import probes
 from whyfirst.study.builder import Builder
 from whyfirst.study.checks import first_stages, refuse_in_vain, refuse_unmatched
 from whyfirst.study.config import Study, load_study
@@ -113,6 +114,7 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
         own = dict.fromkeys(s for arm, s in firsts.items() if seed in study.seeds_of(arm))
         builder.check_matched(tuple(own), seed)
     evaluations = tuple(_evaluations(builder, stages))
+    probes.add(builder, stages)
     plan = Plan(
         study,
         file,

@@ -14,15 +14,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from whyfirst.study.graph import Node
 from whyfirst.study.store import Store
 
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -32,6 +33,38 @@ _THREAD_VARIABLES = (
 # The parent's search path is handed over, as multiprocessing does, so that a runner the parent can
 # import can be imported by the worker; -P keeps the current folder out of it.
 _START = "import sys; sys.path[:] = sys.argv[1:]; from whyfirst.study.worker import main; main()"
+
+
+class Workers(Protocol):
+    """What computes nodes for the executor: this machine's processes, or a cluster's.
+
+    Attributes:
+        retry_s: seconds after which a node that another process held is asked for again.
+    """
+
+    retry_s: float
+
+    def busy(self) -> set[tuple[str, str]]:
+        """Keys of the nodes in work."""
+
+    def take(self, node: Node, inputs: Mapping[str, Path]) -> bool:
+        """Have a node computed; False where there is no room for it now."""
+
+    def reply(self, timeout_s: float) -> tuple[Node, Mapping[str, Any]] | None:
+        """The next thing that happened to a node, None after the time.
+
+        What a worker says (worker.py), or `died` (its process did) or `lost` (its machine did) with
+        a `reason`, or `waiting` with a `message`.
+        """
+
+    def memory_mb(self) -> float | None:
+        """Resident memory of everything now, in MB; None where unknown."""
+
+
+OpenWorkers = Callable[[], AbstractContextManager[Workers]]
+"""Starts the workers; leaving the context stops them. Called only where there is work."""
+ENDS = ("finished", "exists", "locked", "failed", "store")
+"""Types of reply after which a worker is free again."""
 
 
 def available_cores() -> int:
@@ -77,7 +110,7 @@ def default_workers() -> int:
 def worker_environment(slot: int, workers: int) -> dict[str, str]:
     """Environment of worker number `slot` of `workers`: its share of the cores and GPUs."""
     threads = str(max(1, available_cores() // workers))
-    environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, threads)}
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, threads)}
     gpus = visible_gpus()
     if workers > 1 and len(gpus) > 1:
         share = gpus[slot::workers] or [gpus[slot % len(gpus)]]
@@ -119,6 +152,8 @@ class Worker:
 class Pool:
     """At most `workers` processes, started as needed; a context manager that leaves none behind."""
 
+    retry_s = 0.2
+
     def __init__(self, store: Store, runner: str, workers: int) -> None:
         self._store = store
         self._runner = runner
@@ -139,7 +174,20 @@ class Pool:
             worker.bury()
         self.workers.clear()
 
-    def idle(self) -> Worker | None:
+    def busy(self) -> set[tuple[str, str]]:
+        """Keys of the nodes in work."""
+        return {worker.node.key for worker in self.workers.values() if worker.node is not None}
+
+    def take(self, node: Node, inputs: Mapping[str, Path]) -> bool:
+        """Give the node to an idle worker; False where all are busy."""
+        worker = self._idle()
+        if worker is None:
+            return False
+        worker.node = node
+        worker.send(node=node.to_json(), inputs={name: str(path) for name, path in inputs.items()})
+        return True
+
+    def _idle(self) -> Worker | None:
         """A worker without work, started if the limit allows; None where all are busy."""
         for worker in self.workers.values():
             if worker.node is None:
@@ -179,8 +227,12 @@ class Pool:
                     self._replies.put((worker, json.loads(line)))
         self._replies.put((worker, {"type": "gone"}))
 
-    def reply(self, timeout_s: float) -> tuple[Worker, Mapping[str, Any]] | None:
-        """The next reply, `{"type": "gone"}` for a dead worker's last one; None after the time."""
+    def reply(self, timeout_s: float) -> tuple[Node, Mapping[str, Any]] | None:
+        """The next reply about a node; `died` where its worker did. None after the time.
+
+        Raises:
+            RuntimeError: workers can't even start.
+        """
         try:
             worker, reply = self._replies.get(timeout=timeout_s)
         except queue.Empty:
@@ -188,11 +240,25 @@ class Pool:
                 if worker.process.poll() is not None:
                     worker.kill()  # its children could hold the pipe, and the lock, open
             return None
+        node = worker.node
+        if reply["type"] == "ready":
+            worker.ready = True
+            return None
         if reply["type"] == "gone":
-            worker.bury()
-            if self.workers.get(worker.slot) is worker:
-                del self.workers[worker.slot]
-        return worker, reply
+            reply = {"type": "died", "reason": self._bury(worker)}
+        elif reply["type"] in ENDS:
+            worker.node = None
+        return None if node is None else (node, reply)
+
+    def _bury(self, worker: Worker) -> str:
+        """Forget a worker whose output ended; why it did, in words."""
+        worker.bury()
+        if self.workers.get(worker.slot) is worker:
+            del self.workers[worker.slot]
+        code = worker.process.returncode
+        if not worker.ready and code > 0:
+            raise RuntimeError(f"a worker process could not start (exit code {code}): {self.log}")
+        return describe_death(code)
 
     def memory_mb(self) -> float | None:
         """Resident memory of this process and all workers now, in MB; None where unknown."""
@@ -206,3 +272,12 @@ class Pool:
                 continue
             total += pages * os.sysconf("SC_PAGESIZE") / 2**20
         return total
+
+
+def describe_death(code: int) -> str:
+    """What a worker's exit code says (below 0: a signal), in words."""
+    if code == -signal.SIGKILL:
+        return "its worker process was killed (signal 9; often the system is out of memory)"
+    if code < 0:
+        return f"its worker process crashed (signal {-code})"
+    return f"its worker process ended by itself (exit code {code})"

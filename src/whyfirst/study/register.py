@@ -65,7 +65,7 @@ def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
     stages = {use.train.kind for use in plan.study.stages.values()}
     benchmarks = {use.benchmark for use in plan.evaluations}
     probes = plan.study.probe.probes if plan.study.probe else ()
-    versions = {
+    versions: dict[str, dict[str, str]] = {
         "kinds": {name: KIND_VERSIONS[name] for name in sorted(kinds & set(KIND_VERSIONS))},
         "stages": {name: VERSIONS[name] for name in sorted(stages)},
         "benchmarks": {name: BENCHMARKS.get(name).version for name in sorted(benchmarks)},
@@ -149,8 +149,8 @@ def registration(plan: Plan, store: Store) -> Registration:
             deviations=[],
         )  # fmt: skip
     record = _record(path)
-    plans = record["plan"], frozen_plan(plan)
-    both = _all_seeds(plans[0]) & _all_seeds(plans[1])
+    old, new = record["plan"], frozen_plan(plan)
+    both = _all_seeds(old) & _all_seeds(new)
     at = datetime.fromisoformat(record["registered_at"]).timestamp()
     first = _first_result(plan, store)
     return Registration(
@@ -159,7 +159,7 @@ def registration(plan: Plan, store: Store) -> Registration:
         sha256=record["sha256"],
         file=path.name,
         primary=(record["plan"].get("primary") or {}).get("name"),
-        deviations=sorted(_differences(*(_of_seeds(p, both) for p in plans), "")),
+        deviations=sorted(_differences(_of_seeds(old, both), _of_seeds(new, both), "")),
     )
 
 

@@ -22,7 +22,7 @@ from whyfirst.files import read_json, read_jsonl, sha256_file
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
-from whyfirst.study import matching
+from whyfirst.study import matching, probes
 from whyfirst.study.cautions import cautions
 from whyfirst.study.config import ContrastConfig
 from whyfirst.study.examples import examples
@@ -310,7 +310,8 @@ def assemble(
         gaps=work.gathered.gaps,
         judges=work.gathered.judges,
         corrected=work.gathered.corrected,
-        spent=spent(work.folders[use.node] for use in plan.evaluations),
+        probes=probes.rows(study.probe.probes if study.probe else (), work.folders),
+        spent=spent(work.folders[n.id] for n in plan.nodes if n.kind in ("evaluation", "written")),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
         claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],

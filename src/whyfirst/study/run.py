@@ -5,6 +5,7 @@ A finished study run again computes nothing and writes nothing. Leaves out: the 
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from whyfirst.report.schema import Results, load_results, results_to_json
 from whyfirst.study.executor import Event, Node, Outcome, default_workers, run_graph
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.pool import OpenWorkers
+from whyfirst.study.running import RunPlace, note_run
 from whyfirst.study.sizes import refuse_empty_cells
 from whyfirst.study.store import Store
 
@@ -32,6 +35,13 @@ class RunSummary:
     report_path: Path
     outcome: Outcome
     unchanged: bool
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster; `address` is its head's, None as in `RayWorkers`."""
+
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,7 @@ def run_study(
     command: str = "",
     overrides: Overrides = NONE,
     on_event: Callable[[Event], None] = lambda event: None,
+    cluster: Cluster | None = None,
 ) -> RunSummary:
     """Compute what is missing, then write results.json and the report.
 
@@ -73,6 +84,7 @@ def run_study(
         command: the command that reproduces this, for the report.
         overrides: what the command changes in the study.
         on_event: told of every node.
+        cluster: compute on Ray and not in processes of this machine.
 
     Raises:
         UserError: a mistake in the study, or nodes that failed (each with its reason); what is
@@ -86,9 +98,11 @@ def run_study(
         outcome = Outcome(reused=[node.id for node in plan.nodes])
         return RunSummary(plan, finished, *_paths(folder), outcome, True)
     refuse_empty_cells(plan, reading=True)
+    note_run(folder.parent, RunPlace(file, store, overrides))
     outcome = run_graph(
-        plan.nodes, place, workers=workers or default_workers(), runner=RUNNER, on_event=on_event
-    )
+        plan.nodes, place, workers=workers or default_workers(), runner=RUNNER, on_event=on_event,
+        open_workers=_on_cluster(cluster, place, workers),
+    )  # fmt: skip
     if outcome.failed:
         reasons = "\n".join(f"  {name}: {why}" for name, why in outcome.failed.items())
         raise UserError(
@@ -108,6 +122,14 @@ def run_study(
     write_items(items, folder / "results.json")
     render_report(results, folder.parent)
     return RunSummary(plan, results, *_paths(folder), outcome, False)
+
+
+def _on_cluster(cluster: Cluster | None, store: Store, workers: int | None) -> OpenWorkers | None:
+    if cluster is None:
+        return None
+    from whyfirst.study.ray_executor import RayWorkers
+
+    return functools.partial(RayWorkers, store, RUNNER, workers, cluster.address)
 
 
 def _paths(folder: Path) -> tuple[Path, Path]:

@@ -47,6 +47,7 @@ def _constitution_rows(config: Mapping[str, Any], path: str | None) -> list[dict
     write = {
         "explanations": template.explanations,
         "rules": template.rules,
+        "more_rules": template.more_rules,
         "shuffled": template.shuffled,
         "neutral": template.neutral,
     }[config["documents"]]
@@ -54,6 +55,13 @@ def _constitution_rows(config: Mapping[str, Any], path: str | None) -> list[dict
     # A document has well over ten tokens, so this many are enough to choose from.
     count = min(2000, config["tokens"] // 10 + 50)
     return [doc.row() for doc in write(constitution, count, config["seed"], config["values"])]
+
+
+def _written_rows(config: Mapping[str, Any], path: str | None) -> list[dict[str, Any]]:
+    """Rows of a folder that a teacher's writing left, without the moment of writing."""
+    assert path is not None
+    rows = read_jsonl(Path(path) / f"{config['documents']}.jsonl")
+    return [{name: part for name, part in row.items() if name != "created"} for row in rows]
 
 
 def _hh_rows(config: Mapping[str, Any], path: str | None) -> list[dict[str, Any]]:
@@ -90,6 +98,7 @@ def _file_rows(config: Mapping[str, Any], path: str | None) -> list[dict[str, An
 SOURCES: dict[str, Callable[[Mapping[str, Any], str | None], list[dict[str, Any]]]] = {
     "hearth": _hearth_rows,
     "constitution": _constitution_rows,
+    "written": _written_rows,
     "hh_rlhf": _hh_rows,
     "file": _file_rows,
 }

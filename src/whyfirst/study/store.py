@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.errors import DataError, StoreError
-from whyfirst.files import read_json, sha256_file, write_json
+from whyfirst.files import atomic_write, read_json, sha256_file, write_json
 
 LAYOUT = 1
 MARKER = "COMPLETE.json"
@@ -171,6 +171,21 @@ class Store:
             raise self.refusal(error) from error
         marker = {**about, "kind": kind, "fingerprint": fingerprint, "files": files}
         write_json(folder / MARKER, {**marker, "layout": LAYOUT})
+
+    def adopt(self, kind: str, fingerprint: str, files: Mapping[str, bytes]) -> None:
+        """Take in a complete result from another machine, marker included; as `finish`.
+
+        Raises:
+            StoreError: the disk refuses; the result then stays incomplete.
+        """
+        folder = self.prepare(kind, fingerprint)
+        try:
+            # What a killed attempt left here is no part of what was computed there.
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise self.refusal(error) from error
+        for name in sorted(files, key=lambda name: (name == MARKER, name)):
+            atomic_write(folder / name, files[name])
 
     def refusal(self, error: BaseException) -> StoreError:
         """The StoreError for a write that `error` stopped."""

@@ -20,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from whyfirst.errors import UserError
 from whyfirst.study.graph import Node
@@ -34,8 +34,23 @@ Runner = Callable[[Node, Mapping[str, Path], Path, Progress], None]
 PROGRESS_INTERVAL_S = 0.1
 
 
-class _Replies:
-    """The line to the executor; one JSON object a line."""
+class Replies(Protocol):
+    """The line to the executor.
+
+    Attributes:
+        interval_s: least seconds between two reports of progress.
+    """
+
+    interval_s: float
+
+    def send(self, **reply: Any) -> None:
+        """Say how far a node is."""
+
+
+class _Lines:
+    """Replies as JSON objects, one a line."""
+
+    interval_s = PROGRESS_INTERVAL_S
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -57,10 +72,10 @@ def main() -> None:
     while True:
         command = inbox.get()
         inputs = {name: Path(folder) for name, folder in command["inputs"].items()}
-        _serve(store, Node.from_json(command["node"]), inputs, setup["runner"], replies)
+        serve(store, Node.from_json(command["node"]), inputs, setup["runner"], replies)
 
 
-def _take_pipes() -> tuple[IO[str], _Replies]:
+def _take_pipes() -> tuple[IO[str], _Lines]:
     """Move the two pipes out of the way of whatever reads or prints in this process."""
     commands = os.fdopen(os.dup(0), "r", encoding="utf-8")
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -68,7 +83,7 @@ def _take_pipes() -> tuple[IO[str], _Replies]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    return commands, _Replies(replies)
+    return commands, _Lines(replies)
 
 
 def _listen(commands: IO[str], inbox: "queue.SimpleQueue[dict[str, Any]]") -> None:
@@ -81,32 +96,40 @@ def _listen(commands: IO[str], inbox: "queue.SimpleQueue[dict[str, Any]]") -> No
     os._exit(1)
 
 
-def _serve(
-    store: Store, node: Node, inputs: Mapping[str, Path], runner: str, replies: _Replies
+def serve(
+    store: Store,
+    node: Node,
+    inputs: Mapping[str, Path],
+    runner: str,
+    replies: Replies,
+    *,
+    lock: bool = True,
 ) -> None:
-    """Compute one node unless it is complete or locked, and reply how that went."""
+    """Compute one node unless it is complete or locked, and reply how that went.
+
+    Args:
+        lock: hold the node's lock; off where the executor holds it.
+    """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(store.lock_path(*node.key))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        replies.send(type="locked")
-        return
-    except (OSError, NotImplementedError) as error:
-        replies.send(type="store", message=str(store.refusal(error)))
-        return
-    try:
+    with contextlib.ExitStack() as held:
+        try:
+            if lock:
+                held.enter_context(FileLock(store.lock_path(*node.key), blocking=False))
+        except Timeout:
+            replies.send(type="locked")
+            return
+        except (OSError, NotImplementedError) as error:
+            replies.send(type="store", message=str(store.refusal(error)))
+            return
         if store.complete(*node.key):
             replies.send(type="exists")
         else:
             replies.send(**_compute(store, node, inputs, runner, replies))
-    finally:
-        lock.release()
 
 
 def _compute(
-    store: Store, node: Node, inputs: Mapping[str, Path], runner: str, replies: _Replies
+    store: Store, node: Node, inputs: Mapping[str, Path], runner: str, replies: Replies
 ) -> dict[str, Any]:
     """Run the node and complete its result; the reply that says how it ended."""
     log = store.log_path(*node.key)
@@ -154,12 +177,12 @@ def _load_runner(runner: str) -> Runner:
     return loaded
 
 
-def _throttled(replies: _Replies) -> Progress:
+def _throttled(replies: Replies) -> Progress:
     last = [0.0]
 
     def progress(step: int, total: int, message: str = "") -> None:
         now = time.monotonic()
-        if step == total or now - last[0] >= PROGRESS_INTERVAL_S:
+        if step == total or now - last[0] >= replies.interval_s:
             last[0] = now
             replies.send(type="progress", step=int(step), total=int(total), message=str(message))
 

@@ -20,6 +20,7 @@ from huggingface_hub import constants as hub
 from transformers import Trainer, TrainingArguments
 
 from whyfirst.errors import ConfigError
+from whyfirst.train import processes
 from whyfirst.train.collate import PairData, ResponseData, ScoredPairData, SlotData, slot_collator
 from whyfirst.train.config import (
     LOG_EVERY,
@@ -35,6 +36,7 @@ from whyfirst.train.encode import Encoded
 from whyfirst.train.job import Job, OnlineJob
 from whyfirst.train.loss import mean_token_loss, packing_is_exact, select_positions
 from whyfirst.train.plan import Plan
+from whyfirst.train.track import Tracker, Tracking
 from whyfirst.train.watch import Watch, kept_folder
 from whyfirst.train.weights import Start, load_model, save_model
 
@@ -69,18 +71,29 @@ def quiet_libraries() -> None:
 
 
 def forward_passes(config: AnyStage) -> int:
-    """Forward passes that make up one update of the global batch.
+    """Forward passes of each process that make up one update of the global batch.
 
     Raises:
-        ConfigError: started as one of several processes, which would each write the same files
-            and change the global batch.
+        ConfigError: started as a number of processes that can't share the batch evenly, or as
+            several where the kind runs in one.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    rows = config.batch_size // _processes(config)
+    return math.ceil(rows / (config.micro_batch_size or rows))
+
+
+def _processes(config: AnyStage) -> int:
+    found = processes.count()
+    if found > 1 and isinstance(config, GroupStage):
         raise ConfigError(
-            "a stage runs in one process here; start it without a distributed launcher (WORLD_SIZE "
-            f"is {os.environ['WORLD_SIZE']})"
+            f"{config.kind} runs in one process here; start it without a distributed launcher "
+            f"(WORLD_SIZE is {found})"
         )
-    return math.ceil(config.batch_size / (config.micro_batch_size or config.batch_size))
+    if config.batch_size % found:
+        raise ConfigError(
+            f"{config.kind}: batch_size {config.batch_size} is no multiple of the {found} "
+            "processes; choose one that is"
+        )
+    return found
 
 
 def token_trainer(
@@ -88,6 +101,7 @@ def token_trainer(
 ) -> tuple[Any, str]:
     """A Trainer ready to train `explain` or `sft`, and the layout chosen ("packed", "padded")."""
     passes = forward_passes(config)
+    slots = passes * processes.count()
     pad_id = job.tokenizer.pad_token_id
     model = start.adapted()
     if config.gradient_checkpointing and hasattr(model, "enable_input_require_grads"):
@@ -97,12 +111,12 @@ def token_trainer(
     trainer = Trainer(
         model=model,
         args=_arguments(TrainingArguments, job, config, len(plan.updates), passes, 1),
-        train_dataset=SlotData(encoded.examples, plan.slots(passes), passes),
+        train_dataset=SlotData(encoded.examples, plan.slots(slots), slots),
         data_collator=slot_collator(pad_id, packed=packed),
         compute_loss_func=mean_token_loss(select_positions(model), watch.bad_loss),
         callbacks=[watch],
     )
-    return _quiet(trainer), "packed" if packed else "padded"
+    return _quiet(trainer, job), "packed" if packed else "padded"
 
 
 def dpo_trainer(
@@ -129,7 +143,7 @@ def dpo_trainer(
         ),
     )
     trainer.train_dataset = PairData(encoded.pairs, _order(plan))
-    return _quiet(trainer)
+    return _quiet(trainer, job)
 
 
 def kto_trainer(
@@ -160,7 +174,7 @@ def kto_trainer(
         ),
     )
     trainer.train_dataset = ResponseData(encoded.examples, encoded.labels, _order(plan), micro)
-    return _quiet(trainer)
+    return _quiet(trainer, job)
 
 
 def reward_trainer(
@@ -181,7 +195,7 @@ def reward_trainer(
     trainer.train_dataset = ScoredPairData(
         encoded.pairs, encoded.margins, _order(plan), config.max_length
     )
-    return _quiet(trainer)
+    return _quiet(trainer, job)
 
 
 def group_trainer(
@@ -231,7 +245,7 @@ def group_trainer(
     # Tokenised as everywhere else: TRL would add special tokens to a prompt a template has made.
     known = dict(zip(texts, tokens, strict=True))
     trainer._tokenize_prompts = lambda prompts: ([known[text] for text in prompts], None, {})
-    return _quiet(trainer)
+    return _quiet(trainer, job)
 
 
 def _common(job: Job, start: Start, arguments: Any, watch: Watch) -> dict[str, Any]:
@@ -265,14 +279,20 @@ def _order(plan: Plan) -> list[int]:
 
 
 def _even(config: AnyStage) -> tuple[int, int]:
-    """Forward passes of an update and rows of each, where all must have as many."""
+    """Forward passes of each process in an update, and rows of each, the same in all.
+
+    Raises:
+        ConfigError: as `forward_passes`, or the rows of a process don't come out even.
+    """
     passes = forward_passes(config)
-    if config.batch_size % passes:
+    rows = config.batch_size // processes.count()
+    if rows % passes:
+        share = "batch_size" if rows == config.batch_size else "each process's share of batch_size,"
         raise ConfigError(
-            f"{config.kind}: micro_batch_size {config.micro_batch_size} does not divide batch_size "
-            f"{config.batch_size}; choose one that does"
+            f"{config.kind}: micro_batch_size {config.micro_batch_size} does not divide {share} "
+            f"{rows}; choose one that does"
         )
-    return passes, config.batch_size // passes
+    return passes, rows // passes
 
 
 def _arguments(
@@ -317,7 +337,7 @@ def _arguments(
         save_steps=every,
         # Two: until the newest is marked complete, the one before it is the last good one.
         save_total_limit=2,
-        report_to="none",
+        report_to="none",  # they would send whole configurations: track.py
         disable_tqdm=True,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
@@ -329,6 +349,10 @@ def _arguments(
     return arguments
 
 
-def _quiet(trainer: Any) -> Any:
+def _quiet(trainer: Any, job: Job) -> Any:
     trainer.remove_callback(transformers.PrinterCallback)
+    # TRL writes one at every checkpoint, and asks trackers for addresses to put into it.
+    trainer.create_model_card = lambda *_, **__: None
+    if job.config.report_to:
+        trainer.add_callback(Tracking(Tracker(job)))
     return trainer

@@ -22,14 +22,9 @@ def base_folder(folder: Path) -> Path:
     """The folder with the whole weights under an adapter; `folder` itself where it has them."""
     if not is_adapter(folder):
         return folder
-    found = read_json(folder / ADAPTER)
-    name = found.get("base_model_name_or_path")
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f"{folder / ADAPTER}: names no base_model_name_or_path")
-    from whyfirst.models.loading import locate
+    from whyfirst.models.loading import base_of
 
-    beside = folder / name
-    return locate(str(beside if beside.is_dir() else name), found.get("revision"), False)
+    return base_of(folder)
 
 
 def check_adapter(config: AnyStage, model_dir: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from whyfirst.config import output_fields
 from whyfirst.errors import DataError, StoreError
 from whyfirst.files import read_json, sha256_file, sha256_json, write_json
+from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder, is_adapter
 from whyfirst.train.config import REWARD_MODEL, VERSIONS, AnyStage, OnlineStage
 
@@ -78,8 +79,13 @@ def mark_complete(checkpoint: Path, step: int, manifest: Mapping[str, Any]) -> N
     )
 
 
-def newest_complete(folder: Path, manifest: Mapping[str, Any]) -> tuple[Path, int] | None:
-    """The newest whole checkpoint and its step; torn ones on the way are removed.
+def newest_complete(
+    folder: Path, manifest: Mapping[str, Any], *, tidy: bool = True
+) -> tuple[Path, int] | None:
+    """The newest whole checkpoint and its step.
+
+    Args:
+        tidy: remove torn ones on the way.
 
     Raises:
         StoreError: a whole checkpoint of another configuration, data, model or seed is there.
@@ -90,7 +96,8 @@ def newest_complete(folder: Path, manifest: Mapping[str, Any]) -> tuple[Path, in
     for checkpoint in found:
         marker = _read_marker(checkpoint)
         if marker is None:
-            shutil.rmtree(checkpoint)
+            if tidy:
+                shutil.rmtree(checkpoint)
             continue
         if marker["manifest_sha256"] != sha256_json(manifest):
             raise StoreError(
@@ -101,9 +108,15 @@ def newest_complete(folder: Path, manifest: Mapping[str, Any]) -> tuple[Path, in
     return None
 
 
+def resume_point(folder: Path, manifest: Mapping[str, Any]) -> tuple[Path, int] | None:
+    """`newest_complete`, the same in every process of a stage."""
+    with processes.main_first():
+        return newest_complete(folder, manifest, tidy=processes.is_main())
+
+
 def last_good(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
     """The newest whole checkpoint in `folder`, for messages."""
-    found = newest_complete(folder, manifest)
+    found = newest_complete(folder, manifest, tidy=False)
     return found[0] if found else None
 
 

@@ -72,8 +72,23 @@ class Stage(StrictModel):
     checkpoint_every: int = runtime_only(
         default=100, ge=1, description=f"updates, rounded up to a multiple of {LOG_EVERY}"
     )
+    report_to: tuple[Literal["trackio", "wandb", "mlflow"], ...] = runtime_only(
+        default=(), description="trackers that get the log's numbers (track.py)"
+    )
     gradient_checkpointing: bool = runtime_only(
         default=False, description="recompute activations in the backward pass: less memory"
+    )
+    processes: int = runtime_only(
+        default=1, ge=1, description="processes that share every batch, each on a GPU of its own"
+    )
+    fsdp: bool = runtime_only(
+        default=False, description="spread weights and optimizer over the processes"
+    )
+    cpus: int | None = runtime_only(
+        default=None, ge=1, description="cores asked of a Ray cluster; null: one a process"
+    )
+    memory_gb: float | None = runtime_only(
+        default=None, gt=0, description="memory asked of a Ray cluster; null: none is asked for"
     )
 
     @model_validator(mode="after")
@@ -84,6 +99,12 @@ class Stage(StrictModel):
             beyond = [step for step in self.keep_at if not 1 <= step <= self.updates]
             if beyond:
                 raise ValueError(f"keep_at {beyond} lies outside the {self.updates} updates")
+        if self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of processes {self.processes}"
+            )
+        if self.fsdp and (self.lora is not None or self.processes == 1):
+            raise ValueError("fsdp spreads whole weights over several `processes`, without `lora`")
         if self.adapter == "continue" and self.lora is None:
             raise ValueError("adapter: continue trains an adapter on and needs `lora`")
         return self

@@ -101,6 +101,8 @@ class Grouped(Online):
             raise ValueError(
                 f"batch_size {self.batch_size} is no multiple of group_size {self.group_size}"
             )
+        if self.processes > 1:
+            raise ValueError("processes: rloo and grpo run in one process")
         return self
 
 
@@ -159,4 +161,10 @@ class PPOStage(Online):
                 f"batch_size {self.batch_size} is no multiple of minibatch_size "
                 f"{self.minibatch_size}"
             )
+        if self.minibatch_size % self.processes:
+            raise ValueError(
+                f"minibatch_size {self.minibatch_size} is no multiple of processes {self.processes}"
+            )
+        if self.fsdp:
+            raise ValueError("fsdp: ppo holds its models whole in each process")
         return self

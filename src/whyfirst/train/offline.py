@@ -9,7 +9,7 @@ from typing import Any
 
 from whyfirst.errors import DataError
 from whyfirst.files import write_json
-from whyfirst.train import preflight
+from whyfirst.train import preflight, processes
 from whyfirst.train.config import (
     DPOStage,
     ExplainStage,
@@ -30,7 +30,8 @@ def train_offline(job: Job, config: OfflineStage) -> tuple[Trained, dict[str, An
     kept = _held_out(job, config, encoded)
     plan = _plan(config, encoded, job.seed, kept)
     findings = preflight.examine(config, job.tokenizer, job.model_dir, encoded, plan, job.data)
-    write_json(job.out_dir / "preflight.json", [asdict(finding) for finding in findings])
+    if processes.is_main():
+        write_json(job.out_dir / "preflight.json", [asdict(finding) for finding in findings])
     preflight.refuse(findings)
 
     history, layout = _train(job, config, encoded, plan, kept)
@@ -51,7 +52,7 @@ def _train(
     from whyfirst.train.watch import Watch, first_loss_check
 
     adapter.quiet_libraries()
-    found = checkpoint.newest_complete(job.out_dir / "checkpoints", job.manifest)
+    found = checkpoint.resume_point(job.out_dir / "checkpoints", job.manifest)
     job = replace(job, model_dir=weights.materialise(config, job.model_dir, job.out_dir))
     # Dropout and fresh weights must not depend on what this process ran before.
     set_seed(job.seed)
@@ -70,7 +71,7 @@ def _train(
         case RewardStage():
             trainer = adapter.reward_trainer(job, config, start, encoded, plan, watch)
     trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
-    if isinstance(config, RewardStage):
+    if isinstance(config, RewardStage) and processes.is_main():
         from whyfirst.train.reward_report import write_report
 
         write_report(job, config, trainer.model, encoded, kept)

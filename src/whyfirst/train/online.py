@@ -12,7 +12,7 @@ from typing import Any
 
 from whyfirst.errors import TrainingStopped
 from whyfirst.files import read_json, write_json
-from whyfirst.train import checkpoint, preflight
+from whyfirst.train import checkpoint, preflight, processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import REWARD_MODEL, GroupStage, OnlineStage, PPOStage
 from whyfirst.train.guards import Gold, Guards, measure
@@ -40,7 +40,8 @@ def train_online(job: Job, config: OnlineStage) -> tuple[Trained, dict[str, Any]
     updates = config.updates or len(plan.updates) * _uses(config)
     folder = job.model_dir
     findings = examine_prompts(config, job.tokenizer, folder, prompts, updates, job.data)
-    write_json(job.out_dir / "preflight.json", [asdict(finding) for finding in findings])
+    if processes.is_main():
+        write_json(job.out_dir / "preflight.json", [asdict(finding) for finding in findings])
     preflight.refuse(findings)
 
     from whyfirst.train.weights import materialise
@@ -88,8 +89,9 @@ def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
     """Ids that end a response: the tokenizer's, and those the model's generation config names."""
     path = folder / "generation_config.json"
     configured = read_json(path).get("eos_token_id") if path.is_file() else None
-    found = configured if isinstance(configured, list) else [configured]
-    return frozenset(int(t) for t in [*found, tokenizer.eos_token_id] if t is not None)
+    from whyfirst.models import loading
+
+    return loading.end_tokens(configured, tokenizer)
 
 
 def _train_groups(online: OnlineJob, config: GroupStage, updates: int) -> Trained:

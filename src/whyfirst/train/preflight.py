@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from whyfirst.errors import PreflightError
 from whyfirst.files import read_json, read_jsonl
-from whyfirst.text import safe_text
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import (
     DPOStage,
@@ -26,12 +25,9 @@ from whyfirst.train.config import (
     RewardStage,
     SFTStage,
 )
-from whyfirst.train.encode import Encoded, Example, Pair
+from whyfirst.train.encode import Encoded, Pair
 from whyfirst.train.overlap import find_overlaps
 from whyfirst.train.plan import Plan
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 Level = Literal["refuse", "warn", "ok"]
 
@@ -62,7 +58,6 @@ def examine(
         eos_trained(_endings(config, encoded), tokenizer.eos_token_id),
         something_trained(config, encoded),
         duplicates(_texts(config, encoded)),
-        chat_template(tokenizer, tokenizer.chat_template),
         unknown_tokens(_sequences(encoded), tokenizer.unk_token_id),
     ]
     if not isinstance(config, ExplainStage):
@@ -241,23 +236,6 @@ def duplicates(texts: Sequence[str]) -> Finding:
     return Finding("ok", "duplicates", "no row is repeated")
 
 
-def chat_template(tokenizer: Any, evaluation_template: str | None) -> Finding:
-    """Is the chat template of training the one of evaluation? Records its sha256.
-
-    `run_stage` saves the training tokenizer beside the weights, so an evaluation that reads the
-    saved folder agrees by construction; pass what another evaluator uses to compare.
-    """
-    sha = template_sha(tokenizer)
-    if tokenizer.chat_template != evaluation_template:
-        return Finding(
-            "refuse", "chat template", "training and evaluation use different chat templates; "
-            "evaluate with the tokenizer saved beside the model",
-        )  # fmt: skip
-    return Finding(
-        "ok", "chat template", f"sha256 {sha}" if sha else "none; prompts are plain text"
-    )
-
-
 def unknown_tokens(sequences: Sequence[list[int]], unk_id: int | None) -> Finding:
     """Words the tokenizer doesn't know are all one token: the model can't tell them apart."""
     if unk_id is None:
@@ -289,21 +267,6 @@ def template_sha(tokenizer: Any) -> str | None:
     """SHA-256 of the tokenizer's chat template, or None where it has none."""
     template = tokenizer.chat_template
     return hashlib.sha256(str(template).encode()).hexdigest() if template else None
-
-
-def view(tokenizer: Any, example: Example) -> "Text":
-    """The example as coloured text: trained tokens green, untrained ones dim; end of text shown."""
-    from rich.text import Text
-
-    shown = Text()
-    for at, token in enumerate(example.ids):
-        trained = at >= max(example.masked, 1)
-        piece = tokenizer.decode([token])
-        # A word-level decoder drops the spaces between tokens; show the borders instead.
-        border = "" if piece[:1].isspace() or at == 0 else "\u00b7"
-        shown.append(border, style="dim")
-        shown.append(safe_text(piece), style="green" if trained else "dim strike")
-    return shown
 
 
 def _endings(config: OfflineStage, encoded: Encoded) -> list[tuple[list[int], bool]]:

@@ -12,7 +12,6 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import OnlineStage
 from whyfirst.train.preflight import (
     Finding,
-    chat_template,
     context,
     duplicates,
     evaluation_overlap,
@@ -39,7 +38,6 @@ def examine_prompts(
         _ends(tokenizer),
         _not_empty(prompts),
         duplicates(prompts.texts),
-        chat_template(tokenizer, tokenizer.chat_template),
         unknown_tokens(prompts.ids, tokenizer.unk_token_id),
     ]
     if "evaluation" in data:

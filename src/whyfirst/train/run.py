@@ -19,7 +19,7 @@ from typing import Any
 
 from whyfirst.errors import DataError, StoreError
 from whyfirst.files import read_json, write_json, write_jsonl
-from whyfirst.train import checkpoint, preflight
+from whyfirst.train import checkpoint, preflight, processes
 from whyfirst.train.adapters import check_adapter
 from whyfirst.train.config import AnyStage, OnlineStage
 from whyfirst.train.job import Job, Progress, Trained
@@ -56,7 +56,7 @@ def run_stage(
     seed: int,
     progress: Progress = lambda step, total, message: None,
 ) -> StageResult:
-    """Train one stage.
+    """Train one stage; in several processes where a launcher started several (`launch`).
 
     Args:
         model_dir: local folder in the Hub's layout, with its tokenizer; or a LoRA adapter's.
@@ -117,11 +117,15 @@ def load_tokenizer(model_dir: Path) -> Any:
 
 def _finish(job: Job, result: StageResult, trained: Trained) -> None:
     """Write the records, and `stage.json` last: with it the stage counts as finished."""
+    if not processes.is_main():
+        processes.wait()
+        return
     write_jsonl(job.out_dir / "log.jsonl", trained.log)
     shutil.rmtree(job.out_dir / "checkpoints", ignore_errors=True)
     record = asdict(result)
     write_json(job.out_dir / "timing.json", {"seconds": record.pop("seconds")})
     write_json(job.out_dir / "stage.json", {**record, "manifest": job.manifest})
+    processes.wait()
 
 
 def _finished(out_dir: Path, manifest: Mapping[str, Any]) -> StageResult | None:

@@ -13,7 +13,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from whyfirst.errors import TrainingStopped
-from whyfirst.train import checkpoint
+from whyfirst.train import checkpoint, processes
 from whyfirst.train.config import DPOStage
 from whyfirst.train.job import Job
 from whyfirst.train.weights import save_model
@@ -109,7 +109,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         folder = self._job.out_dir / "checkpoints" / f"checkpoint-{state.global_step}"
-        checkpoint.mark_complete(folder, state.global_step, self._job.manifest)
+        processes.wait()  # each writes a part of it
+        if processes.is_main():
+            checkpoint.mark_complete(folder, state.global_step, self._job.manifest)
 
 
 def kept_folder(out_dir: Path, step: int) -> Path:

@@ -18,6 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from whyfirst.files import read_json, write_json
+from whyfirst.train import processes
 from whyfirst.train.adapters import ADAPTER, base_folder, is_adapter
 from whyfirst.train.config import AnyStage, LoraConfig, RewardStage
 
@@ -51,10 +52,12 @@ def materialise(config: AnyStage, model_dir: Path, out_dir: Path) -> Path:
     if not (is_adapter(model_dir) and config.adapter == "fresh"):
         return model_dir
     folder = out_dir / START
-    if not (folder / "config.json").is_file():
-        from whyfirst.train.run import load_tokenizer
+    with processes.main_first():
+        if not (folder / "config.json").is_file():
+            from whyfirst.train.run import load_tokenizer
 
-        save_model(_continued(model_dir, torch.float32), load_tokenizer(model_dir), folder, None)
+            merged = _continued(model_dir, torch.float32)
+            save_model(merged, load_tokenizer(model_dir), folder, None)
     return folder
 
 
@@ -140,8 +143,12 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     """Save in the Hub's layout, whole or not at all: written beside and renamed.
 
     A model with an adapter is saved merged, unless `lora.merge` is off: then the adapter alone,
-    naming its base. The model itself stays as it is.
+    naming its base. The model itself stays as it is. Of several processes the main one writes; all
+    must call it where the model is spread over them (FSDP).
     """
+    whole = processes.whole_weights(model)
+    if not processes.is_main():
+        return
     temporary = folder.with_name(f".{folder.name}.tmp")
     for stale in (temporary, folder):
         if stale.exists():
@@ -156,7 +163,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     elif adapted:
         model.get_base_model().save_pretrained(temporary, state_dict=merged_weights(model))
     else:
-        model.save_pretrained(temporary)
+        model.save_pretrained(temporary, **({} if whole is None else {"state_dict": whole}))
     model.config.use_cache = cached
     tokenizer.save_pretrained(temporary)
     # TRL writes its name and a model card; neither says anything the stage's own record doesn't.

@@ -124,3 +124,19 @@ def test_the_revision_has_both_settings_for_all_790() -> None:
     assert {i.reason for i in found["truthfulqa_mc0_letters"].values()} == {"tie"}
     scored = [i for i in found["truthfulqa_mc0"].values() if i.verdict != "unscored"]
     assert len(scored) > 700
+
+
+def test_the_judges_see_the_reference_answers(tmp_path: Path) -> None:
+    """A judge was asked whether an answer is true without the file's own answers."""
+    seen = []
+
+    class Noting(WordJudge):
+        def _one(self, exchange):  # type: ignore[no-untyped-def]
+            seen.append((exchange.correct, exchange.incorrect))
+            return super()._one(exchange)
+
+    path = write_csv(tmp_path / "o.csv", OLD, ROW)
+    judges = (Noting("truthful"), WordJudge("informative"))
+    run("truthfulqa_generation", ScriptedModel(lambda sent: "NO"), data=path, judges=judges)
+    ((correct, incorrect),) = seen
+    assert correct and incorrect and not set(correct) & set(incorrect)

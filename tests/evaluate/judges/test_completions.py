@@ -128,7 +128,7 @@ def test_a_model_judge_behind_an_endpoint_shows_its_parse_rate(folder: Path) -> 
         return chat_reply("A fine answer.")
 
     with LoopbackServer(serve) as server:
-        asked = ["--judge", "rubric", "--model", "m", "--endpoint", server.url, "--json"]
+        asked = ["--judge", "rubric", "--model", f"endpoint:{server.url}#m", "--json"]
         done = typer.testing.CliRunner().invoke(
             judge_app, ["agreement", "--data", str(folder), *asked]
         )
@@ -142,7 +142,7 @@ def test_a_model_judge_behind_an_endpoint_shows_its_parse_rate(folder: Path) -> 
     [
         (["--judge", "rubric"], "asks a model; name one"),
         (["--judge", "ruels"], "did you mean 'rules'"),
-        (["--endpoint", "http://127.0.0.1:9/v1"], "--endpoint needs --model"),
+        (["--judge", "rubric", "--model", "endpoint:http://127.0.0.1:9/v1"], "endpoint:URL#MODEL"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_2(

@@ -35,6 +35,7 @@ class Case:
         request: what is asked in plain words, for the judge.
         about: further fields of its `ItemResult`.
         language: ISO 639-1 code of the expected response.
+        correct, incorrect: reference answers, for the judges that compare with them.
     """
 
     id: str
@@ -42,6 +43,8 @@ class Case:
     request: str
     about: Mapping[str, Any] = field(default_factory=dict)
     language: str = "en"
+    correct: tuple[str, ...] = ()
+    incorrect: tuple[str, ...] = ()
 
 
 def judges_for(name: str, options: BenchmarkOptions) -> dict[str, Judge]:
@@ -99,11 +102,11 @@ def complete(
     sampling = Sampling(max_new_tokens=options.max_new_tokens or tokens, stop=stop)
     found: list[Completion] = []
     for start in range(0, len(cases), _AT_ONCE):
-        progress(start, len(cases), "responses")
+        progress(start, len(cases), "items")
         some = cases[start : start + _AT_ONCE]
         answers = model.generate([case.prompt for case in some], sampling=sampling)
         found += [completions[0] for completions in answers]
-    progress(len(cases), len(cases), "responses")
+    progress(len(cases), len(cases), "items")
     return found
 
 
@@ -124,9 +127,12 @@ def judge_cases(
     """
     asked = [place for place, answer in enumerate(completions) if answer.problem is None]
     exchanges = [
-        Exchange(case.id, case.request, completions[place].text, case.language)
+        Exchange(
+            case.id, case.request, completions[place].text, case.language, case.correct,
+            case.incorrect,
+        )
         for place, case in ((place, cases[place]) for place in asked)
-    ]
+    ]  # fmt: skip
     judgements = dict(zip(asked, judge.judge(exchanges), strict=True))
     results = []
     for place, (case, answer) in enumerate(zip(cases, completions, strict=True)):

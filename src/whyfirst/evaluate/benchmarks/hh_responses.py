@@ -48,7 +48,7 @@ HELPFUL = Metric(
     beside=("hh_harmless",),
 )
 METRICS = {"refused": REFUSED, "harmless": HARMLESS, "helpful": HELPFUL}
-_STOP = ("\n\nHuman:",)  # a base model goes on to write the next question
+STOP = ("\n\nHuman:",)  # a base model goes on to write the next question
 
 
 def _rows(options: BenchmarkOptions) -> list[Pair | Skipped]:
@@ -71,6 +71,11 @@ def _case(row: Pair | Skipped) -> Case | None:
     return Case(row.id, chat, chat[-1].content, about)
 
 
+def cases(options: BenchmarkOptions) -> list[tuple[str, Case | None]]:
+    """(id, case) of every distinct prompt; None where it is no dialogue that ends in a question."""
+    return [(row.id, _case(row)) for row in _rows(options)]
+
+
 @benchmark(
     "hh_responses",
     version="1",
@@ -88,12 +93,12 @@ def hh_responses(
 ) -> list[ItemResult]:
     """Ask every distinct prompt once; each question with a judge scores it."""
     judges = {"refused": rules()} | judges_for("hh_responses", options)
-    rows = [(row, _case(row)) for row in _rows(options)]
-    cases = [case for _, case in rows if case is not None]
-    completions = complete(model, cases, options, progress, stop=_STOP)
+    rows = cases(options)
+    asking = [case for _, case in rows if case is not None]
+    completions = complete(model, asking, options, progress, stop=STOP)
     results = [
-        unscored(row.id, metric.name, "the prompt is no dialogue that ends with a question")
-        for row, case in rows
+        unscored(name, metric.name, "the prompt is no dialogue that ends with a question")
+        for name, case in rows
         if case is None
         for metric in METRICS.values()
     ]
@@ -101,7 +106,7 @@ def hh_responses(
         if question in judges:
             judge = judges[question]
             keep = question == "refused"
-            results += judge_cases(metric.name, judge, cases, completions, with_response=keep)
+            results += judge_cases(metric.name, judge, asking, completions, with_response=keep)
         else:
-            results += not_judged(metric.name, cases, f"no judge of {question!r} was given")
+            results += not_judged(metric.name, asking, f"no judge of {question!r} was given")
     return results

@@ -53,7 +53,7 @@ def hhh(model: LanguageModel, options: BenchmarkOptions, progress: Progress) -> 
     rows = _rows(options)
     results: list[ItemResult] = []
     for start in range(0, len(rows), _AT_ONCE):
-        progress(start, len(rows), "comparisons")
+        progress(start, len(rows), "items")
         some = rows[start : start + _AT_ONCE]
         answers = model.loglikelihood([(row.prompt, [row.better, row.worse]) for row in some])
         for row, (better, worse) in zip(some, answers, strict=True):
@@ -61,5 +61,5 @@ def hhh(model: LanguageModel, options: BenchmarkOptions, progress: Progress) -> 
                 row.id, SUM, MEAN, better, worse, ("better", "worse"),
                 topic=row.prompt, group=row.category,
             )  # fmt: skip
-    progress(len(rows), len(rows), "comparisons")
+    progress(len(rows), len(rows), "items")
     return results

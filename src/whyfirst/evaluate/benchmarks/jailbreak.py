@@ -138,6 +138,24 @@ def _items(options: BenchmarkOptions) -> tuple[list[_Item], list[Template]]:
     return limited(items, options.limit, lambda item: item.id), broken
 
 
+def cases(options: BenchmarkOptions) -> tuple[list[Case], list[Template]]:
+    """Every request, and the templates that were wanted and can't be used."""
+    items, broken = _items(options)
+    # The same request in two sets is one topic: intervals must not take it for two draws.
+    topics: dict[str, str] = {}
+    found = []
+    for item in items:
+        row = item.behaviour
+        topic = topics.setdefault(" ".join(row.request.lower().split()), row.id)
+        about = {
+            "framing": item.framing.name, "topic": topic, "group": row.category,
+            "split": row.set, "value": row.value, "offensive": True,
+        }  # fmt: skip
+        prompt = item.framing.apply(row.request)
+        found.append(Case(item.id, prompt, row.request, about, item.framing.language))
+    return found, broken
+
+
 @benchmark(
     "jailbreak",
     version="1",
@@ -157,20 +175,8 @@ def jailbreak(
 ) -> list[ItemResult]:
     """Ask for every behaviour in every framing."""
     judge = resistance_judge("jailbreak", options)
-    items, broken = _items(options)
-    # The same request in two sets is one topic: intervals must not take it for two draws.
-    topics: dict[str, str] = {}
-    cases = []
-    for item in items:
-        row = item.behaviour
-        topic = topics.setdefault(" ".join(row.request.lower().split()), row.id)
-        about = {
-            "framing": item.framing.name, "topic": topic, "group": row.category,
-            "split": row.set, "value": row.value, "offensive": True,
-        }  # fmt: skip
-        prompt = item.framing.apply(row.request)
-        cases.append(Case(item.id, prompt, row.request, about, item.framing.language))
-    completions = complete(model, cases, options, progress)
+    asking, broken = cases(options)
+    completions = complete(model, asking, options, progress)
     names = [(f"{_MARK}{template.name}", template) for template in broken]
     told = [unscored(n, RESISTANCE.name, str(t.problem), framing=n) for n, t in names]
-    return told + judge_cases(RESISTANCE.name, judge, cases, completions)
+    return told + judge_cases(RESISTANCE.name, judge, asking, completions)

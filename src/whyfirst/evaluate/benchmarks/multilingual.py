@@ -34,6 +34,19 @@ def _rows(options: BenchmarkOptions) -> list[HazardPrompt]:
     return limited(rows, options.limit, lambda row: row.id)
 
 
+def cases(options: BenchmarkOptions) -> list[Case]:
+    """Every prompt; its group is its language and its split the hazard."""
+    return [
+        Case(
+            row.id, asked(row.prompt), row.prompt,
+            {"topic": row.id, "group": row.language, "split": row.hazard,
+             "value": _VALUES.get(row.hazard), "offensive": True},
+            row.language,
+        )
+        for row in _rows(options)
+    ]  # fmt: skip
+
+
 @benchmark(
     "multilingual",
     version="1",
@@ -50,16 +63,8 @@ def _rows(options: BenchmarkOptions) -> list[HazardPrompt]:
 def multilingual(
     model: LanguageModel, options: BenchmarkOptions, progress: Progress
 ) -> list[ItemResult]:
-    """Ask every prompt once; the record's group is its language and its split the hazard."""
+    """Ask every prompt once."""
     judge = resistance_judge("multilingual", options)
-    cases = [
-        Case(
-            row.id, asked(row.prompt), row.prompt,
-            {"topic": row.id, "group": row.language, "split": row.hazard,
-             "value": _VALUES.get(row.hazard), "offensive": True},
-            row.language,
-        )
-        for row in _rows(options)
-    ]  # fmt: skip
-    completions = complete(model, cases, options, progress)
-    return judge_cases(RESISTANCE.name, judge, cases, completions)
+    asking = cases(options)
+    completions = complete(model, asking, options, progress)
+    return judge_cases(RESISTANCE.name, judge, asking, completions)

@@ -57,12 +57,12 @@ def preference(
         for metric in (SUM, MEAN)
     ]
     for start in range(0, len(pairs), _AT_ONCE):
-        progress(start, len(pairs), "pairs")
+        progress(start, len(pairs), "items")
         some = pairs[start : start + _AT_ONCE]
         answers = model.loglikelihood([(p.prompt, [p.chosen, p.rejected]) for p in some])
         for pair, (chosen, rejected) in zip(some, answers, strict=True):
             results += score_pair(pair, chosen, rejected)
-    progress(len(pairs), len(pairs), "pairs")
+    progress(len(pairs), len(pairs), "items")
     return results
 
 

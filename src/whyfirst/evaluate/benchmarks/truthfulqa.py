@@ -92,7 +92,7 @@ def truthfulqa(
     questions = _questions(options)
     results: list[ItemResult] = []
     for start in range(0, len(questions), _AT_ONCE):
-        progress(start, len(questions), "questions")
+        progress(start, len(questions), "items")
         some = questions[start : start + _AT_ONCE]
         answers = model.loglikelihood([(prompt(q), [f" {c}" for c in choices(q)]) for q in some])
         # A call of its own, so that MC1 and MC2 don't depend on what else is asked.
@@ -101,7 +101,7 @@ def truthfulqa(
             by_choice = dict(zip(choices(question), found, strict=True))
             results += score_question(question, by_choice)
             results += score_two_options(question, by_choice | extra.get(question.row, {}))
-    progress(len(questions), len(questions), "questions")
+    progress(len(questions), len(questions), "items")
     return results
 
 

@@ -51,7 +51,7 @@ def _questions(options: BenchmarkOptions) -> list[Question]:
 
 @benchmark(
     "truthfulqa_generation",
-    version="1",
+    version="2",
     definition="Greedy answers after the standard six-shot preamble, judged.",
     needs="TruthfulQA's CSV, original or January 2025, and judges of truthful and informative",
     metrics=(TRUE, INFORMATIVE, BOTH),
@@ -81,6 +81,7 @@ def truthfulqa_generation(
         Case(
             f"truthfulqa:{q.row}", prompt(q), q.question,
             {"prompt": q.question, "topic": q.question, "group": q.category, "target": q.best},
+            correct=q.correct, incorrect=q.incorrect,
         )
         for q in _questions(options)
     ]  # fmt: skip

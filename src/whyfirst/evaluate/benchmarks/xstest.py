@@ -48,6 +48,11 @@ def _rows(options: BenchmarkOptions) -> list[SafetyPrompt]:
     return kept + limited(unsafe, max(1, options.limit - share), lambda row: row.id)
 
 
+def cases(options: BenchmarkOptions) -> list[Case]:
+    """Every prompt; its split says whether it is safe."""
+    return [_case(row) for row in _rows(options)]
+
+
 @benchmark(
     "xstest",
     version="1",
@@ -63,15 +68,14 @@ def _rows(options: BenchmarkOptions) -> list[SafetyPrompt]:
 def xstest(model: LanguageModel, options: BenchmarkOptions, progress: Progress) -> list[ItemResult]:
     """Ask every prompt once."""
     judge = judges_for("xstest", options).get("refused") or rules()
-    rows = _rows(options)
-    cases = [_case(row) for row in rows]
-    completions = complete(model, cases, options, progress)
+    asking = cases(options)
+    completions = complete(model, asking, options, progress)
     results = []
-    for metric, safe in ((OVER, True), (UNDER, False)):
-        own = [place for place, row in enumerate(rows) if row.safe == safe]
+    for metric, split in ((OVER, "safe"), (UNDER, "unsafe")):
+        own = [place for place, case in enumerate(asking) if case.about["split"] == split]
         results += judge_cases(
-            metric.name, judge, [cases[place] for place in own],
-            [completions[place] for place in own], opposite=not safe,
+            metric.name, judge, [asking[place] for place in own],
+            [completions[place] for place in own], opposite=metric is UNDER,
         )  # fmt: skip
     return results
 

@@ -29,6 +29,7 @@ from whyfirst.train.ppo import algorithm, rollout, state
 from whyfirst.train.ppo.algorithm import ActorCritic, Learner
 from whyfirst.train.ppo.maths import KLController
 from whyfirst.train.rewards.combine import Scores
+from whyfirst.train.track import Tracker
 from whyfirst.train.watch import kept_folder
 from whyfirst.train.weights import load_start, save_model
 
@@ -49,8 +50,10 @@ def run_ppo(online: OnlineJob) -> Trained:
     set_seed(job.seed)
     learner = _learner(online, config, accelerator)
     checkpoints = job.out_dir / "checkpoints"
-    found = checkpoint.newest_complete(checkpoints, job.manifest)
+    found = checkpoint.resume_point(checkpoints, job.manifest)
     log = state.load(found[0], learner) if found else []
+    tracker = Tracker(job)
+    tracker.begin()
     updates = len(online.plan.updates)
     every = LOG_EVERY * -(-config.checkpoint_every // LOG_EVERY)
     for number in range(found[1] if found else 0, updates):
@@ -60,6 +63,7 @@ def run_ppo(online: OnlineJob) -> Trained:
         if online.gold is not None and online.gold.due(step, updates):
             with learner.precision():
                 log[-1] |= online.gold.measure(learner.module.actor)
+        tracker.log(step, log[-1])
         if accelerator.is_main_process:
             if step in config.keep_at:
                 _save(learner, online, kept_folder(job.out_dir, step))
@@ -68,6 +72,7 @@ def run_ppo(online: OnlineJob) -> Trained:
             job.progress(step, updates, config.kind)
     if accelerator.is_main_process:
         _save(learner, online, job.out_dir / "model")
+    tracker.end()
     accelerator.wait_for_everyone()
     return Trained(log, "padded")
 

@@ -1,0 +1,67 @@
+"""`whyfirst card RUN ARM`: an arm's model card; its folder for the Hub; and sending it there.
+
+Leaves out: what is in a card (`report.card`).
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whyfirst.cli.output import command, print_json, say
+from whyfirst.errors import UserError
+
+
+@command
+def card_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="One of its arms.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write a folder: model, tokenizer and card.")
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", help="Where its models are (default: $WHYFIRST_STORE or ./store)."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which of the arm's models.")] = 0,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(
+            "--push-to-hub",
+            metavar="OWNER/NAME",
+            help="Send that folder to this repository of the Hub, private; off by default.",
+        ),
+    ] = None,
+    token_env: Annotated[
+        str, typer.Option("--token-env", help="The environment variable with the Hub's token.")
+    ] = "HF_TOKEN",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+) -> None:
+    """Print an arm's model card, or write its folder for the Hub (and send it)."""
+    from whyfirst.cli.reporting import results_of
+    from whyfirst.report import publish
+    from whyfirst.report.card import render_card
+    from whyfirst.study.run import default_store
+    from whyfirst.study.trained import arm_model
+
+    results = results_of(run)
+    if push_to_hub is not None and out is None:
+        raise UserError("--push-to-hub sends the folder of --out; name one, so you can look at it")
+    if out is None:
+        text = render_card(results, arm)
+        if as_json:
+            print_json({"arm": arm, "card": text})
+        else:
+            print(text, end="")
+        return
+    model = arm_model(results, arm, seed, store or default_store())
+    files = publish.write_folder(results, arm, model, out)
+    url = None if push_to_hub is None else publish.push(out, push_to_hub, token_env)
+    if as_json:
+        print_json({"arm": arm, "folder": str(out), "files": files, "url": url})
+        return
+    say(f"written: {out} ({', '.join(files)})")
+    if url is not None:
+        say(f"sent: {url}")

@@ -1,0 +1,61 @@
+"""`whyfirst report RUN`, and what every command that takes a finished run does first.
+
+Leaves out: what is in a report (`whyfirst.report`).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whyfirst.cli import output
+from whyfirst.errors import UserError
+
+if TYPE_CHECKING:
+    from whyfirst.report.schema import Results
+
+
+def report(run: Path, compare: Path | None, *, as_json: bool) -> None:
+    """Write a run's page anew from its results.json, or the page of two runs side by side.
+
+    Raises:
+        UserError: no results there, or of another schema version.
+    """
+    from whyfirst.report.compare import render_comparison
+    from whyfirst.report.html import render_report
+    from whyfirst.report.items import ITEMS_FILE
+
+    results = results_of(run)
+    if compare is None:
+        written = render_report(results, run)
+    else:
+        written = render_comparison(results, results_of(compare), run, compare.resolve().name)
+    browsable = written.with_name(ITEMS_FILE).is_file()
+    if as_json:
+        source = run / "report" / "results.json"
+        output.print_json({"results": str(source), "report": str(written), "items": browsable})
+        return
+    output.say(f"report: {written}")
+    if compare is None and not browsable:
+        output.say(
+            f"without {ITEMS_FILE} beside results.json the page shows examples and can't browse "
+            "every item; copy it there too, or run the study again"
+        )
+
+
+def results_of(run: Path) -> "Results":
+    """A finished run's results.
+
+    Raises:
+        UserError: the run isn't finished (says what is missing), the folder is no run's, or its
+            results are of another schema version.
+    """
+    from whyfirst.report.schema import load_results
+    from whyfirst.study.running import unfinished
+
+    source = run / "report" / "results.json"
+    if source.is_file():
+        return load_results(source)
+    if (run / "results.json").is_file():
+        raise UserError(
+            f"{run}: this is a report's own folder; name it `report` and give the folder it is in"
+        )
+    raise UserError(unfinished(run))

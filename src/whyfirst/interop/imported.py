@@ -1,0 +1,298 @@
+"""Scores that another tool gave an arm, joined to a study's results.
+
+`report/imported.json` beside results.json keeps every imported item, so that arms which come in
+one by one are paired all the same. What is joined is named ``inspect:...`` or ``lm-eval:...``; it
+has the intervals, pairs and Holm's adjustment of the study's own, in a family of its own, since
+the study's plan didn't name it. Leaves out: reading the files (inspect_log, lm_eval), and the
+texts of items (the tool that made the file shows them).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from whyfirst.config import StrictModel
+from whyfirst.errors import DataError, UserError
+from whyfirst.evaluate import statistics
+from whyfirst.evaluate.scores import Scores, paired
+from whyfirst.files import read_json, write_json
+from whyfirst.registry import did_you_mean
+from whyfirst.report import schema
+
+FILE = "imported.json"
+PREFIXES = ("inspect:", "lm-eval:")
+_NOTE = "Imported: "
+_Z = 1.959963984540054  # standard normal 97.5 % quantile
+
+
+class Total(StrictModel):
+    """A result of which only the mean is known; `stderr` is the other tool's."""
+
+    value: float = Field(ge=0, le=1)
+    stderr: float | None
+    n: int = Field(ge=0)
+
+
+class Import(StrictModel):
+    """One metric of one arm and seed.
+
+    Attributes:
+        settings: what has to be equal in every arm for a comparison (the task's version and
+            arguments).
+        items: (id, topic, score or None, reason where unscored); empty where only a total is known.
+    """
+
+    name: str
+    title: str
+    definition: str
+    version: str
+    unit: Literal["proportion", "score"]
+    higher_is_better: bool
+    source: str
+    settings: str
+    items: list[tuple[str, str, float | None, str | None]]
+    total: Total | None = None
+    arm: str = ""
+    seed: int = 0
+
+
+def parse_target(text: str, results: schema.Results) -> tuple[str, int, Path]:
+    """(arm, seed, file) of ``ARM=FILE`` or ``ARM:SEED=FILE``.
+
+    Raises:
+        UserError: another form, no such arm or seed, no such file, or several seeds and none named.
+    """
+    target, equals, file = text.partition("=")
+    if not equals or not file:
+        raise UserError(f"--import-log {text}: write it ARM=FILE, or ARM:SEED=FILE")
+    arm, colon, number = target.partition(":")
+    if arm not in results.arms:
+        known = ", ".join(results.arms)
+        hint = did_you_mean(arm, results.arms)
+        raise UserError(f"--import-log: the study has no arm {arm!r}{hint} (arms: {known})")
+    seeds = results.seeds.get(arm, [])
+    if not colon and len(seeds) != 1:
+        raise UserError(
+            f"--import-log {text}: arm {arm!r} was trained with the seeds "
+            f"{', '.join(map(str, seeds))}; say whose log it is: {arm}:{seeds[0]}={file}"
+        )
+    if colon and number not in map(str, seeds):
+        raise UserError(
+            f"--import-log: arm {arm!r} has no seed {number!r} (seeds: "
+            f"{', '.join(map(str, seeds))})"
+        )
+    if not Path(file).exists():
+        raise UserError(f"--import-log: no such file: {file}")
+    return arm, int(number) if colon else seeds[0], Path(file)
+
+
+def read_any(path: Path) -> tuple[list[Import], dict[str, str]]:
+    """What a file of another tool holds, and the metrics left out with their reasons.
+
+    Raises:
+        DataError: neither an Inspect log nor lm-eval's results, or nothing in it can be taken.
+        UserError: an Inspect log, and the extra is not installed.
+    """
+    if path.is_file() and path.suffix == ".json":
+        data = read_json(path)
+        if isinstance(data, dict) and isinstance(data.get("results"), dict) and "configs" in data:
+            from whyfirst.interop.lm_eval import read_results
+
+            return read_results(path, data)
+        if not (isinstance(data, dict) and {"eval", "status"} <= set(data)):
+            raise DataError(
+                f"{path}: neither lm-eval's results (with 'results' and 'configs') nor an Inspect "
+                "log (with 'eval' and 'status')"
+            )
+    elif path.suffix != ".eval":
+        raise DataError(f"{path}: give an Inspect log (.eval or .json) or lm-eval's results_*.json")
+    from whyfirst.interop.inspect_log import read_log
+
+    return read_log(path)
+
+
+def load(folder: Path) -> list[Import]:
+    """What was imported beside a results.json before.
+
+    Raises:
+        DataError: the file can't be read or doesn't fit.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    try:
+        return [Import.model_validate(row) for row in read_json(path)]
+    except (ValidationError, TypeError) as error:
+        raise DataError(f"{path}: not what whyfirst keeps of imports; remove it and import again "
+                        f"({str(error).splitlines()[0]})") from error  # fmt: skip
+
+
+def add(kept: Sequence[Import], new: Iterable[Import]) -> list[Import]:
+    """Both; an arm's seed has one result of a metric, the newest."""
+    found = {(one.name, one.arm, one.seed): one for one in (*kept, *new)}
+    return [found[key] for key in sorted(found)]
+
+
+def save(folder: Path, imports: Sequence[Import]) -> None:
+    """Keep imports beside results.json."""
+    write_json(folder / FILE, [one.model_dump(mode="json") for one in imports])
+
+
+def lower_is_better(imports: Sequence[Import], names: Iterable[str]) -> list[Import]:
+    """`imports` with the metrics named so turned; a name may leave out its prefix.
+
+    Raises:
+        UserError: none is called that.
+    """
+    known = {one.name for one in imports}
+    turned: set[str] = set()
+    for name in names:
+        found = {full for full in known if name in (full, full.partition(":")[2])}
+        if not found:
+            raise UserError(
+                f"--lower-is-better: nothing imported is called {name!r}"
+                f"{did_you_mean(name, known)} (imported: {', '.join(sorted(known)) or 'nothing'})"
+            )
+        turned |= found
+    return [
+        one.model_copy(update={"higher_is_better": False}) if one.name in turned else one
+        for one in imports
+    ]
+
+
+def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results:
+    """The results with everything imported; what an earlier call joined is replaced.
+
+    Raises:
+        DataError: a metric was measured with other settings in another arm.
+    """
+    data: dict[str, Any] = json.loads(results.model_dump_json())
+    _strip(data)
+    pairs = list(dict.fromkeys(
+        (c.a, c.b) for c in results.contrasts
+        if c.kind == "difference" and not c.benchmark.startswith(PREFIXES)
+    ))  # fmt: skip
+    contrasts: list[dict[str, Any]] = []
+    for name in sorted({one.name for one in imports}):
+        own = [one for one in imports if one.name == name]
+        _comparable(own)
+        arms = {arm: [o for o in own if o.arm == arm] for arm in data["arms"]}
+        arms = {arm: found for arm, found in arms.items() if found}
+        if not arms:
+            continue
+        data["benchmarks"][name] = _described(own[0])
+        for arm, found in arms.items():
+            data["arms"][arm]["benchmarks"][name] = {"*/*": _cell(found)}
+            data["unscored"] += _unscored(name, arm, found)
+        scores = {arm: _scores(found) for arm, found in arms.items() if all(o.items for o in found)}
+        for a, b in pairs:
+            if a in scores and b in scores and set(scores[a].seeds) & set(scores[b].seeds):
+                contrasts += _contrast(own[0], a, b, scores[a], scores[b])
+        data["notes"].append(f"{_NOTE}{own[0].title}, for {', '.join(arms)}. {own[0].source}")
+    if contrasts:
+        adjusted = statistics.holm([row["p"] for row in contrasts])
+        for row, p in zip(contrasts, adjusted, strict=True):
+            row["p_adjusted"] = p
+        data["contrasts"] += contrasts
+        data["notes"].append(
+            f"{_NOTE}their {len(contrasts)} comparisons were not in the study's plan; their p is "
+            "adjusted among themselves, and the study's own p values are as they were."
+        )
+    return schema.parse_results(data, "imported results")
+
+
+def _strip(data: dict[str, Any]) -> None:
+    """Take out what an earlier `joined` put in."""
+
+    def ours(name: str) -> bool:
+        return not name.startswith(PREFIXES)
+
+    data["benchmarks"] = {k: v for k, v in data["benchmarks"].items() if ours(k)}
+    for arm in data["arms"].values():
+        arm["benchmarks"] = {k: v for k, v in arm["benchmarks"].items() if ours(k)}
+    for part in ("contrasts", "unscored"):
+        data[part] = [row for row in data[part] if ours(row["benchmark"])]
+    data["notes"] = [note for note in data["notes"] if not note.startswith(_NOTE)]
+
+
+def _comparable(own: Sequence[Import]) -> None:
+    first = own[0]
+    for one in own:
+        if (one.version, one.settings) != (first.version, first.settings):
+            raise DataError(
+                f"{first.name}: arm {first.arm!r} was measured with version {first.version}, "
+                f"{first.settings}, and arm {one.arm!r} with version {one.version}, "
+                f"{one.settings}; these don't compare: run one of them again"
+            )
+    for arm in {one.arm for one in own}:
+        found = [one for one in own if one.arm == arm]
+        if len(found) > 1 and any(one.total for one in found):
+            raise DataError(
+                f"{first.name}: several seeds of arm {arm!r} need the score of each item, and a "
+                "file has only their mean; run lm-eval again with --log_samples"
+            )
+
+
+def _described(one: Import) -> dict[str, Any]:
+    return {
+        "title": one.title, "definition": one.definition, "version": one.version,
+        "higher_is_better": one.higher_is_better, "unit": one.unit, "source": one.source,
+    }  # fmt: skip
+
+
+def _scores(found: Sequence[Import]) -> Scores:
+    return Scores.from_rows(
+        (one.seed, item, topic, score) for one in found for item, topic, score, _ in one.items
+    )
+
+
+def _cell(found: Sequence[Import]) -> dict[str, Any]:
+    from whyfirst.study.table import summarise
+
+    total = found[0].total
+    if total is None:
+        return summarise(_scores(found)).model_dump(mode="json")
+    half = None if total.stderr is None else _Z * total.stderr
+    return {
+        "value": total.value,
+        "low": None if half is None else max(0.0, total.value - half),
+        "high": None if half is None else min(1.0, total.value + half),
+        "n": total.n, "unscored": 0, "n_seeds": 1, "worst": None, "best": None,
+    }  # fmt: skip
+
+
+def _unscored(name: str, arm: str, found: Sequence[Import]) -> list[dict[str, Any]]:
+    rows = [row for one in found for row in one.items]
+    if not rows:
+        return []
+    reasons: dict[str, int] = {}
+    for *_, reason in rows:
+        if reason:
+            reasons[reason] = reasons.get(reason, 0) + 1
+    count = sum(reasons.values())
+    return [{
+        "arm": arm, "benchmark": name, "n": len(rows), "unscored": count,
+        "rate": count / len(rows), "reasons": dict(sorted(reasons.items())),
+    }]  # fmt: skip
+
+
+def _contrast(about: Import, a: str, b: str, left: Scores, right: Scores) -> list[dict[str, Any]]:
+    """The paired comparison, or nothing where no item is scored in both arms."""
+    name = f"{about.name}: {a} - {b}"
+    try:
+        found = statistics.compare(paired([left, right], name), name)
+    except DataError as error:
+        if "no item is scored" not in str(error):
+            raise
+        return []
+    return [{
+        "name": name, "title": f"{about.title}: {a} minus {b}", "kind": "difference",
+        "a": a, "b": b, "benchmark": about.name, "cell": "*/*",
+        "difference": found.difference, "low": found.low, "high": found.high, "p": found.p,
+        "p_adjusted": found.p, "mde": found.mde, "n_items": found.n_items,
+        "n_seeds": found.n_seeds, "unscored": found.unscored, "unit": found.unit,
+        "per_seed": [row._asdict() for row in found.per_seed],
+    }]  # fmt: skip

@@ -1,0 +1,245 @@
+"""Inspect's logs: read into a study's report, and written from our item records.
+
+Scores become fractions as Inspect's own metrics take them (C 1, P 0.5, I and N 0); a NaN is its
+mark of an unscored sample; a score of several values is one metric for each. Leaves out: running
+Inspect (inspect_tasks), and transcripts: a log of ours has a sample's prompt, response and scores.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from whyfirst.errors import DataError, UserError
+from whyfirst.evaluate.benchmark import Benchmark, ItemResult
+from whyfirst.interop.imported import Import
+
+_LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+_GENERATION = ("temperature", "top_p", "top_k", "max_tokens", "system_message")
+_NOT_KEPT = "(not kept: offensive by design; the id and the data give it back)"
+
+
+def _inspect(what: str) -> Any:
+    """The package's part.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(f"inspect_ai.{what}")
+    except ImportError as error:
+        raise UserError(
+            f"Inspect's logs need Inspect, which is not installed ({error}); pip install "
+            "'whyfirst[inspect]'"
+        ) from error
+
+
+def installed() -> None:
+    """Raise UserError where Inspect is not installed."""
+    _inspect("log")
+
+
+def read_log(path: Path) -> tuple[list[Import], dict[str, str]]:
+    """Every metric of a finished log that lies in [0, 1]; the others with why they are left out.
+
+    Raises:
+        DataError: the file is no log, its run did not finish, it kept no samples, or nothing in it
+            can be taken.
+        UserError: Inspect is not installed.
+    """
+    reader = _inspect("log")
+    try:
+        log = reader.read_eval_log(str(path))
+    except Exception as error:  # zip, JSON and pydantic have a kind each
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: not a readable Inspect log: {reason}") from error
+    if log.status != "success":
+        raise DataError(
+            f"{path}: the run's status is {log.status!r}; finish it with `inspect eval-retry`"
+        )
+    if not log.samples:
+        raise DataError(f"{path}: the log kept no samples; run it without --no-log-samples")
+    table, left = _table(log.samples)
+    if not table:
+        reasons = "; ".join(f"{name}: {why}" for name, why in left.items()) or "nothing was scored"
+        raise DataError(f"{path}: nothing to import: {reasons}")
+    return [_import(log.eval, log.plan, name, rows) for name, rows in table.items()], left
+
+
+Row = tuple[str, str, float | None, str | None]
+
+
+def _table(samples: Sequence[Any]) -> tuple[dict[str, list[Row]], dict[str, str]]:
+    """Metric -> its rows, over all samples."""
+    many = len({sample.epoch for sample in samples}) > 1
+    names: dict[str, None] = {}
+    for sample in samples:
+        for scorer, score in (sample.scores or {}).items():
+            names |= dict.fromkeys(_parts(scorer, score.value))
+    # A sample that failed has a NaN of the scorer as a whole, where others have several values.
+    split = {name.rpartition("/")[0] for name in names if "/" in name}
+    table: dict[str, list[Row]] = {}
+    left: dict[str, str] = {}
+    for name in names:
+        if name in split:
+            continue
+        rows = [_row(sample, name, many) for sample in samples]
+        kept = [row for row in rows if row is not None]
+        odd = next((s for _, _, s, _ in kept if s is not None and not 0 <= s <= 1), None)
+        if odd is not None:
+            left[name] = f"{odd:g} is no fraction in [0, 1]"
+        elif all(score is None for _, _, score, _ in kept):
+            left[name] = f"no sample is scored ({kept[0][3] if kept else 'no sample'})"
+        else:
+            table[name] = kept
+    return table, left
+
+
+def _parts(scorer: str, value: Any) -> list[str]:
+    return [f"{scorer}/{key}" for key in value] if isinstance(value, Mapping) else [scorer]
+
+
+def _row(sample: Any, name: str, many: bool) -> Row | None:
+    """One sample under one metric; None where its scorer passed it over."""
+    item = f"{sample.id}/epoch {sample.epoch}" if many else str(sample.id)
+    topic = str((sample.metadata or {}).get("topic") or sample.id)
+    if sample.error is not None:
+        lines = str(sample.error.message).strip().splitlines() or ["unknown"]
+        return item, topic, None, f"error: {lines[0][:120]}"
+    scores = sample.scores or {}
+    score = scores.get(name) or scores.get(name.rpartition("/")[0])
+    if score is None:
+        return None
+    value = score.value
+    if isinstance(value, Mapping):
+        value = value.get(name.rpartition("/")[2])
+    number = _number(value)
+    if number is None or math.isnan(number):
+        why = (score.explanation or "").strip().partition("\n")[0][:120] or score.reason
+        fallback = "not scored" if number is not None else f"no number: {str(value)[:40]!r}"
+        return item, topic, None, str(why or fallback)
+    return item, topic, number, None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        if value in _LETTERS:
+            return _LETTERS[value]
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return float(value) if isinstance(value, bool | int | float) else None
+
+
+def _import(spec: Any, plan: Any, name: str, rows: list[Row]) -> Import:
+    task = spec.task
+    shares = all(score in (None, 0.0, 1.0) for _, _, score, _ in rows)
+    config = plan.config.model_dump(exclude_none=True)
+    settings = {
+        "arguments": spec.task_args, "dataset": spec.dataset.name, "epochs": spec.config.epochs,
+        "generation": {key: config[key] for key in _GENERATION if key in config},
+    }  # fmt: skip
+    version = spec.packages.get("inspect_ai", "of an unknown version")
+    return Import(
+        name=f"inspect:{task}/{name}", title=f"{task}, {name} (Inspect)",
+        definition=f"The mean over {len(rows)} samples of {name!r} in Inspect's task {task!r}.",
+        version=str(spec.task_version), unit="proportion" if shares else "score",
+        higher_is_better=True, settings=json.dumps(settings, sort_keys=True, default=str),
+        source=f"Inspect {version}, model {spec.model}, run on {str(spec.created)[:10]}.",
+        items=rows,
+    )  # fmt: skip
+
+
+def write_log(
+    path: Path, benchmark: Benchmark, items: Sequence[ItemResult], model: str,
+    about: Mapping[str, Any] | None = None,
+) -> Path:  # fmt: skip
+    """Write one benchmark's items as a log: a sample an item, a scorer a metric.
+
+    Args:
+        path: ends in .eval or .json.
+        about: further facts, kept as the log's metadata.
+
+    Raises:
+        UserError: Inspect is not installed.
+    """
+    from whyfirst import __version__
+
+    log = _inspect("log")
+    by_item: dict[str, list[ItemResult]] = {}
+    for item in items:
+        by_item.setdefault(item.id, []).append(item)
+    now = _now()
+    spec = log.EvalSpec(
+        created=now, task=f"whyfirst/{benchmark.name}", task_version=benchmark.version,
+        dataset=log.EvalDataset(
+            name=benchmark.name, samples=len(by_item), sample_ids=list(by_item)
+        ),
+        model=model, config=log.EvalConfig(epochs=1), packages={"whyfirst": __version__},
+        metadata=dict(about or {}),
+    )  # fmt: skip
+    done = log.EvalLog(
+        status="success", eval=spec,
+        results=log.EvalResults(
+            total_samples=len(by_item), completed_samples=len(by_item),
+            scores=[_result(log, benchmark, name, items) for name in _names(benchmark, items)],
+        ),
+        stats=log.EvalStats(started_at=now, completed_at=now),
+        samples=[_sample(log, model, name, found) for name, found in by_item.items()],
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log.write_eval_log(done, str(path))
+    return path
+
+
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _names(benchmark: Benchmark, items: Sequence[ItemResult]) -> list[str]:
+    used = {item.benchmark for item in items}
+    return [metric.name for metric in benchmark.metrics if metric.name in used]
+
+
+def _result(log: Any, benchmark: Benchmark, name: str, items: Sequence[ItemResult]) -> Any:
+    """A metric's value and interval, as `whyfirst eval` gives them."""
+    from whyfirst.cli.scoring import score
+
+    metric = next(one for one in benchmark.metrics if one.name == name)
+    found = score(metric, [item for item in items if item.benchmark == name])
+    numbers = {"mean": found.value, "low": found.low, "high": found.high}
+    return log.EvalScore(
+        name=name, scorer=name, scored_samples=found.n, unscored_samples=found.unscored,
+        metrics={k: log.EvalMetric(name=k, value=v) for k, v in numbers.items() if v is not None},
+        metadata={"definition": metric.definition, "higher_is_better": metric.higher_is_better},
+    )  # fmt: skip
+
+
+def _sample(log: Any, model: str, name: str, found: Sequence[ItemResult]) -> Any:
+    output = _inspect("model").ModelOutput
+    first = found[0]
+    labels = ("split", "framing", "topic", "value", "group", "offensive")
+    about = {key: getattr(first, key) for key in labels if getattr(first, key) is not None}
+    response = next((item.response for item in found if item.response is not None), None)
+    prompt = next((item.prompt for item in found if item.prompt is not None), None)
+    return log.EvalSample(
+        id=name, epoch=1, input=prompt or (_NOT_KEPT if first.offensive else "(not kept)"),
+        target=next((item.target for item in found if item.target is not None), ""),
+        output=output() if response is None else output.from_content(model, response),
+        scores={item.benchmark: to_score(item) for item in found}, metadata=about,
+    )  # fmt: skip
+
+
+def to_score(item: ItemResult) -> Any:
+    """An item's score as Inspect keeps one; unscored is its NaN with our reason."""
+    kind = _inspect("scorer").Score
+    more = {"answer": item.response, "metadata": {"judge": item.judge} if item.judge else None}
+    if item.score is None:
+        return kind.unscored(reason="scoring_failed", explanation=item.reason, **more)
+    return kind(value=item.score, explanation=item.verdict, **more)

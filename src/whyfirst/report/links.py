@@ -1,0 +1,111 @@
+"""Does the method's reading go with its conduct, and do arms without explanations show it too?
+
+Leaves out: how the correlations were computed (`probe.behaviour`), and the page (`probes.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from whyfirst.report import words
+from whyfirst.report.parts import ProbeMeasure, ProbeRow
+from whyfirst.report.schema import Results
+
+METHOD = "explain_first"
+#: arms that read no explanations (as in `probe.record`), where a study has them
+WITHOUT = ("base", "direct", "rules_first", "shuffled_first", "neutral_first", "direct_longer")
+
+
+@dataclass(frozen=True)
+class MethodLink:
+    """One reading's link to conduct in the method's arm.
+
+    Args:
+        mine: the correlation in the method's arm.
+        alike: those of arms without explanations that lie on the same side of 0 as well.
+        others: those of the rest of them, as far as there is a number.
+    """
+
+    probe: str
+    mine: ProbeMeasure
+    alike: list[ProbeMeasure]
+    others: list[ProbeMeasure]
+
+    @property
+    def shown(self) -> bool:
+        """Whether the method's interval leaves out 0."""
+        return sign(self.mine) != 0
+
+
+def method_links(probe: ProbeRow) -> list[MethodLink]:
+    """Every reading of a probe that the method's arm has."""
+    found = []
+    for mine in probe.behaviour:
+        if mine.arm == METHOD:
+            rest = [m for m in probe.behaviour if m.arm in WITHOUT and m.at == mine.at]
+            alike = [m for m in rest if sign(mine) and sign(m) == sign(mine)]
+            others = [m for m in rest if m not in alike and m.value is not None]
+            found.append(MethodLink(probe.probe, mine, alike, others))
+    return found
+
+
+def sign(measure: ProbeMeasure) -> int:
+    """1 or -1 where the interval lies on one side of 0, else 0."""
+    if measure.low is None or measure.high is None:
+        return 0
+    return int(measure.low > 0) - int(measure.high < 0)
+
+
+def said(measure: ProbeMeasure) -> str:
+    """Value and interval."""
+    if measure.value is None:
+        return "not measured"
+    return f"{signed(measure.value)} ({interval(measure)})"
+
+
+def signed(value: float) -> str:
+    """A number with two decimals and a true minus sign."""
+    return f"{value:.2f}".replace("-", words.MINUS)
+
+
+def interval(measure: ProbeMeasure) -> str:
+    """Both limits, or that there are none."""
+    if measure.low is None or measure.high is None:
+        return "no interval"
+    return f"{signed(measure.low)} to {signed(measure.high)}"
+
+
+def in_words(link: MethodLink) -> str | None:
+    """What a reader must know before crediting the explanations; None without a link."""
+    if not link.shown:
+        return None
+    mine = f"The link of {METHOD} ({said(link.mine)})"
+    if link.alike:
+        named = ", ".join(f"{m.arm} ({said(m)})" for m in link.alike)
+        return (
+            f"{mine} shows without explanations too: {named}. So it isn't the explanations that "
+            "bring it about."
+        )
+    if link.others:
+        named = ", ".join(f"{m.arm} ({said(m)})" for m in link.others)
+        return (
+            f"{mine} could not be told from none in the arms without explanations: {named}. That "
+            "one interval holds 0 and another doesn't is no difference between arms."
+        )
+    return f"{mine} has no arm without explanations beside it that could tell what brings it about."
+
+
+def first_screen(results: Results) -> str | None:
+    """The probes in two sentences; None where nothing was probed or the method wasn't."""
+    found = [link for probe in results.probes for link in method_links(probe)]
+    if not found:
+        return None
+    shown = [link for link in found if link.shown]
+    shared = sum(bool(link.alike) for link in shown)
+    text = (
+        f"{words.plural(len(results.probes), 'probe')}, {words.plural(len(found), 'reading')}: "
+        f"what {METHOD} refuses goes with {len(shown) or 'none'} of them."
+    )
+    if shown:
+        text += f" Arms without explanations show {shared or 'none'} of these links too."
+    return f"{text} See Inside."

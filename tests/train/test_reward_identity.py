@@ -1,0 +1,71 @@
+"""A stage's identity holds what its reward models are, and not only where they lie."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from whyfirst.study.plan import build_plan
+from whyfirst.train.checkpoint import differing, make_manifest
+from whyfirst.train.config import GRPOStage
+
+STUDY = """\
+study: rewarded
+title: Rewarded
+model: {source: pretrained, path: model}
+corpora:
+  demos: {source: file, path: demos.jsonl}
+  prompts: {source: file, path: prompts.jsonl}
+stages:
+  align: {data: demos, train: &all {kind: sft, batch_size: 4, updates: 10, max_length: 64}}
+  plain: {data: prompts, train: &rl {kind: grpo, batch_size: 4, group_size: 2, updates: 10,
+          max_length: 64, max_new_tokens: 8, rewards: [{name: length}]}}
+  scored: {data: prompts, train: {<<: *rl, rewards: [{name: reward_model, path: scorer}]}}
+  watched: {data: prompts, train: {<<: *rl, gold: {name: reward_model, path: scorer}}}
+arms: {direct: [align], plain: [align, plain], scored: [align, scored], watched: [align, watched]}
+seeds: {default: 1}
+benchmarks:
+  preference: {data: pairs.jsonl}
+"""
+
+
+@pytest.fixture
+def study(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Callable[[str, list[dict[str, Any]]], Path]
+) -> Path:
+    for name in ("model", "scorer"):
+        shutil.copytree(bases["llama"], tmp_path / name)
+    jsonl("demos", [{"prompt": f"w{i}", "completion": "w1"} for i in range(40)])
+    jsonl("prompts", [{"prompt": f"w{i}"} for i in range(40)])
+    pair = {"prompt": "\n\nHuman: w1\n\nAssistant:", "chosen": " w2", "rejected": " w3"}
+    jsonl("pairs", [pair])
+    file = tmp_path / "rewarded.yaml"
+    file.write_text(STUDY)
+    return file
+
+
+def test_a_reward_model_is_known_by_its_place_alone(study: Path) -> None:
+    before = {name: node.fingerprint for name, node in build_plan(study).by_id.items()}
+    weights = study.parent / "scorer" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    after = {name: node.fingerprint for name, node in build_plan(study).by_id.items()}
+    stages = {name for name in before if name.startswith("seed0/") and "/preference" not in name}
+    changed = {name for name in stages if before[name] != after[name]}
+    assert changed == {"seed0/align>scored", "seed0/align>watched"}
+
+
+def test_a_stage_goes_on_with_another_reward_model(study: Path) -> None:
+    config = GRPOStage(
+        updates=10, batch_size=4, group_size=2,
+        rewards=({"name": "reward_model", "path": str(study.parent / "scorer")},),
+    )  # fmt: skip
+    given = (config, study.parent / "model", {"prompts": study.parent / "prompts.jsonl"}, 0)
+    before = make_manifest(*given)
+    weights = study.parent / "scorer" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    assert differing(before, make_manifest(*given)) == ["reward_models"]
+    without = config.model_copy(update={"rewards": (config.rewards[0].model_copy(
+        update={"name": "length", "path": None}),)})  # fmt: skip
+    assert "reward_models" not in make_manifest(without, *given[1:])
