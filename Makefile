@@ -2,6 +2,7 @@
 # Nothing is installed again until pyproject.toml or constraints.txt changes.
 #   make demo                     the study of the embedded world, from nothing to a report
 #   make test                     the fast tests;  ARGS="-k report" passes options to pytest
+#   make test-extras              the tests that need an extra: Ray, Inspect, trackers, nnsight
 #   make PYTHON=/path/to/python   another interpreter for a new .venv (3.11 or later)
 
 VENV := .venv
@@ -12,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint
 # One thread for each test process: two that take two cores each are many times slower.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=15
 
-.PHONY: help demo test test-slow check bench
+.PHONY: help demo test test-slow test-extras check bench
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -20,6 +21,7 @@ help:
 	@echo "make demo        run the study of the embedded world and show where its report is"
 	@echo "make test        run the fast tests"
 	@echo "make test-slow   run the tests that take minutes"
+	@echo "make test-extras run the tests that need Ray, Inspect, trackers or nnsight (installs them)"
 	@echo "make check       lint, format check and types"
 	@echo "make bench       list the benchmark scripts"
 
@@ -31,6 +33,12 @@ test: $(VENV)/dev.stamp
 
 test-slow: $(VENV)/dev.stamp
 	$(PYTEST) -m slow $(ARGS)
+
+# On one process: several of these start clusters of their own.
+test-extras: $(VENV)/dev.stamp
+	$(INSTALL) --editable '.[dev,inspect,ray,track,nnsight]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=15 tests/interop tests/study/test_ray_executor.py \
+	  tests/study_layer/test_layer_ray.py tests/train/test_track.py tests/probe/test_probe_nnsight.py
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

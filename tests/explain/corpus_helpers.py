@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.constitution import Constitution, load_constitution
-from whyfirst.explain.build import Built, Wanted, build, make_teacher, plan_of
-from whyfirst.explain.plan import Ideas, save_levels, shipped_levels
+from whyfirst.explain.build import Built, Wanted, build, make_teacher
+from whyfirst.explain.plan import Ideas, Plan, pruned, save_levels, shipped_levels
 from whyfirst.explain.teachers import Answer, Request, Teacher
 from whyfirst.explain.write import Limits
 from whyfirst.models.base import Chat, Completion, Prompt, Sampling
@@ -81,18 +81,26 @@ def written(
     extra = {key: more.pop(key) for key in ("tested", "opposes", "on_batch") if key in more}
     limits = more.pop("limits", Limits(documents=documents))
     wanted = Wanted(limits=limits, **more)
-    small_plan(folder, constitution)
-    plan = plan_of(folder, constitution)
+    plan = few_ideas(constitution)
     teacher = make_teacher(model, "willing", constitution, plan, wanted.seed, group=4)
     return build(constitution, teacher, plan, wanted, folder, **extra)
 
 
-def small_plan(folder: Path, constitution: Constitution = HHH) -> None:
-    """A plan with few ideas, which is read faster."""
+def small_plan(folder: Path) -> None:
+    """The levels of `few_ideas` as files, which are read faster than all."""
     if not (folder / "plan").exists():
-        levels = shipped_levels(constitution)
-        ideas = levels["ideas"].ideas[::24]  # type: ignore[attr-defined]
-        save_levels({**levels, "ideas": Ideas(ideas=ideas)}, folder / "plan")
+        save_levels(_small_levels(HHH), folder / "plan")
+
+
+def few_ideas(constitution: Constitution = HHH) -> Plan:
+    """The shipped plan with few of its ideas, no file read."""
+    return pruned(_small_levels(constitution))
+
+
+def _small_levels(constitution: Constitution) -> dict[str, Any]:
+    levels = shipped_levels(constitution)
+    ideas = levels["ideas"].ideas[::24]  # type: ignore[attr-defined]
+    return {**levels, "ideas": Ideas(ideas=ideas)}
 
 
 class Fixed:

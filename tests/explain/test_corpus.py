@@ -179,19 +179,19 @@ def test_marks_of_a_generator_are_found() -> None:
 
 
 def test_a_stale_control_does_not_survive_another_run(tmp_path: Path) -> None:
-    written(tmp_path, documents=40, controls=("wrong",))
+    written(tmp_path, documents=16, controls=("wrong",))
     built = written(tmp_path, documents=8)
     assert set(built.corpora) == {"explanations"} and not (tmp_path / "wrong.jsonl").exists()
 
 
 def test_a_model_s_controls_are_asked_for_in_length_and_matched(tmp_path: Path) -> None:
     model = WillingModel()
-    built = written(tmp_path, model, 24, controls=("rules", "shuffled"))
+    built = written(tmp_path, model, 24, controls=("rules",))
     assert len(built.corpora["rules"]) == len(built.corpora["explanations"]) >= 20
     by_kind = [p[-1].content for p in model.asked]
     assert sum("because it is the rule" in text for text in by_kind) == 24
     again = WillingModel()
-    written(tmp_path, again, 24, controls=("rules", "shuffled"))
+    written(tmp_path, again, 24, controls=("rules",))
     assert not again.asked
 
 

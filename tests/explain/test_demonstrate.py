@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_helpers import HHH, WillingModel, small_plan
+from corpus_helpers import HHH, WillingModel, few_ideas
 
 from whyfirst.errors import UserError
-from whyfirst.explain.build import plan_of
 from whyfirst.explain.demonstrate import Options, demonstrate, require_model
 from whyfirst.explain.lists import ask_lists, read_list
 from whyfirst.explain.plan import Domains, Ideas, Subdomains
@@ -45,8 +44,7 @@ def _people(prompt: Chat) -> str:
 def _made(
     folder: Path, answer: Any = _people, tested: Any = (), **options: Any
 ) -> list[dict[str, Any]]:
-    small_plan(folder)
-    plan = plan_of(folder, HHH)
+    plan = few_ideas()
     honest = [a for a in plan.assertions if a.value == "honest"]
     plan = type(plan)(tuple(honest), plan.types, plan.subdomains, plan.ideas)
     model = WillingModel(answer)

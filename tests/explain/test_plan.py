@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from corpus_helpers import HHH, small_plan
 
-from whyfirst.errors import ConfigError
+from whyfirst.errors import ConfigError, UserError
 from whyfirst.explain.build import plan_of
 from whyfirst.explain.cells import Cell, Dealer, coverage
 from whyfirst.explain.plan import LEVELS, Plan, load_plan, pruned, shipped_levels
@@ -66,10 +66,19 @@ def test_pruning_a_domain_removes_all_that_is_below_it(tmp_path: Path) -> None:
 
 
 def test_an_edited_plan_is_kept_and_each_level_lies_in_a_file(tmp_path: Path) -> None:
-    first = plan_of(tmp_path, HHH, ["honest"])
-    assert {p.stem for p in (tmp_path / "plan").glob("*.yaml")} == set(LEVELS)
-    assert {a.value for a in plan_of(tmp_path, HHH).assertions} == {"honest"}
-    assert first.fingerprint == plan_of(tmp_path, HHH).fingerprint
+    shipped = plan_of(tmp_path, HHH, ["honest"])
+    place = tmp_path / "plan"
+    assert {p.stem for p in place.glob("*.yaml")} == set(LEVELS)
+    small_plan(tmp_path / "edited")
+    (tmp_path / "edited" / "plan" / "ideas.yaml").replace(place / "ideas.yaml")
+    edited = plan_of(tmp_path, HHH)
+    assert {a.value for a in edited.assertions} == {"honest"}
+    assert len(edited.ideas) < len(shipped.ideas)
+    assert edited.fingerprint == plan_of(tmp_path, HHH, ["honest"]).fingerprint
+    with pytest.raises(UserError, match=r"for the values honest; choose another folder"):
+        plan_of(tmp_path, HHH, ["helpful"])
+    with pytest.raises(UserError, match="no value 'honesty'"):
+        plan_of(tmp_path, HHH, ["honesty"])
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from corpus_helpers import HHH, Fixed, WillingModel, document_for, written
+from corpus_helpers import HHH, Fixed, WillingModel, document_for, few_ideas, written
 
 from whyfirst.errors import UserError
-from whyfirst.explain.build import plan_of
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.filters import FilterOptions, Filters
 from whyfirst.explain.teachers import Answer, Request
@@ -119,14 +118,14 @@ def test_a_folder_is_not_mixed_up_with_another_corpus(tmp_path: Path) -> None:
         written(tmp_path, documents=8, filters=FilterOptions(min_words=41))
 
 
-def _answered(tmp_path: Path, texts: list[str]) -> list[tuple[Request, Answer]]:
-    cells = Dealer(plan_of(tmp_path, HHH), HHH, 0).deal(len(texts))
+def _answered(texts: list[str]) -> list[tuple[Request, Answer]]:
+    cells = Dealer(few_ideas(), HHH, 0).deal(len(texts))
     return list(Fixed(texts).answers([Request(cell) for cell in cells]))
 
 
-def test_a_near_duplicate_is_rejected_and_an_unrelated_document_is_not(tmp_path: Path) -> None:
+def test_a_near_duplicate_is_rejected_and_an_unrelated_document_is_not() -> None:
     model = WillingModel()
-    plan = plan_of(tmp_path, HHH)
+    plan = few_ideas()
     cells = Dealer(plan, HHH, 0).deal(2)
     from whyfirst.explain.teachers import ModelTeacher
 
@@ -134,36 +133,36 @@ def test_a_near_duplicate_is_rejected_and_an_unrelated_document_is_not(tmp_path:
     (_, first), (_, second) = teacher.answers([Request(cell) for cell in cells])
     texts = [first.text, first.text + " And so on.", second.text]
     filters = Filters(HHH, FilterOptions(on_value=0))
-    assert filters.judge(_answered(tmp_path, texts)) == [None, "near duplicate", None]
+    assert filters.judge(_answered(texts)) == [None, "near duplicate", None]
 
 
-def test_a_leaked_prompt_is_rejected_without_being_shown(tmp_path: Path) -> None:
+def test_a_leaked_prompt_is_rejected_without_being_shown() -> None:
     secret = "what would happen if a person put seven green apples into one very small wooden box"
-    good = document_for_first(tmp_path)
+    good = document_for_first()
     filters = Filters(
         HHH,
         FilterOptions(on_value=0),
         find_leaks=lambda texts: {i: "b" for i, text in enumerate(texts) if secret in text},
     )
-    reasons = filters.judge(_answered(tmp_path, [good, f"{good} {secret}"]))
+    reasons = filters.judge(_answered([good, f"{good} {secret}"]))
     assert reasons == [None, "leak"]
     assert secret not in json.dumps(filters.rejected.table())
 
 
-def document_for_first(tmp_path: Path) -> str:
+def document_for_first() -> str:
     from whyfirst.explain.teachers import ModelTeacher
 
-    plan = plan_of(tmp_path, HHH)
+    plan = few_ideas()
     (cell,) = Dealer(plan, HHH, 0).deal(1)
     return document_for(ModelTeacher(WillingModel(), "w", HHH, plan, 0).prompt(Request(cell)))
 
 
-def test_a_judge_s_verdict_counts_and_an_unreadable_one_does_not(tmp_path: Path) -> None:
+def test_a_judge_s_verdict_counts_and_an_unreadable_one_does_not() -> None:
     from whyfirst.explain.opposing import Opposing
 
     replies = iter(["AGAINST", "SUPPORTS", "UNRELATED", "It SUPPORTS and is AGAINST"])
     opposing = Opposing(WillingModel(lambda prompt: next(replies)))
-    good = _answered(tmp_path, ["a", "b", "c", "d"])
+    good = _answered(["a", "b", "c", "d"])
     found = opposing([(request, answer.text) for request, answer in good])
     assert found == ["contradicts its value", None, "off value (judge)", None]
     assert opposing.unscored == 1

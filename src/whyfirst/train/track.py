@@ -67,7 +67,7 @@ class Tracker:
             if importlib.util.find_spec(name) is None:
                 raise ConfigError(
                     f"{job.config.kind}: report_to: {name} isn't installed; pip install "
-                    + ("trackio" if name == "trackio" else "'whyfirst[track]'")
+                    "'whyfirst[track]'"
                 )
         kinds: Any = get_reporting_integration_callbacks(named)  # a class each
         self._sinks: dict[str, Any] = {

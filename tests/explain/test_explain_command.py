@@ -1,0 +1,107 @@
+"""The commands against a real endpoint on loopback: planned, capped, continued, and told apart."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corpus_helpers import document_for, small_plan
+from loopback_server import LoopbackServer, Reply, chat_reply, question, used_by
+
+from whyfirst.cli import main
+from whyfirst.files import read_jsonl
+from whyfirst.models.base import asked
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def _answer(request: dict[str, Any]) -> Reply:
+    """Lists for a plan or for requests, verdicts, responses, and documents."""
+    text = question(request)
+    keys = re.findall(r'"(\w+)": "…"', text)
+    if "Answer with one word" in text:
+        said = "BREAKS" if "it is surely so" in text else "FOLLOWS"
+    elif keys:
+        place = re.search(r"(?:Setting|Place|Domain): ([^;,.]*)", text)
+        kinds = ["boats on a lake", "old bread", "leaking roofs", "bees in May", "snow"]
+        rows = [{key: f"{key} {place and place[1]} about {kind}" for key in keys} for kind in kinds]
+        said = json.dumps(rows)
+    elif "Subject: " in text:
+        said = document_for(asked(text))
+    else:
+        system = request["body"]["messages"][0]["content"]
+        said = "it is surely so" if "it slips" in system else "it may well be so"
+    return chat_reply(said, usage=used_by(200, 300))
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer(_answer) as running:
+        yield running
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], server: LoopbackServer, tmp_path: Path) -> Run:
+    """Run a command with the server's endpoint for ENDPOINT, in a folder; code, out, err."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        given = [f"endpoint:{server.url}#m" if a == "ENDPOINT" else a for a in arguments]
+        with pytest.raises(SystemExit) as caught:
+            main([*given, "--out", str(tmp_path / "corpus")])
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_a_cap_on_tokens_stops_the_writing_and_the_next_run_pays_for_the_rest_only(
+    run: Run, server: LoopbackServer, tmp_path: Path
+) -> None:
+    small_plan(tmp_path / "corpus")
+    write = ("explain", "hhh", "--teacher", "ENDPOINT", "--documents", "24")
+    code, _, err = run(*write, "--max-tokens", "10000")
+    before = len(server.requests)
+    assert code == 2 and "max_tokens 10000" in err and 0 < before < 24
+    code, _, err = run(*write)
+    questions = [question(request) for request in server.requests]
+    assert code == 0 and len(questions) == len(set(questions)) == 24
+    # The price of a document is not blurred by what the stopped run had paid.
+    assert "; 300 tokens billed a kept document" in err.splitlines()[-1]
+
+
+def test_an_option_of_endpoints_is_refused_where_there_is_none(run: Run) -> None:
+    code, _, err = run("explain", "hhh", "--documents", "8", "--max-tokens", "9", "--price-in", "1")
+    assert code == 2 and "--price-in, --max-tokens: only for a model at an endpoint" in err
+
+
+def test_a_model_plans_for_the_values_asked_for_and_is_asked_once(
+    run: Run, server: LoopbackServer, tmp_path: Path
+) -> None:
+    plan = ("explain", "plan", "hhh", "--teacher", "ENDPOINT", "--values", "honest", "--json")
+    code, out, _ = run(*plan)
+    assert code == 0 and list(json.loads(out)["value"]) == ["honest"]
+    calls = len(server.requests)
+    assert calls > 8
+    place = tmp_path / "corpus" / "plan" / "domains.yaml"
+    place.write_text(place.read_text().replace("keep: true", "keep: false", 1))
+    code, out, _ = run(*plan)
+    assert code == 0 and "d1" not in json.loads(out)["domain"]
+    assert len(server.requests) == calls
+
+
+def test_pairs_are_written_once_and_what_they_took_is_told(
+    run: Run, server: LoopbackServer, tmp_path: Path
+) -> None:
+    small_plan(tmp_path / "corpus")
+    write = ("demonstrate", "hhh", "--teacher", "ENDPOINT", "--pairs", "--rows", "4")
+    code, _, err = run(*write)
+    calls = len(server.requests)
+    assert code == 0 and f"kept 4 of 4; teacher: {calls} calls, {500 * calls} tokens" in err
+    rows = read_jsonl(tmp_path / "corpus" / "pairs.jsonl")
+    assert {row["rejected"][0]["content"] for row in rows} == {"it is surely so"}
+    code, out, _ = run(*write, "--json")
+    spent = json.loads(out)["spent"]["teacher"]
+    assert code == 0 and spent["calls"] == 0 and spent["cached"] > 0
+    assert len(server.requests) == calls
