@@ -76,6 +76,12 @@ def test_reasoning_is_there_when_wanted_and_not_judged(tmp_path: Path) -> None:
     rows = _made(tmp_path, rows=4, reasoning=True)
     assert all(row["completion"][0]["content"].startswith("<think>") for row in rows)
 
+    def thinks(prompt: Chat) -> str:
+        return f"A SLIP? FOLLOWS or BREAKS?</think>{_people(prompt)}"
+
+    unasked = _made(tmp_path / "unasked", thinks, rows=4)
+    assert not any("think>" in row["completion"][0]["content"] for row in unasked)
+
 
 def test_requests_that_a_benchmark_asks_are_left_out(tmp_path: Path) -> None:
     taken = _made(tmp_path / "a", rows=6)[0]["prompt"][0]["content"]

@@ -118,6 +118,13 @@ def test_a_folder_is_not_mixed_up_with_another_corpus(tmp_path: Path) -> None:
         written(tmp_path, documents=8, filters=FilterOptions(min_words=41))
 
 
+def test_what_a_teacher_thinks_aloud_is_no_part_of_a_document(tmp_path: Path) -> None:
+    model = WillingModel(lambda prompt: f"<think>Let me see.</think>\n\n{document_for(prompt)}")
+    thinking, plain = written(tmp_path / "a", model, 8), written(tmp_path / "b", WillingModel(), 8)
+    texts = [[row["text"] for row in b.corpora["explanations"]] for b in (thinking, plain)]
+    assert texts[0] == texts[1]
+
+
 def _answered(texts: list[str]) -> list[tuple[Request, Answer]]:
     cells = Dealer(few_ideas(), HHH, 0).deal(len(texts))
     return list(Fixed(texts).answers([Request(cell) for cell in cells]))
@@ -160,7 +167,8 @@ def document_for_first() -> str:
 def test_a_judge_s_verdict_counts_and_an_unreadable_one_does_not() -> None:
     from whyfirst.explain.opposing import Opposing
 
-    replies = iter(["AGAINST", "SUPPORTS", "UNRELATED", "It SUPPORTS and is AGAINST"])
+    replies = iter(["AGAINST", "AGAINST? No.</think>SUPPORTS", "UNRELATED",
+                    "It SUPPORTS and is AGAINST"])  # fmt: skip
     opposing = Opposing(WillingModel(lambda prompt: next(replies)))
     good = _answered(["a", "b", "c", "d"])
     found = opposing([(request, answer.text) for request, answer in good])

@@ -20,6 +20,7 @@ from whyfirst.explain.cells import conflicts_of
 from whyfirst.explain.filters import Rejected, minhash, shingles
 from whyfirst.explain.lists import ask_lists
 from whyfirst.explain.plan import Plan, Subdomain
+from whyfirst.explain.reply import said, thought
 from whyfirst.explain.template import phrase
 from whyfirst.explain.tested import PromptSet, leaks
 from whyfirst.explain.write import TeacherStopped
@@ -35,7 +36,6 @@ _JUDGE = Sampling(max_new_tokens=512)
 _NEAR, _PERMUTATIONS = 0.6, 64
 _BATCH = 16
 _HOPELESS = {"all": 8, "narrow": 48, "ambiguous": 48}  # few of many requests fit as many values
-_THOUGHT = re.compile(r"<think>(.*?)</think>\s*", re.DOTALL)
 _VERDICT = re.compile(r"\b(FOLLOWS|BREAKS|UNRELATED)\b")
 
 
@@ -200,8 +200,8 @@ def _reason(
     """Why a demonstration isn't kept."""
     if not response:
         return "no response"
-    if options.reasoning != bool(_THOUGHT.search(response)):
-        return "without reasoning" if options.reasoning else "with reasoning"
+    if options.reasoning and not thought(response):
+        return "without reasoning"
     if fit[asked.value.id] != "follows":
         return {"breaks": "breaks the value", "unscored": "not judged"}.get(
             fit[asked.value.id], "off value"
@@ -250,10 +250,12 @@ def _responses(
 ) -> list[str | None]:
     prompts = [_response_prompt(asked, options, breaking) for asked in batch]
     replies = teacher.generate(prompts, 1, _RESPONSE)
-    return [
+    texts = [
         reply.text.strip() if reply.problem is None and reply.finished else None
         for (reply,) in replies
     ]
+    # What a model thinks unasked is no part of its response.
+    return [text if text is None or options.reasoning else said(text) for text in texts]
 
 
 def _response_prompt(asked: _Asked, options: Options, breaking: bool) -> Chat:
@@ -284,7 +286,7 @@ def _fits(
     """For each response, how it stands to each value; unscored where the judge says nothing."""
     fits: list[dict[str, Fit]] = [{v.id: "unscored" for v in constitution.values} for _ in batch]
     questions = [
-        (number, value, _judge_prompt(asked.text, _THOUGHT.sub("", response), value))
+        (number, value, _judge_prompt(asked.text, said(response), value))
         for number, (asked, response) in enumerate(zip(batch, responses, strict=True))
         if response
         for value in constitution.values
@@ -294,9 +296,9 @@ def _fits(
     replies = judge.generate([prompt for _, _, prompt in questions], 1, _JUDGE)
     known: dict[str, Fit] = {"FOLLOWS": "follows", "BREAKS": "breaks", "UNRELATED": "unrelated"}
     for (number, value, _), (reply,) in zip(questions, replies, strict=True):
-        said = set(_VERDICT.findall(reply.text))
-        if len(said) == 1:
-            fits[number][value.id] = known[said.pop()]
+        verdicts = set(_VERDICT.findall(said(reply.text)))
+        if len(verdicts) == 1:
+            fits[number][value.id] = known[verdicts.pop()]
     return fits
 
 

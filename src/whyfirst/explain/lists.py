@@ -4,19 +4,18 @@ Leaves out: repairing JSON that isn't JSON; the model is asked again instead.
 """
 
 import json
-import re
 from typing import Any
 
 from whyfirst.errors import UserError
+from whyfirst.explain.reply import said
 from whyfirst.models.base import Chat, LanguageModel, Sampling
 
 _TRIES = 3
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 def read_list(reply: str, keys: tuple[str, ...]) -> list[dict[str, str]] | None:
     """The first JSON list of objects in which every object has `keys` as texts; None if none is."""
-    text = _THOUGHT.sub("", reply)
+    text = said(reply)
     start, end = text.find("["), text.rfind("]")
     try:
         data = json.loads(text[start : end + 1])

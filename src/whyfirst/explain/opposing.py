@@ -8,11 +8,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from whyfirst.explain.reply import said
 from whyfirst.explain.teachers import Request, usage_of
 from whyfirst.explain.template import Behaviour
 from whyfirst.models.base import Chat, LanguageModel, Message, Sampling
 
-VERSION = "1"  # raise it when the question or the reading of its answer changes
+VERSION = "2"  # raise it when the question or the reading of its answer changes
 
 _VERDICT = re.compile(r"\b(SUPPORTS|AGAINST|UNRELATED)\b")
 _REASONS = {"SUPPORTS": None, "AGAINST": "contradicts its value", "UNRELATED": "off value (judge)"}
@@ -41,11 +42,11 @@ class Opposing:
         return usage_of(self._model)
 
     def _read(self, reply: str) -> str | None:
-        said = set(_VERDICT.findall(reply))
-        if len(said) != 1:
+        verdicts = set(_VERDICT.findall(said(reply)))
+        if len(verdicts) != 1:
             self.unscored += 1
             return None
-        return _REASONS[said.pop()]
+        return _REASONS[verdicts.pop()]
 
 
 def _question(request: Request, text: str) -> Chat:

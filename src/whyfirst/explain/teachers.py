@@ -18,6 +18,7 @@ from whyfirst.explain.cells import Cell
 from whyfirst.explain.explanation import Corpus
 from whyfirst.explain.grammar import Craft, crafts
 from whyfirst.explain.plan import Plan
+from whyfirst.explain.reply import said
 from whyfirst.files import sha256_json
 from whyfirst.models.base import Chat, LanguageModel, Sampling
 
@@ -182,9 +183,7 @@ class ModelTeacher:
             max_new_tokens=MOST_TOKENS, temperature=self._temperature, seed=self._seed
         )
         replies = self._model.generate([self.prompt(r) for r in requests], 1, sampling)
-        answers = [
-            Answer(reply.text.strip(), reply.finished, reply.problem) for (reply,) in replies
-        ]
+        answers = [Answer(said(reply.text), reply.finished, reply.problem) for (reply,) in replies]
         return [self._about(request, a) for request, a in zip(requests, answers, strict=True)]
 
     def _about(self, request: Request, answer: Answer) -> Answer:
