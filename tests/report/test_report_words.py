@@ -150,9 +150,17 @@ def test_registration_after_the_first_result_counts_against(data: dict[str, Any]
 
 def test_a_stage_out_of_match_is_named(data: dict[str, Any]) -> None:
     data["matching"][1]["ok"] = False
-    tone, text = check(answer_with(data), "Did every arm")
+    tone, text = check(answer_with(data), "Did the arms get as much")
     assert tone == "bad"
     assert "explain_first/explain" in text
+
+
+def test_one_first_stage_for_all_is_not_called_matched(data: dict[str, Any]) -> None:
+    """A study without a control was praised for matching an arm with itself."""
+    for row in data["matching"]:
+        row["stage"] = "explain"
+    questions = [one.question for one in answer_with(data).checks]
+    assert questions and not any("as much training" in question for question in questions)
 
 
 def test_other_arms_and_scores_are_said_by_name(data: dict[str, Any]) -> None:

@@ -275,16 +275,16 @@ def _registered(results: Results) -> Check:
 
 
 def _matched(results: Results) -> Check | None:
-    if not results.matching:
-        return None
+    if len({row.stage for row in results.matching}) < 2:
+        return None  # one first stage for all: nothing that could differ
     off = [row for row in results.matching if not row.ok]
-    question = "Did every arm get the same training?"
+    question = "Did the arms get as much training?"
     if off:
         names = ", ".join(f"{row.arm}/{row.stage}" for row in off)
         return Check(question, "bad", f"Not matched: {names}. See the match table.")
     furthest = max(abs(row.ratio_tokens - 1) for row in results.matching)
-    return Check(question, "good", "Yes: matched in weight updates and in tokens (within "
-                 f"{furthest * 100:.2f}{words.SPACE}%).")  # fmt: skip
+    return Check(question, "good", "Yes, first stage against first stage: as many weight updates, "
+                 f"and tokens within {furthest * 100:.2f}{words.SPACE}%.")  # fmt: skip
 
 
 def _unscored(results: Results, contrast: Contrast) -> Check | None:
