@@ -27,14 +27,22 @@ class Hub:
         self.files: dict[str, bytes] = {}
         self.tokens: set[str] = set()
         self.refuses = False
+        self.private = True
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                assert self.path.startswith("/api/models/someone/arm"), self.path
+                self.answer(200, {"id": "someone/arm", "private": hub.private, "tags": []})
+
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 hub.asked.append(self.path)
                 hub.tokens.add(str(self.headers.get("Authorization")))
                 status, reply = (403, {"error": "no"}) if hub.refuses else (200, hub.reply(raw))
+                self.answer(status, reply)
+
+            def answer(self, status: int, reply: dict[str, Any]) -> None:
                 payload = json.dumps(reply).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -77,6 +85,18 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     yield found
     found.server.shutdown()
     found.server.server_close()
+
+
+def test_a_public_repository_that_is_there_already_gets_nothing(
+    run_folder: Path, run_here: RunHere, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub ignores `private` for a repository that exists, and weights were published."""
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    hub.private = False
+    push = ("--push-to-hub", "someone/arm", "--token-env", "MY_TOKEN")
+    code, _, err = run_here(*arguments(run_folder, "--out", str(run_folder / "hub"), *push))
+    assert code == 2 and "already and public" in err
+    assert hub.files == {}
 
 
 @pytest.fixture
@@ -147,7 +167,7 @@ def test_what_is_sent_is_the_folder(
     assert one_object(printed)["url"] == f"{hub.url}/someone/arm/commit/c0ffee"
     assert hub.files == {path.name: path.read_bytes() for path in out.iterdir()}
     assert (hub.made["name"], hub.made["organization"]) == ("arm", "someone")
-    assert hub.made.get("visibility", "private") == "private" or hub.made["private"]
+    assert hub.made.get("visibility") == "private" or hub.made.get("private") is True
     assert hub.tokens == {f"Bearer {TOKEN}"}
     assert not any(TOKEN.encode() in content for content in hub.files.values())
     assert TOKEN not in printed + err

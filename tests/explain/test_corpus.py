@@ -28,7 +28,7 @@ from whyfirst.models.base import Chat
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Built]]:
     folder = tmp_path_factory.mktemp("whole")
-    yield folder, written(folder, documents=80, controls=CONTROLS)
+    yield folder, written(folder, documents=50, controls=CONTROLS)
 
 
 def test_all_controls_are_matched_on_the_same_cells(whole: tuple[Path, Built]) -> None:
@@ -134,7 +134,7 @@ def test_documents_that_repeat_a_benchmark_are_listed_and_refused(
     with pytest.raises(PreflightError, match="quiz prompt 2") as caught:
         audits.refuse(report)
     assert prompt not in str(caught.value)
-    audits.refuse(report, most_overlaps=len(built.corpora) * 80)
+    audits.refuse(report, most_overlaps=len(built.corpora) * 50)
 
 
 def test_each_difference_between_two_corpora_is_refused_with_the_table(
@@ -148,7 +148,7 @@ def test_each_difference_between_two_corpora_is_refused_with_the_table(
         {**row, "text": re.sub(r"\b(?!I\b)[A-Z][a-z]+", "Zebedee", row["text"])} for row in main
     ]
     uneven = [{**row, "tokens": 2 * row["tokens"] if i % 2 else 0} for i, row in enumerate(main)]
-    for rows, word in ((longer, "tokens differ"), (main[1:], "79 documents against 80"),
+    for rows, word in ((longer, "tokens differ"), (main[1:], "49 documents against 50"),
                        (elsewhere, "a domain differs"), (renamed, "entities differ"),
                        (uneven, "lengths differ")):  # fmt: skip
         comparison = compare("other", rows, main)
@@ -186,12 +186,12 @@ def test_a_stale_control_does_not_survive_another_run(tmp_path: Path) -> None:
 
 def test_a_model_s_controls_are_asked_for_in_length_and_matched(tmp_path: Path) -> None:
     model = WillingModel()
-    built = written(tmp_path, model, 24, controls=("rules",))
-    assert len(built.corpora["rules"]) == len(built.corpora["explanations"]) >= 20
+    built = written(tmp_path, model, 16, controls=("rules",))
+    assert len(built.corpora["rules"]) == len(built.corpora["explanations"]) >= 13
     by_kind = [p[-1].content for p in model.asked]
-    assert sum("because it is the rule" in text for text in by_kind) == 24
+    assert sum("because it is the rule" in text for text in by_kind) == 16
     again = WillingModel()
-    written(tmp_path, again, 24, controls=("rules",))
+    written(tmp_path, again, 16, controls=("rules",))
     assert not again.asked
 
 
@@ -256,4 +256,4 @@ def test_a_folder_without_a_corpus_is_refused(tmp_path: Path) -> None:
 
 def test_rows_of_a_growing_corpus_can_be_read(whole: tuple[Path, Built]) -> None:
     rows = read_jsonl(whole[0] / "explanations.jsonl")
-    assert len({row["id"] for row in rows}) == len(rows) == 80
+    assert len({row["id"] for row in rows}) == len(rows) == 50

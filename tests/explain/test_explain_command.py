@@ -25,7 +25,7 @@ def _answer(request: dict[str, Any]) -> Reply:
         said = "BREAKS" if "it is surely so" in text else "FOLLOWS"
     elif keys:
         place = re.search(r"(?:Setting|Place|Domain): ([^;,.]*)", text)
-        kinds = ["boats on a lake", "old bread", "leaking roofs", "bees in May", "snow"]
+        kinds = ["boats on a lake", "old bread"]
         rows = [{key: f"{key} {place and place[1]} about {kind}" for key in keys} for kind in kinds]
         said = json.dumps(rows)
     elif "Subject: " in text:
@@ -60,13 +60,13 @@ def test_a_cap_on_tokens_stops_the_writing_and_the_next_run_pays_for_the_rest_on
     run: Run, server: LoopbackServer, tmp_path: Path
 ) -> None:
     small_plan(tmp_path / "corpus")
-    write = ("explain", "hhh", "--teacher", "ENDPOINT", "--documents", "24")
+    write = ("explain", "hhh", "--teacher", "ENDPOINT", "--documents", "12")
     code, _, err = run(*write, "--max-tokens", "10000")
     before = len(server.requests)
-    assert code == 2 and "max_tokens 10000" in err and 0 < before < 24
+    assert code == 2 and "max_tokens 10000" in err and 0 < before < 12
     code, _, err = run(*write)
     questions = [question(request) for request in server.requests]
-    assert code == 0 and len(questions) == len(set(questions)) == 24
+    assert code == 0 and len(questions) == len(set(questions)) == 12
     # The price of a document is not blurred by what the stopped run had paid.
     assert "; 300 tokens billed a kept document" in err.splitlines()[-1]
 
@@ -83,7 +83,7 @@ def test_a_model_plans_for_the_values_asked_for_and_is_asked_once(
     code, out, _ = run(*plan)
     assert code == 0 and list(json.loads(out)["value"]) == ["honest"]
     calls = len(server.requests)
-    assert calls > 8
+    assert calls == 1 + 2 + 4  # domains, subdomains of two, ideas of four
     place = tmp_path / "corpus" / "plan" / "domains.yaml"
     place.write_text(place.read_text().replace("keep: true", "keep: false", 1))
     code, out, _ = run(*plan)

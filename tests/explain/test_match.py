@@ -21,7 +21,7 @@ def test_hand_computed_match() -> None:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.lists(st.integers(20, 90), min_size=30, max_size=120), min_size=1, max_size=4),
     st.integers(5_000, 30_000),

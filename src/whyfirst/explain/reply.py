@@ -3,6 +3,8 @@
 Leaves out: reasoning that an endpoint keeps to itself, which is in no reply's text.
 """
 
+VERSION = "1"
+"""Of how a reply is read; part of what a model wrote."""
 _THOUGHT = "</think>"
 
 

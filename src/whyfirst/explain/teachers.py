@@ -18,6 +18,7 @@ from whyfirst.explain.cells import Cell
 from whyfirst.explain.explanation import Corpus
 from whyfirst.explain.grammar import Craft, crafts
 from whyfirst.explain.plan import Plan
+from whyfirst.explain.reply import VERSION as REPLY_VERSION
 from whyfirst.explain.reply import said
 from whyfirst.files import sha256_json
 from whyfirst.models.base import Chat, LanguageModel, Sampling
@@ -219,7 +220,7 @@ def _craft(request: Request, seed: int) -> Craft:
 
 def asking_fingerprint(temperature: float = TEMPERATURE) -> str:
     """Hash of all but the model that decides what a model writes: prompts, crafts, sampling."""
-    asked = [prompts.VERSION, WORDS, MOST_TOKENS, temperature]
+    asked = [prompts.VERSION, REPLY_VERSION, WORDS, MOST_TOKENS, temperature]
     return sha256_json([asked, [output_fields(craft) for craft in crafts()]])
 
 

@@ -101,7 +101,10 @@ def read_any(path: Path) -> tuple[list[Import], dict[str, str]]:
         if isinstance(data, dict) and isinstance(data.get("results"), dict) and "configs" in data:
             from whyfirst.interop.lm_eval import read_results
 
-            return read_results(path, data)
+            try:
+                return read_results(path, data)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise DataError(f"{path}: not laid out as lm-eval 0.4's ({error!r})") from None
         if not (isinstance(data, dict) and {"eval", "status"} <= set(data)):
             raise DataError(
                 f"{path}: neither lm-eval's results (with 'results' and 'configs') nor an Inspect "
@@ -191,7 +194,8 @@ def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results
         for a, b in pairs:
             if a in scores and b in scores and set(scores[a].seeds) & set(scores[b].seeds):
                 contrasts += _contrast(own[0], a, b, scores[a], scores[b])
-        data["notes"].append(f"{_NOTE}{own[0].title}, for {', '.join(arms)}. {own[0].source}")
+        said = " ".join(dict.fromkeys(one.source for one in own))
+        data["notes"].append(f"{_NOTE}{own[0].title}, for {', '.join(arms)}. {said}")
     if contrasts:
         adjusted = statistics.holm([row["p"] for row in contrasts])
         for row, p in zip(contrasts, adjusted, strict=True):

@@ -149,7 +149,7 @@ def _import(spec: Any, plan: Any, name: str, rows: list[Row]) -> Import:
         definition=f"The mean over {len(rows)} samples of {name!r} in Inspect's task {task!r}.",
         version=str(spec.task_version), unit="proportion" if shares else "score",
         higher_is_better=True, settings=json.dumps(settings, sort_keys=True, default=str),
-        source=f"Inspect {version}, model {spec.model}, run on {str(spec.created)[:10]}.",
+        source=f"Inspect {version}, run on {str(spec.created)[:10]}.",
         items=rows,
     )  # fmt: skip
 

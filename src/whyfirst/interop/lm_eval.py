@@ -18,6 +18,7 @@ from whyfirst.files import read_jsonl
 from whyfirst.interop.imported import Import, Total
 
 _TIME = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.-]+)$")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function, where a prompt is made by one
 _SETTINGS = ("num_fewshot", "dataset_path", "dataset_name", "doc_to_text", "description")
 
 
@@ -34,6 +35,9 @@ def read_results(path: Path, data: Mapping[str, Any]) -> tuple[list[Import], dic
     left: dict[str, str] = {}
     for task, values in data["results"].items():
         rows = _samples(path, data, task)
+        if rows is None and data.get("group_subtasks", {}).get(task):
+            left[f"lm-eval:{task}"] = "a group; its tasks are taken"
+            continue
         for key, value in values.items():
             metric, comma, filtered = key.partition(",")
             if not comma or metric.endswith("_stderr"):
@@ -82,13 +86,12 @@ def _metric(
     }  # fmt: skip
     better = data.get("higher_is_better", {}).get(task, {}).get(metric)
     harness = data.get("lm_eval_version", "of an unknown version")
-    model = data.get("model_name") or data.get("config", {}).get("model")
     return Import(
         name=name, title=f"{task}, {metric} (lm-eval)", definition=how,
         version=str(data.get("versions", {}).get(task, "unknown")), unit=unit,  # type: ignore[arg-type]
         higher_is_better=better is not False,
-        source=f"lm-evaluation-harness {harness}, model {model}.",
-        settings=json.dumps(settings, sort_keys=True), items=items, total=total,
+        source=f"lm-evaluation-harness {harness}.",
+        settings=_ADDRESS.sub("", json.dumps(settings, sort_keys=True)), items=items, total=total,
     )  # fmt: skip
 
 

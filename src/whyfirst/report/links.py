@@ -12,8 +12,8 @@ from whyfirst.report.parts import ProbeMeasure, ProbeRow
 from whyfirst.report.schema import Results
 
 METHOD = "explain_first"
-#: arms that read no explanations (as in `probe.record`), where a study has them
-WITHOUT = ("base", "direct", "rules_first", "shuffled_first", "neutral_first", "direct_longer")
+#: arms that read no reasons, where a study has them (`shuffled_first` reads true ones)
+WITHOUT = ("base", "direct", "rules_first", "neutral_first", "direct_longer")
 
 
 @dataclass(frozen=True)

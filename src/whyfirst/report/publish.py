@@ -67,11 +67,13 @@ def _without_places(path: Path) -> str:
     found = json.loads(text)
     for name in _PLACES:
         value = found.get(name)
-        if isinstance(value, str) and (Path(value).is_absolute() or Path(value).exists()):
+        if not isinstance(value, str):
+            continue
+        if Path(value).is_absolute() or Path(value).exists() or (path.parent / value).exists():
             if path.name == "adapter_config.json":
                 raise UserError(
                     f"{path}: the adapter belongs on a folder of this machine, which nobody else "
-                    "has; train with `lora: {merge: true}`, or from a Hub id"
+                    "has; train with `lora: {merge: true}`"
                 )
             del found[name]
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
@@ -105,6 +107,11 @@ def push(folder: Path, repo: str, token_env: str) -> str:
     api = HfApi(token=token)
     try:
         api.create_repo(repo, private=True, exist_ok=True)
+        if not api.repo_info(repo).private:  # one that was there keeps what it was
+            raise UserError(
+                f"--push-to-hub: {repo} is there already and public; make it private, or name "
+                "another"
+            )
         commit = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message="Model and card from whyfirst"
         )

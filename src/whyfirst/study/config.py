@@ -70,7 +70,13 @@ class HearthCorpus(StrictModel):
 
     source: Literal["hearth"] = affects_output()
     documents: Literal[
-        "explanations", "rules", "shuffled", "neutral", "replay", "demonstrations", "pairs",
+        "explanations",
+        "rules",
+        "shuffled",
+        "neutral",
+        "replay",
+        "demonstrations",
+        "pairs",
         "prompts",
     ] = affects_output()
     value: str | None = affects_output(default=None, description="the value explained")

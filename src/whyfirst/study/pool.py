@@ -30,6 +30,10 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "RAYON_NUM_THREADS",
 )
+LAUNCHER_VARIABLES = (
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
+"""What a launcher around the whole command sets: a worker is no process of its group."""
 # The parent's search path is handed over, as multiprocessing does, so that a runner the parent can
 # import can be imported by the worker; -P keeps the current folder out of it.
 _START = "import sys; sys.path[:] = sys.argv[1:]; from whyfirst.study.worker import main; main()"
@@ -111,6 +115,8 @@ def worker_environment(slot: int, workers: int) -> dict[str, str]:
     """Environment of worker number `slot` of `workers`: its share of the cores and GPUs."""
     threads = str(max(1, available_cores() // workers))
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, threads)}
+    for name in LAUNCHER_VARIABLES:
+        environment.pop(name, None)
     gpus = visible_gpus()
     if workers > 1 and len(gpus) > 1:
         share = gpus[slot::workers] or [gpus[slot % len(gpus)]]

@@ -80,6 +80,8 @@ class RayWorkers:
         ).remote()  # fmt: skip
         self._inbox = self._mailbox.collect.remote()
         self._task = ray.remote(work)
+        # A process that has used a GPU keeps it and its memory: each such task has one of its own.
+        self._gpu_task = ray.remote(num_gpus=1, max_calls=1)(work)
         if self._limit is None:
             self._limit = max(2, 2 * int(ray.cluster_resources().get("CPU", 1)))
         return self
@@ -153,7 +155,8 @@ class RayWorkers:
         )
         # Not retried by Ray: the executor does, and says so.
         options = {**asked, "max_retries": 0, "name": node.id}
-        ref = self._task.options(**options).remote(task, self._mailbox, shipped)
+        kind = self._gpu_task if asked["num_gpus"] else self._task
+        ref = kind.options(**options).remote(task, self._mailbox, shipped)
         self._attempts[ref] = attempt
 
     def _hold(self, attempt: _Attempt) -> str:

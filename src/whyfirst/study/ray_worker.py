@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.study.graph import Node
-from whyfirst.study.pool import THREAD_VARIABLES
+from whyfirst.study.pool import LAUNCHER_VARIABLES, THREAD_VARIABLES
 from whyfirst.study.store import Store
 from whyfirst.study.worker import serve
 
@@ -179,6 +179,8 @@ def _differing(wanted: Mapping[str, str]) -> str:
 def _prepare(task: Task) -> None:
     """Make this process what a worker of the executor would be. Ray uses it for many tasks."""
     os.environ.update(task.environment)
+    for name in LAUNCHER_VARIABLES:
+        os.environ.pop(name, None)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(task.cpus)))
     if not task.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from whyfirst.errors import DataError, UserError
+from whyfirst.errors import ConfigError, DataError, UserError
 from whyfirst.files import write_json
 from whyfirst.report.schema import Results, load_results, results_to_json
 from whyfirst.study.executor import Event, Node, Outcome, default_workers, run_graph
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import Plan, build_plan
-from whyfirst.study.pool import OpenWorkers
+from whyfirst.study.pool import OpenWorkers, visible_gpus
 from whyfirst.study.running import RunPlace, note_run
 from whyfirst.study.sizes import refuse_empty_cells
 from whyfirst.study.store import Store
@@ -98,6 +98,8 @@ def run_study(
         outcome = Outcome(reused=[node.id for node in plan.nodes])
         return RunSummary(plan, finished, *_paths(folder), outcome, True)
     refuse_empty_cells(plan, reading=True)
+    if cluster is None:
+        _refuse_lacking_gpus(plan, workers or default_workers())
     note_run(folder.parent, RunPlace(file, store, overrides))
     outcome = run_graph(
         plan.nodes, place, workers=workers or default_workers(), runner=RUNNER, on_event=on_event,
@@ -109,11 +111,13 @@ def run_study(
             f"{file}: {len(outcome.failed)} of {len(plan.nodes)} parts did not finish:\n{reasons}\n"
             "What is complete is kept; run the same command again once the cause is mended."
         )
+    from whyfirst.interop import imported
     from whyfirst.report.html import render_report
     from whyfirst.report.items import write_items
     from whyfirst.study.results import assemble
 
     results, items = assemble(plan, place, outcome, command)
+    results = imported.joined(results, imported.load(folder))  # of other tools, from before
     # Gone first: a kill between the files must not leave an old page beside new results.
     with contextlib.suppress(OSError):  # what can't be written says so below
         _paths(folder)[1].unlink(missing_ok=True)
@@ -122,6 +126,23 @@ def run_study(
     write_items(items, folder / "results.json")
     render_report(results, folder.parent)
     return RunSummary(plan, results, *_paths(folder), outcome, False)
+
+
+def _refuse_lacking_gpus(plan: Plan, workers: int) -> None:
+    """Refuse a stage of more processes than a worker has GPUs before anything is paid for.
+
+    Raises:
+        ConfigError: names the stage and the remedy.
+    """
+    gpus = len(visible_gpus())
+    each = max(1, gpus // workers)
+    for name, use in plan.study.stages.items():
+        if gpus and use.train.processes > each:
+            raise ConfigError(
+                f"{plan.file}: stages.{name}.train.processes: {use.train.processes} processes need "
+                f"as many GPUs, and each of {workers} workers has {each}; workers share out a "
+                "machine's GPUs, so give --workers 1, or ask for fewer processes"
+            )
 
 
 def _on_cluster(cluster: Cluster | None, store: Store, workers: int | None) -> OpenWorkers | None:

@@ -4,12 +4,12 @@
 of the fingerprint. Leaves out everything about running: files, seeds, devices.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from whyfirst.config import affects_output
-from whyfirst.train.config_base import LOG_EVERY, LoraConfig, Stage
+from whyfirst.train.config_base import LOG_EVERY, LoraConfig, Stage, added_later
 from whyfirst.train.config_rl import (
     REWARD_MODEL,
     GoldUse,
@@ -67,6 +67,9 @@ class KTOStage(Stage):
     beta: float = affects_output(default=0.1, gt=0)
     desirable_weight: float = affects_output(default=1.0, gt=0)
     undesirable_weight: float = affects_output(default=1.0, gt=0)
+    processes: int = added_later(
+        1, ge=1, description="its KL term is a mean over them: another number is another training"
+    )
 
 
 class RewardStage(Stage):
@@ -80,6 +83,12 @@ class RewardStage(Stage):
     held_out: float = affects_output(
         default=0.1, gt=0, lt=1, description="share of the pairs kept for reward.json, by prompt"
     )
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        if self.fsdp:
+            raise ValueError("fsdp: reward.json is measured on a model that one process holds")
+        return self
 
 
 TokenStage = ExplainStage | SFTStage

@@ -7,6 +7,7 @@ process tells its progress on standard output, a line each, behind `MARK`; any p
 why it stopped. Leaves out: processes on other machines (docs/scale.md has the command for those).
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -146,8 +147,10 @@ def _tell(**what: Any) -> None:
 def _die_with(parent: int) -> None:
     """End this process once the one that asked for the stage, or the launcher, is gone."""
     launcher = os.getppid()
-    while os.getppid() == launcher and Path(f"/proc/{parent}").exists():
-        time.sleep(0.5)
+    with contextlib.suppress(ProcessLookupError):
+        while os.getppid() == launcher:
+            os.kill(parent, 0)  # asks whether it is there
+            time.sleep(0.5)
     os._exit(1)
 
 
