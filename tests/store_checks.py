@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from whyfirst.errors import DataError
 from whyfirst.files import read_json, sha256_file
-from whyfirst.study.store import MARKER, Store
+from whyfirst.study.execute.store import MARKER, Store
 
 
 def artifacts(store: Store) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cli_helpers import RunHere, one_object
 
-from whyfirst.study.store import Store
+from whyfirst.study.execute.store import Store
 
 TOKEN = "hf_secretofthistest"
 MARK = "ab" * 12

@@ -13,9 +13,9 @@ from cli_helpers import environment
 from rich.console import Console
 
 from whyfirst.cli.progress import LineView, StudyView
-from whyfirst.study.executor import Event, run_graph
-from whyfirst.study.graph import Node, make_fingerprint
-from whyfirst.study.store import Store
+from whyfirst.study.execute.executor import Event, run_graph
+from whyfirst.study.execute.graph import Node, make_fingerprint
+from whyfirst.study.execute.store import Store
 
 RUNNERS = Path(__file__).parent.parent / "study"
 RUNNER = "executor_runners"
@@ -118,9 +118,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {runners!r})
 from whyfirst.cli.progress import study_progress
-from whyfirst.study.executor import run_graph
-from whyfirst.study.graph import Node
-from whyfirst.study.store import Store
+from whyfirst.study.execute.executor import run_graph
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
 nodes = [Node(f"n{{i}}", "step", f"{{i:024x}}", (), {{"notes": "notes", "steps": 4, "sleep": 0.1}})
          for i in range(4)]
 with study_progress("tiny", lambda: nodes, 2) as take:

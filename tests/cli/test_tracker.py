@@ -3,8 +3,8 @@
 import pytest
 
 from whyfirst.cli.tracker import Tracker
-from whyfirst.study.executor import Event
-from whyfirst.study.graph import Node
+from whyfirst.study.execute.executor import Event
+from whyfirst.study.execute.graph import Node
 
 
 class Clock:

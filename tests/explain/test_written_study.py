@@ -23,10 +23,10 @@ from whyfirst.files import read_json, read_jsonl
 from whyfirst.models.base import asked
 from whyfirst.study import writing
 from whyfirst.study.config import Study, decisive
+from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import Overrides
 from whyfirst.study.plan import build_plan
 from whyfirst.study.spending import spent
-from whyfirst.study.store import Store
 
 KEY = "sk-never-to-be-written-down"
 

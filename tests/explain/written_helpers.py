@@ -7,7 +7,7 @@ from typing import Any
 from corpus_helpers import HHH
 
 from whyfirst.explain.template import explanations
-from whyfirst.study.graph import check_graph
+from whyfirst.study.execute.graph import check_graph
 from whyfirst.study.kinds import run_node
 from whyfirst.study.plan import Plan
 

@@ -17,9 +17,9 @@ from whyfirst.errors import UserError
 from whyfirst.files import write_jsonl
 from whyfirst.models.base import Loglikelihood
 from whyfirst.report.schema import Results
-from whyfirst.study.graph import Node
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import EvaluationUse, Plan
-from whyfirst.study.store import Store
 
 
 class Fixed:

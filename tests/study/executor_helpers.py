@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.study.graph import Node, make_fingerprint
+from whyfirst.study.execute.graph import Node, make_fingerprint
 
 HERE = Path(__file__).parent
 MAIN = """
 import json, sys
 from pathlib import Path
-from whyfirst.study.executor import run_graph
-from whyfirst.study.graph import Node
-from whyfirst.study.store import Store
+from whyfirst.study.execute.executor import run_graph
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())
     outcome = run_graph(

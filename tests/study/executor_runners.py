@@ -15,7 +15,7 @@ from pathlib import Path
 
 from whyfirst.errors import UserError
 from whyfirst.files import atomic_write, read_json, write_json
-from whyfirst.study.graph import Node
+from whyfirst.study.execute.graph import Node
 
 Progress = Callable[[int, int, str], None]
 

@@ -12,10 +12,10 @@ from store_checks import verify
 
 from whyfirst.errors import UserError
 from whyfirst.files import read_json
-from whyfirst.study.executor import Event, Outcome, run_graph
-from whyfirst.study.graph import Node
-from whyfirst.study.pool import available_cores, worker_environment
-from whyfirst.study.store import Store
+from whyfirst.study.execute.executor import Event, Outcome, run_graph
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.pool import available_cores, worker_environment
+from whyfirst.study.execute.store import Store
 
 
 def go(
@@ -61,8 +61,8 @@ def test_finished_graph_imports_nothing_heavy(tmp_path: Path) -> None:
     go(nodes, store)
     code = (
         "import sys, json; from pathlib import Path\n"
-        "from whyfirst.study.executor import Node, run_graph\n"
-        "from whyfirst.study.store import Store\n"
+        "from whyfirst.study.execute.executor import Node, run_graph\n"
+        "from whyfirst.study.execute.store import Store\n"
         "nodes = [Node.from_json(node) for node in json.loads(sys.argv[2])]\n"
         "out = run_graph(nodes, Store(Path(sys.argv[1])), workers=1, runner='no:such')\n"
         "heavy = {'torch', 'transformers', 'numpy', 'scipy', 'pydantic', 'filelock'}\n"
@@ -254,7 +254,7 @@ def test_worker_is_quiet_isolated_and_persistent(
 
 
 def test_cores_and_gpus_are_shared_out_among_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whyfirst.study.pool.available_cores", lambda: 16)
+    monkeypatch.setattr("whyfirst.study.execute.pool.available_cores", lambda: 16)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
     shares = [worker_environment(slot, 2) for slot in range(2)]
     assert [share["CUDA_VISIBLE_DEVICES"] for share in shares] == ["3,7", "5"]

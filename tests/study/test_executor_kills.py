@@ -26,9 +26,9 @@ from executor_helpers import (
 from store_checks import artifacts, verify
 
 from whyfirst.errors import StoreError
-from whyfirst.study.executor import Event, run_graph
-from whyfirst.study.graph import Node
-from whyfirst.study.store import Store
+from whyfirst.study.execute.executor import Event, run_graph
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
 
 
 def go(nodes: list[Node], store: Store, runner: str = "run") -> list[str]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyfirst.errors import UserError
-from whyfirst.study.graph import Node, check_graph, make_fingerprint, remaining_path
+from whyfirst.study.execute.graph import Node, check_graph, make_fingerprint, remaining_path
 
 
 def node(name: str, *depends: str, weight: float = 1.0) -> Node:

@@ -33,16 +33,16 @@ from store_checks import verify
 from whyfirst.errors import ConfigError
 from whyfirst.files import read_json
 from whyfirst.study import ray_worker
-from whyfirst.study.executor import Event, Outcome, run_graph
-from whyfirst.study.graph import Node
-from whyfirst.study.ray_executor import RayWorkers, declared
-from whyfirst.study.store import Store
+from whyfirst.study.execute.executor import Event, Outcome, run_graph
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.ray_executor import RayWorkers, declared
+from whyfirst.study.execute.store import Store
 
 ON_RAY = (
     MAIN.replace(
-        "from whyfirst.study.store import Store\n",
-        "from whyfirst.study.store import Store\n"
-        "import functools\nfrom whyfirst.study.ray_executor import RayWorkers\n",
+        "from whyfirst.study.execute.store import Store\n",
+        "from whyfirst.study.execute.store import Store\n"
+        "import functools\nfrom whyfirst.study.execute.ray_executor import RayWorkers\n",
     )
     .replace(
         "        on_event=",

@@ -13,7 +13,7 @@ from executor_helpers import remount
 from store_checks import artifacts, verify
 
 from whyfirst.errors import StoreError
-from whyfirst.study.store import MARKER, Store
+from whyfirst.study.execute.store import MARKER, Store
 
 FP = "ab" * 12
 

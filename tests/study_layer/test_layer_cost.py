@@ -13,10 +13,10 @@ from whyfirst.study import cost
 from whyfirst.study.config import Study
 from whyfirst.study.describe import describe_plan
 from whyfirst.study.estimate import CHARACTERS, cost_json, estimate
+from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import Overrides
 from whyfirst.study.plan import build_plan
 from whyfirst.study.sizes import rehearsals
-from whyfirst.study.store import Store
 
 THINGS = ("kralet", "glimfen", "dorrow", "velp")
 STUDY = """\

@@ -9,7 +9,7 @@ import pytest
 from layer_helpers import Finished
 from store_checks import artifacts, verify
 
-from whyfirst.study.store import Store
+from whyfirst.study.execute.store import Store
 
 
 def kill_and_finish(

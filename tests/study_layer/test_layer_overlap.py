@@ -7,9 +7,9 @@ import pytest
 from store_checks import artifacts
 
 from whyfirst.errors import UserError
+from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.run import run_study
-from whyfirst.study.store import Store
 
 THINGS = ("kralet", "glimfen", "dorrow", "velp")
 STUDY = """\

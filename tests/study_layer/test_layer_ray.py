@@ -15,7 +15,7 @@ import pytest
 from layer_helpers import Finished
 from store_checks import artifacts, verify
 
-from whyfirst.study.store import Store
+from whyfirst.study.execute.store import Store
 
 
 @pytest.fixture(scope="module")

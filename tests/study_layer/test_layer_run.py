@@ -13,9 +13,9 @@ from store_checks import artifacts, verify
 
 from whyfirst.files import read_json
 from whyfirst.report.schema import load_results
+from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
 from whyfirst.study.run import run_study
-from whyfirst.study.store import Store
 
 AGAIN = """
 import json, sys, time

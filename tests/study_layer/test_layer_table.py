@@ -12,9 +12,9 @@ from whyfirst.evaluate.statistics import mcnemar_exact
 from whyfirst.files import write_json, write_jsonl
 from whyfirst.study import matching
 from whyfirst.study.examples import examples
+from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.results import Assembler
-from whyfirst.study.store import Store
 from whyfirst.study.table import Table, cell_names, cells, read_tables, summarise
 
 UNSEEN = {"unseen": ("authority", "urgency")}

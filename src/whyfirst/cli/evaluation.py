@@ -230,9 +230,9 @@ def _score(
     request: Request, chosen: Sequence[Benchmark], options: Sequence[BenchmarkOptions]
 ) -> _Found:
     from whyfirst.cli.progress import steps
+    from whyfirst.study.execute.store import REPLIES
     from whyfirst.study.kinds import Watched
     from whyfirst.study.run import default_store
-    from whyfirst.study.store import REPLIES
 
     replies = default_store() / REPLIES
     judges = _judges(request, chosen, replies)

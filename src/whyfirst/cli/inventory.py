@@ -181,7 +181,7 @@ def environment() -> dict[str, Any]:
     """Versions and hardware, for a bug report."""
     import torch
 
-    from whyfirst.study.pool import available_cores
+    from whyfirst.study.execute.pool import available_cores
 
     cuda = torch.cuda.is_available()
     return {

@@ -71,8 +71,8 @@ def agreement(
 def _judging_model(name: str | None, key_env: str | None) -> "LanguageModel | None":
     """The judging model, with an endpoint's replies kept beside those of evaluations."""
     from whyfirst.models.reference import open_model, parse_model
+    from whyfirst.study.execute.store import REPLIES
     from whyfirst.study.run import default_store
-    from whyfirst.study.store import REPLIES
 
     if name is None:
         return None

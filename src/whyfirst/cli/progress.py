@@ -27,8 +27,8 @@ from rich.text import Text
 from whyfirst.cli.output import messages
 from whyfirst.cli.tracker import Running, Tracker
 from whyfirst.report.html import duration
-from whyfirst.study.executor import Event
-from whyfirst.study.graph import Node
+from whyfirst.study.execute.executor import Event
+from whyfirst.study.execute.graph import Node
 from whyfirst.text import safe_text
 
 _REFRESHES_PER_S = 4

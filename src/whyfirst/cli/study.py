@@ -11,11 +11,11 @@ from typing import Any, Literal
 from whyfirst.cli.output import nothing_printed, print_json, say, standard, table, warn
 from whyfirst.errors import ConfigError
 from whyfirst.report.html import duration
-from whyfirst.study.executor import default_workers
+from whyfirst.study.execute.executor import default_workers
+from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import build_plan
 from whyfirst.study.run import Cluster, RunSummary, default_store, run_study, study_status
-from whyfirst.study.store import Store
 
 Executor = Literal["local", "ray"]
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from whyfirst.study.executor import Event
-from whyfirst.study.graph import Node, check_graph, remaining_path
+from whyfirst.study.execute.executor import Event
+from whyfirst.study.execute.graph import Node, check_graph, remaining_path
 
 _TRUSTED_S = 10.0  # the nodes' written weights count as much as this many measured seconds
 _TELLING = 0.1  # from this share on, a node's own pace says more than its kind's

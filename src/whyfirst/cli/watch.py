@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from whyfirst.cli.tracker import Tracker
+    from whyfirst.study.execute.store import Store
     from whyfirst.study.plan import Plan
-    from whyfirst.study.store import Store
 
 _EVERY_S = 2.0
 _QUIET_S = 600.0  # without a written file for so long, a node is said to be quiet
@@ -84,12 +84,12 @@ def watch_command(
     ] = False,
 ) -> None:
     """Show a running study live; outside a terminal, print it once."""
-    from whyfirst.study.executor import default_workers
+    from whyfirst.study.execute.executor import default_workers
+    from whyfirst.study.execute.store import Store
     from whyfirst.study.overrides import Overrides
     from whyfirst.study.plan import build_plan
     from whyfirst.study.run import default_store
     from whyfirst.study.running import RunPlace, noted_run
-    from whyfirst.study.store import Store
 
     if _is_over(Path(run)):
         _finished(Path(run), as_json)
@@ -170,7 +170,7 @@ class Looker:
     def look(self) -> Watched:
         """The state of this moment."""
         from whyfirst.cli.tracker import Tracker
-        from whyfirst.study.executor import Event
+        from whyfirst.study.execute.executor import Event
 
         found = Watched(Tracker(self._plan.nodes, self._workers))
         now = time.time()

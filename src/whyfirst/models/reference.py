@@ -101,7 +101,7 @@ def parse_model(text: str, **more: Any) -> ModelRef:
     if text.startswith(_PREFIX):
         url, hash_sign, model = text.removeprefix(_PREFIX).partition("#")
         if not hash_sign or not model:
-            raise ConfigError("--model: an endpoint is named endpoint:URL#MODEL")
+            raise ConfigError("model: an endpoint is named endpoint:URL#MODEL")
         fields = {"endpoint": url, "model": model}
     try:
         return ModelRef.model_validate(fields | more)
@@ -115,7 +115,7 @@ def parse_model(text: str, **more: Any) -> ModelRef:
                 place = ".".join(map(str, detail["loc"]))
                 said = str(detail["msg"]).removeprefix("Value error, ")
                 lines.append(f"{place}: {said}" if place else said)
-        raise ConfigError("--model: " + "; ".join(lines)) from None
+        raise ConfigError("model: " + "; ".join(lines)) from None
 
 
 def open_model(ref: ModelRef, *, base: Path = Path(), cache: Path | None = None) -> LanguageModel:

@@ -16,10 +16,10 @@ from whyfirst.errors import UserError
 from whyfirst.files import read_jsonl
 from whyfirst.study import cost, writing
 from whyfirst.study.config import Study
+from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan
 from whyfirst.study.sizes import rehearsals
 from whyfirst.study.sources import ROWS, SOURCES, plain, texts_of
-from whyfirst.study.store import Store
 
 CHARACTERS = 4.0
 """Characters of English text a token, where no tokenizer is at hand; byte-pair vocabularies of

@@ -1,7 +1,7 @@
 """What each kind of node does: bases, corpora, stages, evaluations. Workers run `run_node`.
 
 Each function reads the folders of the nodes it depends on and writes into its own; the executor
-marks it complete. Leaves out: which nodes there are (plan.py) and when they run (executor.py).
+marks it complete. Leaves out: which nodes there are (plan.py) and when they run (execute/).
 """
 
 import platform
@@ -14,10 +14,10 @@ from pydantic import TypeAdapter
 
 from whyfirst.errors import PreflightError, UserError
 from whyfirst.files import read_json, read_jsonl, write_json, write_jsonl
-from whyfirst.study.graph import Node
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.sources import ROWS, SOURCES, texts_of
 from whyfirst.study.spending import usage_of
-from whyfirst.study.store import REPLIES
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.benchmark import BenchmarkOptions

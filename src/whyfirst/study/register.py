@@ -19,8 +19,8 @@ from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
 from whyfirst.study.builder import KIND_VERSIONS
 from whyfirst.study.config import decisive
+from whyfirst.study.execute.store import MARKER, Store
 from whyfirst.study.plan import Plan, build_plan
-from whyfirst.study.store import MARKER, Store
 from whyfirst.train.config import VERSIONS
 
 TEST = {

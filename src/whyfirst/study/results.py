@@ -26,12 +26,12 @@ from whyfirst.study import matching, probes
 from whyfirst.study.cautions import cautions
 from whyfirst.study.config import ContrastConfig
 from whyfirst.study.examples import examples
-from whyfirst.study.executor import Outcome
+from whyfirst.study.execute.executor import Outcome
+from whyfirst.study.execute.pool import device_kind
+from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import LIBRARIES, RECALL, Plan
-from whyfirst.study.pool import device_kind
 from whyfirst.study.register import registration
 from whyfirst.study.spending import spent
-from whyfirst.study.store import Store
 from whyfirst.study.table import Table, cell_names, cells, read_tables, summarise
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from whyfirst.errors import ConfigError, DataError, UserError
 from whyfirst.files import write_json
 from whyfirst.report.schema import Results, load_results, results_to_json
-from whyfirst.study.executor import Event, Node, Outcome, default_workers, run_graph
+from whyfirst.study.execute.executor import Event, Node, Outcome, default_workers, run_graph
+from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
+from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import Plan, build_plan
-from whyfirst.study.pool import OpenWorkers, visible_gpus
 from whyfirst.study.running import RunPlace, note_run
 from whyfirst.study.sizes import refuse_empty_cells
-from whyfirst.study.store import Store
 
 RUNNER = "whyfirst.study.kinds:run_node"
 
@@ -148,7 +148,7 @@ def _refuse_lacking_gpus(plan: Plan, workers: int) -> None:
 def _on_cluster(cluster: Cluster | None, store: Store, workers: int | None) -> OpenWorkers | None:
     if cluster is None:
         return None
-    from whyfirst.study.ray_executor import RayWorkers
+    from whyfirst.study.execute.ray_executor import RayWorkers
 
     return functools.partial(RayWorkers, store, RUNNER, workers, cluster.address)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from whyfirst.errors import DataError
 from whyfirst.files import read_json, write_json
+from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.store import Store
 
 RUN_FILE = "run.json"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from whyfirst.errors import UserError
 from whyfirst.registry import did_you_mean
-from whyfirst.study.store import Store
+from whyfirst.study.execute.store import Store
 
 if TYPE_CHECKING:
     from whyfirst.report.schema import Results

@@ -17,10 +17,10 @@ from whyfirst.explain.teachers import WORDS, Request, asked_for
 from whyfirst.explain.write import ANSWERS
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.graph import Node
+from whyfirst.study.execute.graph import Node
 
 if TYPE_CHECKING:
-    from whyfirst.study.store import Store
+    from whyfirst.study.execute.store import Store
 
 _AT_ONCE, _ENDPOINT_AT_ONCE = 8, 64  # prompts a call: a local model has its memory
 _TOKENS_A_WORD, _CHARACTERS = 4 / 3, 4.0  # of English, in vocabularies of 30,000 entries or more

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from whyfirst.errors import UserError
-from whyfirst.study.graph import Node
-from whyfirst.study.store import Store
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
 
 Progress = Callable[[int, int, str], None]
 """Step, total (0: unknown), message."""

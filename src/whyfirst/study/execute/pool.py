@@ -20,8 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from whyfirst.study.graph import Node
-from whyfirst.study.store import Store
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -36,7 +36,9 @@ LAUNCHER_VARIABLES = (
 """What a launcher around the whole command sets: a worker is no process of its group."""
 # The parent's search path is handed over, as multiprocessing does, so that a runner the parent can
 # import can be imported by the worker; -P keeps the current folder out of it.
-_START = "import sys; sys.path[:] = sys.argv[1:]; from whyfirst.study.worker import main; main()"
+_START = (
+    "import sys; sys.path[:] = sys.argv[1:]; from whyfirst.study.execute.worker import main; main()"
+)
 
 
 class Workers(Protocol):

@@ -16,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from whyfirst.study.graph import Node
-from whyfirst.study.pool import LAUNCHER_VARIABLES, THREAD_VARIABLES
-from whyfirst.study.store import Store
-from whyfirst.study.worker import serve
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.pool import LAUNCHER_VARIABLES, THREAD_VARIABLES
+from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.worker import serve
 
 Files = dict[str, bytes]
 """A result's files by their names inside its folder, its marker too."""

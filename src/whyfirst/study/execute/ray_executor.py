@@ -21,10 +21,10 @@ from typing import Any
 
 from whyfirst.errors import ConfigError, StoreError
 from whyfirst.files import write_json
-from whyfirst.study.graph import Node
-from whyfirst.study.pool import available_cores
-from whyfirst.study.ray_worker import Mailbox, Task, pack, package_versions, work
-from whyfirst.study.store import Store
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.pool import available_cores
+from whyfirst.study.execute.ray_worker import Mailbox, Task, pack, package_versions, work
+from whyfirst.study.execute.store import Store
 
 PACKAGES = ("whyfirst", "torch", "transformers", "tokenizers", "trl", "accelerate", "peft", "numpy")
 """What must have one version on all machines, because fingerprints name it."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from whyfirst.errors import StoreError
-from whyfirst.study.graph import Node, check_graph, make_fingerprint, remaining_path
-from whyfirst.study.pool import ENDS, OpenWorkers, Pool, Workers, default_workers
-from whyfirst.study.store import Store
+from whyfirst.study.execute.graph import Node, check_graph, make_fingerprint, remaining_path
+from whyfirst.study.execute.pool import ENDS, OpenWorkers, Pool, Workers, default_workers
+from whyfirst.study.execute.store import Store
 
 __all__ = ["Event", "Node", "Outcome", "default_workers", "make_fingerprint", "run_graph"]
 
