@@ -118,7 +118,10 @@ def _cases(updates: int) -> list[Case]:
     labelled = [row | {"label": draw.random() < 0.5} for row in demos]
     prompts = [{"prompt": row["prompt"]} for row in demos]
     shared: dict[str, Any] = {"updates": updates, "batch_size": BATCH, "learning_rate": 1e-4}
-    online = shared | {"rewards": ({"name": "repetition"},), "max_new_tokens": NEW}
+    # Random weights repeat nothing, so that rewards may be equal: here that is no reason to stop.
+    online = shared | {
+        "rewards": ({"name": "repetition"},), "max_new_tokens": NEW, "limits": {"flat_updates": None},
+    }  # fmt: skip
     packed = stages.ExplainStage(**shared, packing=True, max_length=64)
     return [
         Case("explain", stages.ExplainStage(**shared), "documents", documents),

@@ -32,7 +32,7 @@ from store_checks import verify
 
 from whyfirst.errors import ConfigError
 from whyfirst.files import read_json
-from whyfirst.study import ray_worker
+from whyfirst.study.execute import ray_worker
 from whyfirst.study.execute.executor import Event, Outcome, run_graph
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.ray_executor import RayWorkers, declared
