@@ -119,9 +119,8 @@ def _cases(updates: int) -> list[Case]:
     prompts = [{"prompt": row["prompt"]} for row in demos]
     shared: dict[str, Any] = {"updates": updates, "batch_size": BATCH, "learning_rate": 1e-4}
     # Random weights repeat nothing, so that rewards may be equal: here that is no reason to stop.
-    online = shared | {
-        "rewards": ({"name": "repetition"},), "max_new_tokens": NEW, "limits": {"flat_updates": None},
-    }  # fmt: skip
+    online = shared | {"rewards": ({"name": "repetition"},), "max_new_tokens": NEW}
+    online["limits"] = {"flat_updates": None}
     packed = stages.ExplainStage(**shared, packing=True, max_length=64)
     return [
         Case("explain", stages.ExplainStage(**shared), "documents", documents),
