@@ -1,5 +1,7 @@
 """Fixtures of the command line's tests."""
 
+from pathlib import Path
+
 import pytest
 from cli_helpers import RunHere
 
@@ -7,8 +9,14 @@ from whyfirst.cli import main
 
 
 @pytest.fixture
-def run_here(capsys: pytest.CaptureFixture[str]) -> RunHere:
-    """Run the command line in this process: exit code, standard output, standard error."""
+def run_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> RunHere:
+    """Run the command line in this process: exit code, standard output, standard error.
+
+    Its store is the test's own, and not one in the folder the tests are started from.
+    """
+    monkeypatch.setenv("WHYFIRST_STORE", str(tmp_path / "store"))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as caught:

@@ -77,6 +77,15 @@ def test_damaged_result_is_not_complete_and_starts_empty(tmp_path: Path, damage:
     assert not [path for path in store.root.iterdir() if path.name.startswith(".")]
 
 
+def test_replies_that_an_evaluation_kept_first_are_no_foreign_folder(tmp_path: Path) -> None:
+    """`whyfirst eval` of an endpoint, and then no study could run in the same folder."""
+    (tmp_path / "replies").mkdir()
+    (tmp_path / "replies" / "one.jsonl").write_text("{}\n")
+    store = Store(tmp_path)
+    store.create()
+    assert (tmp_path / "replies" / "one.jsonl").exists() and (tmp_path / "STORE.json").exists()
+
+
 def test_marker_tells_changed_missing_and_foreign_files(tmp_path: Path) -> None:
     store = finished(tmp_path / "s")
     folder = store.folder("step", FP)

@@ -70,8 +70,10 @@ class Store:
 
     def _foreign_entries(self) -> bool:
         # Names with a dot are passed over: another process may be creating the store right now.
+        # `whyfirst eval` keeps an endpoint's replies here before there is a store.
         try:
-            return any(not path.name.startswith(".") for path in self.root.iterdir())
+            names = [path.name for path in self.root.iterdir()]
+            return any(not name.startswith(".") and name != REPLIES for name in names)
         except FileNotFoundError:
             return False
         except OSError as error:
