@@ -305,7 +305,7 @@ def test_sigkill_at_any_moment(
     started = time.perf_counter()
     _run(kind, bases, data, tmp_path / "timed")
     length = time.perf_counter() - started
-    for number in range(100):
+    for number in range(200):
         out = tmp_path / str(number)
         for _ in range(3):
             ready = _after(out, draw.random() * length)
