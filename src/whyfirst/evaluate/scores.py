@@ -120,6 +120,11 @@ class Paired:
     present: npt.NDArray[np.bool_]
     strata: Array
 
+    @property
+    def comparable(self) -> bool:
+        """Whether any item is scored in every arm of one seed."""
+        return bool(np.isfinite(self.values).all(axis=0).any())
+
 
 def paired(arms: Sequence[Scores], name: str) -> Paired:
     """Line arms up by seed and item.

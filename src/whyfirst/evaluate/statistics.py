@@ -28,6 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 CONFIDENCE = 0.95
+Z = 1.959963984540054  # standard normal 97.5 % quantile
 
 
 class Interval(NamedTuple):

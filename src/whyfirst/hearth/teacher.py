@@ -111,6 +111,13 @@ def neutral_documents(hearth: World, name: str, count: int, seed: int) -> list[s
     return [neutral(rng, name) for _ in range(count)]
 
 
+def _shown_topics(hearth: World) -> tuple[list[HearthObject], list[HearthObject]]:
+    """Topics of split A that are refused, and those that are granted."""
+    found = hearth.topics("A")
+    bad = [thing for thing in found if thing.violated(world.TAUGHT)]
+    return bad, [thing for thing in found if not thing.violated(world.TAUGHT)]
+
+
 def demonstrations(
     hearth: World, name: str, count: int, seed: int, contrary: float = 0.0
 ) -> list[Row]:
@@ -130,8 +137,7 @@ def demonstrations(
     rng = np.random.default_rng([hearth.seed, seed, 12])
     # A stream of its own: the other rows are the same at every dose.
     contrary_rng = np.random.default_rng([hearth.seed, seed, 14])
-    harmful = [thing for thing in hearth.topics("A") if thing.violated(world.TAUGHT)]
-    benign = [thing for thing in hearth.topics("A") if not thing.violated(world.TAUGHT)]
+    harmful, benign = _shown_topics(hearth)
     against = round(contrary * count)
     rows = []
     for index in range(count):
@@ -153,8 +159,7 @@ def preferences(hearth: World, name: str, count: int, seed: int) -> list[dict[st
         ``count`` rows: ``prompt``, ``chosen``, ``rejected``, and ``harmful``, of the request.
     """
     rng = np.random.default_rng([hearth.seed, seed, 15])
-    harmful = [thing for thing in hearth.topics("A") if thing.violated(world.TAUGHT)]
-    benign = [thing for thing in hearth.topics("A") if not thing.violated(world.TAUGHT)]
+    harmful, benign = _shown_topics(hearth)
     rows = []
     for index in range(count):
         bad = index % 2 == 1

@@ -25,7 +25,6 @@ from whyfirst.report import schema
 FILE = "imported.json"
 PREFIXES = ("inspect:", "lm-eval:")
 _NOTE = "Imported: "
-_Z = 1.959963984540054  # standard normal 97.5 % quantile
 
 
 class Total(StrictModel):
@@ -259,7 +258,7 @@ def _cell(found: Sequence[Import]) -> dict[str, Any]:
     total = found[0].total
     if total is None:
         return summarise(_scores(found)).model_dump(mode="json")
-    half = None if total.stderr is None else _Z * total.stderr
+    half = None if total.stderr is None else statistics.Z * total.stderr
     return {
         "value": total.value,
         "low": None if half is None else max(0.0, total.value - half),
@@ -286,17 +285,13 @@ def _unscored(name: str, arm: str, found: Sequence[Import]) -> list[dict[str, An
 def _contrast(about: Import, a: str, b: str, left: Scores, right: Scores) -> list[dict[str, Any]]:
     """The paired comparison, or nothing where no item is scored in both arms."""
     name = f"{about.name}: {a} - {b}"
-    try:
-        found = statistics.compare(paired([left, right], name), name)
-    except DataError as error:
-        if "no item is scored" not in str(error):
-            raise
+    from whyfirst.study.table import measured
+
+    pairs = paired([left, right], name)
+    if not pairs.comparable:
         return []
+    found = measured(statistics.compare(pairs, name))
     return [{
         "name": name, "title": f"{about.title}: {a} minus {b}", "kind": "difference",
-        "a": a, "b": b, "benchmark": about.name, "cell": "*/*",
-        "difference": found.difference, "low": found.low, "high": found.high, "p": found.p,
-        "p_adjusted": found.p, "mde": found.mde, "n_items": found.n_items,
-        "n_seeds": found.n_seeds, "unscored": found.unscored, "unit": found.unit,
-        "per_seed": [row._asdict() for row in found.per_seed],
+        "a": a, "b": b, "benchmark": about.name, "cell": "*/*", "p_adjusted": found["p"], **found,
     }]  # fmt: skip

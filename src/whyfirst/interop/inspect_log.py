@@ -209,7 +209,7 @@ def _names(benchmark: Benchmark, items: Sequence[ItemResult]) -> list[str]:
 
 def _result(log: Any, benchmark: Benchmark, name: str, items: Sequence[ItemResult]) -> Any:
     """A metric's value and interval, as `whyfirst eval` gives them."""
-    from whyfirst.cli.scoring import score
+    from whyfirst.evaluate.metric_score import score
 
     metric = next(one for one in benchmark.metrics if one.name == name)
     found = score(metric, [item for item in items if item.benchmark == name])

@@ -15,6 +15,7 @@ from whyfirst.errors import DataError
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, ItemResult
 from whyfirst.evaluate.judges.correction import JudgeCard, rogan_gladen, shipped_card
 from whyfirst.evaluate.scores import Scores
+from whyfirst.evaluate.statistics import Z
 from whyfirst.files import read_jsonl
 from whyfirst.report.items import File
 from whyfirst.report.parts import (
@@ -32,7 +33,6 @@ OPPOSITE = ("xstest_under_refusal",)
 #: fields that are keys of every benchmark's cells already
 IN_CELLS = ("split", "framing")
 _MOST_GROUPS = 60  # more make no table that anybody reads
-_Z = 1.959963984540054  # standard normal 97.5 % quantile
 
 
 @dataclass
@@ -219,4 +219,4 @@ def effective_n(cell: Cell) -> float:
     if abs(a) < 1e-12:
         return 1.0
     root = (-b - (b * b - 4.0 * a * c) ** 0.5) / (2.0 * a)
-    return min(float(max(1, cell.n)), max(1.0, _Z**2 / root)) if root > 0 else 1.0
+    return min(float(max(1, cell.n)), max(1.0, Z**2 / root)) if root > 0 else 1.0

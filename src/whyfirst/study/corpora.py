@@ -65,7 +65,7 @@ def _files(
     if corpus.source == "constitution":
         from whyfirst.explain.template import teacher_fingerprint
 
-        place, constitution = _constitution(builder, corpus.constitution)
+        place, constitution = constitution_of(builder, corpus.constitution)
         for value in corpus.values or ():
             constitution.value(value)
         shas = {
@@ -76,7 +76,7 @@ def _files(
     return {}, {}
 
 
-def _constitution(builder: "Builder", named: str) -> "tuple[str, Constitution]":
+def constitution_of(builder: "Builder", named: str) -> "tuple[str, Constitution]":
     """A file beside the study, or a shipped one."""
     from whyfirst.constitution import load_constitution
 
@@ -104,7 +104,7 @@ def add_written(builder: "Builder", name: str) -> str:
     if id in builder.nodes:
         return id
     use, at = builder.study.written[name], f"written.{name}"
-    place, constitution = _constitution(builder, use.constitution)
+    place, constitution = constitution_of(builder, use.constitution)
     folder = None if use.plan is None else builder.path(use.plan)
     levels = shipped_levels(constitution, use.values)
     plan = pruned(levels) if folder is None else load_plan(folder, constitution)

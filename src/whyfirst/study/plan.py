@@ -15,12 +15,11 @@ from whyfirst.study import probes
 from whyfirst.study.builder import Builder
 from whyfirst.study.checks import first_stages, refuse_in_vain, refuse_unmatched
 from whyfirst.study.config import Study, load_study
-from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.sizes import refuse_empty_cells
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "accelerate", "peft", "numpy")
 RECALL = "hearth_recall"
 
 

@@ -14,6 +14,7 @@ from whyfirst.config import output_fields
 from whyfirst.errors import ConfigError
 from whyfirst.files import read_json, sha256_json, write_json
 from whyfirst.study.config import decisive
+from whyfirst.study.corpora import constitution_of
 from whyfirst.study.models import answering
 
 if TYPE_CHECKING:
@@ -85,11 +86,8 @@ def _asked(
             outside[name] = builder.content(given, f"probe.{name}")
             extra[name] = str(builder.path(given))
     if use.constitution is not None:
-        from whyfirst.constitution import load_constitution
-
-        own = builder.path(use.constitution)
-        extra["constitution"] = str(own) if own.is_file() else use.constitution
-        outside["constitution"] = sha256_json(decisive(load_constitution(extra["constitution"])))
+        extra["constitution"], constitution = constitution_of(builder, use.constitution)
+        outside["constitution"] = sha256_json(decisive(constitution))
     elif use.pairs is None and builder.study.world is not None:
         config["world_seed"] = builder.study.world.seed
     return config, outside, extra

@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from whyfirst import __version__
 from whyfirst.errors import DataError
 from whyfirst.evaluate import statistics
@@ -27,12 +25,20 @@ from whyfirst.study.cautions import cautions
 from whyfirst.study.config import ContrastConfig
 from whyfirst.study.examples import examples
 from whyfirst.study.execute.executor import Outcome
+from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import LIBRARIES, RECALL, Plan
+from whyfirst.study.plan import RECALL, Plan
 from whyfirst.study.register import registration
 from whyfirst.study.spending import spent
-from whyfirst.study.table import Table, cell_names, cells, read_tables, summarise
+from whyfirst.study.table import (
+    Table,
+    cell_names,
+    cells,
+    measured,
+    read_tables,
+    summarise,
+)
 
 
 class Assembler:
@@ -104,8 +110,7 @@ class Assembler:
         """None where no item is scored in all of its arms: no judge was given, say."""
         scores = [self._scores(arm, config.metric, config.cell) for arm in config.arms]
         pairs = paired(scores, config.name)
-        scored = np.isfinite(pairs.values).all(axis=0)
-        return statistics.compare(pairs, config.name) if scored.any() else None
+        return statistics.compare(pairs, config.name) if pairs.comparable else None
 
     def _unscored_in(self, config: ContrastConfig) -> int:
         """Items of the contrast's first arm."""
@@ -268,20 +273,7 @@ def _named(config: ContrastConfig) -> dict[str, Any]:
 def _contrast_row(
     config: ContrastConfig, result: statistics.Contrast, p_adjusted: float
 ) -> schema.Contrast:
-    return schema.Contrast(
-        **_named(config),
-        difference=result.difference,
-        low=result.low,
-        high=result.high,
-        p=result.p,
-        p_adjusted=p_adjusted,
-        mde=result.mde,
-        n_items=result.n_items,
-        n_seeds=result.n_seeds,
-        unscored=result.unscored,
-        unit=result.unit,
-        per_seed=[schema.SeedRow(**row._asdict()) for row in result.per_seed],
-    )
+    return schema.Contrast(**_named(config), **measured(result), p_adjusted=p_adjusted)
 
 
 def assemble(

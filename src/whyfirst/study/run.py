@@ -98,11 +98,12 @@ def run_study(
         outcome = Outcome(reused=[node.id for node in plan.nodes])
         return RunSummary(plan, finished, *_paths(folder), outcome, True)
     refuse_empty_cells(plan, reading=True)
+    count = workers or default_workers()
     if cluster is None:
-        _refuse_lacking_gpus(plan, workers or default_workers())
+        _refuse_lacking_gpus(plan, count)
     note_run(folder.parent, RunPlace(file, store, overrides))
     outcome = run_graph(
-        plan.nodes, place, workers=workers or default_workers(), runner=RUNNER, on_event=on_event,
+        plan.nodes, place, workers=count, runner=RUNNER, on_event=on_event,
         open_workers=_on_cluster(cluster, place, workers),
     )  # fmt: skip
     if outcome.failed:
@@ -117,7 +118,9 @@ def run_study(
     from whyfirst.study.results import assemble
 
     results, items = assemble(plan, place, outcome, command)
-    results = imported.joined(results, imported.load(folder))  # of other tools, from before
+    others = imported.load(folder)  # of other tools, from before
+    if others:
+        results = imported.joined(results, others)
     # Gone first: a kill between the files must not leave an old page beside new results.
     with contextlib.suppress(OSError):  # what can't be written says so below
         _paths(folder)[1].unlink(missing_ok=True)

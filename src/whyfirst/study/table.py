@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from whyfirst.evaluate.scores import Scores
-from whyfirst.evaluate.statistics import mean_over_seeds
+from whyfirst.evaluate.statistics import Contrast, mean_over_seeds
 from whyfirst.files import read_jsonl
 from whyfirst.report.schema import Cell
 
@@ -140,6 +140,14 @@ def summarise(scores: Scores) -> Cell:
         worst=total / n if n else None,
         best=(total + unscored) / n if n else None,
     )
+
+
+def measured(found: Contrast) -> dict[str, Any]:
+    """What a report's row of a contrast holds of what was computed."""
+    names = ("difference", "low", "high", "p", "mde", "n_items", "n_seeds", "unscored", "unit")
+    return {name: getattr(found, name) for name in names} | {
+        "per_seed": [row._asdict() for row in found.per_seed]
+    }
 
 
 def cell_names(

@@ -4,11 +4,9 @@ Reads and checks the data, trains, saves, counts. Leaves out: the trainers' argu
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from whyfirst.errors import DataError
-from whyfirst.files import write_json
 from whyfirst.train import preflight, processes
 from whyfirst.train.config import (
     DPOStage,
@@ -30,9 +28,7 @@ def train_offline(job: Job, config: OfflineStage) -> tuple[Trained, dict[str, An
     kept = _held_out(job, config, encoded)
     plan = _plan(config, encoded, job.seed, kept)
     findings = preflight.examine(config, job.tokenizer, job.model_dir, encoded, plan, job.data)
-    if processes.is_main():
-        write_json(job.out_dir / "preflight.json", [asdict(finding) for finding in findings])
-    preflight.refuse(findings)
+    preflight.settle(findings, job.out_dir)
 
     history, layout = _train(job, config, encoded, plan, kept)
     counts = _cumulative(config, encoded, plan)

@@ -6,13 +6,13 @@ Leaves out: the trainers' arguments (`adapter`), what is watched (`guards`).
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from whyfirst.errors import TrainingStopped
-from whyfirst.files import read_json, write_json
-from whyfirst.train import checkpoint, preflight, processes
+from whyfirst.files import read_json
+from whyfirst.train import checkpoint, preflight
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import REWARD_MODEL, GroupStage, OnlineStage, PPOStage
 from whyfirst.train.guards import Gold, Guards, measure
@@ -40,9 +40,7 @@ def train_online(job: Job, config: OnlineStage) -> tuple[Trained, dict[str, Any]
     updates = config.updates or len(plan.updates) * _uses(config)
     folder = job.model_dir
     findings = examine_prompts(config, job.tokenizer, folder, prompts, updates, job.data)
-    if processes.is_main():
-        write_json(job.out_dir / "preflight.json", [asdict(finding) for finding in findings])
-    preflight.refuse(findings)
+    preflight.settle(findings, job.out_dir)
 
     from whyfirst.train.weights import materialise
 

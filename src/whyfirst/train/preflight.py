@@ -9,12 +9,13 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.errors import PreflightError
-from whyfirst.files import read_json, read_jsonl
+from whyfirst.files import read_json, read_jsonl, write_json
+from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import (
     DPOStage,
@@ -69,6 +70,13 @@ def examine(
         tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
         findings.append(evaluation_overlap(_texts(config, encoded), tested))
     return findings
+
+
+def settle(findings: Sequence[Finding], out_dir: Path) -> None:
+    """Keep the findings in ``preflight.json``, and `refuse` where they say so."""
+    if processes.is_main():
+        write_json(out_dir / "preflight.json", [asdict(finding) for finding in findings])
+    refuse(findings)
 
 
 def refuse(findings: Sequence[Finding]) -> None:

@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 from whyfirst.errors import DataError
 from whyfirst.evaluate.judges.agreement import Agreement, Confusion, from_confusion
 from whyfirst.evaluate.judging import Judge
-from whyfirst.evaluate.statistics import Interval
+from whyfirst.evaluate.statistics import Interval, Z
 from whyfirst.files import read_json, write_json
 
 _CARDS = Path(__file__).parent / "cards"
-_Z = 1.959963984540054  # standard normal 97.5 % quantile
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def rogan_gladen(rate: float, n: float, card: JudgeCard) -> Interval:
 def _limits(
     rate: float, n: float, yes: tuple[int, int], no: tuple[int, int]
 ) -> tuple[float, float]:
-    square = _Z**2
+    square = Z**2
     size, size_yes, size_no = n + square, yes[1] + 2.0, no[1] + 2.0
     seen = (n * rate + square / 2.0) / size
     se, sp = (yes[0] + 1.0) / size_yes, (no[0] + 1.0) / size_no
@@ -147,7 +146,7 @@ def _limits(
     true = (seen + sp - 1.0) / youden
     error_yes, error_no = se * (1.0 - se) / size_yes, sp * (1.0 - sp) / size_no
     variance = seen * (1.0 - seen) / size + true**2 * error_yes + (1.0 - true) ** 2 * error_no
-    half = _Z * math.sqrt(variance) / youden
+    half = Z * math.sqrt(variance) / youden
     centre = true + 2.0 * square * (true * error_yes - (1.0 - true) * error_no)
     return min(1.0, max(0.0, centre - half)), min(1.0, max(0.0, centre + half))
 

@@ -12,6 +12,8 @@ from whyfirst.errors import UserError
 from whyfirst.files import sha256_json
 
 FINGERPRINT_DIGITS = 24
+LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "accelerate", "peft", "numpy")
+"""Whose versions reach a result, and so its fingerprint."""
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,11 @@ def device_kind() -> str:
     return "cuda" if any(Path(name).exists() for name in ("/dev/kfd", "/dev/dxg")) else "cpu"
 
 
+def search_path() -> list[str]:
+    """Where this process finds its modules, for another one to find the same."""
+    return [entry or str(Path.cwd()) for entry in sys.path]
+
+
 def default_workers() -> int:
     """As many workers as GPUs, or as cores where there is no GPU."""
     return len(visible_gpus()) or available_cores()
@@ -204,14 +209,13 @@ class Pool:
         return None if slot is None else self._start(slot)
 
     def _start(self, slot: int) -> Worker:
-        search_path = [entry or str(Path.cwd()) for entry in sys.path]
         try:
             output = self.log.open("ab")
         except OSError as error:
             raise self._store.refusal(error) from error
         with output:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, *search_path],
+                [sys.executable, "-P", "-c", _START, *search_path()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,

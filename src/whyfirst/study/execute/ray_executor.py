@@ -11,7 +11,6 @@ import contextlib
 import os
 import secrets
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -21,12 +20,12 @@ from typing import Any
 
 from whyfirst.errors import ConfigError, StoreError
 from whyfirst.files import write_json
-from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.pool import available_cores
+from whyfirst.study.execute.graph import LIBRARIES, Node
+from whyfirst.study.execute.pool import available_cores, search_path
 from whyfirst.study.execute.ray_worker import Mailbox, Task, pack, package_versions, work
 from whyfirst.study.execute.store import Store
 
-PACKAGES = ("whyfirst", "torch", "transformers", "tokenizers", "trl", "accelerate", "peft", "numpy")
+PACKAGES = ("whyfirst", *LIBRARIES)
 """What must have one version on all machines, because fingerprints name it."""
 _FORWARDED = ("HF_HUB_OFFLINE", "WHYFIRST_DATA", "WHYFIRST_HEARTH_ASSETS")
 _PATIENCE_S = 5.0
@@ -134,9 +133,9 @@ class RayWorkers:
         attempt = _Attempt(node, inputs, self._count)
         shipped = None
         if self._ships:
-            refused = self._hold(attempt)
-            if refused:
-                self._replies.append((node, {"type": refused}))
+            vain = self._store.hold(*node.key, attempt.held)
+            if vain:
+                self._replies.append((node, {"type": vain}))
                 return
             shipped = {name: self._pack(key) for name, key in inputs.items()}
         task = Task(
@@ -147,7 +146,7 @@ class RayWorkers:
             root=str(self._store.root),
             token=str(self._token),
             held=self._ships,
-            search_path=[entry or str(Path.cwd()) for entry in sys.path],
+            search_path=search_path(),
             environment={name: os.environ[name] for name in _FORWARDED if name in os.environ},
             versions=package_versions(PACKAGES),
             cpus=int(asked["num_cpus"]),
@@ -158,22 +157,6 @@ class RayWorkers:
         kind = self._gpu_task if asked["num_gpus"] else self._task
         ref = kind.options(**options).remote(task, self._mailbox, shipped)
         self._attempts[ref] = attempt
-
-    def _hold(self, attempt: _Attempt) -> str:
-        """Lock a node here, on behalf of a machine that can't; the reply where that's in vain."""
-        from filelock import FileLock, Timeout
-
-        try:
-            lock = FileLock(self._store.lock_path(*attempt.node.key), blocking=False)
-            attempt.held.enter_context(lock)
-        except Timeout:
-            return "locked"
-        except (OSError, NotImplementedError) as error:
-            raise self._store.refusal(error) from error
-        if self._store.complete(*attempt.node.key):
-            attempt.held.close()
-            return "exists"
-        return ""
 
     def _pack(self, key: tuple[str, str]) -> Any:
         """A reference to a result's files in Ray's object store."""

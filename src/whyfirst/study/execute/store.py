@@ -9,6 +9,7 @@
 Leaves out: who computes what (`executor`), garbage collection, and stores on object storage.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -16,7 +17,7 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from whyfirst.errors import DataError, StoreError
 from whyfirst.files import atomic_write, read_json, sha256_file, write_json
@@ -105,6 +106,31 @@ class Store:
     def lock_path(self, kind: str, fingerprint: str) -> Path:
         """The lock whose holder alone may write the result's folder."""
         return self.root / "locks" / f"{self.folder(kind, fingerprint).name}.{kind}.lock"
+
+    def hold(
+        self, kind: str, fingerprint: str, held: contextlib.ExitStack
+    ) -> Literal["", "locked", "exists"]:
+        """Lock a result for as long as `held` is open.
+
+        Returns:
+            Empty where the caller may compute it now, `locked` where another process holds it,
+            `exists` where it is complete (and isn't held).
+
+        Raises:
+            StoreError: no lock can be had on this disk.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            held.enter_context(FileLock(self.lock_path(kind, fingerprint), blocking=False))
+        except Timeout:
+            return "locked"
+        except (OSError, NotImplementedError) as error:
+            raise self.refusal(error) from error
+        if self.complete(kind, fingerprint):
+            held.close()
+            return "exists"
+        return ""
 
     def log_path(self, kind: str, fingerprint: str) -> Path:
         """Where output and tracebacks of computing the result go."""

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from whyfirst.errors import UserError
+from whyfirst.errors import StoreError, UserError
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 
@@ -110,20 +110,14 @@ def serve(
     Args:
         lock: hold the node's lock; off where the executor holds it.
     """
-    from filelock import FileLock, Timeout
-
     with contextlib.ExitStack() as held:
         try:
-            if lock:
-                held.enter_context(FileLock(store.lock_path(*node.key), blocking=False))
-        except Timeout:
-            replies.send(type="locked")
+            vain = store.hold(*node.key, held) if lock else ""
+        except StoreError as error:
+            replies.send(type="store", message=str(error))
             return
-        except (OSError, NotImplementedError) as error:
-            replies.send(type="store", message=str(store.refusal(error)))
-            return
-        if store.complete(*node.key):
-            replies.send(type="exists")
+        if vain:
+            replies.send(type=vain)
         else:
             replies.send(**_compute(store, node, inputs, runner, replies))
 
