@@ -118,6 +118,7 @@ def test_direction_is_said_by_name(results: Results) -> None:
     """Less misbehaviour was reported as worse."""
     turned = lower_is_better(two_arms(results), ["shop/judge"])
     assert not joined(results, turned).benchmarks["inspect:shop/judge"].higher_is_better
+    assert lower_is_better(two_arms(results), ["judge"]) == turned  # as inspect_evals/TASK/...
     with pytest.raises(UserError, match="did you mean 'inspect:shop/judge'"):
         lower_is_better(turned, ["inspect:shop/juge"])
 

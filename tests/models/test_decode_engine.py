@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from whyfirst.models import beginnings, decode, kv
 from whyfirst.models.base import Sampling
+from whyfirst.models.lines import PackedLines
 
 tokens = st.integers(2, VOCABULARY - 1)
 
@@ -116,9 +117,33 @@ def test_lines_are_limited_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kv.token_bytes(model, repeated=False) == 128
     assert kv.token_bytes(model, repeated=True) == 256
     monkeypatch.setattr(decode, "room_bytes", lambda _: 3 * (10 + 5) * 256)
-    most = decode._most_lines(model, [[2] * 10, [2]], [5, 5])
-    assert most == 3
-    assert decode._most_lines(model, [[2] * 1000], [5]) == 1, "one row runs however long it is"
+    assert decode._fitting(model)(10 + 5) == 3
+    assert decode._fitting(model)(5 + 5) == 4, "shorter ones, more of them"
+    assert decode._fitting(model)(1000) == 1, "one row runs however long it is"
+
+
+@pytest.mark.parametrize("limits", [[6] * 14, [6, 1] * 7])
+def test_no_more_lines_are_under_way_than_their_columns_leave_room_for(
+    monkeypatch: pytest.MonkeyPatch, limits: list[int]
+) -> None:
+    """Longest first: the short ones at the end run side by side, and nobody is forgotten."""
+    model = model_of("qwen2")
+    monkeypatch.setattr(decode, "room_bytes", lambda _: 40 * 256)
+    prompts = [[2 + i, *[3] * (i % 10)] for i in range(10)] + [[7, 8]] * 4
+    seen: list[tuple[int, int]] = []
+    step = PackedLines.step
+
+    def watched(lines: PackedLines, tokens: torch.Tensor) -> torch.Tensor:
+        seen.append((len(lines.rows), lines._room.end))
+        return step(lines, tokens)
+
+    monkeypatch.setattr(PackedLines, "step", watched)
+    found = decode.decode(model, prompts, limits, frozenset(), decode.greedy)
+    assert [len(row.tokens) for row in found] == limits
+    assert all(lines * (columns + 1) <= 40 or lines == 1 for lines, columns in seen)
+    assert max(lines for lines, _ in seen) >= 3
+    for prompt, limit, row in zip(prompts, limits, found, strict=True):
+        assert row.tokens == greedy_alone(model, prompt, limit, frozenset())[0]
 
 
 def test_nothing_to_do_is_done_at_once() -> None:

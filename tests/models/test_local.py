@@ -143,6 +143,29 @@ def test_drawn_tokens_follow_the_distribution_and_top_p() -> None:
     assert cold.tolist() == [0, 1000, 0]
 
 
+@pytest.mark.parametrize("top_p", [1.0, 0.999])
+def test_no_draw_gives_a_token_without_probability_or_one_that_is_none(top_p: float) -> None:
+    """The edges: 0, and the largest number under 1, whose product may round up to the whole."""
+    low = float("-inf")
+    logits = torch.tensor([[low, 0.3, low, 0.1, low], [0.7, low, 0.1, 0.2, low]])
+    for edge in (0.0, 1 - 2**-53):
+        drawn = decode.pick(logits, torch.full((2,), edge).double(), 1.0, top_p)
+        assert torch.isfinite(logits.gather(1, drawn[:, None])).all()
+
+
+def test_a_stop_text_is_found_wherever_tokens_cut_it(model: LocalModel) -> None:
+    """Only the last tokens are read for it, which must be enough of them."""
+    hot = Sampling(max_new_tokens=40, temperature=1.0, seed=3)
+    whole = [c[0].text for c in model.generate(PROMPTS, sampling=hot)]
+    for text in whole:
+        for start in range(3, min(len(text) - 9, 30), 7):
+            for size in (2, 9):
+                stop = text[start : start + size]
+                stopped = Sampling(40, 1.0, seed=3, stop=(stop,))
+                found = [c[0].text for c in model.generate(PROMPTS, sampling=stopped)]
+                assert found == [t.split(stop)[0] for t in whole]
+
+
 def test_repeated_prompts_and_numbers_keep_their_places(model: LocalModel) -> None:
     found = model.generate([PROMPTS[0], PROMPTS[2], PROMPTS[0]], n=2)
     assert found[0] == found[2] and found[0][0] == found[0][1]

@@ -3,6 +3,7 @@
 import json
 import socket
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,8 @@ def test_trackio_gets_the_numbers_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Its callback sends every training argument and the model's configuration."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "trackio"]:
+        monkeypatch.delitem(sys.modules, name)  # the folder is read when it is imported
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     pytest.importorskip("trackio", reason="trackio is not installed")
     log = tracked("trackio")

@@ -31,6 +31,7 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str], *, as_json: bo
         return
     results = results_of(run)
     turned = {one.name for one in kept if not one.higher_is_better}
+    news: list[str] = []
     with nothing_printed(as_json):
         for arm, seed, path in [imported.parse_target(text, results) for text in logs]:
             found, left = imported.read_any(path)
@@ -38,10 +39,14 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str], *, as_json: bo
                 warn(f"{path}: {name} is left out: {why}")
             whose = {"arm": arm, "seed": seed}
             kept = imported.add(kept, [one.model_copy(update=whose) for one in found])
-            say(f"imported for {arm}, seed {seed}: {', '.join(one.name for one in found)}")
+            names = ", ".join(one.name for one in found)
+            news.append(f"imported for {arm}, seed {seed}: {names}")
     kept = imported.lower_is_better(kept, [*turned, *lower])
     joined = imported.joined(results, kept)
     if logs or lower:
         imported.save(folder, kept)
     if joined != results:
         write_json(folder / "results.json", results_to_json(joined), keep_order=True)
+    with nothing_printed(as_json):
+        for line in news:
+            say(line)

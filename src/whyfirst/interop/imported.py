@@ -144,7 +144,10 @@ def save(folder: Path, imports: Sequence[Import]) -> None:
 
 
 def lower_is_better(imports: Sequence[Import], names: Iterable[str]) -> list[Import]:
-    """`imports` with the metrics named so turned; a name may leave out its prefix.
+    """`imports` with the metrics named so turned.
+
+    Args:
+        names: whole, or without what stands before a ":" or "/" (the tool, the task's package).
 
     Raises:
         UserError: none is called that.
@@ -152,7 +155,7 @@ def lower_is_better(imports: Sequence[Import], names: Iterable[str]) -> list[Imp
     known = {one.name for one in imports}
     turned: set[str] = set()
     for name in names:
-        found = {full for full in known if name in (full, full.partition(":")[2])}
+        found = {full for full in known if full == name or full.endswith((f":{name}", f"/{name}"))}
         if not found:
             raise UserError(
                 f"--lower-is-better: nothing imported is called {name!r}"

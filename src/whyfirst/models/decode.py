@@ -53,6 +53,7 @@ def decode(
     """
     result = [Decoded([]) for _ in rows]
     running = set(range(len(rows)))
+    ends = [len(row) + limit for row, limit in zip(rows, limits, strict=True)]
 
     def take(numbers: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
         steps = [min(len(result[row].tokens), limits[row] - 1) for row in numbers]
@@ -66,14 +67,18 @@ def decode(
 
     packed = only_plain_layers(model)
     lines: Lines = PackedLines(model) if packed else PlainLines(model)
-    most = _most_lines(model, rows, limits)
-    waiting = _Waiting(_pieces(model, rows, most, packed), batch_tokens)
+    most = _fitting(model)
+    limit = max(limits, default=1)
+    fewest = most(max(map(len, rows), default=1) + limit)
+    waiting = _Waiting(_pieces(model, rows, fewest, packed), limit, batch_tokens)
     tokens = torch.empty(0, dtype=torch.long)
     while True:
         alive = [line for line, row in enumerate(lines.rows) if row in running]
         if 4 * len(alive) <= 3 * len(lines.rows):  # moving the cache costs about one step
-            free = most - len(alive) if lines.refills or not alive else 0
-            new = waiting.take(free, several=lines.refills)
+            new: list[Piece] = []
+            if lines.refills or not alive:
+                columns = max((ends[lines.rows[line]] for line in alive), default=0)
+                new = waiting.take(most, len(alive), columns, several=lines.refills)
             if not alive and not new:
                 return result
             logits = lines.replace(alive, new)
@@ -93,12 +98,11 @@ def _take(into: Decoded, token: int, end_tokens: frozenset[int], stopped: Stoppe
         into.finished = stopped is not None and stopped(into.tokens)
 
 
-def _most_lines(model: Any, rows: Sequence[Sequence[int]], limits: Sequence[int]) -> int:
-    """How many rows may be under way at once for the sake of memory."""
-    longest = max((len(row) + limit for row, limit in zip(rows, limits, strict=True)), default=1)
+def _fitting(model: Any) -> Callable[[int], int]:
+    """How many lines of so many tokens may be under way at once for the sake of memory."""
     layers = model.config.get_text_config().num_hidden_layers
-    size: int = longest * layers * token_bytes(model, repeated=False)
-    return max(1, min(_MOST_LINES, room_bytes(model) // size))
+    size, room = layers * token_bytes(model, repeated=False), room_bytes(model)
+    return lambda columns: max(1, min(_MOST_LINES, room // (columns * size)))
 
 
 def _pieces(model: Any, rows: Sequence[Sequence[int]], most: int, packed: bool) -> Iterator[Piece]:
@@ -123,21 +127,29 @@ def _pieces(model: Any, rows: Sequence[Sequence[int]], most: int, packed: bool) 
 
 
 class _Waiting:
-    """The prompts that are still to be read, in order."""
+    """The prompts that are still to be read, in order; `limit` is the most new tokens of any."""
 
-    def __init__(self, pieces: Iterator[Piece], batch_tokens: int) -> None:
-        self._pieces, self._batch_tokens = pieces, batch_tokens
+    def __init__(self, pieces: Iterator[Piece], limit: int, batch_tokens: int) -> None:
+        self._pieces, self._limit, self._batch_tokens = pieces, limit, batch_tokens
         self._next = next(pieces, None)
 
-    def take(self, lines: int, several: bool) -> list[Piece]:
-        """As many as fit on so many lines, cut into forwards; only one unless `several`."""
+    def take(
+        self, most: Callable[[int], int], lines: int, columns: int, several: bool
+    ) -> list[Piece]:
+        """As many as fit beside so many lines, cut into forwards; only one unless `several`.
+
+        Args:
+            most: how many lines of so many columns fit.
+            columns: what the lines there need to their ends.
+        """
         taken: list[Piece] = []
         while self._next is not None and (several or not taken):
-            now, later = self._next.cut(lines, self._batch_tokens)
+            columns = max(columns, self._next.columns + self._limit)
+            now, later = self._next.cut(most(columns) - lines, self._batch_tokens)
             if now is None:
                 break
             taken.append(now)
-            lines -= now.lines
+            lines += now.lines
             self._next = later or next(self._pieces, None)
         return taken
 
@@ -165,7 +177,8 @@ def sampler(sampling: Sampling, names: Sequence[str]) -> Choose:
 def pick(
     logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p: float
 ) -> torch.Tensor:
-    """Invert the cumulative distribution, most likely token first.
+    """Invert the cumulative distribution: over the tokens by id, or under a `top_p`, which needs
+    them in order, most likely first.
 
     Args:
         logits: (B, V).
@@ -175,6 +188,12 @@ def pick(
         (B,) token ids.
     """
     probabilities = torch.softmax(logits.double() / temperature, dim=-1)
+    if top_p >= 1:
+        cumulative = probabilities.cumsum(-1)
+        total = cumulative[:, -1]
+        # Under the total, or a product rounded up to it would draw what lies behind every token.
+        drawn = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+        return torch.searchsorted(cumulative, drawn[:, None], right=True)[:, 0]
     ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
     cumulative = ordered.cumsum(-1)
     kept = cumulative - ordered < top_p  # always keeps the first

@@ -69,12 +69,13 @@ def room_bytes(model: Any) -> int:
     """Memory that a batch's keys and values may take.
 
     On an accelerator a share of what is free, elsewhere half of what the weights take: a small
-    model is no faster with more, and a large one needs many lines for each pass over its weights.
+    model is hardly faster with more, and a large one needs many lines for each pass over its
+    weights.
     """
     if model.device.type == "cuda":
         return int(0.4 * torch.cuda.mem_get_info(model.device)[0])
     weights = sum(int(w.numel() * w.element_size()) for w in model.parameters())
-    return max(2**28, weights // 2)
+    return max(2**29, weights // 2)
 
 
 class _Lent(CacheLayerMixin):  # type: ignore[misc]

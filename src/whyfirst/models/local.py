@@ -157,7 +157,17 @@ class LocalModel:
         if sampling.temperature > 0:
             choose = decode.sampler(sampling, names)
 
+        # A token that isn't skipped has a byte or more of the text, a character at most four.
+        tail = 2 + 4 * max(map(len, sampling.stop), default=0)
+        skipped = frozenset(self.tokenizer.all_special_ids)
+
         def stopped(tokens: list[int]) -> bool:
+            """Whether the last token completed a stop text."""
+            last = tokens[-tail:]
+            if skipped.isdisjoint(last):
+                text = self._text(last)
+                if not any(stop in text for stop in sampling.stop):
+                    return False
             text = self._text(tokens)
             return any(stop in text for stop in sampling.stop)
 

@@ -22,7 +22,7 @@ from whyfirst.train.config_rl import (
 
 VERSIONS = {
     "explain": "1", "sft": "1", "dpo": "1", "kto": "1", "reward": "1",
-    "rloo": "1", "grpo": "1", "ppo": "1",
+    "rloo": "1", "grpo": "1", "ppo": "2",
 }  # fmt: skip
 """Code version of each kind: raised when the same config and data would give other weights."""
 
