@@ -38,7 +38,8 @@ test-slow: $(VENV)/dev.stamp
 test-extras: $(VENV)/dev.stamp
 	$(INSTALL) --editable '.[dev,inspect,ray,track,nnsight]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=15 tests/interop tests/study/test_ray_executor.py \
-	  tests/study_layer/test_layer_ray.py tests/train/test_track.py tests/probe/test_probe_nnsight.py
+	  tests/study_layer/test_layer_ray.py tests/study_layer/test_layer_logs.py \
+	  tests/train/test_track.py tests/probe/test_probe_nnsight.py
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -306,13 +306,17 @@ def report(
         list[str] | None,
         typer.Option("--lower-is-better", help="An imported metric of which less is better."),
     ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", help="Write an Inspect log of each evaluation into this folder."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's HTML report anew from its results.json, or two runs side by side."""
     from whyfirst.cli import imports, reporting
 
     imports.take_in(run, import_log or (), lower_is_better or (), as_json=as_json)
-    reporting.report(run, compare, as_json=as_json)
+    reporting.report(run, compare, log, as_json=as_json)
 
 
 @hearth_app.command("build")

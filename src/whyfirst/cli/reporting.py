@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from whyfirst.report.schema import Results
 
 
-def report(run: Path, compare: Path | None, *, as_json: bool) -> None:
+def report(run: Path, compare: Path | None, log: Path | None, *, as_json: bool) -> None:
     """Write a run's page anew from its results.json, or the page of two runs side by side.
 
+    Args:
+        log: a folder to write the run's evaluations into, as Inspect logs.
+
     Raises:
-        UserError: no results there, or of another schema version.
+        UserError: no results there, or of another schema version; no logs can be written.
     """
     from whyfirst.report.compare import render_comparison
     from whyfirst.report.html import render_report
@@ -29,16 +32,29 @@ def report(run: Path, compare: Path | None, *, as_json: bool) -> None:
     else:
         written = render_comparison(results, results_of(compare), run, compare.resolve().name)
     browsable = written.with_name(ITEMS_FILE).is_file()
+    logs = None if log is None else _write_logs(run, log, as_json=as_json)
     if as_json:
         source = run / "report" / "results.json"
-        output.print_json({"results": str(source), "report": str(written), "items": browsable})
+        output.print_json({
+            "results": str(source), "report": str(written), "items": browsable, "logs": logs,
+        })  # fmt: skip
         return
     output.say(f"report: {written}")
+    if logs is not None:
+        output.say(f"{logs} logs: {log} (inspect view --log-dir {log})")
     if compare is None and not browsable:
         output.say(
             f"without {ITEMS_FILE} beside results.json the page shows examples and can't browse "
             "every item; copy it there too, or run the study again"
         )
+
+
+def _write_logs(run: Path, folder: Path, *, as_json: bool) -> int:
+    from whyfirst.cli import progress
+    from whyfirst.interop.study_logs import write_study_logs
+
+    with output.nothing_printed(as_json), progress.steps("Inspect logs") as step:
+        return len(write_study_logs(run, folder, step))
 
 
 def results_of(run: Path) -> "Results":

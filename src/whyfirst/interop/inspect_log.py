@@ -192,7 +192,12 @@ def write_log(
         samples=[_sample(log, model, name, found) for name, found in by_item.items()],
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    log.write_eval_log(done, str(path))
+    part = path.with_name(f".part-{path.name}")  # Inspect goes by the ending
+    try:
+        log.write_eval_log(done, str(part))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 
