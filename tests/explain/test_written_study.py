@@ -21,12 +21,12 @@ from whyfirst.errors import ConfigError, UserError
 from whyfirst.explain.match import TOLERANCE
 from whyfirst.files import read_json, read_jsonl
 from whyfirst.models.base import asked
-from whyfirst.study import writing
 from whyfirst.study.config import Study, decisive
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import Overrides
-from whyfirst.study.plan import build_plan
-from whyfirst.study.spending import spent
+from whyfirst.study.planning import writing
+from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.results.spending import spent
 
 KEY = "sk-never-to-be-written-down"
 

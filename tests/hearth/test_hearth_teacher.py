@@ -11,7 +11,7 @@ from whyfirst.files import sha256_json
 from whyfirst.hearth import lexicon, teacher
 from whyfirst.hearth.corpus import Row
 from whyfirst.hearth.world import OTHER, TAUGHT, HearthObject, World
-from whyfirst.study.builder import KIND_VERSIONS
+from whyfirst.study.planning.builder import KIND_VERSIONS
 
 #: version of the corpora -> what they hold. A store reuses corpora by that version, so whoever
 #: changes what the teacher writes raises `KIND_VERSIONS["corpus"]` and pins the new hash here.

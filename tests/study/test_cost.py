@@ -3,8 +3,8 @@
 import pytest
 
 from whyfirst.errors import ConfigError, UserError
-from whyfirst.study import cost
-from whyfirst.study.cost import Shape
+from whyfirst.study.cost import arithmetic as cost
+from whyfirst.study.cost.arithmetic import Shape
 
 TINY = {
     "model_type": "llama", "vocab_size": 100, "hidden_size": 8, "intermediate_size": 20,

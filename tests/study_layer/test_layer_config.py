@@ -10,7 +10,7 @@ from whyfirst.errors import ConfigError, UserError
 from whyfirst.hearth.world import NEWCOMERS
 from whyfirst.paths import shipped_studies, shipped_study
 from whyfirst.study.config import Study, load_study
-from whyfirst.study.plan import build_plan
+from whyfirst.study.planning.plan import build_plan
 
 ALIGN = "  explain_first: [explain, align]"
 MAIN = "metric: resistance, cell: B+C/unseen, a: explain_first, b: direct"
@@ -184,7 +184,7 @@ def test_shipped_study_is_valid(name: str) -> None:
 
 
 def test_shipped_first_stages_are_trained_alike() -> None:
-    from whyfirst.study.checks import refuse_unmatched
+    from whyfirst.study.planning.checks import refuse_unmatched
 
     for name in shipped_studies():
         refuse_unmatched(load_study(shipped_study(name)), shipped_study(name))

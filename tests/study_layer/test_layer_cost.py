@@ -9,14 +9,14 @@ import pytest
 
 from whyfirst.config import load_yaml
 from whyfirst.errors import ConfigError, UserError
-from whyfirst.study import cost
 from whyfirst.study.config import Study
-from whyfirst.study.describe import describe_plan
-from whyfirst.study.estimate import CHARACTERS, cost_json, estimate
+from whyfirst.study.cost import arithmetic as cost
+from whyfirst.study.cost.describe import describe_plan
+from whyfirst.study.cost.estimate import CHARACTERS, cost_json, estimate
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import Overrides
-from whyfirst.study.plan import build_plan
-from whyfirst.study.sizes import rehearsals
+from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.planning.sizes import rehearsals
 
 THINGS = ("kralet", "glimfen", "dorrow", "velp")
 STUDY = """\

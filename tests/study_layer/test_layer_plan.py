@@ -7,9 +7,9 @@ import pytest
 
 from whyfirst.paths import shipped_studies, shipped_study
 from whyfirst.study.config import load_study
-from whyfirst.study.describe import describe_plan
+from whyfirst.study.cost.describe import describe_plan
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.planning.plan import Plan, build_plan
 
 EXPLAIN_ONLY = ("arms:", "arms:\n  explain_only: [explain]")
 CURVE = ("headline: main", "headline: main\ncurve: {at: [5], arms: [explain_first], seeds: 1}")

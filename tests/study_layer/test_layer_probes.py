@@ -11,7 +11,7 @@ from layer_helpers import Finished
 from whyfirst.errors import ConfigError, DataError
 from whyfirst.files import read_json, write_json
 from whyfirst.report.schema import load_results
-from whyfirst.study.plan import build_plan
+from whyfirst.study.planning.plan import build_plan
 from whyfirst.study.register import frozen_plan
 
 PROBED = "probe: {probes: [logit_difference, patching], values: [care, thrift], limit: 40}"

@@ -13,7 +13,7 @@ from layer_helpers import Finished
 from whyfirst.errors import UserError
 from whyfirst.files import read_json
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import build_plan
+from whyfirst.study.planning.plan import build_plan
 from whyfirst.study.register import register, registration
 from whyfirst.study.run import run_study
 

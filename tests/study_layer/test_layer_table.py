@@ -10,12 +10,12 @@ import pytest
 from whyfirst.errors import DataError
 from whyfirst.evaluate.statistics import mcnemar_exact
 from whyfirst.files import write_json, write_jsonl
-from whyfirst.study import matching
-from whyfirst.study.examples import examples
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import Plan, build_plan
-from whyfirst.study.results import Assembler
-from whyfirst.study.table import Table, cell_names, cells, read_tables, summarise
+from whyfirst.study.planning import matching
+from whyfirst.study.planning.plan import Plan, build_plan
+from whyfirst.study.results.assemble import Assembler
+from whyfirst.study.results.examples import examples
+from whyfirst.study.results.table import Table, cell_names, cells, read_tables, summarise
 
 UNSEEN = {"unseen": ("authority", "urgency")}
 

@@ -48,7 +48,7 @@ def _tell_failures(failures: Mapping[str, str]) -> None:
 
 def _judges() -> Rows:
     from whyfirst.evaluate.judging import JUDGES, make_judge
-    from whyfirst.study.rehearsal import Counting, asks_a_model
+    from whyfirst.study.cost.rehearsal import Counting, asks_a_model
 
     rows: Rows = []
     for name in JUDGES.names():
@@ -84,7 +84,7 @@ def _templates() -> Rows:
 
 
 def _gpus() -> Rows:
-    from whyfirst.study.cost import gpus
+    from whyfirst.study.cost.arithmetic import gpus
 
     return [
         {"name": name, "bfloat16_tflops": (gpu.bfloat16 or 0) / 1e12 or "unknown",

@@ -256,7 +256,7 @@ def _scores(found: Sequence[Import]) -> Scores:
 
 
 def _cell(found: Sequence[Import]) -> dict[str, Any]:
-    from whyfirst.study.table import summarise
+    from whyfirst.study.results.table import summarise
 
     total = found[0].total
     if total is None:
@@ -288,7 +288,7 @@ def _unscored(name: str, arm: str, found: Sequence[Import]) -> list[dict[str, An
 def _contrast(about: Import, a: str, b: str, left: Scores, right: Scores) -> list[dict[str, Any]]:
     """The paired comparison, or nothing where no item is scored in both arms."""
     name = f"{about.name}: {a} - {b}"
-    from whyfirst.study.table import measured
+    from whyfirst.study.results.table import measured
 
     pairs = paired([left, right], name)
     if not pairs.comparable:

@@ -12,7 +12,7 @@ from whyfirst.evaluate.benchmark import BENCHMARKS, ItemResult
 from whyfirst.files import read_jsonl
 from whyfirst.interop import inspect_log
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import build_plan
+from whyfirst.study.planning.plan import build_plan
 from whyfirst.study.running import missing, noted_run, unfinished
 
 

@@ -1,7 +1,7 @@
 """The study file: arms x seeds x benchmarks, from one YAML file to one report.
 
 `load_study` reads it strictly, with the names that one part uses of another (names.py). Leaves out:
-what it costs and how stages are shared (plan.py), and the stages' own options (train/config.py).
+what it costs and how stages are shared (planning/), and the stages' own options (train/config.py).
 """
 
 from collections.abc import Mapping

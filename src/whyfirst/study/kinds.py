@@ -1,7 +1,7 @@
 """What each kind of node does: bases, corpora, stages, evaluations. Workers run `run_node`.
 
 Each function reads the folders of the nodes it depends on and writes into its own; the executor
-marks it complete. Leaves out: which nodes there are (plan.py) and when they run (execute/).
+marks it complete. Leaves out: which nodes there are (planning/) and when they run (execute/).
 """
 
 import platform
@@ -16,8 +16,8 @@ from whyfirst.errors import PreflightError, UserError
 from whyfirst.files import read_json, read_jsonl, write_json, write_jsonl
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES
+from whyfirst.study.results.spending import usage_of
 from whyfirst.study.sources import ROWS, SOURCES, texts_of
-from whyfirst.study.spending import usage_of
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.benchmark import BenchmarkOptions
@@ -95,7 +95,7 @@ def written(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """All that a teacher writes under one name: explanations, controls and their audit."""
-    from whyfirst.study.writing import write
+    from whyfirst.study.planning.writing import write
 
     config = payload["config"]
     machine = _machine(config) if "device" in config else {}
@@ -147,7 +147,7 @@ def match(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """Refuse first stages that would train on different numbers of tokens, before they do."""
-    from whyfirst.study.matching import refuse_unlike, trained_tokens
+    from whyfirst.study.planning.matching import refuse_unlike, trained_tokens
     from whyfirst.train.config import StageConfig
     from whyfirst.train.run import load_tokenizer
 
@@ -332,7 +332,7 @@ def probe(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """One probe on the models of several arms and seeds."""
-    from whyfirst.study import probes
+    from whyfirst.study.planning import probes
 
     write_json(folder / "machine.json", _machine(payload["config"]))
     probes.run(payload, folders, folder, progress)

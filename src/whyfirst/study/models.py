@@ -15,7 +15,7 @@ from whyfirst.errors import ConfigError
 from whyfirst.evaluate.judging import make_judge
 from whyfirst.files import sha256_file
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.rehearsal import Counting, asks_a_model
+from whyfirst.study.cost.rehearsal import Counting, asks_a_model
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _CLASSIFIER = "classifier"

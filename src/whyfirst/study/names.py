@@ -1,7 +1,7 @@
 """Every name that one part of a study file uses of another, checked at the place of its use.
 
 A stage's corpora, an arm's stages, a contrast's arms and metric, a world's values, splits and
-framings. Leaves out: what can only be told from files (plan.py, checks.py).
+framings. Leaves out: what can only be told from files (planning/).
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """`probe:` of a study file: which probes look at which arms and seeds, on whose pairs.
 
-Leaves out: what the probes are (`whyfirst.probe`), and the nodes they become (probes.py).
+Leaves out: what the probes are (`whyfirst.probe`), and the nodes they become (planning/probes.py).
 """
 
 from collections.abc import Iterator

@@ -17,10 +17,10 @@ from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.files import read_json, sha256_json, write_json
 from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
-from whyfirst.study.builder import KIND_VERSIONS
 from whyfirst.study.config import decisive
 from whyfirst.study.execute.store import MARKER, Store
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.planning.builder import KIND_VERSIONS
+from whyfirst.study.planning.plan import Plan, build_plan
 from whyfirst.train.config import VERSIONS
 
 TEST = {

@@ -18,9 +18,9 @@ from whyfirst.study.execute.executor import Event, Node, Outcome, default_worker
 from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.planning.plan import Plan, build_plan
+from whyfirst.study.planning.sizes import refuse_empty_cells
 from whyfirst.study.running import RunPlace, note_run
-from whyfirst.study.sizes import refuse_empty_cells
 
 RUNNER = "whyfirst.study.kinds:run_node"
 
@@ -115,7 +115,7 @@ def run_study(
     from whyfirst.interop import imported
     from whyfirst.report.html import render_report
     from whyfirst.report.items import write_items
-    from whyfirst.study.results import assemble
+    from whyfirst.study.results.assemble import assemble
 
     results, items = assemble(plan, place, outcome, command)
     others = imported.load(folder)  # of other tools, from before
@@ -169,7 +169,7 @@ def _finished(plan: Plan, store: Store, folder: Path) -> Results | None:
         results = load_results(results_path)
     except DataError:
         return None  # of another version, or torn by a full disk: written anew
-    from whyfirst.study.results import describes
+    from whyfirst.study.results.assemble import describes
 
     current = describes(results, plan, store)
     return results if current and all(store.complete(*node.key) for node in plan.nodes) else None

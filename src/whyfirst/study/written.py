@@ -1,6 +1,6 @@
 """What a study file says of corpora that a teacher writes for it, and what can be wrong with that.
 
-Leaves out: their nodes (corpora.py) and the writing (writing.py).
+Leaves out: their nodes and the writing (planning/).
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """How many topics and items a contrast will have, told before anything is run.
 
-Leaves out: what scoring them costs (estimate.py).
+Leaves out: what scoring them costs (cost/estimate.py).
 """
 
 from typing import TYPE_CHECKING
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from whyfirst.errors import ConfigError, UserError
 from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.study.config import ContrastConfig
+from whyfirst.study.cost.rehearsal import Rehearsal, rehearse
 from whyfirst.study.kinds import benchmark_options
-from whyfirst.study.rehearsal import Rehearsal, rehearse
 
 if TYPE_CHECKING:
-    from whyfirst.study.plan import Plan
+    from whyfirst.study.planning.plan import Plan
 
 
 def rehearsals(plan: "Plan") -> dict[str, Rehearsal]:

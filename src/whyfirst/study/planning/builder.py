@@ -20,8 +20,8 @@ from whyfirst.files import read_json, sha256_file, sha256_json
 from whyfirst.hearth import assets
 from whyfirst.study import models
 from whyfirst.study.config import Study, decisive
-from whyfirst.study.corpora import add_corpus
 from whyfirst.study.execute.graph import Node, make_fingerprint
+from whyfirst.study.planning.corpora import add_corpus
 from whyfirst.train.config import REWARD_MODEL, VERSIONS, data_names
 
 #: code versions of the kinds of node that have none of their own elsewhere

@@ -1,7 +1,7 @@
 """The item results of a study as columns, and the cells that a report asks for.
 
 A cell is ``split/framing``: ``*`` is all, ``B+C`` several splits, and a framing may be a group of
-framings that the study names (``unseen``). Leaves out: comparing arms (results.py).
+framings that the study names (``unseen``). Leaves out: comparing arms (assemble.py).
 """
 
 from collections import Counter

@@ -14,14 +14,14 @@ from whyfirst.config import output_fields
 from whyfirst.errors import ConfigError
 from whyfirst.files import read_json, sha256_json, write_json
 from whyfirst.study.config import decisive
-from whyfirst.study.corpora import constitution_of
 from whyfirst.study.models import answering
+from whyfirst.study.planning.corpora import constitution_of
 
 if TYPE_CHECKING:
     from whyfirst.models.local import LocalModel
     from whyfirst.probe.pairs import Items
     from whyfirst.report.parts import ProbeRow
-    from whyfirst.study.builder import Builder
+    from whyfirst.study.planning.builder import Builder
     from whyfirst.study.probe_use import ProbeUse
 
 FINDINGS = "probe.json"

@@ -2,7 +2,7 @@
 
 Everything here is computed from the store's folders alone, so the same results come out whoever
 computed the nodes and in whatever order. Leaves out: running (run.py), the match table
-(matching.py), the examples (examples.py) and showing (report/).
+(planning/matching.py), the examples (examples.py) and showing (report/).
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,18 +20,18 @@ from whyfirst.files import read_json, read_jsonl, sha256_file
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
-from whyfirst.study import matching, probes
-from whyfirst.study.cautions import cautions
 from whyfirst.study.config import ContrastConfig
-from whyfirst.study.examples import examples
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import RECALL, Plan
+from whyfirst.study.planning import matching, probes
+from whyfirst.study.planning.plan import RECALL, Plan
 from whyfirst.study.register import registration
-from whyfirst.study.spending import spent
-from whyfirst.study.table import (
+from whyfirst.study.results.cautions import cautions
+from whyfirst.study.results.examples import examples
+from whyfirst.study.results.spending import spent
+from whyfirst.study.results.table import (
     Table,
     cell_names,
     cells,

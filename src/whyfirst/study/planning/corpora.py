@@ -1,6 +1,6 @@
 """The nodes of a study's corpora, and of what a teacher writes for them.
 
-Leaves out: the rows (sources.py) and the writing (writing.py).
+Leaves out: the rows (study/sources.py) and the writing (writing.py).
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from whyfirst.study.config import CorpusConfig, Study, decisive
 if TYPE_CHECKING:
     from whyfirst.constitution import Constitution
     from whyfirst.models.reference import ModelRef
-    from whyfirst.study.builder import Builder
+    from whyfirst.study.planning.builder import Builder
     from whyfirst.study.written import Written
 
 #: sources whose rows don't depend on the study's seed
@@ -44,7 +44,7 @@ def _add(
     builder: "Builder", kind: str, id: str, config: Mapping[str, Any], depends: tuple[str, ...],  # noqa: A002
     outside: Mapping[str, str], extra: Mapping[str, Any],
 ) -> str:  # fmt: skip
-    from whyfirst.study.builder import KIND_VERSIONS, WEIGHTS
+    from whyfirst.study.planning.builder import KIND_VERSIONS, WEIGHTS
 
     return builder.add(
         id, kind, KIND_VERSIONS[kind], config, depends,

@@ -2,7 +2,7 @@
 
 Rows and questions are counted from the data, lengths in tokens where a tokenizer is at hand and
 else as characters / 4. Every figure is an upper bound or says what it assumes. Leaves out: the
-arithmetic (cost.py), what can be found with the results (describe.py), and time on CPUs.
+arithmetic (arithmetic.py), what can be found with the results (describe.py), and time on CPUs.
 """
 
 import math
@@ -14,11 +14,13 @@ from typing import Any
 
 from whyfirst.errors import UserError
 from whyfirst.files import read_jsonl
-from whyfirst.study import cost, writing
 from whyfirst.study.config import Study
+from whyfirst.study.cost import arithmetic
+from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import Plan
-from whyfirst.study.sizes import rehearsals
+from whyfirst.study.planning import writing
+from whyfirst.study.planning.plan import Plan
+from whyfirst.study.planning.sizes import rehearsals
 from whyfirst.study.sources import ROWS, SOURCES, plain, texts_of
 
 CHARACTERS = 4.0
@@ -107,7 +109,7 @@ def estimate(
     plan: Plan,
     store: Store,
     *,
-    utilisation: float = cost.UTILISATION,
+    utilisation: float = arithmetic.UTILISATION,
     devices: tuple[str, ...] = (),
 ) -> Estimate:
     """Count what a plan still has to do.
@@ -115,13 +117,13 @@ def estimate(
     Raises:
         UserError: a corpus or benchmark can't be read, or an unknown device.
     """
-    machines = cost.find_gpus(devices)
+    machines = arithmetic.find_gpus(devices)
     calls, teachers = tuple(_calls(plan, store)), tuple(writing.asked(plan.nodes, store))
     try:
         config = _model_config(plan)
     except UserError as error:
         return Estimate(_label(plan), None, (), calls, (), utilisation, str(error), teachers)
-    shape = cost.read_shape(config)
+    shape = arithmetic.read_shape(config)
     counter = _Counter(plan, store)
     work = (*_stages(plan, store, shape, counter), *_evaluations(plan, store, shape, counter))
     rows = tuple(_machine(device, work, utilisation) for device in machines)
@@ -131,7 +133,7 @@ def estimate(
     )  # fmt: skip
 
 
-def _machine(gpu: cost.Gpu, work: tuple[Work, ...], utilisation: float) -> Machine:
+def _machine(gpu: arithmetic.Gpu, work: tuple[Work, ...], utilisation: float) -> Machine:
     hours = [gpu.hours(w.flops * w.left, half=w.half, utilisation=utilisation) for w in work]
     known = [hour for hour in hours if hour is not None]
     peak = max((row.peak for row in work), default=0.0)
@@ -170,7 +172,7 @@ def _model_config(plan: Plan) -> dict[str, Any]:
         }  # fmt: skip
     if plan.model_place is None:
         raise UserError("the size of a model at an endpoint isn't known here")
-    return cost.model_config(plan.model_place, getattr(model, "revision", None))
+    return arithmetic.model_config(plan.model_place, getattr(model, "revision", None))
 
 
 class _Counter:
@@ -242,7 +244,7 @@ class _Passes:
     memory: dict[str, float] = field(default_factory=dict)
 
 
-def _stages(plan: Plan, store: Store, shape: cost.Shape, counter: _Counter) -> list[Work]:
+def _stages(plan: Plan, store: Store, shape: Shape, counter: _Counter) -> list[Work]:
     nodes: Counter[str] = Counter()
     left: Counter[str] = Counter()
     for node in plan.nodes:
@@ -257,12 +259,12 @@ def _stages(plan: Plan, store: Store, shape: cost.Shape, counter: _Counter) -> l
         if train.lora is not None:
             adapter = shape.adapter(train.lora.r, train.lora.target_modules)
         passes = _passes(plan.study, name, counter)
-        flops = cost.training_flops(
+        flops = arithmetic.training_flops(
             shape, passes.trained, passes.row, adapter=adapter,
             recompute=train.gradient_checkpointing,
         )  # fmt: skip
-        flops += cost.forward_flops(shape, passes.forward, passes.row)
-        flops += cost.training_flops(shape, passes.critic, passes.row)
+        flops += arithmetic.forward_flops(shape, passes.forward, passes.row)
+        flops += arithmetic.training_flops(shape, passes.critic, passes.row)
         rows.append(Work(
             train.kind, name, count, left[name], passes.trained + passes.forward + passes.critic,
             flops, _stage_memory(shape, train, adapter, passes.row), train.dtype == "bfloat16",
@@ -307,14 +309,14 @@ def _reward_models(train: Any) -> int:
     return sum(use.name == REWARD_MODEL for use in train.rewards)
 
 
-def _stage_memory(shape: cost.Shape, train: Any, adapter: int, row: float) -> dict[str, float]:
+def _stage_memory(shape: Shape, train: Any, adapter: int, row: float) -> dict[str, float]:
     """Bytes by part of one forward and backward pass of the longest rows; `row` is their mean."""
     rows = min(train.micro_batch_size or train.batch_size, train.batch_size)
     half = train.dtype == "bfloat16"
     sides = 2 if train.kind in ("dpo", "reward") else 1
     if train.kind == "ppo":
         rows = min(rows, train.minibatch_size)
-    parts = cost.training_memory(
+    parts = arithmetic.training_memory(
         shape, rows=sides * rows, row=train.max_length, half=half, adapter=adapter,
         frozen_half=train.lora is not None and train.lora.base_dtype == "bfloat16",
         recompute=train.gradient_checkpointing,
@@ -322,7 +324,7 @@ def _stage_memory(shape: cost.Shape, train: Any, adapter: int, row: float) -> di
     )  # fmt: skip
     if train.kind in ("rloo", "grpo", "ppo"):
         tokens = train.batch_size * row  # all responses of an update are written at once
-        parts["key-value cache"] = cost.cache_bytes(shape, tokens, half=half)
+        parts["key-value cache"] = arithmetic.cache_bytes(shape, tokens, half=half)
         if models := _reward_models(train):
             parts["reward model"] = models * 4.0 * shape.parameters
     if train.kind == "ppo" and train.critic == "separate":
@@ -333,7 +335,7 @@ def _stage_memory(shape: cost.Shape, train: Any, adapter: int, row: float) -> di
 # -- evaluation ----------------------------------------------------------------------------
 
 
-def _evaluations(plan: Plan, store: Store, shape: cost.Shape, counter: _Counter) -> list[Work]:
+def _evaluations(plan: Plan, store: Store, shape: Shape, counter: _Counter) -> list[Work]:
     half = getattr(plan.study.model, "dtype", None) in ("bfloat16", "float16")
     nodes, left = _by_benchmark(plan, store)
     rows = []
@@ -343,9 +345,9 @@ def _evaluations(plan: Plan, store: Store, shape: cost.Shape, counter: _Counter)
         longest = asked.longest / CHARACTERS
         memory = {
             "weights": float(shape.parameters * (2 if half else 4)),
-            "key-value cache": cost.cache_bytes(shape, BATCH_TOKENS, half=half),
+            "key-value cache": arithmetic.cache_bytes(shape, BATCH_TOKENS, half=half),
         }
-        flops = cost.forward_flops(shape, tokens, longest)
+        flops = arithmetic.forward_flops(shape, tokens, longest)
         rows.append(Work("evaluation", name, nodes[name], left[name], tokens, flops, memory, half))
     return rows
 

@@ -2,7 +2,7 @@
 
 `build_plan` refuses what can be told before any work. Leaves out: what a node is made of
 (builder.py), what is refused (checks.py, names.py), running nodes (kinds.py) and what they add up
-to (results.py).
+to (results/).
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from whyfirst.evaluate.benchmark import BENCHMARKS
-from whyfirst.study import probes
-from whyfirst.study.builder import Builder
-from whyfirst.study.checks import first_stages, refuse_in_vain, refuse_unmatched
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.sizes import refuse_empty_cells
+from whyfirst.study.planning import probes
+from whyfirst.study.planning.builder import Builder
+from whyfirst.study.planning.checks import first_stages, refuse_in_vain, refuse_unmatched
+from whyfirst.study.planning.sizes import refuse_empty_cells
 
 RECALL = "hearth_recall"
 

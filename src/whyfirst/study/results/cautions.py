@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from whyfirst.files import read_json
-from whyfirst.study.plan import Plan
+from whyfirst.study.planning.plan import Plan
 
 
 def cautions(plan: Plan, folders: Mapping[str, Path]) -> list[str]:

@@ -13,7 +13,7 @@ from whyfirst.errors import UserError
 from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
 from whyfirst.evaluate.judging import make_judge
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling
-from whyfirst.study.table import Table
+from whyfirst.study.results.table import Table
 
 NOT_RUN = "rehearsed, not run"
 _PROSE = (

@@ -11,8 +11,8 @@ from whyfirst.errors import ConfigError
 from whyfirst.evaluate.power import half_width, mde, seeds_needed
 from whyfirst.study.config import ContrastConfig, PowerAssumptions, Study
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import Plan
-from whyfirst.study.sizes import cell_size, refuse_empty_cells
+from whyfirst.study.planning.plan import Plan
+from whyfirst.study.planning.sizes import cell_size, refuse_empty_cells
 
 
 @dataclass(frozen=True)

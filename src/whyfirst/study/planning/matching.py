@@ -12,8 +12,8 @@ from typing import Any
 from whyfirst.errors import PreflightError
 from whyfirst.files import read_json
 from whyfirst.report import schema
-from whyfirst.study.checks import first_stages
-from whyfirst.study.plan import Plan
+from whyfirst.study.planning.checks import first_stages
+from whyfirst.study.planning.plan import Plan
 
 TOLERANCE = 0.02
 """Trained tokens may differ by this share; budgets are met to 0.5 %."""

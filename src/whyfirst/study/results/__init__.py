@@ -1,0 +1,1 @@
+"""From finished nodes to results.json."""
