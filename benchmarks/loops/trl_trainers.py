@@ -39,6 +39,9 @@ def _rows(case: Any) -> Any:
 
 
 def _train(trainer: Any, folder: Path, tokens: float | None = None) -> float:
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)  # or its lines come between those of the table
     trainer.train()
     trainer.save_model(str(folder / "trl"))
     return float(trainer.state.num_input_tokens_seen) if tokens is None else tokens
