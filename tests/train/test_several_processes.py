@@ -250,6 +250,14 @@ def test_processes_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         launch._launcher(STAGES["sft"][0])
 
 
+def test_fsdp_without_gpus_trains_whole_copies_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="this worker has none; leave fsdp out"):
+        launch._launcher(SFTStage(updates=10, batch_size=8, processes=2, fsdp=True))
+
+
 @pytest.mark.parametrize("more", [{"lora": LoraConfig()}, {"processes": 1}])
 def test_a_stage_that_cannot_be_sharded_is_accepted(more: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="fsdp spreads whole weights"):
@@ -264,6 +272,8 @@ def test_the_fsdp_configuration_is_not_accelerates(monkeypatch: pytest.MonkeyPat
 
     config = load_config_from_file(str(launch.CONFIGS / "fsdp.yaml"))
     assert config.distributed_type.value == "FSDP" and config.fsdp_config["fsdp_version"] == 2
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 8)
     stage = SFTStage(updates=10, batch_size=8, processes=8, fsdp=True)
     command = launch._launcher(stage)[3:]
     # What the launcher asks of the machine when it reads the file.

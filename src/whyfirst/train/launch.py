@@ -82,7 +82,7 @@ def _launcher(config: AnyStage) -> list[str]:
     """The command that starts the processes on the GPUs of this machine, or its cores.
 
     Raises:
-        ConfigError: there are GPUs, and fewer than processes.
+        ConfigError: there are GPUs, and fewer than processes; or none, and fsdp asks for some.
     """
     import torch
 
@@ -91,6 +91,12 @@ def _launcher(config: AnyStage) -> list[str]:
         raise errors.ConfigError(
             f"{config.kind}: {config.processes} processes need as many GPUs, and this worker has "
             f"{gpus}; workers share out a machine's GPUs, so give --workers 1, or ask for fewer"
+        )
+    if config.fsdp and not gpus:
+        # accelerate would go on with a whole model in each process and say nothing.
+        raise errors.ConfigError(
+            f"{config.kind}: fsdp spreads a model over GPUs, and this worker has none; leave fsdp "
+            "out (`processes` alone share each batch out), or run it where there are GPUs"
         )
     # On CPUs too, in spite of the name: with --cpu accelerate starts one process, whatever number
     # it is given. What they compute on each finds out for itself.
