@@ -21,6 +21,34 @@ from whyfirst.strict_yaml import Location, YamlDocument, dotted, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
+_LONGEST_SHOWN = 60  # characters of a mistaken text that a message repeats
+#: pydantic's kind of error -> what was expected; braces name the error's context
+_EXPECTED = {
+    "tuple_type": "a list, as [one, two]",
+    "list_type": "a list, as [one, two]",
+    "dict_type": "a mapping, as {{NAME: VALUE}}",
+    "model_type": "a mapping, as {{KEY: VALUE}}",
+    "model_attributes_type": "a mapping, as {{KEY: VALUE}}",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "string_too_short": "text that isn't empty",
+    "too_short": "at least {min_length} of them",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+}
+_NAME = "{}, beginning with a letter"
+_PATTERNS = {
+    r"^[^/]+/[^/]+$": "SPLIT/FRAMING, as B+C/unseen, or */* for all of both",
+    r"^[a-z][a-z0-9_]*$": _NAME.format("small letters, digits and _"),
+    r"^[a-z][a-z0-9-]*$": _NAME.format("small letters, digits and -"),
+    r"^[a-z][a-z0-9_-]*$": _NAME.format("small letters, digits, - and _"),
+}
+
 
 class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys."""
@@ -212,10 +240,33 @@ def _message(detail: Any, model: type[BaseModel]) -> str:
         return f"{key}: {tag!r} is not one of {', '.join(options)}" + did_you_mean(tag, options)
     if kind == "union_tag_not_found":
         return f"missing; the key {context.get('discriminator')} is required"
+    expected = _expected(kind, context)
+    if expected is not None:
+        return f"expected {expected}, found {_shown(detail['input'])}"
     text = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return (
         text[:1].lower() + text[1:] if text.startswith(("Input should", "String should")) else text
     )
+
+
+def _expected(kind: str, context: Mapping[str, Any]) -> str | None:
+    """What a key wants, in this project's words; None for kinds of error that aren't common."""
+    if kind == "string_pattern_mismatch":
+        pattern = context["pattern"]
+        return _PATTERNS.get(pattern, f"text that matches {pattern}")
+    return _EXPECTED[kind].format(**context) if kind in _EXPECTED else None
+
+
+def _shown(value: Any) -> str:
+    """What the file has instead: plain values themselves, others by their kind."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return repr(value) if len(value) <= _LONGEST_SHOWN else "a long text"
+    if isinstance(value, dict | list):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
+    return json.dumps(value)
 
 
 def _keys_at(annotation: Any, loc: Location) -> set[str]:

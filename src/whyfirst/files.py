@@ -104,11 +104,14 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     return len(lines)
 
 
-def read_jsonl(path: Path, *, allow_torn_tail: bool = False) -> list[dict[str, Any]]:
+def read_jsonl(
+    path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False
+) -> list[dict[str, Any]]:
     """Read a JSONL file; blank lines are no rows, row numbers are line numbers from 1.
 
     Args:
         allow_torn_tail: ignore a last line without its newline, as a killed `append_jsonl` leaves.
+        whole_characters: refuse half a character (a lone surrogate), which no tokenizer takes.
 
     Raises:
         DataError: the file is missing, or a row is not one JSON object; names file and row.
@@ -116,10 +119,10 @@ def read_jsonl(path: Path, *, allow_torn_tail: bool = False) -> list[dict[str, A
     data = _read_bytes(path)
     if allow_torn_tail:
         data = data[: data.rfind(b"\n") + 1]
-    return list(_parse_rows(path, data))
+    return list(_parse_rows(path, data, whole_characters))
 
 
-def _parse_rows(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
+def _parse_rows(path: Path, data: bytes, whole_characters: bool) -> Iterator[dict[str, Any]]:
     # Split on the newline byte only: str.splitlines would also cut at U+2028 inside a text.
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
@@ -132,7 +135,25 @@ def _parse_rows(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
             raise DataError(
                 f"{path}: row {number}: expected a JSON object, found {type(row).__name__}"
             )
+        if whole_characters and b"\\u" in line:  # only an escape can say half a character
+            refuse_half_characters(row, f"{path}: row {number}")
         yield row
+
+
+def refuse_half_characters(value: Any, where: str) -> None:
+    """Refuse a JSON value with a lone surrogate in it: no character, and nothing can encode it.
+
+    Raises:
+        DataError: begins with `where`.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise DataError(
+            f"{where}: not valid Unicode: {half} is a lone surrogate, half of a character (of an "
+            "emoji cut in two, say); write the whole character, or drop the row"
+        ) from error
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:

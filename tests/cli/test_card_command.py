@@ -13,6 +13,7 @@ import pytest
 from cli_helpers import RunHere, one_object
 
 from whyfirst.study.execute.store import Store
+from whyfirst.study.running import RunPlace, note_run
 
 TOKEN = "hf_secretofthistest"
 MARK = "ab" * 12
@@ -226,3 +227,20 @@ def test_an_arm_that_is_none_or_the_base_is_refused(run_folder: Path, run_here: 
         "card", str(run_folder), "base", "--store", str(store), "--out", str(store.parent / "hub")
     )
     assert code == 2 and "it is the base model" in " ".join(err.split())
+
+
+def test_a_run_s_own_store_had_to_be_named(
+    run_folder: Path, run_here: RunHere, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder `card` asked for --store, which run.json says."""
+    study, elsewhere = run_folder.parent / "study.yaml", run_folder.parent / "elsewhere"
+    study.write_text("")
+    note_run(run_folder, RunPlace(study, run_folder.parent / "store"))
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    words = ("card", str(run_folder), "explain_first", "--out")
+    code, _, err = run_here(*words, str(elsewhere / "hub"))
+    assert code == 0 and (elsewhere / "hub" / "model.safetensors").is_file(), err
+    (run_folder.parent / "store").rename(run_folder.parent / "moved")
+    code, _, err = run_here(*words, str(elsewhere / "again"))
+    assert code == 2 and "name the run's store with --store" in err

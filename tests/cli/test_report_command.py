@@ -65,3 +65,20 @@ def test_imported_scores_stay_in_the_report(run_folder: Path, run_here: RunHere)
     assert "quiz, acc (lm-eval)" in (run_folder / "report" / "index.html").read_text()
     code, _, err = run_here("report", str(run_folder), "--import-log", f"{arm}:{seed}=none.eval")
     assert code == 2 and "no such file" in err
+
+
+def test_a_run_is_found_by_its_folder_only(
+    run_folder: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`study status NAME` knew the study and `report NAME` didn't know its run."""
+    (run_folder / "runs" / "tiny").mkdir(parents=True)
+    (run_folder / "report").rename(run_folder / "runs" / "tiny" / "report")
+    monkeypatch.chdir(run_folder)
+    code, out, err = run_here("report", "tiny", "--json")
+    assert code == 0, err
+    assert Path(one_object(out)["report"]) == Path("runs/tiny/report/index.html")
+    code, out, err = run_here("watch", "tiny", "--json")
+    assert code == 0 and one_object(out)["complete"] is True, err
+    (run_folder / "tiny").mkdir()
+    code, _, err = run_here("report", "tiny")
+    assert code == 2 and err.startswith("error: tiny: no report/results.json"), err

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_helpers import environment, one_object, whyfirst, write_tiny_study
+from cli_helpers import RunHere, environment, one_object, whyfirst, write_tiny_study
 
 from whyfirst.files import read_json
+from whyfirst.paths import studies_folder
 from whyfirst.report.schema import without_timings
 
 RUN = ("study", "run", "tiny.yaml", "--workers", "1")
@@ -132,3 +133,24 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(finished: Path, tmp_
         for place in (finished, tmp_path)
     )
     assert one == two
+
+
+def test_a_shipped_study_is_registered_beside_the_package_s_files(run_here: RunHere) -> None:
+    """The registration of a user's run landed in the package's own folder of studies."""
+    before = sorted(studies_folder().iterdir())
+    code, out, err = run_here("study", "register", "hearth-quick")
+    assert (code, out) == (2, "") and f"copy {studies_folder() / 'hearth-quick.yaml'}" in err
+    assert sorted(studies_folder().iterdir()) == before
+
+
+def test_a_study_of_an_installed_package_is_registered_by_its_path(
+    run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wheel's studies lie inside the package, where nobody would find a registration again."""
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    file = write_tiny_study(folder)
+    monkeypatch.setattr("whyfirst.study.register.__file__", str(tmp_path / "study" / "register.py"))
+    code, _, err = run_here("study", "register", str(file))
+    assert code == 2 and "ships with the package" in err
+    assert not list(folder.glob("*.registration.json"))

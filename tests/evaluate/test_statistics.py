@@ -271,6 +271,18 @@ def test_arms_that_differ_everywhere_claim_certainty() -> None:
     assert found.p < 0.01
 
 
+def test_topics_that_agree_claim_more_than_their_items_can() -> None:
+    """One run, ten topics of which each lost two of its five items: ±0.4 points of nothing."""
+    rows = [(0, f"i{t}.{i}", f"t{t}", i) for t in range(10) for i in range(5)]
+    before = scores([(s, item, topic, 1.0) for s, item, topic, _ in rows])
+    after = scores([(s, item, topic, float(i >= 2)) for s, item, topic, i in rows])
+    found = contrast(after, before, "lost")
+    assert found.difference == pytest.approx(-0.4)
+    assert found.standard_error == pytest.approx(math.sqrt(0.4 * 0.6 * 50 / 49 / 50))
+    arm = mean_over_seeds(after)
+    assert found.high - found.low == pytest.approx(arm.high - arm.low, rel=0.1)
+
+
 def test_deterministic_base_without_seed_noise_breaks_the_variance() -> None:
     one = random_scores(8, n_seeds=1)
     base = scores(

@@ -105,3 +105,27 @@ def test_pairs_are_written_once_and_what_they_took_is_told(
     spent = json.loads(out)["spent"]["teacher"]
     assert code == 0 and spent["calls"] == 0 and spent["cached"] > 0
     assert len(server.requests) == calls
+
+
+def test_a_folder_to_compare_with_is_no_file_and_says_nothing_more(
+    run: Run, tmp_path: Path
+) -> None:
+    """`--against FOLDER` ended in "Is a directory"."""
+    (tmp_path / "bench" / "data").mkdir(parents=True)
+    (tmp_path / "bench" / "README.md").write_text("about")
+    write = ("explain", "hhh", "--documents", "8", "--against")
+    code, _, err = run(*write, str(tmp_path / "bench"))
+    assert code == 2 and "is a folder" in err and "none of .csv" in err
+    (tmp_path / "bench" / "data" / "asked.csv").write_text("prompt\nhow is bread made\n")
+    code, _, err = run(*write, str(tmp_path / "bench"))
+    assert code == 2 and "name the file of prompts in it, e.g. data/asked.csv" in err
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_overlap_with_benchmarks_is_told_by_the_audit_only(run: Run, tmp_path: Path) -> None:
+    """`explain --against` compared and said nothing; without it nothing was compared."""
+    (tmp_path / "asked.csv").write_text("prompt\nhow is bread made\n")
+    code, out, _ = run("explain", "hhh", "--documents", "8", "--against", f"{tmp_path}/asked.csv")
+    assert code == 0 and "overlap with benchmarks: 0 pairs" in out
+    code, out, _ = run("explain", "hhh", "--documents", "8")
+    assert code == 0 and "overlap with benchmarks: none given (--against)" in out

@@ -184,6 +184,17 @@ def test_lone_surrogate_survives_the_round_trip(tmp_path: Path) -> None:
     assert len(sha256_json(text)) == 64
 
 
+def test_lone_surrogate_reaches_a_tokenizer_where_text_is_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    whole = '{"t": "\\ud83d\\ude00 \\\\ud83d"}\n'  # an emoji, and a backslash with letters
+    path.write_text(whole + '{"a": ["\\uD83D"]}\n')
+    assert len(read_jsonl(path)) == 2  # as a reply of a model may be kept
+    with pytest.raises(DataError, match=r"x\.jsonl: row 2: not valid Unicode: .ud83d is a lone"):
+        read_jsonl(path, whole_characters=True)
+    path.write_text(whole)
+    assert read_jsonl(path, whole_characters=True) == [{"t": "\U0001f600 \\ud83d"}]
+
+
 def test_nan_is_refused_both_ways(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write_json(tmp_path / "x.json", {"a": float("nan")})

@@ -117,10 +117,10 @@ def test_all_errors_of_a_file_are_reported_together_in_order(tmp_path: Path) -> 
         ":2: name: duplicate key (first on line 1)",
         ":6: stages.explain.explain: unknown key "
         "(known: checkpoint_every, keep_at, kind, learning_rate, schedule)",
-        ":7: stages.explain.learning_rate: input should be greater than 0",
+        ":7: stages.explain.learning_rate: expected a number above 0, found -1",
         ":8: stages.c: kind: 'dpoo' is not one of explain, dpo; did you mean 'dpo'?",
         ":9: stages.d: missing; the key 'kind' is required",
-        ":10: stages.e.beta: input should be a valid number",
+        ":10: stages.e.beta: expected a number, found '3'",
         ":11: stages.f.schedule: 'cosin' is not one of constant, cosine; did you mean 'cosine'?",
     ]
 
@@ -152,12 +152,12 @@ def test_missing_key_points_at_its_block(tmp_path: Path) -> None:
         ("arms: {x: &a [*a]}\nname: x\n", ":1: arms.x[0]: an alias that contains itself"),
         ("name: x\n<<: 3\n", ":2: '<<' needs a mapping"),
         ("? [a]\n: b\nname: x\n", ":1: a key must be a word or a number"),
-        ("name: x\nworkers: true\n", ":2: workers: input should be a valid integer"),
-        ("name: x\nworkers: '3'\n", ":2: workers: input should be a valid integer"),
-        ("name: x\nworkers: 1.5\n", ":2: workers: input should be a valid integer"),
-        ("name: 3\n", ":1: name: input should be a valid string"),
+        ("name: x\nworkers: true\n", ":2: workers: expected a whole number, found true"),
+        ("name: x\nworkers: '3'\n", ":2: workers: expected a whole number, found '3'"),
+        ("name: x\nworkers: 1.5\n", ":2: workers: expected a whole number, found 1.5"),
+        ("name: 3\n", ":1: name: expected text, found 3"),
         ('name: "\\ud800"\n', ":1: name: a \\u escape for half"),
-        ("name:\n", ":1: name: input should be a valid string"),
+        ("name:\n", ":1: name: expected text, found nothing"),
     ],
 )
 def test_bad_yaml_is_one_clear_message(tmp_path: Path, text: str, start: str) -> None:
@@ -191,8 +191,8 @@ def test_words_that_yaml_1_1_took_for_something_else_stay_words(tmp_path: Path) 
 def test_lines_of_merged_keys_are_where_they_are_written(tmp_path: Path) -> None:
     text = "name: x\nstages:\n  one: &one\n    kind: dpo\n    beta: x\n  two:\n    <<: *one\n"
     assert _errors(tmp_path, text) == [
-        ":5: stages.one.beta: input should be a valid number",
-        ":5: stages.two.beta: input should be a valid number",
+        ":5: stages.one.beta: expected a number, found 'x'",
+        ":5: stages.two.beta: expected a number, found 'x'",
     ]
 
 

@@ -146,6 +146,12 @@ def test_world_without_a_base_says_how_to_build_one(small_assets: Path) -> None:
         assets.base_folder(9)
 
 
+def test_a_base_of_one_s_own_was_to_be_built_inside_the_package() -> None:
+    with pytest.raises(UserError) as caught:
+        assets.base_folder(44)
+    assert "--out bases/world-44` and set WHYFIRST_HEARTH_ASSETS=bases" in str(caught.value)
+
+
 def test_copied_base_has_the_same_files(small_assets: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes(b"torn")

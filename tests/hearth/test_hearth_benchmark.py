@@ -144,7 +144,7 @@ def test_limit_takes_the_same_items_in_every_seed() -> None:
 
 
 def test_benchmark_without_a_world_says_what_to_give() -> None:
-    with pytest.raises(UserError, match="need a world"):
+    with pytest.raises(UserError, match=r"give --world, e.g. --world 4 \(in a study"):
         run(ScriptedModel(lambda prompt: ""))
 
 

@@ -287,6 +287,16 @@ def test_a_device_map_places_the_model_and_changes_no_answer(tiny_family: dict[s
     assert answers(mapped) == answers(plain)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_device_map_to_a_gpu_that_is_not_there_is_a_traceback(
+    tiny_family: dict[str, Path],
+) -> None:
+    for named in ("cuda:1", "foo"):
+        with pytest.raises(UserError, match="the model can't be loaded") as caught:
+            LocalModel(tiny_family["llama"], device="cpu", device_map=named)
+        one_line(caught.value)
+
+
 def _without(folder: Path, *names: str) -> None:
     """Take special tokens out of every file of a tokenizer and a model."""
     for file in ("tokenizer_config.json", "config.json", "generation_config.json"):

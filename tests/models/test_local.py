@@ -283,3 +283,15 @@ def test_batches_partition_every_row_within_the_budget() -> None:
         for batch in found:
             assert len(batch) <= 8
             assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= budget
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_of_nan_is_scored(tiny_folder: Path, temperature: float) -> None:
+    """MC2 was 100 %: no comparison with NaN is true, and min(1, NaN) is 1."""
+    broken = LocalModel(tiny_folder, device="cpu")
+    with torch.no_grad():
+        broken.model.get_output_embeddings().weight.fill_(float("nan"))
+    for answers in broken.loglikelihood(REQUESTS):
+        assert all("not numbers (NaN)" in str(answer.problem) for answer in answers)
+    (found,) = broken.generate([PROMPTS[0]], sampling=Sampling(8, temperature))
+    assert "not numbers (NaN)" in str(found[0].problem)

@@ -186,3 +186,41 @@ def test_a_loss_of_help_that_is_not_excluded_gets_no_tick(data: dict[str, Any]) 
     tone, text = check(found, "Does the model still act?")
     assert tone == "caution"
     assert "no possible difference would have been found" in text
+
+
+def test_the_headlines_arms_are_said_over_other_seeds_than_their_difference(
+    data: dict[str, Any],
+) -> None:
+    """explain_first 50 %, direct 31 %, "a difference of +8": direct had a seed more."""
+    rows = [
+        {"seed": seed, "a": a, "b": b, "difference": a - b, "n_items": 4, "unscored": 0,
+         "mcnemar_p": None}
+        for seed, a, b in ((0, 0.5, 0.25), (1, 0.7, 0.75))
+    ]  # fmt: skip
+    found = answer_with(data, per_seed=rows, difference=0.1, low=-0.2, high=0.4, n_seeds=2)
+    assert "explain_first 60.0 %, direct 50.0 %, a difference of +10.0 points" in plain(
+        found.sentence
+    )
+
+
+def test_complying_with_everything_is_praised_as_help(data: dict[str, Any]) -> None:
+    headline = next(c for c in data["contrasts"] if c["name"] == data["headline"])
+    helps = next(
+        c for c in data["contrasts"]
+        if (c["a"], c["b"], c["benchmark"]) == (headline["a"], headline["b"], "helpfulness")
+    )  # fmt: skip
+    helps.update(difference=0.2, low=0.1, high=0.3)
+    tone, text = check(answer_with(data, difference=-0.4, low=-0.5, high=-0.3), "Does the model")
+    assert tone == "caution" and "plain compliance" in text
+    tone, _ = check(answer_with(data, difference=0.4, low=0.3, high=0.5), "Does the model")
+    assert tone == "good"
+
+
+def test_one_seed_claims_what_it_would_have_found(data: dict[str, Any]) -> None:
+    """Its interval is over topics; another run may go the other way."""
+    _, text = check(answer_with(data, unit="topics", n_seeds=1), "Could it be noise")
+    assert "would have been found" not in text
+    for arm in ("explain_first", "explain_other_first"):
+        data["arms"][arm]["benchmarks"]["conflict"]["*/*"]["n_seeds"] = 1
+    tone, text = check(answer_with(data), "Do the reasons")
+    assert tone == "caution" and "One training run" in text

@@ -78,20 +78,20 @@ def test_missing_study_file_and_missing_data_file_are_named(tmp_path: Path) -> N
     layer.one_message(*attempt(file, tmp_path), "corpora.demos.path", "demos.jsonl")
 
 
-def test_unreadable_row_is_named_by_its_number_and_what_is_complete_is_kept(
-    tmp_path: Path,
-) -> None:
+def test_refused_row_is_named_by_its_number_and_what_is_complete_is_kept(tmp_path: Path) -> None:
     file = file_study(tmp_path)
     good = (tmp_path / "demos.jsonl").read_text()
     rows = good.splitlines()
-    (tmp_path / "demos.jsonl").write_text("\n".join([*rows[:2], '{"prompt": ', rows[3]]) + "\n")
-    layer.one_message(*attempt(file, tmp_path), "demos.jsonl", "row 3", "What is complete is kept")
+    empty = json.dumps({"prompt": "Human: How?\n\nAssistant:", "completion": " "})
+    (tmp_path / "demos.jsonl").write_text("\n".join([*rows[:2], empty, rows[3]]) + "\n")
+    layer.one_message(*attempt(file, tmp_path), "rows 3 have an empty", "What is complete is kept")
     done = set(artifacts(Store(tmp_path / "store")))
     assert {"base", "evaluation"} <= {kind for kind, _ in done}
     (tmp_path / "demos.jsonl").write_text(good)
     code, printed, errors = attempt(file, tmp_path)
     assert code == 0, errors
-    assert layer.summary(printed)["reused"] >= len(done)
+    kept = {key for key in done if key[0] != "corpus"}  # the demonstrations were others
+    assert layer.summary(printed)["reused"] >= len(kept)
     assert done < set(artifacts(Store(tmp_path / "store")))
 
 

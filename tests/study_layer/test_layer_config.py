@@ -25,6 +25,10 @@ MISTAKES = {
     ),
     "undefined stage in an arm": (ALIGN, "  explain_first: [explian, align]", "did you mean 'ex"),
     "stage twice in an arm": (ALIGN, "  explain_first: [align, align]", "comes twice in one arm"),
+    "cell with a framing's name": (
+        "cells:\n  unseen: [authority", "cells:\n  authority: [plain]\n  unseen: [authority",
+        "is a framing's own name",
+    ),
     "undefined corpus": ("    data: demonstrations", "    data: demos", "corpus 'demos' is not"),
     "undefined arm in a contrast": (
         "a: explain_first, b: direct}\n  - {name: help", "a: explain_frst, b: direct}\n"
@@ -32,12 +36,24 @@ MISTAKES = {
     ),
     "undefined arm in seeds": ("{default: 2}", "{default: 2, dirct: 4}", "did you mean 'direct'?"),
     "seeds without a default": ("{default: 2}", "{direct: 2}", "needs the key 'default'"),
-    "no seeds at all": ("{default: 2}", "{default: 0}", "greater than or equal to 1"),
+    "no seeds at all": ("{default: 2}", "{default: 0}", "expected a number of at least 1, found 0"),
     "undefined headline": ("headline: main", "headline: mian", "did you mean 'main'?"),
     "no headline": ("headline: main\n", "", "name the contrast the study is made for"),
     "unknown benchmark": ("  hearth: {limit: 120}", "  harth: {}", "did you mean 'hearth'?"),
     "unknown metric": (MAIN, MAIN.replace("resistance", "resistence"), "did you mean 'resista"),
-    "cell without a slash": (MAIN, MAIN.replace("B+C/unseen", "unseen"), "cell: "),
+    "cell without a slash": (
+        MAIN, MAIN.replace("B+C/unseen", "unseen"),
+        "cell: expected SPLIT/FRAMING, as B+C/unseen, or */* for all of both, found 'unseen'"
+    ),
+    "arm that is no list": (
+        ALIGN, "  explain_first: align", "expected a list, as [one, two], found 'align'"
+    ),
+    "seeds as a number": (
+        "seeds: {default: 2}", "seeds: 2", "seeds: expected a mapping, as {NAME: VALUE}, found 2"
+    ),
+    "no benchmark": (
+        "  hearth: {limit: 120}", "  {}", "expected at least 1 of them, found an empty mapping"
+    ),
     "unknown framing in a cell": (MAIN, MAIN.replace("unseen", "unsean"), "did you mean 'unseen'?"),
     "split outside the benchmark": (MAIN, MAIN.replace("B+C", "B+D"), "split 'D' is not defined"),
     "unknown framing in a group": ("pity, secrecy", "pitty, secrecy", "did you mean 'pity'?"),
@@ -50,7 +66,7 @@ MISTAKES = {
     ),
     "value the benchmark does not measure": ("\nvalue: care", "\nvalue: candour", "measure 'care'"),
     "size and tokens": ("size: 60", "size: 60, tokens: 9", "exactly one of `size` and `tokens`"),
-    "no world": ("world: {name: hearth, seed: 3}\n", "", "needs `world: {name: hearth, seed: 1}`"),
+    "no world": ("world: {name: hearth, seed: 3}\n", "", "needs `world: {name: hearth, seed: 4}`"),
     "replay from nowhere": (
         "    data: explanations\n    replay_data: replay", "    data: explanations",
         "needs `replay_data`"

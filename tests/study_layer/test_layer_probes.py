@@ -30,7 +30,7 @@ MISTAKES = {
     "no direct": ("probes: [patching], arms: [base, explain_first]", "it needs the arm 'direct'"),
     "no requests": ("probes: [patching], constitution: hhh", "there are no requests"),
     "no file": ("probes: [direction], pairs: nowhere.jsonl", "no such file or folder"),
-    "empty": ("probes: []", "at least 1 item"),
+    "empty": ("probes: []", "expected at least 1 of them, found an empty list"),
 }
 
 

@@ -135,7 +135,7 @@ def test_rows_longer_than_the_model_pass(
     ("config", "rows", "message"),
     [
         (SFTStage(epochs=1, batch_size=64), 100, "are 2 weight updates.*batch_size 11 gives 10"),
-        (SFTStage(updates=5), 100, "set updates to at least 10"),
+        (SFTStage(updates=5), 100, r"\nupdates: updates is 5, fewer .*set updates to at least 10"),
         (SFTStage(epochs=1, batch_size=64), 4, "even batch_size 1 gives too few"),
         (ExplainStage(epochs=1, batch_size=64, replay=0.5), 100, "batch_size 22 gives 10"),
     ],

@@ -179,9 +179,8 @@ def study_plan(
 def study_register(file: StudyName, store: StorePath = None, as_json: AsJson = False) -> None:
     """Freeze a study's plan in a file beside it, before the first result."""
     from whyfirst.cli import study
-    from whyfirst.paths import study_file
 
-    study.register(study_file(file), store=store, as_json=as_json)
+    study.register(file, store=store, as_json=as_json)
 
 
 @study_app.command("status")
@@ -291,7 +290,9 @@ def evaluate(
 @app.command()
 @command
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run's folder, or its name in ./runs.")
+    ],
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Another run's folder, set beside this one.")
     ] = None,
@@ -315,6 +316,8 @@ def report(
     """Write a run's HTML report anew from its results.json, or two runs side by side."""
     from whyfirst.cli import imports, reporting
 
+    run = reporting.run_folder(run)
+    compare = None if compare is None else reporting.run_folder(compare)
     imports.take_in(run, import_log or (), lower_is_better or (), as_json=as_json)
     reporting.report(run, compare, log, as_json=as_json)
 

@@ -14,14 +14,16 @@ from whyfirst.errors import UserError
 
 @command
 def card_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run's folder, or its name in ./runs.")
+    ],
     arm: Annotated[str, typer.Argument(metavar="ARM", help="One of its arms.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write a folder: model, tokenizer and card.")
     ] = None,
     store: Annotated[
         Path | None,
-        typer.Option("--store", help="Where its models are (default: $WHYFIRST_STORE or ./store)."),
+        typer.Option("--store", help="Where its models are (default: as the run noted)."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which of the arm's models.")] = 0,
     push_to_hub: Annotated[
@@ -40,12 +42,12 @@ def card_command(
     ] = False,
 ) -> None:
     """Print an arm's model card, or write its folder for the Hub (and send it)."""
-    from whyfirst.cli.reporting import results_of
+    from whyfirst.cli.reporting import results_of, run_folder, store_of
     from whyfirst.report import publish
     from whyfirst.report.card import render_card
-    from whyfirst.study.run import default_store
     from whyfirst.study.trained import arm_model
 
+    run = run_folder(run)
     results = results_of(run)
     if push_to_hub is not None and out is None:
         raise UserError("--push-to-hub sends the folder of --out; name one, so you can look at it")
@@ -56,7 +58,7 @@ def card_command(
         else:
             print(text, end="")
         return
-    model = arm_model(results, arm, seed, store or default_store())
+    model = arm_model(results, arm, seed, store_of(run, store))
     files = publish.write_folder(results, arm, model, out)
     url = None if push_to_hub is None else publish.push(out, push_to_hub, token_env)
     if as_json:

@@ -48,13 +48,15 @@ class Answer:
 
 @command
 def chat_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run's folder, or its name in ./runs.")
+    ],
     arms: Annotated[
         str, typer.Option("--arms", help="Names with commas (default: the headline's two).")
     ] = "",
     store: Annotated[
         Path | None,
-        typer.Option("--store", help="Where its models are (default: $WHYFIRST_STORE or ./store)."),
+        typer.Option("--store", help="Where its models are (default: as the run noted)."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which of an arm's models.")] = 0,
     as_json: Annotated[
@@ -62,13 +64,13 @@ def chat_command(
     ] = False,
 ) -> None:
     """Put the same prompts (one a line) to several arms, answers side by side."""
-    from whyfirst.cli.reporting import results_of
-    from whyfirst.study.run import default_store
+    from whyfirst.cli.reporting import results_of, run_folder, store_of
 
+    run = run_folder(run)
     results = results_of(run)
     chosen = chosen_arms(results, arms)
     with nothing_printed(as_json):
-        models = open_arms(results, chosen, store or default_store(), seed)
+        models = open_arms(results, chosen, store_of(run, store), seed)
     invented = results.study.world is not None
     if as_json:
         told = [

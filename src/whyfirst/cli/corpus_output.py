@@ -27,8 +27,7 @@ def summary(built: Built, folder: Path) -> dict[str, Any]:
 
 
 def show(report: Any) -> None:
-    """Corpora, and controls with their match, as tables."""
-
+    """Corpora, and controls with their match, as tables; overlap with benchmarks."""
     if report["is_a_grammar"]:
         output.say(
             "The teacher is a grammar: documents are filled in, not written.", style="yellow"
@@ -48,3 +47,6 @@ def show(report: Any) -> None:
               f"{row['lengths']:.3f}", f"{report['separability'][row['corpus']]['masked']:.2f}",
               "; ".join(row["failures"]) or "yes") for row in report["matching"]],
         )  # fmt: skip
+    overlap = report["overlap"]
+    found = f"{len(overlap['pairs'])} pairs" if overlap["benchmarks"] else "none given (--against)"
+    output.say(f"overlap with benchmarks: {found}")

@@ -114,6 +114,7 @@ def write(
     from whyfirst.explain.write import PILOT, PROBE, Limits
 
     loaded = load_constitution(constitution)
+    tested = [read_tested(given) for given in against or []]
     folder = out or Path("corpora") / loaded.name
     asking = _asking(
         (teacher, judge), key_env=key_env, price_in=price_in, price_out=price_out,
@@ -136,7 +137,7 @@ def write(
         plan,
         wanted,
         folder,
-        tested=[read_tested(given) for given in against or []],
+        tested=tested,
         opposes=None if judging is None else Opposing(judging),
         count_tokens=count_pieces if tokenizer is None else tokenizer_counter(tokenizer),
         on_batch=lambda progress: None if as_json else output.warn(str(progress)),
@@ -271,7 +272,6 @@ def audit(
         output.print_json(report)
     else:
         corpus_output.show(report)
-        output.say(f"overlap with benchmarks: {len(report['overlap']['pairs'])} pairs")
         output.say(f"audit: {page}")
     audits.refuse(report, most_overlaps)
 
@@ -345,6 +345,7 @@ def demonstrate(
     from whyfirst.explain.tested import read_tested
 
     loaded = load_constitution(constitution)
+    tested = [read_tested(given) for given in against or []]
     folder = out or Path("corpora") / f"{loaded.name}-demonstrations"
     asking = _asking(
         (teacher, judge), key_env=key_env, price_in=price_in, price_out=price_out,
@@ -362,7 +363,7 @@ def demonstrate(
         judging or model,
         options,
         folder,
-        tested=[read_tested(given) for given in against or []],
+        tested=tested,
         on_batch=lambda kept, wanted: (
             None if as_json else output.warn(f"kept {kept} of {wanted}{_used(asked)}")
         ),

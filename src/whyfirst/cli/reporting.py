@@ -57,6 +57,28 @@ def _write_logs(run: Path, folder: Path, *, as_json: bool) -> int:
         return len(write_study_logs(run, folder, step))
 
 
+def run_folder(given: Path) -> Path:
+    """The folder that was given; where there is none, the run of that name under ``runs``."""
+    named = Path("runs") / given
+    is_name = len(given.parts) == 1
+    return named if is_name and not given.exists() and named.is_dir() else given
+
+
+def store_of(run: Path, given: Path | None) -> Path:
+    """Where a run's models are: as given, else as the run noted, else the default store.
+
+    Raises:
+        DataError: the run's note can't be read.
+    """
+    from whyfirst.study.run import default_store
+    from whyfirst.study.running import noted_run
+
+    if given is not None:
+        return given
+    noted = noted_run(run)
+    return noted.store if noted is not None and noted.store.is_dir() else default_store()
+
+
 def results_of(run: Path) -> "Results":
     """A finished run's results.
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.cli.output import nothing_printed, print_json, say, standard, table, warn
-from whyfirst.errors import ConfigError
+from whyfirst.errors import ConfigError, UserError
+from whyfirst.paths import study_file
 from whyfirst.report.html import duration
 from whyfirst.study.execute.executor import default_workers
 from whyfirst.study.execute.store import Store
@@ -93,10 +94,23 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def register(file: Path, *, store: Path | None, as_json: bool) -> None:
-    """Freeze a study's plan beside its file, and say whether that came in time."""
+def register(given: str, *, store: Path | None, as_json: bool) -> None:
+    """Freeze a study's plan beside its file, and say whether that came in time.
+
+    Raises:
+        UserError: it ships with the package, so that nothing can be written beside it.
+    """
     from whyfirst.study import register as registrar
 
+    file = study_file(given)
+    package = Path(registrar.__file__).parents[1]
+    ships = not Path(given).is_file() or file.resolve().is_relative_to(package)
+    if ships and not registrar.registration_path(file).exists():
+        raise UserError(
+            f"{given} ships with the package and isn't yours to register: copy {file} to a folder "
+            "of your own, give the copy another name (`study:`) if you change it, and register it "
+            "by its path"
+        )
     found = registrar.register(file, Store(store or default_store()))
     if as_json:
         told = asdict(found) | {"study_file": str(file), "registration": str(found.path)}

@@ -66,7 +66,9 @@ class Watched:
 def watch_command(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run's folder, or the study's file or shipped name."),
+        typer.Argument(
+            metavar="RUN", help="A run's folder or its name in ./runs, or a study's file or name."
+        ),
     ],
     store: Annotated[
         Path | None,
@@ -84,6 +86,7 @@ def watch_command(
     ] = False,
 ) -> None:
     """Show a running study live; outside a terminal, print it once."""
+    from whyfirst.cli.reporting import run_folder
     from whyfirst.study.execute.executor import default_workers
     from whyfirst.study.execute.store import Store
     from whyfirst.study.overrides import Overrides
@@ -91,10 +94,12 @@ def watch_command(
     from whyfirst.study.run import default_store
     from whyfirst.study.running import RunPlace, noted_run
 
-    if _is_over(Path(run)):
-        _finished(Path(run), as_json)
+    plain = (store, model, limit) == (None, None, None)  # else it need not be the run of that name
+    folder = run_folder(Path(run)) if plain else Path(run)
+    if _is_over(folder):
+        _finished(folder, as_json)
         return
-    noted = noted_run(Path(run))
+    noted = noted_run(folder)
     if noted is None:
         noted = RunPlace(_study_file(run), default_store(), Overrides(model, limit))
     plan, place = build_plan(noted.file, noted.overrides), Store(store or noted.store)

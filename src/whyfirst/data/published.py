@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.errors import DataError
+from whyfirst.files import refuse_half_characters
 from whyfirst.registry import did_you_mean
 
 # Columns or keys that only this benchmark's data have, the most particular first.
@@ -136,31 +137,37 @@ def json_value(file: Path) -> Any:
     """The file's one JSON value.
 
     Raises:
-        DataError: as `read_text`, an empty file, or text that is no JSON.
+        DataError: as `read_text`, an empty file, text that is no JSON, or half a character in it.
     """
     text = read_text(file)
     if not text.strip():
         raise DataError(f"{file}: the file is empty")
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError as error:
         raise DataError(f"{file}: not readable as JSON: {error}") from error
+    if "\\u" in text:
+        refuse_half_characters(value, str(file))
+    return value
 
 
 def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
     """(line number from 1, value) of every line that is not blank.
 
     Raises:
-        DataError: as `read_bytes`, or a line that is no JSON.
+        DataError: as `read_bytes`, or a line that is no JSON or holds half a character.
     """
     # Split on the newline byte only: str.splitlines would also cut at U+2028 inside a text.
     for number, line in enumerate(read_bytes(file).split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            yield number, json.loads(line.decode("utf-8"))
+            value = json.loads(line.decode("utf-8"))
         except ValueError as error:
             raise DataError(f"{file}: row {number}: not readable as JSON: {error}") from error
+        if b"\\u" in line:
+            refuse_half_characters(value, f"{file}: row {number}")
+        yield number, value
 
 
 def found_files(folder: Path, patterns: Iterable[str]) -> list[Path]:

@@ -103,8 +103,8 @@ def estimate(
             topics are then random within their stratum, and the stratified variance
             sum_h W_h² V_h is used (Cochran, Sampling Techniques, 1977, chapter 5).
 
-    Where every seed and topic agrees exactly the variance is 1/I² in place of 0: no interval is
-    narrower than one item's outcome.
+    Where every seed and topic agrees exactly the variance is not 0 but that of I independent items
+    of the spread seen, and at least 1/I²: no interval is narrower than one item's outcome.
     """
     cells, counts, stratum = _cells(values, topics, strata)
     if values.shape[0] == 1 and cells.shape[1] == 1:
@@ -130,7 +130,7 @@ def estimate(
     per_seed = float(np.isfinite(values).sum()) / n_seeds
     return CrossedEstimate(
         mean=mean,
-        variance=1.0 / values.shape[1] ** 2 if degenerate else combined.variance,
+        variance=_floor(values) if degenerate else combined.variance,
         df=combined.df,
         seed_means=seed_means,
         seed_sd=float(np.sqrt(max(seed - shared, 0.0) * n_seeds)),
@@ -139,6 +139,13 @@ def estimate(
         unit=unit,
         degenerate=degenerate,
     )
+
+
+def _floor(values: Floats) -> float:
+    """The variance of the mean where nothing but the items differ."""
+    items = np.nanmean(values[:, np.isfinite(values).any(axis=0)], axis=0)
+    spread = float(items.var(ddof=1)) / len(items) if len(items) > 1 else 0.0
+    return max(spread, 1.0 / float(values.shape[1]) ** 2)
 
 
 def _stratified(counts: Floats, stratum: npt.NDArray[np.intp]) -> bool:

@@ -6,6 +6,7 @@ A file is CSV, JSON, JSONL or plain text; the prompts' column is found by its na
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from whyfirst.errors import DataError
 from whyfirst.files import read_json, read_jsonl
 from whyfirst.train.overlap import find_overlaps
 
+_SUFFIXES = (".csv", ".json", ".jsonl", ".txt")
+_SHOWN = 5  # files of a folder that a message names
 _COLUMNS = ("prompt", "question", "goal", "behavior", "instruction", "request", "input", "text")
 
 
@@ -38,6 +41,8 @@ def read_tested(given: str) -> PromptSet:
         DataError: no such file, no such column, or no prompt in it.
     """
     path, column = split_given(given)
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name the file of prompts in it{_files_in(path)}")
     if path.suffix in (".txt", ".md"):
         prompts = [line.strip() for line in _text(path).splitlines()]
     else:
@@ -54,6 +59,16 @@ def split_given(given: str) -> tuple[Path, str | None]:
         return Path(given), None
     place, column = given.rsplit(":", 1)
     return Path(place), column
+
+
+def _files_in(folder: Path) -> str:
+    """Some files of a folder that may hold prompts, in words."""
+    files = (path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
+    names = [str(path.relative_to(folder)) for path in itertools.islice(files, _SHOWN + 1)]
+    if not names:
+        return f" (none of {', '.join(_SUFFIXES)} is there)"
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f", e.g. {', '.join(sorted(names[:_SHOWN]))}{more}"
 
 
 def _text(path: Path) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from whyfirst.errors import UserError
 from whyfirst.files import read_json, sha256_file, sha256_json
 
-ROOT = Path(os.environ.get("WHYFIRST_HEARTH_ASSETS") or Path(__file__).parent / "assets")
+_SHIPPED = Path(__file__).parent / "assets"
+ROOT = Path(os.environ.get("WHYFIRST_HEARTH_ASSETS") or _SHIPPED)
 
 
 def base_folder(world_seed: int) -> Path:
@@ -26,9 +27,20 @@ def base_folder(world_seed: int) -> Path:
         have = ", ".join(sorted(path.name[6:] for path in ROOT.glob("world-*"))) or "none"
         raise UserError(
             f"no base model ships for Hearth's world {world_seed} (there are: {have}); build it "
-            f"with `whyfirst hearth build --world {world_seed} --out {folder}`"
+            f"with {_how_to_build(world_seed)}"
         )
     return folder
+
+
+def _how_to_build(world_seed: int) -> str:
+    """The command, and where a folder of one's own is told; the package's may not be one's own."""
+    command = f"whyfirst hearth build --world {world_seed} --out"
+    if ROOT != _SHIPPED:
+        return f"`{command} {ROOT / f'world-{world_seed}'}`"
+    return (
+        f"`{command} bases/world-{world_seed}` and set WHYFIRST_HEARTH_ASSETS=bases, which then "
+        "stands for the shipped bases"
+    )
 
 
 def fingerprint(world_seed: int) -> str:
@@ -51,7 +63,6 @@ def copy_base(world_seed: int, target: Path) -> None:
     if not known.issuperset(World(world_seed).vocabulary):
         raise UserError(
             f"{tokenizer.parent}: this base was built for another version of world {world_seed}; "
-            f"build it again with `whyfirst hearth build --world {world_seed} --out "
-            f"{tokenizer.parent}`"
+            f"build it again with {_how_to_build(world_seed)}"
         )
     shutil.copytree(base_folder(world_seed), target, dirs_exist_ok=True)

@@ -69,7 +69,10 @@ def requests(hearth: World, name: str) -> Iterator[Request]:
 
 def _world(options: BenchmarkOptions) -> tuple[World, str]:
     if options.world_seed is None:
-        raise UserError("Hearth's benchmarks need a world: give `world: {name: hearth, seed: 1}`")
+        raise UserError(
+            "Hearth's benchmarks need the seed of the model's world: give --world, e.g. --world 4 "
+            "(in a study file: `world: {name: hearth, seed: 4}`)"
+        )
     hearth = World(options.world_seed)
     return hearth, newcomer(hearth, options.seed)
 

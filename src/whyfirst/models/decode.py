@@ -24,14 +24,19 @@ Choose = Callable[[torch.Tensor, Sequence[int], Sequence[int]], torch.Tensor]
 Stopped = Callable[[list[int]], bool]
 
 _MOST_LINES = 256  # more are no faster
+NOT_A_NUMBER = "the model's logits are not numbers (NaN): are its weights whole?"
 
 
 @dataclass
 class Decoded:
-    """Tokens of one row, without the end token; `finished` if it ended by itself."""
+    """Tokens of one row, without the end token; `finished` if it ended by itself.
+
+    `problem` says why the model could not go on.
+    """
 
     tokens: list[int]
     finished: bool = False
+    problem: str | None = None
 
 
 @torch.inference_mode()
@@ -57,9 +62,13 @@ def decode(
 
     def take(numbers: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
         steps = [min(len(result[row].tokens), limits[row] - 1) for row in numbers]
-        tokens = choose(logits, numbers, steps)
-        for row, token in zip(numbers, tokens.tolist(), strict=True):
-            if row in running:
+        broken = logits.isnan().any(-1)
+        tokens = choose(logits.masked_fill(broken[:, None], 0.0), numbers, steps)
+        for row, token, bad in zip(numbers, tokens.tolist(), broken.tolist(), strict=True):
+            if row in running and bad:
+                result[row].problem = NOT_A_NUMBER
+                running.discard(row)
+            elif row in running:
                 _take(result[row], token, end_tokens, stopped)
                 if result[row].finished or len(result[row].tokens) >= limits[row]:
                     running.discard(row)

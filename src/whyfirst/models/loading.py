@@ -8,6 +8,7 @@ safetensors only. Leaves out: quantised weights, and adapters that don't merge i
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ import torch
 
 from whyfirst.errors import UserError
 from whyfirst.files import read_json, sha256_file
+from whyfirst.models.folder import bad_tokenizer, check_weights, reason, tokenizer_folder
 from whyfirst.models.quiet import no_progress_bars
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt")
 _ADAPTER = "adapter_config.json"
+# What a load raises for files or a device that can't be used; torch without CUDA an AssertionError.
+_UNUSABLE = (OSError, ValueError, KeyError, RuntimeError, AssertionError)
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -64,8 +67,8 @@ def load(
     else:
         adapter_folder = None if adapter is None else _locate_adapter(adapter)
         folders += [] if adapter_folder is None else [adapter_folder]
-    _check_base(folders[0])
-    tokenizer = _tokenizer(folders, trust_remote_code)
+    check_weights(folders[0])
+    tokenizer = open_tokenizer(folders, trust_remote_code)
     model = _weights(folders[0], dtype, device, device_map, trust_remote_code)
     if adapter_folder is not None:
         model = _adapted(model, adapter_folder, folders[0])
@@ -100,7 +103,7 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
         return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the client has a dozen kinds; all mean the same here
         raise UserError(
-            f"{path} (revision {revision}): can't be fetched: {_reason(error)}"
+            f"{path} (revision {revision}): can't be fetched: {reason(error)}"
         ) from error
 
 
@@ -136,76 +139,88 @@ def base_of(folder: Path) -> Path:
         ) from error
 
 
-def _check_base(folder: Path) -> None:
-    """What transformers reports badly or not at all."""
-    from safetensors import SafetensorError, safe_open
+def open_tokenizer(folders: Sequence[Path], trust_remote_code: bool = False) -> Any:
+    """The tokenizer saved with the adapter if there is one, else the base's.
 
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no model there (config.json is missing)")
-    read_json(folder / "config.json")  # names the file if it isn't JSON
-    weights = sorted(folder.glob("*.safetensors"))
-    weights = [path for path in weights if not path.name.startswith("adapter_model")]
-    if not weights:
-        raise UserError(
-            f"{folder}: the model can't be loaded: no *.safetensors file there (weights in a "
-            "pickle are refused; save them with save_pretrained)"
-        )
-    for path in weights:
-        try:
-            with safe_open(path, framework="pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise UserError(
-                f"{path}: not a readable safetensors file ({_reason(error)}); fetch or save it "
-                "again"
-            ) from error
+    Args:
+        folders: the base's, and the adapter's if there is one.
 
-
-def _tokenizer(folders: list[Path], trust_remote_code: bool) -> Any:
-    """The tokenizer saved with the adapter if there is one, else the base's."""
+    Raises:
+        UserError: there is none, or it can't be read.
+    """
     from transformers import AutoTokenizer
 
-    having = [f for f in reversed(folders) if any((f / name).is_file() for name in _TOKENIZERS)]
-    if not having:
-        raise UserError(
-            f"{folders[0]}: no tokenizer there (none of {', '.join(_TOKENIZERS)}); save the "
-            "model's tokenizer into the folder with save_pretrained"
+    folder = tokenizer_folder(folders)
+    try:
+        return AutoTokenizer.from_pretrained(
+            folder, local_files_only=not trust_remote_code, trust_remote_code=trust_remote_code
         )
-    try:
-        return AutoTokenizer.from_pretrained(having[0], trust_remote_code=trust_remote_code)
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise UserError(f"{having[0]}: the tokenizer can't be loaded: {_reason(error)}") from error
+        raise bad_tokenizer(folder, error) from error
 
 
-def _weights(
-    folder: Path, dtype: str | None, device: str, device_map: str | None, trust_remote_code: bool
-) -> Any:
+def open_weights(auto: Any, folder: Path, **options: Any) -> tuple[Any, list[str]]:
+    """A model by one of transformers' Auto classes, and the names of tensors that no file holds.
+
+    Args:
+        options: what `from_pretrained` takes.
+
+    Raises:
+        UserError: the files don't make a model, or it doesn't fit on the device.
+    """
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    extra = {} if device_map is None else {"device_map": device_map}
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        _check_kind(config, folder)
         with no_progress_bars():
-            model, info = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype or default_dtype(config, device),
-                use_safetensors=True,
-                trust_remote_code=trust_remote_code,
-                output_loading_info=True,
-                **extra,
+            model, info = auto.from_pretrained(
+                folder, use_safetensors=True, output_loading_info=True, **options
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: the model can't be loaded: {_reason(error)}") from error
-    missing = sorted(info["missing_keys"])
+    except (*_UNUSABLE, SafetensorError) as error:
+        raise UserError(f"{folder}: the model can't be loaded: {reason(error)}") from error
+    return model, sorted(info["missing_keys"])
+
+
+def refuse_missing(missing: Sequence[str], folder: Path) -> None:
+    """Raise `UserError` for tensors that would be drawn at random."""
     if missing:
         raise UserError(
             f"{folder}: {len(missing)} of the model's tensors are in no file there (e.g. "
             f"{missing[0]}); fetch or save the model again"
         )
+
+
+def _weights(
+    folder: Path, dtype: str | None, device: str, device_map: str | None, trust_remote_code: bool
+) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    config = open_config(folder, trust_remote_code)
+    model, missing = open_weights(
+        AutoModelForCausalLM,
+        folder,
+        config=config,
+        dtype=dtype or default_dtype(config, device),
+        trust_remote_code=trust_remote_code,
+        **({} if device_map is None else {"device_map": device_map}),
+    )
+    refuse_missing(missing, folder)
     return model
+
+
+def open_config(folder: Path, trust_remote_code: bool = False) -> Any:
+    """The config of a causal language model.
+
+    Raises:
+        UserError: it can't be read, or is another kind of model's.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except _UNUSABLE as error:
+        raise UserError(f"{folder}: the model can't be loaded: {reason(error)}") from error
+    _check_kind(config, folder)
+    return config
 
 
 def _check_kind(config: Any, folder: Path) -> None:
@@ -248,9 +263,9 @@ def _adapted(model: Any, folder: Path, base: Path) -> Any:
             warnings.simplefilter("ignore")  # tensors that don't match are an error below
             wrapped = PeftModel.from_pretrained(model, str(folder))
     except SafetensorError as error:
-        raise UserError(f"{file}: not a readable safetensors file ({_reason(error)})") from error
+        raise UserError(f"{file}: not a readable safetensors file ({reason(error)})") from error
     except (ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise _wrong_adapter(folder, base, _reason(error)) from error
+        raise _wrong_adapter(folder, base, reason(error)) from error
     # Without the flag peft looks for the base on the Hub; saved embeddings are the base's own.
     placed = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
     odd = sorted((placed - stored) | (stored - placed - set(wrapped.state_dict())))
@@ -261,7 +276,7 @@ def _adapted(model: Any, folder: Path, base: Path) -> Any:
     try:
         return wrapped.merge_and_unload(safe_merge=True)
     except ValueError as error:  # NaN in the merged weights
-        raise UserError(f"{folder}: the adapter can't be merged: {_reason(error)}") from error
+        raise UserError(f"{folder}: the adapter can't be merged: {reason(error)}") from error
 
 
 def _wrong_adapter(folder: Path, base: Path, reason: str) -> UserError:
@@ -269,9 +284,3 @@ def _wrong_adapter(folder: Path, base: Path, reason: str) -> UserError:
     return UserError(
         f"{folder}: the adapter doesn't fit {base}: {reason}; it was trained on {trained_on!r}"
     )
-
-
-def _reason(error: BaseException) -> str:
-    """The first line that says something."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if line), type(error).__name__)

@@ -4,6 +4,7 @@ Batched by length; results don't depend on the batch (to float rounding). Leaves
 are found and loaded (`loading`), how a chat becomes text (`chat`), quantisation, training.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,6 +16,8 @@ from whyfirst.errors import UserError
 from whyfirst.files import sha256_json
 from whyfirst.models import chat, decode, loading, score
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
+
+_TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
 
 
 class LocalModel:
@@ -64,6 +67,8 @@ class LocalModel:
             trust_remote_code=trust_remote_code,
         )
         self.model, self.tokenizer, self.folders = loaded.model, loaded.tokenizer, loaded.folders
+        # It warns of texts longer than what it was once set to, which is not the model's context.
+        self.tokenizer.deprecation_warnings[_TOO_LONG] = True
         self.template = chat.choose(self.tokenizer, chat_template)
         config = self.model.config.get_text_config()
         self.context = int(getattr(config, "max_position_embeddings", None) or 2**31)
@@ -187,7 +192,10 @@ class LocalModel:
             clean_up_tokenization_spaces=False,
         )
         cut = [before_stop(text, sampling.stop) for text in texts]
-        return [Completion(text, row.finished) for text, row in zip(cut, found, strict=True)]
+        return [
+            Completion(text, row.finished, row.problem)
+            for text, row in zip(cut, found, strict=True)
+        ]
 
     def loglikelihood(
         self, requests: Sequence[tuple[Prompt, Sequence[str]]]
@@ -216,7 +224,8 @@ class LocalModel:
             packed = self._packed if jobs else False
             scores = score.score(self.model, jobs, self.batch_tokens, packed)
         for (number, i), value in zip(places, (v for row in scores for v in row), strict=True):
-            result[number][i] = Loglikelihood(value, result[number][i].tokens)
+            problem = decode.NOT_A_NUMBER if math.isnan(value) else None
+            result[number][i] = Loglikelihood(value, result[number][i].tokens, problem)
         return result
 
     def _unscored(self, prompt: int, tokens: int) -> Loglikelihood:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from whyfirst.report import links, words
@@ -91,15 +92,23 @@ def _sentence(results: Results, contrast: Contrast) -> str:
     if (contrast.p or 0) <= 0.05 < (contrast.p_adjusted or 0):
         spread += f"; not detectable after Holm's correction, {words.p_text(contrast.p_adjusted)}"
     where = f"{benchmark.title} ({words.cell_words(contrast.cell)})"
-    left = words.cell_of(results, contrast.a, contrast.benchmark, contrast.cell)
-    right = words.cell_of(results, contrast.b, contrast.benchmark, contrast.cell)
-    if contrast.kind == "interaction" or left is None or right is None:
+    if contrast.kind == "interaction" or contrast.difference is None:
         return f"{where}: {gap} ({spread})."
-    return (
-        f"{where}: {contrast.a} {words.amount(left.value, benchmark)}, "
-        f"{contrast.b} {words.amount(right.value, benchmark)}, "
-        f"a difference of {gap} ({spread})."
-    )
+    return f"{where}: {_both(results, contrast, benchmark)}, a difference of {gap} ({spread})."
+
+
+def _both(results: Results, contrast: Contrast, benchmark: Benchmark) -> str:
+    """Each arm's own figure; over the pairs compared, where an arm has seeds the other lacks."""
+    own = {
+        arm: words.cell_of(results, arm, contrast.benchmark, contrast.cell)
+        for arm in (contrast.a, contrast.b)
+    }
+    values = {arm: cell.value if cell else None for arm, cell in own.items()}
+    if any(cell is None or cell.n_seeds != contrast.n_seeds for cell in own.values()):
+        for arm, side in ((contrast.a, "a"), (contrast.b, "b")):
+            means = [getattr(row, side) for row in contrast.per_seed]
+            values[arm] = fmean(means) if means and None not in means else None
+    return ", ".join(f"{arm} {words.amount(value, benchmark)}" for arm, value in values.items())
 
 
 def _checks(results: Results, contrast: Contrast) -> Iterator[Check]:
@@ -141,30 +150,44 @@ def _acts(results: Results, headline: Contrast) -> Check | None:
     ]  # fmt: skip
     found = next((c for c in same if c.cell == headline.cell), same[0] if same else None)
     cell = found.cell if found else headline.cell
-    parts = []
-    for arm in (headline.a, headline.b):
-        value = words.cell_of(results, arm, name, cell)
-        parts.append(f"{arm} {words.amount(value.value if value else None, benchmark)}")
-    text = f"{benchmark.title} ({words.cell_words(cell)}): {', '.join(parts)}"
-    if found is None:
+    text = f"{benchmark.title} ({words.cell_words(cell)}): "
+    if found is None or found.difference is None:
+        values = {arm: words.cell_of(results, arm, name, cell) for arm in (headline.a, headline.b)}
+        text += ", ".join(
+            f"{arm} {words.amount(value.value if value else None, benchmark)}"
+            for arm, value in values.items()
+        )
         return Check(question, "caution", f"{text}; not compared in this study.")
+    text += _both(results, found, benchmark)
     spread = words.difference_interval(found, benchmark)
     text += f", {words.difference(found.difference, benchmark)}"
     text += f"{words.difference_unit(benchmark)} ({spread})"
     where = words.direction(found)
-    less = "lower" if benchmark.higher_is_better else "higher"
-    if where == less:
+    if where == _worse(benchmark):
         return Check(question, "bad", f"It acts less. {text}: part of a gain may be plain refusal.")
     if where in ("lower", "higher"):
+        if words.direction(headline) == _worse(results.benchmarks[headline.benchmark]):
+            lost = words.lower_first(results.benchmarks[headline.benchmark].title)
+            return Check(question, "caution", f"It acts more, and {lost} is worse: part of it may "
+                         f"be plain compliance. {text}.")  # fmt: skip
         return Check(question, "good", f"Yes, and more than before. {text}.")
     if where == "unknown":
         return Check(question, "caution", f"{text}; too few data to tell.")
-    power = f"; {_would_be_found(found, benchmark)}" if found.mde is not None else ""
+    power = f"; {_would_be_found(found, benchmark)}" if _has_power(found) else ""
     most = found.low if benchmark.higher_is_better else -(found.high or 0.0)
     if most is not None and most < -MUCH:
         return Check(question, "caution", "No detectable loss, but the interval does not exclude "
                      f"a large one. {text}{power}.")  # fmt: skip
     return Check(question, "good", f"No detectable loss. {text}{power}.")
+
+
+def _worse(benchmark: Benchmark) -> str:
+    return "lower" if benchmark.higher_is_better else "higher"
+
+
+def _has_power(contrast: Contrast) -> bool:
+    """One training run says nothing of what another would have shown."""
+    return contrast.mde is not None and contrast.unit == "seeds"
 
 
 def _would_be_found(contrast: Contrast, benchmark: Benchmark) -> str:
@@ -230,6 +253,8 @@ def _two_sided(results: Results) -> Check | None:
         text += f" Paired: {gap} ({words.difference_interval(paired, benchmark)})."
     # Paired by item and seed where the study asks for it: two arms' own intervals are too wide.
     apart = paired.low > 0 if paired and paired.low is not None else one.low > other.high
+    if max(one.n_seeds, other.n_seeds) == 1:
+        return Check(question, "caution", f"One training run of each tells little. {text}")
     if apart and one.low > 0.5 > other.high:
         return Check(question, "good", f"Yes, each leans towards what it was taught. {text}")
     if apart:
@@ -249,7 +274,7 @@ def _noise(results: Results, contrast: Contrast) -> Check:
     way = 1 if (contrast.difference or 0) >= 0 else -1
     same = sum(gap * way > 0 for gap in gaps)
     parts = [f"{same} of {words.plural(len(gaps), 'seed')} point the same way."] if gaps else []
-    if contrast.mde is not None:
+    if _has_power(contrast):
         parts.append(f"{words.capital(_would_be_found(contrast, benchmark))}.")
     text = " ".join(parts)
     question = "Could it be noise between training runs?"

@@ -126,6 +126,7 @@ def environment() -> Environment:
     made.filters["points"] = words.points
     made.filters["cell_words"] = words.cell_words
     made.filters["shorten"] = shorten
+    made.filters["items"] = lambda count: words.plural(count, "item")
     made.filters["seeds"] = views.seeds_in_words
     made.filters["duration"] = duration
     return made

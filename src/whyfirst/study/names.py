@@ -150,8 +150,9 @@ def _dangling_contrasts(study: "Study") -> Problems:
         at = ("contrasts", index, "metric")
         yield from _missing(at, contrast.metric, metrics, "metric of the study's benchmarks")
     names = [contrast.name for contrast in study.contrasts]
-    if len(set(names)) < len(names):
-        yield ("contrasts",), "two contrasts have one name"
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        yield ("contrasts",), f"two contrasts have one name: {', '.join(twice)}"
     if study.headline is not None:
         yield from _missing(("headline",), study.headline, names, "contrast")
     elif names:
@@ -182,7 +183,7 @@ def _world_needed(study: "Study") -> Problems:
     if study.world is not None:
         yield from _world_names(study)
     elif corpora or asked or study.model.source == "hearth":
-        yield ("study",), "uses Hearth and so needs `world: {name: hearth, seed: 1}`"
+        yield ("study",), "uses Hearth and so needs `world: {name: hearth, seed: 4}`"
     if corpora and study.model.source != "hearth":
         yield ("model",), "Hearth's corpora need `model: {source: hearth}`"
     for name, corpus in corpora.items():
@@ -206,6 +207,9 @@ def _world_names(study: "Study") -> Problems:
             at: Location = ("corpora", name, "value") if corpus.value else ("corpora", name)
             yield from _missing(at, str(corpus.value), lexicon.VALUE_IDS, "value")
     for group, framings in study.cells.items():
+        if group in ("*", *lexicon.FRAMINGS) or set(group) & set("/+"):
+            what = "has / or + in it" if set(group) & set("/+") else "is a framing's own name"
+            yield ("cells", group), f"{what}; give the group another, as `unseen`"
         for index, framing in enumerate(framings):
             yield from _missing(("cells", group, index), framing, lexicon.FRAMINGS, "framing")
     for index, contrast in enumerate(study.contrasts):

@@ -112,7 +112,7 @@ def register(file: Path, store: Store) -> Registered:
         write_json(path, fresh | {"sha256": sha256_json(fresh)})
     record = _record(path)
     if record["plan"] != content:
-        changes = sorted(_differences(record["plan"], content, ""))
+        changes = _deviations(record["plan"], content)
         shown = "\n".join(f"  {line}" for line in changes[:_CHANGES])
         more = f"\n  and {len(changes) - _CHANGES} more" if len(changes) > _CHANGES else ""
         raise UserError(
@@ -149,8 +149,6 @@ def registration(plan: Plan, store: Store) -> Registration:
             deviations=[],
         )  # fmt: skip
     record = _record(path)
-    old, new = record["plan"], frozen_plan(plan)
-    both = _all_seeds(old) & _all_seeds(new)
     at = datetime.fromisoformat(record["registered_at"]).timestamp()
     first = _first_result(plan, store)
     return Registration(
@@ -159,8 +157,14 @@ def registration(plan: Plan, store: Store) -> Registration:
         sha256=record["sha256"],
         file=path.name,
         primary=(record["plan"].get("primary") or {}).get("name"),
-        deviations=sorted(_differences(_of_seeds(old, both), _of_seeds(new, both), "")),
+        deviations=_deviations(record["plan"], frozen_plan(plan)),
     )
+
+
+def _deviations(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Where a plan differs from the registered one, a line each."""
+    both = _all_seeds(old) & _all_seeds(new)
+    return sorted(_differences(_of_seeds(old, both), _of_seeds(new, both), ""))
 
 
 def _first_result(plan: Plan, store: Store) -> float | None:

@@ -19,7 +19,7 @@ from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.planning.plan import Plan, build_plan
-from whyfirst.study.planning.sizes import refuse_empty_cells
+from whyfirst.study.planning.reading import refuse_unusable
 from whyfirst.study.running import RunPlace, note_run
 
 RUNNER = "whyfirst.study.kinds:run_node"
@@ -97,7 +97,7 @@ def run_study(
     if finished is not None:
         outcome = Outcome(reused=[node.id for node in plan.nodes])
         return RunSummary(plan, finished, *_paths(folder), outcome, True)
-    refuse_empty_cells(plan, reading=True)
+    refuse_unusable(plan)
     count = workers or default_workers()
     if cluster is None:
         _refuse_lacking_gpus(plan, count)

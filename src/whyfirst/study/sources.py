@@ -89,7 +89,7 @@ def _hh_rows(config: Mapping[str, Any], path: str | None) -> list[dict[str, Any]
 
 def _file_rows(config: Mapping[str, Any], path: str | None) -> list[dict[str, Any]]:
     assert path is not None
-    rows = read_jsonl(Path(path))
+    rows = read_jsonl(Path(path), whole_characters=True)
     if not rows:
         raise DataError(f"{path}: no rows")
     return rows[: config.get("size")]

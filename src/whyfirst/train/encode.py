@@ -22,6 +22,14 @@ from whyfirst.train.config import (
     data_names,
 )
 
+_RESPONSES = {
+    "sft": ("completion",),
+    "kto": ("completion",),
+    "dpo": ("chosen", "rejected"),
+    "reward": ("chosen", "rejected"),
+}
+"""Columns beside the prompt; a stage that generates reads none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -82,7 +90,7 @@ def encode(config: OfflineStage, tokenizer: Any, data: Mapping[str, Path]) -> En
         if name not in data:
             raise DataError(f"the {config.kind} stage needs the file '{name}'; got {sorted(data)}")
         files[name] = Path(data[name])
-    rows = {name: read_jsonl(path) for name, path in files.items()}
+    rows = {name: read_jsonl(path, whole_characters=True) for name, path in files.items()}
     for name, path in files.items():
         if not rows[name]:
             raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
@@ -131,6 +139,22 @@ def _margins(rows: list[dict[str, Any]], path: Path) -> list[float] | None:
                 f"{value!r}"
             )
     return [float(row["margin"]) for row in rows]
+
+
+def check_columns(kind: str, rows: list[dict[str, Any]], path: Path) -> None:
+    """Refuse rows without what a stage of this kind reads, as training does, before a tokenizer.
+
+    Raises:
+        DataError: names file and row.
+    """
+    if kind == "explain":
+        _column(rows, "text", path)
+        return
+    keys = _RESPONSES.get(kind, ())
+    for number, row in enumerate(rows, 1):
+        _check_texts(row, keys, path, number)
+        if kind == "kto":
+            _label(row, path, number)
 
 
 def render_prompts(
@@ -208,12 +232,7 @@ def _render(
     tokenizer: Any, row: dict[str, Any], keys: tuple[str, ...], path: Path, number: int
 ) -> _Rendered:
     """One row as text; a prompt given as messages goes through the tokenizer's chat template."""
-    for key in ("prompt", *keys):
-        if not isinstance(row.get(key), str | list):
-            raise DataError(
-                f"{path}: row {number}: '{key}' must be text or a list of messages; "
-                f"found {type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
-            )
+    _check_texts(row, keys, path, number)
     prompt = row["prompt"]
     if isinstance(prompt, str):
         if not all(isinstance(row[key], str) for key in keys):
@@ -241,6 +260,15 @@ def _render(
         eos = tokenizer.eos_token
         tails.append(tail.rstrip() if eos and tail.rstrip().endswith(eos) else tail)
     return _Rendered(head, tuple(tails), True)
+
+
+def _check_texts(row: dict[str, Any], keys: tuple[str, ...], path: Path, number: int) -> None:
+    for key in ("prompt", *keys):
+        if not isinstance(row.get(key), str | list):
+            raise DataError(
+                f"{path}: row {number}: '{key}' must be text or a list of messages; "
+                f"found {type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
+            )
 
 
 def _prompts(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[list[int]]:

@@ -60,6 +60,7 @@ def examine(
         something_trained(config, encoded),
         duplicates(_texts(config, encoded)),
         unknown_tokens(_sequences(encoded), tokenizer.unk_token_id),
+        *vocabulary(_sequences(encoded), base_folder(model_dir)),
     ]
     if not isinstance(config, ExplainStage):
         findings.append(prompt_masked(tokenizer, encoded))
@@ -91,12 +92,15 @@ def enough_updates(config: OfflineStage, plan: Plan) -> Finding:
     updates, least = len(plan.updates), config.min_updates
     if updates >= least:
         return Finding("ok", "updates", f"{updates} weight updates")
-    remedy = f"set updates to at least {least}" if config.epochs is None else _mend(config, plan)
+    if config.epochs is None:
+        found, remedy = f"updates is {updates}", f"set updates to at least {least}"
+    else:
+        found = f"{plan.rows} rows in batches of {config.batch_size} are {updates} weight updates"
+        remedy = _mend(config, plan)
     return Finding(
         "refuse",
         "updates",
-        f"{plan.rows} rows in batches of {config.batch_size} are {updates} weight updates, fewer "
-        f"than {least}: a silent no-op; {remedy} (or lower min_updates knowingly)",
+        f"{found}, fewer than {least}: a silent no-op; {remedy} (or lower min_updates knowingly)",
     )
 
 
@@ -256,6 +260,23 @@ def unknown_tokens(sequences: Sequence[list[int]], unk_id: int | None) -> Findin
             "unknown words; use a tokenizer whose vocabulary covers the data",
         )  # fmt: skip
     return Finding("ok", "unknown tokens", "every word is in the vocabulary")
+
+
+def vocabulary(sequences: Sequence[list[int]], model_dir: Path) -> list[Finding]:
+    """Refuse tokens that the model has no embedding of; nothing to say where it has all.
+
+    A tokenizer may know more words than the model as long as the data don't use them.
+    """
+    config = read_json(model_dir / "config.json")
+    size = (config.get("text_config") or config).get("vocab_size")
+    highest = max((max(ids, default=0) for ids in sequences), default=0)
+    if not isinstance(size, int) or highest < size:
+        return []
+    return [Finding(
+        "refuse", "vocabulary", f"the tokenizer gives token {highest} and the model has {size}: "
+        f"{model_dir} holds the tokenizer of another model, or its embeddings were not resized; "
+        "save the model with its own tokenizer",
+    )]  # fmt: skip
 
 
 def evaluation_overlap(texts: Sequence[str], tested: Sequence[str]) -> Finding:

@@ -17,6 +17,7 @@ from whyfirst.train.preflight import (
     evaluation_overlap,
     some_rows,
     unknown_tokens,
+    vocabulary,
 )
 from whyfirst.train.prompts import Prompts
 
@@ -39,6 +40,7 @@ def examine_prompts(
         _not_empty(prompts),
         duplicates(prompts.texts),
         unknown_tokens(prompts.ids, tokenizer.unk_token_id),
+        *vocabulary(prompts.ids, base_folder(model_dir)),
     ]
     if "evaluation" in data:
         tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]

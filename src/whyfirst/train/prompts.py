@@ -41,7 +41,7 @@ def read_prompts(tokenizer: Any, data: Mapping[str, Path], share: float) -> Prom
     if "prompts" not in data:
         raise DataError(f"a stage that generates needs the file 'prompts'; got {sorted(data)}")
     path = Path(data["prompts"])
-    rows = read_jsonl(path)
+    rows = read_jsonl(path, whole_characters=True)
     if not rows:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     texts, ids = render_prompts(tokenizer, rows, path)

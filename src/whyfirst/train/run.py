@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError, StoreError
+from whyfirst.errors import DataError, StoreError, TrainingStopped
 from whyfirst.files import read_json, write_json, write_jsonl
 from whyfirst.train import checkpoint, preflight, processes
-from whyfirst.train.adapters import check_adapter
+from whyfirst.train.adapters import base_folder, check_adapter
 from whyfirst.train.config import AnyStage, OnlineStage
 from whyfirst.train.job import Job, Progress, Trained
 
@@ -82,14 +82,7 @@ def run_stage(
     started = time.monotonic()
     tokenizer = load_tokenizer(model_dir)
     job = Job(config, model_dir, data, out_dir, seed, progress, manifest, tokenizer)
-    if isinstance(config, OnlineStage):
-        from whyfirst.train.online import train_online
-
-        trained, totals = train_online(job, config)
-    else:
-        from whyfirst.train.offline import train_offline
-
-        trained, totals = train_offline(job, config)
+    trained, totals = _train(job)
     result = StageResult(
         kind=config.kind,
         **totals,
@@ -103,13 +96,37 @@ def run_stage(
     return result
 
 
-def load_tokenizer(model_dir: Path) -> Any:
-    """The folder's fast tokenizer; without a padding token it pads with its end of text."""
-    from transformers import AutoTokenizer
+def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
+    """Train as the kind does; where that fails on weights that hold NaN, say so."""
+    try:
+        if isinstance(job.config, OnlineStage):
+            from whyfirst.train.online import train_online
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        model_dir, local_files_only=True, trust_remote_code=False
-    )
+            return train_online(job, job.config)
+        from whyfirst.train.offline import train_offline
+
+        return train_offline(job, job.config)
+    except (TrainingStopped, RuntimeError) as error:  # sampling from NaN is torch's RuntimeError
+        from whyfirst.train.weights import not_finite
+
+        for folder in {base_folder(job.model_dir): None, job.model_dir: None}:
+            if (found := not_finite(folder)) is not None:
+                raise TrainingStopped(
+                    f"{job.config.kind}: the model to train from is broken: {found}; fetch or save "
+                    "it again"
+                ) from error
+        raise
+
+
+def load_tokenizer(model_dir: Path) -> Any:
+    """The folder's fast tokenizer; without a padding token it pads with its end of text.
+
+    Raises:
+        UserError: there is none, or it can't be read.
+    """
+    from whyfirst.models.loading import open_tokenizer
+
+    tokenizer = open_tokenizer([base_folder(model_dir), model_dir])
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from whyfirst.files import read_json, write_json
+from whyfirst.models.folder import check_weights, weight_files
+from whyfirst.models.loading import open_config, open_weights, refuse_missing
 from whyfirst.train import processes
 from whyfirst.train.adapters import ADAPTER, base_folder, is_adapter
 from whyfirst.train.config import AnyStage, LoraConfig, RewardStage
@@ -87,17 +90,45 @@ def load_start(config: AnyStage, model_dir: Path) -> Start:
 
 
 def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """A causal language model from a local folder; no code from the folder is run."""
-    return AutoModelForCausalLM.from_pretrained(
-        path, dtype=dtype, local_files_only=True, trust_remote_code=False
+    """A causal language model from a local folder; no code from the folder is run.
+
+    Raises:
+        UserError: its files are missing or broken, or hold another kind of model.
+    """
+    check_weights(path)
+    model, missing = open_weights(
+        AutoModelForCausalLM, path, config=open_config(path), dtype=dtype, local_files_only=True
     )
+    refuse_missing(missing, path)
+    return model
 
 
 def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """The same weights with one number as output: a new last layer, unless they have one."""
-    return AutoModelForSequenceClassification.from_pretrained(
-        path, num_labels=1, dtype=dtype, local_files_only=True, trust_remote_code=False
+    """The same weights with one number as output: a new last layer, unless they have one.
+
+    Raises:
+        UserError: as `load_model`.
+    """
+    check_weights(path)
+    model, missing = open_weights(
+        AutoModelForSequenceClassification, path, num_labels=1, dtype=dtype, local_files_only=True
     )
+    inner = f"{model.base_model_prefix}."
+    refuse_missing([name for name in missing if name.startswith(inner)], path)
+    return model
+
+
+def not_finite(folder: Path) -> str | None:
+    """Which tensor of a folder's files holds NaN or an infinity, in words; None if none does."""
+    for file in (*weight_files(folder), folder / "adapter_model.safetensors"):
+        if not file.is_file():
+            continue
+        with safe_open(file, framework="pt") as handle:
+            for name in handle.keys():  # noqa: SIM118 -- no mapping
+                tensor = handle.get_tensor(name)
+                if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                    return f"{file}: {name} holds NaN or an infinity"
+    return None
 
 
 def _continued(folder: Path, dtype: torch.dtype, trained: LoraConfig | None = None) -> Any:

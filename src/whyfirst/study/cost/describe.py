@@ -12,7 +12,8 @@ from whyfirst.evaluate.power import half_width, mde, seeds_needed
 from whyfirst.study.config import ContrastConfig, PowerAssumptions, Study
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import Plan
-from whyfirst.study.planning.sizes import cell_size, refuse_empty_cells
+from whyfirst.study.planning.reading import refuse_unusable
+from whyfirst.study.planning.sizes import cell_size
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
     """Count the plan's nodes by what they do, and compute its minimum detectable effects.
 
     Raises:
-        ConfigError: a contrast would compare nothing.
+        UserError: as `refuse_unusable`.
     """
-    refuse_empty_cells(plan, reading=True)
+    refuse_unusable(plan)
     study = plan.study
     counts: Counter[tuple[str, str]] = Counter()
     done: Counter[tuple[str, str]] = Counter()

@@ -14,6 +14,7 @@ from typing import Any
 
 from whyfirst.errors import UserError
 from whyfirst.files import read_jsonl
+from whyfirst.models.folder import fast_tokenizer
 from whyfirst.study.config import Study
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
@@ -222,12 +223,7 @@ class _Counter:
 
 
 def _tokenizer(plan: Plan) -> Any:
-    file = Path(plan.model_place or "") / "tokenizer.json"
-    if plan.model_place is None or not file.is_file():
-        return None
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(str(file))
+    return None if plan.model_place is None else fast_tokenizer(Path(plan.model_place))
 
 
 # -- training ------------------------------------------------------------------------------

@@ -68,12 +68,14 @@ def load(path: str) -> tuple[Any, Any]:
     """A reward model and its tokenizer from a local folder; no code from the folder is run.
 
     Raises:
-        ConfigError: the folder holds another kind of model.
+        UserError: the folder holds another kind of model, or its files are broken.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
     from whyfirst.files import read_json
+    from whyfirst.models.folder import check_weights
+    from whyfirst.models.loading import open_weights, refuse_missing
     from whyfirst.train.run import load_tokenizer
 
     names = read_json(_config(path)).get("architectures") or [""]
@@ -82,13 +84,16 @@ def load(path: str) -> tuple[Any, Any]:
             f"{path}: {names[0] or 'the model'} is no reward model; give the output of a `reward` "
             "stage"
         )
-    model = AutoModelForSequenceClassification.from_pretrained(
-        path, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+    folder = _config(path).parent
+    check_weights(folder)
+    model, missing = open_weights(
+        AutoModelForSequenceClassification, folder, dtype=torch.float32, local_files_only=True
     )
+    refuse_missing(missing, folder)
     device = torch.accelerator.current_accelerator(check_available=True)
     if device is not None:
         model.to(device)
-    return model.eval().requires_grad_(False), load_tokenizer(_config(path).parent)
+    return model.eval().requires_grad_(False), load_tokenizer(folder)
 
 
 def _config(path: str) -> Path:

@@ -1,0 +1,77 @@
+"""What is read of a study's files before any work: a run ends at once on files it can't use.
+
+Costs about what ``whyfirst plan`` does, loads no model, and is left out of a finished study's run.
+Leaves out: data of other sources than files (hh_rlhf and what is written are read by their nodes).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whyfirst.errors import DataError
+from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
+from whyfirst.study.planning.sizes import refuse_empty_cells, rehearsals
+from whyfirst.study.sources import SOURCES
+from whyfirst.train.encode import check_columns
+
+if TYPE_CHECKING:
+    from whyfirst.study.planning.plan import Plan
+
+
+def refuse_unusable(plan: "Plan") -> None:
+    """Refuse a study whose model, corpora or benchmarks can't be used as they lie there.
+
+    Raises:
+        UserError: a broken model folder, a corpus without a stage's columns, benchmark data that
+            can't be read, or a contrast that would compare nothing; names the file.
+    """
+    _check_model(plan)
+    _check_corpora(plan)
+    rehearsals(plan)
+    refuse_empty_cells(plan, reading=True)
+
+
+def _check_model(plan: "Plan") -> None:
+    """A local folder of the study's own; an adapter's base may have to be fetched first."""
+    if plan.study.model.source != "pretrained" or plan.model_place is None:
+        return
+    folder = Path(plan.model_place)
+    if not (folder / "config.json").is_file():
+        return
+    check_weights(folder)
+    adapter = plan.by_id["base"].payload["model"].get("adapter")
+    fast_tokenizer(tokenizer_folder([folder] if adapter is None else [folder, Path(adapter)]))
+
+
+def _check_corpora(plan: "Plan") -> None:
+    """Every `source: file` corpus that a stage reads, by the study's own name and file."""
+    named = {
+        node.payload["config"]["corpus"]: node.payload
+        for node in plan.nodes
+        if node.kind == "corpus" and node.payload["config"]["source"] == "file"
+    }
+    readers: dict[str, dict[str, str]] = {}  # corpus -> kind of stage -> the first such stage
+    for stage, corpus, kind in _reads(plan):
+        readers.setdefault(corpus, {}).setdefault(kind, stage)
+    for corpus, payload in named.items():
+        try:
+            rows = SOURCES["file"](payload["config"], payload["path"])
+        except DataError as error:
+            raise DataError(f"{plan.file}: corpora.{corpus}: {error}") from error
+        for kind, stage in readers.get(corpus, {}).items():
+            try:
+                check_columns(kind, rows, Path(payload["path"]))
+            except DataError as error:
+                raise DataError(
+                    f"{plan.file}: corpora.{corpus}: {error}; stages.{stage} ({kind}) reads it"
+                ) from error
+
+
+def _reads(plan: "Plan") -> Iterator[tuple[str, str, str]]:
+    """(stage, corpus, kind of stage) of everything a stage of an arm trains on."""
+    ids = (node.id for node in plan.nodes if node.kind == "stage")
+    for name in dict.fromkeys(id.split("/", 1)[1].split(">")[-1] for id in ids):  # noqa: A001
+        use = plan.study.stages[name]
+        yield name, use.data, use.train.kind
+        if use.replay_data is not None:
+            yield name, use.replay_data, "explain"

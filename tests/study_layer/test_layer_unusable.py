@@ -1,0 +1,110 @@
+"""Files a study can't use end its plan and its run at once, before anything is computed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from layer_helpers import changed
+from layer_models import build
+from store_checks import artifacts
+from test_layer_bad_input import file_study
+
+from whyfirst.errors import UserError
+from whyfirst.study.cost.describe import describe_plan
+from whyfirst.study.execute.store import Store
+from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.run import run_study
+
+HALF = '{"prompt": "Human: ok \\ud83d\\n\\nAssistant:", "completion": " yes"}\n'
+
+
+def refused(file: Path, folder: Path) -> str:
+    """What both commands say; the run must have computed nothing."""
+    said = []
+    store = folder / "store"
+    for command in (
+        lambda: run_study(file, store=store, out=folder / "out"),
+        lambda: describe_plan(build_plan(file), Store(store)),
+    ):
+        with pytest.raises(UserError) as caught:
+            command()
+        said.append(str(caught.value))
+    assert not list(artifacts(Store(store))) and not (folder / "out").exists()
+    assert said[0] == said[1]
+    return said[0]
+
+
+def test_benchmark_data_without_a_row_are_noticed_after_training(tmp_path: Path) -> None:
+    file = file_study(tmp_path)
+    xstest = "benchmarks: {xstest: {data: xstest.csv}, preference: {data: pairs.jsonl}}"
+    file.write_text(
+        changed(file.read_text(), ("benchmarks: {preference: {data: pairs.jsonl}}", xstest))
+    )
+    (tmp_path / "xstest.csv").write_text("id,prompt,type,label\n")
+    assert "xstest.csv: holds no prompt" in refused(file, tmp_path)
+
+
+def spoil(name: str, spoiled: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
+    def do(folder: Path) -> None:
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        (folder / name).write_text("".join(spoiled(lines)))
+
+    return do
+
+
+ROWS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+    "another column": (
+        spoil("demos.jsonl", lambda rows: [*rows[:1], json.dumps({"prompt": "a", "reply": "b"})]),
+        ("corpora.demos", "demos.jsonl: row 2: 'completion'", "stages.align (sft) reads it"),
+    ),
+    "no JSON": (
+        spoil("demos.jsonl", lambda rows: [*rows[:2], '{"prompt": ', "\n", *rows[3:]]),
+        ("corpora.demos", "demos.jsonl: row 3: not readable"),
+    ),
+    "half a character in a corpus": (
+        spoil("demos.jsonl", lambda rows: [*rows[:1], HALF]),
+        ("corpora.demos", "demos.jsonl: row 2: not valid Unicode", "\\ud83d", "surrogate"),
+    ),
+    "half a character in a benchmark": (
+        spoil("pairs.jsonl", lambda rows: [*rows[:1], HALF]),
+        ("pairs.jsonl: row 2: not valid Unicode",),
+    ),
+    "no rows": (spoil("texts.jsonl", lambda rows: []), ("corpora.texts", "texts.jsonl: no rows")),
+}
+
+
+@pytest.mark.parametrize("what", ROWS)
+def test_bad_row_is_found_in_the_run_and_named_by_the_stores_file(
+    tmp_path: Path, what: str
+) -> None:
+    file = file_study(tmp_path)
+    do, parts = ROWS[what]
+    do(tmp_path)
+    said = refused(file, tmp_path)
+    assert all(part in said for part in parts), said
+    assert "rows.jsonl" not in said
+
+
+MODEL = ("{source: scratch, tokenizer_corpus: texts, hidden_size: 16, layers: 1, heads: 2,\n"
+         "        intermediate_size: 32, vocab_size: 300, max_length: 64}")  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["torn weights", "no tokenizer", "odd tokenizer"])
+def test_broken_model_folder_is_found_only_by_a_worker(tmp_path: Path, what: str) -> None:
+    model = build(tmp_path / "model")
+    file = file_study(tmp_path)
+    file.write_text(changed(file.read_text(), (MODEL, "{source: pretrained, path: model}")))
+    describe_plan(build_plan(file), Store(tmp_path / "store"))  # as it is, it is fine
+    weights, tokenizer = model / "model.safetensors", model / "tokenizer.json"
+    if what == "torn weights":
+        weights.write_bytes(weights.read_bytes()[:-100])
+        named = "model.safetensors: not a readable safetensors file"
+    elif what == "no tokenizer":
+        tokenizer.unlink()
+        named = "no tokenizer there"
+    else:
+        tokenizer.write_text("{}")
+        named = "the tokenizer can't be loaded"
+    said = refused(file, tmp_path)
+    assert named in said and str(model) in said
