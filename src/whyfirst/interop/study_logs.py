@@ -13,7 +13,7 @@ from whyfirst.files import read_jsonl
 from whyfirst.interop import inspect_log
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import build_plan
-from whyfirst.study.running import missing, noted_run, unfinished
+from whyfirst.study.running import noted_run, unfinished
 
 
 def write_study_logs(
@@ -35,9 +35,9 @@ def write_study_logs(
             f"{run}: --log needs the items, which are in the run's store, and the run no longer "
             "names its study and store; run the study again"
         )
-    if missing(place)[0]:
-        raise UserError(unfinished(run))
     plan, store = build_plan(place.file, place.overrides), Store(place.store)
+    if not all(store.complete(*node.key) for node in plan.nodes):
+        raise UserError(unfinished(run))
     uses = [use for use in plan.evaluations if use.step is None]
     written = []
     for number, use in enumerate(uses):

@@ -62,9 +62,12 @@ def decode(
 
     def take(numbers: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
         steps = [min(len(result[row].tokens), limits[row] - 1) for row in numbers]
-        broken = logits.isnan().any(-1)
-        tokens = choose(logits.masked_fill(broken[:, None], 0.0), numbers, steps)
-        for row, token, bad in zip(numbers, tokens.tolist(), broken.tolist(), strict=True):
+        nan = logits.isnan().any(-1)
+        broken = nan.tolist()
+        if any(broken):
+            logits = logits.masked_fill(nan[:, None], 0.0)
+        tokens = choose(logits, numbers, steps)
+        for row, token, bad in zip(numbers, tokens.tolist(), broken, strict=True):
             if row in running and bad:
                 result[row].problem = NOT_A_NUMBER
                 running.discard(row)

@@ -22,7 +22,7 @@ from whyfirst.train.config import (
     data_names,
 )
 
-_RESPONSES = {
+RESPONSES = {
     "sft": ("completion",),
     "kto": ("completion",),
     "dpo": ("chosen", "rejected"),
@@ -150,7 +150,7 @@ def check_columns(kind: str, rows: list[dict[str, Any]], path: Path) -> None:
     if kind == "explain":
         _column(rows, "text", path)
         return
-    keys = _RESPONSES.get(kind, ())
+    keys = RESPONSES.get(kind, ())
     for number, row in enumerate(rows, 1):
         _check_texts(row, keys, path, number)
         if kind == "kto":

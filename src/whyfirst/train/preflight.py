@@ -18,15 +18,13 @@ from whyfirst.files import read_json, read_jsonl, write_json
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import (
-    DPOStage,
     ExplainStage,
     KTOStage,
     OfflineStage,
     PairStage,
-    RewardStage,
     SFTStage,
 )
-from whyfirst.train.encode import Encoded, Pair
+from whyfirst.train.encode import RESPONSES, Encoded, Pair
 from whyfirst.train.overlap import find_overlaps
 from whyfirst.train.plan import Plan
 
@@ -213,7 +211,7 @@ def prompt_masked(tokenizer: Any, encoded: Encoded) -> Finding:
 
 def empty_responses(config: SFTStage | KTOStage | PairStage, encoded: Encoded) -> Finding:
     """Responses without text: they would teach the model to say nothing."""
-    keys = ("chosen", "rejected") if isinstance(config, PairStage) else ("completion",)
+    keys = RESPONSES[config.kind]
     rows = encoded.rows[next(iter(encoded.files))]
     empty = [n for n, row in enumerate(rows, 1) if any(_is_empty(row[key]) for key in keys)]
     if empty:
@@ -316,13 +314,8 @@ def _sequences(encoded: Encoded) -> list[list[int]]:
 def _texts(config: OfflineStage, encoded: Encoded) -> list[str]:
     """Each main row as one text; replay is the base's own data and is left out."""
     rows = encoded.rows[next(iter(encoded.files))]
-    match config:
-        case ExplainStage():
-            keys: tuple[str, ...] = ("text",)
-        case SFTStage() | KTOStage():
-            keys = ("prompt", "completion")
-        case DPOStage() | RewardStage():
-            keys = ("prompt", "chosen", "rejected")
+    explains = isinstance(config, ExplainStage)
+    keys = ("text",) if explains else ("prompt", *RESPONSES[config.kind])
     return ["\n".join(_plain(row[key]) for key in keys) for row in rows]
 
 

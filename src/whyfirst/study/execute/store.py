@@ -11,7 +11,6 @@ Leaves out: who computes what (`executor`), garbage collection, and stores on ob
 
 import contextlib
 import errno
-import os
 import re
 import secrets
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.errors import DataError, StoreError
-from whyfirst.files import atomic_write, read_json, sha256_file, write_json
+from whyfirst.files import atomic_write, read_json, sha256_file, sync, write_json
 
 LAYOUT = 1
 MARKER = "COMPLETE.json"
@@ -192,7 +191,8 @@ class Store:
                 if _TEMPORARY.fullmatch(path.name):
                     path.unlink()
                     continue
-                _flush(path)
+                # The marker must not reach the disk before the files it vouches for.
+                sync(path)
                 entry = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
                 files[path.relative_to(folder).as_posix()] = entry
         except OSError as error:
@@ -266,12 +266,3 @@ def _files(folder: Path) -> list[Path]:
         if path.is_file() and path != folder / MARKER:
             found.append(path)
     return found
-
-
-def _flush(path: Path) -> None:
-    # The marker must not reach the disk before the files it vouches for (power loss).
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ to (results/).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Plan:
     model_place: str | None = None
     overrides: Overrides = NONE
 
-    @property
+    @cached_property
     def by_id(self) -> dict[str, Node]:
         """The nodes by their ids."""
         return {node.id: node for node in self.nodes}
