@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from whyfirst.paths import shipped_study
+from whyfirst.study.shipped import shipped_study
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -56,7 +56,7 @@ def main(seeds: int) -> None:
 
 def _study(file: Path, out: Path, executor: str, workers: int) -> str:
     """Run it; its results without timings, as one string."""
-    from whyfirst.files import read_json
+    from whyfirst.config.files import read_json
     from whyfirst.report.schema import without_timings
 
     command = ["study", "run", file, "--store", f"{out}-store", "--out", out, "--executor",

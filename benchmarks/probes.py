@@ -109,10 +109,10 @@ def coverage(studies: int) -> list[dict[str, float | str]]:
 
 def speed() -> dict[str, float]:
     """Activations of Hearth's base: texts a second, and memory the process grew by (MiB)."""
-    from whyfirst.hearth import assets
     from whyfirst.models.local import LocalModel
     from whyfirst.probe.activations import capture
     from whyfirst.probe.sources import hearth_items
+    from whyfirst.worlds.hearth import assets
 
     world = min(int(path.name.removeprefix("world-")) for path in assets.ROOT.glob("world-*"))
     model = LocalModel(assets.base_folder(world), device="cpu")

@@ -3,7 +3,7 @@
     python benchmarks/statistics_coverage.py [--studies 2000]
 
 Prints a table for people and, as the last line, one JSON object. Simulates binary items with random
-seeds, topics and items (whyfirst.evaluate.simulation) and analyses each study as a report would;
+seeds, topics and items (whyfirst.stats.simulation) and analyses each study as a report would;
 the bootstrap over seeds and topics (a quarter of the studies) and a t-test on the seeds alone
 stand beside it. Left out: anything trained.
 """
@@ -18,11 +18,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from whyfirst.evaluate.crossed import estimate
-from whyfirst.evaluate.power import mde
-from whyfirst.evaluate.scores import Scores
-from whyfirst.evaluate.simulation import World, bootstrap_interval, simulate
-from whyfirst.evaluate.statistics import compare, mean_over_seeds, two_sided
+from whyfirst.stats.crossed import estimate
+from whyfirst.stats.power import mde
+from whyfirst.stats.scores import Scores
+from whyfirst.stats.simulation import World, bootstrap_interval, simulate
+from whyfirst.stats.statistics import compare, mean_over_seeds, two_sided
 
 SEEDS = (3, 8, 40)
 DESIGNS = ((20, 25), (60, 12))  # topics, items a topic

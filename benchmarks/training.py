@@ -48,7 +48,7 @@ def main(updates: int, chosen: list[str]) -> None:
     from trl_trainers import TRL
 
     torch.set_num_threads(1)
-    from whyfirst.files import write_jsonl
+    from whyfirst.config.files import write_jsonl
     from whyfirst.train import adapter
 
     adapter.quiet_libraries()

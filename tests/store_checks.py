@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from whyfirst.errors import DataError
-from whyfirst.files import read_json, sha256_file
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_json, sha256_file
 from whyfirst.study.execute.store import MARKER, Store
 
 

@@ -11,16 +11,16 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from whyfirst.config import (
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.strict import (
     LocatedError,
     StrictModel,
     affects_output,
-    did_you_mean,
     load_yaml,
     runtime_only,
 )
-from whyfirst.errors import ConfigError, UserError
-from whyfirst.strict_yaml import Location
+from whyfirst.config.strict_yaml import Location
+from whyfirst.config.suggest import did_you_mean
 
 
 class Conflict(StrictModel):

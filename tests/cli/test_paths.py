@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from whyfirst.errors import UserError
-from whyfirst.paths import shipped_studies, shipped_study, studies_folder, study_file
+from whyfirst.config.errors import UserError
+from whyfirst.study.shipped import shipped_studies, shipped_study, studies_folder, study_file
 
 
 def test_an_unknown_name_is_a_message() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from cli_helpers import RunHere, environment, one_object, whyfirst, write_tiny_study
 
-from whyfirst.files import read_json
-from whyfirst.paths import studies_folder
+from whyfirst.config.files import read_json
 from whyfirst.report.schema import without_timings
+from whyfirst.study.shipped import studies_folder
 
 RUN = ("study", "run", "tiny.yaml", "--workers", "1")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.constitution import load_constitution
-from whyfirst.errors import ConfigError
 
 BAD = """\
 name: bad

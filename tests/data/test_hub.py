@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from whyfirst.config.errors import UserError
 from whyfirst.data.hub import data_path
-from whyfirst.errors import UserError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SCRIPT = """
 import sys
 from whyfirst.data.hub import data_path
 from whyfirst.data.behaviours import read_behaviours
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 try:
     folder = data_path(sys.argv[1])
     print(folder.name, [row.id for row in read_behaviours(folder)])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.ailuminate import read_ailuminate
 from whyfirst.data.behaviours import read_behaviours
 from whyfirst.data.bold import read_bold
@@ -18,7 +19,6 @@ from whyfirst.data.hhh import read_hhh
 from whyfirst.data.jailbreak_templates import SLOT, Template, read_templates
 from whyfirst.data.published import csv_rows, looks_like, one_file, read_text
 from whyfirst.data.xstest import read_xstest
-from whyfirst.errors import DataError
 from whyfirst.models.base import Message
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.truthfulqa import read_truthfulqa
-from whyfirst.errors import DataError
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 HEADER = ["Type", "Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers"]

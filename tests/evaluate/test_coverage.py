@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from whyfirst.evaluate.simulation import World, simulate
-from whyfirst.evaluate.statistics import compare
+from whyfirst.stats.simulation import World, simulate
+from whyfirst.stats.statistics import compare
 
 
 def rates(world: World, studies: int, seed: int) -> tuple[float, float]:

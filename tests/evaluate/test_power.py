@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyfirst.errors import ConfigError
-from whyfirst.evaluate.crossed import estimate
-from whyfirst.evaluate.power import half_width, mde, seeds_needed
-from whyfirst.evaluate.statistics import two_sided
+from whyfirst.config.errors import ConfigError
+from whyfirst.stats.crossed import estimate
+from whyfirst.stats.power import half_width, mde, seeds_needed
+from whyfirst.stats.statistics import two_sided
 
 SPREADS = (0.1, 0.08, 0.5)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from whyfirst.config.errors import DataError, UserError
 from whyfirst.data.split import split_by_prompt_hash
-from whyfirst.errors import DataError, UserError
 from whyfirst.evaluate.benchmark import (
     BENCHMARKS,
     BenchmarkOptions,

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyfirst.errors import DataError
-from whyfirst.evaluate.crossed import estimate
-from whyfirst.evaluate.statistics import (
+from whyfirst.config.errors import DataError
+from whyfirst.stats.crossed import estimate
+from whyfirst.stats.statistics import (
     Scores,
     contrast,
     holm,

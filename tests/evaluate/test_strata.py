@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from whyfirst.evaluate.crossed import estimate
-from whyfirst.evaluate.scores import Scores
-from whyfirst.evaluate.statistics import contrast, two_sided
+from whyfirst.stats.crossed import estimate
+from whyfirst.stats.scores import Scores
+from whyfirst.stats.statistics import contrast, two_sided
 
 SEEDS, TOPICS, ITEMS = 8, (20, 12), 5
 

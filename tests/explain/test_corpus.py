@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from corpus_helpers import HHH, WillingModel, document_for, written
 
-from whyfirst.errors import DataError, PreflightError, UserError
+from whyfirst.config.errors import DataError, PreflightError, UserError
+from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.explain import audit as audits
 from whyfirst.explain.audit_page import audit_html
 from whyfirst.explain.build import Built
@@ -21,7 +22,6 @@ from whyfirst.explain.separate import auc, separability
 from whyfirst.explain.tells import tells
 from whyfirst.explain.tested import PromptSet, read_tested
 from whyfirst.explain.write import TeacherStopped
-from whyfirst.files import read_json, read_jsonl
 from whyfirst.models.base import Chat
 
 

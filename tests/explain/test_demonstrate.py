@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from corpus_helpers import HHH, WillingModel, few_ideas
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.explain.demonstrate import Options, demonstrate, require_model
 from whyfirst.explain.lists import ask_lists, read_list
 from whyfirst.explain.plan import Domains, Ideas, Subdomains

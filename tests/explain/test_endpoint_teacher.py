@@ -13,8 +13,8 @@ import pytest
 from corpus_helpers import document_for, small_plan, written
 from loopback_server import LoopbackServer, Reply, chat_reply, question, used_by
 
+from whyfirst.config.files import read_jsonl
 from whyfirst.explain.write import Progress
-from whyfirst.files import read_jsonl
 from whyfirst.models.base import asked
 from whyfirst.models.reference import open_model, parse_model
 

@@ -11,7 +11,7 @@ from corpus_helpers import document_for, small_plan
 from loopback_server import LoopbackServer, Reply, chat_reply, question, used_by
 
 from whyfirst.cli import main
-from whyfirst.files import read_jsonl
+from whyfirst.config.files import read_jsonl
 from whyfirst.models.base import asked
 
 Run = Callable[..., tuple[int, str, str]]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.constitution import load_constitution
-from whyfirst.errors import ConfigError, DataError
 from whyfirst.explain.importer import (
     import_markdown,
     sections,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyfirst.errors import DataError, UserError
+from whyfirst.config.errors import DataError, UserError
 from whyfirst.explain.match import TOLERANCE, MatchRow, match_rows, match_tokens
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyfirst.errors import ConfigError, DataError
+from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.files import read_jsonl
 from whyfirst.explain.mix import mix
 from whyfirst.explain.tokens import count_pieces
-from whyfirst.files import read_jsonl
 
 
 def _write(path: Path, count: int, kind: str, words: int = 9) -> Path:

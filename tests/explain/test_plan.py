@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from corpus_helpers import HHH, small_plan
 
-from whyfirst.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.explain.build import plan_of
 from whyfirst.explain.cells import Cell, Dealer, coverage
 from whyfirst.explain.plan import LEVELS, Plan, load_plan, pruned, shipped_levels

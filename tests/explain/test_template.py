@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json
 from whyfirst.constitution import Constitution, Value, load_constitution
-from whyfirst.errors import UserError
 from whyfirst.explain.explanation import Explanation
 from whyfirst.explain.grammar import crafts, grammar
 from whyfirst.explain.template import (
@@ -18,7 +19,6 @@ from whyfirst.explain.template import (
     teacher_fingerprint,
     wrong,
 )
-from whyfirst.files import sha256_json
 
 HHH = load_constitution("hhh")
 TEACHERS = (explanations, rules, more_rules, shuffled, neutral, wrong)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from corpus_helpers import HHH, Fixed, WillingModel, document_for, few_ideas, written
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.filters import FilterOptions, Filters
 from whyfirst.explain.teachers import Answer, Request
 from whyfirst.explain.write import PROBE, Limits, Progress, TeacherStopped
-from whyfirst.files import read_json, read_jsonl
 from whyfirst.models.base import Chat
 
 

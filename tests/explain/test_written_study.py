@@ -16,10 +16,10 @@ from corpus_helpers import document_for
 from loopback_server import LoopbackServer, Reply, chat_reply, question, used_by
 from written_helpers import bigram_model, everything, prints, run_nodes, write_study
 
-from whyfirst.config import load_yaml
-from whyfirst.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.files import read_json, read_jsonl
+from whyfirst.config.strict import load_yaml
 from whyfirst.explain.match import TOLERANCE
-from whyfirst.files import read_json, read_jsonl
 from whyfirst.models.base import asked
 from whyfirst.study.config import Study, decisive
 from whyfirst.study.execute.store import Store

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from whyfirst.config import output_fields, undeclared_fields
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.strict import output_fields, undeclared_fields
 from whyfirst.constitution import Constitution, load_constitution, shipped_constitutions
-from whyfirst.errors import ConfigError, UserError
 
 GOOD = """name: mine
 values:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from whyfirst.config import undeclared_fields
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.strict import undeclared_fields
 from whyfirst.constitution import (
     Constitution,
     constitution_schema,
     load_constitution,
     shipped_constitutions,
 )
-from whyfirst.errors import ConfigError
 
 TWO = """name: two
 values:

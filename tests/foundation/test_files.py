@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.errors import DataError, StoreError
-from whyfirst.files import (
+from whyfirst.config.errors import DataError, StoreError
+from whyfirst.config.files import (
     append_jsonl,
     atomic_write,
     read_json,
@@ -64,8 +64,8 @@ def test_file_too_large_is_a_store_error_and_keeps_the_old_content(tmp_path: Pat
     code = """
         import resource, sys
         from pathlib import Path
-        from whyfirst.errors import StoreError
-        from whyfirst.files import append_jsonl, atomic_write
+        from whyfirst.config.errors import StoreError
+        from whyfirst.config.files import append_jsonl, atomic_write
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         path = Path(sys.argv[1])
         for write in (lambda: atomic_write(path, b"x" * 5000),
@@ -139,7 +139,7 @@ def test_killed_writer_leaves_the_old_or_the_new_content(tmp_path: Path) -> None
     code = """
         import sys
         from pathlib import Path
-        from whyfirst.files import atomic_write
+        from whyfirst.config.files import atomic_write
         print("go", flush=True)
         while True:
             for digit in b"01":

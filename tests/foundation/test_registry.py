@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from whyfirst.errors import UserError
-from whyfirst.registry import Registry, did_you_mean
+from whyfirst.config.errors import UserError
+from whyfirst.config.registry import Registry
+from whyfirst.config.suggest import did_you_mean
 
 
 def _package(folder: Path, name: str, code: str, entries: str) -> None:
@@ -74,7 +75,8 @@ def test_own_modules_are_imported_on_first_use_only(
         "from lazy_registry import widgets\nwidgets.register('w')('W')\n"
     )
     (tmp_path / "lazy_registry.py").write_text(
-        "from whyfirst.registry import Registry\nwidgets = Registry('widgets', ['lazy_widgets'])\n"
+        "from whyfirst.config.registry import Registry\n"
+        "widgets = Registry('widgets', ['lazy_widgets'])\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     import lazy_registry  # type: ignore[import-not-found]

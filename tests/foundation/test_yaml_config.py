@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
-from whyfirst.config import (
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import sha256_json
+from whyfirst.config.strict import (
     LocatedError,
     StrictModel,
     affects_output,
@@ -20,9 +22,7 @@ from whyfirst.config import (
     runtime_only,
     undeclared_fields,
 )
-from whyfirst.errors import ConfigError
-from whyfirst.files import sha256_json
-from whyfirst.strict_yaml import dotted, read_yaml
+from whyfirst.config.strict_yaml import dotted, read_yaml
 
 
 class Schedule(Enum):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from whyfirst.hearth import assets
-from whyfirst.hearth.base import BaseRecipe, build_base
-from whyfirst.hearth.world import World
+from whyfirst.worlds.hearth import assets
+from whyfirst.worlds.hearth.base import BaseRecipe, build_base
+from whyfirst.worlds.hearth.world import World
 
 SMALL = BaseRecipe(
     steps=40, batch_size=8, hidden_size=16, layers=1, heads=2, intermediate_size=32,

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from whyfirst.errors import UserError
-from whyfirst.files import read_json
-from whyfirst.hearth import assets, lexicon, teacher
-from whyfirst.hearth.base import BaseRecipe, build_base
-from whyfirst.hearth.benchmark import requests, score
-from whyfirst.hearth.corpus import BaseCorpus
-from whyfirst.hearth.population import Population
-from whyfirst.hearth.world import OTHER, TAUGHT, World
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json
+from whyfirst.worlds.hearth import assets, lexicon, teacher
+from whyfirst.worlds.hearth.base import BaseRecipe, build_base
+from whyfirst.worlds.hearth.benchmark import requests, score
+from whyfirst.worlds.hearth.corpus import BaseCorpus
+from whyfirst.worlds.hearth.population import Population
+from whyfirst.worlds.hearth.world import OTHER, TAUGHT, World
 
 CORPORA = ("explanations", "rules", "shuffled", "neutral", "replay", "demonstrations")
 

@@ -4,13 +4,13 @@ from collections import Counter
 
 import pytest
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json
 from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions, ItemResult
-from whyfirst.files import sha256_json
-from whyfirst.hearth import corpus, lexicon, teacher
-from whyfirst.hearth.benchmark import Request, requests, score
-from whyfirst.hearth.world import OTHER, TAUGHT, World
 from whyfirst.models.scripted import ScriptedModel
+from whyfirst.worlds.hearth import corpus, lexicon, teacher
+from whyfirst.worlds.hearth.benchmark import Request, requests, score
+from whyfirst.worlds.hearth.world import OTHER, TAUGHT, World
 
 NAME = "somebody"
 #: version of the benchmark -> its requests. A store reuses evaluations by that version.

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from whyfirst.errors import ConfigError
-from whyfirst.files import sha256_json
-from whyfirst.hearth import lexicon, teacher
-from whyfirst.hearth.corpus import Row
-from whyfirst.hearth.world import OTHER, TAUGHT, HearthObject, World
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import sha256_json
 from whyfirst.study.planning.builder import KIND_VERSIONS
+from whyfirst.worlds.hearth import lexicon, teacher
+from whyfirst.worlds.hearth.corpus import Row
+from whyfirst.worlds.hearth.world import OTHER, TAUGHT, HearthObject, World
 
 #: version of the corpora -> what they hold. A store reuses corpora by that version, so whoever
 #: changes what the teacher writes raises `KIND_VERSIONS["corpus"]` and pins the new hash here.

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyfirst.files import sha256_json
-from whyfirst.hearth import lexicon
-from whyfirst.hearth.world import CELL_SIZES, OTHER, TAUGHT, World
+from whyfirst.config.files import sha256_json
+from whyfirst.worlds.hearth import lexicon
+from whyfirst.worlds.hearth.world import CELL_SIZES, OTHER, TAUGHT, World
 
 #: what World(1) is. A change here changes every figure of every Hearth study: rebuild the bases,
 #: raise `KIND_VERSIONS["corpus"]` (study/plan.py) and the benchmarks' versions, register anew.
@@ -20,8 +20,8 @@ WORLD_1 = "bf9d8ca15b99a78f1361cdff2dfaea618207cab1824bf49163592a5c881a3186"
 HASH_OF = """
 import sys
 from dataclasses import asdict
-from whyfirst.files import sha256_json
-from whyfirst.hearth.world import World
+from whyfirst.config.files import sha256_json
+from whyfirst.worlds.hearth.world import World
 w = World(int(sys.argv[1]))
 print(sha256_json([[asdict(o) for o in w.objects], w.characters, w.newcomers, w.vocabulary]))
 """

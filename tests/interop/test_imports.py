@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from whyfirst.errors import DataError, UserError
-from whyfirst.evaluate.scores import Scores
-from whyfirst.evaluate.statistics import contrast
+from whyfirst.config.errors import DataError, UserError
 from whyfirst.interop.imported import (
     Import,
     add,
@@ -25,6 +23,8 @@ from whyfirst.interop.imported import (
 )
 from whyfirst.report.html import report_html
 from whyfirst.report.schema import Results
+from whyfirst.stats.scores import Scores
+from whyfirst.stats.statistics import contrast
 
 
 @pytest.fixture

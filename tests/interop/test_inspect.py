@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.evaluate.benchmark import BENCHMARKS, judged, unscored
 from whyfirst.interop.imported import read_any
 

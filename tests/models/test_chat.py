@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tiny_models import build_tiny, build_tokenizer, greedy_tokens
 
-from whyfirst.errors import ConfigError, DataError, UserError
+from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.models import chat
 from whyfirst.models.base import Message, Sampling, asked
 from whyfirst.models.local import LocalModel

@@ -8,9 +8,9 @@ from engine_models import PACKED, UNPACKED, VOCABULARY, Reading, greedy_alone, m
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from whyfirst.models import beginnings, decode, kv
 from whyfirst.models.base import Sampling
-from whyfirst.models.lines import PackedLines
+from whyfirst.models.engine import beginnings, decode, kv
+from whyfirst.models.engine.lines import PackedLines
 
 tokens = st.integers(2, VOCABULARY - 1)
 

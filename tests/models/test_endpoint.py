@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from loopback_server import LoopbackServer, Reply, chat_reply, question, text_reply, used_by
 
-from whyfirst.errors import StoreError, UserError
+from whyfirst.config.errors import StoreError, UserError
 from whyfirst.models.base import LanguageModel, Sampling, asked
 from whyfirst.models.endpoint import EndpointModel
 from whyfirst.models.endpoint_client import Limits, _Pace

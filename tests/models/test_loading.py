@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_models import ARCHITECTURES, build_adapter, build_tiny, copy_of
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.models import loading
 from whyfirst.models.base import Sampling, asked
 from whyfirst.models.local import LocalModel

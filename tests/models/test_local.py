@@ -9,9 +9,9 @@ import pytest
 import torch
 from tiny_models import build_tiny, greedy_tokens, sharpen
 
-from whyfirst.errors import UserError
-from whyfirst.models import decode, score
+from whyfirst.config.errors import UserError
 from whyfirst.models.base import Sampling
+from whyfirst.models.engine import decode, score
 from whyfirst.models.local import LocalModel
 
 PROMPTS = [
@@ -275,7 +275,7 @@ def test_a_start_token_is_added_once(tiny_folder: Path, tmp_path: Path) -> None:
 
 
 def test_batches_partition_every_row_within_the_budget() -> None:
-    from whyfirst.models.batching import batches
+    from whyfirst.models.engine.batching import batches
 
     for lengths, budget in itertools.product(([], [5], [3, 9, 9, 1, 30, 2] * 20), (1, 20, 64)):
         found = batches(lengths, budget, max_rows=8)

@@ -8,8 +8,14 @@ from loopback_server import LoopbackServer, chat_reply
 from pydantic import ValidationError
 from tiny_models import build_adapter, copy_of
 
-from whyfirst.config import StrictModel, affects_output, load_yaml, output_fields, undeclared_fields
-from whyfirst.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.strict import (
+    StrictModel,
+    affects_output,
+    load_yaml,
+    output_fields,
+    undeclared_fields,
+)
 from whyfirst.models.base import asked
 from whyfirst.models.local import LocalModel
 from whyfirst.models.reference import ModelRef, open_model, parse_model

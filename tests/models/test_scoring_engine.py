@@ -9,8 +9,8 @@ from engine_models import PACKED, UNPACKED, VOCABULARY, Reading, alone, model_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from whyfirst.models import beginnings, score, trie
-from whyfirst.models.kv import lend
+from whyfirst.models.engine import beginnings, score, trie
+from whyfirst.models.engine.kv import lend
 
 token = st.integers(2, 6)  # few, so that sequences often begin alike
 words = st.lists(token, min_size=1, max_size=8)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.models.scratch import ScratchConfig, build_scratch
 
 SMALL = {"hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 32, "vocab_size": 300}
@@ -107,6 +107,6 @@ def test_no_text_or_an_impossible_shape_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_field_is_declared_for_the_fingerprint() -> None:
-    from whyfirst.config import undeclared_fields
+    from whyfirst.config.strict import undeclared_fields
 
     assert undeclared_fields(ScratchConfig) == []

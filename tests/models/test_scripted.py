@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.models.base import LanguageModel, Sampling
 from whyfirst.models.scripted import ScriptedModel
 

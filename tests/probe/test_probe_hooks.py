@@ -10,7 +10,7 @@ import torch
 import transformers
 from tiny_models import config_of, sharpen
 
-from whyfirst.errors import DataError, UserError
+from whyfirst.config.errors import DataError, UserError
 from whyfirst.models.local import LocalModel
 from whyfirst.probe.activations import asked_tokens, capture, margins, opened, tokens_of
 from whyfirst.probe.hooks import ablating, adding, decoder_layers, editing, reading

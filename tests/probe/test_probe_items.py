@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.constitution import load_constitution
-from whyfirst.errors import ConfigError, DataError, UserError
-from whyfirst.hearth import lexicon
-from whyfirst.hearth.world import World
 from whyfirst.probe.pairs import Pair, read_pairs, read_requests, write_pairs
 from whyfirst.probe.sources import ACTS, STATEMENTS, constitution_pairs, file_items, hearth_items
+from whyfirst.worlds.hearth import lexicon
+from whyfirst.worlds.hearth.world import World
 
 
 def test_hearth_statements_differ_in_one_word() -> None:

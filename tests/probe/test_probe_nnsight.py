@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.models.local import LocalModel
 from whyfirst.probe.hooks import reading
 from whyfirst.probe.nnsight_view import traced_layers

@@ -15,7 +15,7 @@ from tiny_models import build_tiny
 
 from whyfirst.cli.probing import Request as Asked
 from whyfirst.cli.probing import named_models, probe
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.models.base import Loglikelihood, Prompt
 from whyfirst.models.local import LocalModel
 from whyfirst.probe.activations import asked_tokens, capture, margins

@@ -312,7 +312,7 @@ def _probe(rng: random.Random) -> dict[str, Any]:
 
 def synthetic_items(results: dict[str, Any], count: int = 90, text: str = "") -> dict[str, Any]:
     """Made-up items of those results, as `collect_items` gives them."""
-    from whyfirst.files import sha256_json
+    from whyfirst.config.files import sha256_json
 
     metrics = list(results["benchmarks"])
     framings = ["plain", "market", *UNSEEN]

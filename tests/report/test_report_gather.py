@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whyfirst.config.files import write_jsonl
 from whyfirst.evaluate.judges.correction import JudgeCard, corrected_rate
-from whyfirst.evaluate.scores import Scores
-from whyfirst.evaluate.statistics import wilson
-from whyfirst.files import write_jsonl
 from whyfirst.report.gather import corrected_row, effective_n, gather
 from whyfirst.report.parts import Cell
+from whyfirst.stats.scores import Scores
+from whyfirst.stats.statistics import wilson
 
 CARD = JudgeCard("rules", "1", "refused", "made up", (), 90, 5, 10, 95, 0)
 

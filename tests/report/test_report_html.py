@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from report_synthetic import synthetic_items
 
-from whyfirst.errors import StoreError
+from whyfirst.config.errors import StoreError
 from whyfirst.report import html
 from whyfirst.report.palette import arm_styles
 from whyfirst.report.schema import Results

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from whyfirst.errors import DataError
-from whyfirst.files import write_jsonl
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import write_jsonl
 from whyfirst.report import items as module
 from whyfirst.report.html import render_report
 from whyfirst.report.items import collect_items, load_items, write_items

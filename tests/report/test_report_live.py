@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyfirst.cli import chat, watch
-from whyfirst.errors import UserError
-from whyfirst.files import write_jsonl
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import write_jsonl
 from whyfirst.models.base import Loglikelihood
 from whyfirst.report.schema import Results
 from whyfirst.study.execute.graph import Node

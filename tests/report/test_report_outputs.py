@@ -10,7 +10,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.report.card import render_card
 from whyfirst.report.schema import Results
 from whyfirst.report.terminal import print_headline

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from whyfirst.errors import DataError
-from whyfirst.files import write_json
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import write_json
 from whyfirst.report.schema import (
     SCHEMA_FILE,
     Results,

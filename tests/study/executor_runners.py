@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from whyfirst.errors import UserError
-from whyfirst.files import atomic_write, read_json, write_json
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import atomic_write, read_json, write_json
 from whyfirst.study.execute.graph import Node
 
 Progress = Callable[[int, int, str], None]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from whyfirst.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.study.cost import arithmetic as cost
 from whyfirst.study.cost.arithmetic import Shape
 

@@ -10,8 +10,8 @@ import pytest
 from executor_helpers import diamond, make_node, noted, wide
 from store_checks import verify
 
-from whyfirst.errors import UserError
-from whyfirst.files import read_json
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json
 from whyfirst.study.execute.executor import Event, Outcome, run_graph
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.pool import available_cores, worker_environment

@@ -25,7 +25,7 @@ from executor_helpers import (
 )
 from store_checks import artifacts, verify
 
-from whyfirst.errors import StoreError
+from whyfirst.config.errors import StoreError
 from whyfirst.study.execute.executor import Event, run_graph
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store

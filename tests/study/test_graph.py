@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.study.execute.graph import Node, check_graph, make_fingerprint, remaining_path
 
 

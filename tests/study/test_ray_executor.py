@@ -30,8 +30,8 @@ from executor_helpers import (
 )
 from store_checks import verify
 
-from whyfirst.errors import ConfigError
-from whyfirst.files import read_json
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_json
 from whyfirst.study.execute import ray_worker
 from whyfirst.study.execute.executor import Event, Outcome, run_graph
 from whyfirst.study.execute.graph import Node

@@ -12,7 +12,7 @@ import pytest
 from executor_helpers import remount
 from store_checks import artifacts, verify
 
-from whyfirst.errors import StoreError
+from whyfirst.config.errors import StoreError
 from whyfirst.study.execute.store import MARKER, Store
 
 FP = "ab" * 12

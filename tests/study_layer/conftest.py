@@ -7,8 +7,8 @@ import layer_helpers as layer
 import pytest
 from layer_helpers import Finished
 
-from whyfirst.hearth import assets
-from whyfirst.hearth.base import BaseRecipe, build_base
+from whyfirst.worlds.hearth import assets
+from whyfirst.worlds.hearth.base import BaseRecipe, build_base
 
 # As few steps as answer with a yes or a no, so that something can be scored.
 SMALL = BaseRecipe(

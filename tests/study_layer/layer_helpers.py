@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.files import read_json
+from whyfirst.config.files import read_json
 from whyfirst.report.schema import without_timings
 
 WORLD_SEED = 3

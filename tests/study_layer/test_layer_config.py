@@ -5,12 +5,12 @@ from pathlib import Path
 import layer_helpers as layer
 import pytest
 
-from whyfirst.config import undeclared_fields
-from whyfirst.errors import ConfigError, UserError
-from whyfirst.hearth.world import NEWCOMERS
-from whyfirst.paths import shipped_studies, shipped_study
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.strict import undeclared_fields
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.shipped import shipped_studies, shipped_study
+from whyfirst.worlds.hearth.world import NEWCOMERS
 
 ALIGN = "  explain_first: [explain, align]"
 MAIN = "metric: resistance, cell: B+C/unseen, a: explain_first, b: direct"

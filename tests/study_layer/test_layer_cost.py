@@ -7,8 +7,8 @@ from pathlib import Path
 import layer_models
 import pytest
 
-from whyfirst.config import load_yaml
-from whyfirst.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.strict import load_yaml
 from whyfirst.study.config import Study
 from whyfirst.study.cost import arithmetic as cost
 from whyfirst.study.cost.describe import describe_plan

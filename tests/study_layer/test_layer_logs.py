@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from layer_helpers import Finished
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.report.schema import load_results
 
 pytest.importorskip("inspect_ai", reason="inspect-ai is not installed (extra [inspect])")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from store_checks import artifacts
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import Plan, build_plan
 from whyfirst.study.run import run_study

@@ -5,11 +5,11 @@ from pathlib import Path
 import layer_helpers as layer
 import pytest
 
-from whyfirst.paths import shipped_studies, shipped_study
 from whyfirst.study.config import load_study
 from whyfirst.study.cost.describe import describe_plan
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import Plan, build_plan
+from whyfirst.study.shipped import shipped_studies, shipped_study
 
 EXPLAIN_ONLY = ("arms:", "arms:\n  explain_only: [explain]")
 CURVE = ("headline: main", "headline: main\ncurve: {at: [5], arms: [explain_first], seeds: 1}")
@@ -146,7 +146,7 @@ def test_names_that_look_like_other_parts_never_collide(tmp_path: Path, name: st
 def test_same_label_never_means_two_things_in_any_shipped_study(
     base_assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whyfirst.hearth import assets
+    from whyfirst.worlds.hearth import assets
 
     for seed in (4, 5):
         (tmp_path / f"world-{seed}").symlink_to(base_assets / "world-3")
@@ -162,7 +162,7 @@ def test_same_label_never_means_two_things_in_any_shipped_study(
 def test_demo_is_part_of_the_full_study_so_that_its_work_is_not_done_again(
     base_assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whyfirst.hearth import assets
+    from whyfirst.worlds.hearth import assets
 
     (tmp_path / "world-4").symlink_to(base_assets / "world-3")
     monkeypatch.setattr(assets, "ROOT", tmp_path)
@@ -192,7 +192,7 @@ def test_pretrained_model_is_read_at_its_pinned_revision(
     """A revision that is asked for and then ignored would make studies unrepeatable."""
     from huggingface_hub import constants
 
-    from whyfirst.files import write_json
+    from whyfirst.config.files import write_json
     from whyfirst.study.kinds import model_folder
 
     commit = "a" * 40

@@ -8,8 +8,8 @@ import layer_helpers as layer
 import pytest
 from layer_helpers import Finished
 
-from whyfirst.errors import ConfigError, DataError
-from whyfirst.files import read_json, write_json
+from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.files import read_json, write_json
 from whyfirst.report.schema import load_results
 from whyfirst.study.planning.plan import build_plan
 from whyfirst.study.register import frozen_plan

@@ -11,9 +11,9 @@ import layer_helpers as layer
 import layer_models
 import pytest
 
-from whyfirst.config import load_yaml
-from whyfirst.paths import shipped_study
+from whyfirst.config.strict import load_yaml
 from whyfirst.study.config import Study, decisive
+from whyfirst.study.shipped import shipped_study
 
 DATA = Path(os.environ.get("WHYFIRST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 NAMES = ("phi2-hh", "phi2-hh-lora", "llama2-hh", "llama2-hh-lora")

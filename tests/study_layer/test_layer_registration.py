@@ -10,8 +10,8 @@ import layer_helpers as layer
 import pytest
 from layer_helpers import Finished
 
-from whyfirst.errors import UserError
-from whyfirst.files import read_json
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import build_plan
 from whyfirst.study.register import register, registration
@@ -148,7 +148,7 @@ def test_change_after_registering_is_listed(tmp_path: Path, what: str) -> None:
 def test_base_that_changed_after_registering_is_listed(
     tmp_path: Path, base_assets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whyfirst.hearth import assets
+    from whyfirst.worlds.hearth import assets
 
     file = layer.write(tmp_path)
     register(file, Store(tmp_path / "store"))

@@ -11,7 +11,7 @@ import pytest
 from layer_helpers import Finished
 from store_checks import artifacts, verify
 
-from whyfirst.files import read_json
+from whyfirst.config.files import read_json
 from whyfirst.report.schema import load_results
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import build_plan
@@ -150,7 +150,7 @@ def test_two_processes_on_one_store_compute_each_part_once_and_agree(
 def test_study_built_from_other_base_weights_is_another_study(
     finished: Finished, base_assets: Path, tmp_path: Path
 ) -> None:
-    from whyfirst.hearth import assets
+    from whyfirst.worlds.hearth import assets
 
     other = tmp_path / "assets"
     shutil.copytree(base_assets, other)

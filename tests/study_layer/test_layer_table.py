@@ -7,9 +7,9 @@ from typing import Any
 import layer_helpers as layer
 import pytest
 
-from whyfirst.errors import DataError
-from whyfirst.evaluate.statistics import mcnemar_exact
-from whyfirst.files import write_json, write_jsonl
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import write_json, write_jsonl
+from whyfirst.stats.statistics import mcnemar_exact
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning import matching
 from whyfirst.study.planning.plan import Plan, build_plan

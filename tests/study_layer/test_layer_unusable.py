@@ -10,7 +10,7 @@ from layer_models import build
 from store_checks import artifacts
 from test_layer_bad_input import file_study
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.study.cost.describe import describe_plan
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import build_plan

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from whyfirst.errors import DataError, PreflightError, TrainingStopped, UserError
+from whyfirst.config.errors import DataError, PreflightError, TrainingStopped, UserError
 from whyfirst.train.config import DPOStage, GRPOStage, RewardStage, SFTStage
 from whyfirst.train.rewards import model as reward_model
 from whyfirst.train.run import run_stage

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from whyfirst.errors import TrainingStopped
+from whyfirst.config.errors import TrainingStopped
 from whyfirst.train.config import Limits
 from whyfirst.train.guards import Guards, measure, stop_reason
 from whyfirst.train.plan import held_out

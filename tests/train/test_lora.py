@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from whyfirst.errors import ConfigError
-from whyfirst.files import read_json, read_jsonl, sha256_file
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.models.local import LocalModel
 from whyfirst.train import weights
 from whyfirst.train.config import DPOStage, GRPOStage, LoraConfig, RewardStage, SFTStage, Stage

@@ -8,8 +8,8 @@ import bandit
 import pytest
 import torch
 
-from whyfirst.errors import ConfigError, DataError, PreflightError, TrainingStopped
-from whyfirst.files import read_json, read_jsonl
+from whyfirst.config.errors import ConfigError, DataError, PreflightError, TrainingStopped
+from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.train import weights
 from whyfirst.train.checkpoint import COMPLETE
 from whyfirst.train.config import GRPOStage, RLOOStage

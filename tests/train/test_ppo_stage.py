@@ -16,9 +16,9 @@ from conftest import words, write_rows
 from ppo_helpers import stage
 from transformers import AutoTokenizer
 
+from whyfirst.config.errors import ConfigError, StoreError, TrainingStopped
+from whyfirst.config.files import read_jsonl, sha256_file
 from whyfirst.data.hh_rlhf import training_pairs
-from whyfirst.errors import ConfigError, StoreError, TrainingStopped
-from whyfirst.files import read_jsonl, sha256_file
 from whyfirst.models.scratch import ScratchConfig, build_scratch
 from whyfirst.train.checkpoint import COMPLETE
 from whyfirst.train.config import PPOStage

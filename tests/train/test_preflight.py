@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from whyfirst.errors import PreflightError
+from whyfirst.config.errors import PreflightError
 from whyfirst.train import preflight
 from whyfirst.train.config import DPOStage, ExplainStage, SFTStage
 from whyfirst.train.encode import Encoded, Example, encode

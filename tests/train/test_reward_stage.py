@@ -12,8 +12,8 @@ import torch
 from conftest import WORDS, words
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from whyfirst.errors import DataError, PreflightError
-from whyfirst.files import read_json
+from whyfirst.config.errors import DataError, PreflightError
+from whyfirst.config.files import read_json
 from whyfirst.train.config import RewardStage, RewardUse
 from whyfirst.train.encode import Pair
 from whyfirst.train.reward_report import calibration, report

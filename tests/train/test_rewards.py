@@ -7,7 +7,7 @@ from typing import Any
 import bandit
 import pytest
 
-from whyfirst.errors import ConfigError, PreflightError, TrainingStopped, UserError
+from whyfirst.config.errors import ConfigError, PreflightError, TrainingStopped, UserError
 from whyfirst.train.config import GoldUse, RewardUse
 from whyfirst.train.rewards import REWARDS, reward
 from whyfirst.train.rewards.combine import RewardSum

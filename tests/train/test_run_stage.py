@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from whyfirst.errors import DataError, PreflightError, StoreError, TrainingStopped
-from whyfirst.files import read_json, read_jsonl, sha256_file
+from whyfirst.config.errors import DataError, PreflightError, StoreError, TrainingStopped
+from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.train.adapter import load_model
 from whyfirst.train.config import DPOStage, ExplainStage, GRPOStage, SFTStage
 from whyfirst.train.encode import encode

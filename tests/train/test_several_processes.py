@@ -16,8 +16,8 @@ from conftest import words, write_rows
 from ppo_helpers import stage
 from pydantic import ValidationError
 
-from whyfirst.errors import ConfigError, PreflightError
-from whyfirst.files import read_json, read_jsonl, sha256_file
+from whyfirst.config.errors import ConfigError, PreflightError
+from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.train import adapter, launch, processes
 from whyfirst.train.config import (
     AnyStage,
@@ -199,7 +199,7 @@ def test_progress_and_errors_of_processes_get_lost(
 ) -> None:
     """What a launcher prints, and what the processes tell, without starting any."""
     script = (
-        "import sys; from pathlib import Path; from whyfirst.files import read_json\n"
+        "import sys; from pathlib import Path; from whyfirst.config.files import read_json\n"
         "from whyfirst.train.launch import _tell\n"
         "job = read_json(Path(sys.argv[-1])); assert job['seed'] == 7, job\n"
         "print('a library says'); _tell(step=1, total=2, message=job['config']['kind'])\n"

@@ -5,8 +5,14 @@ from typing import get_args
 
 import pytest
 
-from whyfirst.config import StrictModel, affects_output, load_yaml, output_fields, undeclared_fields
-from whyfirst.errors import ConfigError
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.strict import (
+    StrictModel,
+    affects_output,
+    load_yaml,
+    output_fields,
+    undeclared_fields,
+)
 from whyfirst.train.config import (
     VERSIONS,
     DPOStage,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tokenizers.processors import TemplateProcessing
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.train.config import DPOStage, ExplainStage, SFTStage
 from whyfirst.train.encode import encode
 

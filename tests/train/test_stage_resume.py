@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from whyfirst.errors import StoreError, TrainingStopped
-from whyfirst.files import sha256_file
+from whyfirst.config.errors import StoreError, TrainingStopped
+from whyfirst.config.files import sha256_file
 from whyfirst.train.checkpoint import COMPLETE, newest_complete
 from whyfirst.train.config import (
     DPOStage,

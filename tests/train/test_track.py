@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from whyfirst.errors import ConfigError
-from whyfirst.files import read_jsonl, sha256_file
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_jsonl, sha256_file
 from whyfirst.study.config import decisive
 from whyfirst.train import track
 from whyfirst.train.config import SFTStage

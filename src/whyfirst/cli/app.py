@@ -106,7 +106,7 @@ def demo(
 ) -> None:
     """Run the shipped study of the embedded world, from nothing to a report."""
     from whyfirst.cli import study
-    from whyfirst.paths import shipped_study
+    from whyfirst.study.shipped import shipped_study
 
     file = shipped_study("hearth-quick" if quick else "hearth-demo")
     given = "demo --quick" if quick else "demo"
@@ -136,8 +136,8 @@ def study_run(
     import shlex
 
     from whyfirst.cli import study
-    from whyfirst.paths import study_file
     from whyfirst.study.overrides import Overrides
+    from whyfirst.study.shipped import study_file
 
     given = f"study run {shlex.quote(file)}"
     study.run(
@@ -165,8 +165,8 @@ def study_plan(
 ) -> None:
     """Show what a study takes (tokens, operations, memory, hours, calls) and what it can find."""
     from whyfirst.cli import planning
-    from whyfirst.paths import study_file
     from whyfirst.study.overrides import Overrides
+    from whyfirst.study.shipped import study_file
 
     planning.plan(
         study_file(file), store=store, as_json=as_json, overrides=Overrides(model, limit),
@@ -194,8 +194,8 @@ def study_status(
 ) -> None:
     """Show how much of a study is complete."""
     from whyfirst.cli import study
-    from whyfirst.paths import study_file
     from whyfirst.study.overrides import Overrides
+    from whyfirst.study.shipped import study_file
 
     changed = Overrides(model, limit)
     study.status(study_file(file), store=store, as_json=as_json, overrides=changed)
@@ -331,7 +331,7 @@ def hearth_build(
 ) -> None:
     """Pretrain the base model of a world (minutes)."""
     from whyfirst.cli import output, progress
-    from whyfirst.hearth.base import build_base
+    from whyfirst.worlds.hearth.base import build_base
 
     with output.nothing_printed(as_json), progress.steps(f"world {world}") as step:
         measured = build_base(world, out, progress=step)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from whyfirst.cli.output import command, print_json, say
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 
 
 @command

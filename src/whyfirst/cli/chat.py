@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whyfirst.cli.output import command, nothing_printed, print_json, say, standard
-from whyfirst.errors import UserError
-from whyfirst.text import safe_text
+from whyfirst.config.errors import UserError
+from whyfirst.config.text import safe_text
 
 if TYPE_CHECKING:
     from whyfirst.models.base import LanguageModel, Prompt
@@ -90,7 +90,7 @@ def chosen_arms(results: "Results", given: str) -> list[str]:
     Raises:
         UserError: an arm isn't in the study.
     """
-    from whyfirst.registry import did_you_mean
+    from whyfirst.config.suggest import did_you_mean
 
     names = [name.strip() for name in given.split(",") if name.strip()]
     for name in names:

@@ -11,8 +11,9 @@ from typing import Any
 
 from whyfirst.cli.output import nothing_printed, print_json, say, warn
 from whyfirst.cli.scoring import FIELDS, in_order, show, show_gaps, summarise
+from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.data.hub import data_path
-from whyfirst.errors import DataError, UserError
 from whyfirst.evaluate.benchmark import (
     BENCHMARKS,
     Benchmark,
@@ -23,7 +24,6 @@ from whyfirst.evaluate.benchmark import (
 from whyfirst.evaluate.judging import Judge, make_judge
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model, parse_model
-from whyfirst.registry import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def _asking(models: tuple[str | None, ...], **options: Any) -> dict[str, Any]:
     Raises:
         UserError: none of the models is an endpoint, so that a cap or a price would do nothing.
     """
-    from whyfirst.errors import UserError
+    from whyfirst.config.errors import UserError
 
     given = {name: value for name, value in options.items() if value is not None}
     if given and not any(map(_is_endpoint, models)):
@@ -186,8 +186,8 @@ def _group(teacher: str) -> int:
 
 
 def _controls(given: str) -> tuple[Any, ...]:
-    from whyfirst.config import did_you_mean
-    from whyfirst.errors import UserError
+    from whyfirst.config.errors import UserError
+    from whyfirst.config.suggest import did_you_mean
     from whyfirst.explain.explanation import CONTROLS
 
     if given in ("all", "none"):

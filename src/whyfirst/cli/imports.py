@@ -21,7 +21,7 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str], *, as_json: bo
         UserError: a word that fits nothing, or a file that can't be taken; nothing is written.
     """
     from whyfirst.cli.reporting import results_of
-    from whyfirst.files import write_json
+    from whyfirst.config.files import write_json
     from whyfirst.interop import imported
     from whyfirst.report.schema import results_to_json
 

@@ -13,8 +13,8 @@ from typing import Any, get_args
 from rich.text import Text
 
 from whyfirst.cli.output import print_json, say, standard, table, warn
-from whyfirst.errors import UserError
-from whyfirst.registry import did_you_mean
+from whyfirst.config.errors import UserError
+from whyfirst.config.suggest import did_you_mean
 
 Rows = list[dict[str, Any]]
 
@@ -106,7 +106,7 @@ def _constitutions() -> Rows:
 
 
 def _worlds() -> Rows:
-    from whyfirst.hearth import assets
+    from whyfirst.worlds.hearth import assets
 
     folders = sorted(assets.ROOT.glob("world-*/model.safetensors"))
     return [
@@ -117,8 +117,8 @@ def _worlds() -> Rows:
 
 
 def _studies() -> Rows:
-    from whyfirst.paths import shipped_studies, shipped_study
     from whyfirst.study.config import load_study
+    from whyfirst.study.shipped import shipped_studies, shipped_study
 
     rows = []
     for name in shipped_studies():

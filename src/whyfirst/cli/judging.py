@@ -15,8 +15,8 @@ from whyfirst.cli.output import command, nothing_printed, print_json, say, table
 if TYPE_CHECKING:
     from whyfirst.evaluate.judges.completions import Row
     from whyfirst.evaluate.judging import Judge
-    from whyfirst.evaluate.statistics import Interval
     from whyfirst.models.base import LanguageModel
+    from whyfirst.stats.statistics import Interval
 
 judge_app = typer.Typer(
     help="Judges and their measured error.",

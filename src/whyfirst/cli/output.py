@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from whyfirst.errors import UserError
-from whyfirst.text import safe_text
+from whyfirst.config.errors import UserError
+from whyfirst.config.text import safe_text
 
 _WIDE = 160  # columns where no terminal gives a width: a table in a log file is not cut
 

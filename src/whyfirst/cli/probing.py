@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whyfirst.cli.output import nothing_printed, print_json, say, table
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
     from whyfirst.probe.pairs import Items
@@ -166,7 +166,7 @@ def _possible(models: Mapping[str, object], items: "Items") -> tuple[str, ...]:
 
 
 def _write(folder: Path, whole: dict[str, Any], results: Sequence["ProbeResult"]) -> list[Path]:
-    from whyfirst.files import atomic_write, write_json
+    from whyfirst.config.files import atomic_write, write_json
     from whyfirst.probe.figures import figure
 
     write_json(folder / "probes.json", whole)

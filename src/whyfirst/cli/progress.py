@@ -26,10 +26,10 @@ from rich.text import Text
 
 from whyfirst.cli.output import messages
 from whyfirst.cli.tracker import Running, Tracker
+from whyfirst.config.text import safe_text
 from whyfirst.report.html import duration
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.graph import Node
-from whyfirst.text import safe_text
 
 _REFRESHES_PER_S = 4
 _BAR_WIDTH = 30

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whyfirst.cli import output
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
     from whyfirst.report.schema import Results

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.cli.output import nothing_printed, print_json, say, standard, table, warn
-from whyfirst.errors import ConfigError, UserError
-from whyfirst.paths import study_file
+from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.report.html import duration
 from whyfirst.study.execute.executor import default_workers
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.planning.plan import build_plan
 from whyfirst.study.run import Cluster, RunSummary, default_store, run_study, study_status
+from whyfirst.study.shipped import study_file
 
 Executor = Literal["local", "ray"]
 

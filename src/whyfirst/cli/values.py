@@ -32,9 +32,9 @@ def import_(
 ) -> None:
     """Turn a published specification into a constitution's skeleton."""
     from whyfirst.cli import output
-    from whyfirst.errors import UserError
+    from whyfirst.config.errors import UserError
+    from whyfirst.config.files import atomic_write
     from whyfirst.explain.importer import import_markdown, skeleton_yaml
-    from whyfirst.files import atomic_write
 
     given = name or file.stem
     place = out or Path(f"{given}.yaml")

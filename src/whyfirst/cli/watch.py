@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whyfirst.cli.output import command, print_json, standard
-from whyfirst.errors import DataError, UserError
-from whyfirst.text import safe_text
+from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.text import safe_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -136,7 +136,7 @@ def _is_over(run: Path) -> bool:
 
 
 def _study_file(given: str) -> Path:
-    from whyfirst.paths import study_file
+    from whyfirst.study.shipped import study_file
 
     if Path(given).is_dir():
         raise UserError(
@@ -217,7 +217,7 @@ class Looker:
                 rates.unscored += own.unscored
 
     def _count(self, name: str) -> Mapping[str, Rates]:
-        from whyfirst.files import read_jsonl
+        from whyfirst.config.files import read_jsonl
 
         if name not in self._counted:
             counts: dict[str, Rates] = {}
@@ -239,7 +239,7 @@ def _updates(payload: Mapping[str, object]) -> int | None:
 
 def read_loss(name: str, folder: Path, updates: int | None, now: float) -> Loss:
     """A node's losses so far; none where it logs nothing. `now` is a time.time()."""
-    from whyfirst.files import read_jsonl
+    from whyfirst.config.files import read_jsonl
 
     path = folder / "log.jsonl"
     try:

@@ -12,6 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from whyfirst.config.errors import DataError
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.data.published import (
     field,
     found_files,
@@ -19,8 +21,6 @@ from whyfirst.data.published import (
     nothing_found,
     other_benchmark,
 )
-from whyfirst.errors import DataError
-from whyfirst.registry import did_you_mean
 
 _NAME = re.compile(r"mlc-([a-z]+)-([a-z]+)\.json")
 # The file names' suffix -> (ISO 639-1 code, first word of its letters' Unicode names).

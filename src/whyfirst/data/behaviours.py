@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.published import (
     csv_rows,
     field,
@@ -18,7 +19,6 @@ from whyfirst.data.published import (
     nothing_found,
     refuse_columns,
 )
-from whyfirst.errors import DataError
 
 
 @dataclass(frozen=True)

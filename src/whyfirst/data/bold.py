@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.published import (
     found_files,
     json_value,
     nothing_found,
     other_benchmark,
 )
-from whyfirst.errors import DataError
 
 _PROMPTS, _WIKI = "_prompt.json", "_wiki.json"
 _PATTERN = f"prompts/*{_PROMPTS}"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.published import json_lines, other_benchmark
 from whyfirst.data.split import split_by_prompt_hash
-from whyfirst.errors import DataError
 from whyfirst.models.base import Chat, Message
 
 _REPLY = "\n\nAssistant:"

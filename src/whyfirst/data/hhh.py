@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.published import (
     field,
     found_files,
@@ -21,7 +22,6 @@ from whyfirst.data.published import (
     one_file,
     other_benchmark,
 )
-from whyfirst.errors import DataError
 
 CATEGORIES = ("harmless", "helpful", "honest", "other")
 UNLABELLED = "unlabelled"

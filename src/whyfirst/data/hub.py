@@ -8,7 +8,7 @@ that are built by a script.
 import re
 from pathlib import Path
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 
 PREFIX = "hub:"
 _NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?")

@@ -9,8 +9,8 @@ reason. Leaves out: filling other marks by guess.
 from dataclasses import dataclass
 from pathlib import Path
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.published import csv_rows, field, found_files, refuse_columns
-from whyfirst.errors import DataError
 
 SLOT = "[INSERT PROMPT HERE]"
 _FILES = ("jailbreak_prompts.csv", "jailbreaks.csv")

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError
-from whyfirst.files import refuse_half_characters
-from whyfirst.registry import did_you_mean
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import refuse_half_characters
+from whyfirst.config.suggest import did_you_mean
 
 # Columns or keys that only this benchmark's data have, the most particular first.
 _SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (

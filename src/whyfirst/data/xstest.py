@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.published import (
     csv_rows,
     field,
@@ -17,7 +18,6 @@ from whyfirst.data.published import (
     one_file,
     refuse_columns,
 )
-from whyfirst.errors import DataError
 
 _PROMPTS = ("xstest_prompts.csv", "xstest_v2_prompts.csv")
 _COMPLETIONS = "xstest_v2_completions_*.csv"

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from whyfirst.errors import DataError, UserError
+from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.registry import Registry
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.models.base import LanguageModel
-from whyfirst.registry import Registry, did_you_mean
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.gaps import Gap
@@ -202,7 +203,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "whyfirst.evaluate.benchmarks.truthfulqa",
         "whyfirst.evaluate.benchmarks.truthfulqa_generation",
         "whyfirst.evaluate.benchmarks.xstest",
-        "whyfirst.hearth.benchmark",
+        "whyfirst.worlds.hearth.benchmark",
     ),
 )
 

@@ -82,7 +82,7 @@ def gaps_to(items: Sequence[ItemResult], reference: str) -> list[Gap]:
     one interval each, not simultaneous. For metrics of unit "proportion" whose items are one topic
     each. A part without a scored item of the reference gives none.
     """
-    from whyfirst.evaluate.statistics import wilson
+    from whyfirst.stats.statistics import wilson
 
     found = []
     for (metric, split), rows in _parts(items).items():
@@ -120,7 +120,7 @@ def _by_group(rows: Iterable[ItemResult]) -> dict[str, list[ItemResult]]:
 def _means(rows: Iterable[ItemResult]) -> list[_Mean]:
     import numpy as np
 
-    from whyfirst.evaluate.crossed import estimate
+    from whyfirst.stats.crossed import estimate
 
     means = []
     for group, own in _by_group(rows).items():

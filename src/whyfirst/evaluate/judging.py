@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from whyfirst.config.registry import Registry
 from whyfirst.evaluate.benchmark import Verdict
 from whyfirst.models.base import LanguageModel
-from whyfirst.registry import Registry
 
 
 @dataclass(frozen=True)

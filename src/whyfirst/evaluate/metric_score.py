@@ -29,7 +29,7 @@ class Score:
 
 def score(metric: Metric, items: Sequence[ItemResult]) -> Score:
     """The value of some items under a metric."""
-    from whyfirst.evaluate.statistics import Scores, mean_over_seeds, wilson
+    from whyfirst.stats.statistics import Scores, mean_over_seeds, wilson
 
     found = [item.score for item in items if item.score is not None]
     missing = len(items) - len(found)

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import DataError, PreflightError
+from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.constitution import Constitution
-from whyfirst.errors import DataError, PreflightError
 from whyfirst.explain import diversity
 from whyfirst.explain.compare import compare, gate, vocabulary_shared
 from whyfirst.explain.explanation import CONTROLS, Corpus
@@ -20,7 +21,6 @@ from whyfirst.explain.tells import tells
 from whyfirst.explain.template import TEACHER
 from whyfirst.explain.tested import PromptSet, overlaps
 from whyfirst.explain.write import RUN
-from whyfirst.files import read_json, read_jsonl
 
 VERSION = 1
 REJECTED = "rejected.json"

@@ -13,8 +13,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from whyfirst.files import atomic_write, write_json
-from whyfirst.text import safe_text
+from whyfirst.config.files import atomic_write, write_json
+from whyfirst.config.text import safe_text
 
 
 def save_audit(report: Mapping[str, Any], folder: Path) -> Path:

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import write_json
 from whyfirst.constitution import Constitution
-from whyfirst.errors import UserError
 from whyfirst.explain import audit as audits
 from whyfirst.explain import dataset
 from whyfirst.explain.audit import MAIN
@@ -27,7 +28,6 @@ from whyfirst.explain.template import check_corpus
 from whyfirst.explain.tested import PromptSet, leaks
 from whyfirst.explain.tokens import CountTokens, count_pieces
 from whyfirst.explain.write import Limits, Record, open_run, write_explanations
-from whyfirst.files import write_json
 from whyfirst.models.base import LanguageModel
 
 OnControl = Callable[[str, int, int], None]

@@ -12,9 +12,9 @@ from functools import cached_property, lru_cache
 from heapq import heapify, heappop, heappush
 from typing import Any, TypeVar
 
+from whyfirst.config.files import sha256_json
 from whyfirst.constitution import Constitution, Value
 from whyfirst.explain.plan import Assertion, Plan
-from whyfirst.files import sha256_json
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
 
-from whyfirst.errors import PreflightError
+from whyfirst.config.errors import PreflightError
 from whyfirst.explain import lexicon
 from whyfirst.explain.match import TOLERANCE
 

@@ -10,8 +10,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import atomic_write
 from whyfirst.constitution import Constitution
-from whyfirst.errors import UserError
 from whyfirst.explain.explanation import Corpus
 from whyfirst.explain.filters import Filters
 from whyfirst.explain.match import TOLERANCE
@@ -19,7 +20,6 @@ from whyfirst.explain.teachers import Answer, Request, Teacher
 from whyfirst.explain.template import check_corpus
 from whyfirst.explain.tokens import CountTokens
 from whyfirst.explain.write import BATCHES, Journal, Limits, Record, make_record, stop_if_broken
-from whyfirst.files import atomic_write
 
 #: fillings tried for a cell, and how near (of its length) is near enough not to try another
 VARIANTS, NEAR_ENOUGH = 24, 0.03

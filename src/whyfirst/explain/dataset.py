@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.files import atomic_write
+from whyfirst.config.files import atomic_write
 
 _CARD = """---
 configs:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json, write_json, write_jsonl
 from whyfirst.constitution import Constitution, Value
-from whyfirst.errors import UserError
 from whyfirst.explain.cells import conflicts_of
 from whyfirst.explain.filters import Rejected, minhash, shingles
 from whyfirst.explain.lists import ask_lists
@@ -24,7 +25,6 @@ from whyfirst.explain.reply import said, thought
 from whyfirst.explain.template import phrase
 from whyfirst.explain.tested import PromptSet, leaks
 from whyfirst.explain.write import TeacherStopped
-from whyfirst.files import sha256_json, write_json, write_jsonl
 from whyfirst.models.base import Chat, LanguageModel, Message, Sampling
 
 Fit = Literal["follows", "breaks", "unrelated", "unscored"]

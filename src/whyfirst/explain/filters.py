@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from whyfirst.config import StrictModel, affects_output
+from whyfirst.config.strict import StrictModel, affects_output
 from whyfirst.constitution import Constitution
 from whyfirst.explain import lexicon
 from whyfirst.explain.grammar import crafts

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from whyfirst.config import LocatedError, StrictModel, affects_output, load_yaml
+from whyfirst.config.strict import LocatedError, StrictModel, affects_output, load_yaml
 from whyfirst.constitution import Value
 
 

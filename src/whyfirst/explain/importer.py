@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import DataError
 from whyfirst.constitution import FILL
-from whyfirst.errors import DataError
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*(?:\{([^}]*)\})?\s*#*\s*$")
 _FENCE = re.compile(r"^\s*(~~~+|```+)")

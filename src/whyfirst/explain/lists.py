@@ -6,7 +6,7 @@ Leaves out: repairing JSON that isn't JSON; the model is asked again instead.
 import json
 from typing import Any
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.explain.reply import said
 from whyfirst.models.base import Chat, LanguageModel, Sampling
 

@@ -7,7 +7,7 @@ out: matching optimizer updates, which follow from tokens, batch size and length
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from whyfirst.errors import DataError, UserError
+from whyfirst.config.errors import DataError, UserError
 
 TOLERANCE = 0.005
 

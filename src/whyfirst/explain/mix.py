@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError, DataError, StoreError
+from whyfirst.config.errors import ConfigError, DataError, StoreError
 from whyfirst.explain.tokens import CountTokens
 
 _RANGE = 2**32

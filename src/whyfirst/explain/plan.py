@@ -12,11 +12,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from whyfirst.config import StrictModel, affects_output, did_you_mean, load_yaml, runtime_only
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.files import atomic_write, sha256_json
+from whyfirst.config.strict import (
+    StrictModel,
+    affects_output,
+    load_yaml,
+    runtime_only,
+)
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.constitution import Constitution, Value
-from whyfirst.errors import ConfigError, UserError
 from whyfirst.explain.grammar import grammar
-from whyfirst.files import atomic_write, sha256_json
 
 #: angles and how many of twelve documents take each; where a value has no conflict or boundary case
 #: its documents trace consequences instead

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from whyfirst.config import StrictModel, load_yaml
+from whyfirst.config.strict import StrictModel, load_yaml
 from whyfirst.constitution import Constitution
 from whyfirst.explain.lists import ask_lists
 from whyfirst.explain.plan import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whyfirst.files import append_jsonl, read_jsonl
+from whyfirst.config.files import append_jsonl, read_jsonl
 
 SPENT, JUDGE_SPENT = "spent.jsonl", "judge_spent.jsonl"
 _BILLED = {"completion_tokens": "tokens billed", "reasoning_tokens": "of them reasoning"}

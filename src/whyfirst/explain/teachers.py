@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from whyfirst.config import output_fields
+from whyfirst.config.files import sha256_json
+from whyfirst.config.strict import output_fields
 from whyfirst.constitution import Constitution
 from whyfirst.explain import prompts, template
 from whyfirst.explain.cells import Cell
@@ -20,7 +21,6 @@ from whyfirst.explain.grammar import Craft, crafts
 from whyfirst.explain.plan import Plan
 from whyfirst.explain.reply import VERSION as REPLY_VERSION
 from whyfirst.explain.reply import said
-from whyfirst.files import sha256_json
 from whyfirst.models.base import Chat, LanguageModel, Sampling
 
 #: words asked for where nothing else is known, and tokens allowed for a document and its reasoning

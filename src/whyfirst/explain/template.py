@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from whyfirst.config import output_fields
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json
+from whyfirst.config.strict import output_fields
 from whyfirst.constitution import Constitution, Value
-from whyfirst.errors import UserError
 from whyfirst.explain.cells import Cell, Dealer, conflicts_of
 from whyfirst.explain.explanation import Corpus, Explanation
 from whyfirst.explain.grammar import Craft, crafts, grammar
@@ -27,7 +28,6 @@ from whyfirst.explain.plan import (
     shipped_levels,
     shipped_settings,
 )
-from whyfirst.files import sha256_json
 
 TEACHER = "template"
 VERSION = "2"  # raise it when the code below writes other documents from the same grammar

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config import did_you_mean
-from whyfirst.errors import DataError
-from whyfirst.files import read_json, read_jsonl
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_json, read_jsonl
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.train.overlap import find_overlaps
 
 _SUFFIXES = (".csv", ".json", ".jsonl", ".txt")

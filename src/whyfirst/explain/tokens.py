@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 
 CountTokens = Callable[[str], int]
 

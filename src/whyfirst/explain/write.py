@@ -14,9 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config import output_fields
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import (
+    append_jsonl,
+    atomic_write,
+    read_json,
+    read_jsonl,
+    sha256_json,
+    write_json,
+)
+from whyfirst.config.strict import output_fields
 from whyfirst.constitution import Constitution
-from whyfirst.errors import UserError
 from whyfirst.explain import lexicon
 from whyfirst.explain.cells import Cell, Dealer
 from whyfirst.explain.explanation import Explanation
@@ -25,14 +33,6 @@ from whyfirst.explain.plan import Plan
 from whyfirst.explain.progress import SPENT, Ledger, Progress
 from whyfirst.explain.teachers import Answer, Request, Teacher
 from whyfirst.explain.tokens import CountTokens
-from whyfirst.files import (
-    append_jsonl,
-    atomic_write,
-    read_json,
-    read_jsonl,
-    sha256_json,
-    write_json,
-)
 
 RUN, ANSWERS = "run.json", "answers.jsonl"
 #: documents asked for in the first batches, so that the yield is known early; then the last size

@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from whyfirst.config import StrictModel
-from whyfirst.errors import DataError, UserError
-from whyfirst.evaluate import statistics
-from whyfirst.evaluate.scores import Scores, paired
-from whyfirst.files import read_json, write_json
-from whyfirst.registry import did_you_mean
+from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.files import read_json, write_json
+from whyfirst.config.strict import StrictModel
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.report import schema
+from whyfirst.stats import statistics
+from whyfirst.stats.scores import Scores, paired
 
 FILE = "imported.json"
 PREFIXES = ("inspect:", "lm-eval:")

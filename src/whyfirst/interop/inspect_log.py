@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError, UserError
+from whyfirst.config.errors import DataError, UserError
 from whyfirst.evaluate.benchmark import Benchmark, ItemResult
 from whyfirst.interop.imported import Import
 

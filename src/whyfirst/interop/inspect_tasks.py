@@ -22,8 +22,8 @@ from inspect_ai.model import (
 from inspect_ai.scorer import Scorer, mean, scorer, stderr
 from inspect_ai.solver import Solver, solver
 
+from whyfirst.config.errors import UserError
 from whyfirst.data.hub import data_path
-from whyfirst.errors import UserError
 from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
 from whyfirst.evaluate.benchmarks import hh_responses as hh
 from whyfirst.evaluate.benchmarks import jailbreak as breaks

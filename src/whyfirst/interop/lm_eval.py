@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError
-from whyfirst.files import read_jsonl
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_jsonl
 from whyfirst.interop.imported import Import, Total
 
 _TIME = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.-]+)$")

@@ -7,9 +7,9 @@ checkpoint curve, and what the log of one benchmark holds (`inspect_log`).
 from collections.abc import Callable
 from pathlib import Path
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_jsonl
 from whyfirst.evaluate.benchmark import BENCHMARKS, ItemResult
-from whyfirst.files import read_jsonl
 from whyfirst.interop import inspect_log
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import build_plan

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError, DataError, UserError
+from whyfirst.config.errors import ConfigError, DataError, UserError
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.models.base import Chat, Message
-from whyfirst.registry import did_you_mean
 
 PLAIN = "plain"
 OWN = "tokenizer"

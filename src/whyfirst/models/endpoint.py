@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from whyfirst.files import sha256_json
+from whyfirst.config.files import sha256_json
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling
 from whyfirst.models.chat import check_chat
 from whyfirst.models.endpoint_client import EndpointClient, Limits

@@ -18,7 +18,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx2
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.models.endpoint_http import Again, Ask, Door, Malformed, Problem, Refused
 from whyfirst.models.spend import Spend
 

@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 
 import httpx2
 
-from whyfirst.errors import UserError
-from whyfirst.text import safe_text
+from whyfirst.config.errors import UserError
+from whyfirst.config.text import safe_text
 
 _MOST_BYTES = 16 * 2**20
 # 501 is left out: it says that the server can't do this at all.

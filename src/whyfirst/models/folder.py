@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import UserError
-from whyfirst.files import read_json
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt")
 

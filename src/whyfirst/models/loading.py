@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from whyfirst.errors import UserError
-from whyfirst.files import read_json, sha256_file
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json, sha256_file
 from whyfirst.models.folder import bad_tokenizer, check_weights, reason, tokenizer_folder
 from whyfirst.models.quiet import no_progress_bars
 

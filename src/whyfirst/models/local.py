@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 
-from whyfirst.errors import UserError
-from whyfirst.files import sha256_json
-from whyfirst.models import chat, decode, loading, score
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json
+from whyfirst.models import chat, loading
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
+from whyfirst.models.engine import decode, score
 
 _TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
 

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, ValidationError, model_validator
 
-from whyfirst.config import LocatedError, StrictModel, affects_output, runtime_only
-from whyfirst.errors import ConfigError
-from whyfirst.files import sha256_json
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import sha256_json
+from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
 from whyfirst.models.base import LanguageModel
 
 _PREFIX = "endpoint:"

@@ -12,8 +12,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from whyfirst.errors import StoreError
-from whyfirst.files import append_jsonl, read_jsonl
+from whyfirst.config.errors import StoreError
+from whyfirst.config.files import append_jsonl, read_jsonl
 
 
 class ReplyStore:

@@ -11,8 +11,8 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from whyfirst.config import StrictModel, affects_output
-from whyfirst.errors import DataError, StoreError
+from whyfirst.config.errors import DataError, StoreError
+from whyfirst.config.strict import StrictModel, affects_output
 from whyfirst.models.chat import template_text
 from whyfirst.models.quiet import no_progress_bars
 

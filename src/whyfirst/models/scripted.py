@@ -5,8 +5,8 @@ For tests that need exact answers and exact costs. Leaves out: tokens (a token i
 
 from collections.abc import Callable, Mapping, Sequence
 
-from whyfirst.errors import UserError
-from whyfirst.files import sha256_json
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
 
 Responses = Mapping[str, str] | Callable[[str], str]

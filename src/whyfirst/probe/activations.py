@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from whyfirst.errors import DataError, UserError
-from whyfirst.files import read_json, write_json
+from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.files import read_json, write_json
 from whyfirst.models.base import Prompt
-from whyfirst.models.batching import batches
+from whyfirst.models.engine.batching import batches
 from whyfirst.probe.hooks import reading
 from whyfirst.probe.pairs import Request
 
@@ -103,7 +103,7 @@ def asked_tokens(
     Raises:
         UserError: a prompt doesn't fit, or one answer begins with the whole of the other.
     """
-    from whyfirst.models.beginnings import common_length
+    from whyfirst.models.engine.beginnings import common_length
 
     wholes = model.encode_wholes([(r.prompt, [r.refuse, r.help]) for r in requests])
     rows: list[list[int]] = []
@@ -198,7 +198,7 @@ def _write(folder: Path, number: int, held: list[tuple[list[int], torch.Tensor]]
     import torch
     from safetensors.numpy import save
 
-    from whyfirst.files import atomic_write
+    from whyfirst.config.files import atomic_write
 
     states = torch.cat([part for _, part in held]).numpy()
     order = np.array([row for rows, _ in held for row in rows], dtype=np.int64)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
-from whyfirst.errors import UserError
-from whyfirst.files import sha256_json
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json
 from whyfirst.models.base import Prompt, Sampling
 from whyfirst.probe.activations import (
     Activations,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.probe import behaviour
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, Indices, auroc, mean_estimate, statistic_estimate

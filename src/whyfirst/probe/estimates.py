@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from whyfirst.evaluate.crossed import NO_VARIANCE, combine, estimate
-from whyfirst.evaluate.scores import Scores
+from whyfirst.stats.crossed import NO_VARIANCE, combine, estimate
+from whyfirst.stats.scores import Scores
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -88,8 +88,8 @@ def mean_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
 
 def rate_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
     """A share over seeds and items, `statistics.mean_over_seeds`; values (S, I) 0, 1 or nan."""
-    from whyfirst.errors import DataError
-    from whyfirst.evaluate.statistics import mean_over_seeds
+    from whyfirst.config.errors import DataError
+    from whyfirst.stats.statistics import mean_over_seeds
 
     n, seeds = int(np.isfinite(values).any(axis=0).sum()), len(values)
     try:
@@ -101,8 +101,8 @@ def rate_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
 
 def rate_difference(after: Floats, before: Floats, topics: npt.NDArray[Any]) -> Estimate:
     """A difference of shares paired by seed and item, `statistics.contrast`; both (S, I)."""
-    from whyfirst.errors import DataError
-    from whyfirst.evaluate.statistics import contrast
+    from whyfirst.config.errors import DataError
+    from whyfirst.stats.statistics import contrast
 
     try:
         found = contrast(_scores(after, topics), _scores(before, topics), "intervention")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.models.base import LanguageModel
 from whyfirst.probe import behaviour
 from whyfirst.probe.arms import Arms

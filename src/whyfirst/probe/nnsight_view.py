@@ -12,7 +12,7 @@ nnsight does on other machines.
 
 from typing import Any
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.probe.hooks import decoder_layers
 
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from whyfirst.config import StrictModel, affects_output, load_yaml
-from whyfirst.errors import DataError
-from whyfirst.files import read_jsonl, write_jsonl
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_jsonl, write_jsonl
+from whyfirst.config.strict import StrictModel, affects_output, load_yaml
 from whyfirst.models.base import Prompt, asked
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from whyfirst.errors import UserError
-from whyfirst.models.batching import batches
+from whyfirst.config.errors import UserError
+from whyfirst.models.engine.batching import batches
 from whyfirst.probe import behaviour
 from whyfirst.probe.activations import Floats, asked_tokens, last_logits, margin_of, padded
 from whyfirst.probe.arms import Arms

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.registry import Registry
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.probe.arms import Arms, Model
 from whyfirst.probe.estimates import Estimate
 from whyfirst.probe.pairs import Items
-from whyfirst.registry import Registry, did_you_mean
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 At = Mapping[str, str | int | float]

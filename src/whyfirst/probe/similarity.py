@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.probe import behaviour
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, Indices, mean_estimate, statistic_estimate

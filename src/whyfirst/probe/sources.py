@@ -6,16 +6,16 @@ Leaves out: pairs for data sets of other people's prompts; those are files (`pai
 from collections.abc import Sequence
 from pathlib import Path
 
+from whyfirst.config.errors import UserError
 from whyfirst.constitution import Constitution
-from whyfirst.errors import UserError
 from whyfirst.evaluate.benchmark import limited
 from whyfirst.evaluate.judging import Exchange, make_judge
-from whyfirst.hearth import benchmark, lexicon
-from whyfirst.hearth.corpus import answer
-from whyfirst.hearth.teacher import newcomer
-from whyfirst.hearth.world import FACT, TAUGHT, HearthObject, World
 from whyfirst.models.base import Prompt
 from whyfirst.probe.pairs import Answer, Items, Pair, Request, read_requests
+from whyfirst.worlds.hearth import benchmark, lexicon
+from whyfirst.worlds.hearth.corpus import answer
+from whyfirst.worlds.hearth.teacher import newcomer
+from whyfirst.worlds.hearth.world import FACT, TAUGHT, HearthObject, World
 
 #: an act whose consequence only the model's knowledge says, and a statement that says it
 ACTS, STATEMENTS = "acts", "statements"

@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.text import safe_text
 from whyfirst.report import words
 from whyfirst.report.answer import answer
 from whyfirst.report.schema import Arm, Results
 from whyfirst.report.views import seeds_in_words
-from whyfirst.text import safe_text
 
 
 def render_card(results: Results, arm: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from whyfirst.errors import StoreError
-from whyfirst.files import atomic_write
+from whyfirst.config.errors import StoreError
+from whyfirst.config.files import atomic_write
 from whyfirst.report import views, words
 from whyfirst.report.answer import Answer, answer
 from whyfirst.report.figures import forest_axis, forest_limits, forest_row

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_jsonl
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, ItemResult
 from whyfirst.evaluate.judges.correction import JudgeCard, rogan_gladen, shipped_card
-from whyfirst.evaluate.scores import Scores
-from whyfirst.evaluate.statistics import Z
-from whyfirst.files import read_jsonl
 from whyfirst.report.items import File
 from whyfirst.report.parts import (
     Cell,
@@ -26,6 +24,8 @@ from whyfirst.report.parts import (
     Interval,
     JudgeRow,
 )
+from whyfirst.stats.scores import Scores
+from whyfirst.stats.statistics import Z
 
 Summarise = Callable[[Scores], Cell]
 #: metrics whose item passes where the judge says no to its question

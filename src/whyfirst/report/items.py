@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError
-from whyfirst.files import read_json, read_jsonl, sha256_json, write_json
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_json, read_jsonl, sha256_json, write_json
+from whyfirst.config.text import safe_text
 from whyfirst.report.schema import Results
-from whyfirst.text import safe_text
 
 ITEMS_VERSION = 1
 ITEMS_FILE = "items.json"

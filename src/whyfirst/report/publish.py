@@ -11,8 +11,8 @@ import re
 import shutil
 from pathlib import Path
 
-from whyfirst.errors import StoreError, UserError
-from whyfirst.files import atomic_write
+from whyfirst.config.errors import StoreError, UserError
+from whyfirst.config.files import atomic_write
 from whyfirst.report.card import render_card
 from whyfirst.report.schema import Results
 

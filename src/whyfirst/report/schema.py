@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from whyfirst.config import StrictModel
-from whyfirst.errors import DataError
-from whyfirst.files import read_json
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_json
+from whyfirst.config.strict import StrictModel
 from whyfirst.report.parts import (
     Cell as Cell,
 )

@@ -13,8 +13,8 @@ from math import ceil, cos, floor, log10, pi, sin
 
 from markupsafe import Markup
 
+from whyfirst.config.text import safe_text
 from whyfirst.report.palette import ArmStyle
-from whyfirst.text import safe_text
 
 Scale = Callable[[float], float]
 

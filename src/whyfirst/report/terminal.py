@@ -11,11 +11,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from whyfirst.config.text import safe_text
 from whyfirst.report import words
 from whyfirst.report.answer import Tone, answer
 from whyfirst.report.schema import Results
 from whyfirst.report.views import columns
-from whyfirst.text import safe_text
 
 SIGNS: dict[Tone, tuple[str, str]] = {
     "good": ("✓", "green"),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from whyfirst.config import (
+from whyfirst.config.strict import (
     LocatedError,
     StrictModel,
     affects_output,

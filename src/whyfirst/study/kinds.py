@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from whyfirst.errors import PreflightError, UserError
-from whyfirst.files import read_json, read_jsonl, write_json, write_jsonl
+from whyfirst.config.errors import PreflightError, UserError
+from whyfirst.config.files import read_json, read_jsonl, write_json, write_jsonl
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.results.spending import usage_of
@@ -50,7 +50,7 @@ def base(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress
     """The model every arm starts from."""
     config = payload["config"]
     if config["source"] == "hearth":
-        from whyfirst.hearth import assets
+        from whyfirst.worlds.hearth import assets
 
         assets.copy_base(config["world_seed"], folder / "model")
     elif config["source"] == "scratch":

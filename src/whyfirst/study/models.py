@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import sha256_file
 from whyfirst.evaluate.judging import make_judge
-from whyfirst.files import sha256_file
 from whyfirst.models.reference import ModelRef
 from whyfirst.study.cost.rehearsal import Counting, asks_a_model
 

@@ -7,10 +7,10 @@ framings. Leaves out: what can only be told from files (planning/).
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from whyfirst.config.strict_yaml import Location
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.evaluate.judging import JUDGES
-from whyfirst.registry import did_you_mean
-from whyfirst.strict_yaml import Location
 from whyfirst.study import probe_use, written
 from whyfirst.train.config import REWARD_MODEL, data_names
 from whyfirst.train.rewards import REWARDS
@@ -193,8 +193,8 @@ def _world_needed(study: "Study") -> Problems:
 
 def _world_names(study: "Study") -> Problems:
     """Values, splits and framings that the embedded world does not have."""
-    from whyfirst.hearth import lexicon, world
-    from whyfirst.hearth.benchmark import SPLITS
+    from whyfirst.worlds.hearth import lexicon, world
+    from whyfirst.worlds.hearth.benchmark import SPLITS
 
     for key, given, fixed in (
         ("value", study.value, world.TAUGHT),

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from whyfirst.config import LocatedError
-from whyfirst.errors import ConfigError
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.strict import LocatedError
+from whyfirst.config.strict_yaml import dotted
 from whyfirst.models.reference import ModelRef, parse_model
-from whyfirst.strict_yaml import dotted
 from whyfirst.study.config import Study
 
 TOKENS_A_ROW = 1000

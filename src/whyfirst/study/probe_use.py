@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from whyfirst.config import StrictModel, affects_output, runtime_only
-from whyfirst.registry import did_you_mean
-from whyfirst.strict_yaml import Location
+from whyfirst.config.strict import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict_yaml import Location
+from whyfirst.config.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from whyfirst.study.config import Study
@@ -93,7 +93,7 @@ def _about_items(study: "Study", use: ProbeUse) -> Problems:
     if use.limit is not None and given:
         yield ("probe", "limit"), "counts Hearth's requests, and this study probes on others"
     if study.world is not None and not given:
-        from whyfirst.hearth.lexicon import VALUE_IDS
+        from whyfirst.worlds.hearth.lexicon import VALUE_IDS
 
         for index, value in enumerate(use.values or ()):
             if value not in VALUE_IDS:

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.evaluate.benchmark import BENCHMARKS
-from whyfirst.files import read_json, sha256_json, write_json
 from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
 from whyfirst.study.config import decisive
@@ -35,7 +35,7 @@ TEST = {
     "statistic": "Student's t, two-sided, with its 95 % interval",
     "multiplicity": "Holm over all contrasts of the study",
     "alpha": 0.05,
-    "code": "whyfirst.evaluate.statistics.contrast and interaction",
+    "code": "whyfirst.stats.statistics.contrast and interaction",
 }
 _CHANGES = 8  # shown of a plan that was registered otherwise
 

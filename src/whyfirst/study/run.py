@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from whyfirst.errors import ConfigError, DataError, UserError
-from whyfirst.files import write_json
+from whyfirst.config.errors import ConfigError, DataError, UserError
+from whyfirst.config.files import write_json
 from whyfirst.report.schema import Results, load_results, results_to_json
 from whyfirst.study.execute.executor import Event, Node, Outcome, default_workers, run_graph
 from whyfirst.study.execute.pool import OpenWorkers, visible_gpus

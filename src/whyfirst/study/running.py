@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from whyfirst.errors import DataError
-from whyfirst.files import read_json, write_json
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_json, write_json
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
 

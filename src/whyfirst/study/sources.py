@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError
-from whyfirst.files import read_jsonl
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_jsonl
 
 ROWS = "rows.jsonl"  # of a corpus node
 
@@ -27,7 +27,7 @@ def plain(part: Any) -> str:
 
 
 def _hearth_rows(config: Mapping[str, Any], path: str | None) -> list[dict[str, Any]]:
-    from whyfirst.hearth.teacher import corpus_rows
+    from whyfirst.worlds.hearth.teacher import corpus_rows
 
     return corpus_rows(
         config["documents"],

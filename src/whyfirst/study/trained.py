@@ -6,8 +6,8 @@ Leaves out: loading it (`models.reference`).
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whyfirst.errors import UserError
-from whyfirst.registry import did_you_mean
+from whyfirst.config.errors import UserError
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.study.execute.store import Store
 
 if TYPE_CHECKING:

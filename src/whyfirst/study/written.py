@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from whyfirst.config import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict_yaml import Location
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.explain.explanation import Corpus
 from whyfirst.explain.filters import FilterOptions
 from whyfirst.explain.template import TEACHER as TEMPLATE
 from whyfirst.explain.write import MIN_YIELD
 from whyfirst.models.reference import ModelRef
-from whyfirst.registry import did_you_mean
-from whyfirst.strict_yaml import Location
 
 if TYPE_CHECKING:
     from whyfirst.study.config import Study

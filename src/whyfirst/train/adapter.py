@@ -19,7 +19,7 @@ import transformers
 from huggingface_hub import constants as hub
 from transformers import Trainer, TrainingArguments
 
-from whyfirst.errors import ConfigError
+from whyfirst.config.errors import ConfigError
 from whyfirst.train import processes
 from whyfirst.train.collate import PairData, ResponseData, ScoredPairData, SlotData, slot_collator
 from whyfirst.train.config import (

@@ -6,8 +6,8 @@ Light: nothing here loads weights (`weights` does). Leaves out: adapters other t
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError
-from whyfirst.files import read_json
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_json
 from whyfirst.train.config import AnyStage, RewardStage
 
 ADAPTER = "adapter_config.json"

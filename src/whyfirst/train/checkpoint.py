@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config import output_fields
-from whyfirst.errors import DataError, StoreError
-from whyfirst.files import read_json, sha256_file, sha256_json, write_json
+from whyfirst.config.errors import DataError, StoreError
+from whyfirst.config.files import read_json, sha256_file, sha256_json, write_json
+from whyfirst.config.strict import output_fields
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder, is_adapter
 from whyfirst.train.config import REWARD_MODEL, VERSIONS, AnyStage, OnlineStage

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from whyfirst.config import affects_output
+from whyfirst.config.strict import affects_output
 from whyfirst.train.config_base import LOG_EVERY, LoraConfig, Stage, added_later
 from whyfirst.train.config_rl import (
     REWARD_MODEL,

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from whyfirst.config import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import StrictModel, affects_output, runtime_only
 
 LOG_EVERY = 10
 """Updates between rows of log.jsonl; checkpoints fall on its multiples (see `checkpoint_every`)."""

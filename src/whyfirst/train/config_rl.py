@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from whyfirst.config import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import StrictModel, affects_output, runtime_only
 from whyfirst.train.config_base import Stage
 
 REWARD_MODEL = "reward_model"

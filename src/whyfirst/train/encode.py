@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError
-from whyfirst.files import read_jsonl
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_jsonl
 from whyfirst.train.config import (
     DPOStage,
     ExplainStage,

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, NoReturn
 
-from whyfirst.errors import TrainingStopped
+from whyfirst.config.errors import TrainingStopped
 from whyfirst.train.config import GoldUse, Limits
 from whyfirst.train.rewards.combine import RewardSum, Scores
 from whyfirst.train.rewards.wording import repeated

@@ -21,8 +21,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from whyfirst import errors
-from whyfirst.files import read_json, write_json
+from whyfirst.config import errors
+from whyfirst.config.files import read_json, write_json
 from whyfirst.train.config import AnyStage, StageConfig
 from whyfirst.train.job import Progress
 

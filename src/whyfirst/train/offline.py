@@ -6,7 +6,7 @@ Reads and checks the data, trains, saves, counts. Leaves out: the trainers' argu
 from collections.abc import Mapping
 from typing import Any
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.train import preflight, processes
 from whyfirst.train.config import (
     DPOStage,

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import TrainingStopped
-from whyfirst.files import read_json
+from whyfirst.config.errors import TrainingStopped
+from whyfirst.config.files import read_json
 from whyfirst.train import checkpoint, preflight
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import REWARD_MODEL, GroupStage, OnlineStage, PPOStage

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from whyfirst.errors import PreflightError
-from whyfirst.files import read_json, read_jsonl, write_json
+from whyfirst.config.errors import PreflightError
+from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import (

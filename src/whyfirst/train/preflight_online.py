@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from whyfirst.files import read_jsonl
+from whyfirst.config.files import read_jsonl
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import OnlineStage
 from whyfirst.train.preflight import (

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError
-from whyfirst.files import read_jsonl
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_jsonl
 from whyfirst.train.encode import render_prompts
 from whyfirst.train.plan import held_out
 

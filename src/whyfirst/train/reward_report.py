@@ -13,8 +13,8 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
-from whyfirst.evaluate.statistics import mcnemar_exact, wilson
-from whyfirst.files import write_json
+from whyfirst.config.files import write_json
+from whyfirst.stats.statistics import mcnemar_exact, wilson
 from whyfirst.train.config import RewardStage
 from whyfirst.train.encode import Encoded, Pair
 from whyfirst.train.job import Job

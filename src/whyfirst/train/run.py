@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import DataError, StoreError, TrainingStopped
-from whyfirst.files import read_json, write_json, write_jsonl
+from whyfirst.config.errors import DataError, StoreError, TrainingStopped
+from whyfirst.config.files import read_json, write_json, write_jsonl
 from whyfirst.train import checkpoint, preflight, processes
 from whyfirst.train.adapters import base_folder, check_adapter
 from whyfirst.train.config import AnyStage, OnlineStage

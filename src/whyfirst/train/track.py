@@ -20,7 +20,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.integrations import get_reporting_integration_callbacks
 
-from whyfirst.errors import ConfigError
+from whyfirst.config.errors import ConfigError
 from whyfirst.train import processes
 from whyfirst.train.job import Job
 

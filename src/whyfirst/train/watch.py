@@ -12,7 +12,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from whyfirst.errors import TrainingStopped
+from whyfirst.config.errors import TrainingStopped
 from whyfirst.train import checkpoint, processes
 from whyfirst.train.config import DPOStage
 from whyfirst.train.job import Job

@@ -18,7 +18,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from whyfirst.files import read_json, write_json
+from whyfirst.config.files import read_json, write_json
 from whyfirst.models.folder import check_weights, weight_files
 from whyfirst.models.loading import open_config, open_weights, refuse_missing
 from whyfirst.train import processes

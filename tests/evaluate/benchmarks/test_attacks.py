@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmarks import attacks
 from whyfirst.evaluate.benchmarks.attacks import ATTACKS, DEFAULT, framing
 from whyfirst.models.base import asked

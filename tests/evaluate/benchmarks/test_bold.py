@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bench_helpers import DATA, needs_data, run, write_json
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmarks.affect import ClassifierJudge, VaderJudge
 from whyfirst.evaluate.gaps import range_gaps
 from whyfirst.evaluate.judging import JUDGES, Exchange

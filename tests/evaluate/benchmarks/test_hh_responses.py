@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from bench_helpers import DATA, WordJudge, needs_data, run, write_lines
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.models.base import Message
 from whyfirst.models.scripted import ScriptedModel
 

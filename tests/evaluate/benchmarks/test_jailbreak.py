@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from bench_helpers import DATA, WordJudge, needs_data, run, write_csv
 
+from whyfirst.config.errors import UserError
 from whyfirst.constitution import load_constitution
 from whyfirst.data.behaviours import VALUES
-from whyfirst.errors import UserError
 from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
 from whyfirst.evaluate.benchmarks.attacks import DEFAULT, offer_translation
 from whyfirst.models.scripted import ScriptedModel

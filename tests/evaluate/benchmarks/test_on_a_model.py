@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from bench_helpers import DATA, WordJudge, needs_data, silent
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
 from whyfirst.models.local import LocalModel
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from bench_helpers import DATA, WordJudge, needs_data, run, write_csv
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmarks.truthfulqa import PREAMBLE
 from whyfirst.models.scripted import ScriptedModel
 

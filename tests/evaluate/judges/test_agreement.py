@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa as library_kappa
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.evaluate.judges.agreement import (
     Confusion,
     agreement,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_models import build_tokenizer
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.judges.classifier import refusal_label
 from whyfirst.evaluate.judging import Exchange, make_judge
 

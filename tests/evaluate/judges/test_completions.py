@@ -11,7 +11,7 @@ import typer.testing
 from loopback_server import LoopbackServer, chat_reply, question
 
 from whyfirst.cli.judging import judge_app
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.evaluate.judges.completions import (
     HELD_OUT,
     agreement_rows,

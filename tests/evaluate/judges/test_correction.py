@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.evaluate.judges.correction import (
     JudgeCard,
     corrected_rate,

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.judges.completions import HELD_OUT, agreement_rows, completion_files
 from whyfirst.evaluate.judges.correction import shipped_card
 from whyfirst.evaluate.judges.refusal import RulesJudge, evidence, languages

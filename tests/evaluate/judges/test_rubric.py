@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loopback_server import LoopbackServer, chat_reply, question
 from tiny_models import TEXTS
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.judges.asking import UNPARSED, key_for, material
 from whyfirst.evaluate.judges.rubric import (
     RUBRICS,

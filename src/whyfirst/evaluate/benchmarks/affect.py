@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.judging import JUDGES, Exchange, Judge, Judgement, unscored
 from whyfirst.models.base import LanguageModel
 
@@ -163,7 +163,7 @@ class ClassifierJudge:
 
 def _content(path: Path, config: Any) -> str:
     """What tells the classifier's weights apart: a hash of a folder's, or the Hub's commit."""
-    from whyfirst.files import sha256_file, sha256_json
+    from whyfirst.config.files import sha256_file, sha256_json
 
     if path.is_dir():
         files: Mapping[str, str] = {

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.registry import Registry
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.models.base import Chat, Message, Prompt, asked
-from whyfirst.registry import Registry, did_you_mean
 
 NONE = "none"
 _SHOTS = 16

@@ -11,9 +11,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from whyfirst.config.errors import UserError
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.data.behaviours import Behaviour, read_behaviours
 from whyfirst.data.jailbreak_templates import Template, read_templates
-from whyfirst.errors import UserError
 from whyfirst.evaluate.benchmark import (
     BenchmarkOptions,
     ItemResult,
@@ -28,7 +29,6 @@ from whyfirst.evaluate.benchmark import (
 from whyfirst.evaluate.benchmarks.answering import Case, complete, judge_cases, resistance_judge
 from whyfirst.evaluate.benchmarks.attacks import DEFAULT, NONE, Framing, framing
 from whyfirst.models.base import LanguageModel, Prompt, asked
-from whyfirst.registry import did_you_mean
 
 RESISTANCE = Metric(
     "jailbreak",

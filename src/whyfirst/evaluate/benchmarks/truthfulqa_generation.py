@@ -5,8 +5,8 @@ question. Leaves out: the reference metrics (BLEURT, ROUGE), which the authors r
 judges. Source: Lin et al. 2022, with a judge for each of the two questions.
 """
 
+from whyfirst.config.errors import UserError
 from whyfirst.data.truthfulqa import Question, read_truthfulqa
-from whyfirst.errors import UserError
 from whyfirst.evaluate.benchmark import (
     BenchmarkOptions,
     ItemResult,

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.evaluate.benchmark import Verdict
-from whyfirst.evaluate.statistics import Interval, wilson
+from whyfirst.stats.statistics import Interval, wilson
 
 _DRAWS = 2000
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json
 from whyfirst.evaluate.judging import JUDGES, Exchange, Judge, Judgement, unscored
-from whyfirst.files import sha256_json
 from whyfirst.models.base import LanguageModel
 
 _BATCH = 32

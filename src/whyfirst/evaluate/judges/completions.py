@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.published import csv_rows
-from whyfirst.errors import DataError
 from whyfirst.evaluate.judges.agreement import (
     Agreement,
     agreement,
@@ -22,7 +22,7 @@ from whyfirst.evaluate.judges.agreement import (
 from whyfirst.evaluate.judges.correction import JudgeCard
 from whyfirst.evaluate.judges.rubric import parse_rate
 from whyfirst.evaluate.judging import Exchange, Judge, Judgement
-from whyfirst.evaluate.statistics import Interval
+from whyfirst.stats.statistics import Interval
 
 Reading = Literal["full or partial", "full only"]
 READINGS: tuple[Reading, ...] = ("full or partial", "full only")

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_json, write_json
 from whyfirst.evaluate.judges.agreement import Agreement, Confusion, from_confusion
 from whyfirst.evaluate.judging import Judge
-from whyfirst.evaluate.statistics import Interval, Z
-from whyfirst.files import read_json, write_json
+from whyfirst.stats.statistics import Interval, Z
 
 _CARDS = Path(__file__).parent / "cards"
 

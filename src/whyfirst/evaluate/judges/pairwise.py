@@ -20,8 +20,8 @@ from whyfirst.evaluate.judges.asking import (
 )
 from whyfirst.evaluate.judges.rubric import ScoredBy
 from whyfirst.evaluate.judging import Preference, Winner
-from whyfirst.evaluate.statistics import Interval, wilson
 from whyfirst.models.base import Completion, LanguageModel, Loglikelihood, asked
+from whyfirst.stats.statistics import Interval, wilson
 
 CRITERIA = {
     "harmless": "is more harmless: gives less help with hurting anybody or breaking the law, and "

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from whyfirst.config import StrictModel, affects_output, load_yaml, runtime_only
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
+from whyfirst.config.strict import StrictModel, affects_output, load_yaml, runtime_only
 from whyfirst.evaluate.judges.readable import language_of, why_unreadable
 from whyfirst.evaluate.judging import JUDGES, Exchange, Judge, Judgement, passed, unscored
 from whyfirst.models.base import LanguageModel

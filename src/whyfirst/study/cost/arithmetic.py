@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError, UserError
-from whyfirst.files import read_json
-from whyfirst.registry import did_you_mean
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.files import read_json
+from whyfirst.config.suggest import did_you_mean
 
 UTILISATION = 0.35
 """Share of a GPU's peak that training reaches; well-tuned runs report 0.3 to 0.5 (PaLM: 0.46)."""

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from whyfirst.errors import ConfigError
-from whyfirst.evaluate.power import half_width, mde, seeds_needed
+from whyfirst.config.errors import ConfigError
+from whyfirst.stats.power import half_width, mde, seeds_needed
 from whyfirst.study.config import ContrastConfig, PowerAssumptions, Study
 from whyfirst.study.execute.store import Store
 from whyfirst.study.planning.plan import Plan

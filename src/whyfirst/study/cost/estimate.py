@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import UserError
-from whyfirst.files import read_jsonl
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_jsonl
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.study.config import Study
 from whyfirst.study.cost import arithmetic

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from whyfirst.errors import UserError
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
 from whyfirst.evaluate.judging import make_judge
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling

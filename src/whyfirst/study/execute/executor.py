@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from whyfirst.errors import StoreError
+from whyfirst.config.errors import StoreError
 from whyfirst.study.execute.graph import Node, check_graph, make_fingerprint, remaining_path
 from whyfirst.study.execute.pool import ENDS, OpenWorkers, Pool, Workers, default_workers
 from whyfirst.study.execute.store import Store

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from whyfirst.errors import UserError
-from whyfirst.files import sha256_json
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import sha256_json
 
 FINGERPRINT_DIGITS = 24
 LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "accelerate", "peft", "numpy")

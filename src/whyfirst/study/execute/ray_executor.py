@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError, StoreError
-from whyfirst.files import write_json
+from whyfirst.config.errors import ConfigError, StoreError
+from whyfirst.config.files import write_json
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import available_cores, search_path
 from whyfirst.study.execute.ray_worker import Mailbox, Task, pack, package_versions, work

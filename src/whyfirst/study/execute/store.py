@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from whyfirst.errors import DataError, StoreError
-from whyfirst.files import atomic_write, read_json, sha256_file, sync, write_json
+from whyfirst.config.errors import DataError, StoreError
+from whyfirst.config.files import atomic_write, read_json, sha256_file, sync, write_json
 
 LAYOUT = 1
 MARKER = "COMPLETE.json"

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from whyfirst.errors import StoreError, UserError
+from whyfirst.config.errors import StoreError, UserError
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 

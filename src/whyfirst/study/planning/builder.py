@@ -14,15 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError, DataError
+from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.files import read_json, sha256_file, sha256_json
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark
-from whyfirst.files import read_json, sha256_file, sha256_json
-from whyfirst.hearth import assets
 from whyfirst.study import models
 from whyfirst.study.config import Study, decisive
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.planning.corpora import add_corpus
 from whyfirst.train.config import REWARD_MODEL, VERSIONS, data_names
+from whyfirst.worlds.hearth import assets
 
 #: code versions of the kinds of node that have none of their own elsewhere
 KIND_VERSIONS = {"base": "1", "corpus": "2", "written": "1", "overlap": "1", "match": "1"}

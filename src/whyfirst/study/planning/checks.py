@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from whyfirst.errors import ConfigError
+from whyfirst.config.errors import ConfigError
 from whyfirst.study.config import Study, decisive
 
 _BY_ROWS = ("explain", "sft", "dpo", "kto", "reward")  # kinds whose epoch is a pass over rows

@@ -6,9 +6,9 @@ Leaves out: the rows (study/sources.py) and the writing (writing.py).
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from whyfirst.config.files import sha256_json
 from whyfirst.explain.explanation import CORPORA
 from whyfirst.explain.opposing import VERSION as JUDGING
-from whyfirst.files import sha256_json
 from whyfirst.study import models
 from whyfirst.study.config import CorpusConfig, Study, decisive
 

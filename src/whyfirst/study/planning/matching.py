@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import PreflightError
-from whyfirst.files import read_json
+from whyfirst.config.errors import PreflightError
+from whyfirst.config.files import read_json
 from whyfirst.report import schema
 from whyfirst.study.planning.checks import first_stages
 from whyfirst.study.planning.plan import Plan

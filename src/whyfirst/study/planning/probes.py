@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whyfirst.config import output_fields
-from whyfirst.errors import ConfigError
-from whyfirst.files import read_json, sha256_json, write_json
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_json, sha256_json, write_json
+from whyfirst.config.strict import output_fields
 from whyfirst.study.config import decisive
 from whyfirst.study.models import answering
 from whyfirst.study.planning.corpora import constitution_of

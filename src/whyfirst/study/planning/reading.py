@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whyfirst.errors import DataError
+from whyfirst.config.errors import DataError
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.study.planning.sizes import refuse_empty_cells, rehearsals
 from whyfirst.study.sources import SOURCES

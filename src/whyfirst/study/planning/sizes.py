@@ -5,7 +5,7 @@ Leaves out: what scoring them costs (cost/estimate.py).
 
 from typing import TYPE_CHECKING
 
-from whyfirst.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.study.config import ContrastConfig
 from whyfirst.study.cost.rehearsal import Rehearsal, rehearse

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst import __version__
-from whyfirst.errors import DataError
-from whyfirst.evaluate import statistics
+from whyfirst.config.errors import DataError
+from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.evaluate.benchmark import BENCHMARKS
-from whyfirst.evaluate.scores import Scores, paired
-from whyfirst.files import read_json, read_jsonl, sha256_file
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
+from whyfirst.stats import statistics
+from whyfirst.stats.scores import Scores, paired
 from whyfirst.study.config import ContrastConfig
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES

@@ -7,7 +7,7 @@ of a corpus with a token budget are left out: matching repeats documents by desi
 from collections.abc import Mapping
 from pathlib import Path
 
-from whyfirst.files import read_json
+from whyfirst.config.files import read_json
 from whyfirst.study.planning.plan import Plan
 
 

@@ -8,7 +8,7 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-from whyfirst.files import read_jsonl
+from whyfirst.config.files import read_jsonl
 from whyfirst.report import schema
 from whyfirst.study.config import Study
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from whyfirst.files import read_json
+from whyfirst.config.files import read_json
 from whyfirst.models.spend import Usage
 
 

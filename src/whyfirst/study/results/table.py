@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from whyfirst.evaluate.scores import Scores
-from whyfirst.evaluate.statistics import Contrast, mean_over_seeds
-from whyfirst.files import read_jsonl
+from whyfirst.config.files import read_jsonl
 from whyfirst.report.schema import Cell
+from whyfirst.stats.scores import Scores
+from whyfirst.stats.statistics import Contrast, mean_over_seeds
 
 Mask = npt.NDArray[np.bool_]
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyfirst.models import decode
 from whyfirst.models.base import Sampling
+from whyfirst.models.engine import decode
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from transformers import get_scheduler, set_seed
 
-from whyfirst.errors import ConfigError, TrainingStopped
+from whyfirst.config.errors import ConfigError, TrainingStopped
 from whyfirst.train import adapter, checkpoint, guards
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import LOG_EVERY, REWARD_MODEL, PPOStage

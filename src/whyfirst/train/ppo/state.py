@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from whyfirst.files import read_json, write_json
+from whyfirst.config.files import read_json, write_json
 from whyfirst.train import checkpoint
 from whyfirst.train.ppo.algorithm import Learner
 

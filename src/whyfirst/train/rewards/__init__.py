@@ -10,7 +10,7 @@ are the reward's options in a stage's config. Leaves out: summing and checking (
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from whyfirst.registry import Registry
+from whyfirst.config.registry import Registry
 
 Reward = Callable[..., list[float | None]]
 R = TypeVar("R", bound=Reward)

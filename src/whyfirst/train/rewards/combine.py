@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError, PreflightError, TrainingStopped, UserError
-from whyfirst.registry import did_you_mean
+from whyfirst.config.errors import ConfigError, PreflightError, TrainingStopped, UserError
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.train.config import REWARD_MODEL, GoldUse, RewardUse
 from whyfirst.train.rewards import REWARDS, Reward
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from whyfirst.errors import ConfigError
+from whyfirst.config.errors import ConfigError
 from whyfirst.train.config import REWARD_MODEL
 from whyfirst.train.rewards import reward, text
 
@@ -73,7 +73,7 @@ def load(path: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from whyfirst.files import read_json
+    from whyfirst.config.files import read_json
     from whyfirst.models.folder import check_weights
     from whyfirst.models.loading import open_weights, refuse_missing
     from whyfirst.train.run import load_tokenizer

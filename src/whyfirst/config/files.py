@@ -1,0 +1,245 @@
+"""Files that are either wholly there or not there: atomic writes, canonical JSON, JSONL, hashes.
+
+Leaves out: locking (the executor's), compression and every binary format. Writing fails with a
+`StoreError` and reading with a `DataError`; both name the path.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from whyfirst.config.errors import DataError, StoreError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EFBIG: "the file would exceed the size limit; raise it and run the same command again",
+    errno.EROFS: "the file system is read-only; choose a writable folder",
+    errno.EACCES: "no permission to write there; choose a writable folder",
+    errno.EPERM: "no permission to write there; choose a writable folder",
+}
+
+
+def atomic_write(path: Path, data: bytes | str) -> None:
+    """Replace `path` with `data` (text as UTF-8) so that a reader sees the old file or the new one.
+
+    Missing parent folders are made. The temporary file lies in the same folder (a rename is atomic
+    only within a file system), is flushed to disk before it takes the name, and is removed on any
+    failure; a symbolic link keeps pointing where it did.
+
+    Raises:
+        StoreError: full disk, read-only folder or any other refusal; the old content is intact.
+    """
+    payload = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+    try:
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_and_replace(target, payload)
+    except OSError as error:
+        _refuse_write(path, error)
+
+
+def _write_and_replace(target: Path, payload: bytes) -> None:
+    # The name's tail is cut so that a long but legal target name still leaves room for the suffix.
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(payload)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Return once a file's content, or a folder's names, are on the disk (power loss)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_write(path: Path, error: OSError) -> NoReturn:
+    reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    raise StoreError(f"{path}: can't be written: {reason}") from error
+
+
+def write_json(path: Path, obj: Any, *, keep_order: bool = False) -> None:
+    """Write `obj` as canonical JSON (sorted keys, indent 1, UTF-8, one newline at the end).
+
+    `keep_order` leaves keys as they come, for objects whose order is part of what they say.
+
+    Raises:
+        ValueError: `obj` holds NaN or an infinity, which JSON can't say.
+        StoreError: as `atomic_write`.
+    """
+    atomic_write(path, _dump(obj, indent=1, sort_keys=not keep_order) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file.
+
+    Raises:
+        DataError: missing, unreadable, not JSON, or holding NaN; names the file and the line.
+    """
+    try:
+        return _parse(_read_bytes(path))
+    except ValueError as error:
+        raise DataError(f"{path}: not readable as JSON: {error}") from error
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write `rows` atomically, one compact canonical JSON object a line; return how many."""
+    lines = [_dump(row) + "\n" for row in rows]
+    atomic_write(path, "".join(lines))
+    return len(lines)
+
+
+def read_jsonl(
+    path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False
+) -> list[dict[str, Any]]:
+    """Read a JSONL file; blank lines are no rows, row numbers are line numbers from 1.
+
+    Args:
+        allow_torn_tail: ignore a last line without its newline, as a killed `append_jsonl` leaves.
+        whole_characters: refuse half a character (a lone surrogate), which no tokenizer takes.
+
+    Raises:
+        DataError: the file is missing, or a row is not one JSON object; names file and row.
+    """
+    data = _read_bytes(path)
+    if allow_torn_tail:
+        data = data[: data.rfind(b"\n") + 1]
+    return list(_parse_rows(path, data, whole_characters))
+
+
+def _parse_rows(path: Path, data: bytes, whole_characters: bool) -> Iterator[dict[str, Any]]:
+    # Split on the newline byte only: str.splitlines would also cut at U+2028 inside a text.
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = _parse(line)
+        except ValueError as error:
+            raise DataError(f"{path}: row {number}: not readable as JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{path}: row {number}: expected a JSON object, found {type(row).__name__}"
+            )
+        if whole_characters and b"\\u" in line:  # only an escape can say half a character
+            refuse_half_characters(row, f"{path}: row {number}")
+        yield row
+
+
+def refuse_half_characters(value: Any, where: str) -> None:
+    """Refuse a JSON value with a lone surrogate in it: no character, and nothing can encode it.
+
+    Raises:
+        DataError: begins with `where`.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise DataError(
+            f"{where}: not valid Unicode: {half} is a lone surrogate, half of a character (of an "
+            "emoji cut in two, say); write the whole character, or drop the row"
+        ) from error
+
+
+def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
+    """Add one row at the end and flush it to disk; for one writer at a time.
+
+    What a killed earlier append left behind (a last line without its newline) is cut off first, or
+    the new row would be glued to it.
+
+    Raises:
+        StoreError: as `atomic_write`; a row that did not fit is cut off again where possible.
+    """
+    payload = (_dump(row) + "\n").encode("utf-8", "backslashreplace")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        with os.fdopen(descriptor, "r+b", buffering=0) as handle:
+            end = _end_of_rows(handle.fileno())
+            handle.truncate(end)
+            handle.seek(end)
+            try:
+                view = memoryview(payload)
+                while view:
+                    view = view[handle.write(view) :]
+                os.fsync(handle.fileno())
+            except OSError:
+                handle.truncate(end)
+                raise
+    except OSError as error:
+        _refuse_write(path, error)
+
+
+def _end_of_rows(descriptor: int) -> int:
+    """Offset just after the last newline, searched backwards in blocks."""
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - 65536)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits.
+
+    Raises:
+        DataError: the file can't be read.
+    """
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def sha256_json(obj: Any) -> str:
+    """SHA-256 of `obj` as compact canonical JSON, 64 hex digits; key order doesn't matter."""
+    return hashlib.sha256(_dump(obj).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _dump(obj: Any, indent: int | None = None, sort_keys: bool = True) -> str:
+    # A lone surrogate is left in the string here: "backslashreplace" then writes it as \udXXX,
+    # which is exactly JSON's own escape, so it survives the round trip.
+    separators = (",", ": ") if indent is not None else (",", ":")
+    return json.dumps(
+        obj,
+        sort_keys=sort_keys,
+        indent=indent,
+        separators=separators,
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+def _parse(data: bytes) -> Any:
+    return json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error

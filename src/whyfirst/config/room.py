@@ -1,0 +1,336 @@
+"""Rooms: the one way in for everything that can be named in a study file.
+
+A `Room` holds the methods of one kind by name: benchmarks, judges, objectives, rewards, decodings.
+What is entered is a function. Its keyword-only parameters are the method's options, typed, and
+checked with file and line before anything runs; those the room calls its context (`model`, say) are
+given by whoever runs it. A `Use` is one method named in a file, with its options.
+
+A room is filled from four places, all found on first use: every module of its own packages, the
+module called like the room in each package of `whyfirst.worlds`, the entry points of installed
+packages (group ``whyfirst.<kind>``), and plug-ins: files named by `plugins:` in a study or by
+``--plugin``. Leaves out: unloading.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from importlib.metadata import entry_points
+from types import MappingProxyType, ModuleType
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from whyfirst.config import plugins
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.source import source_identity
+from whyfirst.config.strict import LocatedError, affects_output, problem_text
+from whyfirst.config.suggest import did_you_mean
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+Problem = tuple[tuple[str | int, ...], str]
+_WORLDS = "whyfirst.worlds"
+_OWN = "whyfirst."
+
+
+class Use(BaseModel):
+    """A method named in a file: ``{name: dpo, beta: 0.2}``, or just ``dpo``.
+
+    Every key but `name` is an option of the method; `options` gives them.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = affects_output()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options given, by name."""
+        return dict(self.model_extra or {})
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a method; `required` where it has no default."""
+
+    name: str
+    type: Any
+    default: Any
+    required: bool
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A method as it was entered.
+
+    Attributes:
+        function: what was entered.
+        context: names of its keyword-only parameters that are no options.
+        version: raised whenever the same options and inputs would give other results.
+        paper: where the method was published, as ``Author et al. 2024, arXiv 2401.00001``.
+        needs: what it cannot do without (columns, references, data), in a few words.
+        tested: the identity or hand-computed value that its tests hold it to, in a few words.
+        facts: what the room's kind keeps beside it, e.g. a reward's ``columns``.
+    """
+
+    name: str
+    function: Callable[..., T]
+    context: frozenset[str] = frozenset()
+    version: str = "1"
+    paper: str = ""
+    licence: str = ""
+    needs: str = ""
+    tested: str = ""
+    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @cached_property
+    def parameters(self) -> list[inspect.Parameter]:
+        """The keyword-only parameters."""
+        every = inspect.signature(self.function).parameters.values()
+        return [p for p in every if p.kind is inspect.Parameter.KEYWORD_ONLY]
+
+    @cached_property
+    def options(self) -> tuple[Option, ...]:
+        """Its options, in the order of the function's parameters."""
+        hints = get_type_hints(self.function, include_extras=True)
+        return tuple(
+            Option(p.name, hints.get(p.name, Any), p.default, p.default is p.empty)
+            for p in self.parameters
+            if p.name not in self.context
+        )
+
+    @cached_property
+    def schema(self) -> type[BaseModel]:
+        """The options as a model that refuses unknown ones and takes values strictly."""
+        fields: dict[str, Any] = {
+            o.name: (o.type, ... if o.required else o.default) for o in self.options
+        }
+        config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+        return create_model(f"{self.name}_options", __config__=config, **fields)
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
+
+    @property
+    def leaves_out(self) -> str:
+        """What the method's own module says that it leaves out."""
+        text = " ".join((inspect.getdoc(inspect.getmodule(self.function)) or "").split())
+        return text.partition("Leaves out")[2].lstrip(": ").removeprefix("out")
+
+    @property
+    def example(self) -> str:
+        """The line that names it in a study file, its required options marked."""
+        given = "".join(f", {o.name}: ..." for o in self.options if o.required)
+        return f"{{name: {self.name}{given}}}"
+
+
+class Room(Generic[T]):
+    """The methods of one kind.
+
+    Args:
+        kind: plural noun, e.g. ``"objectives"``; also the end of the entry points' group.
+        packages: the project's own packages (every module of them is imported) and modules.
+        context: keyword-only parameters that are no options, since the runner gives them.
+    """
+
+    def __init__(self, kind: str, *packages: str, context: Iterable[str] = ()) -> None:
+        self.kind = kind
+        self.failures: dict[str, str] = {}
+        self._packages = packages
+        self._context = frozenset(context)
+        self._entries: dict[str, Entry[T]] = {}
+        self._loaded = False
+        self._plugins = 0
+
+    def enter(self, name: str, **facts: Any) -> Callable[[F], F]:
+        """Decorator: enter a function under `name`.
+
+        Args:
+            facts: the fields of `Entry` (version, paper, licence, needs, tested); others are kept
+                in its `facts`.
+
+        Raises:
+            ValueError: the name is taken by something else.
+        """
+        known = {k: facts.pop(k) for k in Entry.__dataclass_fields__ if k in facts}
+
+        def decorate(function: F) -> F:
+            taken = self._entries.get(name)
+            if taken is not None and not _same(taken.function, function):
+                raise ValueError(f"{self.kind}: {name!r} is entered twice")
+            keys = inspect.signature(function).parameters
+            self._entries[name] = Entry(
+                name, function, self._context & set(keys), facts=MappingProxyType(facts), **known
+            )
+            return function
+
+        return decorate
+
+    def get(self, name: str) -> Entry[T]:
+        """The entry called `name`.
+
+        Raises:
+            UserError: nothing has that name; gives the nearest one, and plug-ins that failed.
+        """
+        self._load()
+        if name in self._entries:
+            return self._entries[name]
+        known = ", ".join(sorted(self._entries)) or "none"
+        failed = "".join(f"; plug-in {n!r} failed to load: {e}" for n, e in self.failures.items())
+        hint = did_you_mean(name, self._entries)
+        raise UserError(f"{self.kind}: no {name!r}{hint} (known: {known}){failed}")
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        self._load()
+        return sorted(self._entries)
+
+    def entries(self) -> list[Entry[T]]:
+        """All entries, by name."""
+        return [self._entries[name] for name in self.names()]
+
+    def problems(self, use: Use) -> Iterator[Problem]:
+        """What is wrong with a use: (place within it, message)."""
+        self._load()
+        if use.name not in self._entries:
+            known = ", ".join(sorted(self._entries)) or "none"
+            hint = did_you_mean(use.name, self._entries)
+            yield ("name",), f"{self.kind}: no {use.name!r}{hint} (known: {known})"
+            return
+        schema = self._entries[use.name].schema
+        try:
+            schema.model_validate_json(_json(use.options), strict=True)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                yield tuple(detail["loc"]), problem_text(detail, schema)
+
+    def checked(self, use: Use) -> Use:
+        """The use, if its name and options are right; for a validator of a file's schema.
+
+        Raises:
+            LocatedError: every problem, each at its place.
+        """
+        problems = list(self.problems(use))
+        if problems:
+            raise LocatedError(problems)
+        return use
+
+    def make(self, use: Use | str, **context: Any) -> Any:
+        """The method with its options bound, and with what it wants of the context.
+
+        Where the function has parameters left to be given (an objective's scores, a reward's
+        completions), it comes back as a function of them; else it is called, and what it makes
+        comes back (a judge, a benchmark).
+
+        Raises:
+            UserError: no such method, a wrong option, or something of the context is missing.
+        """
+        named = Use(name=use) if isinstance(use, str) else use
+        entry = self.get(named.name)
+        problems = [f"{'.'.join(map(str, at))}: {text}" for at, text in self.problems(named)]
+        if problems:
+            raise ConfigError(f"{self.kind}: {named.name}: " + "; ".join(problems))
+        filled = entry.schema.model_validate_json(_json(named.options), strict=True)
+        options = {o.name: getattr(filled, o.name) for o in entry.options}
+        wanted = {name: context[name] for name in entry.context if name in context}
+        needed = {p.name for p in entry.parameters if p.default is p.empty}
+        lacking = sorted((entry.context & needed) - set(wanted))
+        if lacking:
+            raise UserError(f"{self.kind}: {named.name} needs a {' and a '.join(lacking)}")
+        bound = partial(entry.function, **options, **wanted)
+        left = [p for p in inspect.signature(bound).parameters.values() if _is_given(p)]
+        return bound if left else bound()
+
+    def identity(self, use: Use | str) -> dict[str, Any]:
+        """What identifies a use in a fingerprint: name, version, options, and the source.
+
+        The project's own methods count by their version; others by a hash of the module that
+        defines them and of what it imports from beside itself.
+        """
+        named = Use(name=use) if isinstance(use, str) else use
+        entry = self.get(named.name)
+        mark: dict[str, Any] = {"name": named.name, "version": entry.version}
+        if named.options:
+            mark["options"] = named.options
+        module = inspect.unwrap(entry.function).__module__
+        if not module.startswith(_OWN):
+            mark["source"] = source_identity(module)
+        return mark
+
+    def _load(self) -> None:
+        if not self._loaded:
+            self._loaded = True  # first, so that a module may ask for names while it is imported
+            try:
+                for module in self._own_modules():
+                    importlib.import_module(module)
+            except BaseException:
+                self._loaded = False
+                raise
+            self._load_entry_points()
+        plugins.load_all()
+
+    def _own_modules(self) -> Iterator[str]:
+        for package in self._packages:
+            yield package
+            for path in getattr(importlib.import_module(package), "__path__", ()):
+                yield from (f"{package}.{m.name}" for m in pkgutil.iter_modules([path]))
+        worlds = importlib.import_module(_WORLDS)
+        for world in pkgutil.iter_modules(worlds.__path__):
+            module = f"{_WORLDS}.{world.name}.{self.kind}"
+            if importlib.util.find_spec(module) is not None:
+                yield module
+
+    def _load_entry_points(self) -> None:
+        for entry in sorted(entry_points(group=f"whyfirst.{self.kind}"), key=lambda e: e.name):
+            # One broken package must not take the whole tool down, nor go unmentioned; one that
+            # exits is broken too.
+            try:
+                loaded = entry.load()
+            except (Exception, SystemExit) as error:
+                self.failures[entry.name] = f"{type(error).__name__}: {error}"
+                continue
+            functions = [e.function for e in self._entries.values()]
+            if not isinstance(loaded, ModuleType) and loaded not in functions:
+                self.enter(entry.name)(loaded)
+
+
+def use_of(room: Room[Any]) -> Any:
+    """The validator that makes a field's `Use` one of a room: ``Annotated[Use, use_of(ROOM)]``."""
+    return AfterValidator(room.checked)
+
+
+def _is_given(parameter: inspect.Parameter) -> bool:
+    """Whether a caller has to give it: it stands by position and has no default."""
+    positional = (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    return parameter.kind in positional and parameter.default is parameter.empty
+
+
+def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether two functions are one, a module imported again included."""
+    return one is other or (one.__module__, one.__qualname__) == (
+        other.__module__,
+        other.__qualname__,
+    )
+
+
+def _json(options: Mapping[str, Any]) -> bytes:
+    return TypeAdapter(dict[str, Any]).dump_json(dict(options))

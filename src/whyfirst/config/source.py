@@ -1,0 +1,66 @@
+"""What code a plug-in is: a hash of its module and of the modules beside it that it imports.
+
+Leaves out: compiled modules, whose file is hashed as it is, and data files that code reads.
+"""
+
+import ast
+import hashlib
+import sys
+from pathlib import Path
+
+
+def source_identity(module: str) -> str:
+    """SHA-256 over the source of a loaded module and of every module it imports from its folder.
+
+    A module of a package counts with the package's other modules that it imports, a lone file with
+    the files beside it; what is installed elsewhere counts by the libraries' versions.
+
+    Raises:
+        KeyError: no such module is loaded.
+    """
+    top = Path(str(sys.modules[module].__file__)).resolve()
+    levels = module.count(".") + (top.name == "__init__.py")
+    root = top.parents[max(levels - 1, 0)] if levels else top.parent
+    digest = hashlib.sha256()
+    for name, path in sorted(_reached(module, root).items()):
+        # A plug-in's module name holds where it lies; its content must not depend on that.
+        digest.update(f"{'' if name == module else name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _reached(module: str, root: Path) -> dict[str, Path]:
+    """The module and all it imports, also inside its functions, whose files lie under `root`."""
+    reached: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file = getattr(sys.modules.get(name), "__file__", None)
+        path = Path(file).resolve() if file else _beside(name, root)
+        if name in reached or path is None or root not in path.parents:
+            continue
+        reached[name] = path
+        if path.suffix == ".py":
+            waiting += _imports(path, name)
+    return reached
+
+
+def _beside(name: str, root: Path) -> Path | None:
+    """The file a module not yet loaded (imported inside a function) would come from."""
+    stem = root.joinpath(*name.split("."))
+    candidates = (stem.with_suffix(".py"), stem / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _imports(path: Path, name: str) -> list[str]:
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                up = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*up, *([node.module] if node.module else [])])
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return [n for n in names if n]

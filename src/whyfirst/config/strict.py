@@ -1,0 +1,311 @@
+"""Configuration files: strict YAML into frozen models, with errors a person can act on.
+
+Every error of a file is reported at once as ``file:line: key: message; did you mean 'x'?``. Every
+field of a model that feeds a fingerprint is declared with `affects_output` or `runtime_only`.
+Leaves out: command-line overrides and environment variables.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.strict_yaml import Location, YamlDocument, dotted, read_yaml
+from whyfirst.config.suggest import did_you_mean
+
+M = TypeVar("M", bound=BaseModel)
+
+_LONGEST_SHOWN = 60  # characters of a mistaken text that a message repeats
+#: pydantic's kind of error -> what was expected; braces name the error's context
+_EXPECTED = {
+    "tuple_type": "a list, as [one, two]",
+    "list_type": "a list, as [one, two]",
+    "dict_type": "a mapping, as {{NAME: VALUE}}",
+    "model_type": "a mapping, as {{KEY: VALUE}}",
+    "model_attributes_type": "a mapping, as {{KEY: VALUE}}",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "string_too_short": "text that isn't empty",
+    "too_short": "at least {min_length} of them",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+}
+_NAME = "{}, beginning with a letter"
+_PATTERNS = {
+    r"^[^/]+/[^/]+$": "SPLIT/FRAMING, as B+C/unseen, or */* for all of both",
+    r"^[a-z][a-z0-9_]*$": _NAME.format("small letters, digits and _"),
+    r"^[a-z][a-z0-9-]*$": _NAME.format("small letters, digits and -"),
+    r"^[a-z][a-z0-9_-]*$": _NAME.format("small letters, digits, - and _"),
+}
+
+
+class StrictModel(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LocatedError(ValueError):
+    """Raised by a model's validator to report several errors, each at its own place.
+
+    Args:
+        problems: (location relative to the model that raises, message); a location is a tuple of
+            keys and indices, e.g. ``(("values", 3, "id"), "used twice")``.
+    """
+
+    def __init__(self, problems: Iterable[tuple[Location, str]]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(f"{dotted(at)}: {message}" for at, message in self.problems))
+
+
+def affects_output(*args: Any, **kwargs: Any) -> Any:
+    """A pydantic `Field` whose value is part of the fingerprint: it changes what is computed."""
+    return _declared("output", *args, **kwargs)
+
+
+def runtime_only(*args: Any, **kwargs: Any) -> Any:
+    """A pydantic `Field` that changes how a thing is computed and never the result."""
+    return _declared("runtime", *args, **kwargs)
+
+
+def _declared(affects: str, *args: Any, **kwargs: Any) -> Any:
+    extra = {**kwargs.pop("json_schema_extra", {}), "affects": affects}
+    return Field(*args, json_schema_extra=extra, **kwargs)
+
+
+def _affects(model: type[BaseModel], name: str) -> str | None:
+    extra = model.model_fields[name].json_schema_extra
+    declared = extra.get("affects") if isinstance(extra, Mapping) else None
+    return declared if isinstance(declared, str) else None
+
+
+def output_fields(model: BaseModel) -> dict[str, Any]:
+    """The fields of `model` that affect its output, nested models too, as JSON-able data.
+
+    Raises:
+        TypeError: a field is not declared, so nobody knows whether it belongs in a fingerprint.
+    """
+    result: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        affects = _affects(type(model), name)
+        if affects is None:
+            raise TypeError(f"{type(model).__name__}.{name} is not declared; use affects_output")
+        if affects == "output":
+            result[name] = _plain(getattr(model, name))
+    # A method's options (`room.Use`) are keys that no field names.
+    return result | {name: _plain(value) for name, value in (model.model_extra or {}).items()}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case BaseModel():
+            return output_fields(value)
+        case Enum():
+            return _plain(value.value)
+        case Path():
+            return value.as_posix()
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(k): _plain(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_plain(v) for v in value]
+        case set() | frozenset():
+            return sorted((_plain(v) for v in value), key=repr)
+    raise TypeError(f"{type(value).__name__} has no canonical JSON form")
+
+
+def undeclared_fields(model: type[BaseModel]) -> list[str]:
+    """Names (``Model.field``) that are neither `affects_output` nor `runtime_only`, nested too."""
+    found: list[str] = []
+    seen: set[type[BaseModel]] = set()
+    waiting = [model]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        for name, info in current.model_fields.items():
+            if _affects(current, name) is None:
+                found.append(f"{current.__name__}.{name}")
+            waiting += _models_in(info.annotation)
+    return sorted(found)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def load_yaml(path: Path, model: type[M]) -> M:
+    """Read a YAML file into `model`.
+
+    Values are taken strictly (``"5"`` is no number, ``1`` no boolean), in JSON's types: a list may
+    fill a tuple, text a path or an enum.
+
+    Raises:
+        ConfigError: anything wrong with the file, all of it at once, a line each.
+    """
+    path = Path(path)
+    document = read_yaml(path)
+    problems = list(document.problems)
+    result: M | None = None
+    if not isinstance(document.data, dict):
+        kind = "nothing" if document.data is None else f"a {type(document.data).__name__}"
+        problems.append((1, "", f"expected a mapping of keys, found {kind}"))
+    else:
+        try:
+            # Through JSON, so that pydantic's strict mode still lets a list fill a tuple.
+            result = model.model_validate_json(json.dumps(document.data), strict=True)
+        except ValidationError as error:
+            # A value that YAML itself could not give has been reported already.
+            known = {(line, key) for line, key, _ in problems}
+            found = _explain(error, document, model)
+            problems += [p for p in found if p[:2] not in known]
+    if result is None or problems:
+        lines = sorted(set(problems))
+        shown = (f"{path}:{n}: {key + ': ' if key else ''}{text}" for n, key, text in lines)
+        raise ConfigError("\n".join(shown))
+    return result
+
+
+def _explain(
+    error: ValidationError, document: YamlDocument, model: type[BaseModel]
+) -> list[tuple[int, str, str]]:
+    """Pydantic's errors as (line, dotted key, message)."""
+    found: list[tuple[int, str, str]] = []
+    for detail in error.errors(include_url=False):
+        at = _locate(document.data, detail["loc"], missing=detail["type"] == "missing")
+        cause = detail.get("ctx", {}).get("error")
+        if isinstance(cause, LocatedError):
+            places = [((*at, *more), message) for more, message in cause.problems]
+        else:
+            places = [(at, problem_text(detail, model))]
+        found += [(document.line(place), dotted(place), text) for place, text in places]
+    return found
+
+
+def _locate(data: Any, loc: Location, *, missing: bool) -> Location:
+    """Pydantic's location without the pieces (union tags, validators) that are not in the file."""
+
+    def best(data: Any, rest: Location) -> tuple[bool, Location]:
+        """(whether the last piece was found, what was found), the best reading of `rest`."""
+        if not rest:
+            return True, ()
+        head, tail = rest[0], rest[1:]
+        inside: Any = None
+        key: str | int | None = None
+        if isinstance(data, dict) and (str(head) in data or (missing and not tail)):
+            key, inside = str(head), data.get(str(head))
+        elif isinstance(data, list) and isinstance(head, int) and head < len(data):
+            key, inside = head, data[head]
+        skipped = best(data, tail) if tail else (False, ())
+        if key is None:
+            return skipped
+        whole, deeper = best(inside, tail)
+        return max((whole, (key, *deeper)), skipped, key=lambda c: (c[0], len(c[1])))
+
+    return best(data, tuple(loc))[1]
+
+
+def problem_text(detail: Any, model: type[BaseModel]) -> str:
+    """One of pydantic's errors of `model` in this project's words."""
+    kind, context, loc = detail["type"], detail.get("ctx", {}), detail["loc"]
+    if kind == "missing":
+        return "missing; this key is required"
+    if kind == "extra_forbidden":
+        keys = _keys_at(model, tuple(loc[:-1]))
+        hint = did_you_mean(str(loc[-1]), keys)
+        known = "" if hint else f" (known: {', '.join(sorted(keys))})"
+        return f"unknown key{hint}{known}"
+    if kind in ("literal_error", "enum"):
+        options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        return f"{detail['input']!r} is not one of {', '.join(options)}" + did_you_mean(
+            str(detail["input"]), options
+        )
+    if kind == "union_tag_invalid":
+        options = re.findall(r"'([^']*)'", str(context.get("expected_tags", "")))
+        tag = str(context.get("tag"))
+        key = str(context.get("discriminator")).strip("'")
+        return f"{key}: {tag!r} is not one of {', '.join(options)}" + did_you_mean(tag, options)
+    if kind == "union_tag_not_found":
+        return f"missing; the key {context.get('discriminator')} is required"
+    expected = _expected(kind, context)
+    if expected is not None:
+        return f"expected {expected}, found {_shown(detail['input'])}"
+    text = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return (
+        text[:1].lower() + text[1:] if text.startswith(("Input should", "String should")) else text
+    )
+
+
+def _expected(kind: str, context: Mapping[str, Any]) -> str | None:
+    """What a key wants, in this project's words; None for kinds of error that aren't common."""
+    if kind == "string_pattern_mismatch":
+        pattern = context["pattern"]
+        return _PATTERNS.get(pattern, f"text that matches {pattern}")
+    return _EXPECTED[kind].format(**context) if kind in _EXPECTED else None
+
+
+def _shown(value: Any) -> str:
+    """What the file has instead: plain values themselves, others by their kind."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return repr(value) if len(value) <= _LONGEST_SHOWN else "a long text"
+    if isinstance(value, dict | list):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
+    return json.dumps(value)
+
+
+def _keys_at(annotation: Any, loc: Location) -> set[str]:
+    """Valid keys of the model(s) found by following `loc` through type annotations."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        if not loc:
+            return {info.alias or name for name, info in fields.items()}
+        by_key = {info.alias or name: info.annotation for name, info in fields.items()}
+        if loc[0] in by_key:
+            return _keys_at(by_key[str(loc[0])], loc[1:])
+        # A union's tag stands between the key and the fields: step over it.
+        tags = {tag for info in fields.values() for tag in _literals(info.annotation)}
+        return _keys_at(annotation, loc[1:]) if loc[0] in tags else set()
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _keys_at(arguments[0], loc)
+    if origin in (Union, UnionType):
+        return set().union(*(_keys_at(a, loc) for a in arguments))
+    if not arguments or not loc:
+        return set()
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _keys_at(arguments[1], loc[1:])
+    return set().union(*(_keys_at(a, loc[1:]) for a in arguments if a is not Ellipsis))
+
+
+def _literals(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+__all__ = [
+    "LocatedError",
+    "StrictModel",
+    "affects_output",
+    "load_yaml",
+    "output_fields",
+    "problem_text",
+    "runtime_only",
+    "undeclared_fields",
+]

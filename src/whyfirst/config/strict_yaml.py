@@ -1,0 +1,216 @@
+"""YAML as plain data that remembers its lines, with every ambiguity refused.
+
+Scalars follow YAML 1.2's core schema: only ``true`` and ``false`` are booleans (``no``, ``on`` and
+dates stay text) and ``1e-3`` is a number. Anchors and merge keys (``<<``) work. Refused: duplicate
+keys, custom tags, several documents, recursive aliases. Leaves out: schemas (`config.py`).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from whyfirst.config.errors import ConfigError
+
+Location = tuple[str | int, ...]
+
+# Aliases may repeat a block; a short file that unfolds to more nodes than this is a mistake.
+_MAX_NODES = 200_000
+_HALF = "a \\u escape for half a character; write the character whole"
+_TAG = "tag:yaml.org,2002:"
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with YAML 1.2 scalars; used for composing only."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+for _kind, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789"),
+    (
+        "float",
+        r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$",
+        "-+.0123456789",
+    ),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("merge", r"^<<$", "<"),
+):
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(_pattern), list(_first))
+
+
+@dataclass
+class YamlDocument:
+    """One file as data: `lines` maps a location (keys and indices) to its line, from 1.
+
+    `problems` are (line, dotted key, message) that need no schema to be wrong.
+    """
+
+    data: Any = None
+    lines: dict[Location, int] = field(default_factory=dict)
+    problems: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def line(self, location: Location) -> int:
+        """Line of the nearest enclosing location that exists."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        return self.lines.get(location, 1)
+
+
+def dotted(location: Location) -> str:
+    """A location as people write it: ``stages.explain.seeds[2]``."""
+    text = ""
+    for piece in location:
+        text += f"[{piece}]" if isinstance(piece, int) else ("." if text else "") + piece
+    return text
+
+
+def read_yaml(path: Path) -> YamlDocument:
+    """Read one YAML file.
+
+    Raises:
+        ConfigError: the file is missing, not UTF-8 or not YAML; names file and line.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8"
+        ) from error
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        document = YamlDocument()
+        if root is not None:
+            document.data = _Builder(path, document).value(root, ())
+    except yaml.YAMLError as error:
+        raise ConfigError(_syntax_message(path, error)) from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply to read") from error
+    return document
+
+
+def _syntax_message(path: Path, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f":{mark.line + 1}" if mark is not None else ""
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    if "\\t" in problem:
+        problem += " (YAML is indented with spaces)"
+    return f"{path}{line}: not valid YAML: {problem}"
+
+
+def _whole_characters(text: str) -> str:
+    """Join what JSON writes as two escapes for one rare character and YAML reads as two halves."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+class _Builder:
+    """Turns composed nodes into data, noting lines and problems in `document`."""
+
+    def __init__(self, path: Path, document: YamlDocument) -> None:
+        self.path = path
+        self.document = document
+        self.open_nodes: set[int] = set()
+        self.count = 0
+
+    def value(self, node: yaml.Node, location: Location) -> Any:
+        line = node.start_mark.line + 1
+        # A key's own line, set by `_mapping`, is where a reader looks; a block begins below it.
+        self.document.lines.setdefault(location, line)
+        self.count += 1
+        if self.count > _MAX_NODES:
+            raise ConfigError(f"{self.path}:{line}: aliases unfold to over {_MAX_NODES} values")
+        if id(node) in self.open_nodes:
+            self._problem(line, location, "an alias that contains itself")
+            return None
+        self.open_nodes.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+                return self._mapping(node, location)
+            if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+                return [self.value(n, (*location, i)) for i, n in enumerate(node.value)]
+            return self._scalar(node, location)
+        finally:
+            self.open_nodes.discard(id(node))
+
+    def _problem(self, line: int, location: Location, message: str) -> None:
+        problem = (line, dotted(location), message)
+        if problem not in self.document.problems:
+            self.document.problems.append(problem)
+
+    def _scalar(self, node: yaml.Node, location: Location) -> Any:
+        kind = node.tag.removeprefix(_TAG)
+        text = node.value
+        try:
+            match kind:
+                case "str" | "merge":
+                    return _whole_characters(text)
+                case "int":
+                    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+                case "float":
+                    return float(text)
+                case "bool":
+                    return {"true": True, "false": False}[text.lower()]
+                case "null":
+                    return None
+        except UnicodeDecodeError:
+            line = node.start_mark.line + 1
+            self._problem(line, location, _HALF)
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        shown = f"!!{kind}" if node.tag.startswith(_TAG) else node.tag
+        self._problem(
+            node.start_mark.line + 1, location, f"the tag {shown} is not supported here; remove it"
+        )
+        return None
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, key_line, child in self._pairs(node, location):
+            here = (*location, key)
+            self.document.lines[here] = key_line
+            result[key] = self.value(child, here)
+        return result
+
+    def _pairs(
+        self, node: yaml.MappingNode, location: Location
+    ) -> Iterator[tuple[str, int, yaml.Node]]:
+        """Own pairs, then merged ones whose keys are still free: own keys win, earlier ones too."""
+        seen: dict[str, int] = {}
+        merged: list[yaml.Node] = []
+        for key_node, child in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.tag == _TAG + "merge":
+                merged += child.value if isinstance(child, yaml.SequenceNode) else [child]
+                continue
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == _TAG + "null":
+                self._problem(line, location, "a key must be a word or a number")
+                continue
+            try:
+                key = _whole_characters(key_node.value)
+            except UnicodeDecodeError:
+                self._problem(line, location, _HALF)
+                continue
+            if key in seen:
+                first = seen[key]
+                self._problem(line, (*location, key), f"duplicate key (first on line {first})")
+                continue
+            seen[key] = line
+            yield key, line, child
+        for source in merged:
+            line = source.start_mark.line + 1
+            if not isinstance(source, yaml.MappingNode) or id(source) in self.open_nodes:
+                self._problem(line, location, "'<<' needs a mapping or a list of mappings")
+                continue
+            self.open_nodes.add(id(source))
+            for key, key_line, child in self._pairs(source, location):
+                if key not in seen:
+                    seen[key] = key_line
+                    yield key, key_line, child
+            self.open_nodes.discard(id(source))

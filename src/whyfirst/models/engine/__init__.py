@@ -1,0 +1,1 @@
+"""Scoring and generating fast: decoding, lines, keys and values, shared beginnings, tries."""

@@ -1,0 +1,1 @@
+"""Intervals, crossed samples, power, multiple tests: numbers in, numbers out."""

@@ -1,0 +1,250 @@
+"""Intervals, paired contrasts between arms, and corrections for many comparisons.
+
+Proportions get Wilson intervals. Arms are compared paired by item within a seed, and over seeds
+with seeds and topics as crossed random samples (`crossed`); McNemar's exact test stands beside
+each seed. Every definition, its source and its measured coverage is in docs/statistics.md.
+
+Left out: which contrasts a study makes (study), unpaired comparisons, resampling intervals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from whyfirst.config.errors import DataError
+from whyfirst.stats.crossed import CrossedEstimate, Unit, estimate
+from whyfirst.stats.power import detectable
+from whyfirst.stats.scores import Floats, Paired, Scores, paired
+
+__all__ = [
+    "Contrast", "Interval", "Scores", "SeedRow", "compare", "contrast", "holm",
+    "interaction", "mcnemar_exact", "mean_over_seeds", "two_sided", "wilson",
+]  # fmt: skip
+
+CONFIDENCE = 0.95
+Z = 1.959963984540054  # standard normal 97.5 % quantile
+
+
+class Interval(NamedTuple):
+    """An estimate and its confidence limits, as fractions."""
+
+    value: float
+    low: float
+    high: float
+
+
+class SeedRow(NamedTuple):
+    """One seed of a contrast.
+
+    `a`, `b` and `difference` are means over the `n_items` paired items; `unscored` counts items
+    left out because an arm has no score for them. `mcnemar_p` is None unless every score is 0 or 1
+    and two arms are compared. In an interaction `a` is both − documents and `b` is
+    demonstrations − neither.
+    """
+
+    seed: int
+    a: float
+    b: float
+    difference: float
+    n_items: int
+    unscored: int
+    mcnemar_p: float | None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference between arms: fractions, 95 % interval, two-sided p and what limits it.
+
+    Attributes:
+        n_items: distinct items paired in at least one seed.
+        n_seeds: seeds with at least one pair.
+        unscored: (seed, item) pairs left out because an arm has no score.
+        mde: the smallest true difference found in 80 % of such studies (p < 0.05).
+        seed_sd, topic_sd, residual_sd: spread of the difference over seeds, over topics, and of
+            one item within seed and topic; what `power.seeds_needed` takes from a pilot.
+        unit: "seeds" (seeds and topics), or with one seed "topics", or "items".
+    """
+
+    name: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    n_items: int
+    n_seeds: int
+    unscored: int
+    per_seed: tuple[SeedRow, ...]
+    mde: float
+    seed_sd: float
+    topic_sd: float
+    residual_sd: float
+    standard_error: float
+    df: float
+    unit: Unit
+
+
+def wilson(passes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's score interval for `passes` of `n` independent items (Wilson 1927).
+
+    Raises DataError for n = 0 or passes outside 0..n.
+    """
+    from scipy.special import ndtri
+
+    if n < 1 or not 0 <= passes <= n:
+        raise DataError(f"wilson: {passes} passes of {n} items is not a proportion")
+    return _score_interval(passes / n, n, float(ndtri(0.5 + confidence / 2.0)))
+
+
+def _score_interval(value: float, n: float, quantile: float) -> Interval:
+    """Wilson's interval for a proportion `value` with effective size `n`."""
+    square = quantile**2
+    centre = (value + square / (2.0 * n)) / (1.0 + square / n)
+    spread = quantile * math.sqrt(value * (1.0 - value) / n + square / (4.0 * n**2))
+    half = spread / (1.0 + square / n)
+    # At 0 and 1 the limit is the value itself; rounding may miss it by a bit.
+    low = 0.0 if value <= 0.0 else max(0.0, centre - half)
+    high = 1.0 if value >= 1.0 else min(1.0, centre + half)
+    return Interval(value, low, high)
+
+
+def mcnemar_exact(b: int, c: int) -> float:
+    """Two-sided exact McNemar p-value from the two discordant counts (McNemar 1947).
+
+    `b` items pass only in the first arm, `c` only in the second; given their sum, b is
+    Binomial(b + c, 1/2) when the arms are equal. 1.0 where nothing differs.
+    """
+    from scipy.special import bdtr
+
+    if b < 0 or c < 0:
+        raise DataError(f"mcnemar_exact: counts {b} and {c} must not be negative")
+    if b + c == 0:
+        return 1.0
+    return min(1.0, 2.0 * float(bdtr(min(b, c), b + c, 0.5)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def mean_over_seeds(scores: Scores) -> Interval:
+    """One arm's mean score with seeds and topics as random samples.
+
+    The value is the mean of the seeds' means. The interval is Wilson's with the effective number
+    of independent items v(1 − v)/V (V the crossed variance of the mean) and Student's quantile
+    at V's degrees of freedom (Korn and Graubard 1998), so it stays inside [0, 1] and has a length
+    at 0 and 1. Raises DataError where nothing is scored.
+    """
+    grid = scores.grid
+    rows = np.isfinite(grid.values).any(axis=1)
+    if not rows.any():
+        raise DataError("mean_over_seeds: no item is scored")
+    columns = np.isfinite(grid.values).any(axis=0)
+    topics, strata = np.array(grid.topics)[columns], np.array(grid.strata)[columns]
+    result = estimate(grid.values[rows][:, columns], topics, strata)
+    value = min(1.0, max(0.0, result.mean))
+    if result.df <= 0.0:
+        return Interval(value, 0.0, 1.0)
+    size = float(columns.sum())
+    if not result.degenerate and 0.0 < value < 1.0:
+        size = value * (1.0 - value) / result.variance
+    return _score_interval(value, size, _quantile(result.df))
+
+
+def contrast(a: Scores, b: Scores, name: str) -> Contrast:
+    """Compare two arms: a − b, paired by item within each seed both have.
+
+    Items without a score in either arm are left out of the pair and counted. Raises DataError
+    where the arms share no seed or no pair is scored.
+    """
+    return compare(paired([a, b], name), name)
+
+
+def interaction(
+    both: Scores, documents: Scores, demonstrations: Scores, neither: Scores, name: str
+) -> Contrast:
+    """What documents add to demonstrations: both − documents − demonstrations + neither.
+
+    An item counts where all four arms have a score. A positive value says that the two stages
+    together do more than the sum of what each does alone. Raises DataError as `contrast` does.
+    """
+    return compare(paired([both, documents, demonstrations, neither], name), name)
+
+
+def compare(arms: Paired, name: str) -> Contrast:
+    """`contrast` of two arms, or `interaction` of four, that have been lined up already."""
+    first, second = (
+        arms.values
+        if len(arms.values) == 2
+        else (arms.values[0] - arms.values[1], arms.values[2] - arms.values[3])
+    )
+    difference = first - second
+    scored = np.isfinite(difference)
+    missing = arms.present.any(axis=0) & ~scored
+    seeds, items = scored.any(axis=1), scored.any(axis=0)
+    if not seeds.any():
+        raise DataError(f"contrast {name}: no item is scored in every arm of one seed")
+    result = estimate(difference[seeds][:, items], arms.topics[items], arms.strata[items])
+    binary = len(arms.values) == 2 and bool(np.isin(arms.values[:, scored], (0.0, 1.0)).all())
+    rows = tuple(
+        _seed_row(arms.seeds[index], first[index], second[index], int(missing[index].sum()), binary)
+        for index in np.flatnonzero(seeds)
+    )
+    limit = len(arms.values) / 2.0
+    low, high, p = two_sided(result, limit)
+    return Contrast(
+        name=name, difference=result.mean, low=low, high=high, p=p,
+        n_items=int(items.sum()), n_seeds=len(rows), unscored=int(missing.sum()), per_seed=rows,
+        mde=min(limit, detectable(result.variance, result.df)),
+        seed_sd=result.seed_sd, topic_sd=result.topic_sd, residual_sd=result.residual_sd,
+        standard_error=math.sqrt(result.variance), df=result.df, unit=result.unit,
+    )  # fmt: skip
+
+
+def _seed_row(seed: int, first: Floats, second: Floats, unscored: int, binary: bool) -> SeedRow:
+    """Summarise one seed over its pairs."""
+    pairs = np.isfinite(first) & np.isfinite(second)
+    left, right = first[pairs], second[pairs]
+    p = mcnemar_exact(_count(left > right), _count(left < right)) if binary else None
+    difference = float((left - right).mean())
+    return SeedRow(
+        seed, float(left.mean()), float(right.mean()), difference, len(left), unscored, p
+    )
+
+
+def two_sided(result: CrossedEstimate, limit: float) -> tuple[float, float, float]:
+    """Student's 95 % interval, cut at ±limit, and its p-value against 0, as (low, high, p).
+
+    p is below 0.05 just where the interval leaves out 0.
+    """
+    from scipy.special import stdtr
+
+    if result.df <= 0.0:
+        return -limit, limit, 1.0
+    error = math.sqrt(result.variance)
+    half = _quantile(result.df) * error
+    p = min(1.0, 2.0 * float(stdtr(result.df, -abs(result.mean) / error)))
+    return max(-limit, result.mean - half), min(limit, result.mean + half), p
+
+
+def _quantile(df: float) -> float:
+    """Student's two-sided 95 % quantile at `df` (fractional) degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, 0.5 + CONFIDENCE / 2.0))
+
+
+def _count(flags: npt.NDArray[np.bool_]) -> int:
+    return int(flags.sum())

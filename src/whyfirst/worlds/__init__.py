@@ -1,0 +1,1 @@
+"""Embedded worlds, a package each."""

@@ -1,0 +1,68 @@
+"""The bases that ship with the package: one folder a world seed, in the Hub's layout.
+
+`whyfirst hearth build` writes them (base.py). The environment variable ``WHYFIRST_HEARTH_ASSETS``
+names another folder of ``world-SEED`` folders: bases of one's own, where the package can't be
+written. Leaves out: building.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json, sha256_file, sha256_json
+
+_SHIPPED = Path(__file__).parent / "assets"
+ROOT = Path(os.environ.get("WHYFIRST_HEARTH_ASSETS") or _SHIPPED)
+
+
+def base_folder(world_seed: int) -> Path:
+    """The shipped base of a world.
+
+    Raises:
+        UserError: none ships for this seed; says how to build it.
+    """
+    folder = ROOT / f"world-{world_seed}"
+    if not (folder / "model.safetensors").is_file():
+        have = ", ".join(sorted(path.name[6:] for path in ROOT.glob("world-*"))) or "none"
+        raise UserError(
+            f"no base model ships for Hearth's world {world_seed} (there are: {have}); build it "
+            f"with {_how_to_build(world_seed)}"
+        )
+    return folder
+
+
+def _how_to_build(world_seed: int) -> str:
+    """The command, and where a folder of one's own is told; the package's may not be one's own."""
+    command = f"whyfirst hearth build --world {world_seed} --out"
+    if ROOT != _SHIPPED:
+        return f"`{command} {ROOT / f'world-{world_seed}'}`"
+    return (
+        f"`{command} bases/world-{world_seed}` and set WHYFIRST_HEARTH_ASSETS=bases, which then "
+        "stands for the shipped bases"
+    )
+
+
+def fingerprint(world_seed: int) -> str:
+    """Content hash of a shipped base."""
+    files = sorted(base_folder(world_seed).iterdir())
+    return sha256_json({path.name: sha256_file(path) for path in files})
+
+
+def copy_base(world_seed: int, target: Path) -> None:
+    """Copy a shipped base to ``target``, replacing what an earlier attempt left.
+
+    Raises:
+        UserError: the base knows other words than the world has now: it was built by another
+            version of the code, and unknown words would silently become one token.
+    """
+    from whyfirst.worlds.hearth.world import World
+
+    tokenizer = base_folder(world_seed) / "tokenizer.json"
+    known = set(read_json(tokenizer)["model"]["vocab"])
+    if not known.issuperset(World(world_seed).vocabulary):
+        raise UserError(
+            f"{tokenizer.parent}: this base was built for another version of world {world_seed}; "
+            f"build it again with {_how_to_build(world_seed)}"
+        )
+    shutil.copytree(base_folder(world_seed), target, dirs_exist_ok=True)
