@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmark import (
+    Axes,
     BenchmarkOptions,
     ItemResult,
     Metric,
