@@ -121,7 +121,7 @@ class Metric:
         beside: metrics this one misleads without; a table shows them with it, or says that they
             were not measured.
         happened: what an item that passes and one that fails did, as a report says it
-            (``("refused", "answered")``); which of the two is good follows `higher_is_better`.
+            (``("refused", "answered")``).
         chance: the value that means "neither", where there is one.
         opposite: True where an item passes when its judge says no to the judge's question.
     """
@@ -135,6 +135,11 @@ class Metric:
     happened: tuple[str, str] = ("pass", "fail")
     chance: float | None = None
     opposite: bool = False
+
+    @property
+    def good(self) -> Verdict:
+        """The verdict a reader hopes for: a rate of something unwanted passes when it happens."""
+        return "pass" if self.higher_is_better or self.unit == "score" else "fail"
 
 
 @dataclass(frozen=True)
