@@ -11,7 +11,7 @@ An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered
   lists of T numbers, shape (B, K, T)) or ``"text"`` (a list of B);
 - ``prompt_scored``: the mask covers the prompt's tokens too (default False).
 
-A row is a pair (``prompt``, ``chosen``, ``rejected``: response 0 is the chosen one, labels 1 and 0),
+A row is a pair (``prompt``, ``chosen``, ``rejected``; response 0 is the chosen one, its label 1),
 a list (``prompt``, ``responses``, ``labels``) or one response (``prompt``, ``completion``,
 ``label``). In place of ``prompt`` a row may hold ``prompts``, one for each response: what DOVE
 compares, and the two contexts CUT reads one response in.
