@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import httpx2
 
+from whyfirst.config.bounded import parse_json
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
 
@@ -201,8 +202,8 @@ async def _body(response: httpx2.Response) -> bytes:
 
 def _json(data: bytes) -> dict[str, Any]:
     try:
-        reply = json.loads(data)
-    except (ValueError, RecursionError):  # ValueError includes bytes that are no text
+        reply = parse_json(data)
+    except ValueError:
         raise Malformed("a reply that is not JSON") from None
     if not isinstance(reply, dict):
         raise Malformed("a reply that is not a JSON object")
@@ -212,8 +213,8 @@ def _json(data: bytes) -> dict[str, Any]:
 def _error_message(data: bytes) -> tuple[str, str | None]:
     """(message, code) of an error body in any of the usual shapes."""
     try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
+        body = parse_json(data)
+    except ValueError:
         return data[:400].decode("utf-8", "replace"), None
     inside = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(inside, dict):
