@@ -6,7 +6,15 @@ An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered
 
 - ``references``: how many frozen models it compares with (default 1; 0: it never touches one);
 - ``responses``: ``(fewest, most)`` responses K a prompt, ``most`` None for any (default (2, 2));
-- ``columns``: names of row columns that reach `SequenceScores.extras` as (B, K) numbers.
+- ``columns``: columns of the rows that reach `SequenceScores.extras`, each ``"row"`` (a number a
+  row, shape (B,)), ``"response"`` (a list of K numbers, shape (B, K)), ``"token"`` (a list of K
+  lists of T numbers, shape (B, K, T)) or ``"text"`` (a list of B);
+- ``prompt_scored``: the mask covers the prompt's tokens too (default False).
+
+A row is a pair (``prompt``, ``chosen``, ``rejected``; response 0 is the chosen one, its label 1),
+a list (``prompt``, ``responses``, ``labels``) or one response (``prompt``, ``completion``,
+``label``). In place of ``prompt`` a row may hold ``prompts``, one for each response: what DOVE
+compares, and the two contexts CUT reads one response in.
 
 Leaves out: how scores are computed (`whyfirst.train.scores`) and trained on (kinds/prefer.py).
 """
