@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import httpx2
 
+from whyfirst.config.bounded import parse_json
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
 
@@ -190,7 +191,7 @@ class Connection:
     def _decoded(self, data: bytes) -> Any:
         """The body as JSON data, or as text where it is none; without the key either way."""
         try:
-            return self._struck(json.loads(data))
+            return self._struck(parse_json(data))
         except (ValueError, RecursionError):  # ValueError includes bytes that are no text
             return self._struck(data.decode("utf-8", "replace"))
 
