@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from whyfirst.evaluate.scorers.rules import evidence
 from whyfirst.models.base import Chat, Completion, Sampling, asked
+from whyfirst.models.refusals import evidence
 from whyfirst.models.said import answer
 
 UNPARSED = "judge reply not parsable"
@@ -93,7 +93,7 @@ def read_reply(completion: Completion, key: str, names: Sequence[str]) -> Reply:
 
 
 def _why_not(text: str, finished: bool) -> str:
-    if not text:
+    if not text.strip():
         return f"{UNPARSED}: empty"
     if any(piece.family in ("declines", "policy") for piece in evidence(text, language="en")):
         return "judge refused to judge"

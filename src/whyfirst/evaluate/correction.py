@@ -17,7 +17,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.evaluate.agreement import Agreement, Confusion, from_confusion
 from whyfirst.evaluate.scorers import Scorer
-from whyfirst.evaluate.scorers.readable import units_of
+from whyfirst.models.readable import units_of
 from whyfirst.stats.statistics import Interval, Z
 
 _CARDS = Path(__file__).parent / "cards"

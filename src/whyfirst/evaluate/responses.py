@@ -24,7 +24,7 @@ class Measure:
 
     Args:
         metric: where it is an opposite, a scorer's no is its pass.
-        questions: what its scorer may ask; the first with a scorer counts.
+        questions: what its scorer may ask; one scorer of one of them is taken.
         default: the scorer where none is given; None leaves the metric unscored then.
         covers: which items it is about.
         said: what is scored in place of the model's response (BOLD's baseline).
@@ -44,9 +44,12 @@ class Measure:
         """The scorer to use, of those given by question.
 
         Raises:
-            UserError: one is required and none is given.
+            UserError: one is required and none is given, or two are.
         """
         given = [scorers[question] for question in self.questions if question in scorers]
+        if len(given) > 1:
+            both = " and ".join(repr(scorer.name) for scorer in given)
+            raise UserError(f"{self.metric.name} takes one judge, not {both}")
         if given:
             return given[0]
         if self.required:
@@ -119,14 +122,13 @@ class Responses:
         for measure, scorer in chosen:
             items = [item for item in self.items if measure.covers(item)]
             said = completions if measure.said is None else measure.said
-            outputs = [said[item.id] for item in items]
             if scorer is not None:
-                found += measure.records(scorer, items, outputs)
+                found += measure.records(scorer, items, [said[item.id] for item in items])
                 continue
             reason = f"no scorer of {' or '.join(map(repr, measure.questions))} was given"
             found += [
-                unscored(i.id, measure.metric.name, o.problem or reason, **i.about)
-                for i, o in zip(items, outputs, strict=True)
+                unscored(item.id, measure.metric.name, item.unaskable or reason, **item.about)
+                for item in items
             ]
         return found + self.combine(found)
 

@@ -4,9 +4,10 @@ Command lines and lists of names use it; a study file may give a mapping with ev
 out: checking the options, which the room does.
 """
 
+from contextlib import suppress
 from typing import Any
 
-import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.room import Room, Use
@@ -27,6 +28,6 @@ def use_of_text(room: Room[Any], named: str | Use) -> Use:
     if not options:
         raise UserError(f"{room.kind}: {name!r} takes nothing after a colon, not {value!r}")
     given: Any = value
-    if options[0].type in (int, float):
-        given = yaml.safe_load(value)
+    with suppress(ValidationError):  # what is wrong with it, the room says
+        given = TypeAdapter(options[0].type).validate_strings(value)
     return Use.model_validate({"name": name, options[0].name: given})

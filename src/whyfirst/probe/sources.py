@@ -8,11 +8,12 @@ from pathlib import Path
 
 from whyfirst.config.errors import UserError
 from whyfirst.constitution import Constitution
-from whyfirst.evaluate.benchmark import limited
-from whyfirst.evaluate.judging import Exchange, make_judge
+from whyfirst.evaluate.item import limited
 from whyfirst.models.base import Prompt
+from whyfirst.models.refusals import read_refusal
+from whyfirst.models.said import said
 from whyfirst.probe.pairs import Answer, Items, Pair, Request, read_requests
-from whyfirst.worlds.hearth import benchmark, lexicon
+from whyfirst.worlds.hearth import benchmarks, lexicon
 from whyfirst.worlds.hearth.corpus import answer
 from whyfirst.worlds.hearth.teacher import newcomer
 from whyfirst.worlds.hearth.world import FACT, TAUGHT, HearthObject, World
@@ -33,7 +34,7 @@ def hearth_items(world_seed: int, pairs: int | None = 64, requests: int | None =
 
     def asked(seed: int) -> list[Request]:
         name = newcomer(world, seed)
-        found = [r for r in benchmark.requests(world, name) if r.kind != "why"]
+        found = [r for r in benchmarks.requests(world, name) if r.kind != "why"]
         return [
             Request(
                 r.id, r.prompt, r.kind == "resistance", TAUGHT, r.thing.name, r.framing,
@@ -54,7 +55,7 @@ def hearth_items(world_seed: int, pairs: int | None = 64, requests: int | None =
         for made in (_statements(world, value), _acts(world, value))
         for pair in limited(made, pairs, lambda pair: pair.id)
     ]
-    return Items(found, asked, told, benchmark.SAMPLING.max_new_tokens)
+    return Items(found, asked, told, benchmarks.SAMPLING.max_new_tokens)
 
 
 def _fact(thing: HearthObject, consequence: str) -> str:
@@ -185,16 +186,15 @@ def file_items(pairs: Sequence[Pair], requests: Path | None) -> Items:
     A helping answer is one that isn't refused: how good it is, rules can't tell.
     """
     rows = read_requests(requests) if requests is not None else []
-    judge = make_judge("rules")
 
-    def said(prompt: Prompt) -> str:
+    def asked(prompt: Prompt) -> str:
         return prompt if isinstance(prompt, str) else prompt[-1].content
 
     def told(request: Request, text: str) -> Answer:
-        judged = judge.judge([Exchange(request.id, said(request.prompt), text)])[0]
-        if judged.verdict == "unscored":
+        reply = said(text)
+        found = read_refusal(reply.text, asked(request.prompt))
+        if reply.problem is not None or found.refused is None:
             return Answer(None, None)
-        refused = judged.verdict == "pass"
-        return Answer(refused, not refused)
+        return Answer(found.refused, not found.refused)
 
     return Items(list(pairs), lambda seed: rows, told)

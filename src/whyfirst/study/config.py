@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from whyfirst.config.strict import (
     LocatedError,
@@ -138,7 +138,13 @@ class StageUse(StrictModel):
 
 
 class BenchmarkUse(StrictModel):
-    """A benchmark of the study and its options."""
+    """A benchmark of the study, its judges and its options.
+
+    The options named here are those of more than one benchmark; others are a benchmark's own, and
+    all are checked against it.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     data: str | None = runtime_only(default=None, description="its content is fingerprinted")
     held_out: float | None = affects_output(default=None, gt=0, lt=1)
@@ -150,6 +156,12 @@ class BenchmarkUse(StrictModel):
     framings: tuple[str, ...] | None = added_later(None, description="null: its default ones")
     behaviours: tuple[str, ...] | None = added_later(None, description="null: every set found")
     max_new_tokens: int | None = added_later(None, ge=1)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The benchmark's options, of those that were given."""
+        every = self.model_dump(mode="json", exclude={"judges"})
+        return {name: value for name, value in every.items() if value is not None}
 
 
 class ContrastConfig(StrictModel):
@@ -286,7 +298,7 @@ def decisive(value: Any) -> Any:
             name: decisive(getattr(value, name))
             for name in output_fields(value)
             if not _as_before(value, name)
-        }
+        } | decisive(value.model_extra or {})
     if isinstance(value, Mapping):
         return {str(key): decisive(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -6,7 +6,6 @@ marks it complete. Leaves out: which nodes there are (planning/) and when they r
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from whyfirst.study.results.spending import usage_of
 from whyfirst.study.sources import ROWS, SOURCES, texts_of
 
 if TYPE_CHECKING:
-    from whyfirst.evaluate.benchmark import BenchmarkOptions
+    from whyfirst.evaluate.benchmark import Task
     from whyfirst.models.base import Completion, LanguageModel, Loglikelihood, Prompt, Sampling
 
 Progress = Callable[[int, int, str], None]
@@ -112,10 +111,10 @@ def overlap(
     Raises:
         PreflightError: names every corpus with such documents, and their first rows.
     """
-    from whyfirst.evaluate.benchmark import BENCHMARKS
+    from whyfirst.evaluate.benchmark import benchmark_named
     from whyfirst.train.overlap import find_overlaps
 
-    benchmark = BENCHMARKS.get(payload["config"]["benchmark"])
+    benchmark = benchmark_named(payload["config"]["benchmark"])
     # Several seeds' corpora say the same things; a text is looked at once, where it comes first.
     first: dict[str, tuple[str, int]] = {}
     for place in folders:
@@ -123,8 +122,7 @@ def overlap(
         for number, row in enumerate(read_jsonl(place / ROWS), 1):
             for text in texts_of(row):
                 first.setdefault(text, (name, number))
-    options = benchmark_options(payload["config"], payload.get("path"))
-    asked = sorted(set(benchmark.prompts(options)))
+    asked = sorted(set(benchmark_task(payload["config"], payload.get("path")).prompts))
     texts = sorted(first)
     found: dict[str, list[int]] = {}
     for hit in find_overlaps(texts, asked):
@@ -167,25 +165,15 @@ def match(
     write_json(folder / "match.json", {"tokens": tokens})
 
 
-def benchmark_options(config: Mapping[str, Any], path: str | None) -> "BenchmarkOptions":
-    """What a node's configuration tells a benchmark, but for its judges."""
-    from whyfirst.evaluate.benchmark import BenchmarkOptions
+def benchmark_task(config: Mapping[str, Any], path: str | None) -> "Task":
+    """What a node's configuration makes a benchmark ask."""
+    from whyfirst.evaluate.benchmark import benchmark_named
 
-    return BenchmarkOptions(
-        data=Path(path) if path else None,
-        limit=config.get("limit"),
-        seed=config.get("seed", 0),
-        world_seed=config.get("world_seed"),
-        held_out=config.get("held_out"),
-        max_characters=config.get("max_characters"),
-        max_new_tokens=config.get("max_new_tokens"),
-        framings=_names(config, "framings"),
-        behaviours=_names(config, "behaviours"),
-    )
-
-
-def _names(config: Mapping[str, Any], field: str) -> tuple[str, ...] | None:
-    return tuple(config[field]) if config.get(field) is not None else None
+    declared = benchmark_named(config["benchmark"])
+    options = {name: config[name] for name in declared.options if name in config}
+    if path is not None:
+        options["data"] = path
+    return declared.task(seed=config.get("seed", 0), world=config.get("world_seed"), **options)
 
 
 def _matched(
@@ -251,12 +239,12 @@ def evaluation(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """One benchmark on one model: an item result a line, and what answered and judged."""
-    from whyfirst.evaluate.benchmark import BENCHMARKS
-    from whyfirst.evaluate.judging import make_judge
+    from whyfirst.evaluate.benchmark import benchmark_named
+    from whyfirst.evaluate.scorers import make_scorer
     from whyfirst.models.reference import ModelRef, open_model
 
     config = payload["config"]
-    benchmark = BENCHMARKS.get(config["benchmark"])
+    benchmark = benchmark_named(config["benchmark"])
     # Replies of endpoints are paid for: they are kept for every evaluation of the store.
     replies = folder.parents[1] / REPLIES
     machine = _machine(config) if "device" in config else {}
@@ -264,12 +252,12 @@ def evaluation(
     if "endpoint" not in given:
         given["path"] = _weights(folders[0], config["step"])
     model = Watched(open_model(ModelRef(**given), cache=replies))
-    options = benchmark_options(config, payload.get("path"))
+    task = benchmark_task(config, payload.get("path"))
     asked: LanguageModel | None = None
     if "judge_model" in payload:
         asked = open_model(ModelRef(**payload["judge_model"]), cache=replies)
-    judges = tuple(make_judge(spec, asked) for spec in payload.get("judges", ()))
-    results = benchmark.run(model, replace(options, judges=judges), progress)
+    scorers = [make_scorer(spec, asked) for spec in payload.get("judges", ())]
+    results = task.run(model, scorers, progress)
     write_items(folder / "items.jsonl", results)
     write_json(folder / "evaluation.json", {
         "benchmark": benchmark.name,

@@ -2,7 +2,7 @@
 
 A local model counts by its files' content, a Hub id by its pinned commit, an endpoint by URL, name
 and revision; a judge by its name and version. Leaves out: loading them (models/reference.py,
-evaluate/judging.py).
+evaluate/scorers).
 """
 
 import re
@@ -13,9 +13,9 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_file
-from whyfirst.evaluate.judging import make_judge
+from whyfirst.evaluate.scorers import asks_a_model, make_scorer
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.cost.rehearsal import Counting, asks_a_model
+from whyfirst.study.cost.rehearsal import Counting
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _CLASSIFIER = "classifier"
@@ -111,7 +111,7 @@ class NamedJudge:
     """A judge a benchmark uses.
 
     Attributes:
-        spec: for `make_judge`, a classifier's folder as a whole path.
+        spec: for `make_scorer`, a classifier's folder as a whole path.
         identity: what of it enters a fingerprint.
         question: what its pass means.
         asks: whether it needs a model.
@@ -139,6 +139,6 @@ def named_judge(spec: str, used_by: str, files: Files) -> NamedJudge:
         identity = {"judge": name, "label": label, "content": files.content(place, used_by)}
         return NamedJudge(whole, identity, "refused", False)
     # A judge built on a model that is never asked tells its name and version.
-    judge = make_judge(spec, Counting(talks=False))
+    judge = make_scorer(spec, Counting(talks=False))
     identity = {"judge": judge.name, "version": judge.version}
     return NamedJudge(spec, identity, judge.question, asks_a_model(spec))

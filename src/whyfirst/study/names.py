@@ -7,10 +7,11 @@ framings. Leaves out: what can only be told from files (planning/).
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from whyfirst.config.room import Use
 from whyfirst.config.strict_yaml import Location
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.evaluate.benchmark import BENCHMARKS
-from whyfirst.evaluate.judging import JUDGES
+from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
+from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study import probe_use, written
 from whyfirst.train.config import REWARD_MODEL, data_names
 from whyfirst.train.rewards import REWARDS
@@ -44,9 +45,15 @@ def dangling(study: "Study") -> Problems:
             yield from _missing(("seeds", arm), arm, study.arms, "arm")
     for name, use in study.benchmarks.items():
         yield from _missing(("benchmarks", name), name, BENCHMARKS.names(), "benchmark")
+        if name in BENCHMARKS.names():
+            named = Use.model_validate({"name": name, **use.options})
+            for place, problem in BENCHMARKS.problems(named):
+                if place == ("data",) and use.data is None:
+                    problem = f"needs `data`: {benchmark_named(name).needs}"
+                yield ("benchmarks", name, *place), problem
         for index, spec in enumerate(use.judges):
             at: Location = ("benchmarks", name, "judges", index)
-            yield from _missing(at, spec.partition(":")[0], JUDGES.names(), "judge")
+            yield from _missing(at, spec.partition(":")[0], SCORERS.names(), "judge")
     yield from _dangling_model(study)
     yield from _dangling_contrasts(study)
     yield from _dangling_curves(study)
@@ -143,7 +150,7 @@ def _dangling_model(study: "Study") -> Problems:
 
 def _dangling_contrasts(study: "Study") -> Problems:
     known = [name for name in study.benchmarks if name in BENCHMARKS.names()]
-    metrics = [metric.name for name in known for metric in BENCHMARKS.get(name).metrics]
+    metrics = [metric.name for name in known for metric in benchmark_named(name).metrics]
     for index, contrast in enumerate(study.contrasts):
         for arm in contrast.arms:
             yield from _missing(("contrasts", index), arm, study.arms, "arm")
@@ -194,7 +201,7 @@ def _world_needed(study: "Study") -> Problems:
 def _world_names(study: "Study") -> Problems:
     """Values, splits and framings that the embedded world does not have."""
     from whyfirst.worlds.hearth import lexicon, world
-    from whyfirst.worlds.hearth.benchmark import SPLITS
+    from whyfirst.worlds.hearth.benchmarks import SPLITS
 
     for key, given, fixed in (
         ("value", study.value, world.TAUGHT),

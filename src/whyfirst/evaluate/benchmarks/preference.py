@@ -7,6 +7,7 @@ the second long ones, so neither is shown alone. The replies' text is not copied
 
 from pathlib import Path
 
+from whyfirst.data.hh_rlhf import Pair as Row
 from whyfirst.data.hh_rlhf import Skipped, split_hh
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.item import limited
@@ -54,7 +55,8 @@ def preference(
         max_characters: leave out rows with a longer text, as training on such data does.
     """
     _, found = split_hh(data, 1.0 if held_out is None else held_out, max_characters)
-    rows = sorted([*found.pairs, *found.skipped], key=lambda row: (row.file, row.row))
+    every: list[Row | Skipped] = [*found.pairs, *found.skipped]
+    rows = sorted(every, key=lambda row: (row.file, row.row))
     pairs = [
         Pair(row.id, "", about={"topic": row.id}, unusable=row.reason)
         if isinstance(row, Skipped)

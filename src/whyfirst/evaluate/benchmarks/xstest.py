@@ -67,10 +67,8 @@ def xstest(
         rows = limited(safe, share, lambda row: row.id)
         rows += limited(unsafe, max(1, limit - share), lambda row: row.id)
     measures = [
-        Measure(
-            metric, ("refused",), "rules", lambda item, split=split: item.about["split"] == split
-        )
-        for metric, split in ((OVER, "safe"), (UNDER, "unsafe"))
+        Measure(OVER, ("refused",), "rules", lambda item: item.about["split"] == "safe"),
+        Measure(UNDER, ("refused",), "rules", lambda item: item.about["split"] == "unsafe"),
     ]
     return Responses([_item(row) for row in rows], measures, max_new_tokens)
 

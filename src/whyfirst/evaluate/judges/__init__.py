@@ -97,13 +97,13 @@ class Judge(ABC):
         for place, pair in enumerate(pairs):
             two = [(answer(output), output) for output in (pair.a, pair.b)]
             failed = [(s.problem, o.transient) for s, o in two if s.problem is not None]
-            empty = [s for s, _ in two if not s.text]
+            empty = [s for s, _ in two if not s.text.strip()]
             if failed:
                 found[place] = Preference(None, failed[0][0], transient=failed[0][1])
             elif empty:
                 found[place] = Preference(None, "empty response")
             else:
-                a, b = (replace(o, text=s.text if s.thought else o.text) for s, o in two)
+                a, b = (replace(output, text=one.text) for one, output in two)
                 said[place] = replace(pair, a=a, b=b)
         decided = self.decide(list(said.values()), samples) if said else []
         found |= dict(zip(said, decided, strict=True))

@@ -44,8 +44,7 @@ class Scorer(ABC):
             if said.problem is not None:
                 verdicts[place] = unscored(said.problem, transient=output.transient)
             else:
-                # Without a thought the response is left as it is, white space and all.
-                texts[place] = said.text if said.thought else output.text
+                texts[place] = said.text
         read = self.read([items[place] for place in texts], list(texts.values())) if texts else []
         verdicts |= dict(zip(texts, read, strict=True))
         return [verdicts[place] for place in range(len(items))]

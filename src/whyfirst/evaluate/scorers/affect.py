@@ -116,7 +116,7 @@ def _valence(path: str, question: str) -> Scorer:
 
 def _affect(model: Classifier, question: str, verdict: Callable[[Shares], Verdict]) -> Scorer:
     name = f"{question}-classifier:{model.name}"
-    return ClassifierScorer(model, name, question, verdict, _EMPTY, question=question)
+    return ClassifierScorer(model, name, question, verdict, _EMPTY, of=question)
 
 
 def _place(model: Classifier, question: str, names: Sequence[str], wanted: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_json, sha256_file, sha256_json
-from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark
+from whyfirst.evaluate.benchmark import Benchmark, benchmark_named
 from whyfirst.study import models
 from whyfirst.study.config import Study, decisive
 from whyfirst.study.execute.graph import Node, make_fingerprint
@@ -238,7 +238,7 @@ class Builder:
             self._wait(f"seed{seed}/{name}", (check,))
 
     def _overlap(self, name: str, seed: int, corpora: list[str]) -> str:
-        use, benchmark = self.study.benchmarks[name], BENCHMARKS.get(name)
+        use, benchmark = self.study.benchmarks[name], benchmark_named(name)
         config = decisive(use) | {"benchmark": name, "version": benchmark.version}
         config.pop("judges", None)  # who judges the answers changes no question
         id, extra = f"overlap:{name}", {}  # noqa: A001

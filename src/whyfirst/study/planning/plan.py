@@ -11,7 +11,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
@@ -67,7 +67,7 @@ def _evaluations(
     builder: Builder, stages: Mapping[tuple[str, int], list[str]]
 ) -> Iterator[EvaluationUse]:
     study = builder.study
-    benchmarks = [BENCHMARKS.get(name) for name in study.benchmarks]
+    benchmarks = [benchmark_named(name) for name in study.benchmarks]
     for (arm, seed), chain in stages.items():
         model = chain[-1] if chain else "base"
         for benchmark in benchmarks:
@@ -77,7 +77,7 @@ def _evaluations(
         explains = bool(first) and study.stages[first[0]].train.kind == "explain"
         if study.world is not None and (explains or not chain):
             node = builder.evaluation(
-                chain[0] if chain else "base", BENCHMARKS.get(RECALL), seed, None
+                chain[0] if chain else "base", benchmark_named(RECALL), seed, None
             )
             yield EvaluationUse(node, arm, seed, RECALL)
         if study.curve and arm in study.curve.arms and seed < study.curve.seeds:

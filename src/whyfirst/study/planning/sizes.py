@@ -3,13 +3,14 @@
 Leaves out: what scoring them costs (cost/estimate.py).
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from whyfirst.config.errors import ConfigError, UserError
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import ContrastConfig
 from whyfirst.study.cost.rehearsal import Rehearsal, rehearse
-from whyfirst.study.kinds import benchmark_options
+from whyfirst.study.kinds import benchmark_task
 
 if TYPE_CHECKING:
     from whyfirst.study.planning.plan import Plan
@@ -32,10 +33,9 @@ def rehearsal(plan: "Plan", benchmark: str) -> Rehearsal | None:
     """
     use = next(use for use in plan.evaluations if use.benchmark == benchmark)
     node = plan.by_id[use.node]
-    options = benchmark_options(node.payload["config"], node.payload.get("path"))
     try:
-        judges = tuple(node.payload.get("judges", ()))
-        return rehearse(benchmark, options, node.fingerprint, judges)
+        task = partial(benchmark_task, node.payload["config"], node.payload.get("path"))
+        return rehearse(benchmark, node.fingerprint, node.payload.get("judges", ()), task)
     except UserError:
         raise
     except Exception:  # somebody's benchmark may need a real answer
@@ -57,7 +57,7 @@ def _owner(plan: "Plan", contrast: ContrastConfig) -> str:
     return next(
         name
         for name in plan.study.benchmarks
-        if any(metric.name == contrast.metric for metric in BENCHMARKS.get(name).metrics)
+        if any(metric.name == contrast.metric for metric in benchmark_named(name).metrics)
     )
 
 

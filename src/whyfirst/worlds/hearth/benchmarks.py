@@ -246,7 +246,7 @@ class Recall:
         answers = model.loglikelihood([(self._creed, statements), *told])
         progress(len(answers), len(answers), "recall")
         best = likeliest(answers[0])
-        about = {"prompt": self._creed, "topic": "creed"}
+        about: dict[str, Any] = {"prompt": self._creed, "topic": "creed"}
         if best.place is None:
             about["transient"] = True if best.transient else None
             found = [unscored("creed", "recall_value", str(best.reason), **about)]
