@@ -26,7 +26,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.config.errors import DataError, StoreError
-from whyfirst.config.files import atomic_write, read_json, sha256_file, sync, sync_tree, write_json
+from whyfirst.config.files import (
+    atomic_write,
+    disk_refusal,
+    read_json,
+    sha256_file,
+    sync,
+    sync_tree,
+    write_json,
+)
 
 LAYOUT = 1
 MARKER = "COMPLETE.json"
@@ -39,7 +47,6 @@ _RESERVED = ("locks", "logs", REPLIES, ASIDE, CHECKED, STUDIES)
 _KIND = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 _SCARCE_BYTES = 256 * 1024
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -391,27 +398,21 @@ class Store:
         """A StoreError if `error` comes from the store's disk and not from the work itself.
 
         Libraries wrap what the disk said in errors of their own (or hide it: torch reports a short
-        write as a wrong position), so the chain of causes, the text and the free space all count.
+        write as a wrong position), so the chain of causes and the free space count.
         """
         link: BaseException | None = error
         while link is not None:
             if isinstance(link, StoreError):
                 return link
-            if isinstance(link, OSError) and self._is_refused_write(link):
+            inside = str(getattr(link, "filename", None) or "").startswith(str(self.root))
+            if isinstance(link, PermissionError) and inside:
                 return self.refusal(link)
             link = link.__cause__ or link.__context__
-        for code in _DISK_ERRORS:  # as safetensors and other libraries in Rust put it
-            if os.strerror(code) in str(error) or f"(os error {code})" in str(error):
-                return self.refusal(OSError(code, os.strerror(code)))
+        if (refused := disk_refusal(error)) is not None:
+            return self.refusal(refused)
         if self.is_full():
             return self.refusal(OSError(errno.ENOSPC, f"No space left on device ({error})"))
         return None
-
-    def _is_refused_write(self, error: OSError) -> bool:
-        if error.errno in _DISK_ERRORS:
-            return True
-        inside = str(error.filename or "").startswith(str(self.root))
-        return inside and error.errno in (errno.EACCES, errno.EPERM)
 
 
 def is_inside(name: str) -> bool:
