@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import ConfigError, DataError
-from whyfirst.config.files import read_json, sha256_file, sha256_json
+from whyfirst.config.files import read_json, sha256_content
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark
 from whyfirst.study import models
 from whyfirst.study.config import Study, decisive
@@ -59,7 +59,9 @@ class Builder:
     def assets(self) -> str:
         """Content hash of the world's shipped base."""
         assert self.study.world is not None
-        return assets.fingerprint(self.study.world.seed)
+        found = assets.fingerprint(self.study.world.seed)
+        self.contents[assets.base_folder(self.study.world.seed)] = found
+        return found
 
     @cached_property
     def documents(self) -> set[str]:
@@ -94,7 +96,11 @@ class Builder:
             fingerprint = make_fingerprint(kind, kind_version, config, inputs, self.libraries)
             payload = {"config": dict(config), **dict(extra or {})}
             rank = config.get("seed", 0)
-            self.nodes[id] = Node(id, kind, fingerprint, depends, payload, weight, rank=rank)
+            named = set((outside or {}).values())
+            reads = {str(path): sha for path, sha in self.contents.items() if sha in named}
+            self.nodes[id] = Node(
+                id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads
+            )
         return id
 
     def path(self, text: str) -> Path:
@@ -110,12 +116,8 @@ class Builder:
         """Hash of a data file's or folder's content."""
         path = self.path(text)
         if path not in self.contents:
-            if path.is_file():
-                self.contents[path] = sha256_file(path)
-            elif path.is_dir():
-                files = sorted(item for item in path.rglob("*") if item.is_file())
-                hashes = {str(f.relative_to(path)): sha256_file(f) for f in files}
-                self.contents[path] = sha256_json(hashes)
+            if path.exists():
+                self.contents[path] = sha256_content(path)
             else:
                 hint = f" (set WHYFIRST_DATA to the folder of the data)" if DATA in text else ""  # noqa: F541
                 raise DataError(f"{self.file}: {used_by}: no such file or folder: {path}{hint}")
