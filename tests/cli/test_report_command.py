@@ -20,6 +20,9 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+from whyfirst.report.unit import one_unit
+
+
 def test_the_page_is_written_from_the_results(run_folder: Path, run_here: RunHere) -> None:
     """A report could only be had by running the study."""
     code, out, _ = run_here("report", str(run_folder), "--json")
@@ -59,7 +62,8 @@ def test_imported_scores_stay_in_the_report(run_folder: Path, run_here: RunHere)
     assert code == 0, err
     one_object(out)
     assert "quiz, acc (lm-eval)" in (run_folder / "report" / "index.html").read_text()
-    (run_folder / "report" / "results.json").write_text(json.dumps(results))  # a study's rerun
+    with one_unit(run_folder / "report", ["results.json"]):  # a study's rerun
+        (run_folder / "report" / "results.json").write_text(json.dumps(results))
     code, _, err = run_here("report", str(run_folder))
     assert code == 0, err
     assert "quiz, acc (lm-eval)" in (run_folder / "report" / "index.html").read_text()

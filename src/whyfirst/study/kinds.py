@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from whyfirst.config.errors import PreflightError, UserError
 from whyfirst.config.files import read_json, read_jsonl, write_json, write_jsonl
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import REPLIES
+from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.results.spending import usage_of
 from whyfirst.study.sources import ROWS, SOURCES, texts_of
 
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 
 
-def run_node(node: Node, inputs: Mapping[str, Path], folder: Path, progress: Progress) -> None:
+def run_node(
+    node: Node, inputs: Mapping[str, Path], folder: Path, progress: Progress
+) -> Incomplete | None:
     """Compute one node into ``folder``, resuming whatever an earlier attempt left there."""
     folders = [inputs[name] for name in node.depends]
-    KINDS[node.kind](node.payload, folders, folder, progress)
+    return KINDS[node.kind](node.payload, folders, folder, progress)
 
 
 def model_folder(folder: Path) -> str:
@@ -338,7 +340,7 @@ def probe(
     probes.run(payload, folders, folder, progress)
 
 
-KINDS: dict[str, Callable[[Mapping[str, Any], list[Path], Path, Progress], None]] = {
+KINDS: dict[str, Callable[[Mapping[str, Any], list[Path], Path, Progress], Incomplete | None]] = {
     "base": base,
     "corpus": corpus,
     "written": written,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import ConfigError, DataError
-from whyfirst.config.files import read_json, sha256_file, sha256_json
+from whyfirst.config.files import read_json, sha256_content
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark
 from whyfirst.study import models
 from whyfirst.study.config import Study, decisive
@@ -59,7 +59,9 @@ class Builder:
     def assets(self) -> str:
         """Content hash of the world's shipped base."""
         assert self.study.world is not None
-        return assets.fingerprint(self.study.world.seed)
+        found = assets.fingerprint(self.study.world.seed)
+        self.contents[assets.base_folder(self.study.world.seed)] = found
+        return found
 
     @cached_property
     def documents(self) -> set[str]:
@@ -94,7 +96,11 @@ class Builder:
             fingerprint = make_fingerprint(kind, kind_version, config, inputs, self.libraries)
             payload = {"config": dict(config), **dict(extra or {})}
             rank = config.get("seed", 0)
-            self.nodes[id] = Node(id, kind, fingerprint, depends, payload, weight, rank=rank)
+            named = set((outside or {}).values())
+            reads = {str(path): sha for path, sha in self.contents.items() if sha in named}
+            self.nodes[id] = Node(
+                id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads
+            )
         return id
 
     def path(self, text: str) -> Path:
@@ -110,12 +116,8 @@ class Builder:
         """Hash of a data file's or folder's content."""
         path = self.path(text)
         if path not in self.contents:
-            if path.is_file():
-                self.contents[path] = sha256_file(path)
-            elif path.is_dir():
-                files = sorted(item for item in path.rglob("*") if item.is_file())
-                hashes = {str(f.relative_to(path)): sha256_file(f) for f in files}
-                self.contents[path] = sha256_json(hashes)
+            if path.exists():
+                self.contents[path] = sha256_content(path)
             else:
                 hint = f" (set WHYFIRST_DATA to the folder of the data)" if DATA in text else ""  # noqa: F541
                 raise DataError(f"{self.file}: {used_by}: no such file or folder: {path}{hint}")
@@ -273,6 +275,8 @@ class Builder:
                 depends += (reward,)
             kind = use.train.kind
             outside, train = self._rewards(name)
+            written, named = self._written_with(name)
+            config, train = config | written, train | named
             node = self.add(
                 id, "stage", VERSIONS[kind],
                 config | {"seed": seed, "device": self.device}, depends,
@@ -285,6 +289,20 @@ class Builder:
             else:
                 before = node
         return ids
+
+    def _written_with(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The model's chat template as a stage holds it: trained with as it is evaluated with."""
+        model = self.study.model
+        if self.study.stages[name].train.chat_template is not None:
+            raise ConfigError(
+                f"{self.file}: stages.{name}.train.chat_template: say it once for training and "
+                "evaluation, as model.chat_template"
+            )
+        if model.source != "pretrained" or model.chat_template is None:
+            return {}, {}
+        identity, runnable = models.answering(model, self.files)
+        told = {key: value for key, value in identity.items() if key.startswith("chat_template")}
+        return told, {"chat_template": runnable["chat_template"]}
 
     def _rewards(self, name: str) -> tuple[dict[str, str], dict[str, Any]]:
         """A stage's options with the whole paths of its reward models, and their hashes."""
