@@ -275,6 +275,8 @@ class Builder:
                 depends += (reward,)
             kind = use.train.kind
             outside, train = self._rewards(name)
+            written, named = self._written_with(name)
+            config, train = config | written, train | named
             node = self.add(
                 id, "stage", VERSIONS[kind],
                 config | {"seed": seed, "device": self.device}, depends,
@@ -287,6 +289,20 @@ class Builder:
             else:
                 before = node
         return ids
+
+    def _written_with(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The model's chat template as a stage holds it: trained with as it is evaluated with."""
+        model = self.study.model
+        if self.study.stages[name].train.chat_template is not None:
+            raise ConfigError(
+                f"{self.file}: stages.{name}.train.chat_template: say it once for training and "
+                "evaluation, as model.chat_template"
+            )
+        if model.source != "pretrained" or model.chat_template is None:
+            return {}, {}
+        identity, runnable = models.answering(model, self.files)
+        told = {key: value for key, value in identity.items() if key.startswith("chat_template")}
+        return told, {"chat_template": runnable["chat_template"]}
 
     def _rewards(self, name: str) -> tuple[dict[str, str], dict[str, Any]]:
         """A stage's options with the whole paths of its reward models, and their hashes."""
