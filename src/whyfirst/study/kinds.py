@@ -112,8 +112,8 @@ def overlap(
     Raises:
         PreflightError: names every corpus with such documents, and their first rows.
     """
+    from whyfirst.data.leaks import find_leaks
     from whyfirst.evaluate.benchmark import BENCHMARKS
-    from whyfirst.train.overlap import find_overlaps
 
     benchmark = BENCHMARKS.get(payload["config"]["benchmark"])
     # Several seeds' corpora say the same things; a text is looked at once, where it comes first.
@@ -127,7 +127,7 @@ def overlap(
     asked = sorted(set(benchmark.prompts(options)))
     texts = sorted(first)
     found: dict[str, list[int]] = {}
-    for hit in find_overlaps(texts, asked):
+    for hit in find_leaks(texts, asked):
         name, number = first[texts[hit.text]]
         found.setdefault(name, []).append(number)
     if found:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.data.leaks import find_leaks
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import (
@@ -25,7 +26,6 @@ from whyfirst.train.config import (
     SFTStage,
 )
 from whyfirst.train.encode import RESPONSES, Encoded, Pair
-from whyfirst.train.overlap import find_overlaps
 from whyfirst.train.plan import Plan
 
 Level = Literal["refuse", "warn", "ok"]
@@ -279,10 +279,10 @@ def vocabulary(sequences: Sequence[list[int]], model_dir: Path) -> list[Finding]
 
 def evaluation_overlap(texts: Sequence[str], tested: Sequence[str]) -> Finding:
     """Training texts that contain or nearly repeat an evaluation prompt."""
-    found = find_overlaps(texts, tested)
+    found = find_leaks(texts, tested)
     if found:
-        rows = sorted({overlap.text + 1 for overlap in found})
-        kinds = ", ".join(sorted({overlap.kind for overlap in found}))
+        rows = sorted({leak.text + 1 for leak in found})
+        kinds = ", ".join(sorted({leak.kind for leak in found}))
         return Finding(
             "refuse", "evaluation overlap", f"rows {some_rows(rows)} overlap evaluation prompts "
             f"({kinds}); drop those rows or those prompts",

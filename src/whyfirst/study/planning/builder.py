@@ -25,7 +25,7 @@ from whyfirst.train.config import REWARD_MODEL, VERSIONS, data_names
 from whyfirst.worlds.hearth import assets
 
 #: code versions of the kinds of node that have none of their own elsewhere
-KIND_VERSIONS = {"base": "1", "corpus": "2", "written": "1", "overlap": "1", "match": "1"}
+KIND_VERSIONS = {"base": "1", "corpus": "2", "written": "1", "overlap": "2", "match": "1"}
 #: start of a path in the folder of public data; where the variable is unset, beside the project
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
 #: rough seconds a node takes on one core, for the order of work and the time left

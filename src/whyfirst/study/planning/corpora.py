@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.files import sha256_json
+from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.explain.explanation import CORPORA
 from whyfirst.explain.opposing import VERSION as JUDGING
 from whyfirst.study import models
@@ -125,6 +126,8 @@ def add_written(builder: "Builder", name: str) -> str:
         "documents": _documents(builder.study, name),
         "columns": [split_given(given)[1] for given in use.against],
     }
+    if against:
+        config["leaks"] = LEAKS  # what is left out as one; without `against` nothing is
     extra: dict[str, Any] = {
         "constitution": place, "plan": None if folder is None else str(folder),
         "against": against, "min_yield": use.min_yield,
