@@ -24,11 +24,12 @@ def report(run: Path, compare: Path | None, log: Path | None, *, as_json: bool) 
     """
     from whyfirst.report.compare import render_comparison
     from whyfirst.report.html import render_report
-    from whyfirst.report.items import ITEMS_FILE
+    from whyfirst.report.unit import ITEMS_FILE, PAGE_FILE, one_unit
 
     results = results_of(run)
     if compare is None:
-        written = render_report(results, run)
+        with one_unit(run / "report", [PAGE_FILE]):
+            written = render_report(results, run)
     else:
         written = render_comparison(results, results_of(compare), run, compare.resolve().name)
     browsable = written.with_name(ITEMS_FILE).is_file()
@@ -86,12 +87,13 @@ def results_of(run: Path) -> "Results":
         UserError: the run isn't finished (says what is missing), the folder is no run's, or its
             results are of another schema version.
     """
+    from whyfirst.report.gather import completed
     from whyfirst.report.schema import load_results
     from whyfirst.study.running import unfinished
 
     source = run / "report" / "results.json"
     if source.is_file():
-        return load_results(source)
+        return completed(load_results(source))
     if (run / "results.json").is_file():
         raise UserError(
             f"{run}: this is a report's own folder; name it `report` and give the folder it is in"

@@ -22,9 +22,10 @@ from whyfirst.config.files import atomic_write
 from whyfirst.config.text import safe_text
 from whyfirst.report import breakdowns, curves, figures, probes, views, words
 from whyfirst.report.answer import answer, beside
-from whyfirst.report.items import ITEMS_FILE, load_items
+from whyfirst.report.items import load_items
 from whyfirst.report.palette import ArmStyle, arm_styles
 from whyfirst.report.schema import Example, Results
+from whyfirst.report.unit import ITEMS_FILE
 
 TEXT_LIMIT = 1_500  # characters of one prompt or response
 EXAMPLE_LIMIT = 60

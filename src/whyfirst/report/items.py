@@ -23,9 +23,9 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_json, write_json
 from whyfirst.config.text import safe_text
 from whyfirst.report.schema import Results
+from whyfirst.report.unit import ITEMS_FILE, refuse_torn
 
 ITEMS_VERSION = 1
-ITEMS_FILE = "items.json"
 LABELS = ("split", "framing", "topic", "value", "group")
 ITEM_LIMIT = 20_000
 #: characters of one text, the first with which all of them fit into the budget
@@ -181,6 +181,7 @@ def load_items(path: Path, results: Results) -> dict[str, Any] | None:
     Raises:
         DataError: the file is torn, of another version, or of another run than the results.
     """
+    refuse_torn(path)
     if not path.is_file():
         return None
     data = read_json(path)

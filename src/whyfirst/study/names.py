@@ -57,14 +57,17 @@ def _model(study: StudyFile) -> Problems:
             yield (
                 at,
                 (
-                    f"a cycle: the tokenizer is trained on {name!r}, and its tokens are counted with "
-                    "that tokenizer; name a corpus without a token budget"
+                    f"a cycle: the tokenizer is trained on {name!r}, whose tokens are counted "
+                    "with it; name a corpus without a token budget"
                 ),
             )
         elif corpus is not None and corpus.name == "written":
-            yield at, (
-                f"a cycle: {name!r} is written to a number of tokens, counted with the tokenizer; "
-                "name a corpus without a token budget"
+            yield (
+                at,
+                (
+                    f"a cycle: {name!r} is written to a number of tokens, counted with it; "
+                    "name a corpus without a token budget"
+                ),
             )
     elif model.source not in WORLDS.names():
         known = ["pretrained", "scratch", *WORLDS.names()]

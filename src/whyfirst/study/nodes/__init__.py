@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.nodes import base, checks, corpus, evaluation, probe, stage, written
 from whyfirst.study.nodes.kind import NodeKind, Progress
 
@@ -19,10 +20,12 @@ KINDS: dict[str, NodeKind] = {
 }
 
 
-def run_node(node: Node, inputs: Mapping[str, Path], folder: Path, progress: Progress) -> None:
+def run_node(
+    node: Node, inputs: Mapping[str, Path], folder: Path, progress: Progress
+) -> Incomplete | None:
     """Compute one node into ``folder``, resuming whatever an earlier attempt left there.
 
     Workers call it; the executor marks the folder complete.
     """
     folders = [inputs[name] for name in node.depends]
-    KINDS[node.kind].run(node.payload, folders, folder, progress)
+    return KINDS[node.kind].run(node.payload, folders, folder, progress)

@@ -31,7 +31,7 @@ def plan(builder: Builder) -> str:
     assert world is not None and use is not None
     return builder.add(
         "base", "base", decisive(model) | dict(world.identity),
-        outside={"assets": world.base_fingerprint()}, extra={"world": use.model_dump(mode="json")},
+        outside={"assets": builder.world_base()}, extra={"world": use.model_dump(mode="json")},
     )  # fmt: skip
 
 

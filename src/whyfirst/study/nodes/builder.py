@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_json, sha256_file, sha256_json
+from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
@@ -88,7 +88,11 @@ class Builder:
             fingerprint = make_fingerprint(kind, version, config, inputs, self.libraries)
             payload = {"config": dict(config), **dict(extra or {})}
             rank = config.get("seed", 0)
-            self.nodes[id] = Node(id, kind, fingerprint, depends, payload, weight, rank=rank)
+            named = set((outside or {}).values())
+            reads = {str(path): sha for path, sha in self.contents.items() if sha in named}
+            self.nodes[id] = Node(
+                id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads
+            )
         return id
 
     def wait(self, id: str, checks: tuple[str, ...]) -> None:  # noqa: A002
@@ -114,12 +118,8 @@ class Builder:
         """
         path = self.path(text)
         if path not in self.contents:
-            if path.is_file():
-                self.contents[path] = sha256_file(path)
-            elif path.is_dir():
-                files = sorted(item for item in path.rglob("*") if item.is_file())
-                hashes = {str(f.relative_to(path)): sha256_file(f) for f in files}
-                self.contents[path] = sha256_json(hashes)
+            if path.exists():
+                self.contents[path] = sha256_content(path)
             else:
                 hint = " (set WHYFIRST_DATA to the folder of the data)" if DATA in text else ""
                 raise DataError(f"{self.file}: {used_by}: no such file or folder: {path}{hint}")
@@ -160,6 +160,13 @@ class Builder:
     def world(self) -> World | None:
         """The world the study runs on."""
         return None if self.study.world is None else WORLDS.make(self.study.world)
+
+    def world_base(self) -> str:
+        """Content hash of the world's base model, which a node that reads it checks again."""
+        assert self.world is not None
+        found = self.world.base_fingerprint()
+        self.contents[self.world.base_folder()] = found
+        return found
 
     def in_world(self, seed: int) -> dict[str, Any]:
         """What the fingerprint of something asked in the study's world holds of world and seed."""

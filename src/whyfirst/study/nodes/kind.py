@@ -11,10 +11,11 @@ from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.study.cost.parts import Ahead, Asked, Calls, Work
+from whyfirst.study.execute.store import Incomplete
 
 Progress = Callable[[int, int, str], None]
-Run = Callable[[Mapping[str, Any], list[Path], Path, Progress], None]
-"""(payload, folders of the nodes it depends on, its own folder, progress)."""
+Run = Callable[[Mapping[str, Any], list[Path], Path, Progress], Incomplete | None]
+"""(payload, folders of the nodes it depends on, its own folder, progress) -> what is left to do."""
 Cost = Callable[[Ahead], Iterator[Work | Calls | Asked]]
 
 

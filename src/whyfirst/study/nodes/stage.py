@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json
 from whyfirst.config.source import source_of
 from whyfirst.study.cost import arithmetic
@@ -15,10 +16,11 @@ from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Lengths, Work
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.located import answering
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.schema import StudyFile
+from whyfirst.study.schema import PretrainedModel, StudyFile
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import REWARD_MODEL, VERSIONS, StageConfig, data_names
 from whyfirst.train.rewards import REWARDS
@@ -47,6 +49,8 @@ def chain(builder: Builder, stages: tuple[str, ...], seed: int) -> list[str]:
         elif REWARD_MODEL in data_names(use.train):
             depends += (reward,)
         outside, train = _rewards(builder, name)
+        written, named = _written_with(builder, name)
+        config, train = config | written, train | named
         node = builder.add(
             id, "stage", config | {"seed": seed, "device": builder.device}, depends,
             version=VERSIONS[use.train.kind], outside=outside,
@@ -59,6 +63,21 @@ def chain(builder: Builder, stages: tuple[str, ...], seed: int) -> list[str]:
         else:
             before = node
     return ids
+
+
+def _written_with(builder: Builder, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's chat template as a stage holds it: trained with as it is evaluated with."""
+    model = builder.study.model
+    if builder.study.stages[name].train.chat_template is not None:
+        raise ConfigError(
+            f"{builder.file}: stages.{name}.train.chat_template: say it once for training and "
+            "evaluation, as model.chat_template"
+        )
+    if not isinstance(model, PretrainedModel) or model.chat_template is None:
+        return {}, {}
+    identity, runnable = answering(model, builder)
+    told = {key: value for key, value in identity.items() if key.startswith("chat_template")}
+    return told, {"chat_template": runnable["chat_template"]}
 
 
 def _rewards(builder: Builder, name: str) -> tuple[dict[str, str], dict[str, Any]]:

@@ -6,7 +6,16 @@ An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered
 
 - ``references``: how many frozen models it compares with (default 1; 0: it never touches one);
 - ``responses``: ``(fewest, most)`` responses K a prompt, ``most`` None for any (default (2, 2));
-- ``columns``: names of row columns that reach `SequenceScores.extras` as (B, K) numbers.
+- ``columns``: columns of the rows that reach `SequenceScores.extras`, each ``"row"`` (a number a
+  row, shape (B,)), ``"response"`` (a list of K numbers, shape (B, K)), ``"token"`` (a list of K
+  lists of T numbers, shape (B, K, T)) or ``"text"`` (a list of B);
+- ``prompt_scored``: the mask covers the prompt's tokens too (default False);
+- ``distinct``: no two responses of a row may have the same label (default False).
+
+A row is a pair (``prompt``, ``chosen``, ``rejected``; response 0 is the chosen one, its label 1),
+a list (``prompt``, ``responses``, ``labels``) or one response (``prompt``, ``completion``,
+``label``). In place of ``prompt`` a row may hold ``prompts``, one for each response: what DOVE
+compares, and the two contexts CUT reads one response in.
 
 Leaves out: how scores are computed (`whyfirst.train.scores`) and trained on (kinds/prefer.py).
 """
@@ -15,10 +24,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from whyfirst.config.room import Room
 
+NEVER = -1e9
+"""A logit that no probability is left for; -inf would leave NaN in gradients."""
 OBJECTIVES: Room[Tensor] = Room("objectives", __name__)
 
 
@@ -56,6 +68,22 @@ class SequenceScores:
     def sequence_logp(self) -> Tensor:
         """Log-probability of each response under the policy, shape (B, K), nats."""
         return self.logp.sum(-1)
+
+    @property
+    def mean_logp(self) -> Tensor:
+        """Log-probability a token under the policy, shape (B, K); 0 for a padded response."""
+        return self.logp.sum(-1) / self.lengths.clamp(min=1)
+
+    @property
+    def better(self) -> Tensor:
+        """Whether response i has a higher label than response j, shape (B, K, K)."""
+        there = self.present[:, :, None] & self.present[:, None, :]
+        return (self.labels[:, :, None] > self.labels[:, None, :]) & there
+
+    @property
+    def best(self) -> Tensor:
+        """Index of the response with the highest label, shape (B, 1)."""
+        return self.labels.masked_fill(~self.present, -torch.inf).argmax(1, keepdim=True)
 
     def reference_logp(self, index: int = 0) -> Tensor:
         """Log-probability of each response under a reference, shape (B, K), nats."""
