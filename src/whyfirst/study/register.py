@@ -19,6 +19,7 @@ from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import MARKER, Store
+from whyfirst.study.execute.studies import note_study
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.train.config import VERSIONS
@@ -122,6 +123,9 @@ def register(file: Path, store: Store) -> Registered:
             "registration if nothing was run yet"
         )
     results = sum(1 for _ in _results(plan, store))
+    if results:  # so that clearing up leaves them
+        keys = [node.key for node in plan.nodes]
+        note_study(store, plan.study.study, file, keys, running=False)
     return Registered(path, record["registered_at"], record["sha256"], new, results)
 
 

@@ -375,6 +375,11 @@ class StudyFile(StrictModel):
     dose_curve: tuple[DosePoint, ...] = affects_output(default=())
     probe: ProbeUse | None = added_later(None, description="what is looked at inside the models")
     claimed: tuple[ClaimedFigure, ...] = runtime_only(default=())
+    keep: Literal["all", "last"] = runtime_only(
+        default="all",
+        description="`last`: once the study is finished, only the weights after each arm's last "
+        "stage stay in the store; a study that needs the others has them trained again",
+    )
 
     @property
     def endpoint(self) -> bool:
