@@ -45,6 +45,8 @@ def make_manifest(
     }
     if is_adapter(model_dir):
         manifest["base"] = _hashes(base_folder(model_dir))
+    if config.chat_template is not None and config.chat_template.endswith(".jinja"):
+        manifest["chat_template"] = sha256_file(Path(config.chat_template))
     if isinstance(config, OnlineStage):
         named = [Path(use.path) for use in config.uses if use.name == REWARD_MODEL and use.path]
         if named:

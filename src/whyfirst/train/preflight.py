@@ -25,7 +25,7 @@ from whyfirst.train.config import (
     PairStage,
     SFTStage,
 )
-from whyfirst.train.encode import RESPONSES, Encoded, Pair
+from whyfirst.train.encode import RESPONSES, Encoded, Pair, PromptFormat
 from whyfirst.train.plan import Plan
 
 Level = Literal["refuse", "warn", "ok"]
@@ -61,7 +61,7 @@ def examine(
         *vocabulary(_sequences(encoded), base_folder(model_dir)),
     ]
     if not isinstance(config, ExplainStage):
-        findings.append(prompt_masked(tokenizer, encoded))
+        findings.append(prompt_masked(tokenizer, encoded, config.format))
         findings.append(empty_responses(config, encoded))
     if isinstance(config, PairStage):
         findings.append(chosen_differs(encoded.pairs))
@@ -181,14 +181,18 @@ def something_trained(config: OfflineStage, encoded: Encoded) -> Finding:
     return Finding("ok", "trained tokens", "every row has trained tokens")
 
 
-def prompt_masked(tokenizer: Any, encoded: Encoded) -> Finding:
+def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = None) -> Finding:
     """Is the untrained part exactly the ids an evaluation gives for the prompt alone?
 
-    Prompts given as messages are rendered by the template on both sides and are not checked here.
+    Chats are rendered by the template on both sides and are not checked here.
+
+    Args:
+        prompts_as: of prompts given as text (`Stage.format`).
     """
     name = next(iter(encoded.files))
     prompts = [row["prompt"] for row in encoded.rows[name]]
-    plain = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
+    as_text = prompts_as == "text" or not tokenizer.chat_template
+    plain = [i for i, prompt in enumerate(prompts) if as_text and isinstance(prompt, str)]
     if not plain:
         return Finding("ok", "prompt masked", "prompts are rendered by the chat template")
     alone = tokenizer([prompts[i] for i in plain], return_attention_mask=False)["input_ids"]

@@ -18,7 +18,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from whyfirst.config.files import read_json, write_json
+from whyfirst.config.files import read_json, sync, sync_tree, write_json
 from whyfirst.models.folder import check_weights, weight_files
 from whyfirst.models.loading import open_config, open_weights, refuse_missing
 from whyfirst.train import processes
@@ -199,7 +199,9 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     tokenizer.save_pretrained(temporary)
     # TRL writes its name and a model card; neither says anything the stage's own record doesn't.
     (temporary / "README.md").unlink(missing_ok=True)
+    sync_tree(temporary)  # or a power cut could leave the name with empty files
     temporary.rename(folder)
+    sync(folder.parent)
 
 
 def _name_base(temporary: Path, folder: Path) -> None:
