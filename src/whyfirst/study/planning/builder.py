@@ -17,6 +17,7 @@ from typing import Any
 from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark
+from whyfirst.models.limits import limits_of
 from whyfirst.study import models
 from whyfirst.study.config import Study, decisive
 from whyfirst.study.execute.graph import Node, make_fingerprint
@@ -167,9 +168,7 @@ class Builder:
         file = Path(self.model_place or "") / "config.json"
         if self.model_place is None or not file.is_file():
             return None
-        config = read_json(file)
-        found = config.get("max_position_embeddings", config.get("n_positions"))
-        return found if isinstance(found, int) else None
+        return limits_of(read_json(file)).positions
 
     # -- corpora ---------------------------------------------------------------------------
 
