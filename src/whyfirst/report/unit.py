@@ -25,12 +25,17 @@ def one_unit(folder: Path, changed: Sequence[str] = FILES) -> Iterator[None]:
     """Inside, the named files of a report's folder are written; then they count, all at once.
 
     Raises:
+        DataError: a file that isn't to be written is torn.
         StoreError: the folder can't be written.
     """
-    kept = _hashes(folder, [name for name in FILES if name not in changed])
+    others = [name for name in FILES if name not in changed]
+    for name in others:  # what is kept must be what was vouched for, or the new manifest would lie
+        refuse_torn(folder / name)
+    kept = _hashes(folder, others)
     write_json(folder / MANIFEST, {"version": VERSION, "files": kept, "unfinished": [*changed]})
     yield
-    write_json(folder / MANIFEST, {"version": VERSION, "files": _hashes(folder, FILES)})
+    files = kept | _hashes(folder, changed)
+    write_json(folder / MANIFEST, {"version": VERSION, "files": files})
 
 
 def is_whole(folder: Path) -> bool:

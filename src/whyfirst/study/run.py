@@ -4,7 +4,6 @@ A finished study run again computes nothing and writes nothing. Leaves out: the 
 (executor.py, kinds.py) and how it is shown while it runs (the command line).
 """
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -19,11 +18,11 @@ from whyfirst.study.execute.executor import Event, Node, Outcome, default_worker
 from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
 from whyfirst.study.execute.store import Incomplete, Store
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.planning.plan import Plan, build_plan
-from whyfirst.study.planning.reading import refuse_unusable
-from whyfirst.study.running import RunPlace, note_run
+from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.reading import refuse_unusable
+from whyfirst.study.running import RunPlace, note_run, noted_in_store, shed_weights
 
-RUNNER = "whyfirst.study.kinds:run_node"
+RUNNER = "whyfirst.study.nodes:run_node"
 
 
 @dataclass(frozen=True)
@@ -104,10 +103,11 @@ def run_study(
     if cluster is None:
         _refuse_lacking_gpus(plan, count)
     note_run(folder.parent, RunPlace(file, store, overrides))
-    outcome = run_graph(
-        plan.nodes, place, workers=count, runner=RUNNER, on_event=on_event,
-        open_workers=_on_cluster(cluster, place, workers),
-    )  # fmt: skip
+    with noted_in_store(plan, place):
+        outcome = run_graph(
+            plan.nodes, place, workers=count, runner=RUNNER, on_event=on_event,
+            open_workers=_on_cluster(cluster, place, workers),
+        )  # fmt: skip
     if outcome.failed:
         what = [f"  {name}: {why}" for name, why in outcome.failed.items()]
         what += [f"  {name}: {left}" for name, left in outcome.incomplete.items()]
@@ -131,6 +131,8 @@ def run_study(
         write_json(folder / RESULTS_FILE, results_to_json(results), keep_order=True)
         write_items(items, folder / RESULTS_FILE)
         atomic_write(folder / PAGE_FILE, report_html(results, items))
+    if plan.study.keep == "last" and not outcome.incomplete:
+        shed_weights(plan, place)
     return RunSummary(plan, results, *_paths(folder), outcome, False)
 
 
@@ -144,8 +146,7 @@ def _refuse_damaged(plan: Plan, store: Store) -> None:
     for node in plan.nodes:
         damage = store.check(*node.key) if store.complete(*node.key) else ""
         if damage:
-            with contextlib.ExitStack() as held:
-                store.hold(*node.key, held)
+            with store.lock(*node.key):
                 place = store.put_aside(*node.key, damage)
             told.append(f"  {node.id}: {damage} (put aside: {place})")
     if told:

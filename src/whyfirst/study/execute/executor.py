@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import StoreError
 from whyfirst.study.execute.graph import Node, check_graph, make_fingerprint, remaining_path
+from whyfirst.study.execute.lock import LockTakenError
 from whyfirst.study.execute.pool import ENDS, OpenWorkers, Pool, Workers, default_workers
 from whyfirst.study.execute.store import Incomplete, Store
 
@@ -261,10 +262,9 @@ class _Run:
     def _redo(self, name: str, why: str) -> None:
         """Put a result aside and its node back into the work."""
         node = self._all[name]
-        with contextlib.ExitStack() as held:
-            vain = self._store.hold(*node.key, held)
-            # "exists" isn't held; it is only ever complete by its sizes here.
-            if vain != "locked" and self._store.folder(*node.key).exists():
+        # Where another process computes it already, or did, there is nothing to put aside.
+        with contextlib.suppress(LockTakenError), self._store.lock(*node.key):
+            if self._store.folder(*node.key).exists():
                 self._store.put_aside(*node.key, why)
         for other in [one for one in self._all.values() if one.key == node.key]:
             if other.id in self._done:

@@ -23,7 +23,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import (
@@ -35,6 +35,9 @@ from whyfirst.config.files import (
     sync_tree,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from whyfirst.study.execute.lock import Lock
 
 LAYOUT = 1
 MARKER = "COMPLETE.json"
@@ -156,10 +159,24 @@ class Store:
         """Where output and tracebacks of computing the result go."""
         return self.beside("logs", kind, fingerprint, "log")
 
+    def lock(self, kind: str, fingerprint: str) -> "Lock":
+        """The lock on a result, held: its holder alone may write the result's folder.
+
+        Raises:
+            LockTakenError: another process holds it.
+            StoreError: no lock can be had on this disk.
+        """
+        from whyfirst.study.execute.lock import Lock
+
+        try:
+            return Lock(self.beside("locks", kind, fingerprint, "lock"))
+        except OSError as error:
+            raise self.refusal(error) from error
+
     def hold(
         self, kind: str, fingerprint: str, held: contextlib.ExitStack
     ) -> Literal["", "locked", "exists"]:
-        """Lock a result for as long as `held` is open; its holder alone may write its folder.
+        """Lock a result for as long as `held` is open.
 
         Returns:
             Empty where the caller may compute it now, `locked` where another process holds it,
@@ -168,14 +185,12 @@ class Store:
         Raises:
             StoreError: no lock can be had on this disk.
         """
-        from whyfirst.study.execute.lock import Lock, LockTakenError
+        from whyfirst.study.execute.lock import LockTakenError
 
         try:
-            held.enter_context(Lock(self.beside("locks", kind, fingerprint, "lock")))
+            held.enter_context(self.lock(kind, fingerprint))
         except LockTakenError:
             return "locked"
-        except OSError as error:
-            raise self.refusal(error) from error
         if self.complete(kind, fingerprint):
             held.close()
             return "exists"
