@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whyfirst.config.room import Use
 from whyfirst.data.leaks import NEAR, SHINGLE, find_leaks
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -141,12 +142,13 @@ def test_clean_corpora_are_flagged(tmp_path: Path) -> None:
     from whyfirst.data.hh_rlhf import training_pairs
     from whyfirst.data.truthfulqa import read_truthfulqa
     from whyfirst.data.xstest import read_xstest
-    from whyfirst.study.sources import SOURCES
+    from whyfirst.study.sources import CORPORA
 
     tested = [p.prompt for p in read_xstest(DATA / "xstest")]
     tested += [q.question for q in read_truthfulqa(DATA / "truthfulqa/TruthfulQA.csv").questions]
-    config = {"constitution": "hhh", "documents": "explanations", "tokens": 3000, "seed": 0}
-    documents = [row["text"] for row in SOURCES["constitution"](config | {"values": None}, None)]
+    options = {"constitution": "hhh", "documents": "explanations", "tokens": 3000}
+    rows = CORPORA.make(Use(name="constitution", **options), seed=0)
+    documents = [row["text"] for row in rows]
     assert len(documents) > 300 and find_leaks(documents, tested) == []
     dialogues = [p.prompt + p.chosen for p in training_pairs(DATA / "hh-rlhf", 0.5)]
     assert len({leak.text for leak in find_leaks(dialogues, tested)}) <= len(dialogues) * 0.01
