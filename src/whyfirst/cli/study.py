@@ -16,7 +16,7 @@ from whyfirst.report.html import duration
 from whyfirst.study.execute.executor import default_workers
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.run import Cluster, RunSummary, default_store, run_study, study_status
 from whyfirst.study.shipped import study_file
 
