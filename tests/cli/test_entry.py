@@ -183,8 +183,9 @@ def test_telemetry_of_libraries_is_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["list", "nope"], ["eval"], ["eval", "--bogus"], ["nothing"], ["study", "status", "nosuch"],
-     ["card", "nope", "direct"], ["report", "nope"], ["plan", "nosuch"], ["values", "check", "nope"],
-     ["explain", "write", "nope"], ["judge", "agreement", "--data", "nope"], ["watch", "nope"],
+     ["card", "nope", "direct"], ["report", "nope"], ["plan", "nosuch"],
+     ["values", "check", "nope"], ["explain", "write", "nope"],
+     ["judge", "agreement", "--data", "nope"], ["watch", "nope"],
      ["probe", "a=nope"], ["list", "--plugin", "nofile.py"]],
 )  # fmt: skip
 def test_an_error_is_json_too_where_json_was_asked(run_here: RunHere, arguments: list[str]) -> None:
