@@ -13,8 +13,9 @@ from whyfirst.cli.card import card_command
 from whyfirst.cli.chat import chat_command
 from whyfirst.cli.explain import demonstrate, explain_app
 from whyfirst.cli.judging import judge_app
-from whyfirst.cli.output import command
+from whyfirst.cli.output import AsJson, KeyEnv, RunFolder, command
 from whyfirst.cli.probing import probe_command
+from whyfirst.cli.store import store_app
 from whyfirst.cli.values import values_app
 from whyfirst.cli.watch import watch_command
 
@@ -40,6 +41,7 @@ app.add_typer(values_app, name="values")
 app.add_typer(explain_app, name="explain")
 app.command("demonstrate")(demonstrate)
 app.add_typer(judge_app, name="judge")
+app.add_typer(store_app, name="store")
 app.command("chat")(chat_command)
 app.command("card")(card_command)
 app.command("watch")(watch_command)
@@ -57,7 +59,6 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Processes (default: one for each GPU or core)."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 OtherModel = Annotated[
     str | None,
     typer.Option("--model", help="A folder or Hub id in place of the study's model."),
@@ -255,9 +256,7 @@ def evaluate(
         str | None,
         typer.Option("--chat-template", help="A shipped name, a .jinja file, or tokenizer."),
     ] = None,
-    key_env: Annotated[
-        str | None, typer.Option("--key-env", help="Variable with the endpoint's key.")
-    ] = None,
+    key_env: KeyEnv = None,
     trust_remote_code: Annotated[
         bool,
         typer.Option("--trust-remote-code", help="Run the model's own code (needs a commit)."),
@@ -290,9 +289,7 @@ def evaluate(
 @app.command()
 @command
 def report(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run's folder, or its name in ./runs.")
-    ],
+    run: RunFolder,
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Another run's folder, set beside this one.")
     ] = None,
@@ -348,13 +345,11 @@ def hearth_build(
 def list_(
     section: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[SECTION]", help="One kind only: benchmarks, judges, rewards, stages, ..."
-        ),
+        typer.Argument(metavar="[KIND]", help="One kind, in full: benchmarks, objectives, ..."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what there is to use."""
+    """Show what can be named in a study: source, options, and a line to copy."""
     from whyfirst.cli import inventory
 
     inventory.show(section, as_json=as_json)

@@ -218,14 +218,14 @@ def _data_of(name: str, given: Sequence[str]) -> str | None:
 
 def _score(request: Request, chosen: Sequence[Benchmark], tasks: Sequence[Task]) -> _Found:
     from whyfirst.cli.progress import steps
+    from whyfirst.models.decoding.budget import Counted
     from whyfirst.study.execute.store import REPLIES
-    from whyfirst.study.kinds import Watched
     from whyfirst.study.run import default_store
 
     replies = default_store() / REPLIES
     judges = _judges(request, chosen, replies)
     inner = open_model(request.model, cache=replies)
-    model = Watched(inner)
+    model = Counted(inner)
     results = []
     for benchmark, task in zip(chosen, tasks, strict=True):
         _warn_of_unknown_words(inner, benchmark.name, task)
@@ -284,7 +284,7 @@ def _warn_of_unknown_words(model: LanguageModel, name: str, task: Task) -> None:
 
 
 def _write(path: Path, items: Sequence[ItemResult]) -> None:
-    from whyfirst.study.kinds import write_items
+    from whyfirst.study.nodes.evaluation import write_items
 
     write_items(path, items)
 

@@ -14,6 +14,7 @@ from whyfirst.config.files import sha256_json
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.evaluate.verdict import Verdict, unscored
+from whyfirst.models.limits import context_of
 from whyfirst.models.said import VERSION as READING
 
 _BATCH = 32
@@ -34,7 +35,8 @@ class Classifier:
     def __init__(self, path: str) -> None:
         import torch
 
-        from whyfirst.models.loading import hashes, locate
+        from whyfirst.models.folder import hashes
+        from whyfirst.models.loading import locate
 
         folder = locate(path, None, False)
         self._model, self._tokenizer = _load(folder)
@@ -46,11 +48,7 @@ class Classifier:
         self.files = hashes(folder)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model.to(self._device).eval().requires_grad_(False)
-        positions = int(getattr(config, "max_position_embeddings", None) or 2**31)
-        if config.model_type in ("roberta", "xlm-roberta", "camembert", "longformer"):
-            # Their positions start after the padding index.
-            positions -= int(config.pad_token_id) + 1
-        self._longest = min(positions, int(self._tokenizer.model_max_length))
+        self._longest = min(context_of(config), int(self._tokenizer.model_max_length))
 
     def version(self, **how: Any) -> str:
         """Tells the weights and how they are read apart."""

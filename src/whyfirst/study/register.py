@@ -17,10 +17,11 @@ from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
-from whyfirst.study.config import decisive
+from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import MARKER, Store
-from whyfirst.study.planning.builder import KIND_VERSIONS
-from whyfirst.study.planning.plan import Plan, build_plan
+from whyfirst.study.execute.studies import note_study
+from whyfirst.study.nodes import KINDS
+from whyfirst.study.plan import Plan, build_plan
 from whyfirst.train.config import VERSIONS
 
 TEST = {
@@ -66,7 +67,7 @@ def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
     benchmarks = {use.benchmark for use in plan.evaluations}
     probes = plan.study.probe.probes if plan.study.probe else ()
     versions: dict[str, dict[str, str]] = {
-        "kinds": {name: KIND_VERSIONS[name] for name in sorted(kinds & set(KIND_VERSIONS))},
+        "kinds": {name: KINDS[name].version for name in sorted(kinds) if KINDS[name].version},
         "stages": {name: VERSIONS[name] for name in sorted(stages)},
         "benchmarks": {name: benchmark_named(name).version for name in sorted(benchmarks)},
     }
@@ -122,6 +123,9 @@ def register(file: Path, store: Store) -> Registered:
             "registration if nothing was run yet"
         )
     results = sum(1 for _ in _results(plan, store))
+    if results:  # so that clearing up leaves them
+        keys = [node.key for node in plan.nodes]
+        note_study(store, plan.study.study, file, keys, running=False)
     return Registered(path, record["registered_at"], record["sha256"], new, results)
 
 

@@ -14,8 +14,9 @@ from typing import Any
 from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import read_json, sha256_file, sha256_json, write_json
 from whyfirst.config.strict import output_fields
+from whyfirst.models.adapters import is_adapter
 from whyfirst.train import processes
-from whyfirst.train.adapters import base_folder, is_adapter
+from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import REWARD_MODEL, VERSIONS, AnyStage, OnlineStage
 
 COMPLETE = "COMPLETE.json"
@@ -45,6 +46,8 @@ def make_manifest(
     }
     if is_adapter(model_dir):
         manifest["base"] = _hashes(base_folder(model_dir))
+    if config.chat_template is not None and config.chat_template.endswith(".jinja"):
+        manifest["chat_template"] = sha256_file(Path(config.chat_template))
     if isinstance(config, OnlineStage):
         named = [Path(use.path) for use in config.uses if use.name == REWARD_MODEL and use.path]
         if named:

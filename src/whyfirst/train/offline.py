@@ -80,7 +80,7 @@ def _held_out(job: Job, config: OfflineStage, encoded: Encoded) -> list[int]:
     if not isinstance(config, RewardStage):
         return []
     path = encoded.files["pairs"]
-    texts, _ = render_prompts(job.tokenizer, encoded.rows["pairs"], path)
+    texts, _ = render_prompts(job.tokenizer, encoded.rows["pairs"], path, config.format)
     kept = [i for i, out in enumerate(held_out(texts, config.held_out)) if out]
     if not kept or len(kept) == len(texts):
         raise DataError(

@@ -35,7 +35,7 @@ _LOGGED = {
 def train_online(job: Job, config: OnlineStage) -> tuple[Trained, dict[str, Any]]:
     """Train, save `model/`, and return the log with the totals of `StageResult`."""
     share = config.gold.held_out if config.gold else 0.0
-    prompts = read_prompts(job.tokenizer, job.data, share)
+    prompts = read_prompts(job.tokenizer, job.data, share, config.format)
     plan = make_prompt_plan(config, len(prompts.trained), job.seed).of(prompts.trained)
     updates = config.updates or len(plan.updates) * _uses(config)
     folder = job.model_dir

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.data.leaks import find_leaks
+from whyfirst.models.limits import limits_of
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import (
@@ -24,8 +26,7 @@ from whyfirst.train.config import (
     PairStage,
     SFTStage,
 )
-from whyfirst.train.encode import RESPONSES, Encoded, Pair
-from whyfirst.train.overlap import find_overlaps
+from whyfirst.train.encode import RESPONSES, Encoded, Pair, PromptFormat
 from whyfirst.train.plan import Plan
 
 Level = Literal["refuse", "warn", "ok"]
@@ -61,7 +62,7 @@ def examine(
         *vocabulary(_sequences(encoded), base_folder(model_dir)),
     ]
     if not isinstance(config, ExplainStage):
-        findings.append(prompt_masked(tokenizer, encoded))
+        findings.append(prompt_masked(tokenizer, encoded, config.format))
         findings.append(empty_responses(config, encoded))
     if isinstance(config, PairStage):
         findings.append(chosen_differs(encoded.pairs))
@@ -130,8 +131,8 @@ def truncation(lengths: Sequence[int], max_length: int, allowed: str) -> Finding
 
 def context(longest: int, model_dir: Path) -> Finding:
     """Is the longest row (tokens, after truncation) longer than the model has positions?"""
-    limit = read_json(model_dir / "config.json").get("max_position_embeddings")
-    if isinstance(limit, int) and longest > limit:
+    limit = limits_of(read_json(model_dir / "config.json")).positions
+    if limit is not None and longest > limit:
         return Finding(
             "refuse", "context", f"a row of {longest} tokens exceeds the model's {limit} "
             f"positions; set max_length to at most {limit}",
@@ -181,14 +182,18 @@ def something_trained(config: OfflineStage, encoded: Encoded) -> Finding:
     return Finding("ok", "trained tokens", "every row has trained tokens")
 
 
-def prompt_masked(tokenizer: Any, encoded: Encoded) -> Finding:
+def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = None) -> Finding:
     """Is the untrained part exactly the ids an evaluation gives for the prompt alone?
 
-    Prompts given as messages are rendered by the template on both sides and are not checked here.
+    Chats are rendered by the template on both sides and are not checked here.
+
+    Args:
+        prompts_as: of prompts given as text (`Stage.format`).
     """
     name = next(iter(encoded.files))
     prompts = [row["prompt"] for row in encoded.rows[name]]
-    plain = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
+    as_text = prompts_as == "text" or not tokenizer.chat_template
+    plain = [i for i, prompt in enumerate(prompts) if as_text and isinstance(prompt, str)]
     if not plain:
         return Finding("ok", "prompt masked", "prompts are rendered by the chat template")
     alone = tokenizer([prompts[i] for i in plain], return_attention_mask=False)["input_ids"]
@@ -265,10 +270,9 @@ def vocabulary(sequences: Sequence[list[int]], model_dir: Path) -> list[Finding]
 
     A tokenizer may know more words than the model as long as the data don't use them.
     """
-    config = read_json(model_dir / "config.json")
-    size = (config.get("text_config") or config).get("vocab_size")
+    size = limits_of(read_json(model_dir / "config.json")).vocabulary
     highest = max((max(ids, default=0) for ids in sequences), default=0)
-    if not isinstance(size, int) or highest < size:
+    if size is None or highest < size:
         return []
     return [Finding(
         "refuse", "vocabulary", f"the tokenizer gives token {highest} and the model has {size}: "
@@ -279,10 +283,10 @@ def vocabulary(sequences: Sequence[list[int]], model_dir: Path) -> list[Finding]
 
 def evaluation_overlap(texts: Sequence[str], tested: Sequence[str]) -> Finding:
     """Training texts that contain or nearly repeat an evaluation prompt."""
-    found = find_overlaps(texts, tested)
+    found = find_leaks(texts, tested)
     if found:
-        rows = sorted({overlap.text + 1 for overlap in found})
-        kinds = ", ".join(sorted({overlap.kind for overlap in found}))
+        rows = sorted({leak.text + 1 for leak in found})
+        kinds = ", ".join(sorted({leak.kind for leak in found}))
         return Finding(
             "refuse", "evaluation overlap", f"rows {some_rows(rows)} overlap evaluation prompts "
             f"({kinds}); drop those rows or those prompts",

@@ -80,7 +80,7 @@ def run_stage(
     if (finished := _finished(out_dir, manifest)) is not None:
         return finished
     started = time.monotonic()
-    tokenizer = load_tokenizer(model_dir)
+    tokenizer = load_tokenizer(model_dir, config.chat_template)
     job = Job(config, model_dir, data, out_dir, seed, progress, manifest, tokenizer)
     trained, totals = _train(job)
     result = StageResult(
@@ -118,15 +118,21 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
         raise
 
 
-def load_tokenizer(model_dir: Path) -> Any:
+def load_tokenizer(model_dir: Path, chat_template: str | None = None) -> Any:
     """The folder's fast tokenizer; without a padding token it pads with its end of text.
 
+    Args:
+        chat_template: the one to write chats with in place of its own (see `chat.choose`).
+
     Raises:
-        UserError: there is none, or it can't be read.
+        UserError: there is none, or it can't be read; no such template.
     """
+    from whyfirst.models import chat
     from whyfirst.models.loading import open_tokenizer
 
     tokenizer = open_tokenizer([base_folder(model_dir), model_dir])
+    if chat_template is not None:
+        tokenizer.chat_template = chat.choose(tokenizer, chat_template).text
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

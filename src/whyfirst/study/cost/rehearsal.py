@@ -8,12 +8,12 @@ take. Leaves out: how long answers will be (the most that may be generated is co
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmark import Task
 from whyfirst.evaluate.scorers import asks_a_model, make_scorer
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling
 from whyfirst.study.results.table import Table
 
-_REHEARSED: "dict[str, Rehearsal]" = {}  # by design
 NOT_RUN = "rehearsed, not run"
 _PROSE = (
     "there was once a small house by the river where nobody knew how many people had come to stay "
@@ -91,9 +91,19 @@ class Rehearsal:
     judging: Asked
     tables: dict[str, Table]
 
+    @property
+    def bytes(self) -> float:
+        """About what its items take on disk: everything read or written, and each item's names."""
+        items = sum(len(table.items) for table in self.tables.values())
+        return float(self.asked.read + 4 * self.asked.generated + 200 * items)
 
-def rehearse(name: str, design: str, judges: Sequence[str], task: Callable[[], Task]) -> Rehearsal:
+
+def rehearse(
+    name: str, design: str, judges: Sequence[str], task: Callable[[], Task]
+) -> Rehearsal | None:
     """Run a benchmark on nothing, once in a process for each design.
+
+    Somebody's benchmark that needs real answers gives None.
 
     Args:
         design: what tells one state of the benchmark's options and data from another.
@@ -103,12 +113,23 @@ def rehearse(name: str, design: str, judges: Sequence[str], task: Callable[[], T
     Raises:
         UserError: as the benchmark's run does.
     """
-    if design not in _REHEARSED:
-        nobody = Counting(talks=False)
-        scorers = [make_scorer(spec, nobody) for spec in judges if asks_a_model(spec)]
-        model = Counting(talks=bool(scorers))
-        found = Rehearsal(name, model.asked, nobody.asked, {})
-        for record in task().run(model, scorers, lambda done, total, what: None):
+    if design in _REHEARSED:
+        return _REHEARSED[design]
+    nobody = Counting(talks=False)
+    scorers = [make_scorer(spec, nobody) for spec in judges if asks_a_model(spec)]
+    model = Counting(talks=bool(scorers))
+    found: Rehearsal | None = Rehearsal(name, model.asked, nobody.asked, {})
+    try:
+        records = task().run(model, scorers, lambda done, total, what: None)
+    except UserError:
+        raise
+    except Exception:  # it can't answer to a model without answers
+        records, found = [], None
+    for record in records:
+        if found is not None:
             found.tables.setdefault(record.benchmark, Table()).add(0, record.to_json())
-        _REHEARSED[design] = found
-    return _REHEARSED[design]
+    _REHEARSED[design] = found
+    return found
+
+
+_REHEARSED: dict[str, Rehearsal | None] = {}  # by design

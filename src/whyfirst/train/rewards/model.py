@@ -4,6 +4,7 @@ Leaves out: training one (the `reward` stage), and models with more than one out
 """
 
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ def reward_model(
 
     model, tokenizer = load(path)
     sequences = [
-        encode_exchange(tokenizer, prompt, text(said), ended)
-        for prompt, said, ended in zip(prompts, completions, finished, strict=True)
+        encode_exchange(tokenizer, prompt, text(said), ended, written)
+        for prompt, said, ended, written in zip(
+            prompts, completions, finished, columns.get("format", repeat(None)), strict=False
+        )
     ]
     return list(score(model, tokenizer.pad_token_id, sequences, batch_size))
 
@@ -75,7 +78,7 @@ def load(path: str) -> tuple[Any, Any]:
 
     from whyfirst.config.files import read_json
     from whyfirst.models.folder import check_weights
-    from whyfirst.models.loading import open_weights, refuse_missing
+    from whyfirst.models.loading import config_of, open_weights
     from whyfirst.train.run import load_tokenizer
 
     names = read_json(_config(path)).get("architectures") or [""]
@@ -86,10 +89,9 @@ def load(path: str) -> tuple[Any, Any]:
         )
     folder = _config(path).parent
     check_weights(folder)
-    model, missing = open_weights(
-        AutoModelForSequenceClassification, folder, dtype=torch.float32, local_files_only=True
+    model = open_weights(
+        AutoModelForSequenceClassification, folder, config=config_of(folder), dtype=torch.float32
     )
-    refuse_missing(missing, folder)
     device = torch.accelerator.current_accelerator(check_available=True)
     if device is not None:
         model.to(device)
