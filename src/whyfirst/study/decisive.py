@@ -23,7 +23,7 @@ def decisive(value: Any) -> Any:
             name: decisive(getattr(value, name))
             for name in output_fields(value)
             if not _as_before(value, name)
-        } | decisive(value.model_extra or {})
+        }
     if isinstance(value, Mapping):
         return {str(key): decisive(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

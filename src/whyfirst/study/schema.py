@@ -253,6 +253,11 @@ class BenchmarkUse(StrictModel):
     max_new_tokens: int | None = added_later(None, ge=1)
 
     @property
+    def own(self) -> dict[str, Any]:
+        """The options that only this benchmark has."""
+        return dict(self.model_extra or {})
+
+    @property
     def options(self) -> dict[str, Any]:
         """The benchmark's options, of those that were given."""
         every = self.model_dump(mode="json", exclude={"judges"})

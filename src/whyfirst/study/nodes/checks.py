@@ -52,7 +52,7 @@ def plan_overlaps(builder: Builder) -> None:
 
 def _overlap(builder: Builder, name: str, seed: int, corpora: list[str]) -> str:
     use = builder.study.benchmarks[name]
-    config = decisive(use) | {"benchmark": name, "version": benchmark_named(name).version}
+    config = decisive(use) | use.own | {"benchmark": name, "version": benchmark_named(name).version}
     config.pop("judges", None)  # who judges the answers changes no question
     config |= builder.in_world(seed)
     id, extra = f"overlap:{name}", {}  # noqa: A001

@@ -50,7 +50,7 @@ def plan(
         arm: the arm that answers, where it puts something round its model.
     """
     benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
-    config: dict[str, Any] = decisive(use) if use else {}
+    config: dict[str, Any] = decisive(use) | use.own if use else {}
     config |= {"benchmark": name, "step": step}
     outside, extra = _answered_by(builder, config)
     if use and use.data is not None:
