@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from whyfirst.train.adapter import load_model
 
 from whyfirst.config.errors import DataError, PreflightError, StoreError, TrainingStopped
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
-from whyfirst.train.adapter import load_model
 from whyfirst.train.config import DPOStage, ExplainStage, GRPOStage, SFTStage
 from whyfirst.train.encode import encode
 from whyfirst.train.plan import make_plan

@@ -149,7 +149,7 @@ def match(
     """Refuse first stages that would train on different numbers of tokens, before they do."""
     from whyfirst.study.planning.matching import refuse_unlike, trained_tokens
     from whyfirst.train.config import StageConfig
-    from whyfirst.train.run import load_tokenizer
+    from whyfirst.train.weights import load_tokenizer
 
     config: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
     tokenizer = load_tokenizer(Path(model_folder(folders[0])))
@@ -213,14 +213,17 @@ def stage(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """One training stage, from the model of the node before it."""
-    from whyfirst.train.config import REWARD_MODEL, StageConfig, data_names
+    from whyfirst.train.config import StageConfig
+    from whyfirst.train.kinds import kind_of
     from whyfirst.train.launch import run_launched
     from whyfirst.train.run import run_stage
 
     config: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
     data = {
-        name: Path(model_folder(place)) if name == REWARD_MODEL else place / ROWS
-        for name, place in zip(data_names(config), folders[1:], strict=True)
+        name: Path(model_folder(place)) if what == "model" else place / ROWS
+        for (name, what), place in zip(
+            kind_of(config).reads(config).items(), folders[1:], strict=True
+        )
     }
     write_json(folder / "machine.json", _machine(payload["config"]) | {"dtype": config.dtype})
     run = run_stage if config.processes == 1 else run_launched

@@ -21,7 +21,7 @@ from whyfirst.study.config import decisive
 from whyfirst.study.execute.store import MARKER, Store
 from whyfirst.study.planning.builder import KIND_VERSIONS
 from whyfirst.study.planning.plan import Plan, build_plan
-from whyfirst.train.config import VERSIONS
+from whyfirst.train.kinds import KINDS
 
 TEST = {
     "pairs": "by item within each seed that both arms have; an item unscored in either is left out",
@@ -67,7 +67,7 @@ def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
     probes = plan.study.probe.probes if plan.study.probe else ()
     versions: dict[str, dict[str, str]] = {
         "kinds": {name: KIND_VERSIONS[name] for name in sorted(kinds & set(KIND_VERSIONS))},
-        "stages": {name: VERSIONS[name] for name in sorted(stages)},
+        "stages": {name: KINDS.get(name).version for name in sorted(stages)},
         "benchmarks": {name: BENCHMARKS.get(name).version for name in sorted(benchmarks)},
     }
     if probes:  # a plan without any is what it was before there were any

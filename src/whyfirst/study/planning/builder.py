@@ -21,7 +21,8 @@ from whyfirst.study import models
 from whyfirst.study.config import Study, decisive
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.planning.corpora import add_corpus
-from whyfirst.train.config import REWARD_MODEL, VERSIONS, data_names
+from whyfirst.train.config_rl import REWARD_MODEL
+from whyfirst.train.kinds import KINDS, data_names, kind_of
 from whyfirst.worlds.hearth import assets
 
 #: code versions of the kinds of node that have none of their own elsewhere
@@ -30,9 +31,7 @@ KIND_VERSIONS = {"base": "1", "corpus": "2", "written": "1", "overlap": "1", "ma
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
 #: rough seconds a node takes on one core, for the order of work and the time left
 WEIGHTS = {
-    "base": 1.0, "corpus": 0.2, "written": 60.0, "overlap": 0.2, "match": 0.3, "explain": 6.0,
-    "sft": 4.0, "dpo": 25.0, "kto": 25.0, "reward": 15.0, "rloo": 60.0, "grpo": 60.0, "ppo": 90.0,
-    "evaluation": 1.5,
+    "base": 1.0, "corpus": 0.2, "written": 60.0, "overlap": 0.2, "match": 0.3, "evaluation": 1.5,
 }  # fmt: skip
 
 
@@ -65,7 +64,7 @@ class Builder:
     def documents(self) -> set[str]:
         """The corpora that explain stages train on."""
         stages = self.study.stages.values()
-        return {stage.data for stage in stages if stage.train.kind == "explain"}
+        return {stage.data for stage in stages if "documents" in data_names(stage.train)}
 
     @cached_property
     def files(self) -> models.Files:
@@ -271,16 +270,16 @@ class Builder:
                 depends += (self.chain((use.reward_from,), seed)[-1],)
             elif REWARD_MODEL in data_names(use.train):
                 depends += (reward,)
-            kind = use.train.kind
+            kind = kind_of(use.train)
             outside, train = self._rewards(name)
             node = self.add(
-                id, "stage", VERSIONS[kind],
+                id, "stage", KINDS.get(use.train.kind).version,
                 config | {"seed": seed, "device": self.device}, depends,
                 outside=outside, extra={"train": train | {"keep_at": config["keep_at"]}},
-                weight=WEIGHTS[kind],
+                weight=kind.seconds,
             )  # fmt: skip
             ids.append(node)
-            if kind == "reward":  # it answers nothing: the next stage starts where this one did
+            if kind.makes == "reward_model":  # the next stage starts where this one did
                 reward = node
             else:
                 before = node

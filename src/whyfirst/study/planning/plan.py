@@ -20,6 +20,7 @@ from whyfirst.study.planning import probes
 from whyfirst.study.planning.builder import Builder
 from whyfirst.study.planning.checks import first_stages, refuse_in_vain, refuse_unmatched
 from whyfirst.study.planning.sizes import refuse_empty_cells
+from whyfirst.train.kinds import data_names
 
 RECALL = "hearth_recall"
 
@@ -74,7 +75,7 @@ def _evaluations(
             node = builder.evaluation(model, benchmark, seed, None)
             yield EvaluationUse(node, arm, seed, benchmark.name)
         first = study.arms[arm][:1]
-        explains = bool(first) and study.stages[first[0]].train.kind == "explain"
+        explains = bool(first) and "documents" in data_names(study.stages[first[0]].train)
         if study.world is not None and (explains or not chain):
             node = builder.evaluation(
                 chain[0] if chain else "base", BENCHMARKS.get(RECALL), seed, None

@@ -12,7 +12,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.study.planning.sizes import refuse_empty_cells, rehearsals
 from whyfirst.study.sources import SOURCES
-from whyfirst.train.encode import check_columns
+from whyfirst.train.kinds import data_names, kind_of
 
 if TYPE_CHECKING:
     from whyfirst.study.planning.plan import Plan
@@ -50,28 +50,30 @@ def _check_corpora(plan: "Plan") -> None:
         for node in plan.nodes
         if node.kind == "corpus" and node.payload["config"]["source"] == "file"
     }
-    readers: dict[str, dict[str, str]] = {}  # corpus -> kind of stage -> the first such stage
-    for stage, corpus, kind in _reads(plan):
-        readers.setdefault(corpus, {}).setdefault(kind, stage)
+    readers: dict[str, list[tuple[str, str]]] = {}  # corpus -> (stage, name of the data)
+    for stage, corpus, data in _reads(plan):
+        readers.setdefault(corpus, []).append((stage, data))
     for corpus, payload in named.items():
         try:
             rows = SOURCES["file"](payload["config"], payload["path"])
         except DataError as error:
             raise DataError(f"{plan.file}: corpora.{corpus}: {error}") from error
-        for kind, stage in readers.get(corpus, {}).items():
+        for stage, data in readers.get(corpus, ()):
+            train = plan.study.stages[stage].train
             try:
-                check_columns(kind, rows, Path(payload["path"]))
+                kind_of(train).check(train, data, rows, Path(payload["path"]))
             except DataError as error:
                 raise DataError(
-                    f"{plan.file}: corpora.{corpus}: {error}; stages.{stage} ({kind}) reads it"
+                    f"{plan.file}: corpora.{corpus}: {error}; stages.{stage} "
+                    f"({train.kind}) reads it"
                 ) from error
 
 
 def _reads(plan: "Plan") -> Iterator[tuple[str, str, str]]:
-    """(stage, corpus, kind of stage) of everything a stage of an arm trains on."""
+    """(stage, corpus, name of the data) of everything a stage of an arm trains on."""
     ids = (node.id for node in plan.nodes if node.kind == "stage")
     for name in dict.fromkeys(id.split("/", 1)[1].split(">")[-1] for id in ids):  # noqa: A001
         use = plan.study.stages[name]
-        yield name, use.data, use.train.kind
-        if use.replay_data is not None:
-            yield name, use.replay_data, "explain"
+        corpora = (use.data,) if use.replay_data is None else (use.data, use.replay_data)
+        for corpus, data in zip(corpora, data_names(use.train), strict=False):
+            yield name, corpus, data
