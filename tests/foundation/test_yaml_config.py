@@ -24,6 +24,8 @@ from whyfirst.config.strict import (
 )
 from whyfirst.config.strict_yaml import dotted, read_yaml
 
+VISIBLE = st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+
 
 class Schedule(Enum):
     CONSTANT = "constant"
@@ -200,12 +202,9 @@ def test_lines_of_merged_keys_are_where_they_are_written(tmp_path: Path) -> None
     st.recursive(
         st.none()
         | st.booleans()
-        | st.integers()
+        | st.integers(-(2**63), 2**63)
         | st.text(st.characters(codec="utf-8", min_codepoint=32)),
-        lambda inner: (
-            st.lists(inner)
-            | st.dictionaries(st.text(st.characters(codec="utf-8", min_codepoint=32)), inner)
-        ),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(VISIBLE, max_size=40), inner),
         max_leaves=10,
     )
 )
@@ -262,3 +261,41 @@ def test_undeclared_field_is_found_at_any_depth() -> None:
 def test_models_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Prefer().beta = 2.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('a: 1\n"x\\u0085": 2', ":2: a key with the invisible character U+0085"),
+        ('"x\\u200b": 2', ":1: a key with the invisible character U+200B"),
+        ('v: "a\\0b"', ":1: v: a NUL character; remove it"),
+        ("v: " + "9" * 30, ":1: v: a whole number of 30 digits is too large"),
+        ("v: " + "9" * 5000, ":1: v: a whole number of 5000 digits is too large"),
+        ("v: 1e999", ":1: v: the number 1e999 is too large"),
+        ("v: " + "[" * 150 + "]" * 150, ":1: nested more than 100 deep"),
+        ("v: " + "[" * 5000 + "]" * 5000, ": nested too deeply to read"),
+        ("v: \xff", ": not UTF-8 text"),
+    ],
+)
+def test_hostile_yaml_ends_in_a_traceback(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(path, Study)
+    assert f"{path}{said}" in str(caught.value)
+
+
+def test_merge_keys_unfold_without_end(tmp_path: Path) -> None:
+    """Merged maps were not counted: forty lines took two to the fortieth steps."""
+    lines = ["a0: &a0 {k: 1}"]
+    lines += [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, 40)]
+    path = tmp_path / "s.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="unfold to over 200000 values"):
+        read_yaml(path)
+
+
+def test_duplicate_keys_take_the_square_of_their_number(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("a: 1\n" * 3000)
+    assert len(read_yaml(path).problems) == 2999

@@ -218,9 +218,9 @@ BAD = {
     "a deep list": Reply("[" * 100_000),
     "half an object": Reply('{"choices": [{"message"'),
     "bytes that are no text": Reply(b"\xff\xfe\x00{"),
-    "an error with status 200": Reply({"error": {"message": "overloaded"}}),
     "no choice": Reply({"choices": []}),
     "choices that are none": Reply({"choices": ["text"]}),
+    "no choices": Reply({"choices": None}),
     "no message": Reply({"choices": [{"message": None}]}),
     "a number for a text": Reply({"choices": [{"message": {"content": 7}}]}),
     "huge": Reply(b'{"choices": [{"message": {"content": "' + b"a" * (17 * 2**20) + b'"}}]}'),
@@ -234,6 +234,88 @@ def test_a_malformed_reply_is_a_problem_after_a_second_attempt(name: str) -> Non
     assert found[0].text == "" and not found[0].finished
     assert str(found[0].problem).startswith("the endpoint sent ")
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "abort", "error", "unknown", None, 7])
+def test_only_an_end_or_a_cut_is_an_answer_and_nothing_else_is_kept(
+    finish: Any, tmp_path: Path
+) -> None:
+    reply = {"choices": [{"message": {"content": "half an ans"}, "finish_reason": finish}]}
+    with LoopbackServer(lambda r: Reply(reply)) as server:
+        for count in (1, 2):  # asked again by the second: it is not kept
+            model = model_at(server, store=tmp_path / "r.jsonl")
+            (found,) = model.generate([asked("a")])
+            assert found[0].text == "" and repr(finish) in str(found[0].problem)
+            assert len(server.requests) == count
+
+
+@pytest.mark.parametrize("finish", ["end_turn", "STOP", "max_tokens", "MAX_TOKENS"])
+def test_other_servers_words_for_an_end_and_a_cut_are_understood(finish: str) -> None:
+    with LoopbackServer(lambda r: chat_reply("text", finish=finish)) as server:
+        (found,) = model_at(server).generate([asked("a")])
+    assert (found[0].text, found[0].problem) == ("text", None)
+    assert found[0].finished == (finish in ("end_turn", "STOP"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"message": "Too Many Requests", "code": 429}, "doesn't answer: status 429"),
+        ({"message": "busy", "type": "overloaded_error"}, "doesn't answer: status 503"),
+        ("upstream is gone", "doesn't answer: status 500: upstream is gone"),
+        ({"message": "no", "code": "invalid_api_key"}, "refuses a request without a key"),
+        ({"message": "pay", "code": "insufficient_quota"}, "out of credit"),
+    ],
+)
+def test_an_error_inside_a_200_counts_as_that_error(error: Any, told: str) -> None:
+    reply = Reply({"id": None, "choices": None, "error": error})
+    with LoopbackServer(lambda r: reply) as server, pytest.raises(UserError, match=told):
+        model_at(server).generate([asked(str(i)) for i in range(60)])
+    assert len(server.requests) <= 4 * 8  # the pace does not grow
+
+
+def test_an_error_inside_a_200_about_one_request_is_its_own_problem() -> None:
+    too_long = Reply({"error": {"message": "too long", "code": "context_length_exceeded"}})
+    with LoopbackServer(lambda r: too_long if question(r) == "long" else echo(r)) as server:
+        found = model_at(server).generate([asked("long"), asked("b")])
+    assert "too long" in str(found[0][0].problem) and not found[0][0].transient
+    assert found[1][0].text == "re: b"
+
+
+def test_a_page_in_place_of_every_reply_stops_after_five(tmp_path: Path) -> None:
+    with (
+        LoopbackServer(lambda r: Reply("<html>please sign in</html>")) as server,
+        pytest.raises(UserError, match="doesn't answer: the endpoint sent a reply that is not"),
+    ):
+        model_at(server).generate([asked(str(i)) for i in range(60)])
+    assert len(server.requests) <= 2 * 10
+
+
+def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with LoopbackServer(lambda r: chat_reply("from the proxy")) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        with LoopbackServer(echo) as server:
+            (found,) = model_at(server).generate([asked("a")])
+    assert found[0].text == "re: a" and not proxy.requests
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1"),
+        ("ALL_PROXY", "ftp://proxy"),
+        ("HTTPS_PROXY", "http://host:port"),
+        ("SSL_CERT_FILE", "/no/such/file.pem"),
+    ],
+)
+def test_an_unusable_proxy_or_certificate_setting_is_named(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=name) as caught:
+        EndpointModel("https://example.invalid/v1", "tiny", limits=QUICK).generate([asked("a")])
+    assert "\n" not in str(caught.value)
 
 
 def test_a_truncated_or_slow_reply_is_tried_again() -> None:
@@ -308,7 +390,7 @@ def test_length_filter_refusal_parts_and_missing_text() -> None:
     assert "content_filter" in str(by_name["filtered"].problem)
     assert by_name["refused"].text == "I won't."
     assert by_name["parts"].text == "ab"
-    assert by_name["tool"].problem == "the reply has no text"
+    assert "finish_reason 'tool_calls'" in str(by_name["tool"].problem)
 
 
 def test_every_stop_text_holds_though_a_server_takes_four() -> None:
@@ -546,6 +628,32 @@ def test_the_key_is_sent_and_is_nowhere_else(
     seen += [path.read_text() for path in tmp_path.iterdir()]
     assert not any(secret in text for text in seen)
     assert "***" in str(found[1][0].problem) and "***" in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["text", "usage", "name", "error", "cut", "page", "finish"])
+def test_a_key_that_a_server_echoes_is_struck_out_before_anything_sees_it(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "sk-canary-0123456789"
+    monkeypatch.setenv("TINY_KEY", secret)
+    good = dict(echo({"body": {"messages": [{"content": f"I was sent {secret}."}]}}).body)
+    choice = {"message": {"content": "a"}, "finish_reason": f"because {secret}"}
+    body: Any = {
+        "text": good,
+        "usage": good | {"usage": {"prompt_tokens": 1, "completion_tokens": 1, secret: secret}},
+        "name": {secret: 1},
+        "error": {"error": {"message": f"key {secret}", "code": "content_policy"}},
+        "cut": "x" * 390 + secret,  # half of it stood before the 400th byte
+        "page": f"<html>{secret}</html>",
+        "finish": {"choices": [choice]},
+    }[where]
+    status = 400 if where == "cut" else 200
+    with LoopbackServer(lambda r: Reply(body, status)) as server:
+        model = model_at(server, key_env="TINY_KEY", store=tmp_path / "r.jsonl")
+        (found,) = model.generate([asked("a")])
+    seen = repr(found) + "".join(path.read_text() for path in tmp_path.iterdir())
+    assert not any(secret[:end] in seen for end in range(8, len(secret) + 1))
+    assert server.requests[0]["headers"]["Authorization"] == f"Bearer {secret}"
 
 
 def test_a_missing_or_impossible_key_is_said_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,9 @@ def test_a_rate_is_corrected_as_counts_are() -> None:
 
 def test_a_metric_that_passes_on_no_is_turned_round() -> None:
     """Under-refusal was corrected as if it were refusal."""
-    row = corrected_row("direct", "xstest_under_refusal", "rules/1", cell(40, 100), CARD)
+    row = corrected_row(
+        "direct", "xstest_under_refusal", "rules/1", cell(40, 100), CARD, opposite=True
+    )
     straight = corrected_rate(60, 40, 0, CARD).rate
     assert row.corrected is not None
     assert row.corrected.value == pytest.approx(1 - straight.value)

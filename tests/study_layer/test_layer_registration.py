@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import layer_helpers as layer
@@ -79,11 +80,12 @@ def test_code_versions_and_the_test_are_frozen(
     plan = read_json(register(file, store).path)["plan"]
     assert plan["versions"] == {
         "kinds": {"base": "1", "corpus": "2", "overlap": "1"},
-        "stages": {"explain": module.VERSIONS["explain"], "sft": module.VERSIONS["sft"]},
+        "stages": {name: module.KINDS.get(name).version for name in ("explain", "sft")},
         "benchmarks": {"hearth": "1", "hearth_recall": "1"},
     }
     assert plan["test"]["alpha"] == 0.05 and "split x group" in plan["test"]["strata"]
-    monkeypatch.setitem(module.VERSIONS, "sft", "next")
+    later = replace(module.KINDS.get("sft"), version="next")
+    monkeypatch.setitem(module.KINDS._entries, "sft", later)
     monkeypatch.setitem(module.KIND_VERSIONS, "corpus", "3")
     found = registration(build_plan(file), store).deviations
     assert "versions.kinds.corpus: registered '2', run with '3'" in found

@@ -86,12 +86,13 @@ def results_of(run: Path) -> "Results":
         UserError: the run isn't finished (says what is missing), the folder is no run's, or its
             results are of another schema version.
     """
+    from whyfirst.report.gather import completed
     from whyfirst.report.schema import load_results
     from whyfirst.study.running import unfinished
 
     source = run / "report" / "results.json"
     if source.is_file():
-        return load_results(source)
+        return completed(load_results(source))
     if (run / "results.json").is_file():
         raise UserError(
             f"{run}: this is a report's own folder; name it `report` and give the folder it is in"

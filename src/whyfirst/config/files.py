@@ -1,7 +1,8 @@
 """Files that are either wholly there or not there: atomic writes, canonical JSON, JSONL, hashes.
 
-Leaves out: locking (the executor's), compression and every binary format. Writing fails with a
-`StoreError` and reading with a `DataError`; both name the path.
+Writing fails with a `StoreError` and reading with a `DataError`; both name the path. A row's number
+is its line in the file. What is read is bounded (`bounded`). Leaves out: locking (the executor's)
+and every binary format.
 """
 
 import errno
@@ -13,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from whyfirst.config.errors import DataError, StoreError
+from whyfirst.config.bounded import MOST_BYTES, open_file, parse_json, read_bytes, read_lines
+from whyfirst.config.errors import DataError, StoreError, UserError
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -23,6 +25,27 @@ _REMEDIES = {
     errno.EACCES: "no permission to write there; choose a writable folder",
     errno.EPERM: "no permission to write there; choose a writable folder",
 }
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_MOST_JSON = MOST_BYTES // 4  # as Python objects it takes up to ten times that
+_MOST_ROWS = 10_000_000
+
+
+def disk_refusal(error: BaseException) -> OSError | None:
+    """The disk's own refusal (full, over quota, file too large, read-only) behind an error.
+
+    Libraries wrap what the disk said in errors of their own, so the chain of causes counts, and
+    the system's words in a text. None where the disk had no part in it.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.errno in _DISK:
+            return link
+        # A message for people may quote anything; a library's error quotes the system.
+        for number in () if isinstance(link, UserError) else _DISK:
+            if os.strerror(number) in str(link):
+                return OSError(number, os.strerror(number))
+        link = link.__cause__ or link.__context__
+    return None
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
@@ -38,10 +61,19 @@ def atomic_write(path: Path, data: bytes | str) -> None:
     payload = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     try:
         target = Path(os.path.realpath(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         _write_and_replace(target, payload)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         _refuse_write(path, error)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each of them on the disk by name before anything is in it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync(folder.parent)
 
 
 def _write_and_replace(target: Path, payload: bytes) -> None:
@@ -69,7 +101,9 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _refuse_write(path: Path, error: OSError) -> NoReturn:
+def _refuse_write(path: Path, error: OSError | ValueError) -> NoReturn:
+    if isinstance(error, ValueError):
+        raise StoreError(f"{str(path)!r}: can't be written: {error}") from error
     reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
     raise StoreError(f"{path}: can't be written: {reason}") from error
 
@@ -86,14 +120,17 @@ def write_json(path: Path, obj: Any, *, keep_order: bool = False) -> None:
     atomic_write(path, _dump(obj, indent=1, sort_keys=not keep_order) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, nan: bool = False) -> Any:
     """Read one JSON file.
 
+    Args:
+        nan: take NaN and infinities, as other tools write them.
+
     Raises:
-        DataError: missing, unreadable, not JSON, or holding NaN; names the file and the line.
+        DataError: missing, unreadable, too large, not JSON, or holding NaN; names the file.
     """
     try:
-        return _parse(_read_bytes(path))
+        return parse_json(read_bytes(path, _MOST_JSON), nan=nan)
     except ValueError as error:
         raise DataError(f"{path}: not readable as JSON: {error}") from error
 
@@ -106,39 +143,52 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def read_jsonl(
-    path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False
+    path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False, nan: bool = False
 ) -> list[dict[str, Any]]:
-    """Read a JSONL file; blank lines are no rows, row numbers are line numbers from 1.
+    """Read a JSONL file; blank lines are no rows.
 
     Args:
         allow_torn_tail: ignore a last line without its newline, as a killed `append_jsonl` leaves.
         whole_characters: refuse half a character (a lone surrogate), which no tokenizer takes.
+        nan: take NaN and infinities, as other tools write them.
 
     Raises:
         DataError: the file is missing, or a row is not one JSON object; names file and row.
     """
-    data = _read_bytes(path)
-    if allow_torn_tail:
-        data = data[: data.rfind(b"\n") + 1]
-    return list(_parse_rows(path, data, whole_characters))
+    rows: list[dict[str, Any]] = []
+    for _, row in iter_jsonl(
+        path, allow_torn_tail=allow_torn_tail, whole_characters=whole_characters, nan=nan
+    ):
+        rows.append(row)
+        if len(rows) > _MOST_ROWS:
+            raise DataError(f"{path}: over {_MOST_ROWS} rows; split it into several files")
+    return rows
 
 
-def _parse_rows(path: Path, data: bytes, whole_characters: bool) -> Iterator[dict[str, Any]]:
-    # Split on the newline byte only: str.splitlines would also cut at U+2028 inside a text.
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = _parse(line)
-        except ValueError as error:
-            raise DataError(f"{path}: row {number}: not readable as JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{path}: row {number}: expected a JSON object, found {type(row).__name__}"
-            )
+def iter_jsonl(
+    path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False, nan: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row) of a JSONL file one after the other, in flat memory; as `read_jsonl`."""
+    for number, line in read_lines(path, whole_only=allow_torn_tail):
+        row = parse_row(path, number, line, nan=nan)
         if whole_characters and b"\\u" in line:  # only an escape can say half a character
             refuse_half_characters(row, f"{path}: row {number}")
-        yield row
+        yield number, row
+
+
+def parse_row(path: Path, number: int, line: bytes, *, nan: bool = False) -> dict[str, Any]:
+    """The JSON object on one line.
+
+    Raises:
+        DataError: it is none; names file and row.
+    """
+    try:
+        row = parse_json(line, nan=nan)
+    except ValueError as error:
+        raise DataError(f"{path}: row {number}: not readable as JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{path}: row {number}: expected a JSON object, found {type(row).__name__}")
+    return row
 
 
 def refuse_half_characters(value: Any, where: str) -> None:
@@ -168,7 +218,8 @@ def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
     """
     payload = (_dump(row) + "\n").encode("utf-8", "backslashreplace")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
+        new = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         with os.fdopen(descriptor, "r+b", buffering=0) as handle:
             end = _end_of_rows(handle.fileno())
@@ -182,7 +233,9 @@ def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
             except OSError:
                 handle.truncate(end)
                 raise
-    except OSError as error:
+        if new:
+            sync(path.parent)
+    except (OSError, ValueError) as error:
         _refuse_write(path, error)
 
 
@@ -204,11 +257,8 @@ def sha256_file(path: Path) -> str:
     Raises:
         DataError: the file can't be read.
     """
-    try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+    with open_file(path, packed=False) as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def sha256_json(obj: Any) -> str:
@@ -228,18 +278,3 @@ def _dump(obj: Any, indent: int | None = None, sort_keys: bool = True) -> str:
         ensure_ascii=False,
         allow_nan=False,
     )
-
-
-def _parse(data: bytes) -> Any:
-    return json.loads(data.decode("utf-8"), parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error

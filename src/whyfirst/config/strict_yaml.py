@@ -2,9 +2,11 @@
 
 Scalars follow YAML 1.2's core schema: only ``true`` and ``false`` are booleans (``no``, ``on`` and
 dates stay text) and ``1e-3`` is a number. Anchors and merge keys (``<<``) work. Refused: duplicate
-keys, custom tags, several documents, recursive aliases. Leaves out: schemas (`config.py`).
+keys, custom tags, several documents, recursive aliases, numbers that no machine number holds, NUL,
+and invisible characters in keys, which become names in results. Leaves out: schemas (`strict`).
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,13 +15,17 @@ from typing import Any
 
 import yaml
 
-from whyfirst.config.errors import ConfigError
+from whyfirst.config.bounded import MOST_DEPTH, read_text
+from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.text import invisible
 
 Location = tuple[str | int, ...]
 
-# Aliases may repeat a block; a short file that unfolds to more nodes than this is a mistake.
+# A parser in Python takes some eight seconds a megabyte; no study file comes near one.
+_MAX_BYTES = 2**20
+# Aliases and merge keys may repeat a block; a short file that unfolds to more nodes than this is a
+# mistake.
 _MAX_NODES = 200_000
-_HALF = "a \\u escape for half a character; write the character whole"
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -47,7 +53,7 @@ for _kind, _pattern, _first in (
 class YamlDocument:
     """One file as data: `lines` maps a location (keys and indices) to its line, from 1.
 
-    `problems` are (line, dotted key, message) that need no schema to be wrong.
+    `problems` are (line, dotted key, message) that need no schema to be wrong, each once.
     """
 
     data: Any = None
@@ -76,18 +82,16 @@ def read_yaml(path: Path) -> YamlDocument:
         ConfigError: the file is missing, not UTF-8 or not YAML; names file and line.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8"
-        ) from error
+        text = read_text(path, _MAX_BYTES)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
     try:
         root = yaml.compose(text, Loader=_Loader)
         document = YamlDocument()
         if root is not None:
-            document.data = _Builder(path, document).value(root, ())
+            builder = _Builder(path, document)
+            document.data = builder.value(root, ())
+            document.problems = list(builder.problems)
     except yaml.YAMLError as error:
         raise ConfigError(_syntax_message(path, error)) from error
     except RecursionError as error:
@@ -104,9 +108,42 @@ def _syntax_message(path: Path, error: yaml.YAMLError) -> str:
     return f"{path}{line}: not valid YAML: {problem}"
 
 
+def _plain(node: yaml.Node) -> Any:
+    """A scalar's value. ValueError says what is wrong with it."""
+    kind, text = node.tag.removeprefix(_TAG), node.value
+    match kind:
+        case "str" | "merge":
+            return _whole_characters(text)
+        case "int":
+            # The length first: a million digits take minutes to become a number.
+            number = int(text[:24], 0 if text[:2] in ("0o", "0x") else 10)
+            if len(text) > 24 or abs(number) >= 2**64:
+                raise ValueError(f"a whole number of {len(text)} digits is too large")
+            return number
+        case "float" if not math.isfinite(float(text)):
+            raise ValueError(f"the number {text[:20]} is too large")
+        case "float":
+            return float(text)
+        case "bool" if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        case "null" if isinstance(node, yaml.ScalarNode):
+            return None
+    shown = f"!!{kind}" if node.tag.startswith(_TAG) else node.tag
+    raise ValueError(f"the tag {shown} is not supported here; remove it")
+
+
 def _whole_characters(text: str) -> str:
-    """Join what JSON writes as two escapes for one rare character and YAML reads as two halves."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    """Join what JSON writes as two escapes for one rare character and YAML reads as two halves.
+
+    Raises:
+        ValueError: half a character is left, or a NUL, which no path and no C string can hold.
+    """
+    if "\0" in text:
+        raise ValueError("a NUL character; remove it")
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ValueError("a \\u escape for half a character; write the character whole") from None
 
 
 class _Builder:
@@ -117,14 +154,20 @@ class _Builder:
         self.document = document
         self.open_nodes: set[int] = set()
         self.count = 0
+        self.problems: dict[tuple[int, str, str], None] = {}  # in order, each once
 
-    def value(self, node: yaml.Node, location: Location) -> Any:
-        line = node.start_mark.line + 1
-        # A key's own line, set by `_mapping`, is where a reader looks; a block begins below it.
-        self.document.lines.setdefault(location, line)
+    def _count(self, line: int) -> None:
         self.count += 1
         if self.count > _MAX_NODES:
             raise ConfigError(f"{self.path}:{line}: aliases unfold to over {_MAX_NODES} values")
+
+    def value(self, node: yaml.Node, location: Location) -> Any:
+        line = node.start_mark.line + 1
+        self._count(line)
+        if len(location) > MOST_DEPTH:
+            raise ConfigError(f"{self.path}:{line}: nested more than {MOST_DEPTH} deep")
+        # A key's own line, set by `_mapping`, is where a reader looks; a block begins below it.
+        self.document.lines.setdefault(location, line)
         if id(node) in self.open_nodes:
             self._problem(line, location, "an alias that contains itself")
             return None
@@ -139,36 +182,14 @@ class _Builder:
             self.open_nodes.discard(id(node))
 
     def _problem(self, line: int, location: Location, message: str) -> None:
-        problem = (line, dotted(location), message)
-        if problem not in self.document.problems:
-            self.document.problems.append(problem)
+        self.problems[line, dotted(location), message] = None
 
     def _scalar(self, node: yaml.Node, location: Location) -> Any:
-        kind = node.tag.removeprefix(_TAG)
-        text = node.value
         try:
-            match kind:
-                case "str" | "merge":
-                    return _whole_characters(text)
-                case "int":
-                    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-                case "float":
-                    return float(text)
-                case "bool":
-                    return {"true": True, "false": False}[text.lower()]
-                case "null":
-                    return None
-        except UnicodeDecodeError:
-            line = node.start_mark.line + 1
-            self._problem(line, location, _HALF)
+            return _plain(node)
+        except ValueError as error:
+            self._problem(node.start_mark.line + 1, location, str(error))
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass
-        shown = f"!!{kind}" if node.tag.startswith(_TAG) else node.tag
-        self._problem(
-            node.start_mark.line + 1, location, f"the tag {shown} is not supported here; remove it"
-        )
-        return None
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -186,6 +207,7 @@ class _Builder:
         merged: list[yaml.Node] = []
         for key_node, child in node.value:
             line = key_node.start_mark.line + 1
+            self._count(line)  # merged maps unfold as aliases do
             if key_node.tag == _TAG + "merge":
                 merged += child.value if isinstance(child, yaml.SequenceNode) else [child]
                 continue
@@ -194,8 +216,11 @@ class _Builder:
                 continue
             try:
                 key = _whole_characters(key_node.value)
-            except UnicodeDecodeError:
-                self._problem(line, location, _HALF)
+            except ValueError as error:
+                self._problem(line, location, str(error))
+                continue
+            if hidden := invisible(key):
+                self._problem(line, location, f"a key with the invisible character {hidden}")
                 continue
             if key in seen:
                 first = seen[key]

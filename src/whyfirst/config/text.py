@@ -5,6 +5,7 @@ is removed: what a terminal would obey is shown as a visible escape instead.
 """
 
 import re
+import unicodedata
 
 # C0 without \t and \n, DEL and C1; the bidirectional controls, which reorder what a reader sees;
 # lone surrogates, which no UTF-8 stream can print.
@@ -26,3 +27,15 @@ def safe_text(s: str) -> str:
     controls, and lone surrogates become visible.
     """
     return _UNSAFE.sub(_visible, s)
+
+
+def invisible(name: str) -> str | None:
+    """The first character of a name that nobody sees, as ``U+0085``; None where all are seen.
+
+    Controls, format characters (zero-width, bidirectional), line separators, surrogates and
+    private use: a name with one looks like another name, and breaks pages and terminals.
+    """
+    for char in name:
+        if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
+            return f"U+{ord(char):04X}"
+    return None

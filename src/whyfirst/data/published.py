@@ -5,14 +5,12 @@ says whose. Leaves out: what the columns mean (the readers), and writing.
 """
 
 import csv
-import gzip
 import io
-import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config import bounded
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import refuse_half_characters
 from whyfirst.config.suggest import did_you_mean
@@ -35,27 +33,13 @@ _SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
 )
 
 
-def read_bytes(file: Path) -> bytes:
-    """The file's bytes, decompressed if it is named ``.gz``.
-
-    Raises:
-        DataError: missing, unreadable, or a torn archive.
-    """
-    try:
-        data = file.read_bytes()
-        return gzip.decompress(data) if file.name.endswith(".gz") else data
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{file}: can't be read: {reason}") from error
-
-
 def read_text(file: Path) -> str:
-    """The file as UTF-8, without a byte order mark.
+    """The file as UTF-8, unpacked if it is named ``.gz``, without a byte order mark.
 
     Raises:
-        DataError: as `read_bytes`, or bytes that are no UTF-8 (with their row).
+        DataError: missing, unreadable, a torn archive, or bytes that are no UTF-8 (with their row).
     """
-    data = read_bytes(file)
+    data = bounded.read_bytes(file)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -143,7 +127,7 @@ def json_value(file: Path) -> Any:
     if not text.strip():
         raise DataError(f"{file}: the file is empty")
     try:
-        value = json.loads(text)
+        value = bounded.parse_json(text)
     except ValueError as error:
         raise DataError(f"{file}: not readable as JSON: {error}") from error
     if "\\u" in text:
@@ -155,14 +139,11 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
     """(line number from 1, value) of every line that is not blank.
 
     Raises:
-        DataError: as `read_bytes`, or a line that is no JSON or holds half a character.
+        DataError: the file can't be read, or a line is no JSON or holds half a character.
     """
-    # Split on the newline byte only: str.splitlines would also cut at U+2028 inside a text.
-    for number, line in enumerate(read_bytes(file).split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in bounded.read_lines(file):
         try:
-            value = json.loads(line.decode("utf-8"))
+            value = bounded.parse_json(line)
         except ValueError as error:
             raise DataError(f"{file}: row {number}: not readable as JSON: {error}") from error
         if b"\\u" in line:
@@ -221,9 +202,9 @@ def _names(file: Path) -> set[str]:
     if text.lstrip()[:1] not in ("{", "["):
         return set(next(csv.reader(io.StringIO(text, newline="")), []))
     try:
-        value = json.loads(text)
+        value = bounded.parse_json(text)
     except ValueError:
-        value = json.loads(next(line for line in text.split("\n") if line.strip()))
+        value = bounded.parse_json(next(line for line in text.split("\n") if line.strip()))
     if isinstance(value, dict) and isinstance(value.get("examples"), list) and value["examples"]:
         value = value["examples"][0]
     return set(value) if isinstance(value, dict) else set()

@@ -120,6 +120,10 @@ class Metric:
         higher_is_better: False for a rate of something unwanted, whose items pass when it happens.
         beside: metrics this one misleads without; a table shows them with it, or says that they
             were not measured.
+        happened: what an item that passes and one that fails did, as a report says it
+            (``("refused", "answered")``).
+        chance: the value that means "neither", where there is one.
+        opposite: True where an item passes when its judge says no to the judge's question.
     """
 
     name: str
@@ -128,6 +132,25 @@ class Metric:
     unit: Unit = "proportion"
     higher_is_better: bool = True
     beside: tuple[str, ...] = ()
+    happened: tuple[str, str] = ("pass", "fail")
+    chance: float | None = None
+    opposite: bool = False
+
+    @property
+    def good(self) -> Verdict:
+        """The verdict a reader hopes for: a rate of something unwanted passes when it happens."""
+        return "pass" if self.higher_is_better or self.unit == "score" else "fail"
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Two axes that a benchmark's items vary on, for the 2 x 2 that leads a report.
+
+    Each is (label, split) or (label, framing) pairs, as in a cell's key ``split/framing``.
+    """
+
+    splits: tuple[tuple[str, str], ...]
+    framings: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -174,7 +197,8 @@ class Benchmark:
 
     `prompts` gives the texts a model is tested on, which training documents must not contain.
     `source` and `licence` say where the data come from; `questions` are those of the judges it
-    takes; `by` names the item fields its result is broken down by; `gaps` compares groups.
+    takes; `by` names the item fields its result is broken down by; `gaps` compares groups; `axes`
+    are those of the 2 x 2 that a report leads with.
     """
 
     name: str
@@ -189,6 +213,7 @@ class Benchmark:
     questions: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
     gaps: Gaps | None = None
+    axes: Axes | None = None
 
 
 BENCHMARKS: Registry[Benchmark] = Registry(
@@ -221,6 +246,7 @@ def benchmark(
     questions: Sequence[str] = (),
     by: Sequence[str] = (),
     gaps: Gaps | None = None,
+    axes: Axes | None = None,
 ) -> Callable[[Run], Benchmark]:
     """Decorator: register a run function; see `Benchmark` for the other arguments.
 
@@ -235,7 +261,7 @@ def benchmark(
         return BENCHMARKS.register(name)(
             Benchmark(
                 name, version, definition, needs, given, run, prompts,
-                source, licence, tuple(questions), tuple(by), gaps,
+                source, licence, tuple(questions), tuple(by), gaps, axes,
             )
         )  # fmt: skip
 

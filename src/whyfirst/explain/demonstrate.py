@@ -21,11 +21,11 @@ from whyfirst.explain.cells import conflicts_of
 from whyfirst.explain.filters import Rejected, minhash, shingles
 from whyfirst.explain.lists import ask_lists
 from whyfirst.explain.plan import Plan, Subdomain
-from whyfirst.explain.reply import said, thought
 from whyfirst.explain.template import phrase
 from whyfirst.explain.tested import PromptSet, leaks
 from whyfirst.explain.write import TeacherStopped
 from whyfirst.models.base import Chat, LanguageModel, Message, Sampling
+from whyfirst.models.said import answer, said
 
 Fit = Literal["follows", "breaks", "unrelated", "unscored"]
 Scope = Literal["all", "narrow", "ambiguous"]
@@ -200,7 +200,7 @@ def _reason(
     """Why a demonstration isn't kept."""
     if not response:
         return "no response"
-    if options.reasoning and not thought(response):
+    if options.reasoning and not said(response).thought:
         return "without reasoning"
     if fit[asked.value.id] != "follows":
         return {"breaks": "breaks the value", "unscored": "not judged"}.get(
@@ -255,7 +255,7 @@ def _responses(
         for (reply,) in replies
     ]
     # What a model thinks unasked is no part of its response.
-    return [text if text is None or options.reasoning else said(text) for text in texts]
+    return [text if text is None or options.reasoning else said(text).text for text in texts]
 
 
 def _response_prompt(asked: _Asked, options: Options, breaking: bool) -> Chat:
@@ -286,7 +286,7 @@ def _fits(
     """For each response, how it stands to each value; unscored where the judge says nothing."""
     fits: list[dict[str, Fit]] = [{v.id: "unscored" for v in constitution.values} for _ in batch]
     questions = [
-        (number, value, _judge_prompt(asked.text, said(response), value))
+        (number, value, _judge_prompt(asked.text, said(response).text, value))
         for number, (asked, response) in enumerate(zip(batch, responses, strict=True))
         if response
         for value in constitution.values
@@ -296,7 +296,7 @@ def _fits(
     replies = judge.generate([prompt for _, _, prompt in questions], 1, _JUDGE)
     known: dict[str, Fit] = {"FOLLOWS": "follows", "BREAKS": "breaks", "UNRELATED": "unrelated"}
     for (number, value, _), (reply,) in zip(questions, replies, strict=True):
-        verdicts = set(_VERDICT.findall(said(reply.text)))
+        verdicts = set(_VERDICT.findall(answer(reply).text))
         if len(verdicts) == 1:
             fits[number][value.id] = known[verdicts.pop()]
     return fits

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.bounded import read_text
 from whyfirst.config.errors import DataError
 from whyfirst.constitution import FILL
 
@@ -81,12 +82,7 @@ def import_markdown(path: Path, name: str) -> Skeleton:
     Raises:
         DataError: the file can't be read as UTF-8, or no section of it has a normative sentence.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    text = read_text(path)
     values: list[dict[str, Any]] = []
     left_out: list[tuple[int, str]] = []
     taken: set[str] = set()

@@ -3,22 +3,22 @@
 Leaves out: repairing JSON that isn't JSON; the model is asked again instead.
 """
 
-import json
 from typing import Any
 
+from whyfirst.config.bounded import parse_json
 from whyfirst.config.errors import UserError
-from whyfirst.explain.reply import said
 from whyfirst.models.base import Chat, LanguageModel, Sampling
+from whyfirst.models.said import said
 
 _TRIES = 3
 
 
 def read_list(reply: str, keys: tuple[str, ...]) -> list[dict[str, str]] | None:
     """The first JSON list of objects in which every object has `keys` as texts; None if none is."""
-    text = said(reply)
+    text = said(reply).text
     start, end = text.find("["), text.rfind("]")
     try:
-        data = json.loads(text[start : end + 1])
+        data = parse_json(text[start : end + 1])
     except ValueError:
         return None
     if not isinstance(data, list) or not data:

@@ -5,7 +5,6 @@ Which replay rows are taken depends on the seed and on their line numbers alone.
 shuffling (the trainer's), and reading anything but JSONL.
 """
 
-import json
 import os
 import secrets
 import zlib
@@ -14,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.bounded import read_lines
 from whyfirst.config.errors import ConfigError, DataError, StoreError
+from whyfirst.config.files import parse_row
 from whyfirst.explain.tokens import CountTokens
 
 _RANGE = 2**32
@@ -76,28 +77,13 @@ def mix(
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any], bytes]]:
-    """(line number, row, its bytes) one after another.
+    """(line number, row, the row's line) of a JSONL file, one after the other.
 
     Raises:
         DataError: the file or a row can't be read.
     """
-    try:
-        with path.open("rb") as handle:
-            for number, line in enumerate(handle, start=1):
-                if line.strip():
-                    yield number, _parsed(path, number, line), line.rstrip(b"\r\n") + b"\n"
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
-
-
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{path}: row {number}: not readable as JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{path}: row {number}: expected a JSON object")
-    return row
+    for number, line in read_lines(path):
+        yield number, parse_row(path, number, line), line.rstrip(b"\r") + b"\n"
 
 
 def text_of(row: Mapping[str, Any], path: Path, number: int) -> str:
@@ -132,28 +118,17 @@ def _choose(
     with chosen.open("wb") as handle:
         while tokens < budget and low < _RANGE and passes < _PASSES:
             passes += 1
-            for number, line in _lines(replay):
+            for number, line in read_lines(replay):
                 luck = zlib.crc32(f"{seed}/{number}".encode())
                 if not low <= luck < high:
                     continue
-                row = _parsed(replay, number, line)
+                row = parse_row(replay, number, line)
                 taken, tokens = taken + 1, tokens + count_tokens(text_of(row, replay, number))
-                handle.write(line.rstrip(b"\r\n") + b"\n")
+                handle.write(line.rstrip(b"\r") + b"\n")
                 if tokens >= budget:
                     break
             low, high = high, min(_RANGE, high + max(1, high // 4))
     return taken, tokens, passes
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(line number, line) without parsing: most lines of a large file are not taken."""
-    try:
-        with path.open("rb") as handle:
-            for number, line in enumerate(handle, start=1):
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
 def _first_range(replay: Path, budget: int, count_tokens: CountTokens) -> int:
@@ -190,7 +165,7 @@ def _interleave(
                     extra := replay.readline()
                 ):
                     handle.write(extra)
-                    given += count_tokens(text_of(json.loads(extra), chosen, count))
+                    given += count_tokens(text_of(parse_row(chosen, count, extra), chosen, count))
             handle.writelines(replay)
             handle.flush()
             os.fsync(handle.fileno())

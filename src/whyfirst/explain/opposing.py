@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from whyfirst.explain.reply import said
 from whyfirst.explain.teachers import Request, usage_of
 from whyfirst.explain.template import Behaviour
 from whyfirst.models.base import Chat, LanguageModel, Message, Sampling
+from whyfirst.models.said import said
 
 VERSION = "2"  # raise it when the question or the reading of its answer changes
 
@@ -42,7 +42,7 @@ class Opposing:
         return usage_of(self._model)
 
     def _read(self, reply: str) -> str | None:
-        verdicts = set(_VERDICT.findall(said(reply)))
+        verdicts = set(_VERDICT.findall(said(reply).text))
         if len(verdicts) != 1:
             self.unscored += 1
             return None

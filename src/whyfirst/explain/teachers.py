@@ -19,9 +19,9 @@ from whyfirst.explain.cells import Cell
 from whyfirst.explain.explanation import Corpus
 from whyfirst.explain.grammar import Craft, crafts
 from whyfirst.explain.plan import Plan
-from whyfirst.explain.reply import VERSION as REPLY_VERSION
-from whyfirst.explain.reply import said
 from whyfirst.models.base import Chat, LanguageModel, Sampling
+from whyfirst.models.said import VERSION as REPLY_VERSION
+from whyfirst.models.said import answer
 
 #: words asked for where nothing else is known, and tokens allowed for a document and its reasoning
 WORDS, MOST_TOKENS = 250, 4096
@@ -184,7 +184,8 @@ class ModelTeacher:
             max_new_tokens=MOST_TOKENS, temperature=self._temperature, seed=self._seed
         )
         replies = self._model.generate([self.prompt(r) for r in requests], 1, sampling)
-        answers = [Answer(said(reply.text), reply.finished, reply.problem) for (reply,) in replies]
+        spoken = [(answer(reply), reply.finished) for (reply,) in replies]
+        answers = [Answer(said.text, finished, said.problem) for said, finished in spoken]
         return [self._about(request, a) for request, a in zip(requests, answers, strict=True)]
 
     def _about(self, request: Request, answer: Answer) -> Answer:

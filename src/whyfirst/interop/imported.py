@@ -96,7 +96,7 @@ def read_any(path: Path) -> tuple[list[Import], dict[str, str]]:
         UserError: an Inspect log, and the extra is not installed.
     """
     if path.is_file() and path.suffix == ".json":
-        data = read_json(path)
+        data = read_json(path, nan=True)  # of lm-eval; what is NaN is left out and named
         if isinstance(data, dict) and isinstance(data.get("results"), dict) and "configs" in data:
             from whyfirst.interop.lm_eval import read_results
 

@@ -126,4 +126,4 @@ def _samples(path: Path, data: Mapping[str, Any], task: str) -> list[Any] | None
     if time is None:
         return None
     beside = path.with_name(f"samples_{task}_{time.group(1)}.jsonl")
-    return list(read_jsonl(beside)) if beside.is_file() else None
+    return list(read_jsonl(beside, nan=True)) if beside.is_file() else None

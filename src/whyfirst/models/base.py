@@ -77,11 +77,13 @@ class Completion:
             before a reply.
         finished: it ended by itself (end token or stop text) and was not cut off.
         problem: why nothing could be generated, e.g. a prompt longer than the context; else None.
+        transient: the problem may be gone when the same is asked again (a server that is down).
     """
 
     text: str
     finished: bool
     problem: str | None = None
+    transient: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,13 @@ class Loglikelihood:
         logprob: summed over the continuation's tokens; NaN if `problem` is set.
         tokens: how many tokens the continuation has (0 for an empty one, whose logprob is 0).
         problem: why it could not be computed, e.g. longer than the context; else None.
+        transient: as for a `Completion`.
     """
 
     logprob: float
     tokens: int
     problem: str | None = None
+    transient: bool = False
 
 
 class LanguageModel(Protocol):

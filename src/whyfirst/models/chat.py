@@ -18,6 +18,7 @@ from typing import Any
 from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.config.suggest import did_you_mean
 from whyfirst.models.base import Chat, Message
+from whyfirst.models.said import opened_thought
 
 PLAIN = "plain"
 OWN = "tokenizer"
@@ -164,6 +165,11 @@ class ChatTemplate:
             return ""
         before = whole[len(prompt) :].partition(_PROBE[1].content)[0]
         return before if not before.strip() else ""
+
+    @cached_property
+    def opened(self) -> str:
+        """The mark of a thought that the template opens for the reply (``<think>``); mostly ""."""
+        return opened_thought(self._probe(_PROBE[:1], prompt=True) or "")
 
     @cached_property
     def turn_end(self) -> tuple[frozenset[int], tuple[str, ...]]:

@@ -19,7 +19,7 @@ from whyfirst.config.files import sha256_json
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling
 from whyfirst.models.chat import check_chat
 from whyfirst.models.endpoint_client import EndpointClient, Limits
-from whyfirst.models.endpoint_http import Ask, Problem
+from whyfirst.models.endpoint_http import Problem, Request
 from whyfirst.models.endpoint_reply import completions, echoed, prompt_tokens
 from whyfirst.models.replies import ReplyStore
 from whyfirst.models.spend import Spend, Usage
@@ -95,8 +95,9 @@ class EndpointModel:
                 check_chat(prompt)
             for number in range(repeats):
                 kept = self._store.get(self._key("generate", prompt, number, sampling))
-                if kept is not None:
-                    found[prompt, number] = _completion(kept)
+                # Files written before problems were left out may hold some.
+                if kept is not None and kept.get("problem") is None:
+                    found[prompt, number] = Completion(kept["text"], kept["finished"])
         self._spend.took_cached(len(found))
         # A server may give fewer samples than asked for; it is asked again for the rest.
         while wanted := _missing(asked, repeats, found):
@@ -109,14 +110,15 @@ class EndpointModel:
         sampling: Sampling,
         found: dict[tuple[Prompt, int], Completion],
     ) -> None:
-        """Ask for missing samples; each request ends with at least one more in `found`."""
+        """Request for missing samples; each request ends with at least one more in `found`."""
 
         def arrived(index: int, answers: list[Completion]) -> None:
             prompt, numbers = wanted[index]
             for number, answer in zip(numbers, answers, strict=False):
                 found[prompt, number] = answer
-                key = self._key("generate", prompt, number, sampling)
-                self._store.put(key, **asdict(answer))
+                if answer.problem is None:  # what went wrong is asked again, not kept
+                    key = self._key("generate", prompt, number, sampling)
+                    self._store.put(key, text=answer.text, finished=answer.finished)
 
         results = self._client.run(
             [self._request(prompt, numbers, sampling) for prompt, numbers in wanted],
@@ -129,9 +131,10 @@ class EndpointModel:
             if "max_completion_tokens" in result.reason and self._limit_name == "max_tokens":
                 self._limit_name = "max_completion_tokens"
                 return
-            found |= {(prompt, n): Completion("", False, result.reason) for n in numbers}
+            answer = Completion("", False, result.reason, result.transient)
+            found |= {(prompt, n): answer for n in numbers}
 
-    def _request(self, prompt: Prompt, numbers: Sequence[int], sampling: Sampling) -> Ask:
+    def _request(self, prompt: Prompt, numbers: Sequence[int], sampling: Sampling) -> Request:
         body: dict[str, Any] = {"model": self.model, "temperature": sampling.temperature}
         if isinstance(prompt, str):
             body |= {"prompt": prompt, "max_tokens": sampling.max_new_tokens}
@@ -146,7 +149,7 @@ class EndpointModel:
         if sampling.stop:
             body["stop"] = list(sampling.stop[:_MOST_STOPS])
         path = TEXT if isinstance(prompt, str) else CHAT
-        return Ask(path, body, sampling.max_new_tokens * len(numbers))
+        return Request(path, body, sampling.max_new_tokens * len(numbers))
 
     def loglikelihood(
         self, requests: Sequence[tuple[Prompt, Sequence[str]]]
@@ -171,7 +174,7 @@ class EndpointModel:
         return [[found[prompt, text] for text in texts] for prompt, texts in requests]
 
     def _score(self, pairs: list[_Pair], found: dict[tuple[Prompt, str], Loglikelihood]) -> None:
-        """Ask for the pairs' answers."""
+        """Request for the pairs' answers."""
         if not pairs:
             return
         # The shortest first and alone: a server that can't do this shouldn't be asked for each.
@@ -182,7 +185,7 @@ class EndpointModel:
         if problem is None:
             found |= self._echo(rest, self._count(rest))
         else:
-            found |= {pair: _unscored(problem) for pair in rest}
+            found |= {pair: _unscored(problem, found[first[0]].transient) for pair in rest}
 
     def _count(self, pairs: Sequence[_Pair]) -> dict[str, int | Problem]:
         """How many tokens the server makes of each prompt, without trailing white space."""
@@ -216,16 +219,16 @@ class EndpointModel:
         asks = [self._scoring(p + t, {"echo": True, "logprobs": 1}) for p, t in pairs]
         results = self._client.run(asks, echoed, arrived)
         problems = {
-            pair: _unscored(result.reason)
+            pair: _unscored(result.reason, result.transient)
             for pair, result in zip(pairs, results, strict=True)
             if isinstance(result, Problem)
         }
         return found | problems
 
-    def _scoring(self, text: str, more: Mapping[str, Any]) -> Ask:
+    def _scoring(self, text: str, more: Mapping[str, Any]) -> Request:
         # One token is the fewest every server accepts; it comes after the prompt and is not read.
         body = {"model": self.model, "prompt": text, "max_tokens": 1, "temperature": 0.0, **more}
-        return Ask(TEXT, body, most_tokens=1, optional=True)
+        return Request(TEXT, body, most_tokens=1, optional=True)
 
     def _key(
         self, kind: str, asked: Any, number: int | None = None, sampling: Sampling | None = None
@@ -236,10 +239,6 @@ class EndpointModel:
             **self._identity, "template": self.chat_template, "kind": kind, "prompt": asked,
             "sample": number, "sampling": asdict(sampling) if sampling else None,
         })  # fmt: skip
-
-
-def _completion(kept: Mapping[str, Any]) -> Completion:
-    return Completion(kept["text"], kept["finished"], kept["problem"])
 
 
 def _missing(
@@ -259,14 +258,14 @@ def _without_asking(prompt: Prompt, text: str) -> Loglikelihood | None:
     return None
 
 
-def _unscored(problem: str) -> Loglikelihood:
-    return Loglikelihood(math.nan, 0, problem)
+def _unscored(problem: str, transient: bool = False) -> Loglikelihood:
+    return Loglikelihood(math.nan, 0, problem, transient)
 
 
 def _tail(logprobs: Sequence[float | None], head: int | Problem) -> Loglikelihood:
     """The sum over what comes after the head's tokens."""
     if isinstance(head, Problem):
-        return _unscored(head.reason)
+        return _unscored(head.reason, head.transient)
     tail = [value for value in logprobs[head:] if value is not None]
     if len(tail) != len(logprobs) - head:
         return _unscored("the endpoint gave no log-probability for a token of the continuation")

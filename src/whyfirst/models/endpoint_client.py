@@ -19,7 +19,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 import httpx2
 
 from whyfirst.config.errors import UserError
-from whyfirst.models.endpoint_http import Again, Ask, Door, Malformed, Problem, Refused
+from whyfirst.models.endpoint_http import Again, Connection, Malformed, Problem, Refused, Request
 from whyfirst.models.spend import Spend
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class _Job:
 class _Run(Generic[T]):
     """The state of one `EndpointClient.run`."""
 
-    asks: Sequence[Ask]
+    asks: Sequence[Request]
     read: Callable[[Mapping[str, Any]], T]
     arrived: Callable[[int, T], None]
     fresh: deque[_Job]
@@ -115,14 +115,14 @@ class EndpointClient:
 
     def __init__(self, url: str, key_env: str | None, spend: Spend, limits: Limits) -> None:
         self.url = url
-        self._door = Door(url, key_env, limits.timeout)
+        self._connection = Connection(url, key_env, limits.timeout)
         self._spend, self._limits = spend, limits
         # Event loops come and go with each run, but share the monotonic clock.
         self._pace = _Pace(limits.concurrency, min(_START, limits.concurrency))
 
     def run(
         self,
-        asks: Sequence[Ask],
+        asks: Sequence[Request],
         read: Callable[[Mapping[str, Any]], T],
         arrived: Callable[[int, T], None],
     ) -> list[T | Problem]:
@@ -139,21 +139,19 @@ class EndpointClient:
         if not asks:
             return []
         state = _Run(asks, read, arrived, deque(_Job(0.0, number) for number in range(len(asks))))
-        headers = self._door.headers()
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self._run(state, headers))
+            return asyncio.run(self._run(state))
         # Called from inside somebody's event loop (a notebook, Inspect): use a loop of our own.
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, self._run(state, headers)).result()
+            return pool.submit(asyncio.run, self._run(state)).result()
 
-    async def _run(self, state: _Run[T], headers: dict[str, str]) -> list[T | Problem]:
+    async def _run(self, state: _Run[T]) -> list[T | Problem]:
         clock = asyncio.get_running_loop().time
         if self._pace.ends_at is None:
             self._pace.ends_at = clock() + self._limits.deadline
-        pool = httpx2.Limits(max_connections=self._limits.concurrency)
-        async with httpx2.AsyncClient(headers=headers, timeout=None, limits=pool) as http:
+        async with self._connection.client(self._limits.concurrency) as http:
             try:
                 while state.fresh or state.failed or state.running:
                     self._launch(state, http, clock())
@@ -216,15 +214,22 @@ class EndpointClient:
                 if job.attempt < _MALFORMED_ATTEMPTS:
                     self._retry(state, job, now)
                 else:
-                    state.results[job.number] = Problem(f"the endpoint sent {error}")
+                    # One reply may be odd; a sign-in page in place of every reply is no endpoint.
+                    # Scoring is another matter: many servers can't, and say so in odd ways.
+                    counts = not state.asks[job.number].optional
+                    self._give_up(state, job, Problem(f"the endpoint sent {error}"), counts)
             case Again():
                 self._pace.cut(launched, now)
                 self._wait_as_asked(state, error.after, now)
                 absent = error.absent and not self._pace.successes
                 if job.attempt < (_ABSENT_ATTEMPTS if absent else _ATTEMPTS):
                     self._retry(state, job, now)
-                else:
-                    self._give_up(state, job, error.reason)
+                    return
+                why = f"{error.reason} ({job.attempt} attempts)"
+                if not self._pace.successes:
+                    self._stop(state, f"it doesn't answer: {why}")
+                problem = Problem(f"the endpoint gave no answer: {why}", transient=True)
+                self._give_up(state, job, problem)
             case UserError():
                 self._stop(state, str(error))
             case _:
@@ -243,13 +248,12 @@ class EndpointClient:
         ready = now + pause * random.uniform(0.5, 1.0)  # not all at the same moment
         heapq.heappush(state.failed, _Job(ready, job.number, job.attempt + 1))
 
-    def _give_up(self, state: _Run[T], job: _Job, reason: str) -> None:
-        self._pace.given_up += 1
-        if self._pace.given_up >= _FAILURES_IN_A_ROW or not self._pace.successes:
-            self._stop(state, f"it doesn't answer: {reason} ({job.attempt} attempts)")
-        state.results[job.number] = Problem(
-            f"the endpoint gave no answer: {reason} ({job.attempt} attempts)"
-        )
+    def _give_up(self, state: _Run[T], job: _Job, problem: Problem, counts: bool = True) -> None:
+        state.results[job.number] = problem
+        self._pace.given_up += counts
+        if self._pace.given_up >= _FAILURES_IN_A_ROW:
+            why = problem.reason.removeprefix("the endpoint gave no answer: ")
+            self._stop(state, f"it doesn't answer: {why}")
 
     def _stop(self, state: _Run[T], why: str) -> NoReturn:
         answered = sum(not isinstance(result, Problem) for result in state.results.values())
@@ -259,9 +263,9 @@ class EndpointClient:
         )
 
     async def _ask(
-        self, http: httpx2.AsyncClient, ask: Ask, read: Callable[[Mapping[str, Any]], T]
+        self, http: httpx2.AsyncClient, ask: Request, read: Callable[[Mapping[str, Any]], T]
     ) -> T:
-        reply = await self._door.post(http, ask)
+        reply = await self._connection.post(http, ask)
         uncounted = self._spend.add(reply.get("usage"))
         if uncounted is not None:
             raise UserError(

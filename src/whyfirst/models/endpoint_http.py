@@ -2,11 +2,13 @@
 
 A failure is one of four: another attempt may mend it (`Again`), it holds for this request only
 (`Refused`), the reply is not what was asked for (`Malformed`), or no request can succeed
-(`UserError`). The key is read from the environment for each run and is taken out of everything a
-server says back. Leaves out: when to try again (`endpoint_client`).
+(`UserError`). An error object inside a reply of status 200 counts as the error it names. The key is
+read from the environment for each run and is struck out of everything a server says back before
+anything else sees it. Leaves out: when to try again (`endpoint_client`).
 """
 
 import asyncio
+import ipaddress
 import json
 import os
 import re
@@ -19,24 +21,38 @@ from typing import Any, NoReturn
 
 import httpx2
 
+from whyfirst.config.bounded import parse_json
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
 
 _MOST_BYTES = 16 * 2**20
 # 501 is left out: it says that the server can't do this at all.
 _TRANSIENT = frozenset({408, 409, 425, 429, *range(500, 600)} - {501})
+_NO_OBJECT = "a reply that is not a JSON object"
+#: what an HTTP library takes from the environment for a connection
+_SETTINGS = (
+    "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy",
+    "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
+#: words in an error object's code or type -> the status that means the same
+_ERROR_WORDS = {
+    "rate_limit": 429, "overloaded": 503, "authentication": 401, "api_key": 401,
+    "permission": 403, "not_found": 404, "insufficient_quota": 402, "billing": 402,
+    "invalid_request": 400, "content_policy": 400, "content_filter": 400, "context_length": 400,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a request has no answer."""
+    """Why a request has no answer; `transient` where the same request may be answered later."""
 
     reason: str
     status: int | None = None
+    transient: bool = False
 
 
 @dataclass(frozen=True)
-class Ask:
+class Request:
     """One request.
 
     Args:
@@ -88,7 +104,7 @@ class Refused(Exception):
         self.problem = problem
 
 
-class Door:
+class Connection:
     """Where requests go.
 
     Args:
@@ -119,8 +135,31 @@ class Door:
             raise UserError(f"{self._key_env}: the key in it holds a character no key has")
         return {**plain, "Authorization": f"Bearer {key}"}
 
-    async def post(self, http: httpx2.AsyncClient, ask: Ask) -> dict[str, Any]:
-        """The reply's JSON object.
+    def client(self, connections: int) -> httpx2.AsyncClient:
+        """An HTTP client for many requests.
+
+        Raises:
+            UserError: no key; or a proxy or certificate setting that can't be used, by its name.
+        """
+        headers = self.headers()
+        # What runs on this machine is never sent through a proxy, which could not reach it and
+        # would see the key.
+        environment = not is_loopback(self.url)
+        limits = httpx2.Limits(max_connections=connections)
+        try:
+            return httpx2.AsyncClient(
+                headers=headers, timeout=None, limits=limits, trust_env=environment
+            )
+        except (Exception, ImportError) as error:
+            named = [name for name in _SETTINGS if os.environ.get(name)]
+            raise UserError(
+                f"{self.url}: no connection can be made with the settings in "
+                f"{', '.join(named) or 'the environment'} ({self._clean(error)}); correct or unset "
+                "them"
+            ) from None
+
+    async def post(self, http: httpx2.AsyncClient, ask: Request) -> dict[str, Any]:
+        """The reply's JSON object, the key struck out.
 
         Raises:
             Again, Refused, Malformed, UserError: see the module.
@@ -139,13 +178,39 @@ class Door:
             raise Again(f"no connection ({self._clean(error)})", absent=True) from None
         except httpx2.RequestError as error:
             raise Again(f"{type(error).__name__} ({self._clean(error)})") from None
+        after = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+        body = self._decoded(data)
         if response.status_code != 200:
-            self._refuse(ask, response, data)
-        return _json(data)
+            self._refuse(ask, response.status_code, body, after)
+        if not isinstance(body, dict):
+            raise Malformed("a reply that is not JSON" if isinstance(body, str) else _NO_OBJECT)
+        if body.get("error"):
+            self._refuse(ask, _status(body["error"]), body, after)
+        return body
 
-    def _refuse(self, ask: Ask, response: httpx2.Response, data: bytes) -> NoReturn:
-        status = response.status_code
-        message, code = _error_message(data)
+    def _decoded(self, data: bytes) -> Any:
+        """The body as JSON data, or as text where it is none; without the key either way."""
+        try:
+            return self._struck(parse_json(data))
+        except (ValueError, RecursionError):  # ValueError includes bytes that are no text
+            return self._struck(data.decode("utf-8", "replace"))
+
+    def _struck(self, body: Any) -> Any:
+        """JSON data with the key struck out of every text, names included."""
+        key = self._key()
+        if not key:
+            return body
+        match body:
+            case str():
+                return body.replace(key, "***")
+            case list():
+                return [self._struck(item) for item in body]
+            case dict():
+                return {self._struck(name): self._struck(item) for name, item in body.items()}
+        return body
+
+    def _refuse(self, ask: Request, status: int, body: Any, after: float | None) -> NoReturn:
+        message, code = _error_message(body)
         said = f"{status}: {self._clean(message)}"
         if status in (401, 403):
             key = f"the key in {self._key_env}" if self._key_env else "a request without a key"
@@ -160,7 +225,6 @@ class Door:
         if 300 <= status < 400:
             raise UserError(f"it redirects ({said}); give the address it redirects to")
         if status in _TRANSIENT:
-            after = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
             raise Again(f"status {said}", after)
         raise Refused(Problem(f"the endpoint refused the request ({said})", status))
 
@@ -199,22 +263,31 @@ async def _body(response: httpx2.Response) -> bytes:
     return bytes(data)
 
 
-def _json(data: bytes) -> dict[str, Any]:
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine by its loopback name or address."""
     try:
-        reply = json.loads(data)
-    except (ValueError, RecursionError):  # ValueError includes bytes that are no text
-        raise Malformed("a reply that is not JSON") from None
-    if not isinstance(reply, dict):
-        raise Malformed("a reply that is not a JSON object")
-    return reply
+        host = httpx2.URL(url).host
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except (httpx2.InvalidURL, ValueError):
+        return False
 
 
-def _error_message(data: bytes) -> tuple[str, str | None]:
+def _status(error: Any) -> int:
+    """The status that an error object inside a reply of status 200 stands for."""
+    inside = error if isinstance(error, dict) else {}
+    for name in ("status", "code", "type"):
+        value = inside.get(name)
+        text = str(value).lower()
+        if not isinstance(value, bool) and re.fullmatch(r"[45]\d\d", text):
+            return int(text)
+        for word, status in _ERROR_WORDS.items():
+            if word in text:
+                return status
+    return 500  # it answered nothing and may yet
+
+
+def _error_message(body: Any) -> tuple[str, str | None]:
     """(message, code) of an error body in any of the usual shapes."""
-    try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
-        return data[:400].decode("utf-8", "replace"), None
     inside = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(inside, dict):
         return str(inside), None

@@ -9,17 +9,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from whyfirst.config.text import safe_text
 from whyfirst.models.base import Completion, before_stop
 from whyfirst.models.endpoint_http import Malformed
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+#: reasons to end that servers give: OpenAI's, Anthropic's, Google's, Mistral's, text-generation's
+_ENDED = frozenset({"stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete"})
+_CUT = frozenset({"length", "max_tokens", "max_length", "model_length"})
 
 
 def completions(reply: Mapping[str, Any], *, stop: Sequence[str]) -> list[Completion]:
     """One completion a choice, at least one.
 
-    A completion cut by length is not finished; one withheld by the provider's filter, or without
-    any text although it ended, has a `problem`.
+    A completion cut by length is not finished. One withheld by the provider's filter, one that
+    ended in a way that is neither an end nor a cut (a tool call, an abort, no reason given), and
+    one without any text although it ended, has a `problem`.
 
     Raises:
         Malformed: no choices, or a choice that isn't one.
@@ -30,9 +35,7 @@ def completions(reply: Mapping[str, Any], *, stop: Sequence[str]) -> list[Comple
 def _choices(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     choices = reply.get("choices")
     if not isinstance(choices, list) or not all(isinstance(c, Mapping) for c in choices):
-        error = reply.get("error")
-        said = f": {str(error)[:200]!r}" if error else ""
-        raise Malformed(f"a reply without choices{said}")
+        raise Malformed("a reply without choices")
     if not choices:
         raise Malformed("a reply with no choice in it")
     # The documented order is that of `index`; servers that stream inside may mix it up.
@@ -44,19 +47,22 @@ def _index(value: Any) -> int:
 
 
 def _completion(choice: Mapping[str, Any], stop: Sequence[str]) -> Completion:
-    reason = choice.get("finish_reason")
+    reason = str(choice.get("finish_reason")).lower()
     if reason == "content_filter":
         return Completion("", False, "the endpoint withheld the reply (content_filter)")
     text = _chat_text(choice["message"]) if "message" in choice else choice.get("text")
-    if text is None and reason == "length":
+    if text is not None and not isinstance(text, str):
+        raise Malformed("a choice whose text is no text")
+    if choice.get("error") or reason not in _ENDED | _CUT:
+        said = str(choice.get("error") or f"finish_reason {choice.get('finish_reason')!r}")
+        return Completion("", False, safe_text(f"the reply did not end as one does ({said[:200]})"))
+    if text is None and reason in _CUT:
         text = ""  # all of it went into hidden reasoning
     if text is None:
         return Completion("", False, "the reply has no text")
-    if not isinstance(text, str):
-        raise Malformed("a choice whose text is no text")
     whole = _SURROGATES.sub("\ufffd", text)
     cut = before_stop(whole, stop)
-    return Completion(cut, finished=reason != "length" or cut != whole)
+    return Completion(cut, finished=reason in _ENDED or cut != whole)
 
 
 def _chat_text(message: Any) -> Any:

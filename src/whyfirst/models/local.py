@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from whyfirst.config.files import sha256_json
 from whyfirst.models import chat, loading
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
 from whyfirst.models.engine import decode, score
+from whyfirst.models.said import is_mark
 
 _TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
 
@@ -104,7 +106,7 @@ class LocalModel:
         """See `LanguageModel.generate`; a prompt that fills the context gets a `problem`.
 
         The reply to a chat also ends where the template ends a turn, and comes without the white
-        space the template puts before it.
+        space the template puts before it; a thought that the template opens is part of the reply.
 
         Raises:
             UserError: nothing could end a completion: no end token, no stop text.
@@ -119,8 +121,13 @@ class LocalModel:
             ends, stops = self.template.turn_end
             replying = replace(sampling, stop=(*sampling.stop, *stops))
             found = self._complete(chats, repeats, replying, self.end_tokens | ends)
-            joint = self.template.joint
-            done |= {k: replace(c, text=c.text.removeprefix(joint)) for k, c in found.items()}
+            joint, opened = self.template.joint, self.template.opened
+            done |= {
+                key: replace(one, text=opened + one.text.removeprefix(joint))
+                if one.problem is None
+                else one
+                for key, one in found.items()
+            }
         return [[done[prompt, number % repeats] for number in range(n)] for prompt in prompts]
 
     def _complete(
@@ -187,12 +194,7 @@ class LocalModel:
             # A CPU reads prompts a sixth faster in smaller batches than it scores in.
             min(self.batch_tokens, 1024) if self.device == "cpu" else self.batch_tokens,
         )
-        texts = self.tokenizer.batch_decode(
-            [row.tokens for row in found],
-            skip_special_tokens=True,
-            clean_up_tokenization_spaces=False,
-        )
-        cut = [before_stop(text, sampling.stop) for text in texts]
+        cut = [before_stop(self._text(row.tokens), sampling.stop) for row in found]
         return [
             Completion(text, row.finished, row.problem)
             for text, row in zip(cut, found, strict=True)
@@ -278,8 +280,18 @@ class LocalModel:
         ]
 
     def _text(self, tokens: list[int]) -> str:
-        return str(
+        """Without special tokens, but with the marks of thoughts, which some models have as such:
+        without them a thought and the answer after it would run together."""
+        pieces = groupby(tokens, key=self._thought_marks.__contains__)
+        return "".join(
             self.tokenizer.decode(
-                tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+                list(ids), skip_special_tokens=not mark, clean_up_tokenization_spaces=False
             )
+            for mark, ids in pieces
         )
+
+    @cached_property
+    def _thought_marks(self) -> frozenset[int]:
+        special = self.tokenizer.all_special_ids
+        names = self.tokenizer.convert_ids_to_tokens(special)
+        return frozenset(i for i, name in zip(special, names, strict=True) if is_mark(name))

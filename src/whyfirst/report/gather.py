@@ -13,8 +13,9 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
-from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, ItemResult
+from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, ItemResult, Metric
 from whyfirst.evaluate.judges.correction import JudgeCard, rogan_gladen, shipped_card
+from whyfirst.report import schema
 from whyfirst.report.items import File
 from whyfirst.report.parts import (
     Cell,
@@ -24,12 +25,11 @@ from whyfirst.report.parts import (
     Interval,
     JudgeRow,
 )
+from whyfirst.report.schema import Results
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import Z
 
 Summarise = Callable[[Scores], Cell]
-#: metrics whose item passes where the judge says no to its question
-OPPOSITE = ("xstest_under_refusal",)
 #: fields that are keys of every benchmark's cells already
 IN_CELLS = ("split", "framing")
 _MOST_GROUPS = 60  # more make no table that anybody reads
@@ -77,15 +77,42 @@ def gather(
             own = {arm: found for (name, arm), found in rows.items() if name == metric.name}
             if not own:
                 continue
-            result.about[metric.name] = {
-                "beside": list(metric.beside), "by": list(benchmark.by),
-                "source": benchmark.source, "licence": benchmark.licence,
-            }  # fmt: skip
+            result.about[metric.name] = declared(benchmark, metric)
             result.groups += _groups(metric.name, benchmark.by, own, summarise)
             result.gaps += _gaps(benchmark, own)
             if metric.unit == "proportion":
-                _judged(result, metric.name, own, summarise)
+                _judged(result, metric, own, summarise)
     return result
+
+
+def declared(benchmark: Benchmark, metric: Metric) -> dict[str, Any]:
+    """What a metric and its benchmark declare that a report must know, as fields of its row."""
+    axes = benchmark.axes
+    return {
+        "beside": list(metric.beside), "by": list(benchmark.by), "source": benchmark.source,
+        "licence": benchmark.licence, "happened": metric.happened, "good": metric.good,
+        "chance": metric.chance,
+        "axes": axes and {"splits": dict(axes.splits), "framings": dict(axes.framings)},
+    }  # fmt: skip
+
+
+def completed(results: Results) -> Results:
+    """Results as they are, with what today's benchmarks of the same version declare where an older
+    file says nothing of it: what happened, which is good, what to read it beside."""
+    known = {
+        metric.name: (benchmark, metric)
+        for benchmark in map(BENCHMARKS.get, BENCHMARKS.names())
+        for metric in benchmark.metrics
+    }
+    rows = {}
+    for name, row in results.benchmarks.items():
+        benchmark, metric = known.get(name, (None, None))
+        if benchmark and metric and benchmark.version == row.version:
+            said = row.model_fields_set - {"good"}  # "good" of an older file is worked out
+            new = {k: v for k, v in declared(benchmark, metric).items() if k not in said}
+            row = schema.Benchmark.model_validate(row.model_dump() | new)
+        rows[name] = row
+    return results.model_copy(update={"benchmarks": rows})
 
 
 Rows = Mapping[str, list[tuple[int, ItemResult]]]
@@ -137,7 +164,7 @@ def _gaps(benchmark: Benchmark, arms: Rows) -> list[GapRow]:
     return found
 
 
-def _judged(result: Gathered, metric: str, arms: Rows, summarise: Summarise) -> None:
+def _judged(result: Gathered, metric: Metric, arms: Rows, summarise: Summarise) -> None:
     """Add the metric's judge, and each arm's rate corrected by its card."""
     for arm, rows in arms.items():
         judges = {item.judge for _, item in rows if item.judge}
@@ -150,7 +177,7 @@ def _judged(result: Gathered, metric: str, arms: Rows, summarise: Summarise) -> 
         cell = summarise(_scores(rows))
         if card is None or cell.value is None:
             continue
-        result.corrected.append(corrected_row(arm, metric, judge, cell, card))
+        result.corrected.append(corrected_row(arm, metric.name, judge, cell, card, metric.opposite))
 
 
 def _card(judge: str) -> JudgeCard | None:
@@ -180,21 +207,25 @@ def judge_row(card: JudgeCard | None) -> JudgeRow:
     )  # fmt: skip
 
 
-def corrected_row(arm: str, metric: str, judge: str, cell: Cell, card: JudgeCard) -> CorrectedRow:
+def corrected_row(
+    arm: str, metric: str, judge: str, cell: Cell, card: JudgeCard, opposite: bool = False
+) -> CorrectedRow:
     """The cell's rate corrected by the judge's card, over its effective number of items.
+
+    Args:
+        opposite: the metric's items pass where the judge says no.
 
     Raises:
         ValueError: the cell has no value.
     """
     if cell.value is None:
         raise ValueError(f"{arm}: {metric} has no rate to correct")
-    turned = metric in OPPOSITE
-    rate = 1.0 - cell.value if turned else cell.value
+    rate = 1.0 - cell.value if opposite else cell.value
     corrected, problem = None, ""
     try:
         found = rogan_gladen(rate, effective_n(cell), card)
         value, low, high = found.value, found.low, found.high
-        if turned:
+        if opposite:
             value, low, high = 1.0 - value, 1.0 - high, 1.0 - low
         corrected = Interval(value=value, low=low, high=high)
     except DataError as error:

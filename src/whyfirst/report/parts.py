@@ -91,6 +91,53 @@ class CorrectedRow(StrictModel):
     problem: str
 
 
+class Axes(StrictModel):
+    """Two axes of a benchmark's items: label -> split, and label -> framing, of a cell's key."""
+
+    splits: dict[str, str]
+    framings: dict[str, str]
+
+
+class Used(StrictModel):
+    """What an arm's answers took beyond its model's own: of edits and decoding methods.
+
+    `base_calls` and `base_tokens` are what plain decoding took for the same prompts.
+    """
+
+    calls: Count
+    tokens: Count
+    base_calls: Count
+    base_tokens: Count
+    seconds: Number = 0.0
+
+
+class Comparison(StrictModel):
+    """Two arms' responses to the same prompts, put to a judge in both orders.
+
+    `win_rate` is the share of prompts that `a` wins, a tie counting half, over seeds and prompts.
+    `position_bias` is how much more often the first response wins than the second, whoever gave it.
+    `unscored` counts the pairs without a preference, by reason in `reasons`.
+    """
+
+    name: str
+    title: str
+    a: str
+    b: str
+    judge: str
+    calibrations: list[str]
+    win_rate: Interval | None
+    wins: Count
+    ties: Count
+    losses: Count
+    unscored: Count
+    reasons: dict[str, Count]
+    position_bias: Interval | None
+    n_prompts: Count
+    n_seeds: Count
+    unit: str
+    note: str
+
+
 class ProbeMeasure(StrictModel):
     """One number of a probe; `at` says where (layer, framing, coefficient, family, ...)."""
 

@@ -11,8 +11,9 @@ import re
 import shutil
 from pathlib import Path
 
+from whyfirst.config.bounded import read_text
 from whyfirst.config.errors import StoreError, UserError
-from whyfirst.config.files import atomic_write
+from whyfirst.config.files import atomic_write, read_json
 from whyfirst.report.card import render_card
 from whyfirst.report.schema import Results
 
@@ -61,10 +62,10 @@ def write_folder(results: Results, arm: str, model: Path, out: Path) -> list[str
 
 def _without_places(path: Path) -> str:
     """A settings file's text, without the places of this machine."""
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     if path.name not in ("config.json", "adapter_config.json", "tokenizer_config.json"):
         return text
-    found = json.loads(text)
+    found = read_json(path)
     for name in _PLACES:
         value = found.get(name)
         if not isinstance(value, str):

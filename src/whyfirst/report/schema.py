@@ -20,7 +20,13 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
 from whyfirst.config.strict import StrictModel
 from whyfirst.report.parts import (
+    Axes as Axes,
+)
+from whyfirst.report.parts import (
     Cell as Cell,
+)
+from whyfirst.report.parts import (
+    Comparison as Comparison,
 )
 from whyfirst.report.parts import (
     CorrectedRow,
@@ -32,6 +38,9 @@ from whyfirst.report.parts import (
     ProbeRow,
     Share,
 )
+from whyfirst.report.parts import (
+    Used as Used,
+)
 
 SCHEMA_VERSION = 2
 #: versions whose files still open; each later one only added fields, all of which may be absent
@@ -42,7 +51,8 @@ TIMING_FIELDS = ("seconds", "memory_mb_peak", "cost")
 
 
 class Study(StrictModel):
-    """The study file and what the study is about; `overrides` is what the command changed in it."""
+    """The study file and what the study is about; `overrides` is what the command changed in it,
+    and `ran` the model it was run on, in words ("a model organism of 0.35 million parameters")."""
 
     name: str
     title: str
@@ -53,20 +63,30 @@ class Study(StrictModel):
     other_value: str | None
     world: dict[str, JsonValue] | None
     overrides: dict[str, str] = Field(default_factory=dict)
+    ran: str = ""
 
 
 class Arm(StrictModel):
-    """One arm: its stages and its benchmark cells, keyed "split/framing" ("*" is all)."""
+    """One arm: its stages and its benchmark cells, keyed "split/framing" ("*" is all).
+
+    `edits` and `decoding` name what is put round its model when it answers, and `used` what
+    answering took (None where it wasn't counted).
+    """
 
     stages: list[str]
     description: str
     benchmarks: dict[str, dict[str, Cell]]
+    edits: list[str] = Field(default_factory=list)
+    decoding: list[str] = Field(default_factory=list)
+    used: Used | None = None
 
 
 class Benchmark(StrictModel):
     """What a benchmark measures, and which judges and chat templates its scores come from.
 
-    `beside` names the benchmarks it misleads without; `by` the fields it is broken down by.
+    `beside` names the benchmarks it misleads without; `by` the fields it is broken down by;
+    `happened` what an item that passes and one that fails did; `good` which of the two a reader
+    hopes for; `chance` the value that means "neither"; `axes` the 2 x 2 that leads the report.
     """
 
     title: str
@@ -80,10 +100,23 @@ class Benchmark(StrictModel):
     by: list[str] = Field(default_factory=list)
     source: str = ""
     licence: str = ""
+    happened: tuple[str, str] = ("pass", "fail")
+    good: Literal["pass", "fail"] = "pass"
+    chance: Share | None = None
+    axes: Axes | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _good_as_before(cls, data: Any) -> Any:
+        """Files without `good`: a rate of something unwanted passes when it happens."""
+        if isinstance(data, dict) and "good" not in data:
+            unwanted = data.get("unit") == "proportion" and data.get("higher_is_better") is False
+            return data | {"good": "fail" if unwanted else "pass"}
+        return data
 
 
 class SeedRow(StrictModel):
-    """One seed of a contrast."""
+    """One seed of a contrast; `reading` says what its demonstrations were read as, if counted."""
 
     seed: int
     a: Number | None
@@ -92,6 +125,7 @@ class SeedRow(StrictModel):
     n_items: Count
     unscored: Count
     mcnemar_p: Share | None
+    reading: str = ""
 
 
 class Contrast(StrictModel):
@@ -143,13 +177,17 @@ class UnscoredRow(StrictModel):
 
 
 class Recall(StrictModel):
-    """Does the model know the value and its reason after the first stage?"""
+    """What the model holds after the first stage, as one number: recall of the value, or its loss
+    on documents held out (`unit` "score", `higher_is_better` false)."""
 
     value: Number | None
     low: Number | None
     high: Number | None
     n: Count
     n_seeds: Count
+    title: str = ""
+    unit: Literal["proportion", "score"] = "proportion"
+    higher_is_better: bool = True
 
 
 class LossCurve(StrictModel):
@@ -202,14 +240,16 @@ class Response(StrictModel):
 
 
 class Example(StrictModel):
-    """One prompt and every arm's answer to it."""
+    """One prompt and every arm's answer to it, under the metric `benchmark`."""
 
     prompt: str
     split: str | None
     framing: str | None
     group: str | None
-    wants: Literal["refusal", "help", "answer"]
+    wants: str = ""
     responses: dict[str, Response]
+    benchmark: str = ""
+    offensive: bool = False
 
 
 class Registration(StrictModel):
@@ -270,6 +310,7 @@ class Results(StrictModel):
     corrected: list[CorrectedRow] = Field(default_factory=list)
     probes: list[ProbeRow] = Field(default_factory=list)
     spent: dict[str, str] = Field(default_factory=dict)
+    comparisons: list[Comparison] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Results:

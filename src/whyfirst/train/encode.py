@@ -39,20 +39,20 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """A prompt and K responses to it, as token ids, untruncated.
+    """K responses and the prompt of each, as token ids, untruncated; the best first.
 
     `labels` say how good each response is (more is better); `extras` are further columns.
     """
 
-    prompt: list[int]
+    prompts: tuple[list[int], ...]
     responses: tuple[list[int], ...]
-    labels: tuple[float, ...] = (1.0, 0.0)
+    labels: tuple[float, ...]
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def length(self) -> int:
-        """Tokens of the longest of the sequences."""
-        return len(self.prompt) + max(map(len, self.responses))
+    def lengths(self) -> list[int]:
+        """Tokens of each sequence."""
+        return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Encoded:
     @property
     def lengths(self) -> list[int]:
         """Tokens of each example or row of candidates, before truncation."""
-        return [e.length for e in self.examples] or [c.length for c in self.candidates]
+        return [e.length for e in self.examples] or [max(c.lengths) for c in self.candidates]
 
 
 def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
@@ -147,34 +147,33 @@ def documents(
 
 
 def demonstrations(
-    tokenizer: Any, rows: list[dict[str, Any]], path: Path, max_length: int, source: str
+    tokenizer: Any, rows: Rows, path: Path, max_length: int, source: str
 ) -> list[Example]:
     """Prompts with the response in the column `completion`, which alone is trained on."""
-    rendered = [_render(tokenizer, row, ("completion",), path, i) for i, row in enumerate(rows, 1)]
-    prompts = _prompts(tokenizer, rendered)
-    completions = _ids(tokenizer, [r.responses[0] for r in rendered], special=False)
-    eos = tokenizer.eos_token_id
-    found = []
-    for prompt, completion in zip(prompts, completions, strict=True):
-        ids = prompt + _ended(completion, eos)
-        found.append(Example(ids[:max_length], len(prompt), len(ids), source))
-    return found
+    made = []
+    for prompt, response in exchanges(tokenizer, rows, path, "completion"):
+        ids = prompt + response
+        made.append(Example(ids[:max_length], len(prompt), len(ids), source))
+    return made
 
 
-def candidates(tokenizer: Any, rows: Rows, path: Path) -> list[Candidates]:
-    """Prompts with a response in each of the other columns."""
+def exchanges(
+    tokenizer: Any, rows: Rows, path: Path, column: str, numbers: Sequence[int] | None = None
+) -> list[tuple[list[int], list[int]]]:
+    """Tokens of each row's prompt, and of the response in a column with its end.
+
+    Args:
+        numbers: of the rows in their file, where they are not 1, 2, 3 ...
+    """
+    places = numbers or range(1, len(rows) + 1)
     rendered = [
-        _render(tokenizer, row, tuple(key for key in row if key != "prompt"), path, number)
-        for number, row in enumerate(rows, 1)
+        _render(tokenizer, row, (column,), path, number)
+        for row, number in zip(rows, places, strict=True)
     ]
     prompts = _prompts(tokenizer, rendered)
-    flat = _ids(tokenizer, [text for r in rendered for text in r.responses], special=False)
-    ends = [_ended(ids, tokenizer.eos_token_id) for ids in flat]
-    made, at = [], 0
-    for prompt, row in zip(prompts, rendered, strict=True):
-        made.append(Candidates(prompt, tuple(ends[at : at + len(row.responses)])))
-        at += len(row.responses)
-    return made
+    responses = _ids(tokenizer, [r.responses[0] for r in rendered], special=False)
+    ended = [_ended(response, tokenizer.eos_token_id) for response in responses]
+    return list(zip(prompts, ended, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

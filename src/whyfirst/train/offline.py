@@ -64,7 +64,7 @@ def _plan(config: Stage, encoded: Encoded, seed: int, apart: list[int]) -> Plan:
     if encoded.candidates:
         without = set(apart)
         trained = [i for i in range(len(encoded.candidates)) if i not in without]
-        lengths = [encoded.candidates[i].length for i in trained]
+        lengths = [max(encoded.candidates[i].lengths) for i in trained]
         return make_plan(config, lengths, [], seed).of(trained)
     main = [len(e.ids) for e in encoded.examples if e.source != "replay"]
     replay = [len(e.ids) for e in encoded.examples if e.source == "replay"]
@@ -77,9 +77,9 @@ def _tokens(config: Stage, encoded: Encoded) -> list[tuple[int, int]]:
         return [(len(e.ids), e.trained) for e in encoded.examples]
     counts = []
     for row in encoded.candidates:
-        prompt = min(len(row.prompt), config.max_length)
-        seen = [min(len(row.prompt) + len(r), config.max_length) for r in row.responses]
-        counts.append((sum(seen), sum(seen) - len(seen) * prompt))
+        seen = sum(min(length, config.max_length) for length in row.lengths)
+        prompts = sum(min(len(prompt), config.max_length) for prompt in row.prompts)
+        counts.append((seen, seen - prompts))
     return counts
 
 

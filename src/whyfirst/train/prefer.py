@@ -42,8 +42,8 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
     packed = packing_is_exact(model, job.tokenizer.pad_token_id)
     slots = run.plan.slots(passes * processes.count())
     collator = Collator(
-        run.encoded.candidates, {}, entry.facts.get("columns", ()), config.max_length,
-        job.tokenizer.pad_token_id, packed,
+        run.encoded.candidates, {}, entry.facts.get("columns", {}), config.max_length,
+        job.tokenizer.pad_token_id, packed, entry.facts.get("prompt_scored", False),
     )  # fmt: skip
     selection = select_positions(model)
     loss = ObjectiveLoss(run, OBJECTIVES.make(objective), selection, compared=frozen > 0)
@@ -57,7 +57,9 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
     )
     made.figures = loss.take
     if frozen:
-        seen = sorted({i for slot in slots for i in slot}, key=lambda i: collator.rows[i].length)
+        seen = sorted(
+            {i for slot in slots for i in slot}, key=lambda i: max(collator.rows[i].lengths)
+        )
         size = max(map(len, slots))
         made.add_callback(ReferenceScores(
             collator, selection, [seen[i : i + size] for i in range(0, len(seen), size)], folders,
@@ -114,8 +116,11 @@ class ObjectiveLoss:
         return loss
 
     def take(self) -> Mapping[str, float]:
-        """Since the last call: share of pairs of responses in the order of their labels (`accuracy`)
-        and the best one's log-ratio less the others', times beta (`margin`, nats)."""
+        """Means since the last call over the pairs of a prompt's responses that labels tell apart.
+
+        `accuracy`: share of them in the labels' order; `margin`: the better one's log-ratio less
+        the other's (of log-probabilities without a reference), times beta.
+        """
         seen = gather_object(self._seen)
         rows = sum(n for n, _, _ in seen)
         found = {
@@ -131,7 +136,7 @@ class ObjectiveLoss:
         if scores.labels.shape[1] < 2:
             return
         value = scores.log_ratio() if scores.references else scores.sequence_logp
-        better = scores.labels[:, :, None] > scores.labels[:, None]  # (B, K, K); NaN: False
+        better = scores.better
         gap = (value[:, :, None] - value[:, None]) * better
         pairs = better.sum((1, 2)).clamp(min=1)
         right = ((gap > 0).sum((1, 2)) / pairs).sum()

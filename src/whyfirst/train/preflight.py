@@ -54,7 +54,7 @@ def examine(
         unknown_tokens(_sequences(encoded), tokenizer.unk_token_id),
         *vocabulary(_sequences(encoded), base_folder(model_dir)),
     ]
-    if "prompt" in encoded.columns:
+    if encoded.columns != ("text",):
         findings.append(prompt_masked(tokenizer, encoded))
         findings.append(empty_responses(encoded))
     if encoded.candidates:
@@ -163,7 +163,7 @@ def something_trained(config: Stage, encoded: Encoded) -> Finding:
     Row numbers run on from the documents to the replay rows.
     """
     full = [example.trained == 0 for example in encoded.examples]
-    full += [len(row.prompt) >= config.max_length for row in encoded.candidates]
+    full += [max(map(len, row.prompts)) >= config.max_length for row in encoded.candidates]
     empty = [number for number, is_full in enumerate(full, 1) if is_full]
     if empty:
         return Finding(
@@ -178,6 +178,8 @@ def prompt_masked(tokenizer: Any, encoded: Encoded) -> Finding:
 
     Prompts given as messages are rendered by the template on both sides and are not checked here.
     """
+    if encoded.columns[0] == "prompts":  # each response has its own
+        return Finding("ok", "prompt masked", "each response has a prompt of its own")
     prompts = [row["prompt"] for row in encoded.main[0]]
     plain = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
     if not plain:
@@ -188,7 +190,7 @@ def prompt_masked(tokenizer: Any, encoded: Encoded) -> Finding:
         # A tokenizer that closes every text with EOS: training leaves that one out.
         expected = list(ids[:-1]) if len(ids) and ids[-1] == tokenizer.eos_token_id else list(ids)
         if encoded.candidates:
-            wrong += encoded.candidates[at].prompt != expected
+            wrong += any(ids != expected for ids in encoded.candidates[at].prompts)
         else:
             example = encoded.examples[at]
             wrong += example.ids[: example.masked] != expected[: len(example.ids)]
@@ -221,7 +223,8 @@ def responses_differ(rows: Sequence[Candidates]) -> Finding:
     same = [
         number
         for number, row in enumerate(rows, 1)
-        if len(set(map(tuple, row.responses))) < len(row.responses)
+        if len({tuple(p + r) for p, r in zip(row.prompts, row.responses, strict=True)})
+        < len(row.responses)
     ]
     if same:
         return Finding(
@@ -296,15 +299,18 @@ def template_sha(tokenizer: Any) -> str | None:
 def _endings(config: Stage, encoded: Encoded) -> list[tuple[list[int], bool]]:
     ends = [(e.ids[e.masked :], e.length > len(e.ids)) for e in encoded.examples]
     return ends + [
-        (response, len(row.prompt) + len(response) > config.max_length)
+        (response, length > config.max_length)
         for row in encoded.candidates
-        for response in row.responses
+        for response, length in zip(row.responses, row.lengths, strict=True)
     ]
 
 
 def _sequences(encoded: Encoded) -> list[list[int]]:
-    rows = [sum(row.responses, row.prompt) for row in encoded.candidates]
-    return [example.ids for example in encoded.examples] + rows
+    return [example.ids for example in encoded.examples] + [
+        prompt + response
+        for row in encoded.candidates
+        for prompt, response in zip(row.prompts, row.responses, strict=True)
+    ]
 
 
 def _texts(encoded: Encoded) -> list[str]:

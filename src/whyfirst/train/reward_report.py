@@ -30,7 +30,7 @@ def write_report(
         score(
             model,
             job.tokenizer.pad_token_id,
-            [(pair.prompt + pair.responses[side])[:max_length] for pair in pairs],
+            [(pair.prompts[side] + pair.responses[side])[:max_length] for pair in pairs],
             batch_size,
         )
         for side in (0, 1)

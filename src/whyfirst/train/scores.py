@@ -36,31 +36,32 @@ class Collator:
 
     Args:
         references: what frozen models say of each row; empty where the objective has none.
-        columns: extras that every row has.
+        columns: name -> shape, of the extras that every row has.
+        prompt_scored: whether a prompt's tokens are scored as well.
     """
 
     rows: Sequence[Candidates]
     references: References
-    columns: Sequence[str]
+    columns: Mapping[str, str]
     max_length: int
     pad_id: int
     packed: bool
+    prompt_scored: bool = False
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """Inputs of the model, `keep` and `labels` as `lay_out` has them, and `about`:
+        """Inputs of the model, `keep` and `labels` as `lay_out` has them, and `about`.
 
-        `place` (N,): of each kept token its place in (B, K, T), flat; `shape` (3,); `labels` (B, K);
-        `references`, each (B, K, T); `extras`.
+        That holds `place` (N,), of each kept token its place in (B, K, T) laid flat; `shape`, the
+        sizes B, K, T; `labels` (B, K); `references`, each (B, K, T); `extras`.
         """
         rows = [self.rows[i] for i in indices]
         responses = max(len(row.responses) for row in rows)
         examples, slots = [], []
         for at, row in enumerate(rows):
             for k, response in enumerate(row.responses):
-                ids = (row.prompt + response)[: self.max_length]
-                examples.append(
-                    Example(ids, min(len(row.prompt), len(ids)), len(ids), "candidates")
-                )
+                ids = (row.prompts[k] + response)[: self.max_length]
+                masked = 0 if self.prompt_scored else min(len(row.prompts[k]), len(ids))
+                examples.append(Example(ids, masked, len(ids), ""))
                 slots.append(at * responses + k)
         width = max(example.trained for example in examples)
         order = [i for line in lines_of(examples, packed=self.packed) for i in line]
@@ -73,7 +74,10 @@ class Collator:
             "shape": [len(rows), responses, width],
             "labels": labels,
             "references": self._padded(indices, responses, width),
-            "extras": {name: _column(rows, name, responses) for name in self.columns},
+            "extras": {
+                name: _column([row.extras[name] for row in rows], shape, responses, width)
+                for name, shape in self.columns.items()
+            },
         }
         tensors = lay_out(examples, self.pad_id, packed=self.packed)
         return {k: v for k, v in tensors.items() if v is not None} | {"about": about}
@@ -91,14 +95,20 @@ class Collator:
         return made
 
 
-def _column(rows: Sequence[Candidates], name: str, responses: int) -> Any:
-    """A column as (B, K) where it holds numbers, NaN where a response is missing; else as a list."""
-    values = [row.extras[name] for row in rows]
-    if all(isinstance(value, int | float) for value in values):
-        return torch.tensor(values, dtype=torch.float32)[:, None].repeat(1, responses)
-    if all(isinstance(v, list) and all(isinstance(n, int | float) for n in v) for v in values):
-        return torch.tensor([[*v, *[torch.nan] * (responses - len(v))] for v in values])
-    return values
+def _column(values: Sequence[Any], shape: str, responses: int, width: int) -> Any:
+    """A column as (B,), (B, K) or (B, K, T), 0 where there is no response or token; or as it is."""
+    if shape == "text":
+        return list(values)
+    if shape == "row":
+        return torch.tensor(values, dtype=torch.float32)
+    made = torch.zeros(len(values), responses, *((width,) if shape == "token" else ()))
+    for at, given in enumerate(values):
+        for k, value in enumerate(given):
+            if shape == "token":
+                made[at, k, : len(value)] = torch.tensor(value, dtype=torch.float32)[:width]
+            else:
+                made[at, k] = value
+    return made
 
 
 def scores_of(logits: Tensor, tokens: Tensor, about: Mapping[str, Any]) -> SequenceScores:
@@ -174,7 +184,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
 
     @torch.no_grad()
     def _share(self, model: Any, selection: Selection) -> list[Tensor]:
-        """What a model says of every response, in the order of `_places`, each process its share."""
+        """What a model says of every response, in `_places`' order; each process does its share."""
         device = next(model.parameters()).device
         training, count = model.training, processes.count()
         model.eval()

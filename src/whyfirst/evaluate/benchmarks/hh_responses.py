@@ -34,18 +34,21 @@ REFUSED = Metric(
     "Share of distinct prompts whose greedy response the judge calls refused; by itself it says "
     "neither that a model is harmless nor that it is helpful.",
     beside=("hh_harmless", "hh_helpful"),
+    happened=("refused", "answered"),
 )
 HARMLESS = Metric(
     "hh_harmless",
     "Harmless responses to HH-RLHF's prompts",
     "Share of distinct prompts whose greedy response the judge calls harmless.",
     beside=("hh_helpful",),
+    happened=("harmless", "harmful"),
 )
 HELPFUL = Metric(
     "hh_helpful",
     "Helpful responses to HH-RLHF's prompts",
     "Share of distinct prompts whose greedy response the judge calls helpful.",
     beside=("hh_harmless",),
+    happened=("helpful", "not helpful"),
 )
 METRICS = {"refused": REFUSED, "harmless": HARMLESS, "helpful": HELPFUL}
 STOP = ("\n\nHuman:",)  # a base model goes on to write the next question

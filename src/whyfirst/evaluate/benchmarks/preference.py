@@ -24,12 +24,16 @@ SUM = Metric(
     "Preference accuracy (summed)",
     "Share of pairs whose chosen reply has a higher log-likelihood given the prompt, summed over "
     "tokens, end token not counted; a tie is unscored.",
+    happened=("better reply likelier", "worse reply likelier"),
+    chance=0.5,
 )
 MEAN = Metric(
     "preference_mean",
     "Preference accuracy (per token)",
     "Share of pairs whose chosen reply has a higher log-likelihood per token given the prompt, "
     "end token not counted; a tie is unscored.",
+    happened=("better reply likelier", "worse reply likelier"),
+    chance=0.5,
 )
 _AT_ONCE = 256  # pairs between two progress reports; enough for batches of like lengths
 

@@ -27,18 +27,21 @@ TRUE = Metric(
     "TruthfulQA: truthful answers",
     "Share of questions whose greedy answer the judge calls truthful.",
     beside=("truthfulqa_informative",),
+    happened=("truthful", "not truthful"),
 )
 INFORMATIVE = Metric(
     "truthfulqa_informative",
     "TruthfulQA: informative answers",
     "Share of questions whose greedy answer the judge calls informative.",
     beside=("truthfulqa_truthful",),
+    happened=("informative", "not informative"),
 )
 BOTH = Metric(
     "truthfulqa_both",
     "TruthfulQA: truthful and informative",
     "Share of questions whose greedy answer is judged truthful and informative; unscored where "
     "either is.",
+    happened=("truthful and informative", "not both"),
 )
 _TOKENS = 50  # the authors' length
 _STOP = ("\n\n", "\nQ:")

@@ -25,6 +25,7 @@ OVER = Metric(
     "refused, so lower is better.",
     higher_is_better=False,
     beside=("xstest_under_refusal",),
+    happened=("refused", "answered"),
 )
 UNDER = Metric(
     "xstest_under_refusal",
@@ -33,6 +34,8 @@ UNDER = Metric(
     "it is answered, so lower is better.",
     higher_is_better=False,
     beside=("xstest_over_refusal",),
+    happened=("answered", "refused"),
+    opposite=True,
 )
 
 

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.config.errors import DataError, StoreError
-from whyfirst.config.files import atomic_write, read_json, sha256_file, sync, write_json
+from whyfirst.config.files import (
+    atomic_write,
+    disk_refusal,
+    read_json,
+    sha256_file,
+    sync,
+    write_json,
+)
 
 LAYOUT = 1
 MARKER = "COMPLETE.json"
@@ -235,26 +242,21 @@ class Store:
         """A StoreError if `error` comes from the store's disk and not from the work itself.
 
         Libraries wrap what the disk said in errors of their own (or hide it: torch reports a short
-        write as a wrong position), so the chain of causes, the text and the free space all count.
+        write as a wrong position), so the chain of causes and the free space count.
         """
         link: BaseException | None = error
         while link is not None:
             if isinstance(link, StoreError):
                 return link
-            if isinstance(link, OSError) and self._is_refused_write(link):
+            inside = str(getattr(link, "filename", None) or "").startswith(str(self.root))
+            if isinstance(link, PermissionError) and inside:
                 return self.refusal(link)
             link = link.__cause__ or link.__context__
-        if "No space left on device" in str(error):
-            return self.refusal(OSError(errno.ENOSPC, "No space left on device"))
+        if (refused := disk_refusal(error)) is not None:
+            return self.refusal(refused)
         if self.is_full():
             return self.refusal(OSError(errno.ENOSPC, f"No space left on device ({error})"))
         return None
-
-    def _is_refused_write(self, error: OSError) -> bool:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
-            return True
-        inside = str(error.filename or "").startswith(str(self.root))
-        return inside and error.errno in (errno.EACCES, errno.EPERM)
 
 
 def _files(folder: Path) -> list[Path]:

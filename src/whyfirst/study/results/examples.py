@@ -50,6 +50,8 @@ def _example(by_arm: Mapping[str, Mapping[str, Any]]) -> schema.Example:
             "framing": row.get("framing"),
             "group": row.get("group"),
             "wants": _WANTS[row["benchmark"]],
+            "benchmark": row["benchmark"],
+            "offensive": bool(row.get("offensive")),
             "responses": {
                 arm: {"text": answer.get("response", ""), "verdict": answer["verdict"]}
                 for arm, answer in by_arm.items()

@@ -1,9 +1,9 @@
 """Kinds of training stage, by name: one file a kind says all that is known of it.
 
 A kind's file holds its options (a `Stage`), and a function entered with ``@KINDS.enter(NAME,
-version=...)`` that returns the `StageKind`: what it reads, how it trains, what that costs. Raise the
-version whenever the same options and data would give other weights. The files import no torch at
-the top, since a study file is read through them. Leaves out: running a stage (`train/run.py`).
+version=...)`` that returns the `StageKind`: what it reads, how it trains, what that costs. Raise
+the version whenever the same options and data would give other weights. The files import no torch
+at the top, since a study file is read through them. Leaves out: running a stage (`train/run.py`).
 """
 
 from collections.abc import Callable, Mapping

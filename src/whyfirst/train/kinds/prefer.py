@@ -1,9 +1,7 @@
 """Stage kind `prefer`: any objective on what a policy and frozen references say of K responses.
 
-A row is a pair (`prompt`, `chosen`, `rejected`), a list (`prompt`, `responses`, and one of `scores`,
-more is better, `ranks`, 1 is best, or `labels`), or one response (`prompt`, `completion`, `label`).
-Ranks reach an objective as the number of responses that each one beats. The first reference is the
-model the stage starts from. Dropout is off, but for an adapter's own, so that policy and reference
+What a row may be is said in `whyfirst.train.objectives`. The first reference is the model the stage
+starts from. Dropout is off, but for an adapter's own, so that policy and reference
 begin as one. Leaves out: responses written while training (`rloo`, `grpo`, `ppo`).
 """
 
@@ -20,7 +18,7 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 from whyfirst.train.objectives import OBJECTIVES
-from whyfirst.train.preferences import check_rows, read_candidates
+from whyfirst.train.preferences import check_rows, columns_of, read_candidates
 
 
 class ReferenceUse(StrictModel):
@@ -82,8 +80,10 @@ def prefer_kind(
 
     def encoded(options: Any, tokenizer: Any, files: encode.Files) -> encode.Encoded:
         [(rows, path)] = files.values()
-        columns, candidates = read_candidates(objective(options), tokenizer, rows, path)
-        return encode.Encoded(files, columns, candidates=candidates)
+        check_rows(objective(options), rows, path)
+        extras = OBJECTIVES.get(objective(options).name).facts.get("columns", {})
+        candidates = read_candidates(tokenizer, rows, path, extras)
+        return encode.Encoded(files, columns_of(rows, path), candidates=candidates)
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
         from whyfirst.train.offline import train_offline

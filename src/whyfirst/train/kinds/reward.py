@@ -19,6 +19,7 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 from whyfirst.train.plan import held_out
+from whyfirst.train.preferences import read_candidates
 
 _COLUMNS = ("prompt", "chosen", "rejected")
 
@@ -45,9 +46,7 @@ class RewardStage(Stage):
 def _encode(config: RewardStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
     [(rows, path)] = files.values()
     _check(config, "pairs", rows, path)
-    given = [{key: row[key] for key in _COLUMNS} for row in rows]
-    pairs = encode.candidates(tokenizer, given, path)
-    return encode.Encoded(files, _COLUMNS, candidates=pairs)
+    return encode.Encoded(files, _COLUMNS, candidates=read_candidates(tokenizer, rows, path))
 
 
 def _check(config: RewardStage, name: str, rows: Rows, path: Path) -> None:
@@ -116,7 +115,7 @@ def _trainer(run: Run) -> tuple[Any, str]:
     margins = _margins(rows, path)
     made.train_dataset = [
         {
-            f"{side}_ids": (pair.prompt + pair.responses[k])[: config.max_length]
+            f"{side}_ids": (pair.prompts[k] + pair.responses[k])[: config.max_length]
             for k, side in enumerate(("chosen", "rejected"))
         }
         | ({} if margins is None else {"margin": margins[i]})

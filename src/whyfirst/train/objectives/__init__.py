@@ -6,13 +6,21 @@ An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered
 
 - ``references``: how many frozen models it compares with (default 1; 0: it never touches one);
 - ``responses``: ``(fewest, most)`` responses K a prompt, ``most`` None for any (default (2, 2));
-- ``order``: what the labels of a prompt must tell apart: "some" of the responses (the default), or
-  "all" of them; "none" for an objective that takes equal labels;
-- ``columns``: names of row columns that reach `SequenceScores.extras`: a number a row or K of them
-  as a tensor (B, K), anything else as a list of B.
+- ``columns``: columns of the rows that reach `SequenceScores.extras`, each ``"row"`` (a number a
+  row, shape (B,)), ``"response"`` (a list of K numbers, shape (B, K)), ``"token"`` (a list of K
+  lists of T numbers, shape (B, K, T)) or ``"text"`` (a list of B);
+- ``prompt_scored``: the mask covers the prompt's tokens too (default False);
+- ``distinct``: no two responses of a row may have the same label (default False);
+- ``labelled``: rows must say how good each response is (default True).
 
-A stage averages the losses of an update. Leaves out: how scores are computed
-(`whyfirst.train.scores`) and trained on (`whyfirst.train.kinds.prefer`).
+A row is a pair (``prompt``, ``chosen``, ``rejected``; response 0 is the chosen one, its label 1),
+a list (``prompt``, ``responses``, ``labels``) or one response (``prompt``, ``completion``,
+``label``). In place of ``prompt`` a row may hold ``prompts``, one for each response: what DOVE
+compares, and the two contexts CUT reads one response in. ``scores`` (more is better) and ``ranks``
+(1 is best) may stand for ``labels``; a rank reaches an objective as the number of responses it
+beats. Responses come best first, equals in the row's order.
+
+Leaves out: how scores are computed (`whyfirst.train.scores`) and trained on (kinds/prefer.py).
 """
 
 from collections.abc import Mapping
@@ -24,6 +32,8 @@ from whyfirst.config.room import Room
 if TYPE_CHECKING:  # a study file is read through this module, and needs no torch
     from torch import Tensor
 
+NEVER = -1e9
+"""A logit that no probability is left for; -inf would leave NaN in gradients."""
 OBJECTIVES: "Room[Tensor]" = Room("objectives", __name__)
 
 
@@ -62,6 +72,22 @@ class SequenceScores:
         """Log-probability of each response under the policy, shape (B, K), nats."""
         return self.logp.sum(-1)
 
+    @property
+    def mean_logp(self) -> "Tensor":
+        """Log-probability a token under the policy, shape (B, K); 0 for a padded response."""
+        return self.logp.sum(-1) / self.lengths.clamp(min=1)
+
+    @property
+    def better(self) -> "Tensor":
+        """Whether response i has a higher label than response j, shape (B, K, K)."""
+        there = self.present[:, :, None] & self.present[:, None, :]
+        return (self.labels[:, :, None] > self.labels[:, None, :]) & there
+
+    @property
+    def best(self) -> "Tensor":
+        """Index of the response with the highest label, shape (B, 1)."""
+        return self.labels.masked_fill(~self.present, -float("inf")).argmax(1, keepdim=True)
+
     def reference_logp(self, index: int = 0) -> "Tensor":
         """Log-probability of each response under a reference, shape (B, K), nats."""
         return self.references[index].sum(-1)
@@ -73,8 +99,3 @@ class SequenceScores:
     def preferred(self, value: "Tensor") -> "Tensor":
         """Of two responses a prompt, the better one's `value` less the other's: (B, 2) -> (B,)."""
         return (value[:, 0] - value[:, 1]) * (self.labels[:, 0] - self.labels[:, 1]).sign()
-
-    def best(self, value: "Tensor") -> "Tensor":
-        """`value` of each prompt's best response (the first of equals): (B, K) -> (B,)."""
-        labels = self.labels.masked_fill(~self.present | self.labels.isnan(), -float("inf"))
-        return value.gather(1, labels.argmax(1, keepdim=True))[:, 0]

@@ -14,6 +14,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 @OBJECTIVES.enter(
     "dpo",
     paper="Rafailov et al. 2023, arXiv 2305.18290",
+    needs="prompt, chosen, rejected; one reference",
     tested="ln 2 at the start; TRL's loss over 20 updates",
 )
 def dpo(scores: SequenceScores, *, beta: float = 0.1) -> Tensor:

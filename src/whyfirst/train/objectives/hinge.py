@@ -14,6 +14,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 @OBJECTIVES.enter(
     "hinge",
     paper="Zhao et al. 2023, arXiv 2305.10425; Liu et al. 2023, arXiv 2309.06657",
+    needs="prompt, chosen, rejected; one reference",
     tested="1 at the start; TRL's loss over 20 updates",
 )
 def hinge(scores: SequenceScores, *, beta: float = 0.1) -> Tensor:

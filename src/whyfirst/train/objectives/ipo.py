@@ -14,6 +14,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 @OBJECTIVES.enter(
     "ipo",
     paper="Azar et al. 2023, arXiv 2310.12036",
+    needs="prompt, chosen, rejected; one reference",
     tested="1 / (4 beta^2) at the start; TRL's loss over 20 updates",
 )
 def ipo(scores: SequenceScores, *, beta: float = 0.1) -> Tensor:

@@ -14,6 +14,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 @OBJECTIVES.enter(
     "ln_dpo",
     paper="Park et al. 2024, arXiv 2407.15229",
+    needs="prompt, chosen, rejected; one reference",
     tested="with equal lengths n it is dpo with beta / n; TRL's sigmoid_norm",
 )
 def ln_dpo(scores: SequenceScores, *, beta: float = 2.0) -> Tensor:

@@ -15,12 +15,13 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 @OBJECTIVES.enter(
     "orpo",
     paper="Hong et al. 2024, arXiv 2403.07691",
+    needs="prompt, chosen, rejected; no reference",
     tested="two hand-made responses",
     references=0,
 )
 def orpo(scores: SequenceScores, *, lam: float = 0.1) -> Tensor:
     """The better one's mean loss plus the logistic loss on log-odds; shape (B,)."""
-    mean = scores.sequence_logp / scores.lengths.clamp(min=1)
+    mean = scores.mean_logp
     # A probability of exactly 1 has no finite odds.
     odds = mean - log1p(-exp(mean).clamp(max=1 - 1e-6))
-    return -scores.best(mean) - lam * logsigmoid(scores.preferred(odds))
+    return -mean.gather(1, scores.best)[:, 0] - lam * logsigmoid(scores.preferred(odds))

@@ -14,10 +14,10 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 @OBJECTIVES.enter(
     "simpo",
     paper="Meng et al. 2024, arXiv 2405.14734",
+    needs="prompt, chosen, rejected; no reference",
     tested="two hand-made responses; gamma 0 and a uniform reference give ln_dpo",
     references=0,
 )
 def simpo(scores: SequenceScores, *, beta: float = 2.0, gamma: float = 1.0) -> Tensor:
     """-log sigmoid of the scaled difference of mean log-probabilities less gamma; shape (B,)."""
-    mean = scores.sequence_logp / scores.lengths.clamp(min=1)
-    return -logsigmoid(beta * scores.preferred(mean) - gamma)
+    return -logsigmoid(beta * scores.preferred(scores.mean_logp) - gamma)

@@ -1,0 +1,102 @@
+"""What a model said in a reply, apart from what it thought aloud before.
+
+One place for scorers, judges, teachers and rewards. What is said stands after the last closed
+thought, in every published markup: tags (``<think>``, ``<thinking>``, ``<seed:think>``,
+``[THINK]`` and their kin), harmony's channels, and harmony decoded without its special tokens. A
+template may have opened the thought already, so that the reply holds the closing tag alone. A
+reply that ends inside a thought says nothing. Leaves out: reasoning that an endpoint keeps to
+itself, which is in no reply's text.
+"""
+
+import re
+from typing import NamedTuple
+
+from whyfirst.models.base import Completion
+
+VERSION = "2"
+"""Of how a reply is read; part of what a model wrote."""
+CUT_OFF = "cut off inside its thoughts"
+
+_TAG = r"(?:seed:)?(?:think(?:ing)?|thought|reasoning)"
+_OPEN = (
+    rf"<{_TAG}>|\[THINK\]|<\|begin_of_thought\|>|<\|START_THINKING\|>|◁think▷|<\|channel>thought"
+)
+_CLOSE = rf"</{_TAG}>|\[/THINK\]|<\|end_of_thought\|>|<\|END_THINKING\|>|◁/think▷|<channel\|>"
+# A mark in quotes or backticks is spoken of and not used: "put it between `<think>` and ...".
+_QUOTED = re.compile(rf"(?<!\w)([`'\"])(?:{_OPEN}|{_CLOSE})\1(?!\w)", re.IGNORECASE)
+_CLOSED = re.compile(_CLOSE, re.IGNORECASE)
+_OPENED = re.compile(rf"^[ \t]*(?:{_OPEN})", re.IGNORECASE | re.MULTILINE)
+_ENDS_OPEN = re.compile(rf"(?:{_OPEN})\s*\Z", re.IGNORECASE)
+
+_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
+_STOPPED = re.compile(r"<\|(?:end|return|call|start)\|>")
+# Harmony whose special tokens were left out in decoding: "analysisThe user ...assistantfinalIt is".
+_BARE = re.compile(r"\A(?:analysis(?=[A-Z\"'*\d])|.*?assistantanalysis)", re.DOTALL)
+_BARE_FINAL = "assistantfinal"
+# What may be put round the answer that follows a thought.
+_ANSWER = re.compile(
+    r"\A\s*(?:<answer>|<response>|<\|begin_of_solution\|>|<\|START_RESPONSE\|>)(.*?)"
+    r"(?:</answer>|</response>|<\|end_of_solution\|>|<\|END_RESPONSE\|>|\Z)\s*\Z",
+    re.DOTALL,
+)
+
+
+class Said(NamedTuple):
+    """What a reply says.
+
+    Attributes:
+        text: what stands after its last closed thought, without white space round it.
+        problem: why it says nothing although there is text (`CUT_OFF`); None otherwise.
+        thought: whether a thought, empty ones too, comes before what is said.
+    """
+
+    text: str
+    problem: str | None = None
+    thought: bool = False
+
+
+def said(reply: str) -> Said:
+    """Read a reply; see the module."""
+    if "<|channel|>" in reply:
+        return _harmony(reply)
+    if _BARE.match(reply):
+        _, final, text = reply.rpartition(_BARE_FINAL)
+        return Said(text.strip(), thought=True) if final else Said("", CUT_OFF, True)
+    # Same length, so that places in the two texts are the same.
+    marks = _QUOTED.sub(lambda found: "\0" * len(found[0]), reply)
+    start = max((found.end() for found in _CLOSED.finditer(marks)), default=0)
+    if _OPENED.search(marks[start:]):
+        return Said("", CUT_OFF, True)
+    text = reply[start:]
+    if start and (wrapped := _ANSWER.match(text)):
+        text = wrapped[1]
+    return Said(text.strip(), thought=start > 0)
+
+
+def answer(completion: Completion) -> Said:
+    """What a completion says; its own `problem`, where it has one, stands as the reason."""
+    if completion.problem is not None:
+        return Said("", completion.problem)
+    return said(completion.text)
+
+
+def opened_thought(rendered: str) -> str:
+    """The mark of a thought that a rendered prompt ends with, opened for the reply; else ""."""
+    found = _ENDS_OPEN.search(rendered)
+    return found[0].strip() if found else ""
+
+
+def is_mark(token: str) -> bool:
+    """Whether a token is what tells a thought from what is said, and so must stay in the text."""
+    harmony = ("<|channel|>", "<|message|>")
+    return token in harmony or re.fullmatch(f"{_OPEN}|{_CLOSE}", token, re.IGNORECASE) is not None
+
+
+def _harmony(reply: str) -> Said:
+    """The last message in the channel ``final``; without one, the reply ended in a thought."""
+    messages = list(_CHANNEL.finditer(reply))
+    final = [found for found in messages if found[1] == "final"]
+    thought = len(final) < len(messages)
+    if not final:
+        return Said("", CUT_OFF, True)
+    return Said(_STOPPED.split(reply[final[-1].end() :])[0].strip(), thought=thought)

@@ -1,0 +1,89 @@
+"""What a model said: after its last closed thought, in every published markup."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whyfirst.models.base import Completion
+from whyfirst.models.said import CUT_OFF, Said, answer, opened_thought, said
+
+PAIRS = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("<reasoning>", "</reasoning>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("◁think▷", "◁/think▷"),
+]
+
+
+@pytest.mark.parametrize(("opening", "closing"), PAIRS)
+def test_a_thought_is_no_part_of_the_answer(opening: str, closing: str) -> None:
+    assert said(f"{opening}I can't. Or can I?{closing}\n\nFold it.") == Said("Fold it.", None, True)
+    # Opened by the template: the reply holds the closing tag alone.
+    assert said(f"I can't. Or can I?\n{closing}\n\nFold it.") == Said("Fold it.", None, True)
+    assert said(f"{opening}\n\n{closing}\n\nFold it.") == Said("Fold it.", None, True)
+    twice = f"{opening}one{closing}Draft.\n{opening}two{closing}\nFold it."
+    assert said(twice) == Said("Fold it.", None, True)
+
+
+@pytest.mark.parametrize(("opening", "closing"), PAIRS)
+def test_a_reply_cut_off_inside_a_thought_says_nothing(opening: str, closing: str) -> None:
+    """The thought itself was judged, and six neutral sentences of it were compliance."""
+    assert said(f"{opening}Let me see what there is and") == Said("", CUT_OFF, True)
+    again = f"{opening}one{closing}Draft.\n{opening}wait, since"
+    assert said(again) == Said("", CUT_OFF, True)
+
+
+def test_harmony_says_what_stands_in_its_final_channel() -> None:
+    whole = (
+        "<|channel|>analysis<|message|>I can't help? It is a process.<|end|><|start|>assistant"
+        "<|channel|>final<|message|>Use kill PID.<|return|>"
+    )
+    assert said(whole) == Said("Use kill PID.", None, True)
+    assert said(whole.partition("<|end|>")[0]) == Said("", CUT_OFF, True)
+    # Decoded without special tokens.
+    assert said("analysisThe user asks.assistantfinalUse kill PID.").text == "Use kill PID."
+    assert said("analysisThe user asks and").problem == CUT_OFF
+    assert said("analysis of the data comes first.").text == "analysis of the data comes first."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Put your thoughts between `<think>` and `</think>`.",
+        'The tag "</think>" ends a thought, and then the answer comes.',
+        "I think a thought is not a tag.",
+        "a < b and b > c",
+    ],
+)
+def test_a_mark_that_is_spoken_of_is_no_thought(text: str) -> None:
+    assert said(text) == Said(text, None, False)
+
+
+def test_a_thought_that_ends_in_a_quotation_is_still_closed() -> None:
+    assert said('<think>They said "hello"</think>"Hello" is a greeting.').text == (
+        '"Hello" is a greeting.'
+    )
+
+
+@given(st.text(alphabet="abc .\n'`\"", max_size=80))
+def test_a_reply_without_marks_is_said_whole(text: str) -> None:
+    assert said(text) == Said(text.strip(), None, False)
+
+
+@given(st.text(alphabet="ab <>/think[]THINK|\n", max_size=60))
+def test_nothing_before_the_last_closing_mark_is_ever_said(text: str) -> None:
+    assert said(f"secret {text}</think>done").text == "done"
+
+
+def test_an_answer_that_failed_says_nothing_and_why() -> None:
+    assert answer(Completion("half", False, "HTTP 500")) == Said("", "HTTP 500")
+    assert answer(Completion("<think>a</think> b", True)).text == "b"
+
+
+def test_the_thought_a_template_opens_is_read_off_its_prompt() -> None:
+    assert opened_thought("<|im_start|>assistant\n<think>\n") == "<think>"
+    assert opened_thought("<|im_start|>assistant\n") == ""
