@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from cli_helpers import RunHere, one_object
 
+from whyfirst.report.unit import one_unit
+
 
 @pytest.fixture
 def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -59,7 +61,8 @@ def test_imported_scores_stay_in_the_report(run_folder: Path, run_here: RunHere)
     assert code == 0, err
     one_object(out)
     assert "quiz, acc (lm-eval)" in (run_folder / "report" / "index.html").read_text()
-    (run_folder / "report" / "results.json").write_text(json.dumps(results))  # a study's rerun
+    with one_unit(run_folder / "report"):  # as a study's rerun does
+        (run_folder / "report" / "results.json").write_text(json.dumps(results))
     code, _, err = run_here("report", str(run_folder))
     assert code == 0, err
     assert "quiz, acc (lm-eval)" in (run_folder / "report" / "index.html").read_text()

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from resource import RLIMIT_FSIZE, setrlimit
 from typing import Any
 
 from whyfirst.study.execute.graph import Node, make_fingerprint
@@ -85,9 +86,18 @@ def alive(pid: int) -> bool:
 
 
 def start_run(
-    tmp_path: Path, nodes: Sequence[Node], store: Path, workers: int = 1, runner: str = "run"
+    tmp_path: Path,
+    nodes: Sequence[Node],
+    store: Path,
+    workers: int = 1,
+    runner: str = "run",
+    file_limit: int | None = None,
 ) -> "subprocess.Popen[str]":
-    """Run the graph in a process of its own; its last line of output is the outcome."""
+    """Run the graph in a process of its own; its last line of output is the outcome.
+
+    Args:
+        file_limit: the most bytes it and its workers may write to one file.
+    """
     job = tmp_path / f"job-{time.monotonic_ns()}.json"
     job.write_text(
         json.dumps(
@@ -104,8 +114,9 @@ def start_run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(HERE), *sys.path))},
         start_new_session=True,
+        preexec_fn=file_limit and (lambda: setrlimit(RLIMIT_FSIZE, (file_limit, file_limit))),
     )
 
 

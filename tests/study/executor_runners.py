@@ -16,6 +16,7 @@ from pathlib import Path
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import atomic_write, read_json, write_json
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Incomplete
 
 Progress = Callable[[int, int, str], None]
 
@@ -39,6 +40,8 @@ def run(node: Node, inputs: Mapping[str, Path], folder: Path, progress: Progress
         progress(step + 1, steps, "stepping")
     total = 1 + sum(read_json(path / "result.json")["total"] for path in inputs.values())
     write_json(folder / "sub" / "extra.json", {"steps": steps})
+    if "weights" in node.payload:
+        atomic_write(folder / "model" / "w.safetensors", b"w" * node.payload["weights"])
     write_json(folder / "result.json", {"total": total, "inputs": sorted(inputs)})
 
 
@@ -54,6 +57,8 @@ def misbehave(node: Node, inputs: Mapping[str, Path], folder: Path, progress: Pr
         raise KeyError("surprise")
     if how == "exit":
         sys.exit(3)
+    if how == "interrupt":
+        raise KeyboardInterrupt("from a plug-in")
     if how == "quit":
         os._exit(0)
     if how == "segfault":
@@ -103,3 +108,18 @@ def describe(node: Node, inputs: Mapping[str, Path], folder: Path, progress: Pro
 def link(node: Node, inputs: Mapping[str, Path], folder: Path, progress: Progress) -> None:
     """Write a symbolic link, which a result may not hold."""
     (folder / "link").symlink_to("/etc/hostname")
+
+
+def ask(
+    node: Node, inputs: Mapping[str, Path], folder: Path, progress: Progress
+) -> Incomplete | None:
+    """Ask three things of a server that is up where `payload["up"]` is a file; keep the answers."""
+    answers = folder / "answers.json"
+    known = read_json(answers) if answers.exists() else {}
+    for item in ("one", "two", "three"):
+        if item not in known and (item == "one" or Path(node.payload["up"]).exists()):
+            note(node, f"asked {item}")
+            known[item] = item.upper()
+    write_json(answers, known)
+    left = 3 - len(known)
+    return Incomplete(left, 3, "503 from the server") if left else None

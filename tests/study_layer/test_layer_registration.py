@@ -14,7 +14,7 @@ from layer_helpers import Finished
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.register import register, registration
 from whyfirst.study.run import run_study
 
@@ -80,13 +80,14 @@ def test_code_versions_and_the_test_are_frozen(
     plan = read_json(register(file, store).path)["plan"]
     assert plan["versions"] == {
         "kinds": {"base": "1", "corpus": "2", "overlap": "1"},
-        "stages": {name: module.KINDS.get(name).version for name in ("explain", "sft")},
+        "stages": {name: module.STAGES.get(name).version for name in ("explain", "sft")},
         "benchmarks": {"hearth": "1", "hearth_recall": "1"},
     }
     assert plan["test"]["alpha"] == 0.05 and "split x group" in plan["test"]["strata"]
-    later = replace(module.KINDS.get("sft"), version="next")
-    monkeypatch.setitem(module.KINDS._entries, "sft", later)
-    monkeypatch.setitem(module.KIND_VERSIONS, "corpus", "3")
+    later = replace(module.STAGES.get("sft"), version="next")
+    monkeypatch.setitem(module.STAGES._entries, "sft", later)
+    newer = replace(module.KINDS["corpus"], version="3")
+    monkeypatch.setitem(module.KINDS, "corpus", newer)
     found = registration(build_plan(file), store).deviations
     assert "versions.kinds.corpus: registered '2', run with '3'" in found
     assert any(line.startswith("versions.stages.sft: ") for line in found)

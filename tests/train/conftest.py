@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ def tokenizer() -> Any:
     made = PreTrainedTokenizerFast(
         tokenizer_object=inner, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
     )
+    return made
+
+
+@pytest.fixture(scope="session")
+def chat_tokenizer(tokenizer: Any) -> Any:
+    """The same with a chat template, through which prompts given as text go as well."""
+    made = deepcopy(tokenizer)
     made.chat_template = TEMPLATE
     return made
 

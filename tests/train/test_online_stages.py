@@ -1,5 +1,6 @@
 """rloo and grpo: the optimum of a known task, the same bytes twice, and what must stop them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,9 @@ def test_a_checkpoint_falls_between_generation_and_its_last_use(
 
 
 def test_prompts_are_tokenised_otherwise_than_in_training(
-    bases: dict[str, Path], jsonl: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    bases: dict[str, Path], chat_tokenizer: Any, jsonl: Write, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """Messages go through the chat template once, and get no special tokens twice."""
     from whyfirst.train import groups
 
@@ -181,8 +183,13 @@ def test_prompts_are_tokenised_otherwise_than_in_training(
     monkeypatch.setattr(groups._Scorer, "__call__", look)
     chat = [{"role": "user", "content": "w1 w2"}]
     path = jsonl("prompts", [{"prompt": chat}, {"prompt": "w3"}])
-    config = _config("grpo", max_length=64, rewards=({"name": "length"},), updates=10)
-    run_stage(config, bases["llama"], {"prompts": path}, tmp_path, 1)
+    config = _config(
+        "grpo", max_length=64, rewards=({"name": "length"},), updates=10, format="text"
+    )
+    base = tmp_path / "base"
+    shutil.copytree(bases["llama"], base)
+    chat_tokenizer.save_pretrained(base)
+    run_stage(config, base, {"prompts": path}, tmp_path / "out", 1)
     assert seen[0][2] == [[4, 7, 8, 5], [9]]
     for prompts, rows, _ in seen:
         assert [prompt.strip() for prompt in prompts] == [

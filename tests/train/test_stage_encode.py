@@ -9,7 +9,7 @@ from tokenizers.processors import TemplateProcessing
 
 from whyfirst.config.errors import DataError
 from whyfirst.train.config import DPOStage, ExplainStage, SFTStage
-from whyfirst.train.encode import encode
+from whyfirst.train.encode import encode, encode_exchange
 
 Jsonl = Callable[[str, list[dict[str, Any]]], Path]
 SFT = SFTStage(updates=20)
@@ -56,27 +56,53 @@ def test_a_tokenizer_that_adds_eos_ends_the_prompt_early(tokenizer: Any, jsonl: 
     assert example.masked == 3
 
 
-def test_messages_are_rendered_by_the_template(tokenizer: Any, jsonl: Jsonl) -> None:
+def test_messages_are_rendered_by_the_template(chat_tokenizer: Any, jsonl: Jsonl) -> None:
     prompt = [{"role": "user", "content": "w1 w2"}]
     reply = [{"role": "assistant", "content": "w3"}]
     path = jsonl("d", [{"prompt": prompt, "completion": reply}])
-    [example] = encode(SFT, tokenizer, {"demonstrations": path}).examples
-    assert example.ids == _ids(tokenizer, "User: w1 w2 Bot: w3 <eos>")
+    [example] = encode(SFT, chat_tokenizer, {"demonstrations": path}).examples
+    assert example.ids == _ids(chat_tokenizer, "User: w1 w2 Bot: w3 <eos>")
     assert example.masked == 4
     pairs = jsonl("p", [{"prompt": prompt, "chosen": reply, "rejected": "w4"}])
-    [pair] = encode(DPOStage(updates=20), tokenizer, {"pairs": pairs}).candidates
-    assert pair.responses[0] == _ids(tokenizer, "w3 <eos>")
-    assert pair.responses[1] == _ids(tokenizer, "w4 <eos>")
+    [pair] = encode(DPOStage(updates=20), chat_tokenizer, {"pairs": pairs}).candidates
+    assert pair.responses[0] == _ids(chat_tokenizer, "w3 <eos>")
+    assert pair.responses[1] == _ids(chat_tokenizer, "w4 <eos>")
 
 
-def test_a_template_that_rewrites_the_prompt(tokenizer: Any, jsonl: Jsonl) -> None:
+def test_a_template_that_rewrites_the_prompt(chat_tokenizer: Any, jsonl: Jsonl) -> None:
     from copy import deepcopy
 
-    rewriting = deepcopy(tokenizer)
+    rewriting = deepcopy(chat_tokenizer)
     rewriting.chat_template = "{{ messages | length }}{% if add_generation_prompt %} w2{% endif %}"
     path = jsonl("d", [{"prompt": [{"role": "user", "content": "w1"}], "completion": "w2"}])
     with pytest.raises(DataError, match=r"row 1: the chat template writes the prompt differently"):
         encode(SFT, rewriting, {"demonstrations": path})
+
+
+def test_text_on_a_chat_model_is_trained_as_no_evaluation_asks_it(
+    chat_tokenizer: Any, jsonl: Jsonl
+) -> None:
+    """A text prompt is a user's turn, an HH prompt its dialogue, unless the stage says text."""
+    hh = "\n\nHuman: w1\n\nAssistant: w2\n\nHuman: w3\n\nAssistant:"
+    rows = [{"prompt": "w1 w2", "completion": " w3"}, {"prompt": hh, "completion": " w4"}]
+    path = {"demonstrations": jsonl("d", rows)}
+    one, dialogue = encode(SFT, chat_tokenizer, path).examples
+    assert one.ids == _ids(chat_tokenizer, "User: w1 w2 Bot: w3 <eos>")
+    assert one.masked == 4
+    assert dialogue.ids == _ids(chat_tokenizer, "User: w1 Bot: w2 <eos> User: w3 Bot: w4 <eos>")
+    assert dialogue.masked == 8
+    text, _ = encode(SFTStage(updates=20, format="text"), chat_tokenizer, path).examples
+    assert text.ids == _ids(chat_tokenizer, "w1 w2 w3 <eos>")
+    assert text.masked == 2
+
+
+def test_a_reward_reads_another_text_than_its_model_was_trained_on(chat_tokenizer: Any) -> None:
+    whole = "User: w1 Bot: w3 <eos>"
+    assert encode_exchange(chat_tokenizer, "w1", "w3", True) == _ids(chat_tokenizer, whole)
+    cut = encode_exchange(chat_tokenizer, "w1", "w3", False)
+    assert cut == _ids(chat_tokenizer, "User: w1 Bot: w3")
+    as_text = encode_exchange(chat_tokenizer, "w1", "w3", True, "text")
+    assert as_text == _ids(chat_tokenizer, "w1 w3 <eos>")
 
 
 @pytest.mark.parametrize(

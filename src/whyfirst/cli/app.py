@@ -15,6 +15,7 @@ from whyfirst.cli.explain import demonstrate, explain_app
 from whyfirst.cli.judging import judge_app
 from whyfirst.cli.output import command
 from whyfirst.cli.probing import probe_command
+from whyfirst.cli.store import store_app
 from whyfirst.cli.values import values_app
 from whyfirst.cli.watch import watch_command
 
@@ -40,6 +41,7 @@ app.add_typer(values_app, name="values")
 app.add_typer(explain_app, name="explain")
 app.command("demonstrate")(demonstrate)
 app.add_typer(judge_app, name="judge")
+app.add_typer(store_app, name="store")
 app.command("chat")(chat_command)
 app.command("card")(card_command)
 app.command("watch")(watch_command)

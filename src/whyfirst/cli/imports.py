@@ -24,6 +24,7 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str], *, as_json: bo
     from whyfirst.config.files import write_json
     from whyfirst.interop import imported
     from whyfirst.report.schema import results_to_json
+    from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, one_unit
 
     folder = run / "report"
     kept = imported.load(folder)
@@ -46,7 +47,8 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str], *, as_json: bo
     if logs or lower:
         imported.save(folder, kept)
     if joined != results:
-        write_json(folder / "results.json", results_to_json(joined), keep_order=True)
+        with one_unit(folder, [RESULTS_FILE, PAGE_FILE]):
+            write_json(folder / RESULTS_FILE, results_to_json(joined), keep_order=True)
     with nothing_printed(as_json):
         for line in news:
             say(line)

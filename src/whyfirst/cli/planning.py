@@ -12,11 +12,11 @@ from rich.text import Text
 from whyfirst.cli.output import Justify, print_json, say, standard, table, warn
 from whyfirst.report.html import duration
 from whyfirst.study.cost.describe import PlanDescription, PowerRow, StageRow, describe_plan
-from whyfirst.study.cost.estimate import Calls, Estimate, Machine, Work, cost_json, estimate
+from whyfirst.study.cost.estimate import Estimate, Machine, cost_json, estimate
+from whyfirst.study.cost.parts import Asked, Calls, Work
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.planning.plan import build_plan
-from whyfirst.study.planning.writing import Asked
+from whyfirst.study.plan import build_plan
 from whyfirst.study.run import default_store
 
 _SPREADS = {

@@ -71,13 +71,14 @@ def _take_live(view: "StudyView", console: Console, event: Event) -> None:
 
 
 def is_first_failure(event: Event) -> bool:
-    """Whether a node failed by itself and not for want of another."""
-    return event.kind == "failed" and not event.message.startswith(_NOT_RUN)
+    """Whether a node failed by itself and not for want of another, or isn't what it should be."""
+    fails = event.kind == "failed" and not event.message.startswith(_NOT_RUN)
+    return fails or event.kind in ("incomplete", "damaged")
 
 
 def failure_line(event: Event) -> Text:
-    """A failed node in one message; the other nodes go on."""
-    line = Text("failed: ", style="bold red")
+    """A node that failed, is incomplete or was damaged, in one message; the others go on."""
+    line = Text(f"{event.kind}: ", style="bold red")
     return line.append(safe_text(f"{event.node_id}: {event.message}"), style="default")
 
 

@@ -24,11 +24,12 @@ def report(run: Path, compare: Path | None, log: Path | None, *, as_json: bool) 
     """
     from whyfirst.report.compare import render_comparison
     from whyfirst.report.html import render_report
-    from whyfirst.report.items import ITEMS_FILE
+    from whyfirst.report.unit import ITEMS_FILE, PAGE_FILE, one_unit
 
     results = results_of(run)
     if compare is None:
-        written = render_report(results, run)
+        with one_unit(run / "report", [PAGE_FILE]):
+            written = render_report(results, run)
     else:
         written = render_comparison(results, results_of(compare), run, compare.resolve().name)
     browsable = written.with_name(ITEMS_FILE).is_file()

@@ -8,13 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+import typer
+
 from whyfirst.cli.output import nothing_printed, print_json, say, standard, table, warn
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.report.html import duration
 from whyfirst.study.execute.executor import default_workers
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.run import Cluster, RunSummary, default_store, run_study, study_status
 from whyfirst.study.shipped import study_file
 
@@ -61,12 +63,27 @@ def run(
         )
     if as_json:
         print_json(summary_json(summary))
+        _end_incomplete(summary)
         return
     from whyfirst.report.terminal import print_headline
 
     standard().print(print_headline(summary.results))
     say(f"\n{_what_was_done(summary)}")
     say(f"report: {summary.report_path}")
+    _end_incomplete(summary)
+
+
+def _end_incomplete(summary: RunSummary) -> None:
+    """Where answers are missing for a reason that passes: say so, and end as a failure does."""
+    left = summary.outcome.incomplete
+    if left:
+        for name, what in left.items():
+            warn(f"{name}: {what}")
+        warn(
+            f"the report counts them as unscored; {len(left)} parts are incomplete, and the same "
+            "command asks again for what is missing"
+        )
+        raise typer.Exit(2)
 
 
 def _what_was_done(summary: RunSummary) -> str:
@@ -91,6 +108,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "unchanged": summary.unchanged,
         "computed": len(summary.outcome.computed),
         "reused": len(summary.outcome.reused),
+        "incomplete": {name: asdict(what) for name, what in summary.outcome.incomplete.items()},
     }
 
 
@@ -136,13 +154,16 @@ def status(file: Path, *, store: Path | None, as_json: bool, overrides: Override
     if as_json:
         kinds = {kind: {"total": every[kind], "complete": done[kind]} for kind in every}
         missing = [node.id for node, complete in found.nodes if not complete]
+        waiting = {name: asdict(what) for name, what in found.incomplete.items()}
         print_json({"total": found.total, "complete": found.complete, "kinds": kinds,
-                    "missing": missing})  # fmt: skip
+                    "missing": missing, "incomplete": waiting})  # fmt: skip
         return
     table(
         [("work", "left"), ("complete", "right"), ("of", "right")],
         [(kind, done[kind], every[kind]) for kind in every],
     )
+    for name, what in found.incomplete.items():
+        warn(f"{name}: {what}")
     left = found.total - found.complete
     say(
         "complete"

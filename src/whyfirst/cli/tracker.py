@@ -84,7 +84,10 @@ class Tracker:
             self._settle(name, event)
 
     def _settle(self, name: str, event: Event) -> None:
-        if event.kind == "failed":
+        if event.kind == "damaged":  # and so to be computed again
+            self.done.discard(name)
+            return
+        if event.kind in ("failed", "incomplete"):
             self.failed[name] = event.message
             return
         self.done.add(name)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from whyfirst.cli.tracker import Tracker
     from whyfirst.study.execute.store import Store
-    from whyfirst.study.planning.plan import Plan
+    from whyfirst.study.plan import Plan
 
 _EVERY_S = 2.0
 _QUIET_S = 600.0  # without a written file for so long, a node is said to be quiet
@@ -90,7 +90,7 @@ def watch_command(
     from whyfirst.study.execute.executor import default_workers
     from whyfirst.study.execute.store import Store
     from whyfirst.study.overrides import Overrides
-    from whyfirst.study.planning.plan import build_plan
+    from whyfirst.study.plan import build_plan
     from whyfirst.study.run import default_store
     from whyfirst.study.running import RunPlace, noted_run
 

@@ -101,6 +101,15 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """`sync` every file and folder below `folder`, itself and its place in its parent last."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(Path(place) / name)
+        sync(Path(place))
+    sync(folder.parent)
+
+
 def _refuse_write(path: Path, error: OSError | ValueError) -> NoReturn:
     if isinstance(error, ValueError):
         raise StoreError(f"{str(path)!r}: can't be written: {error}") from error
@@ -259,6 +268,18 @@ def sha256_file(path: Path) -> str:
     """
     with open_file(path, packed=False) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def sha256_content(path: Path) -> str:
+    """`sha256_file` of a file; of a folder, the hash over every file's name and hash in it.
+
+    Raises:
+        DataError: neither is there, or it can't be read.
+    """
+    if not path.is_dir():
+        return sha256_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return sha256_json({str(file.relative_to(path)): sha256_file(file) for file in files})
 
 
 def sha256_json(obj: Any) -> str:

@@ -1,34 +1,76 @@
-"""Chats as text: which template applies, how a system message enters, where a reply ends.
+"""Chats as text, for training, evaluation, teaching and judging: the one renderer.
 
 A chat is rendered by the tokenizer's own template where it has one, else by `plain`, the
 ``Human:``/``Assistant:`` of HH-RLHF; a shipped template (templates/*.jinja, each with its source)
-or a file can be named instead. A template writes every special token itself. Two things are read
-off the template by rendering one probe dialogue, so that they hold for any template: its *joint*
-(what stands between the generation prompt and the reply, a space for `plain`) and its *turn end*
-(what follows a reply before the next user turn). Leaves out: tools, images, and disarming control
-tokens inside a message: a prompt that spells one is read as one.
+or a file can be named instead. A template writes every special token itself. What a template can
+take (a system turn, two turns of one role in a row), what stands between the generation prompt and
+a reply (its *joint*: a space for `plain`) and what ends a reply (its *turn end*) are read off it by
+rendering probes, so that they hold for any template. Leaves out: tools, images, and disarming
+control tokens inside a message: a prompt that spells one is read as one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from os.path import commonprefix
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.config.suggest import did_you_mean
+from whyfirst.models import sandbox
 from whyfirst.models.base import Chat, Message
 from whyfirst.models.said import opened_thought
 
 PLAIN = "plain"
 OWN = "tokenizer"
 _TEMPLATES = Path(__file__).parent / "templates"
+_BOS = "{{- bos_token -}}"
+_ROLES = get_args(Message.__annotations__["role"])
 # Words no template changes; two user turns, so that what ends a reply shows.
 _PROBE = (
     Message("user", "zero-question"),
     Message("assistant", "zero-answer"),
     Message("user", "one-question"),
 )
+
+
+def read_turns(value: Any) -> Chat:
+    """Messages of a data file, ``[{role, content}, ...]``, as turns; text parts are joined.
+
+    Raises:
+        ValueError: another shape; says what was found, without the place.
+    """
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of messages, {role, content}")
+    turns = []
+    for number, message in enumerate(value, 1):
+        if not isinstance(message, dict):
+            raise ValueError(f"message {number} is no {{role, content}} but {message!r:.60}")
+        if "from" in message and "value" in message:
+            raise ValueError(
+                "holds ShareGPT's keys; rename from to role (human: user, gpt: assistant) and "
+                "value to content"
+            )
+        role, content = message.get("role"), message.get("content")
+        if role not in _ROLES:
+            raise ValueError(
+                f"message {number}: role must be {', '.join(_ROLES)}; found {role!r:.60}"
+            )
+        if isinstance(content, list) and all(_is_text_part(part) for part in content):
+            content = "".join(part["text"] for part in content)
+        if not isinstance(content, str):
+            raise ValueError(
+                f"message {number}: content must be text; found {type(content).__name__}"
+            )
+        turns.append(Message(cast(Any, role), content))
+    return tuple(turns)
+
+
+def _is_text_part(part: Any) -> bool:
+    return (
+        isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+    )
 
 
 def shipped() -> list[str]:
@@ -52,7 +94,7 @@ def template_text(name: str, tokenizer: Any) -> str:
         )
     text = (_TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
     own_start = start_tokens(tokenizer) and "bos_token" not in text
-    return ("{{- bos_token -}}" if own_start else "") + text
+    return (_BOS if own_start else "") + text
 
 
 def start_tokens(tokenizer: Any) -> list[int]:
@@ -101,6 +143,19 @@ def _read(path: Path) -> str:
 
 
 @dataclass(frozen=True)
+class Rendered:
+    """A whole chat as text.
+
+    Args:
+        replies: (start, end) in `text` of the assistant's turns asked for, in order, each from
+            where generation begins to what ends the turn: what a loss is taken over.
+    """
+
+    text: str
+    replies: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class ChatTemplate:
     """One template with the tokenizer it is for.
 
@@ -112,50 +167,99 @@ class ChatTemplate:
     name: str
     text: str
     tokenizer: Any
+    _carried: dict[tuple[str, ...], bool] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What decides how a chat is written, for a fingerprint: the text, and the date if read."""
+        date = {"chat_template_date": sandbox.DATE.date().isoformat()}
+        return {"chat_template": self.text} | (date if sandbox.reads_clock(self.text) else {})
 
     def check(self) -> None:
         """Raise ConfigError if the text isn't valid Jinja."""
-        from jinja2 import TemplateSyntaxError
-
         try:
             self._apply(_PROBE[:1])
-        except TemplateSyntaxError as error:
-            raise ConfigError(
-                f"chat template {self.name}: line {error.lineno}: {error.message}"
-            ) from error
-        except Exception:  # a template may refuse the probe and still render other chats
-            return
+        except sandbox.TemplateError as error:
+            if error.line is not None:
+                raise ConfigError(
+                    f"chat template {self.name}: line {error.line}: {error}"
+                ) from error
+            # A template may refuse the probe and still render other chats.
 
     def render(self, chat: Chat) -> str:
         """The chat as text, up to where the reply begins.
 
-        A system message the template can't take (it refuses it, or drops it silently) is put in
-        front of the first user turn, with an empty line between.
+        Turns that the template can't take are put where it can (see `fitted`).
 
         Raises:
             ValueError: the last turn is not the user's.
             UserError: the template refuses the chat.
         """
         check_chat(chat)
-        folded = chat
-        if chat[0].role == "system" and not self.takes_system:
-            text = f"{chat[0].content}\n\n{chat[1].content}"
-            folded = (Message(chat[1].role, text), *chat[2:])
-        try:
-            return self._apply(folded)
-        except Exception as error:  # Jinja's own kinds, and whatever its expressions raise
-            roles = ", ".join(message.role for message in chat)
-            reason = [*str(error).strip().splitlines(), type(error).__name__][0]
-            raise UserError(
-                f"chat template {self.name} refuses a chat of turns {roles}: {reason}; name "
-                f"another with chat_template (shipped: {', '.join(shipped())})"
-            ) from error
+        return self._written(self.fitted(chat), prompt=True)
 
-    @cached_property
-    def takes_system(self) -> bool:
-        """Whether a system message reaches the text."""
-        found = self._probe((Message("system", "zero-system"), _PROBE[0]), prompt=True)
-        return found is not None and "zero-system" in found
+    def exchange(self, chat: Chat, turns: Literal["last", "all"] = "last") -> Rendered:
+        """A chat that ends with the assistant's turn, as text, with where its replies stand.
+
+        The text before a reply is exactly what `render` gives for the turns before it, so that
+        what is trained on is what an evaluation asks.
+
+        Args:
+            turns: the assistant's turns to give the places of.
+
+        Raises:
+            ValueError: the last turn is not the assistant's.
+            UserError: the template refuses the chat, or writes it otherwise once a reply follows.
+        """
+        if not chat or chat[-1].role != "assistant":
+            raise ValueError("a chat to train on ends with the assistant's turn")
+        chat = self.fitted(chat)
+        text = self._written(chat)
+        last, replies = len(chat) - 1, []
+        for at in [i for i, turn in enumerate(chat) if turn.role == "assistant"]:
+            if at < last and turns == "last":
+                continue
+            head = self._written(chat[:at], prompt=True)
+            whole = text if at == last else self._written(chat[: at + 1])
+            # What both write: `plain` puts its end token after the last reply only.
+            shared = text if at == last else commonprefix([whole, text])  # noqa: RUF071 -- characters
+            # Some templates leave the thoughts out of earlier replies.
+            kept = at == last or chat[at].content.strip() in shared[len(head) :]
+            if not shared.startswith(head) or not kept:
+                raise UserError(
+                    "the chat template writes the prompt differently once a reply follows, so "
+                    "training and generation would see different prompts; use a prefix-preserving "
+                    f"template in place of {self.name!r}"
+                )
+            replies.append((len(head), len(head) + len(self._reply(shared[len(head) :]))))
+        return Rendered(text[: replies[-1][1]], tuple(replies))
+
+    def _reply(self, text: str) -> str:
+        """Templates often close a turn with EOS and a line break: what follows EOS is not seen."""
+        eos, stripped = self.tokenizer.eos_token, text.rstrip()
+        return stripped if eos and stripped.endswith(eos) else text
+
+    def fitted(self, chat: Chat) -> Chat:
+        """The chat in a shape whose every turn reaches the text, with the least changed.
+
+        Some templates refuse a system turn or drop it in silence, some want user and assistant to
+        alternate. A system turn is then put in front of the next user turn, neighbours of one role
+        become one turn, each with an empty line between.
+        """
+        for shape in (chat, _folded(chat), _joined(chat), _joined(_folded(chat))):
+            roles = tuple(message.role for message in shape)
+            if roles not in self._carried:
+                self._carried[roles] = self._carries(roles)
+            if self._carried[roles]:
+                return shape
+        return chat  # what it refuses is told when it is rendered
+
+    def _carries(self, roles: Sequence[Any]) -> bool:
+        """Whether every turn of a chat of these roles reaches the text."""
+        words = [f"word-{number}-probe" for number in range(len(roles))]
+        probe = [Message(role, word) for role, word in zip(roles, words, strict=True)]
+        text = self._probe(probe, prompt=roles[-1] != "assistant")
+        return text is not None and all(word in text for word in words)
 
     @cached_property
     def joint(self) -> str:
@@ -199,19 +303,76 @@ class ChatTemplate:
         tokenizer = self.tokenizer
         return [(int(t), tokenizer.convert_ids_to_tokens(t)) for t in tokenizer.all_special_ids]
 
+    def _written(self, chat: Chat, prompt: bool = False) -> str:
+        try:
+            return self._apply(chat, prompt)
+        except sandbox.TemplateError as error:
+            roles = ", ".join(message.role for message in chat)
+            raise UserError(
+                f"chat template {self.name} refuses a chat of turns {roles}: {error}; name "
+                f"another with chat_template (shipped: {', '.join(shipped())})"
+            ) from error
+
     def _probe(self, chat: Sequence[Message], prompt: bool = False) -> str | None:
         try:
             return self._apply(chat, prompt)
-        except Exception:  # refused: nothing can be read off
+        except sandbox.TemplateError:  # refused: nothing can be read off
             return None
 
-    def _apply(self, chat: Sequence[Message], prompt: bool = True) -> str:
-        messages = [{"role": message.role, "content": message.content} for message in chat]
-        return str(
-            self.tokenizer.apply_chat_template(
-                messages,
-                chat_template=self.text,
-                tokenize=False,
-                add_generation_prompt=prompt,
-            )
-        )
+    def _apply(self, chat: Iterable[Message], prompt: bool = True) -> str:
+        """As transformers' `apply_chat_template` writes it, within the sandbox's limits.
+
+        Raises:
+            TemplateError: the template refuses the chat.
+            UserError: it runs into a limit, so it can't be used at all.
+        """
+        special = {
+            name: [str(token) for token in value] if isinstance(value, list) else str(value)
+            for name, value in self.tokenizer.special_tokens_map.items()
+        }
+        variables = special | {
+            "messages": [{"role": message.role, "content": message.content} for message in chat],
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": prompt,
+        }
+        try:
+            return sandbox.render(self.text, variables, trusted=_ships(self.text))
+        except sandbox.TemplateError as error:
+            if error.limit:
+                raise UserError(
+                    f"chat template {self.name}: {error}; name another with chat_template "
+                    f"(shipped: {', '.join(shipped())})"
+                ) from error
+            raise
+
+
+def _ships(text: str) -> bool:
+    return text.removeprefix(_BOS) in _shipped_texts()
+
+
+@cache
+def _shipped_texts() -> frozenset[str]:
+    return frozenset(path.read_text(encoding="utf-8") for path in _TEMPLATES.glob("*.jinja"))
+
+
+def _folded(chat: Chat) -> Chat:
+    """Every system turn put in front of the user turn that follows it."""
+    turns: list[Message] = []
+    for message in chat:
+        if turns and turns[-1].role == "system" and message.role == "user":
+            turns[-1] = replace(message, content=f"{turns[-1].content}\n\n{message.content}")
+        else:
+            turns.append(message)
+    return tuple(turns)
+
+
+def _joined(chat: Chat) -> Chat:
+    """Neighbours of one role as one turn."""
+    turns: list[Message] = []
+    for message in chat:
+        if turns and turns[-1].role == message.role:
+            turns[-1] = replace(message, content=f"{turns[-1].content}\n\n{message.content}")
+        else:
+            turns.append(message)
+    return tuple(turns)

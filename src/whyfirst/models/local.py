@@ -88,7 +88,7 @@ class LocalModel:
         return sha256_json({
             "files": [loading.hashes(folder) for folder in self.folders],
             "dtype": str(self.model.dtype),
-            "chat_template": self.template.text,
+            **self.template.identity,
         })  # fmt: skip
 
     @property

@@ -41,6 +41,7 @@ from whyfirst.report.parts import (
 from whyfirst.report.parts import (
     Used as Used,
 )
+from whyfirst.report.unit import refuse_torn
 
 SCHEMA_VERSION = 2
 #: versions whose files still open; each later one only added fields, all of which may be absent
@@ -350,8 +351,9 @@ def load_results(path: Path) -> Results:
 
     Raises:
         DataError: the file can't be read, isn't JSON, is of another schema version or doesn't fit
-            the schema; names the file and every field that is wrong.
+            the schema; names the file and every field that is wrong. Or it is no whole report's.
     """
+    refuse_torn(path)
     return parse_results(read_json(path), str(path))
 
 

@@ -17,11 +17,12 @@ from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
-from whyfirst.study.config import decisive
+from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import MARKER, Store
-from whyfirst.study.planning.builder import KIND_VERSIONS
-from whyfirst.study.planning.plan import Plan, build_plan
-from whyfirst.train.kinds import KINDS
+from whyfirst.study.execute.studies import note_study
+from whyfirst.study.nodes import KINDS
+from whyfirst.study.plan import Plan, build_plan
+from whyfirst.train.kinds import KINDS as STAGES
 
 TEST = {
     "pairs": "by item within each seed that both arms have; an item unscored in either is left out",
@@ -66,8 +67,8 @@ def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
     benchmarks = {use.benchmark for use in plan.evaluations}
     probes = plan.study.probe.probes if plan.study.probe else ()
     versions: dict[str, dict[str, str]] = {
-        "kinds": {name: KIND_VERSIONS[name] for name in sorted(kinds & set(KIND_VERSIONS))},
-        "stages": {name: KINDS.get(name).version for name in sorted(stages)},
+        "kinds": {name: KINDS[name].version for name in sorted(kinds) if KINDS[name].version},
+        "stages": {name: STAGES.get(name).version for name in sorted(stages)},
         "benchmarks": {name: BENCHMARKS.get(name).version for name in sorted(benchmarks)},
     }
     if probes:  # a plan without any is what it was before there were any
@@ -122,6 +123,9 @@ def register(file: Path, store: Store) -> Registered:
             "registration if nothing was run yet"
         )
     results = sum(1 for _ in _results(plan, store))
+    if results:  # so that clearing up leaves them
+        keys = [node.key for node in plan.nodes]
+        note_study(store, plan.study.study, file, keys, running=False)
     return Registered(path, record["registered_at"], record["sha256"], new, results)
 
 

@@ -4,25 +4,25 @@ A finished study run again computes nothing and writes nothing. Leaves out: the 
 (executor.py, kinds.py) and how it is shown while it runs (the command line).
 """
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from whyfirst.config.errors import ConfigError, DataError, UserError
-from whyfirst.config.files import write_json
+from whyfirst.config.errors import ConfigError, DataError, StoreError, UserError
+from whyfirst.config.files import atomic_write, write_json
 from whyfirst.report.schema import Results, load_results, results_to_json
+from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, is_whole, one_unit
 from whyfirst.study.execute.executor import Event, Node, Outcome, default_workers, run_graph
 from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
-from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.store import Incomplete, Store
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.planning.plan import Plan, build_plan
-from whyfirst.study.planning.reading import refuse_unusable
-from whyfirst.study.running import RunPlace, note_run
+from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.reading import refuse_unusable
+from whyfirst.study.running import RunPlace, note_run, noted_in_store, shed_weights
 
-RUNNER = "whyfirst.study.kinds:run_node"
+RUNNER = "whyfirst.study.nodes:run_node"
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,12 @@ class Cluster:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """How far a study is."""
+    """How far a study is; `incomplete` are parts with something still to be done, by id."""
 
     total: int
     complete: int
     nodes: list[tuple[Node, bool]]
+    incomplete: dict[str, Incomplete]
 
 
 def default_store() -> Path:
@@ -102,18 +103,22 @@ def run_study(
     if cluster is None:
         _refuse_lacking_gpus(plan, count)
     note_run(folder.parent, RunPlace(file, store, overrides))
-    outcome = run_graph(
-        plan.nodes, place, workers=count, runner=RUNNER, on_event=on_event,
-        open_workers=_on_cluster(cluster, place, workers),
-    )  # fmt: skip
+    with noted_in_store(plan, place):
+        outcome = run_graph(
+            plan.nodes, place, workers=count, runner=RUNNER, on_event=on_event,
+            open_workers=_on_cluster(cluster, place, workers),
+        )  # fmt: skip
     if outcome.failed:
-        reasons = "\n".join(f"  {name}: {why}" for name, why in outcome.failed.items())
+        what = [f"  {name}: {why}" for name, why in outcome.failed.items()]
+        what += [f"  {name}: {left}" for name, left in outcome.incomplete.items()]
         raise UserError(
-            f"{file}: {len(outcome.failed)} of {len(plan.nodes)} parts did not finish:\n{reasons}\n"
-            "What is complete is kept; run the same command again once the cause is mended."
+            f"{file}: {len(what)} of {len(plan.nodes)} parts did not finish:\n"
+            + "\n".join(what)
+            + "\nWhat is complete is kept; run the same command again once the cause is mended."
         )
+    _refuse_damaged(plan, place)
     from whyfirst.interop import imported
-    from whyfirst.report.html import render_report
+    from whyfirst.report.html import report_html
     from whyfirst.report.items import write_items
     from whyfirst.study.results.assemble import assemble
 
@@ -121,14 +126,34 @@ def run_study(
     others = imported.load(folder)  # of other tools, from before
     if others:
         results = imported.joined(results, others)
-    # Gone first: a kill between the files must not leave an old page beside new results.
-    with contextlib.suppress(OSError):  # what can't be written says so below
-        _paths(folder)[1].unlink(missing_ok=True)
-    # Arms and metrics stand in the study file's order, and a report read back keeps it.
-    write_json(folder / "results.json", results_to_json(results), keep_order=True)
-    write_items(items, folder / "results.json")
-    render_report(results, folder.parent)
+    with one_unit(folder):
+        # Arms and metrics stand in the study file's order, and a report read back keeps it.
+        write_json(folder / RESULTS_FILE, results_to_json(results), keep_order=True)
+        write_items(items, folder / RESULTS_FILE)
+        atomic_write(folder / PAGE_FILE, report_html(results, items))
+    if plan.study.keep == "last" and not outcome.incomplete:
+        shed_weights(plan, place)
     return RunSummary(plan, results, *_paths(folder), outcome, False)
+
+
+def _refuse_damaged(plan: Plan, store: Store) -> None:
+    """Put results aside whose bytes have changed, before a report is made of them.
+
+    Raises:
+        StoreError: there are such; the same command computes them again.
+    """
+    told = []
+    for node in plan.nodes:
+        damage = store.check(*node.key) if store.complete(*node.key) else ""
+        if damage:
+            with store.lock(*node.key):
+                place = store.put_aside(*node.key, damage)
+            told.append(f"  {node.id}: {damage} (put aside: {place})")
+    if told:
+        raise StoreError(
+            f"{store.root}: results are damaged:\n" + "\n".join(told) + "\nNo report was made of "
+            "them; run the same command again to have them computed anew, and check the disk"
+        )
 
 
 def _refuse_lacking_gpus(plan: Plan, workers: int) -> None:
@@ -157,16 +182,15 @@ def _on_cluster(cluster: Cluster | None, store: Store, workers: int | None) -> O
 
 
 def _paths(folder: Path) -> tuple[Path, Path]:
-    return folder / "results.json", folder / "index.html"
+    return folder / RESULTS_FILE, folder / PAGE_FILE
 
 
 def _finished(plan: Plan, store: Store, folder: Path) -> Results | None:
     """The results, if they are this plan's and everything is complete."""
-    results_path, report_path = _paths(folder)
-    if not (results_path.is_file() and report_path.is_file()):
+    if not is_whole(folder):
         return None
     try:
-        results = load_results(results_path)
+        results = load_results(folder / RESULTS_FILE)
     except DataError:
         return None  # of another version, or torn by a full disk: written anew
     from whyfirst.study.results.assemble import describes
@@ -179,4 +203,6 @@ def study_status(file: Path, store: Path, overrides: Overrides = NONE) -> StudyS
     """Which nodes of a study are complete."""
     plan, place = build_plan(file, overrides), Store(store)
     nodes = [(node, place.complete(*node.key)) for node in plan.nodes]
-    return StudyStatus(len(nodes), sum(done for _, done in nodes), nodes)
+    left = {node.id: place.incomplete(*node.key) for node, done in nodes if not done}
+    incomplete = {name: what for name, what in left.items() if what is not None}
+    return StudyStatus(len(nodes), sum(done for _, done in nodes), nodes, incomplete)

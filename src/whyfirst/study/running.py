@@ -1,19 +1,25 @@
-"""What a run's folder says of the study that is computed for it: `run.json`.
+"""What a run's folder and its store say of the study that is computed for it.
 
-Written before any work, so that a folder without results tells what is still missing. Places are
-relative to the folder, which may be moved together with them. Leaves out: how far each part is
-(`whyfirst watch`).
+`run.json` is written before any work, so that a folder without results tells what is still missing.
+Places are relative to the folder, which may be moved together with them. Leaves out: how far each
+part is (`whyfirst watch`).
 """
 
+import contextlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from whyfirst.config.errors import DataError
+from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
+
+if TYPE_CHECKING:
+    from whyfirst.study.plan import Plan
 
 RUN_FILE = "run.json"
 
@@ -36,6 +42,43 @@ def note_run(folder: Path, place: RunPlace) -> None:
     ways = {name: os.path.relpath(path, folder) for name, path in
             (("study", place.file), ("store", place.store))}  # fmt: skip
     write_json(folder / RUN_FILE, ways | place.overrides.record)
+
+
+@contextlib.contextmanager
+def noted_in_store(plan: "Plan", store: Store) -> Iterator[None]:
+    """Inside, the store knows the study as running, and afterwards as one of its users."""
+    from whyfirst.study.execute.studies import note_study
+
+    name = f"{plan.study.study}{plan.overrides.suffix}"
+    keys = [node.key for node in plan.nodes]
+    store.create()
+    note_study(store, name, plan.file, keys, running=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(StoreError):  # it is of no more use than the process' own end
+            note_study(store, name, plan.file, keys, running=False)
+
+
+def shed_weights(plan: "Plan", store: Store) -> int:
+    """Remove the weights that nothing of a finished study needs any more (`keep: last`).
+
+    Those of each arm's last stage stay: they are what the study made. So do those that a later
+    adapter names as its base. Returns the bytes freed.
+    """
+    from whyfirst.study.execute.upkeep import shed
+
+    lasts = {chain[-1] for chain in plan.stages.values() if chain}
+    bases = {
+        name for node in plan.nodes
+        if (node.payload.get("train", {}).get("lora") or {}).get("merge") is False
+        for name in node.depends
+    }  # fmt: skip
+    stages = [node for node in plan.nodes if node.kind == "stage"]
+    name = f"{plan.study.study}{plan.overrides.suffix}"
+    between = [node.key for node in stages if node.id not in lasts | bases]
+    curves = [node.key for node in stages if node.id in lasts]
+    return shed(store, between, name) + shed(store, curves, name, inside="kept/")
 
 
 def noted_run(folder: Path) -> RunPlace | None:
@@ -63,7 +106,7 @@ def missing(place: RunPlace) -> tuple[Counter[str], int]:
     Raises:
         UserError: the study file can't be read any more.
     """
-    from whyfirst.study.planning.plan import build_plan
+    from whyfirst.study.plan import build_plan
 
     plan, store = build_plan(place.file, place.overrides), Store(place.store)
     left = Counter(node.kind for node in plan.nodes if not store.complete(*node.key))

@@ -47,6 +47,8 @@ def make_manifest(
     }
     if is_adapter(model_dir):
         manifest["base"] = _hashes(base_folder(model_dir))
+    if config.chat_template is not None and config.chat_template.endswith(".jinja"):
+        manifest["chat_template"] = sha256_file(Path(config.chat_template))
     uses = getattr(config, "uses", ())
     named = [Path(use.path) for use in uses if use.name == REWARD_MODEL and use.path]
     if named:

@@ -66,6 +66,14 @@ class Stage(StrictModel):
     adapter: Literal["fresh", "continue"] | None = added_later(
         None, description="where the input is an adapter folder: merge it, or train it on"
     )
+    chat_template: str | None = added_later(
+        None, description="a shipped template's name, a .jinja file or `tokenizer`; null: the "
+        "tokenizer's own; saved with the model"
+    )  # fmt: skip
+    format: Literal["chat", "text"] | None = added_later(
+        None, description="of prompts given as text: a chat where there is a template (null too), "
+        "or text as it stands"
+    )  # fmt: skip
     keep_at: tuple[int, ...] = affects_output(
         default=(), description="updates after which the weights are kept in kept/step-N"
     )

@@ -1,22 +1,29 @@
 """From JSONL rows to token ids, with the part that is trained on marked.
 
 Prompt and response are tokenised apart and joined, so the prompt's ids in training are exactly
-those of an evaluation that tokenises the prompt alone. Leaves out: loss on several turns of one
-conversation (only the last turn is trained), images, tools.
+those of an evaluation that tokenises the prompt alone. Where the tokenizer has a chat template, a
+prompt given as text is a chat as well (its one user turn, or the turns of an HH dialogue), since an
+evaluation asks in chats, unless the stage says `format: text`. Leaves out: loss on several turns of
+one conversation (only the last turn is trained), images, tools.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from whyfirst.config.errors import DataError
+from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.files import read_jsonl
+from whyfirst.data.hh_rlhf import dialogue
+from whyfirst.models import chat
+from whyfirst.models.base import Chat, Message, asked
 from whyfirst.train.config_base import Stage
 from whyfirst.train.kinds import Rows, kind_of
 
 Files = Mapping[str, tuple[Rows, Path]]
 """Rows and path of each file a stage reads, by its name, the main one first."""
+PromptFormat = Literal["chat", "text"] | None
+"""What a prompt given as text is where the tokenizer has a chat template; None is a chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +116,33 @@ def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
 
 
 def render_prompts(
-    tokenizer: Any, rows: list[dict[str, Any]], path: Path
+    tokenizer: Any, rows: list[dict[str, Any]], path: Path, prompts_as: PromptFormat = None
 ) -> tuple[list[str], list[list[int]]]:
     """Text and token ids of each row's prompt, as a stage on responses to it would train on them.
 
     Raises:
         DataError: a row without a prompt; names file and row.
     """
-    rendered = [_render(tokenizer, row, (), path, number) for number, row in enumerate(rows, 1)]
+    rendered = _rendered(tokenizer, rows, (), path, prompts_as)
     return [one.prompt for one in rendered], _prompts(tokenizer, rendered)
 
 
-def encode_exchange(tokenizer: Any, prompt: Any, response: str, finished: bool) -> list[int]:
+def encode_exchange(
+    tokenizer: Any, prompt: Any, response: str, finished: bool, prompts_as: PromptFormat = None
+) -> list[int]:
     """Token ids of a prompt and a response to it, as training on the pair gives them.
 
     Args:
         finished: the response ended by itself; one that was cut off gets no end.
     """
     row = {"prompt": prompt, "completion": response}
-    rendered = _render(tokenizer, row, ("completion",), Path("prompts"), 1)
+    [rendered] = _rendered(tokenizer, [row], ("completion",), Path("prompts"), prompts_as)
     [head] = _prompts(tokenizer, [rendered])
-    tail = _ids(tokenizer, [rendered.responses[0] if finished else response], special=False)[0]
-    return head + (_ended(tail, tokenizer.eos_token_id) if finished else tail)
+    whole = rendered.responses[0]
+    # A reply that was cut off stands where the template puts one, without what ends it.
+    tail = whole if finished else whole[: whole.find(response.strip()) + len(response.strip())]
+    ids = _ids(tokenizer, [tail if rendered.templated else response], special=False)[0]
+    return head + (_ended(ids, tokenizer.eos_token_id) if finished else ids)
 
 
 def documents(
@@ -147,29 +159,26 @@ def documents(
 
 
 def demonstrations(
-    tokenizer: Any, rows: Rows, path: Path, max_length: int, source: str
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str
 ) -> list[Example]:
     """Prompts with the response in the column `completion`, which alone is trained on."""
     made = []
-    for prompt, response in exchanges(tokenizer, rows, path, "completion"):
+    for prompt, response in exchanges(tokenizer, rows, path, "completion", config.format):
         ids = prompt + response
-        made.append(Example(ids[:max_length], len(prompt), len(ids), source))
+        made.append(Example(ids[: config.max_length], len(prompt), len(ids), source))
     return made
 
 
 def exchanges(
-    tokenizer: Any, rows: Rows, path: Path, column: str, numbers: Sequence[int] | None = None
-) -> list[tuple[list[int], list[int]]]:
+    tokenizer: Any, rows: Rows, path: Path, column: str, prompts_as: PromptFormat,
+    numbers: Sequence[int] = (),
+) -> list[tuple[list[int], list[int]]]:  # fmt: skip
     """Tokens of each row's prompt, and of the response in a column with its end.
 
     Args:
         numbers: of the rows in their file, where they are not 1, 2, 3 ...
     """
-    places = numbers or range(1, len(rows) + 1)
-    rendered = [
-        _render(tokenizer, row, (column,), path, number)
-        for row, number in zip(rows, places, strict=True)
-    ]
+    rendered = _rendered(tokenizer, rows, (column,), path, prompts_as, numbers)
     prompts = _prompts(tokenizer, rendered)
     responses = _ids(tokenizer, [r.responses[0] for r in rendered], special=False)
     ended = [_ended(response, tokenizer.eos_token_id) for response in responses]
@@ -183,38 +192,71 @@ class _Rendered:
     templated: bool
 
 
-def _render(
-    tokenizer: Any, row: dict[str, Any], keys: tuple[str, ...], path: Path, number: int
-) -> _Rendered:
-    """One row as text; a prompt given as messages goes through the tokenizer's chat template."""
-    _check_texts(row, ("prompt", *keys), path, number)
-    prompt = row["prompt"]
-    if isinstance(prompt, str):
-        if not all(isinstance(row[key], str) for key in keys):
+def _rendered(
+    tokenizer: Any,
+    rows: list[dict[str, Any]],
+    keys: tuple[str, ...],
+    path: Path,
+    prompts_as: PromptFormat,
+    numbers: Sequence[int] = (),
+) -> list[_Rendered]:
+    """Each row as text; a chat goes through the tokenizer's template.
+
+    Raises:
+        DataError: a row of another shape, or one that the template refuses; names file and row.
+    """
+    template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
+    found = []
+    for number, row in zip(numbers or range(1, len(rows) + 1), rows, strict=True):
+        _check_texts(row, ("prompt", *keys), path, number)
+        is_text = isinstance(row["prompt"], str)
+        if is_text and not all(isinstance(row[key], str) for key in keys):
             raise DataError(f"{path}: row {number}: the prompt is text, so must the response be")
-        return _Rendered(prompt, tuple(row[key] for key in keys), False)
-    if not getattr(tokenizer, "chat_template", None):
-        raise DataError(
-            f"{path}: row {number}: the prompt is a list of messages but the tokenizer has no "
-            "chat template; give text, or a tokenizer with a template"
-        )
-    head = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-    tails = []
-    for key in keys:
-        reply = row[key]
-        turns = [{"role": "assistant", "content": reply}] if isinstance(reply, str) else reply
-        whole = tokenizer.apply_chat_template([*prompt, *turns], tokenize=False)
-        if not whole.startswith(head):
+        if is_text and (template is None or prompts_as == "text"):
+            found.append(_Rendered(row["prompt"], tuple(row[key] for key in keys), False))
+            continue
+        if template is None:
             raise DataError(
-                f"{path}: row {number}: the chat template writes the prompt differently once "
-                f"'{key}' follows, so training and generation would see different prompts; "
-                "use a prefix-preserving template"
+                f"{path}: row {number}: the prompt is a list of messages but the tokenizer has no "
+                "chat template; give text, or name one with chat_template (shipped: "
+                f"{', '.join(chat.shipped())})"
             )
-        tail = whole[len(head) :]
-        # Templates often close a turn with EOS and a line break: what follows EOS is never seen.
-        eos = tokenizer.eos_token
-        tails.append(tail.rstrip() if eos and tail.rstrip().endswith(eos) else tail)
-    return _Rendered(head, tuple(tails), True)
+        try:
+            found.append(_as_chat(template, row, keys))
+        except (UserError, ValueError) as error:
+            raise DataError(f"{path}: row {number}: {error}") from error
+    return found
+
+
+def _as_chat(template: chat.ChatTemplate, row: dict[str, Any], keys: tuple[str, ...]) -> _Rendered:
+    """A prompt, and each response to it, as the template writes them."""
+    prompt, responses = _turns(row["prompt"], "prompt"), []
+    # As an evaluation places a reply: where the template puts one, whatever space it begins with.
+    for key in keys:
+        value = row[key]
+        reply: Chat = (
+            (Message("assistant", value.lstrip(" ")),)
+            if isinstance(value, str)
+            else _turns(value, key)
+        )
+        whole = template.exchange((*prompt, *reply))
+        responses.append(whole)
+    head = template.render(prompt)
+    for key, whole in zip(keys, responses, strict=True):
+        if not whole.text.startswith(head):
+            raise ValueError(
+                f"the chat template writes the prompt differently once '{key}' follows"
+            )
+    return _Rendered(head, tuple(whole.text[len(head) :] for whole in responses), True)
+
+
+def _turns(value: Any, key: str) -> Chat:
+    if isinstance(value, str):
+        return dialogue(value) or asked(value)
+    try:
+        return chat.read_turns(value)
+    except ValueError as error:
+        raise ValueError(f"'{key}' {error}") from error
 
 
 def _check_texts(row: dict[str, Any], keys: Sequence[str], path: Path, number: int) -> None:

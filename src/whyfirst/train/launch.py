@@ -7,7 +7,6 @@ process tells its progress on standard output, a line each, behind `MARK`; any p
 why it stopped. Leaves out: processes on other machines (docs/scale.md has the command for those).
 """
 
-import contextlib
 import json
 import os
 import subprocess
@@ -23,6 +22,7 @@ from pydantic import TypeAdapter
 
 from whyfirst.config import errors
 from whyfirst.config.files import read_json, write_json
+from whyfirst.config.process import alive, identity
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Progress
@@ -44,7 +44,7 @@ def run_launched(
     job = {
         "config": config.model_dump(mode="json"), "model_dir": str(model_dir),
         "data": {name: str(path) for name, path in data.items()}, "out_dir": str(out_dir),
-        "seed": seed, "parent": os.getpid(),
+        "seed": seed, "parent": identity(),
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="whyfirst-") as folder:
         write_json(Path(folder) / "job.json", job)
@@ -103,7 +103,7 @@ def _launcher(config: Stage) -> list[str]:
     # it is given. What they compute on each finds out for itself.
     kind = ["--config_file", str(CONFIGS / "fsdp.yaml")] if config.fsdp else ["--multi_gpu"]
     return [
-        sys.executable, "-m", "accelerate.commands.launch", *kind, "--num_machines", "1",
+        sys.executable, "-P", "-m", "accelerate.commands.launch", *kind, "--num_machines", "1",
         "--num_processes", str(config.processes), "--mixed_precision", "no",
         "--dynamo_backend", "no", "--main_process_port", "0",
     ]  # fmt: skip
@@ -115,7 +115,9 @@ def _environment(config: Stage) -> dict[str, str]:
 
     threads = max(1, torch.get_num_threads() // config.processes)
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}
+    # The launcher starts `python -m ...` itself, which would look in the current folder first.
+    safe = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), **safe}
 
 
 def main(job: Path) -> None:
@@ -151,13 +153,12 @@ def _tell(**what: Any) -> None:
     sys.stdout.flush()
 
 
-def _die_with(parent: int) -> None:
+def _die_with(parent: Mapping[str, Any]) -> None:
     """End this process once the one that asked for the stage, or the launcher, is gone."""
     launcher = os.getppid()
-    with contextlib.suppress(ProcessLookupError):
-        while os.getppid() == launcher:
-            os.kill(parent, 0)  # asks whether it is there
-            time.sleep(0.5)
+    # By more than its number, which another process may have been given since.
+    while os.getppid() == launcher and alive(parent) is not False:
+        time.sleep(0.5)
     os._exit(1)
 
 

@@ -27,7 +27,7 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
     config = job.config
     assert isinstance(config, Online)
     share = config.gold.held_out if config.gold else 0.0
-    prompts = read_prompts(job.tokenizer, job.data, share)
+    prompts = read_prompts(job.tokenizer, job.data, share, config.format)
     plan = make_prompt_plan(config, len(prompts.trained), job.seed).of(prompts.trained)
     updates = config.updates or len(plan.updates) * getattr(config, "iterations", 1)
     folder = job.model_dir

@@ -9,6 +9,7 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Use
+from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Candidates, check_responses, exchanges
 from whyfirst.train.kinds import Rows
 from whyfirst.train.objectives import OBJECTIVES
@@ -71,7 +72,9 @@ def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
     )
 
 
-def read_candidates(tokenizer: Any, rows: Rows, path: Path, columns: Any = ()) -> list[Candidates]:
+def read_candidates(
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, columns: Any = ()
+) -> list[Candidates]:
     """Each row's prompts and responses as tokens, best first, with labels and columns.
 
     Args:
@@ -82,7 +85,7 @@ def read_candidates(tokenizer: Any, rows: Rows, path: Path, columns: Any = ()) -
         for prompt, response in zip(prompts_of(row), responses_of(row), strict=True):
             flat.append({"prompt": prompt, "response": response})
             numbers.append(number)
-    tokens = iter(exchanges(tokenizer, flat, path, "response", numbers))
+    tokens = iter(exchanges(tokenizer, flat, path, "response", config.format, numbers))
     made = []
     for number, row in enumerate(rows, 1):
         at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")

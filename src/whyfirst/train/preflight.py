@@ -18,7 +18,7 @@ from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import Stage
-from whyfirst.train.encode import Candidates, Encoded
+from whyfirst.train.encode import Candidates, Encoded, PromptFormat
 from whyfirst.train.overlap import find_overlaps
 from whyfirst.train.plan import Plan
 
@@ -55,7 +55,7 @@ def examine(
         *vocabulary(_sequences(encoded), base_folder(model_dir)),
     ]
     if encoded.columns != ("text",):
-        findings.append(prompt_masked(tokenizer, encoded))
+        findings.append(prompt_masked(tokenizer, encoded, config.format))
         findings.append(empty_responses(encoded))
     if encoded.candidates:
         findings.append(responses_differ(encoded.candidates))
@@ -173,15 +173,19 @@ def something_trained(config: Stage, encoded: Encoded) -> Finding:
     return Finding("ok", "trained tokens", "every row has trained tokens")
 
 
-def prompt_masked(tokenizer: Any, encoded: Encoded) -> Finding:
+def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = None) -> Finding:
     """Is the untrained part exactly the ids an evaluation gives for the prompt alone?
 
-    Prompts given as messages are rendered by the template on both sides and are not checked here.
+    Chats are rendered by the template on both sides and are not checked here.
+
+    Args:
+        prompts_as: of prompts given as text (`Stage.format`).
     """
     if encoded.columns[0] == "prompts":  # each response has its own
         return Finding("ok", "prompt masked", "each response has a prompt of its own")
     prompts = [row["prompt"] for row in encoded.main[0]]
-    plain = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
+    as_text = prompts_as == "text" or not tokenizer.chat_template
+    plain = [i for i, prompt in enumerate(prompts) if as_text and isinstance(prompt, str)]
     if not plain:
         return Finding("ok", "prompt masked", "prompts are rendered by the chat template")
     alone = tokenizer([prompts[i] for i in plain], return_attention_mask=False)["input_ids"]

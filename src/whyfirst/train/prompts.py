@@ -11,7 +11,7 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.models import loading
-from whyfirst.train.encode import render_prompts
+from whyfirst.train.encode import PromptFormat, render_prompts
 from whyfirst.train.plan import held_out
 
 
@@ -33,7 +33,9 @@ class Prompts:
     kept: list[int]
 
 
-def read_prompts(tokenizer: Any, data: Mapping[str, Path], share: float) -> Prompts:
+def read_prompts(
+    tokenizer: Any, data: Mapping[str, Path], share: float, prompts_as: PromptFormat = None
+) -> Prompts:
     """Read and tokenise `data["prompts"]`, holding out `share` of it by prompt hash.
 
     Raises:
@@ -45,7 +47,9 @@ def read_prompts(tokenizer: Any, data: Mapping[str, Path], share: float) -> Prom
     rows = read_jsonl(path, whole_characters=True)
     if not rows:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
-    texts, ids = render_prompts(tokenizer, rows, path)
+    if prompts_as is not None:  # a reward model reads them in the same way
+        rows = [row | {"format": prompts_as} for row in rows]
+    texts, ids = render_prompts(tokenizer, rows, path, prompts_as)
     kept = held_out(texts, share)
     trained = [number for number, out in enumerate(kept) if not out]
     held = [number for number, out in enumerate(kept) if out]

@@ -81,7 +81,7 @@ def run_stage(
     if (finished := _finished(out_dir, manifest)) is not None:
         return finished
     started = time.monotonic()
-    tokenizer = load_tokenizer(model_dir)
+    tokenizer = load_tokenizer(model_dir, config.chat_template)
     job = Job(config, model_dir, data, out_dir, seed, progress, manifest, tokenizer)
     trained, totals = _train(job)
     result = StageResult(

@@ -18,7 +18,8 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from whyfirst.config.files import read_json, write_json
+from whyfirst.config.files import read_json, sync, sync_tree, write_json
+from whyfirst.models import chat
 from whyfirst.models.folder import check_weights, weight_files
 from whyfirst.models.loading import open_config, open_tokenizer, open_weights, refuse_missing
 from whyfirst.train import processes
@@ -90,13 +91,18 @@ def load_start(config: Stage, model_dir: Path, *, scorer: bool = False) -> Start
     )
 
 
-def load_tokenizer(model_dir: Path) -> Any:
+def load_tokenizer(model_dir: Path, chat_template: str | None = None) -> Any:
     """The folder's fast tokenizer; without a padding token it pads with its end of text.
 
+    Args:
+        chat_template: the one to write chats with in place of its own (see `chat.choose`).
+
     Raises:
-        UserError: there is none, or it can't be read.
+        UserError: there is none, or it can't be read; no such template.
     """
     tokenizer = open_tokenizer([base_folder(model_dir), model_dir])
+    if chat_template is not None:
+        tokenizer.chat_template = chat.choose(tokenizer, chat_template).text
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -212,7 +218,9 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     tokenizer.save_pretrained(temporary)
     # TRL writes its name and a model card; neither says anything the stage's own record doesn't.
     (temporary / "README.md").unlink(missing_ok=True)
+    sync_tree(temporary)  # or a power cut could leave the name with empty files
     temporary.rename(folder)
+    sync(folder.parent)
 
 
 def _name_base(temporary: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ the same call continues. Leaves out: building the graph (`plan`), the workers (t
 `pool`; a cluster's: `ray_executor`), cleaning up.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import StoreError
 from whyfirst.study.execute.graph import Node, check_graph, make_fingerprint, remaining_path
+from whyfirst.study.execute.lock import LockTakenError
 from whyfirst.study.execute.pool import ENDS, OpenWorkers, Pool, Workers, default_workers
-from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.store import Incomplete, Store
 
 __all__ = ["Event", "Node", "Outcome", "default_workers", "make_fingerprint", "run_graph"]
 
@@ -28,7 +30,9 @@ _MOST = {"died": 2, "lost": 5}
 class Event:
     """Something that happened to a node. `seconds` is how long it took or has been running."""
 
-    kind: Literal["started", "progress", "finished", "reused", "failed", "waiting"]
+    kind: Literal[
+        "started", "progress", "finished", "incomplete", "reused", "failed", "waiting", "damaged"
+    ]
     node_id: str
     step: int = 0
     total: int = 0
@@ -44,6 +48,7 @@ class Outcome:
         computed: ids computed by this call, in the order they finished.
         reused: ids whose results were there already or came from another process.
         failed: id -> reason, with `not run: ...` for nodes behind a failed one.
+        incomplete: id -> what is still to be done of it; the same call completes it.
         seconds: id -> duration of the attempt that completed it, reused nodes included.
         peak_memory_mb: id -> peak resident memory of that attempt's process.
         memory_mb_peak: largest sampled memory of executor and workers together; None if unknown
@@ -53,6 +58,7 @@ class Outcome:
     computed: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    incomplete: dict[str, Incomplete] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_memory_mb: dict[str, float] = field(default_factory=dict)
     memory_mb_peak: float | None = None
@@ -109,6 +115,7 @@ class _Run:
         self._begun: dict[str, float] = {}
         self._deaths: dict[str, list[tuple[str, str]]] = {}
         self._waits: set[str] = set()
+        self._redone: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self._sampled_at = 0.0
         rest = remaining_path(order)
@@ -142,6 +149,11 @@ class _Run:
             if node is None:
                 return
             if self._reuse_if_complete(node):
+                continue
+            gone = [name for name in node.depends if self._shed(name)]
+            if gone:
+                for name in gone:
+                    self._redo(name, "its weights were removed when nothing needed them any more")
                 continue
             inputs = {name: self._store.folder(*self._all[name].key) for name in node.depends}
             if not pool.take(node, inputs):
@@ -183,7 +195,8 @@ class _Run:
             self._begun[node.id] = time.monotonic()
             self._retry_at.pop(node.id, None)
             again = self._deaths.get(node.id)
-            self._emit(Event("started", node.id, message=f"again: {again[-1][1]}" if again else ""))
+            message = f"again: {again[-1][1]}" if again else reply.get("message", "")
+            self._emit(Event("started", node.id, message=message))
         elif reply["type"] == "waiting":
             self._wait(node, reply["message"])
         else:
@@ -202,6 +215,12 @@ class _Run:
             self._retry_at[node.id] = time.monotonic() + retry_s
         elif kind == "failed":
             self._fail(node, reply["message"], self._elapsed(node))
+        elif kind == "incomplete":
+            what = Incomplete(reply["missing"], reply["total"], reply["reason"])
+            self.outcome.incomplete[node.id] = what
+            self._drop(node, Event("incomplete", node.id, message=str(what)), "is incomplete")
+        elif kind == "damaged":
+            self._on_damage(node, reply["input"], reply["message"])
         elif kind == "store":
             raise StoreError(reply["message"])
         # "exists": another process was faster; hand_out finds it complete.
@@ -229,13 +248,46 @@ class _Run:
             see = f"; its output: {log}" if log.exists() else ""
             self._fail(node, f"{reason}, {most} times{see}", 0.0)
 
+    def _on_damage(self, node: Node, name: str, message: str) -> None:
+        """A node found an input's bytes changed: the input is computed anew, once."""
+        if name in self._redone:
+            self._fail(node, f"its input {name} is damaged again: {message}; check the disk", 0.0)
+        else:
+            self._redo(name, message)
+
+    def _shed(self, name: str) -> bool:
+        marker = self._store.marker(*self._all[name].key)
+        return bool(marker and marker.get("removed"))
+
+    def _redo(self, name: str, why: str) -> None:
+        """Put a result aside and its node back into the work."""
+        node = self._all[name]
+        # Where another process computes it already, or did, there is nothing to put aside.
+        with contextlib.suppress(LockTakenError), self._store.lock(*node.key):
+            if self._store.folder(*node.key).exists():
+                self._store.put_aside(*node.key, why)
+        for other in [one for one in self._all.values() if one.key == node.key]:
+            if other.id in self._done:
+                self._done.discard(other.id)
+                self.todo[other.id] = other
+                for ids in (self.outcome.reused, self.outcome.computed):
+                    if other.id in ids:
+                        ids.remove(other.id)
+        self._redone.add(name)
+        self._emit(Event("damaged", name, message=why))
+
     def _fail(self, node: Node, message: str, seconds: float) -> None:
         self.outcome.failed[node.id] = message
+        fate = "was not run" if message.startswith("not run:") else "failed"
+        self._drop(node, Event("failed", node.id, message=message, seconds=seconds), fate)
+
+    def _drop(self, node: Node, event: Event, fate: str) -> None:
+        """Take a node that can't be completed now, and all that need it, out of the work."""
         del self.todo[node.id]
-        self._emit(Event("failed", node.id, message=message, seconds=seconds))
+        self._emit(event)
         for other in list(self.todo.values()):
             if node.id in other.needs and other.id in self.todo:
-                self._fail(other, f"not run: needs {node.id}, which {_short_fate(message)}", 0.0)
+                self._fail(other, f"not run: needs {node.id}, which {fate}", 0.0)
 
     def _sample_memory(self, pool: Workers) -> None:
         now = time.monotonic()
@@ -245,7 +297,3 @@ class _Run:
         present = pool.memory_mb()
         if present is not None:
             self.outcome.memory_mb_peak = max(present, self.outcome.memory_mb_peak or 0.0)
-
-
-def _short_fate(message: str) -> str:
-    return "was not run" if message.startswith("not run:") else "failed"

@@ -6,6 +6,7 @@ ranks its nodes; it leaves out where results live (`store`) and how they are com
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from whyfirst.config.errors import UserError
@@ -33,6 +34,8 @@ class Node:
             its fingerprint.
         rank: nodes of a lower rank are started first; a study's is the seed, so that a run that is
             cut off leaves whole seeds behind it and not the first stages of all.
+        reads: path -> content hash of files and folders outside the store that it reads; part of
+            the fingerprint already, and compared again where it runs.
     """
 
     id: str
@@ -43,6 +46,7 @@ class Node:
     weight: float = 1.0
     after: tuple[str, ...] = ()
     rank: int = 0
+    reads: dict[str, str] = field(default_factory=dict)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -106,34 +110,14 @@ def check_graph(nodes: Sequence[Node]) -> list[Node]:
         for name in node.needs:
             if name not in by_id:
                 raise UserError(f"{node.id} depends on {name}, which isn't in the study's graph")
-    order: list[Node] = []
-    left = {node.id: set(node.needs) for node in nodes}
-    needed_by: dict[str, list[str]] = {node.id: [] for node in nodes}
-    for node in nodes:
-        for name in set(node.needs):
-            needed_by[name].append(node.id)
-    free = [node.id for node in nodes if not node.needs]
-    while free:
-        current = free.pop(0)
-        order.append(by_id[current])
-        del left[current]
-        for name in needed_by[current]:
-            left[name].discard(current)
-            if not left[name]:
-                free.append(name)
-    if left:
-        raise UserError(f"the study's graph has a cycle: {' needs '.join(_find_cycle(left))}")
-    return order
-
-
-def _find_cycle(left: Mapping[str, set[str]]) -> list[str]:
-    """Ids along one cycle, first one repeated; every node in `left` still waits for another."""
-    path = [min(left)]
-    while True:
-        following = min(left[path[-1]])
-        if following in path:
-            return [*path[path.index(following) :], following]
-        path.append(following)
+    try:
+        order = TopologicalSorter({node.id: node.needs for node in nodes}).static_order()
+        return [by_id[name] for name in order]
+    except CycleError as error:
+        ids = error.args[1][:0:-1]  # each needs the next, and the last the first
+        first = ids.index(min(ids))
+        cycle = [*ids[first:], *ids[:first], ids[first]]
+        raise UserError(f"the study's graph has a cycle: {' needs '.join(cycle)}") from None
 
 
 def remaining_path(order: Sequence[Node]) -> dict[str, float]:

@@ -69,7 +69,7 @@ class Workers(Protocol):
 
 OpenWorkers = Callable[[], AbstractContextManager[Workers]]
 """Starts the workers; leaving the context stops them. Called only where there is work."""
-ENDS = ("finished", "exists", "locked", "failed", "store")
+ENDS = ("finished", "incomplete", "exists", "locked", "failed", "damaged", "store")
 """Types of reply after which a worker is free again."""
 
 
@@ -109,8 +109,13 @@ def device_kind() -> str:
 
 
 def search_path() -> list[str]:
-    """Where this process finds its modules, for another one to find the same."""
-    return [entry or str(Path.cwd()) for entry in sys.path]
+    """Where this process finds its modules, for another one to find the same.
+
+    The current folder, which Python puts there by itself, is left out: a file in it could pass for
+    a library's. Named in PYTHONPATH it stays.
+    """
+    here = {str(Path.cwd()), ""} - set(os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return [entry for entry in sys.path if entry not in here]
 
 
 def default_workers() -> int:
@@ -121,7 +126,9 @@ def default_workers() -> int:
 def worker_environment(slot: int, workers: int) -> dict[str, str]:
     """Environment of worker number `slot` of `workers`: its share of the cores and GPUs."""
     threads = str(max(1, available_cores() // workers))
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, threads)}
+    # What a worker starts (`python -m ...`) takes no module from the current folder either.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    environment |= dict.fromkeys(THREAD_VARIABLES, threads)
     for name in LAUNCHER_VARIABLES:
         environment.pop(name, None)
     gpus = visible_gpus()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, StoreError
 from whyfirst.config.files import write_json
 from whyfirst.study.execute.graph import LIBRARIES, Node
@@ -27,7 +28,7 @@ from whyfirst.study.execute.store import Store
 
 PACKAGES = ("whyfirst", *LIBRARIES)
 """What must have one version on all machines, because fingerprints name it."""
-_FORWARDED = ("HF_HUB_OFFLINE", "WHYFIRST_DATA", "WHYFIRST_HEARTH_ASSETS")
+_FORWARDED = ("HF_HUB_OFFLINE", "WHYFIRST_DATA", "WHYFIRST_HEARTH_ASSETS", plugins.VARIABLE)
 _PATIENCE_S = 5.0
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.pool import LAUNCHER_VARIABLES, THREAD_VARIABLES
-from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.store import MARKER, Store, is_inside, plain_files
 from whyfirst.study.execute.worker import serve
 
 Files = dict[str, bytes]
@@ -146,13 +146,19 @@ _APART = (
 
 def pack(folder: Path) -> Files:
     """A result's files in memory."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    found = [*plain_files(folder), *folder.glob(MARKER)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def unpack(files: Files, folder: Path) -> None:
-    """Write them to an empty folder."""
+    """Write them to an empty folder.
+
+    Raises:
+        ValueError: a name leads out of it.
+    """
     for name, content in files.items():
+        if not is_inside(name):
+            raise ValueError(f"refuses a file named {name!r}")
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -182,6 +188,7 @@ def _prepare(task: Task) -> None:
     for name in LAUNCHER_VARIABLES:
         os.environ.pop(name, None)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(task.cpus)))
+    os.environ["PYTHONSAFEPATH"] = "1"
     if not task.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if "torch" in sys.modules:

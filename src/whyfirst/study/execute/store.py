@@ -3,20 +3,27 @@
     root/STORE.json                      layout version
     root/<kind>/<fingerprint>/...        a result, or what a killed attempt left of one
     root/<kind>/<fingerprint>/COMPLETE.json   file list and hashes, written last: only now it counts
+    root/<kind>/<fingerprint>/INCOMPLETE.json   what a passing trouble left undone: to be completed
     root/locks/, root/logs/              one lock and, where there was output, one log per result
+    root/checked/                        which bytes were found sound: size, times and inode
+    root/aside/                          damaged results, moved out of the way and never deleted
+    root/studies/                        which studies use which results
     root/replies/                        what endpoints answered, so that nothing is asked twice
 
-Leaves out: who computes what (`executor`), garbage collection, and stores on object storage.
+Leaves out: who computes what (`executor`), sizes and clearing up (`upkeep`), object storage.
 """
 
 import contextlib
 import errno
+import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import (
@@ -25,18 +32,41 @@ from whyfirst.config.files import (
     read_json,
     sha256_file,
     sync,
+    sync_tree,
     write_json,
 )
 
+if TYPE_CHECKING:
+    from whyfirst.study.execute.lock import Lock
+
 LAYOUT = 1
 MARKER = "COMPLETE.json"
-_STORE_FILE = "STORE.json"
+UNFINISHED = "INCOMPLETE.json"
 REPLIES = "replies"
-_RESERVED = ("locks", "logs", REPLIES)
+ASIDE, CHECKED, STUDIES = "aside", "checked", "studies"
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")  # what a killed `atomic_write` leaves
+_STORE_FILE = "STORE.json"
+_RESERVED = ("locks", "logs", REPLIES, ASIDE, CHECKED, STUDIES)
 _KIND = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
-_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")  # what a killed `atomic_write` leaves
 _SCARCE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """What of a result is still to be done, and why: a trouble that passes, as a server down.
+
+    Attributes:
+        missing, total: items without an answer, and items in all.
+        reason: the first one's, in words.
+    """
+
+    missing: int
+    total: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.missing} of {self.total} items have no answer yet ({self.reason})"
 
 
 class Store:
@@ -92,14 +122,26 @@ class Store:
         )
 
     def create(self) -> None:
-        """Make the store's folders where they are missing. StoreError if they can't be written."""
+        """Make the store's folders where they are missing.
+
+        Raises:
+            StoreError: they can't be written, or the file system doesn't keep locks.
+        """
+        from whyfirst.study.execute.lock import kept_in
+
         if not self._check_layout():
             write_json(self.root / _STORE_FILE, {"layout": LAYOUT})
         try:
             for name in _RESERVED:
                 (self.root / name).mkdir(exist_ok=True)
+            locks_kept = kept_in(self.root / "locks")
         except OSError as error:
             raise self.refusal(error) from error
+        if not locks_kept:
+            raise StoreError(
+                f"{self.root}: its file system grants a lock to two at once, so that two commands "
+                "could write one result; choose a folder on another file system (--store)"
+            )
 
     def folder(self, kind: str, fingerprint: str) -> Path:
         """Where the result lives or will live; the folder may not exist."""
@@ -109,9 +151,27 @@ class Store:
             raise ValueError(f"not a fingerprint: {fingerprint!r}")
         return self.root / kind / fingerprint
 
-    def lock_path(self, kind: str, fingerprint: str) -> Path:
-        """The lock whose holder alone may write the result's folder."""
-        return self.root / "locks" / f"{self.folder(kind, fingerprint).name}.{kind}.lock"
+    def beside(self, place: str, kind: str, fingerprint: str, ending: str) -> Path:
+        """A result's file in one of the store's other folders."""
+        return self.root / place / f"{self.folder(kind, fingerprint).name}.{kind}.{ending}"
+
+    def log_path(self, kind: str, fingerprint: str) -> Path:
+        """Where output and tracebacks of computing the result go."""
+        return self.beside("logs", kind, fingerprint, "log")
+
+    def lock(self, kind: str, fingerprint: str) -> "Lock":
+        """The lock on a result, held: its holder alone may write the result's folder.
+
+        Raises:
+            LockTakenError: another process holds it.
+            StoreError: no lock can be had on this disk.
+        """
+        from whyfirst.study.execute.lock import Lock
+
+        try:
+            return Lock(self.beside("locks", kind, fingerprint, "lock"))
+        except OSError as error:
+            raise self.refusal(error) from error
 
     def hold(
         self, kind: str, fingerprint: str, held: contextlib.ExitStack
@@ -125,61 +185,154 @@ class Store:
         Raises:
             StoreError: no lock can be had on this disk.
         """
-        from filelock import FileLock, Timeout
+        from whyfirst.study.execute.lock import LockTakenError
 
         try:
-            held.enter_context(FileLock(self.lock_path(kind, fingerprint), blocking=False))
-        except Timeout:
+            held.enter_context(self.lock(kind, fingerprint))
+        except LockTakenError:
             return "locked"
-        except (OSError, NotImplementedError) as error:
-            raise self.refusal(error) from error
         if self.complete(kind, fingerprint):
             held.close()
             return "exists"
         return ""
 
-    def log_path(self, kind: str, fingerprint: str) -> Path:
-        """Where output and tracebacks of computing the result go."""
-        return self.root / "logs" / f"{self.folder(kind, fingerprint).name}.{kind}.log"
+    # -- what is there -----------------------------------------------------------------------
 
     def marker(self, kind: str, fingerprint: str) -> dict[str, Any] | None:
         """`COMPLETE.json` of a complete result, None where the result isn't complete.
 
         Cheap enough for every node of a study: compares names and sizes, not hashes.
+
+        Raises:
+            StoreError: whether it is complete can't be told: no permission, a stale handle, a
+                marker of a newer version. Only "not there" and damage mean not complete.
         """
-        folder = self.folder(kind, fingerprint)
-        try:
-            marker = read_json(folder / MARKER)
-            whole = all(
-                (folder / name).stat().st_size == entry["bytes"]
-                for name, entry in marker["files"].items()
-            )
-        except (OSError, DataError, KeyError, TypeError, AttributeError):
-            return None
-        return marker if whole and marker.get("fingerprint") == fingerprint else None
+        marker, damage = self._examine(kind, fingerprint)
+        return None if damage else marker
 
     def complete(self, kind: str, fingerprint: str) -> bool:
         """Whether the result is there: marker readable, every listed file with its size."""
         return self.marker(kind, fingerprint) is not None
 
+    def damage(self, kind: str, fingerprint: str) -> str:
+        """What is wrong with a result that was complete once; empty for one that is or never was.
+
+        Raises:
+            StoreError: as `marker`.
+        """
+        return self._examine(kind, fingerprint)[1]
+
+    def check(self, kind: str, fingerprint: str, *, afresh: bool = False) -> str:
+        """What is wrong with a complete result's bytes; empty where they are as they were written.
+
+        A file is hashed once and again when its size, times or inode have changed since.
+
+        Args:
+            afresh: hash every file, whatever was found before.
+
+        Raises:
+            StoreError: as `marker`, or a file can't be read.
+        """
+        marker, damage = self._examine(kind, fingerprint)
+        if damage or marker is None:
+            return damage or f"{self.folder(kind, fingerprint)}: not complete"
+        folder, path = self.folder(kind, fingerprint), self._checked_path(kind, fingerprint)
+        seen: Any = None
+        with contextlib.suppress(DataError):
+            seen = None if afresh else read_json(path)
+        known = seen if isinstance(seen, dict) else {}
+        found = {}
+        for name, entry in marker["files"].items():
+            try:
+                stamp = [*_stamp(folder / name), entry["sha256"]]
+                if known.get(name) != stamp and sha256_file(folder / name) != entry["sha256"]:
+                    return f"{folder / name}: its content has changed since it was written"
+            except (OSError, DataError) as error:
+                raise StoreError(
+                    f"{folder / name}: can't be read to be checked: {error}"
+                ) from error
+            found[name] = stamp
+        if found != known:
+            with contextlib.suppress(StoreError):  # in a read-only store it is looked at again
+                write_json(path, found)
+        return ""
+
+    def incomplete(self, kind: str, fingerprint: str) -> Incomplete | None:
+        """What an attempt left undone for a reason that passes; None where there is no such."""
+        with contextlib.suppress(DataError, KeyError, TypeError):
+            found = read_json(self.folder(kind, fingerprint) / UNFINISHED)
+            return Incomplete(found["missing"], found["total"], str(found["reason"]))
+        return None
+
+    def _checked_path(self, kind: str, fingerprint: str) -> Path:
+        return self.beside(CHECKED, kind, fingerprint, "json")
+
+    def _examine(self, kind: str, fingerprint: str) -> tuple[dict[str, Any] | None, str]:
+        """The marker and what is wrong with the result; None and nothing where none was written."""
+        folder = self.folder(kind, fingerprint)
+        path = folder / MARKER
+        try:
+            marker = read_json(path)
+        except DataError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None, ""
+            if isinstance(error.__cause__, OSError):
+                raise self._untold(path, error.__cause__) from error
+            return None, str(error)
+        try:
+            if int(marker.get("layout", LAYOUT)) > LAYOUT:
+                raise StoreError(
+                    f"{path}: written by a newer version of whyfirst (layout {marker['layout']}); "
+                    "use that version, or another store folder"
+                )
+            if marker.get("fingerprint") != fingerprint:
+                return None, f"{path}: is the marker of another result"
+            linked = {folder}  # folders known to be no links
+            for name, entry in marker["files"].items():
+                damage = _misfit(folder, name, entry["bytes"], linked)
+                if damage:
+                    return None, damage
+        except OSError as error:
+            raise self._untold(folder, error) from error
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None, f"{path}: not a marker's content"
+        return marker, ""
+
+    def _untold(self, path: Path, error: OSError) -> StoreError:
+        where = error.filename or path
+        return StoreError(
+            f"{where}: can't be read, so whether this result is complete can't be told: "
+            f"{error.strerror}. Nothing was changed; make it readable (whose file is it?), or "
+            "choose another store folder"
+        )
+
+    # -- writing -----------------------------------------------------------------------------
+
     def prepare(self, kind: str, fingerprint: str) -> Path:
         """The folder to compute into; the caller holds the lock.
 
         What a killed attempt left stays, for the runner to resume from. A folder that was complete
-        once and no longer is (a file cut or removed) can't be trusted and starts empty.
+        once and no longer is (a file cut or removed) can't be trusted: it is put aside.
         """
         folder = self.folder(kind, fingerprint)
         try:
-            if (folder / MARKER).exists():
-                # Moved away in one step first: a kill halfway through a deletion would leave
-                # damaged files that look like a partial attempt.
-                rubbish = self.root / f".discarded-{secrets.token_hex(8)}"
-                folder.replace(rubbish)
-                shutil.rmtree(rubbish)
+            if os.path.lexists(folder / MARKER):
+                self.put_aside(kind, fingerprint, self.damage(kind, fingerprint))
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self.refusal(error) from error
         return folder
+
+    def put_aside(self, kind: str, fingerprint: str, why: str) -> Path:
+        """Move a result out of the way, with the reason beside it; the caller holds the lock."""
+        place = self.root / ASIDE / f"{kind}.{fingerprint}.{secrets.token_hex(8)}"
+        try:
+            place.parent.mkdir(exist_ok=True)
+            self.folder(kind, fingerprint).replace(place)
+        except OSError as error:
+            raise self.refusal(error) from error
+        write_json(place.with_name(f"{place.name}.json"), {"why": why})
+        return place
 
     def finish(self, kind: str, fingerprint: str, about: Mapping[str, Any]) -> None:
         """Declare the folder's present files the result; the caller holds the lock.
@@ -193,27 +346,40 @@ class Store:
         """
         folder = self.folder(kind, fingerprint)
         try:
-            files = {}
-            for path in _files(folder):
-                if _TEMPORARY.fullmatch(path.name):
+            files, stamps = {}, {}
+            (folder / UNFINISHED).unlink(missing_ok=True)
+            for path in plain_files(folder):
+                if TEMPORARY.fullmatch(path.name):
                     path.unlink()
                     continue
-                # The marker must not reach the disk before the files it vouches for.
-                sync(path)
-                entry = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-                files[path.relative_to(folder).as_posix()] = entry
+                name, stamp = path.relative_to(folder).as_posix(), _stamp(path)
+                files[name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+                stamps[name] = [*stamp, files[name]["sha256"]]
+            # The marker must not reach the disk before the files it vouches for, nor before the
+            # folders that name them.
+            sync_tree(folder)
+            sync(self.root)
         except OSError as error:
             raise self.refusal(error) from error
+        write_json(self._checked_path(kind, fingerprint), stamps)
         marker = {**about, "kind": kind, "fingerprint": fingerprint, "files": files}
         write_json(folder / MARKER, {**marker, "layout": LAYOUT})
+
+    def leave(self, kind: str, fingerprint: str, what: Incomplete) -> None:
+        """Keep the folder's files as a result still to be completed; the caller holds the lock."""
+        write_json(self.folder(kind, fingerprint) / UNFINISHED, asdict(what))
 
     def adopt(self, kind: str, fingerprint: str, files: Mapping[str, bytes]) -> None:
         """Take in a complete result from another machine, marker included; as `finish`.
 
         Raises:
-            StoreError: the disk refuses; the result then stays incomplete.
+            StoreError: the disk refuses, or a name leads out of the result's folder; the result
+                then stays incomplete.
         """
         folder = self.prepare(kind, fingerprint)
+        for name in files:
+            if not is_inside(name):
+                raise StoreError(f"{folder}: refuses a file named {name!r} from another machine")
         try:
             # What a killed attempt left here is no part of what was computed there.
             shutil.rmtree(folder)
@@ -222,13 +388,18 @@ class Store:
         for name in sorted(files, key=lambda name: (name == MARKER, name)):
             atomic_write(folder / name, files[name])
 
+    # -- when the disk says no ---------------------------------------------------------------
+
     def refusal(self, error: BaseException) -> StoreError:
         """The StoreError for a write that `error` stopped."""
         where = getattr(error, "filename", None) or self.root
         reason = getattr(error, "strerror", None) or str(error)
+        remedy = "free some space or make the folder writable"
+        if getattr(error, "errno", None) == errno.EFBIG:
+            remedy = "raise the limit of a file's size (ulimit -f)"
         return StoreError(
-            f"{where}: can't be written: {reason}. Finished results are kept: free some space or "
-            "make the folder writable, then run the same command again"
+            f"{where}: can't be written: {reason}. Finished results are kept: {remedy}, then run "
+            "the same command again"
         )
 
     def is_full(self) -> bool:
@@ -259,7 +430,13 @@ class Store:
         return None
 
 
-def _files(folder: Path) -> list[Path]:
+def is_inside(name: str) -> bool:
+    """Whether a file's name in a result leads nowhere else."""
+    path = Path(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def plain_files(folder: Path) -> list[Path]:
     """All files of a result, sorted, without the marker. ValueError for links and the like."""
     found = []
     for path in sorted(folder.rglob("*")):
@@ -268,3 +445,28 @@ def _files(folder: Path) -> list[Path]:
         if path.is_file() and path != folder / MARKER:
             found.append(path)
     return found
+
+
+def _stamp(path: Path) -> list[int]:
+    """What changes with a file's content; the change time too, which no program can set back."""
+    found = path.lstat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _misfit(folder: Path, name: str, size: int, linked: set[Path]) -> str:
+    """What is wrong with a listed file, without reading it. `linked`: folders looked at before."""
+    path = folder / name
+    if not is_inside(name):
+        return f"{folder / MARKER}: lists {name!r}, outside its folder"
+    try:
+        if path.parent not in linked:
+            for parent in list(path.relative_to(folder).parents)[:-1]:
+                if (folder / parent).is_symlink():
+                    return f"{folder / parent}: a link, in place of a folder of the result"
+            linked.add(path.parent)
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path}: missing"
+    if not stat.S_ISREG(found.st_mode):
+        return f"{path}: no plain file"
+    return "" if found.st_size == size else f"{path}: {found.st_size} bytes instead of {size}"

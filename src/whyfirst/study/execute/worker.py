@@ -19,17 +19,23 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from whyfirst.config.errors import StoreError, UserError
+from whyfirst.config import plugins
+from whyfirst.config.errors import DataError, StoreError, UserError
+from whyfirst.config.files import sha256_content
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.store import Incomplete, Store
 
 Progress = Callable[[int, int, str], None]
 """Step, total (0: unknown), message."""
-Runner = Callable[[Node, Mapping[str, Path], Path, Progress], None]
-"""Computes a node: node, folder of each dependency by id, own folder, progress."""
+Runner = Callable[[Node, Mapping[str, Path], Path, Progress], Incomplete | None]
+"""Computes a node: node, folder of each dependency by id, own folder, progress.
+
+What it gives back says that something is still to be done, for a reason that passes: it is called
+again, by the next run, with the folder as it left it."""
 
 PROGRESS_INTERVAL_S = 0.1
 
@@ -128,14 +134,21 @@ def _compute(
     """Run the node and complete its result; the reply that says how it ended."""
     log = store.log_path(*node.key)
     try:
+        for name, place in inputs.items():
+            damage = store.check(place.parent.name, place.name)
+            if damage:
+                return {"type": "damaged", "input": name, "message": damage}
+        _refuse_changed(node.reads)
+        damage = store.damage(*node.key)
         folder = store.prepare(*node.key)
-        replies.send(type="started")
+        replies.send(type="started", message=damage and f"again, as it was damaged: {damage}")
         begin = time.perf_counter()
         _reset_peak_memory()
         with _output_to(log):
             try:
-                _load_runner(runner)(node, inputs, folder, _throttled(replies))
-            except (Exception, SystemExit) as error:
+                plugins.load_all()
+                left = _load_runner(runner)(node, inputs, folder, _throttled(replies))
+            except BaseException as error:
                 if not isinstance(error, UserError):
                     traceback.print_exc()
                 raise
@@ -143,10 +156,16 @@ def _compute(
             "seconds": round(time.perf_counter() - begin, 3),
             "peak_memory_mb": round(_peak_memory_mb(), 1),
         }
-        about = {"id": node.id, "inputs": _fingerprints(inputs), "payload": node.payload}
+        if left is not None:
+            store.leave(*node.key, left)
+            return {"type": "incomplete", **asdict(left)}
+        read = {name: place.name for name, place in inputs.items()}
+        about = {"id": node.id, "inputs": read, "payload": node.payload}
         store.finish(*node.key, {**about, "run": run})
         return {"type": "finished", **run}
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        # Whatever a plug-in raises, SystemExit and KeyboardInterrupt too: the node failed, and the
+        # worker goes on. Nobody interrupts a worker from outside but by killing it.
         return _failure(store, log, error)
 
 
@@ -160,8 +179,31 @@ def _failure(store: Store, log: Path, error: BaseException) -> dict[str, Any]:
     return {"type": "failed", "message": f"{summary} (traceback: {log})"}
 
 
-def _fingerprints(inputs: Mapping[str, Path]) -> dict[str, str]:
-    return {name: folder.name for name, folder in inputs.items()}
+_hashed: dict[str, tuple[list[list[int]], str]] = {}
+"""Path -> sizes, times and inodes of all its files when it was hashed, and the hash."""
+
+
+def _refuse_changed(reads: Mapping[str, str]) -> None:
+    """Refuse files that are no longer what the plan, and so the fingerprint, says of them.
+
+    Raises:
+        DataError: names the file.
+    """
+    for name, planned in reads.items():
+        path = Path(name)
+        try:
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            found = [file.stat() for file in files]
+        except OSError as error:
+            raise DataError(f"{path}: can't be read: {error.strerror}") from error
+        stamps = [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in found]
+        if name not in _hashed or _hashed[name][0] != stamps:
+            _hashed[name] = stamps, sha256_content(path)
+        if _hashed[name][1] != planned:
+            raise DataError(
+                f"{path}: its content has changed since the study was planned, so the result would "
+                "be kept under a name it doesn't have; run the same command again"
+            )
 
 
 def _load_runner(runner: str) -> Runner:

@@ -34,7 +34,7 @@ class KTOStage(Stage):
 def _encode(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
     [(name, (rows, path))] = files.items()
     _check(config, name, rows, path)
-    examples = encode.demonstrations(tokenizer, rows, path, config.max_length, name)
+    examples = encode.demonstrations(config, tokenizer, rows, path, name)
     return encode.Encoded(files, _COLUMNS, examples)
 
 

@@ -82,7 +82,7 @@ def prefer_kind(
         [(rows, path)] = files.values()
         check_rows(objective(options), rows, path)
         extras = OBJECTIVES.get(objective(options).name).facts.get("columns", {})
-        candidates = read_candidates(tokenizer, rows, path, extras)
+        candidates = read_candidates(options, tokenizer, rows, path, extras)
         return encode.Encoded(files, columns_of(rows, path), candidates=candidates)
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:

@@ -46,7 +46,9 @@ class RewardStage(Stage):
 def _encode(config: RewardStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
     [(rows, path)] = files.values()
     _check(config, "pairs", rows, path)
-    return encode.Encoded(files, _COLUMNS, candidates=read_candidates(tokenizer, rows, path))
+    return encode.Encoded(
+        files, _COLUMNS, candidates=read_candidates(config, tokenizer, rows, path)
+    )
 
 
 def _check(config: RewardStage, name: str, rows: Rows, path: Path) -> None:
@@ -78,7 +80,7 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
     def kept(encoded: encode.Encoded) -> list[int]:
         """Pairs kept for the report: those of some prompts, chosen by hash."""
         rows, path = encoded.main
-        texts, _ = encode.render_prompts(job.tokenizer, rows, path)
+        texts, _ = encode.render_prompts(job.tokenizer, rows, path, config.format)
         found = [i for i, out in enumerate(held_out(texts, config.held_out)) if out]
         if not found or len(found) == len(texts):
             raise DataError(

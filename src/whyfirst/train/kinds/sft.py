@@ -23,7 +23,7 @@ class SFTStage(Stage):
 
 def _encode(config: SFTStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
     [(name, (rows, path))] = files.items()
-    examples = encode.demonstrations(tokenizer, rows, path, config.max_length, name)
+    examples = encode.demonstrations(config, tokenizer, rows, path, name)
     return encode.Encoded(files, _COLUMNS, examples)
 
 

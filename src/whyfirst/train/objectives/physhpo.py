@@ -1,7 +1,7 @@
 """PhysHPO in text form: one preference at four granularities.
 
-Chen et al. 2025, "Hierarchical Fine-grained Preference Optimization for Physically Plausible Video
-Generation", arXiv 2508.10858. The paper's terms compare whole videos (instance), boundary frames
+"Hierarchical Fine-grained Preference Optimization for Physically Plausible Video Generation"
+(PhysHPO, 2025). The paper's terms compare whole videos (instance), boundary frames
 (state), motion maps (motion) and prompts for one video (semantic). On text: the whole response; its
 first and last tokens; the chosen response against itself with its steps in another order (response
 2); the chosen response under its own prompt against another prompt (response 3). Leaves out: video,
@@ -16,7 +16,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 
 @OBJECTIVES.enter(
     "physhpo",
-    paper="Chen et al. 2025, arXiv 2508.10858",
+    paper="PhysHPO (2025)",
     needs="responses: chosen, rejected[, chosen disordered[, chosen under another prompt]]",
     tested="weights (1, 0, 0, 0) give dpo; spans that part a response add up to the whole",
     labelled=False,

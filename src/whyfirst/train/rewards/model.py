@@ -4,6 +4,7 @@ Leaves out: training one (the `reward` stage), and models with more than one out
 """
 
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ def reward_model(
 
     model, tokenizer = load(path)
     sequences = [
-        encode_exchange(tokenizer, prompt, text(said), ended)
-        for prompt, said, ended in zip(prompts, completions, finished, strict=True)
+        encode_exchange(tokenizer, prompt, text(said), ended, written)
+        for prompt, said, ended, written in zip(
+            prompts, completions, finished, columns.get("format", repeat(None)), strict=False
+        )
     ]
     return list(score(model, tokenizer.pad_token_id, sequences, batch_size))
 

@@ -9,8 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
-from whyfirst.config.errors import UserError
-from whyfirst.config.files import read_json, sha256_file, sha256_json
+from whyfirst.config.errors import StoreError, UserError
+from whyfirst.config.files import read_json, sha256_content
 
 _SHIPPED = Path(__file__).parent / "assets"
 ROOT = Path(os.environ.get("WHYFIRST_HEARTH_ASSETS") or _SHIPPED)
@@ -45,8 +45,7 @@ def _how_to_build(world_seed: int) -> str:
 
 def fingerprint(world_seed: int) -> str:
     """Content hash of a shipped base."""
-    files = sorted(base_folder(world_seed).iterdir())
-    return sha256_json({path.name: sha256_file(path) for path in files})
+    return sha256_content(base_folder(world_seed))
 
 
 def copy_base(world_seed: int, target: Path) -> None:
@@ -55,6 +54,7 @@ def copy_base(world_seed: int, target: Path) -> None:
     Raises:
         UserError: the base knows other words than the world has now: it was built by another
             version of the code, and unknown words would silently become one token.
+        StoreError: the copy isn't what was copied.
     """
     from whyfirst.worlds.hearth.world import World
 
@@ -65,4 +65,9 @@ def copy_base(world_seed: int, target: Path) -> None:
             f"{tokenizer.parent}: this base was built for another version of world {world_seed}; "
             f"build it again with {_how_to_build(world_seed)}"
         )
-    shutil.copytree(base_folder(world_seed), target, dirs_exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(base_folder(world_seed), target)
+    if sha256_content(target) != fingerprint(world_seed):
+        raise StoreError(
+            f"{target}: the copy differs from {base_folder(world_seed)}; check the disk"
+        )

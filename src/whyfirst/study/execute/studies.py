@@ -1,0 +1,103 @@
+"""Which studies use which results of a store: `studies/NAME-HASH.json`, one for each.
+
+Every run notes its own, so that clearing up knows what a registered or a running study needs.
+Leaves out: studies that ran before stores kept this, and what a study is (`whyfirst.study`).
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config.errors import DataError, StoreError
+from whyfirst.config.files import read_json, sha256_json, write_json
+from whyfirst.config.process import alive, identity
+from whyfirst.study.execute.store import STUDIES, Store
+
+Key = tuple[str, str]
+LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class StudyUse:
+    """A study that computed into a store.
+
+    Attributes:
+        name: its own, with what the command changed in it.
+        file: the study file.
+        keys: its results, by kind and fingerprint.
+        registered: whether it was registered when it was noted.
+        runner: identity of the process that computes it; None where none does.
+        path: where this is noted.
+    """
+
+    name: str
+    file: str
+    keys: frozenset[Key]
+    registered: bool
+    runner: dict[str, Any] | None
+    path: Path
+
+    @property
+    def running(self) -> bool:
+        """Whether a process computes it; of another machine's, that can't be denied."""
+        return self.runner is not None and alive(self.runner) is not False
+
+    @property
+    def protected(self) -> str:
+        """Why its results must stay; empty where they need not."""
+        if self.running:
+            return "is running"
+        return "is registered" if self.registered or _is_registered(Path(self.file)) else ""
+
+
+def note_study(store: Store, name: str, file: Path, keys: Iterable[Key], *, running: bool) -> None:
+    """Write down that a study uses these results; again at its end, with `running` off.
+
+    Raises:
+        StoreError: the store can't be written.
+    """
+    whole = str(Path(file).absolute())
+    plain = re.sub(r"[^a-zA-Z0-9._-]", "_", name)
+    path = store.root / STUDIES / f"{plain}-{sha256_json([name, whole])[:8]}.json"
+    write_json(path, {
+        "layout": LAYOUT, "study": name, "file": whole, "registered": _is_registered(file),
+        "runner": identity() if running else None, "keys": sorted(set(keys)),
+    })  # fmt: skip
+
+
+def _is_registered(file: Path) -> bool:
+    return file.with_name(f"{file.stem}.registration.json").exists()
+
+
+def studies(store: Store) -> Iterator[StudyUse]:
+    """Every study that was noted, by name.
+
+    Raises:
+        StoreError: a note can't be read, so that nobody knows what it would protect.
+    """
+    for path in sorted((store.root / STUDIES).glob("*.json")):
+        try:
+            note = read_json(path)
+            if note["layout"] > LAYOUT:
+                raise StoreError(f"{path}: written by a newer version of whyfirst; use that one")
+            keys = frozenset((str(kind), str(fingerprint)) for kind, fingerprint in note["keys"])
+            yield StudyUse(
+                note["study"], note["file"], keys, bool(note["registered"]), note["runner"], path
+            )
+        except (DataError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{path}: can't be read, so what this study needs isn't known ({error}); remove "
+                "the file if the study is of no interest"
+            ) from error
+
+
+def protected(store: Store, but: str = "") -> dict[Key, str]:
+    """Results that a registered or running study needs, and which; `but` is left out by name."""
+    return {
+        key: f"{use.name} {use.protected}"
+        for use in studies(store)
+        if use.name != but and use.protected
+        for key in use.keys
+    }
