@@ -14,8 +14,9 @@ from typing import Any
 from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import read_json, sha256_file, sha256_json, write_json
 from whyfirst.config.strict import output_fields
+from whyfirst.models.adapters import is_adapter
 from whyfirst.train import processes
-from whyfirst.train.adapters import base_folder, is_adapter
+from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import Stage
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.kinds import KINDS

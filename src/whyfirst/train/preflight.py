@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.data.leaks import find_leaks
+from whyfirst.models.limits import limits_of
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Candidates, Encoded, PromptFormat
-from whyfirst.train.overlap import find_overlaps
 from whyfirst.train.plan import Plan
 
 Level = Literal["refuse", "warn", "ok"]
@@ -124,8 +125,8 @@ def truncation(lengths: Sequence[int], max_length: int, allowed: str) -> Finding
 
 def context(longest: int, model_dir: Path) -> Finding:
     """Is the longest row (tokens, after truncation) longer than the model has positions?"""
-    limit = read_json(model_dir / "config.json").get("max_position_embeddings")
-    if isinstance(limit, int) and longest > limit:
+    limit = limits_of(read_json(model_dir / "config.json")).positions
+    if limit is not None and longest > limit:
         return Finding(
             "refuse", "context", f"a row of {longest} tokens exceeds the model's {limit} "
             f"positions; set max_length to at most {limit}",
@@ -269,10 +270,9 @@ def vocabulary(sequences: Sequence[list[int]], model_dir: Path) -> list[Finding]
 
     A tokenizer may know more words than the model as long as the data don't use them.
     """
-    config = read_json(model_dir / "config.json")
-    size = (config.get("text_config") or config).get("vocab_size")
+    size = limits_of(read_json(model_dir / "config.json")).vocabulary
     highest = max((max(ids, default=0) for ids in sequences), default=0)
-    if not isinstance(size, int) or highest < size:
+    if size is None or highest < size:
         return []
     return [Finding(
         "refuse", "vocabulary", f"the tokenizer gives token {highest} and the model has {size}: "
@@ -283,10 +283,10 @@ def vocabulary(sequences: Sequence[list[int]], model_dir: Path) -> list[Finding]
 
 def evaluation_overlap(texts: Sequence[str], tested: Sequence[str]) -> Finding:
     """Training texts that contain or nearly repeat an evaluation prompt."""
-    found = find_overlaps(texts, tested)
+    found = find_leaks(texts, tested)
     if found:
-        rows = sorted({overlap.text + 1 for overlap in found})
-        kinds = ", ".join(sorted({overlap.kind for overlap in found}))
+        rows = sorted({leak.text + 1 for leak in found})
+        kinds = ", ".join(sorted({leak.kind for leak in found}))
         return Finding(
             "refuse", "evaluation overlap", f"rows {some_rows(rows)} overlap evaluation prompts "
             f"({kinds}); drop those rows or those prompts",

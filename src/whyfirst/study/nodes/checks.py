@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.data.leaks import VERSION as LEAKS
+from whyfirst.data.leaks import find_leaks
 from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.base import model_folder
@@ -73,8 +75,6 @@ def run_overlap(
     Raises:
         PreflightError: names every corpus with such documents, and their first rows.
     """
-    from whyfirst.train.overlap import find_overlaps
-
     benchmark = BENCHMARKS.get(payload["config"]["benchmark"])
     # Several seeds' corpora say the same things; a text is looked at once, where it comes first.
     first: dict[str, tuple[str, int]] = {}
@@ -86,7 +86,7 @@ def run_overlap(
     asked = sorted(set(benchmark.prompts(options_of(payload["config"], payload.get("path")))))
     texts = sorted(first)
     found: dict[str, list[int]] = {}
-    for hit in find_overlaps(texts, asked):
+    for hit in find_leaks(texts, asked):
         name, number = first[texts[hit.text]]
         found.setdefault(name, []).append(number)
     if found:
@@ -188,5 +188,5 @@ def refuse_unlike(tokens: Mapping[str, int]) -> None:
         )
 
 
-OVERLAP = NodeKind(None, run_overlap, version="1")
+OVERLAP = NodeKind(None, run_overlap, version=LEAKS)
 MATCH = NodeKind(None, run_match, version="1")

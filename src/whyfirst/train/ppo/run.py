@@ -20,6 +20,7 @@ import torch
 from transformers import get_scheduler, set_seed
 
 from whyfirst.config.errors import ConfigError, TrainingStopped
+from whyfirst.models import adapters
 from whyfirst.train import checkpoint, guards, trainer
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LOG_EVERY
@@ -157,8 +158,8 @@ def _models(online: OnlineJob, config: PPOStage) -> tuple[ActorCritic, Any]:
 def _backbone(model: Any) -> Any:
     """A copy of a model's layers without its output layer; an adapter is merged into it."""
     copied = copy.deepcopy(model)
-    if hasattr(copied, "merge_and_unload"):
-        copied = copied.merge_and_unload()
+    if hasattr(copied, "get_base_model"):
+        copied = adapters.merge(copied, "the actor")
     return copied.base_model
 
 
