@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_file
+from whyfirst.models.adapters import base_name, is_adapter
+from whyfirst.models.folder import is_folder
 from whyfirst.models.reference import ModelRef
 
 _COMMIT = re.compile("[0-9a-f]{40}")
@@ -58,6 +60,10 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
     place = files.path(str(ref.path))
     if place.exists():
         contents["folder"] = files.content(str(ref.path), f"{key}.path")
+        if is_adapter(place):  # what it computes is its base's doing as well
+            base = base_name(place)[0]
+            if is_folder(base):
+                contents["base"] = files.content(str(Path(base).resolve()), f"{key}.path")
         # A node holds a reference to this very place, so the place is part of it.
         identity["path"] = runnable["path"] = str(place)
     elif not _COMMIT.fullmatch(ref.revision or ""):
