@@ -176,8 +176,8 @@ def count_kinds(nodes: Mapping[str, Any]) -> dict[str, int]:
 def script(text: str, *arguments: str, assets: Path | None = None) -> Any:
     """The JSON that a script prints in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", text, *arguments], env=environment(assets, WHYFIRST_PLUGINS=""), text=True,
-        capture_output=True, check=False,
+        [sys.executable, "-c", text, *arguments], text=True, capture_output=True, check=False,
+        env=environment(assets, WHYFIRST_PLUGINS=""),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
