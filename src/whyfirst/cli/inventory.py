@@ -115,12 +115,11 @@ def _studies() -> Rows:
 
 
 def _stages() -> Rows:
-    from whyfirst.train.config import VERSIONS, StageConfig
+    from whyfirst.train.kinds import KINDS
 
-    kinds = {c.model_fields["kind"].default: c for c in get_args(get_args(StageConfig)[0])}
     return [
-        {"name": kind, "version": VERSIONS[kind], "what": (c.__doc__ or "").split("\n")[0]}
-        for kind, c in kinds.items()
+        {"name": kind.name, "version": kind.version, "what": kind.summary, "source": kind.paper}
+        for kind in KINDS.entries()
     ]
 
 
