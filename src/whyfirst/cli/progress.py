@@ -25,11 +25,11 @@ from rich.table import Table
 from rich.text import Text
 
 from whyfirst.cli.output import messages
-from whyfirst.cli.tracker import Running, Tracker
 from whyfirst.config.text import safe_text
 from whyfirst.report.html import duration
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.time_left import Running, Tracker
 
 _REFRESHES_PER_S = 4
 _BAR_WIDTH = 30

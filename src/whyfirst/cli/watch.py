@@ -22,8 +22,8 @@ from whyfirst.config.text import safe_text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from whyfirst.cli.tracker import Tracker
     from whyfirst.study.execute.store import Store
+    from whyfirst.study.execute.time_left import Tracker
     from whyfirst.study.planning.plan import Plan
 
 _EVERY_S = 2.0
@@ -174,8 +174,8 @@ class Looker:
 
     def look(self) -> Watched:
         """The state of this moment."""
-        from whyfirst.cli.tracker import Tracker
         from whyfirst.study.execute.executor import Event
+        from whyfirst.study.execute.time_left import Tracker
 
         found = Watched(Tracker(self._plan.nodes, self._workers))
         now = time.time()
