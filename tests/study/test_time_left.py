@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from whyfirst.study.cost import timing
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
@@ -178,3 +179,18 @@ def test_what_another_study_of_the_same_model_took_is_not_known(tmp_path: Path) 
     foreign = staged("foreign", 0, base="other")
     past = history([other, foreign], store)
     assert Tracker([other, foreign], 1, history=past, in_seconds=False).seconds_left() is None
+
+
+def test_a_real_model_is_timed_at_every_look(tmp_path: Path) -> None:
+    """One layer of it is run, once for a store; the next command reads what that gave."""
+    store = Store(tmp_path / "s")
+    store.create()
+    config = {
+        "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4,
+        "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 64,
+    }  # fmt: skip
+    assert timing._speed(config, store, 1, measure=False) is None
+    found = timing._speed(config, store, 1, measure=True)
+    assert found is not None and 1e6 < found < 1e15
+    assert timing._speed(config, store, 1, measure=False) == found
+    assert timing._speed({"model_type": "no-such"}, store, 1, measure=True) is None

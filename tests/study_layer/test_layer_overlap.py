@@ -8,7 +8,7 @@ from store_checks import artifacts
 
 from whyfirst.config.errors import UserError
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.run import run_study
 
 THINGS = ("kralet", "glimfen", "dorrow", "velp")

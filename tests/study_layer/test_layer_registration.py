@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import layer_helpers as layer
@@ -13,7 +14,7 @@ from layer_helpers import Finished
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.register import register, registration
 from whyfirst.study.run import run_study
 
@@ -84,7 +85,8 @@ def test_code_versions_and_the_test_are_frozen(
     }
     assert plan["test"]["alpha"] == 0.05 and "split x group" in plan["test"]["strata"]
     monkeypatch.setitem(module.VERSIONS, "sft", "next")
-    monkeypatch.setitem(module.KIND_VERSIONS, "corpus", "3")
+    newer = replace(module.KINDS["corpus"], version="3")
+    monkeypatch.setitem(module.KINDS, "corpus", newer)
     found = registration(build_plan(file), store).deviations
     assert "versions.kinds.corpus: registered '2', run with '3'" in found
     assert any(line.startswith("versions.stages.sft: ") for line in found)

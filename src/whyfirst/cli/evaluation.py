@@ -230,14 +230,14 @@ def _score(
     request: Request, chosen: Sequence[Benchmark], options: Sequence[BenchmarkOptions]
 ) -> _Found:
     from whyfirst.cli.progress import steps
+    from whyfirst.models.decoding.budget import Counted
     from whyfirst.study.execute.store import REPLIES
-    from whyfirst.study.kinds import Watched
     from whyfirst.study.run import default_store
 
     replies = default_store() / REPLIES
     judges = _judges(request, chosen, replies)
     inner = open_model(request.model, cache=replies)
-    model = Watched(inner)
+    model = Counted(inner)
     results = []
     for benchmark, option in zip(chosen, options, strict=True):
         own = replace(option, judges=judges[benchmark.name])
@@ -299,7 +299,7 @@ def _warn_of_unknown_words(
 
 
 def _write(path: Path, items: Sequence[ItemResult]) -> None:
-    from whyfirst.study.kinds import write_items
+    from whyfirst.study.nodes.evaluation import write_items
 
     write_items(path, items)
 

@@ -10,7 +10,7 @@ What a runner gives, to those that ask for it by a keyword-only parameter of tha
 
 - `left_out`: called with a row that is left out, and why; nothing is dropped without it;
 - `model`: a `LanguageModel`; `open_model`: one by its reference, as a study writes it;
-- `embed`: texts -> array (n, d); without the extra `embed` it is `texts.lexical`;
+- `embed`: texts -> array (n, d); without the extra `embed` it is `models.embed.lexical`;
 - `seed`: of the study's seed.
 """
 

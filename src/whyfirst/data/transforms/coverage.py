@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from whyfirst.data.transforms import SELECTORS, Row
-from whyfirst.data.transforms.texts import Embed, lexical, words_of
+from whyfirst.data.transforms.texts import words_of
+from whyfirst.models.embed import Embed, lexical
 
 
 @SELECTORS.enter(

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from whyfirst.data.transforms import SELECTORS, Row
-from whyfirst.data.transforms.texts import Embed, Floats, lexical, words_of
+from whyfirst.data.transforms.texts import words_of
+from whyfirst.models.embed import Embed, Floats, lexical
 
 _ROUNDS, _SMALLEST = 60, 1e-6
 

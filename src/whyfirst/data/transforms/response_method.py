@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from whyfirst.data.transforms import SELECTORS, Row
-from whyfirst.data.transforms.texts import Embed, lexical
+from whyfirst.models.embed import Embed, lexical
 
 
 @SELECTORS.enter(

@@ -1,19 +1,9 @@
-"""What transforms share: prompts as texts or messages, and similarity of texts without a model.
+"""What transforms share: prompts as texts or as messages.
 
-Leaves out: embedding models; a runner hands one in as `embed`.
+Leaves out: similarity of texts (models/embed.py).
 """
 
-import re
-from collections.abc import Callable, Sequence
 from typing import Any
-from zlib import crc32
-
-import numpy as np
-import numpy.typing as npt
-
-Floats = npt.NDArray[np.float64]
-Embed = Callable[[Sequence[str]], Floats]
-_DIMENSIONS = 512
 
 
 def words_of(prompt: Any) -> str:
@@ -39,16 +29,3 @@ def told_last(prompt: Any, addition: str) -> Any:
     turns = [dict(turn) for turn in prompt]
     turns[-1]["content"] = f"{turns[-1]['content']}\n\n{addition}"
     return turns
-
-
-def lexical(texts: Sequence[str]) -> Floats:
-    """Word counts hashed to 512 places, each row of length one, shape (n, 512).
-
-    What stands in for an embedding model where none is installed; it knows words, not meanings.
-    """
-    out = np.zeros((len(texts), _DIMENSIONS))
-    for row, text in zip(out, texts, strict=True):
-        for word in re.findall(r"\w+", text.lower()):
-            row[crc32(word.encode()) % _DIMENSIONS] += 1
-    length: Floats = np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-    return out / length

@@ -18,16 +18,17 @@ from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
+from whyfirst.report.parts import ProbeRow
 from whyfirst.stats import statistics
 from whyfirst.stats.scores import Scores, paired
-from whyfirst.study.config import ContrastConfig
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning import matching, probes
-from whyfirst.study.planning.plan import RECALL, Plan
+from whyfirst.study.nodes.probe import FINDINGS
+from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
+from whyfirst.study.results import matching
 from whyfirst.study.results.cautions import cautions
 from whyfirst.study.results.examples import examples
 from whyfirst.study.results.spending import spent
@@ -39,6 +40,7 @@ from whyfirst.study.results.table import (
     read_tables,
     summarise,
 )
+from whyfirst.study.schema import ContrastConfig
 
 
 class Assembler:
@@ -56,11 +58,11 @@ class Assembler:
         self.tables = {arm: read_tables(self.items(arm)) for arm in self.study.arms}
 
     def items(
-        self, arm: str, step: int | None = None, recall: bool = False
+        self, arm: str, step: int | None = None, seam: bool = False
     ) -> Iterator[tuple[int, Path]]:
         """(seed, items.jsonl) of an arm's evaluations, after all of its last stage or `step`."""
         for use in self.plan.evaluations:
-            if use.arm == arm and use.step == step and (use.benchmark == RECALL) == recall:
+            if use.arm == arm and use.step == step and use.seam == seam:
                 yield use.seed, self.folders[use.node] / "items.jsonl"
 
     @cached_property
@@ -82,11 +84,11 @@ class Assembler:
         """Every arm with every cell of every metric."""
         asked = [contrast.cell for contrast in self.study.contrasts]
         result = {}
-        for arm, stages in self.study.arms.items():
+        for arm, use in self.study.arms.items():
             tables = self.tables[arm]
             names = cell_names(tables, self.groups, asked)
             result[arm] = schema.Arm(
-                stages=list(stages),
+                stages=list(use.stages),
                 description=self.study.arm_notes.get(arm, ""),
                 benchmarks={
                     metric: dict(cells(table, names, self.groups))
@@ -148,7 +150,7 @@ class Assembler:
         """What each arm's model knew after its first stage (the base: before any)."""
         result: dict[str, dict[str, schema.Recall]] = {}
         for arm in self.study.arms:
-            for metric, table in read_tables(self.items(arm, recall=True)).items():
+            for metric, table in read_tables(self.items(arm, seam=True)).items():
                 scores = table.scores("*/*", self.groups)
                 if scores is not None:
                     cell = summarise(scores)
@@ -199,7 +201,7 @@ class Assembler:
         if curve is None:
             return
         for arm in curve.arms:
-            last = self.study.stages[self.study.arms[arm][-1]].train.updates
+            last = self.study.stages[self.study.arms[arm].stages[-1]].train.updates
             for step in (*curve.at, last):
                 at = None if step == last else step
                 files = [(s, path) for s, path in self.items(arm, at) if s < curve.seeds]
@@ -302,7 +304,10 @@ def assemble(
         gaps=work.gathered.gaps,
         judges=work.gathered.judges,
         corrected=work.gathered.corrected,
-        probes=probes.rows(study.probe.probes if study.probe else (), work.folders),
+        probes=[
+            ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
+            for name in (study.probe.probes if study.probe else ())
+        ],
         spent=spent(work.folders[n.id] for n in plan.nodes if n.kind in ("evaluation", "written")),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},

@@ -1,32 +1,31 @@
-"""The models and judges a study names: where they are, and what identifies them in a fingerprint.
+"""The models a study names: where they are, and what identifies them in a fingerprint.
 
 A local model counts by its files' content, a Hub id by its pinned commit, an endpoint by URL, name
-and revision; a judge by its name and version. Leaves out: loading them (models/reference.py,
-evaluate/judging.py).
+and revision. Leaves out: loading them (models/reference.py).
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_file
-from whyfirst.evaluate.judging import make_judge
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.cost.rehearsal import Counting, asks_a_model
 
 _COMMIT = re.compile("[0-9a-f]{40}")
-_CLASSIFIER = "classifier"
 
 
-@dataclass(frozen=True)
-class Files:
-    """How a study finds its files: a path of the study file as a whole one, and a content hash."""
+class Files(Protocol):
+    """How a study finds its files."""
 
-    path: Callable[[str], Path]
-    content: Callable[[str, str], str]
+    def path(self, text: str) -> Path:
+        """A path of the study file as a whole one."""
+        ...
+
+    def content(self, text: str, used_by: str) -> str:
+        """The content hash of a file or folder that a key of the study file names."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -104,41 +103,3 @@ def answering(ref: ModelRef, files: Files) -> tuple[dict[str, Any], dict[str, An
                 identity["chat_template_sha256"] = sha256_file(text)
         runnable["chat_template"] = named
     return identity, runnable
-
-
-@dataclass(frozen=True)
-class NamedJudge:
-    """A judge a benchmark uses.
-
-    Attributes:
-        spec: for `make_judge`, a classifier's folder as a whole path.
-        identity: what of it enters a fingerprint.
-        question: what its pass means.
-        asks: whether it needs a model.
-    """
-
-    spec: str
-    identity: dict[str, str]
-    question: str
-    asks: bool
-
-
-def named_judge(spec: str, used_by: str, files: Files) -> NamedJudge:
-    """The judge called ``name`` or ``name:argument``, without loading a classifier or a model.
-
-    Raises:
-        UserError: no such judge, or an argument it doesn't take.
-    """
-    name, _, argument = spec.partition(":")
-    if name == _CLASSIFIER and argument:
-        place, mark, label = argument.partition("#")
-        folder = files.path(place)
-        if not folder.is_dir():
-            return NamedJudge(spec, {"judge": spec}, "refused", False)
-        whole = f"{_CLASSIFIER}:{folder}{mark}{label}"
-        identity = {"judge": name, "label": label, "content": files.content(place, used_by)}
-        return NamedJudge(whole, identity, "refused", False)
-    # A judge built on a model that is never asked tells its name and version.
-    judge = make_judge(spec, Counting(talks=False))
-    identity = {"judge": judge.name, "version": judge.version}
-    return NamedJudge(spec, identity, judge.question, asks_a_model(spec))

@@ -1,57 +1,16 @@
-"""Are the first stages of a study alike in what they trained on, counted in tokens and updates?
+"""Whether a study's first stages are alike in what they trained on, for the report.
 
-Corpora with a token budget are matched when they are written. Others are counted here before
-anything is trained, with the stage's own tokenizer and order of rows, and refused where they
-differ. Leaves out: filling a budget (explain/match.py).
+Leaves out: refusing those that aren't before they train (nodes/checks.py).
 """
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json
 from whyfirst.report import schema
-from whyfirst.study.planning.checks import first_stages
-from whyfirst.study.planning.plan import Plan
-
-TOLERANCE = 0.02
-"""Trained tokens may differ by this share; budgets are met to 0.5 %."""
-
-
-def trained_tokens(config: Any, tokenizer: Any, data: Mapping[str, Path], seed: int) -> int:
-    """Tokens that an explain stage will see, each time it sees them, without its replay rows."""
-    from whyfirst.train.encode import encode
-    from whyfirst.train.plan import make_plan
-
-    found = encode(config, tokenizer, data).examples
-    own = [len(example.ids) for example in found if example.source != "replay"]
-    replay = [len(example.ids) for example in found if example.source == "replay"]
-    order = make_plan(config, own, replay, seed).updates
-    return sum(own[i] for update in order for row in update for i in row if i < len(own))
-
-
-def refuse_unlike(tokens: Mapping[str, int]) -> None:
-    """Refuse first stages that would train on different amounts.
-
-    Args:
-        tokens: stage -> trained tokens; the first is what the others are held against.
-
-    Raises:
-        PreflightError: names every stage that differs, and by how much.
-    """
-    reference, expected = next(iter(tokens.items()))
-    unlike = [
-        f"{name} {count} ({count / expected - 1:+.1%})"
-        for name, count in tokens.items()
-        if abs(count / expected - 1) > TOLERANCE
-    ]
-    if unlike:
-        raise PreflightError(
-            f"first stages must train on as many tokens, within {TOLERANCE:.0%}: {reference} "
-            f"{expected}, but {', '.join(unlike)}; give their corpora the same token budget, or "
-            "rows of like lengths"
-        )
+from whyfirst.study.nodes.checks import TOLERANCE
+from whyfirst.study.plan import Plan
+from whyfirst.study.refusals import first_stages
 
 
 def rows(plan: Plan, folders: Mapping[str, Path]) -> list[schema.MatchRow]:
@@ -64,13 +23,13 @@ def rows(plan: Plan, folders: Mapping[str, Path]) -> list[schema.MatchRow]:
     if not firsts:
         return []
     reference = "explain_first" if "explain_first" in firsts else next(iter(firsts))
-    whole = range(len(study.arms[reference]))
+    whole = range(len(study.arms[reference].stages))
     found = []
     for arm, stage in firsts.items():
         found.append(_row(plan, folders, (arm, [0], stage), (reference, [0])))
-    for arm, stages in study.arms.items():
-        if arm.endswith("_longer") and stages:
-            own = (arm, range(len(stages)), stages[-1])
+    for arm, use in study.arms.items():
+        if arm.endswith("_longer") and use.stages:
+            own = (arm, range(len(use.stages)), use.stages[-1])
             found.append(_row(plan, folders, own, (reference, whole)))
     return found
 

@@ -6,19 +6,15 @@ Leaves out: data of other sources than files (hh_rlhf and what is written are re
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from whyfirst.config.errors import DataError
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
-from whyfirst.study.planning.sizes import refuse_empty_cells, rehearsals
-from whyfirst.study.sources import SOURCES
+from whyfirst.study.nodes import corpus, evaluation, stage
+from whyfirst.study.plan import Plan, refuse_empty_cells
 from whyfirst.train.encode import check_columns
 
-if TYPE_CHECKING:
-    from whyfirst.study.planning.plan import Plan
 
-
-def refuse_unusable(plan: "Plan") -> None:
+def refuse_unusable(plan: Plan) -> None:
     """Refuse a study whose model, corpora or benchmarks can't be used as they lie there.
 
     Raises:
@@ -27,11 +23,11 @@ def refuse_unusable(plan: "Plan") -> None:
     """
     _check_model(plan)
     _check_corpora(plan)
-    rehearsals(plan)
+    evaluation.rehearsals(plan.nodes)
     refuse_empty_cells(plan, reading=True)
 
 
-def _check_model(plan: "Plan") -> None:
+def _check_model(plan: Plan) -> None:
     """A local folder of the study's own; an adapter's base may have to be fetched first."""
     if plan.study.model.source != "pretrained" or plan.model_place is None:
         return
@@ -43,7 +39,7 @@ def _check_model(plan: "Plan") -> None:
     fast_tokenizer(tokenizer_folder([folder] if adapter is None else [folder, Path(adapter)]))
 
 
-def _check_corpora(plan: "Plan") -> None:
+def _check_corpora(plan: Plan) -> None:
     """Every `source: file` corpus that a stage reads, by the study's own name and file."""
     named = {
         node.payload["config"]["corpus"]: node.payload
@@ -51,26 +47,26 @@ def _check_corpora(plan: "Plan") -> None:
         if node.kind == "corpus" and node.payload["config"]["source"] == "file"
     }
     readers: dict[str, dict[str, str]] = {}  # corpus -> kind of stage -> the first such stage
-    for stage, corpus, kind in _reads(plan):
-        readers.setdefault(corpus, {}).setdefault(kind, stage)
-    for corpus, payload in named.items():
+    for reader, name, kind in _reads(plan):
+        readers.setdefault(name, {}).setdefault(kind, reader)
+    for name, payload in named.items():
         try:
-            rows = SOURCES["file"](payload["config"], payload["path"])
+            rows = corpus.rows_of(payload)
         except DataError as error:
-            raise DataError(f"{plan.file}: corpora.{corpus}: {error}") from error
-        for kind, stage in readers.get(corpus, {}).items():
+            raise DataError(f"{plan.file}: corpora.{name}: {error}") from error
+        for kind, reader in readers.get(name, {}).items():
             try:
-                check_columns(kind, rows, Path(payload["path"]))
+                check_columns(kind, rows, Path(payload["use"]["path"]))
             except DataError as error:
                 raise DataError(
-                    f"{plan.file}: corpora.{corpus}: {error}; stages.{stage} ({kind}) reads it"
+                    f"{plan.file}: corpora.{name}: {error}; stages.{reader} ({kind}) reads it"
                 ) from error
 
 
-def _reads(plan: "Plan") -> Iterator[tuple[str, str, str]]:
+def _reads(plan: Plan) -> Iterator[tuple[str, str, str]]:
     """(stage, corpus, kind of stage) of everything a stage of an arm trains on."""
     ids = (node.id for node in plan.nodes if node.kind == "stage")
-    for name in dict.fromkeys(id.split("/", 1)[1].split(">")[-1] for id in ids):  # noqa: A001
+    for name in dict.fromkeys(map(stage.stage_name, ids)):
         use = plan.study.stages[name]
         yield name, use.data, use.train.kind
         if use.replay_data is not None:

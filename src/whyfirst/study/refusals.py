@@ -1,7 +1,7 @@
 """What a plan refuses before anything is run: arms that could not be compared, stages in vain.
 
-Leaves out: the names of a study file (config.py), and what only the data can tell
-(train/preflight.py).
+Leaves out: the names of a study file (names.py), what reading its files tells (reading.py), and
+what only a stage's rows can tell (train/).
 """
 
 import math
@@ -9,21 +9,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.study.config import Study, decisive
+from whyfirst.study.decisive import decisive
+from whyfirst.study.schema import StudyFile
 
 _BY_ROWS = ("explain", "sft", "dpo", "kto", "reward")  # kinds whose epoch is a pass over rows
 
 
-def first_stages(study: Study) -> dict[str, str]:
+def first_stages(study: StudyFile) -> dict[str, str]:
     """Arm -> the explain-kind stage it begins with, for the arms that begin with one."""
     return {
-        arm: stages[0]
-        for arm, stages in study.arms.items()
-        if stages and study.stages[stages[0]].train.kind == "explain"
+        name: arm.stages[0]
+        for name, arm in study.arms.items()
+        if arm.stages and study.stages[arm.stages[0]].train.kind == "explain"
     }
 
 
-def refuse_unmatched(study: Study, file: Path) -> None:
+def refuse_unmatched(study: StudyFile, file: Path) -> None:
     """All first stages of a study differ in their corpus and in nothing else.
 
     Raises:
@@ -42,7 +43,7 @@ def refuse_unmatched(study: Study, file: Path) -> None:
                     "stages must be trained alike (use a YAML anchor), or a difference between "
                     "arms could be the recipe"
                 )
-        budgets = [getattr(study.corpora[s.data], "tokens", None) for s in (one, other)]
+        budgets = [study.corpora[s.data].options.get("tokens") for s in (one, other)]
         if budgets[0] != budgets[1]:
             raise ConfigError(
                 f"{file}: corpora.{other.data}.tokens is {budgets[1]} and corpora.{one.data}."
@@ -51,7 +52,7 @@ def refuse_unmatched(study: Study, file: Path) -> None:
 
 
 def refuse_in_vain(
-    study: Study, file: Path, context: int | None, rows: Mapping[str, int | None]
+    study: StudyFile, file: Path, context: int | None, rows: Mapping[str, int | None]
 ) -> None:
     """Refuse stages that would change next to nothing, or whose rows can't fit the model.
 
@@ -67,7 +68,7 @@ def refuse_in_vain(
         raise ConfigError("\n".join(f"{file}: stages.{line}" for line in problems))
 
 
-def _too_few_updates(study: Study, rows: Mapping[str, int | None]) -> Iterator[str]:
+def _too_few_updates(study: StudyFile, rows: Mapping[str, int | None]) -> Iterator[str]:
     """Stages given in epochs (config.py sees to those given in updates)."""
     for name, use in study.stages.items():
         most, train = rows.get(use.data), use.train
@@ -85,7 +86,7 @@ def _too_few_updates(study: Study, rows: Mapping[str, int | None]) -> Iterator[s
             )
 
 
-def _too_long(study: Study, context: int | None) -> Iterator[str]:
+def _too_long(study: StudyFile, context: int | None) -> Iterator[str]:
     for name, use in study.stages.items():
         if context is not None and use.train.max_length > context:
             yield (

@@ -1,8 +1,7 @@
-"""Probes as nodes of a study: one node a probe, over all of its arms and seeds.
+"""One probe on the models of several arms and seeds: what it gives compares them with each other.
 
-What a probe gives compares models with each other, so a node reads all of them; it computes
-nothing of a study that isn't asked to be probed, and changes no other node's fingerprint. Leaves
-out: the probes themselves (`whyfirst.probe`) and checking the file (probe_use.py).
+Nothing is computed of a study that isn't asked to be probed, and no other node's fingerprint
+changes. Leaves out: the probes themselves (probe/) and checking the file (names.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,25 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.config.files import read_json, sha256_json, write_json
+from whyfirst.config.files import sha256_json, write_json
+from whyfirst.config.room import Use
+from whyfirst.config.source import source_of
 from whyfirst.config.strict import output_fields
-from whyfirst.study.config import decisive
-from whyfirst.study.models import answering
-from whyfirst.study.planning.corpora import constitution_of
+from whyfirst.constitution import load_constitution
+from whyfirst.study.decisive import decisive
+from whyfirst.study.located import answering
+from whyfirst.study.nodes.base import model_folder
+from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.schema import PretrainedModel
+from whyfirst.worlds import WORLDS, World
 
 if TYPE_CHECKING:
     from whyfirst.models.local import LocalModel
     from whyfirst.probe.pairs import Items
-    from whyfirst.report.parts import ProbeRow
-    from whyfirst.study.planning.builder import Builder
-    from whyfirst.study.probe_use import ProbeUse
 
 FINDINGS = "probe.json"
-#: rough seconds a probe takes for each model, on one core
 SECONDS = 6.0
+"""Rough seconds a probe takes for each model, on one core."""
 
 
-def add(builder: "Builder", stages: Mapping[tuple[str, int], Sequence[str]]) -> None:
+def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) -> None:
     """Add a node for every probe the study names.
 
     Args:
@@ -40,18 +43,21 @@ def add(builder: "Builder", stages: Mapping[tuple[str, int], Sequence[str]]) -> 
     """
     from whyfirst.probe.record import PROBES, lacking
 
-    study = builder.study
-    use = study.probe
+    study, use = builder.study, builder.study.probe
     if use is None:
         return
-    models: dict[str, dict[int, str]] = {
-        arm: {s: (stages[arm, s] or [builder.base()])[-1] for s in use.seeds_of(study, arm)}
-        for arm in use.arms_of(study)
+    models = {
+        arm: {seed: (stages[arm, seed] or [builder.plan("base")])[-1] for seed in seeds}
+        for arm, seeds in study.probed().items()
     }
     depends = tuple(dict.fromkeys(node for seeds in models.values() for node in seeds.values()))
-    config, outside, extra = _asked(builder, use)
+    config, outside, extra = _asked(builder)
     items = _items(config, extra)
-    _check_values(builder, use, items)
+    missing = set(use.values or ()) - {pair.value for pair in items.pairs}
+    if missing:
+        raise ConfigError(
+            f"{builder.file}: probe.values: no pair is about {', '.join(sorted(missing))}"
+        )
     for name, reason in lacking(use.probes, tuple(models), items).items():
         raise ConfigError(f"{builder.file}: probe.probes: {name} can't be run, since {reason}")
     # By arm and seed, which of the inputs is its model.
@@ -60,22 +66,24 @@ def add(builder: "Builder", stages: Mapping[tuple[str, int], Sequence[str]]) -> 
         for arm, seeds in models.items()
     }
     config["device"] = builder.device
-    if study.model.source == "pretrained":
-        identity, runnable = answering(study.model, builder.files)
+    if isinstance(study.model, PretrainedModel):
+        identity, runnable = answering(study.model, builder)
         config |= identity
         extra["model"] = runnable
     for name in use.probes:
+        source = source_of(PROBES.get(name).run)
         builder.add(
-            f"probe:{name}", "probe", PROBES.get(name).version, config | {"probe": name}, depends,
-            outside=outside, extra=extra,
+            f"probe:{name}", "probe", config | {"probe": name}, depends,
+            version=PROBES.get(name).version,
+            outside=outside | ({"source": source} if source else {}), extra=extra,
             weight=SECONDS * sum(map(len, models.values())),
         )  # fmt: skip
 
 
-def _asked(
-    builder: "Builder", use: "ProbeUse"
-) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+def _asked(builder: Builder) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
     """What decides the items: for the fingerprint, files by content, and where they are."""
+    use = builder.study.probe
+    assert use is not None
     options = output_fields(use)
     config = {name: options[name] for name in ("values", "limit", "constitution")}
     outside: dict[str, str] = {}
@@ -86,10 +94,12 @@ def _asked(
             outside[name] = builder.content(given, f"probe.{name}")
             extra[name] = str(builder.path(given))
     if use.constitution is not None:
-        extra["constitution"], constitution = constitution_of(builder, use.constitution)
+        extra["constitution"] = builder.shipped_or_file(use.constitution)
+        constitution = load_constitution(extra["constitution"])
         outside["constitution"] = sha256_json(decisive(constitution))
-    elif use.pairs is None and builder.study.world is not None:
-        config["world_seed"] = builder.study.world.seed
+    elif use.pairs is None and builder.world is not None and builder.study.world is not None:
+        config |= builder.world.identity
+        extra["world"] = builder.study.world.model_dump(mode="json")
     return config, outside, extra
 
 
@@ -98,14 +108,12 @@ def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
     from whyfirst.probe import sources
     from whyfirst.probe.pairs import read_pairs
 
-    if "world_seed" in config:
-        limit = {} if config["limit"] is None else {"requests": config["limit"]}
-        items = sources.hearth_items(config["world_seed"], **limit)
+    if "world" in places:
+        world: World = WORLDS.make(Use(**places["world"]))
+        items = world.probe_items(config["limit"])
     else:
         requests = Path(places["requests"]) if "requests" in places else None
         if "constitution" in places:
-            from whyfirst.constitution import load_constitution
-
             pairs = sources.constitution_pairs(load_constitution(places["constitution"]))
         else:
             pairs = read_pairs(Path(places["pairs"]))
@@ -116,20 +124,7 @@ def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
     return replace(items, pairs=kept)
 
 
-def _check_values(builder: "Builder", use: "ProbeUse", items: "Items") -> None:
-    missing = set(use.values or ()) - {pair.value for pair in items.pairs}
-    if missing:
-        raise ConfigError(
-            f"{builder.file}: probe.values: no pair is about {', '.join(sorted(missing))}"
-        )
-
-
-def run(
-    payload: Mapping[str, Any],
-    folders: Sequence[Path],
-    folder: Path,
-    progress: Callable[[int, int, str], None],
-) -> None:
+def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
     """Run one probe on the models in `folders`, and write its findings.
 
     Raises:
@@ -138,6 +133,7 @@ def run(
     from whyfirst.probe.record import ProbeOptions, run_probe
 
     config = payload["config"]
+    write_json(folder / "machine.json", machine(config))
     given = payload.get("model", {})
     models = {
         arm: {int(seed): _opener(given, folders[place]) for seed, place in seeds.items()}
@@ -152,7 +148,6 @@ def _opener(given: Mapping[str, Any], folder: Path) -> "Callable[[], LocalModel]
     def load() -> "LocalModel":
         from whyfirst.models.local import LocalModel
         from whyfirst.models.reference import ModelRef, open_model
-        from whyfirst.study.kinds import model_folder
 
         found = open_model(ModelRef(**{**given, "path": model_folder(folder)}))
         assert isinstance(found, LocalModel)  # endpoints were refused
@@ -161,10 +156,4 @@ def _opener(given: Mapping[str, Any], folder: Path) -> "Callable[[], LocalModel]
     return load
 
 
-def rows(names: Sequence[str], folders: Mapping[str, Path]) -> "list[ProbeRow]":
-    """The findings of a study's probes, in the order of its file."""
-    from whyfirst.report.parts import ProbeRow
-
-    return [
-        ProbeRow.model_validate(read_json(folders[f"probe:{name}"] / FINDINGS)) for name in names
-    ]
+KIND = NodeKind(None, run)

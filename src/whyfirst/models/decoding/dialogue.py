@@ -1,0 +1,175 @@
+"""Dialogue between roles: the one loop under methods that ask models in turn.
+
+A method's script is a generator for one prompt: it yields what to ask of which role and is sent the
+answers. All prompts' scripts run side by side, and what they ask of one role at the same moment is
+asked in one batch, so that a method is as fast as its model's batching. Leaves out: search over
+partial answers (search.py).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from whyfirst.config.files import sha256_json
+from whyfirst.models.base import (
+    GREEDY,
+    Completion,
+    LanguageModel,
+    Loglikelihood,
+    Message,
+    Prompt,
+    Sampling,
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a script asks: `n` completions of a prompt from a role."""
+
+    prompt: Prompt
+    sampling: Sampling
+    role: str = "model"
+    n: int = 1
+
+
+Script = Generator[list[Request], list[list[Completion]], Completion]
+"""Yields requests, is sent a list of completions for each, and returns its answer."""
+
+
+class Unanswered(Exception):
+    """Thrown into a script whose request has a problem; uncaught, the problem is its answer."""
+
+    def __init__(self, completion: Completion) -> None:
+        super().__init__(completion.problem)
+        self.completion = completion
+
+
+@dataclass
+class Dialogue:
+    """A language model whose answers a script makes from other models' answers.
+
+    Args:
+        model: the model that is wrapped; what is asked of no other role is asked of it.
+        name, options: of the method, for the fingerprint.
+        script: (prompt, sampling of the answer) -> the script of one prompt.
+        roles: further roles' models.
+
+    Attributes:
+        calls: completions asked for, by role.
+        fallbacks: how often the method fell back to something simpler, by reason.
+    """
+
+    model: LanguageModel
+    name: str
+    options: Mapping[str, Any]
+    script: Callable[[Prompt, Sampling], Script]
+    roles: Mapping[str, LanguageModel] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    fallbacks: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def fingerprint(self) -> str:
+        others = {role: model.fingerprint for role, model in self.roles.items()}
+        return sha256_json([self.model.fingerprint, self.name, dict(self.options), others])
+
+    @property
+    def chat_template(self) -> str:
+        return self.model.chat_template
+
+    def generate(
+        self, prompts: Sequence[Prompt], n: int = 1, sampling: Sampling = GREEDY
+    ) -> list[list[Completion]]:
+        """See `LanguageModel.generate`; greedy, one answer is made and repeated."""
+        repeats = 1 if sampling.temperature == 0 else n
+        scripts = [
+            self.script(prompt, nth(sampling, number))
+            for prompt in prompts
+            for number in range(repeats)
+        ]
+        answers = self._play(scripts)
+        rows = [answers[start : start + repeats] for start in range(0, len(answers), repeats)]
+        return [[row[number % repeats] for number in range(n)] for row in rows]
+
+    def loglikelihood(
+        self, requests: Sequence[tuple[Prompt, Sequence[str]]]
+    ) -> list[list[Loglikelihood]]:
+        """The wrapped model's."""
+        return self.model.loglikelihood(requests)
+
+    def _play(self, scripts: Sequence[Script]) -> list[Completion]:
+        """Every script to its end."""
+        answers: dict[int, Completion] = {}
+        waiting: dict[int, list[Request]] = {}
+
+        def step(index: int, replies: list[list[Completion]] | None) -> None:
+            script = scripts[index]
+            failed = next((c for r in replies or () for c in r if c.problem is not None), None)
+            try:
+                if replies is None:
+                    waiting[index] = next(script)
+                elif failed is not None:
+                    waiting[index] = script.throw(Unanswered(failed))
+                else:
+                    waiting[index] = script.send(replies)
+            except StopIteration as ended:
+                answers[index] = ended.value
+            except Unanswered as problem:
+                answers[index] = problem.completion
+
+        for index in range(len(scripts)):
+            step(index, None)
+        while waiting:
+            asked, waiting_now = dict(waiting), sorted(waiting)
+            waiting.clear()
+            replies = self._ask([r for index in waiting_now for r in asked[index]])
+            for index in waiting_now:
+                count = len(asked[index])
+                step(index, replies[:count])
+                replies = replies[count:]
+        return [answers[index] for index in range(len(scripts))]
+
+    def _ask(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """All requests' completions, those alike but for their prompt in one call."""
+        groups: dict[tuple[str, int, Sampling], list[int]] = {}
+        for place, request in enumerate(requests):
+            groups.setdefault((request.role, request.n, request.sampling), []).append(place)
+        found: dict[int, list[Completion]] = {}
+        for (role, n, sampling), places in groups.items():
+            self.calls[role] += n * len(places)
+            model = self.roles.get(role, self.model)
+            prompts = [requests[place].prompt for place in places]
+            given = model.generate(prompts, n=n, sampling=sampling)
+            found |= dict(zip(places, given, strict=True))
+        return [found[place] for place in range(len(requests))]
+
+
+def nth(sampling: Sampling, number: int) -> Sampling:
+    """The sampling of the `number`-th sample, from 0: another seed for each but the first."""
+    return replace(sampling, seed=sampling.seed + 7919 * number) if number else sampling
+
+
+def drawn(sampling: Sampling, temperature: float) -> Sampling:
+    """The sampling of drafts: as diverse as `temperature`, unless the answer's own is higher."""
+    return replace(sampling, temperature=max(temperature, sampling.temperature))
+
+
+def words(prompt: Prompt) -> str:
+    """What is asked: a text as it is, or the last message of a chat."""
+    return prompt if isinstance(prompt, str) else prompt[-1].content
+
+
+def rephrased(prompt: Prompt, text: str) -> Prompt:
+    """The prompt with other words in place of what is asked; earlier turns stay."""
+    if isinstance(prompt, str):
+        return text
+    return (*prompt[:-1], Message(prompt[-1].role, text))
+
+
+def instructed(prompt: Prompt, instruction: str) -> Prompt:
+    """The prompt after an instruction: a system message, or a first paragraph."""
+    if isinstance(prompt, str):
+        return f"{instruction}\n\n{prompt}"
+    if prompt[0].role == "system":
+        return (Message("system", f"{prompt[0].content}\n\n{instruction}"), *prompt[1:])
+    return (Message("system", instruction), *prompt)
