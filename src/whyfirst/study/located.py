@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.config.files import sha256_file
+from whyfirst.config.files import read_json, sha256_file
 from whyfirst.models.reference import ModelRef
 
+ADAPTER = "adapter_config.json"
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -58,6 +59,8 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
     place = files.path(str(ref.path))
     if place.exists():
         contents["folder"] = files.content(str(ref.path), f"{key}.path")
+        if (place / ADAPTER).is_file() and not (place / "config.json").is_file():
+            contents |= _under(place, key, files, where)
         # A node holds a reference to this very place, so the place is part of it.
         identity["path"] = runnable["path"] = str(place)
     elif not _COMMIT.fullmatch(ref.revision or ""):
@@ -72,6 +75,25 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
         contents["adapter"] = files.content(ref.adapter, f"{key}.adapter")
         identity["adapter"] = runnable["adapter"] = str(folder)
     return Located(identity, contents, runnable)
+
+
+def _under(adapter: Path, key: str, files: Files, where: Path) -> dict[str, str]:
+    """Content of the base under a folder that is an adapter itself, which the loader opens too.
+
+    Raises:
+        ConfigError: the base is on the Hub and not pinned.
+    """
+    config = read_json(adapter / ADAPTER)
+    name, revision = (config.get(k) or "" for k in ("base_model_name_or_path", "revision"))
+    for base in (adapter / name, Path(name)):
+        if name and base.is_dir():
+            return {"base": files.content(str(base.resolve()), f"{key}.path")}
+    if not _COMMIT.fullmatch(revision):
+        raise ConfigError(
+            f"{where}: {key}.path: {adapter} is an adapter on {name!r}, which is no local folder "
+            "and not pinned; give the base as `path` with its `revision`, and this as `adapter`"
+        )
+    return {}
 
 
 def answering(ref: ModelRef, files: Files) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -92,9 +114,9 @@ def answering(ref: ModelRef, files: Files) -> tuple[dict[str, Any], dict[str, An
         identity["chat_template"] = named
         if named.endswith(".jinja"):
             file = files.path(named)
-            named = str(file)
             identity["chat_template"] = file.name
-            identity["chat_template_sha256"] = sha256_file(file)
+            identity["chat_template_sha256"] = files.content(named, "chat_template")
+            named = str(file)
         elif named != "tokenizer":
             from whyfirst.models import chat
 

@@ -43,7 +43,9 @@ def tracker_of(
         measure: time the model now if it wasn't; else only what the store knows counts.
     """
     past, nodes, in_seconds = history(plan.nodes, store), plan.nodes, True
-    if plan.study.model.source == "pretrained":
+    # A world's base and a new one are small, and what is made of them is weighed in seconds.
+    bases = (node.payload["config"] for node in nodes if node.kind == "base")
+    if any(config.get("source") == "pretrained" for config in bases):
         seconds = _node_seconds(plan, store, workers, measure)
         nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)
         in_seconds = bool(seconds)
