@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.config.files import read_json, sha256_file
+from whyfirst.config.files import sha256_file
+from whyfirst.models.adapters import base_name, is_adapter
+from whyfirst.models.folder import is_folder
 from whyfirst.models.reference import ModelRef
 
-ADAPTER = "adapter_config.json"
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -59,8 +60,16 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
     place = files.path(str(ref.path))
     if place.exists():
         contents["folder"] = files.content(str(ref.path), f"{key}.path")
-        if (place / ADAPTER).is_file() and not (place / "config.json").is_file():
-            contents |= _under(place, key, files, where)
+        if is_adapter(place):  # what it computes is its base's doing as well
+            base, pinned = base_name(place)
+            if is_folder(base):
+                contents["base"] = files.content(str(Path(base).resolve()), f"{key}.path")
+            elif not _COMMIT.fullmatch(pinned or ""):
+                raise ConfigError(
+                    f"{where}: {key}.path: {place} is an adapter on {base!r}, which is no local "
+                    "folder and not pinned; give the base as `path` with its `revision`, and this "
+                    "as `adapter`"
+                )
         # A node holds a reference to this very place, so the place is part of it.
         identity["path"] = runnable["path"] = str(place)
     elif not _COMMIT.fullmatch(ref.revision or ""):
@@ -75,25 +84,6 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
         contents["adapter"] = files.content(ref.adapter, f"{key}.adapter")
         identity["adapter"] = runnable["adapter"] = str(folder)
     return Located(identity, contents, runnable)
-
-
-def _under(adapter: Path, key: str, files: Files, where: Path) -> dict[str, str]:
-    """Content of the base under a folder that is an adapter itself, which the loader opens too.
-
-    Raises:
-        ConfigError: the base is on the Hub and not pinned.
-    """
-    config = read_json(adapter / ADAPTER)
-    name, revision = (config.get(k) or "" for k in ("base_model_name_or_path", "revision"))
-    for base in (adapter / name, Path(name)):
-        if name and base.is_dir():
-            return {"base": files.content(str(base.resolve()), f"{key}.path")}
-    if not _COMMIT.fullmatch(revision):
-        raise ConfigError(
-            f"{where}: {key}.path: {adapter} is an adapter on {name!r}, which is no local folder "
-            "and not pinned; give the base as `path` with its `revision`, and this as `adapter`"
-        )
-    return {}
 
 
 def answering(ref: ModelRef, files: Files) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 from whyfirst.config.errors import UserError
 from whyfirst.evaluate.judging import JUDGES, Exchange, Judge, Judgement, unscored
 from whyfirst.models.base import LanguageModel
+from whyfirst.models.limits import context_of
 
 SENTIMENT, TOXICITY, REGARD = "sentiment", "toxicity", "regard"
 NEGATIVE = 0.25  # (compound + 1) / 2 at BOLD's threshold of a negative text, compound = -0.5
@@ -125,8 +126,7 @@ class ClassifierJudge:
             self._tokenizer(e.response)["input_ids"] if e.response.strip() else []
             for e in exchanges
         ]
-        limit = int(getattr(self._model.config, "max_position_embeddings", 0) or 2**31)
-        limit = min(limit, int(self._tokenizer.model_max_length))
+        limit = min(context_of(self._model.config), int(self._tokenizer.model_max_length))
         fitting = []
         for place, ids in enumerate(tokens):
             if not ids:

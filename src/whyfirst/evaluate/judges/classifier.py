@@ -15,6 +15,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 from whyfirst.evaluate.judging import JUDGES, Exchange, Judge, Judgement, unscored
 from whyfirst.models.base import LanguageModel
+from whyfirst.models.limits import context_of
 
 _BATCH = 32
 _REFUSAL = re.compile(r"refus|reject|declin|den(?:y|ial)", re.IGNORECASE)
@@ -67,7 +68,8 @@ class ClassifierJudge:
     def __init__(self, source: str) -> None:
         import torch
 
-        from whyfirst.models.loading import hashes, locate
+        from whyfirst.models.folder import hashes
+        from whyfirst.models.loading import locate
 
         path, _, named = source.partition("#")
         folder = locate(path, None, False)
@@ -139,11 +141,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
 
 def _longest(model: Any, tokenizer: Any) -> int:
     """Tokens of the longest input the model reads."""
-    config = model.config
-    positions = int(getattr(config, "max_position_embeddings", None) or 2**31)
-    if config.model_type in ("roberta", "xlm-roberta", "camembert", "longformer"):
-        positions -= int(config.pad_token_id) + 1  # their positions start after the padding index
-    return min(positions, int(tokenizer.model_max_length))
+    return min(context_of(model.config), int(tokenizer.model_max_length))
 
 
 @JUDGES.register("classifier")

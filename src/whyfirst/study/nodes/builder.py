@@ -17,6 +17,7 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
+from whyfirst.models.limits import limits_of
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.nodes.kind import NodeKind
@@ -193,6 +194,4 @@ class Builder:
         file = Path(self.model_place or "") / "config.json"
         if self.model_place is None or not file.is_file():
             return None
-        config = read_json(file)
-        found = config.get("max_position_embeddings", config.get("n_positions"))
-        return found if isinstance(found, int) else None
+        return limits_of(read_json(file)).positions
