@@ -4,9 +4,11 @@ Leaves out: the estimate of time left (`tracker`) and results.
 """
 
 import contextlib
+import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -24,7 +26,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from whyfirst.cli.output import messages
+from whyfirst.cli.output import messages, warn
 from whyfirst.cli.tracker import Running, Tracker
 from whyfirst.config.text import safe_text
 from whyfirst.report.html import duration
@@ -203,3 +205,61 @@ def steps(title: str) -> Iterator[Step]:
         yield lambda step, total, message: progress.update(
             task, completed=step, total=total or None, message=message
         )
+
+
+_SAID_EVERY_S = 10.0  # between two lines where nothing can be redrawn
+
+
+class Writing:
+    """What is written so far: rows kept and tokens, said as they come."""
+
+    def __init__(self, title: str, show: Callable[[int, int, str], None], every_s: float) -> None:
+        self.title, self.tokens, self.kept, self.wanted = title, 0, 0, 0
+        self._show, self._every_s = show, every_s
+        self._begun = self._said = time.monotonic()
+
+    def rows(self, kept: int, wanted: int, more: str = "") -> None:
+        """Account for a batch; `more` is said beside it."""
+        self.kept, self.wanted = kept, wanted
+        self._tell(more)
+
+    def read(self, count: int) -> None:
+        """Account for tokens that a model has just written."""
+        self.tokens += count
+        if time.monotonic() - self._said >= self._every_s:
+            self._tell("")
+
+    def _tell(self, more: str) -> None:
+        self._said = time.monotonic()
+        pace = self.tokens / max(1e-3, self._said - self._begun)
+        told = f"{self.tokens:,} tokens written, {pace:.0f} a second" if self.tokens else ""
+        self._show(self.kept, self.wanted, "; ".join(filter(None, (told, more.strip("; ")))))
+
+
+@contextlib.contextmanager
+def writing(title: str, wanted: int, models: Sequence[object], quiet: bool) -> Iterator[Writing]:
+    """Progress of models that write rows: a bar in a terminal, elsewhere a line every ten seconds.
+
+    Args:
+        models: whose tokens are counted as they are written; only local ones show theirs.
+        quiet: say nothing (``--json``).
+    """
+    with contextlib.ExitStack() as stack:
+        if quiet:
+            told = Writing(title, lambda kept, wanted, message: None, math.inf)
+        elif in_terminal():
+            step = stack.enter_context(steps(title))
+            told = Writing(title, step, 0.25)
+        else:
+            told = Writing(title, lambda kept, wanted, message: warn(
+                f"{title}: kept {kept} of {wanted}" + (f"; {message}" if message else "")
+            ), _SAID_EVERY_S)  # fmt: skip
+        told.wanted = wanted
+        for module in {id(m): m for m in (getattr(one, "model", None) for one in models)}.values():
+            register = getattr(module, "register_forward_hook", None)
+            if register is not None:
+                # One token a line and forward pass, but for the passes that read prompts.
+                hook = register(lambda _module, _given, out: told.read(out.logits.shape[0]))
+                stack.callback(hook.remove)
+        told.rows(0, wanted)
+        yield told
