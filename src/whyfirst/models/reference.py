@@ -1,7 +1,7 @@
 """Naming a model: in a study's YAML, or as one word on the command line; and opening it.
 
-A model is a local folder, a Hub id, or a name at an OpenAI-compatible endpoint. Leaves out: the
-models that ship or are built from scratch (the study knows those).
+A model is a local folder, a GGUF file, a Hub id, or a name at an OpenAI-compatible endpoint. Leaves
+out: the models that ship or are built from scratch (the study knows those).
 """
 
 import re
@@ -15,6 +15,7 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
 from whyfirst.models.base import LanguageModel
+from whyfirst.models.folder import is_there
 
 _PREFIX = "endpoint:"
 _LOCAL_ONLY = ("dtype", "device_map", "adapter", "chat_template", "trust_remote_code")
@@ -75,7 +76,9 @@ class ModelRef(StrictModel):
     @model_validator(mode="after")
     def _one_kind_of_model(self) -> Self:
         if (self.path is None) == (self.endpoint is None):
-            raise ValueError("give either path (a folder or Hub id) or endpoint (a URL)")
+            raise ValueError(
+                "give either path (a folder, a .gguf file or a Hub id) or endpoint (a URL)"
+            )
         odd = _LOCAL_ONLY if self.endpoint is not None else _ENDPOINT_ONLY
         kind = "path" if self.endpoint is not None else "endpoint"
         problems = [((name,), f"only goes with {kind}") for name in odd if self._was_set(name)]
@@ -105,7 +108,7 @@ class ModelRef(StrictModel):
 
 
 def parse_model(text: str, **more: Any) -> ModelRef:
-    """A model named in one word: a folder, ``org/name``, or ``endpoint:URL#MODEL``.
+    """A model named in one word: a folder or .gguf file, ``org/name``, ``endpoint:URL#MODEL``.
 
     Args:
         more: further fields of `ModelRef`, e.g. from other options of the command.
@@ -164,9 +167,9 @@ def open_model(ref: ModelRef, *, base: Path = Path(), cache: Path | None = None)
 
 
 def resolved(path: str, base: Path) -> str:
-    """A folder under `base` if there is one of that name, else the text itself (a Hub id)."""
+    """A folder or file of that name under `base`, or else the text itself (a Hub id)."""
     folder = base / Path(path).expanduser()
-    return str(folder) if folder.exists() else path
+    return str(folder) if is_there(folder) else path
 
 
 def _open_endpoint(ref: ModelRef, cache: Path | None) -> LanguageModel:
