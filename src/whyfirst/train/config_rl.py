@@ -23,7 +23,7 @@ REWARD_MODEL = "reward_model"
 class RewardUse(StrictModel):
     """One reward by its name in the registry; `whyfirst list rewards` shows them."""
 
-    name: str = affects_output()
+    name: str = affects_output(description="which one; `whyfirst list rewards`")
     weight: float = affects_output(default=1.0, description="its factor in the sum")
     path: str | None = affects_output(
         default=None,
@@ -37,9 +37,11 @@ class RewardUse(StrictModel):
 class GoldUse(StrictModel):
     """A reward never trained on, measured on prompts never trained on, beside the trained one."""
 
-    name: str = affects_output()
+    name: str = affects_output(description="which one; `whyfirst list rewards`")
     path: str | None = affects_output(default=None, description="as for a reward")
-    options: dict[str, bool | int | float | str] = affects_output(default={})
+    options: dict[str, bool | int | float | str] = affects_output(
+        default={}, description="its options"
+    )
     every: int = affects_output(default=10, ge=1, description="updates between measurements")
     held_out: float = affects_output(
         default=0.1, gt=0, lt=1, description="share of the prompts kept out, by prompt hash"
@@ -65,15 +67,21 @@ class Online(Stage):
     """What rloo, grpo and ppo share."""
 
     batch_size: int = affects_output(default=64, ge=1, description="responses of one update")
-    learning_rate: float = affects_output(default=1e-6, gt=0)
+    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
     truncation: Literal["refuse"] = affects_output(
         default="refuse", description="prompts over the context are never cut"
     )
-    rewards: tuple[RewardUse, ...] = affects_output(min_length=1)
+    rewards: tuple[RewardUse, ...] = affects_output(
+        min_length=1, description="what scores a completion, with weights; `whyfirst list rewards`"
+    )
     max_new_tokens: int = affects_output(default=64, ge=1, description="of one response")
-    temperature: float = affects_output(default=1.0, gt=0)
-    gold: GoldUse | None = affects_output(default=None)
-    limits: Limits = runtime_only(default=Limits())
+    temperature: float = affects_output(default=1.0, gt=0, description="of sampling completions")
+    gold: GoldUse | None = affects_output(
+        default=None, description="a reward that is only watched, to see the others gamed"
+    )
+    limits: Limits = runtime_only(
+        default=Limits(), description="when to stop a run that goes wrong"
+    )
 
     @property
     def uses(self) -> "tuple[RewardUse | GoldUse, ...]":

@@ -26,7 +26,7 @@ from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price
 from whyfirst.study.cost.rehearsal import Counting, Rehearsal, rehearse
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import REPLIES
+from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.located import answering, locate
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
@@ -219,7 +219,9 @@ def task_of(config: Mapping[str, Any], path: str | None) -> Task:
     return declared.task(seed=config.get("seed", 0), world=config.get("world_seed"), **options)
 
 
-def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
+def run(
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
+) -> Incomplete | None:
     """Ask, judge and write: an item result a line, and what answered and judged."""
     config = payload["config"]
     benchmark = benchmark_named(config["benchmark"])
@@ -259,6 +261,19 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
     write_json(folder / "machine.json", computed_on)
+    return still_to_ask(results)
+
+
+def still_to_ask(results: Sequence[Any]) -> Incomplete | None:
+    """The items that have no answer for a reason that passes, as a server that was down.
+
+    Endpoints' replies are kept by the store, so that asking again asks for these alone.
+    """
+    passing = [one for one in results if getattr(one, "transient", None)]
+    if not passing:
+        return None
+    missing, items = {one.id for one in passing}, {one.id for one in results}
+    return Incomplete(len(missing), len(items), str(passing[0].reason))
 
 
 def _decoding(
