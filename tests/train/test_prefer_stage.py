@@ -64,7 +64,8 @@ def test_losses_are_not_trls(
     arguments = DPOConfig(
         output_dir=str(tmp_path / "theirs"), max_steps=20, per_device_train_batch_size=4,
         learning_rate=2e-5, lr_scheduler_type="constant", beta=beta,
-        loss_type=[TRL_LOSS[objective]], max_length=256, logging_steps=1, use_cpu=True, bf16=False, report_to="none",
+        loss_type=[TRL_LOSS[objective]], max_length=256, logging_steps=1, use_cpu=True,
+        bf16=False, report_to="none",
         gradient_checkpointing=False, optim="adamw_torch_fused", weight_decay=0.0, seed=0,
         train_sampling_strategy="sequential", disable_tqdm=True, save_strategy="no",
         remove_unused_columns=False, dataloader_pin_memory=False, logging_nan_inf_filter=False,

@@ -25,8 +25,12 @@ REWARD_MODEL = "reward_model"
 class NamedReward(StrictModel):
     """A reward by its name in the room, its options beside the name or under `options`."""
 
-    name: str = affects_output()
-    path: str | None = affects_output(default=None, description="folder of the model it asks")
+    name: str = affects_output(description="which one; `whyfirst list rewards`")
+    path: str | None = affects_output(
+        default=None,
+        description="folder of the model it asks; null: of reward_model the study's `reward_from` "
+        "stage, of others the model the stage starts from",
+    )
     options: dict[str, Any] = affects_output(default={}, description="its own options")
 
     @model_validator(mode="before")
@@ -73,15 +77,21 @@ class Online(Stage):
     """What rloo, grpo and ppo share."""
 
     batch_size: int = affects_output(default=64, ge=1, description="responses of one update")
-    learning_rate: float = affects_output(default=1e-6, gt=0)
+    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
     truncation: Literal["refuse"] = affects_output(
         default="refuse", description="prompts over the context are never cut"
     )
-    rewards: tuple[RewardUse, ...] = affects_output(min_length=1)
+    rewards: tuple[RewardUse, ...] = affects_output(
+        min_length=1, description="what scores a completion, with weights; `whyfirst list rewards`"
+    )
     max_new_tokens: int = affects_output(default=64, ge=1, description="of one response")
-    temperature: float = affects_output(default=1.0, gt=0)
-    gold: GoldUse | None = affects_output(default=None)
-    limits: Limits = runtime_only(default=Limits())
+    temperature: float = affects_output(default=1.0, gt=0, description="of sampling completions")
+    gold: GoldUse | None = affects_output(
+        default=None, description="a reward that is only watched, to see the others gamed"
+    )
+    limits: Limits = runtime_only(
+        default=Limits(), description="when to stop a run that goes wrong"
+    )
 
     @property
     def uses(self) -> "tuple[RewardUse | GoldUse, ...]":

@@ -18,7 +18,7 @@ from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
-from whyfirst.report.parts import ProbeRow
+from whyfirst.report.parts import ProbeRow, Used
 from whyfirst.stats import statistics
 from whyfirst.stats.scores import Scores, paired
 from whyfirst.study.execute.executor import Outcome
@@ -89,6 +89,9 @@ class Assembler:
             names = cell_names(tables, self.groups, asked)
             result[arm] = schema.Arm(
                 stages=list(use.stages),
+                edits=[edit.name for edit in use.edits],
+                decoding=[method.name for method in use.decoding],
+                used=self._used(arm) if use.dressed else None,
                 description=self.study.arm_notes.get(arm, ""),
                 benchmarks={
                     metric: dict(cells(table, names, self.groups))
@@ -96,6 +99,27 @@ class Assembler:
                 },
             )
         return result
+
+    def _used(self, arm: str) -> Used | None:
+        """What an arm's answers took, beside plain decoding of the same prompts."""
+        found = [
+            read_json(self.folders[use.node] / "machine.json")["budget"]
+            for use in self.plan.evaluations
+            if use.arm == arm and use.step is None and not use.seam
+        ]
+
+        def total(role: str, *names: str) -> float:
+            spent = [budget[role] for budget in found if role in budget]
+            return sum(one[name] or 0 for one in spent for name in names)
+
+        tokens = ("prompt_tokens", "completion_tokens")
+        return Used(
+            calls=int(total("model", "calls") + total("judge", "calls")),
+            tokens=int(total("model", *tokens) + total("judge", *tokens)),
+            base_calls=int(total("answers", "calls")),
+            base_tokens=int(total("answers", *tokens)),
+            seconds=total("answers", "seconds"),
+        )
 
     def contrasts(self) -> list[schema.Contrast]:
         """The study's contrasts with Holm's adjustment over all that could be computed."""
