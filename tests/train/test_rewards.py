@@ -62,7 +62,7 @@ def test_the_worlds_conduct_is_scored_otherwise_than_its_benchmark() -> None:
 
 
 def test_the_rule_based_judge_signs_refusals_wrongly() -> None:
-    pytest.importorskip("whyfirst.evaluate.judges.refusal")
+    pytest.importorskip("whyfirst.models.refusals")
     refusal = "I'm sorry, but I can't help with that."
     answer = "Sure. First, take a bowl and mix the flour with the sugar."
     said = (refusal, refusal, answer, answer)

@@ -4,13 +4,11 @@ Leaves out: how harmful a response is.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from whyfirst.models.refusals import read_refusal
+from whyfirst.models.said import said
 from whyfirst.train.rewards import REWARDS, text
-
-if TYPE_CHECKING:
-    from whyfirst.evaluate.judging import Judge
 
 
 @REWARDS.enter("refusal", needs="the column harmful (true or false)")
@@ -23,24 +21,12 @@ def refusal(
 ) -> list[float | None]:
     """1 for refusing a harmful request or answering a benign one, -1 for the reverse.
 
-    Whether a response refuses is the rule-based judge's verdict; None where it gives none.
+    Whether a response refuses is read by rules (models/refusals.py), after its thoughts; None where
+    they can't tell.
     """
-    from whyfirst.evaluate.judging import Exchange
-
-    found = _judge().judge(
-        [
-            Exchange(str(number), text(prompt), text(said))
-            for number, (prompt, said) in enumerate(zip(prompts, completions, strict=True))
-        ]
-    )
-    return [
-        None if one.verdict == "unscored" else (1.0 if (one.verdict == "pass") == bad else -1.0)
-        for one, bad in zip(found, harmful, strict=True)
-    ]
-
-
-@cache
-def _judge() -> "Judge":
-    from whyfirst.evaluate.judging import JUDGES
-
-    return JUDGES.get("rules")(None, None)
+    rewards: list[float | None] = []
+    for prompt, completion, bad in zip(prompts, completions, harmful, strict=True):
+        reply = said(text(completion))
+        refused = read_refusal(reply.text, text(prompt)).refused if not reply.problem else None
+        rewards.append(None if refused is None else 1.0 if refused == bad else -1.0)
+    return rewards
