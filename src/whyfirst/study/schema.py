@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -242,7 +243,13 @@ def _seeds(given: Any) -> Any:
 
 
 class BenchmarkUse(StrictModel):
-    """A benchmark of the study and its options."""
+    """A benchmark of the study, who judges, and its options.
+
+    The options named here are those of several benchmarks; others are a benchmark's own. All are
+    checked against the benchmark's.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     data: str | None = runtime_only(default=None, description="its content is fingerprinted")
     held_out: float | None = affects_output(
@@ -260,6 +267,17 @@ class BenchmarkUse(StrictModel):
     max_new_tokens: int | None = added_later(
         None, ge=1, description="longest response; null: the benchmark's own"
     )
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The options that only this benchmark has."""
+        return dict(self.model_extra or {})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The benchmark's options, of those that were given."""
+        every = self.model_dump(mode="json", exclude={"judges"})
+        return {name: value for name, value in every.items() if value is not None}
 
 
 class ContrastConfig(StrictModel):
