@@ -9,7 +9,7 @@ import pytest
 
 from whyfirst.config.errors import ConfigError, PreflightError, TrainingStopped, UserError
 from whyfirst.train.config import GoldUse, RewardUse
-from whyfirst.train.rewards import REWARDS, reward
+from whyfirst.train.rewards import REWARDS
 from whyfirst.train.rewards.combine import RewardSum
 
 ROWS = [{"prompt": f"p{i}", "harmful": i % 2 == 0, "answer": "a b"} for i in range(4)]
@@ -21,12 +21,12 @@ def registered() -> Any:
 
     def enter(function: Callable[..., Any]) -> RewardUse:
         REWARDS.names()
-        REWARDS._items.pop("test", None)
-        reward("test")(function)
+        REWARDS._entries.pop("test", None)
+        REWARDS.enter("test")(function)
         return RewardUse(name="test")
 
     yield enter
-    REWARDS._items.pop("test", None)
+    REWARDS._entries.pop("test", None)
 
 
 def _score(

@@ -13,7 +13,7 @@ from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
 from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.schema import ContrastConfig, PretrainedModel, ScratchModel, StudyFile
 from whyfirst.study.sources import CORPORA
-from whyfirst.train.config_rl import REWARD_MODEL
+from whyfirst.train.config_rl import REWARD_MODEL, named
 from whyfirst.train.kinds import data_names, kind_of
 from whyfirst.train.rewards import REWARDS
 from whyfirst.worlds import WORLDS, World
@@ -121,6 +121,9 @@ def _rewards_of(study: StudyFile, name: str) -> Problems:
             yield from _missing(
                 ("stages", name, "train", place, index), use.name, REWARDS.names(), "reward"
             )
+            if use.name in REWARDS.names():
+                for inside, message in REWARDS.problems(named(use)):
+                    yield ("stages", name, "train", place, index, "options", *inside), message
     if stage.reward_from is None:
         return
     if REWARD_MODEL not in data_names(stage.train):

@@ -120,7 +120,7 @@ def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
     named: set[str] = set()
     for value in options.values():
         named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
-    sources = {name: source_of(REWARDS.get(name)) for name in named & set(REWARDS.names())}
+    sources = {name: source_of(REWARDS.get(name).function) for name in named & set(REWARDS.names())}
     return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
 
 
@@ -300,7 +300,7 @@ def _decoding(
 def _score(name: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float | None]:
     """A reward's scores of responses; see `whyfirst.models.decoding`."""
     asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
-    return REWARDS.get(name)(
+    return REWARDS.get(name).function(
         prompts=asked, completions=list(texts), completion_ids=[[] for _ in texts],
         finished=[True] * len(texts),
     )  # fmt: skip

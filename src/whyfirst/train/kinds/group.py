@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from whyfirst.config.strict import affects_output
-from whyfirst.train.config_rl import Online, check_prompts, cost, reads
+from whyfirst.train.config_rl import Online, check_prompts, cost, reads, rewards_of
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, StageKind
 
@@ -67,7 +67,7 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
 
 
 def _kind(config: type[Grouped]) -> StageKind:
-    return StageKind(config, reads, check_prompts, _train, cost, seconds=60.0)
+    return StageKind(config, reads, check_prompts, _train, cost, seconds=60.0, uses=rewards_of)
 
 
 @KINDS.enter("rloo", version="1", paper="Ahmadian et al. 2024, arXiv 2402.14740")

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from whyfirst.config.strict import affects_output
-from whyfirst.train.config_rl import Online, check_prompts, cost, reads
+from whyfirst.train.config_rl import Online, check_prompts, cost, reads, rewards_of
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, Cost, StageKind
 
@@ -92,4 +92,4 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
 @KINDS.enter("ppo", version="2", paper="Schulman et al. 2017, arXiv 1707.06347")
 def ppo() -> StageKind:
     """Proximal policy optimisation on rewards of the responses it writes."""
-    return StageKind(PPOStage, reads, check_prompts, _train, _cost, seconds=90.0)
+    return StageKind(PPOStage, reads, check_prompts, _train, _cost, seconds=90.0, uses=rewards_of)

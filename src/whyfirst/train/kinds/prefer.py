@@ -57,11 +57,6 @@ class PreferStage(Stage):
             )
         return self
 
-    @property
-    def uses(self) -> tuple[Use, ...]:
-        """The methods it is made of."""
-        return (self.objective,)
-
 
 def prefer_kind(
     config: type[Stage], name: str, objective: Any, references: Any = lambda config: ()
@@ -108,7 +103,10 @@ def prefer_kind(
             forward=float(responses * frozen), sequences=responses,
         )  # fmt: skip
 
-    return StageKind(config, reads, check, train, cost, seconds=25.0, encode=encoded)
+    return StageKind(
+        config, reads, check, train, cost, seconds=25.0, encode=encoded,
+        uses=lambda options: {"objective": (OBJECTIVES, objective(options))},
+    )  # fmt: skip
 
 
 def _outside(references: tuple[ReferenceUse, ...]) -> list[str]:
