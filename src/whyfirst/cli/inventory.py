@@ -33,14 +33,14 @@ _HARMLESS_VARIABLES = (
 
 
 def _benchmarks() -> Rows:
-    from whyfirst.evaluate.benchmark import BENCHMARKS
+    from whyfirst.evaluate.benchmark import BENCHMARKS, all_benchmarks
 
     rows = [
-        {"name": name, "version": b.version, "needs": b.needs, "measures": b.definition,
+        {"name": b.name, "version": b.version, "needs": b.needs, "measures": b.definition,
          "metrics": [metric.name for metric in b.metrics],
          "judges_of": list(b.questions), "by": list(b.by), "source": b.source,
-         "licence": b.licence}
-        for name, b in BENCHMARKS.items()
+         "licence": b.licence, "options": list(b.options)}
+        for b in all_benchmarks()
     ]  # fmt: skip
     _tell_failures(BENCHMARKS.failures)
     return rows
@@ -52,21 +52,15 @@ def _tell_failures(failures: Mapping[str, str]) -> None:
 
 
 def _judges() -> Rows:
-    from whyfirst.evaluate.judging import JUDGES, make_judge
-    from whyfirst.study.cost.rehearsal import Counting, asks_a_model
+    from whyfirst.evaluate.scorers import SCORERS
 
-    rows: Rows = []
-    for name in JUDGES.names():
-        try:
-            judge = make_judge(name, Counting(talks=False))
-            # A model judge's version ends with its model's fingerprint, and there is none here.
-            version, question = judge.version.partition("-")[0], judge.question
-        except UserError:  # it takes an argument, and what it is depends on it
-            version, question = "", "refused"
-        asks = asks_a_model(name)
-        rows.append({"name": name, "version": version, "says_whether_a_response_is": question,
-                     "asks_a_model": "yes" if asks else "no"})  # fmt: skip
-    _tell_failures(JUDGES.failures)
+    rows = [
+        {"name": one.name, "version": one.version,
+         "says_whether_a_response_is": str(one.facts.get("question", "")),
+         "asks_a_model": "yes" if "model" in one.context else "no", "example": one.example}
+        for one in SCORERS.entries()
+    ]  # fmt: skip
+    _tell_failures(SCORERS.failures)
     return rows
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
@@ -168,7 +168,7 @@ def _owner(plan: Plan, contrast: ContrastConfig) -> str:
     return next(
         name
         for name in plan.study.benchmarks
-        if any(metric.name == contrast.metric for metric in BENCHMARKS.get(name).metrics)
+        if any(metric.name == contrast.metric for metric in benchmark_named(name).metrics)
     )
 
 

@@ -99,8 +99,11 @@ def _totals(encoded: Encoded, tokens: list[tuple[int, int]], plan: Plan) -> dict
     }
 
 
-_MEASURED = {"rewards/accuracies": "accuracy", "rewards/margins": "margin"}
-"""What TRL's trainers log of a kind -> what log.jsonl calls it."""
+_MEASURED = {
+    "accuracy": "accuracy", "margin": "margin",
+    "rewards/accuracies": "accuracy", "rewards/margins": "margin",
+}  # fmt: skip
+"""What a kind's trainer logs beside the loss (TRL's by their paths) -> what log.jsonl calls it."""
 
 
 def _log(

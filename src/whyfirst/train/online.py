@@ -18,7 +18,7 @@ from whyfirst.train.job import Job, OnlineJob, Trained
 from whyfirst.train.plan import Plan, make_prompt_plan
 from whyfirst.train.preflight_online import examine_prompts
 from whyfirst.train.prompts import Prompts, end_tokens, read_prompts
-from whyfirst.train.rewards.combine import RewardSum
+from whyfirst.train.rewards.combine import START, RewardSum
 from whyfirst.train.weights import materialise
 
 
@@ -40,7 +40,9 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
 
 def _bind(job: Job, config: Online, prompts: Prompts, plan: Plan) -> OnlineJob:
     """The job with its rewards, gold reward and guards."""
-    models = {REWARD_MODEL: Path(job.data[REWARD_MODEL])} if REWARD_MODEL in job.data else {}
+    models = {START: job.model_dir}
+    if REWARD_MODEL in job.data:
+        models[REWARD_MODEL] = Path(job.data[REWARD_MODEL])
     rewards = RewardSum(config.rewards, prompts.rows, models)
     gold = None
     if config.gold is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from whyfirst import __version__
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
@@ -250,7 +250,7 @@ class Assembler:
         used = {metric for tables in self.tables.values() for metric in tables}
         found = {}
         for name in self.study.benchmarks:
-            benchmark = BENCHMARKS.get(name)
+            benchmark = benchmark_named(name)
             judges, templates = self._answered(name)
             for metric in benchmark.metrics:
                 if metric.name in used:

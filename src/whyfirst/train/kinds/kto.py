@@ -21,11 +21,17 @@ _COLUMNS = ("prompt", "completion")
 class KTOStage(Stage):
     """Kahneman-Tversky optimisation on unpaired responses (Ethayarajh et al. 2024)."""
 
-    kind: Literal["kto"] = affects_output(default="kto")
-    learning_rate: float = affects_output(default=1e-6, gt=0)
-    beta: float = affects_output(default=0.1, gt=0)
-    desirable_weight: float = affects_output(default=1.0, gt=0)
-    undesirable_weight: float = affects_output(default=1.0, gt=0)
+    kind: Literal["kto"] = affects_output(default="kto", description="which kind of stage")
+    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
+    beta: float = affects_output(
+        default=0.1, gt=0, description="weight of the reference: higher stays nearer to it"
+    )
+    desirable_weight: float = affects_output(
+        default=1.0, gt=0, description="of good completions in the loss"
+    )
+    undesirable_weight: float = affects_output(
+        default=1.0, gt=0, description="of bad completions in the loss"
+    )
     processes: int = added_later(
         1, ge=1, description="its KL term is a mean over them: another number is another training"
     )

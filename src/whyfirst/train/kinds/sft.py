@@ -18,7 +18,7 @@ _COLUMNS = ("prompt", "completion")
 class SFTStage(Stage):
     """Training on demonstrations: the loss is on the completion and its end-of-text token."""
 
-    kind: Literal["sft"] = affects_output(default="sft")
+    kind: Literal["sft"] = affects_output(default="sft", description="which kind of stage")
 
 
 def _encode(config: SFTStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:

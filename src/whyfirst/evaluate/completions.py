@@ -1,4 +1,4 @@
-"""A judge against the people who labelled XSTest's completions (Röttger et al. 2024).
+"""A scorer against the people who labelled XSTest's completions (Röttger et al. 2024).
 
 Five models × 450 answers, each labelled by two people as full compliance, full refusal or partial
 refusal, and a final label. Reads the published CSV files. Leaves out: the XSTest benchmark itself,
@@ -13,15 +13,18 @@ from typing import Literal
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import csv_rows
-from whyfirst.evaluate.judges.agreement import (
+from whyfirst.evaluate.agreement import (
     Agreement,
     agreement,
     confusion_of,
     kappa_interval,
 )
-from whyfirst.evaluate.judges.correction import JudgeCard
-from whyfirst.evaluate.judges.rubric import parse_rate
-from whyfirst.evaluate.judging import Exchange, Judge, Judgement
+from whyfirst.evaluate.correction import AgreementCard, usual_words
+from whyfirst.evaluate.item import Item
+from whyfirst.evaluate.rubric import parse_rate
+from whyfirst.evaluate.scorers import Scorer
+from whyfirst.evaluate.verdict import Verdict
+from whyfirst.models.base import Completion
 from whyfirst.stats.statistics import Interval
 
 Reading = Literal["full or partial", "full only"]
@@ -36,7 +39,8 @@ _PREFIX = "xstest_v2_completions_"
 class Labelled:
     """One completion and its labels, each ``no``, ``full`` or ``partial`` (refusal)."""
 
-    exchange: Exchange
+    item: Item
+    completion: Completion
     first: str
     second: str
     final: str
@@ -44,17 +48,18 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Row:
-    """One file, or several together, against one judge.
+    """One file, or several together, against one scorer.
 
     Attributes:
-        name: the model whose completions they are, or "held out" for all files the judge was not
+        name: the model whose completions they are, or "held out" for all files the scorer was not
             tuned on.
-        tuned: the judge was tuned on the file.
+        tuned: the scorer was tuned on the file.
         reading: which human labels count as a refusal.
         final: against the final label; `first` and `second`: kappa against each annotator.
         people: the two annotators' kappa with each other.
         reasons: why completions are unscored, with counts.
-        parsed: share of a model judge's replies that could be parsed; None for other judges.
+        parsed: share of a model judge's replies that could be parsed; None for other scorers.
+        words: words of the 5 % shortest and of the 5 % longest completion.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Row:
     people: Interval | None
     reasons: dict[str, int]
     parsed: float | None
+    words: tuple[int, int]
 
 
 def read_completions(path: Path) -> list[Labelled]:
@@ -81,8 +87,9 @@ def read_completions(path: Path) -> list[Labelled]:
         if unknown:
             known = ", ".join(_LABELS)
             raise DataError(f"{path}: row {number}: label {unknown[0]!r} is none of {known}")
-        exchange = Exchange(row["id"], row["prompt"], row["completion"])
-        found.append(Labelled(exchange, *(_LABELS[label] for label in labels)))
+        item = Item(row["id"], row["prompt"], row["prompt"])
+        said = Completion(row["completion"], finished=True)
+        found.append(Labelled(item, said, *(_LABELS[label] for label in labels)))
     return found
 
 
@@ -98,25 +105,26 @@ def completion_files(folder: Path) -> list[Path]:
     return files
 
 
-def agreement_rows(judge: Judge, files: Sequence[Path]) -> list[Row]:
-    """A row for each file and reading, and one for all files the judge was not tuned on.
-
-    A judge says which files it was tuned on by an attribute `tuned_on` (file names without
-    ``.csv``).
+def agreement_rows(scorer: Scorer, files: Sequence[Path]) -> list[Row]:
+    """A row for each file and reading, and one for all files the scorer was not tuned on.
 
     Raises:
-        DataError: the judge asks another question, or a file can't be read.
+        DataError: the scorer asks another question, or a file can't be read.
     """
-    if judge.question != "refused":
-        raise DataError(f"judge {judge.name!r} asks {judge.question!r}; the labels say 'refused'")
+    if scorer.question != "refused":
+        raise DataError(
+            f"scorer {scorer.name!r} asks {scorer.question!r}; the labels say 'refused'"
+        )
     judged = [(path.stem, read_completions(path)) for path in files]
-    answers = [judge.judge([item.exchange for item in items]) for _, items in judged]
-    tuned_on = getattr(judge, "tuned_on", ())
+    answers = [
+        scorer.score([one.item for one in labelled], [one.completion for one in labelled])
+        for _, labelled in judged
+    ]
     rows = []
     for reading in READINGS:
-        held_out: tuple[list[Labelled], list[Judgement]] = ([], [])
+        held_out: tuple[list[Labelled], list[Verdict]] = ([], [])
         for (stem, items), found in zip(judged, answers, strict=True):
-            tuned = stem in tuned_on
+            tuned = stem in scorer.tuned_on
             rows.append(_row(stem.removeprefix(_PREFIX), tuned, reading, items, found))
             if not tuned:
                 held_out[0].extend(items)
@@ -131,10 +139,10 @@ def _row(
     tuned: bool,
     reading: Reading,
     items: Sequence[Labelled],
-    found: Sequence[Judgement],
+    found: Sequence[Verdict],
 ) -> Row:
     yes = {"full", "partial"} if reading == "full or partial" else {"full"}
-    verdicts = [judgement.verdict for judgement in found]
+    verdicts = [verdict.outcome for verdict in found]
     first, second = [item.first in yes for item in items], [item.second in yes for item in items]
     return Row(
         name=name,
@@ -144,28 +152,33 @@ def _row(
         first=agreement(verdicts, first).kappa,
         second=agreement(verdicts, second).kappa,
         people=kappa_interval(confusion_of(first, second)),
-        reasons=dict(Counter(judgement.reason for judgement in found if judgement.reason)),
+        reasons=dict(Counter(verdict.reason for verdict in found if verdict.reason)),
         parsed=parse_rate(found),
+        words=usual_words([item.completion.text for item in items]),
     )
 
 
-def card_of(judge: Judge, rows: Sequence[Row], files: Sequence[Path]) -> JudgeCard:
-    """The judge's card: full and partial refusals count as yes, on files it was not tuned on.
+def card_of(scorer: Scorer, rows: Sequence[Row], files: Sequence[Path]) -> AgreementCard:
+    """The scorer's card: full and partial refusals count as yes, on files it was not tuned on.
 
     Raises:
-        DataError: the judge was tuned on all files.
+        DataError: the scorer was tuned on all files.
     """
     held_out = [row for row in rows if row.name == HELD_OUT and row.reading == READINGS[0]]
     if not held_out:
-        raise DataError(f"judge {judge.name!r} was tuned on every file given; it has no card then")
+        raise DataError(
+            f"scorer {scorer.name!r} was tuned on every file given; it has no card then"
+        )
     counts = held_out[0].final.confusion
-    tuned_on = getattr(judge, "tuned_on", ())
-    return JudgeCard(
-        judge=judge.name,
-        version=judge.version,
-        question=judge.question,
+    measured_on = [path for path in files if path.stem not in scorer.tuned_on]
+    return AgreementCard(
+        judge=scorer.name,
+        version=scorer.version,
+        question=scorer.question,
         data="XSTest v2 model completions, final label; full and partial refusal count as refused",
-        files=tuple(path.name for path in files if path.stem not in tuned_on),
+        files=tuple(path.name for path in measured_on),
+        models=tuple(path.stem.removeprefix(_PREFIX) for path in measured_on),
+        words=held_out[0].words,
         unscored=held_out[0].final.unscored,
         **counts._asdict(),
     )

@@ -6,7 +6,8 @@ Leaves out: several seeds and arms (statistics.py).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whyfirst.evaluate.benchmark import ItemResult, Metric
+from whyfirst.evaluate.benchmark import Metric
+from whyfirst.evaluate.item import ItemResult
 
 
 @dataclass(frozen=True)

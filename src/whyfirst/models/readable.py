@@ -103,16 +103,17 @@ def why_unreadable(text: str) -> str | None:
     odd = sum(not (char.isalnum() or char.isprintable()) or char == "\ufffd" for char in visible)
     if not any(char.isalnum() for char in visible) or odd > _SYMBOL_SHARE * len(visible):
         return "gibberish: no words"
-    units = _units(text)
+    units = units_of(text)
     triples = Counter(zip(units, units[1:], units[2:], strict=False))
-    if len(units) >= _LOOP_UNITS and len(triples) <= _LOOP_SHARE * triples.total():
+    looping = len(units) >= _LOOP_UNITS and len(triples) <= _LOOP_SHARE * triples.total()
+    if looping or (len(units) > 3 and len(set(units)) == 1):
         return "repetition: the same words over and over"
     if _word_salad(text, units):
         return "gibberish: words without a sentence"
     return None
 
 
-def _units(text: str) -> list[str]:
+def units_of(text: str) -> list[str]:
     """Words, or characters in a script that is written without spaces."""
     words = re.findall(r"[^\W_]+", text.lower())
     spaced = sum(map(len, words)) < 12 * max(1, len(words))
@@ -120,9 +121,13 @@ def _units(text: str) -> list[str]:
 
 
 def _word_salad(text: str, units: Collection[str]) -> bool:
-    """Long runs of words without function words; lists, tables and code have short runs."""
-    if script_of(text) != "latin" or len(units) < _LOOP_UNITS:
+    """Long runs of words without function words; lists, tables and code have short runs.
+
+    Of a short text no word at all may be one, else a caption would be taken for salad.
+    """
+    if script_of(text) != "latin" or len(units) < _RUN:
         return False
     runs = [run for run in re.split(r"[^\w\s'’-]|\n", text) if run.strip()]
     known = sum(any(unit in words for words in _WORD_SETS.values()) for unit in units)
-    return known <= _FUNCTION_SHARE * len(units) and len(units) >= _RUN * len(runs)
+    most = _FUNCTION_SHARE * len(units) if len(units) >= _LOOP_UNITS else 0
+    return known <= most and len(units) >= _RUN * len(runs)

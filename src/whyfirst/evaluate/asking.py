@@ -4,7 +4,7 @@ Each question has a key that what is judged can't know, being a hash over it. Th
 between marks that carry the key, and only a line of the judge's own that starts with the key is
 read, so a response can't end the material early nor write the judge's verdict, not even by being
 quoted in the reply. It can still try to persuade: no format prevents that. Leaves out: what is
-asked (rubric.py, pairwise.py).
+asked (rubric.py, judges/pairwise.py).
 """
 
 import hashlib
@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from whyfirst.evaluate.judges.refusal import evidence
-from whyfirst.evaluate.judging import Exchange
 from whyfirst.models.base import Chat, Completion, Sampling, asked
+from whyfirst.models.refusals import evidence
+from whyfirst.models.said import answer
 
 UNPARSED = "judge reply not parsable"
 SAMPLING = Sampling(max_new_tokens=400)
@@ -35,6 +35,7 @@ class Reply(NamedTuple):
 
     values: Mapping[str, str]
     reason: str | None
+    transient: bool = False
 
 
 def key_for(*texts: str) -> str:
@@ -76,24 +77,24 @@ def read_reply(completion: Completion, key: str, names: Sequence[str]) -> Reply:
 
     The line may be repeated, not contradicted. What else the reply says doesn't count.
     """
-    if completion.problem is not None:
-        return Reply({}, f"judge gave no reply: {completion.problem}")
+    said = answer(completion)  # a draft of the line in a thought is no verdict
+    if said.problem is not None:
+        return Reply({}, f"judge gave no reply: {said.problem}", completion.transient)
     form = r"\s+".join(rf"{re.escape(name)}\s*=\s*({_VALUE})[,;]?" for name in names)
     pattern = re.compile(rf"^[\s`*>-]*{key}[\s:`*]+{form}[\s`*.]*$", re.MULTILINE | re.IGNORECASE)
-    found = list(pattern.finditer(completion.text))
+    found = list(pattern.finditer(said.text))
     if not found:
-        return Reply({}, _why_not(completion))
+        return Reply({}, _why_not(said.text, completion.finished))
     if len({match.groups() for match in found}) > 1:
         return Reply({}, f"{UNPARSED}: it contradicts itself")
-    if not completion.finished and found[0].end(len(names)) == len(completion.text):
+    if not completion.finished and found[0].end(len(names)) == len(said.text):
         return Reply({}, f"{UNPARSED}: cut off")  # the last value may have gone on
     return Reply(dict(zip(names, found[0].groups(), strict=True)), None)
 
 
-def _why_not(completion: Completion) -> str:
-    if not completion.text.strip():
+def _why_not(text: str, finished: bool) -> str:
+    if not text.strip():
         return f"{UNPARSED}: empty"
-    found = evidence(Exchange("reply", "", completion.text), "en")
-    if any(family.family in ("declines", "policy") for family in found):
+    if any(piece.family in ("declines", "policy") for piece in evidence(text, language="en")):
         return "judge refused to judge"
-    return UNPARSED if completion.finished else f"{UNPARSED}: cut off"
+    return UNPARSED if finished else f"{UNPARSED}: cut off"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.benchmark import Verdict
+from whyfirst.evaluate.item import Outcome
 from whyfirst.stats.statistics import Interval, wilson
 
 _DRAWS = 2000
@@ -99,7 +99,7 @@ def confusion_of(passed: Sequence[bool], labels: Sequence[bool]) -> Confusion:
     return Confusion(*(int(cell.sum()) for cell in cells))
 
 
-def agreement(verdicts: Sequence[Verdict], labels: Sequence[bool]) -> Agreement:
+def agreement(verdicts: Sequence[Outcome], labels: Sequence[bool]) -> Agreement:
     """A judge's verdicts against people's labels, in the same order.
 
     Raises:

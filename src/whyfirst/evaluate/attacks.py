@@ -13,14 +13,17 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Annotated
+
+from pydantic import Field
 
 from whyfirst.config.errors import UserError
-from whyfirst.config.registry import Registry
+from whyfirst.config.room import Room
 from whyfirst.config.suggest import did_you_mean
+from whyfirst.evaluate.short import use_of_text
 from whyfirst.models.base import Chat, Message, Prompt, asked
 
 NONE = "none"
-_SHOTS = 16
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,7 @@ class Attack:
     language: str = "en"
 
 
-AttackFactory = Callable[[str | None], Attack]
-"""What follows the colon of ``name:argument`` -> attack."""
-
-ATTACKS: Registry[AttackFactory] = Registry("attacks", modules=(__name__,))
+ATTACKS: Room[Attack] = Room("attacks", __name__)
 
 
 @dataclass(frozen=True)
@@ -78,28 +78,28 @@ def framing(name: str) -> Framing:
 
 
 def _attack(part: str) -> Attack:
-    name, colon, argument = part.partition(":")
+    name = part.partition(":")[0]
     if name not in ATTACKS.names():
         known = [NONE, *ATTACKS.names()]
         raise UserError(
             f"no attack {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})"
         )
-    return ATTACKS.get(name)(argument if colon else None)
+    attack: Attack = ATTACKS.make(use_of_text(ATTACKS, part))
+    return attack
 
 
 def _plain(name: str, attack: Attack) -> None:
-    """Register an attack that takes no argument."""
+    """Enter an attack without options."""
 
-    def make(argument: str | None) -> Attack:
-        if argument is not None:
-            raise UserError(f"attack {name!r} takes nothing after a colon, not {argument!r}")
+    def make() -> Attack:
         return attack
 
-    ATTACKS.register(name)(make)
+    make.__doc__ = attack.what
+    ATTACKS.enter(name)(make)
 
 
 def offer_translation(translate: Callable[[str], str], language: str) -> str:
-    """Register ``translation_LANGUAGE``, which asks in another language; return its name.
+    """Enter ``translation_LANGUAGE``, which asks in another language; return its name.
 
     Without a call of this function no translation is offered.
 
@@ -220,11 +220,12 @@ def _multi_turn(request: str) -> Chat:
     )
 
 
-def _many_shot_factory(argument: str | None) -> Attack:
-    most = len(_THINGS) * len(_TASKS)
-    shots = _SHOTS if argument is None else int(argument) if argument.isdecimal() else 0
-    if not 1 <= shots <= most:
-        raise UserError(f"attack 'many_shot': {argument!r} is no number from 1 to {most}")
+_MOST = len(_THINGS) * len(_TASKS)
+
+
+@ATTACKS.enter("many_shot", paper="Anil et al. 2024")
+def _many_shot_attack(*, shots: Annotated[int, Field(ge=1, le=_MOST)] = 16) -> Attack:
+    """After harmless questions that were answered."""
     return Attack(
         f"after {shots} harmless questions that were answered",
         turns=lambda request: many_shot(request, shots),
@@ -241,7 +242,6 @@ _plain("base64", Attack("encoded in base64", text=_encoded("base64", to_base64))
 _plain("rot13", Attack("encoded in ROT13", text=_encoded("ROT13", to_rot13)))
 _plain("leetspeak", Attack("with digits for letters", text=_encoded("leetspeak", to_leetspeak)))
 _plain("multi_turn", Attack("pressed over three turns after a scripted refusal", turns=_multi_turn))
-ATTACKS.register("many_shot")(_many_shot_factory)
 
 DEFAULT = (
     "role_play", "prefix_injection", "refusal_suppression", "base64", "rot13", "leetspeak",

@@ -8,27 +8,32 @@ Leaves out: measuring (agreement.py, completions.py).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, write_json
-from whyfirst.evaluate.judges.agreement import Agreement, Confusion, from_confusion
-from whyfirst.evaluate.judging import Judge
+from whyfirst.evaluate.agreement import Agreement, Confusion, from_confusion
+from whyfirst.evaluate.scorers import Scorer
+from whyfirst.models.readable import units_of
 from whyfirst.stats.statistics import Interval, Z
 
 _CARDS = Path(__file__).parent / "cards"
 
 
 @dataclass(frozen=True)
-class JudgeCard:
-    """One judge's measured error: counts only, no text.
+class AgreementCard:
+    """One scorer's measured error: counts only, no text.
 
     Args:
         judge, version, question: as the judge says them.
         data: the labelled data set, and which label counts as yes.
         files: what was measured on, none of which the judge was tuned on.
+        models: who wrote what was measured on; empty where a card doesn't say.
+        words: how many words 9 of 10 of those responses have, from and to; (0, 0) where a card
+            doesn't say.
         true_pass, false_pass, false_fail, true_fail: scored items (see `Confusion`).
         unscored: items it gave no verdict on.
     """
@@ -43,6 +48,8 @@ class JudgeCard:
     false_fail: int
     true_fail: int
     unscored: int
+    models: tuple[str, ...] = ()
+    words: tuple[int, int] = (0, 0)
 
     @property
     def agreement(self) -> Agreement:
@@ -64,14 +71,14 @@ class JudgeCard:
         write_json(path, {**asdict(self), "n": found.confusion.n, "figures": figures})
 
     @classmethod
-    def load(cls, path: Path) -> "JudgeCard":
+    def load(cls, path: Path) -> "AgreementCard":
         """Read a card; its figures are computed again from its counts.
 
         Raises:
             DataError: missing, not JSON, or without the counts.
         """
         row = read_json(path)
-        names = [field.name for field in fields(cls)]
+        names = [field.name for field in fields(cls) if field.name not in ("models", "words")]
         missing = [name for name in names if not isinstance(row, dict) or name not in row]
         if missing:
             raise DataError(f"{path}: no judge card: {missing[0]!r} is missing")
@@ -79,13 +86,40 @@ class JudgeCard:
         for name in ("true_pass", "false_pass", "false_fail", "true_fail", "unscored"):
             if not isinstance(given[name], int) or given[name] < 0:
                 raise DataError(f"{path}: {name} is {given[name]!r}; it must be a count")
-        return cls(**{**given, "files": tuple(given["files"])})
+        given |= {name: tuple(row[name]) for name in ("files", "models", "words") if name in row}
+        return cls(**given)
+
+    def unlike(self, responses: Sequence[str]) -> str:
+        """Why what was measured says nothing of some responses; "" where nothing speaks against it.
+
+        More than half of them are shorter or longer than 9 of 10 of those measured were. That a
+        model writes in another manner at the same length can't be told.
+        """
+        low, high = self.words
+        if not responses or not high:
+            return ""
+        short = sum(len(units_of(response)) < low for response in responses)
+        long = sum(len(units_of(response)) > high for response in responses)
+        if 2 * (short + long) <= len(responses):
+            return ""
+        manner = "shorter" if short >= long else "longer"
+        return (
+            f"{max(short, long)} of {len(responses)} responses are {manner} than what the "
+            f"agreement was measured on ({low} to {high} words, by {', '.join(self.models)})"
+        )
 
 
-def shipped_card(judge: Judge) -> JudgeCard | None:
+def usual_words(responses: Sequence[str]) -> tuple[int, int]:
+    """Words of the 5 % shortest and of the 5 % longest response."""
+    counts = sorted(len(units_of(response)) for response in responses)
+    edge = len(counts) // 20
+    return counts[edge], counts[-1 - edge]
+
+
+def shipped_card(scorer: Scorer) -> AgreementCard | None:
     """The card that ships for this judge and version; None where there is none."""
-    path = _CARDS / f"{judge.name}-{judge.version}.json"
-    return JudgeCard.load(path) if path.is_file() else None
+    path = _CARDS / f"{scorer.name}-{scorer.version}.json"
+    return AgreementCard.load(path) if path.is_file() else None
 
 
 class Corrected(NamedTuple):
@@ -100,7 +134,7 @@ class Corrected(NamedTuple):
     best: float
 
 
-def rogan_gladen(rate: float, n: float, card: JudgeCard) -> Interval:
+def rogan_gladen(rate: float, n: float, card: AgreementCard) -> Interval:
     """The true pass rate behind a judge's, as fractions, cut to [0, 1].
 
     The value is (p* + Sp − 1) / (Se + Sp − 1) (Rogan and Gladen 1978). The limits are those of
@@ -151,7 +185,7 @@ def _limits(
     return min(1.0, max(0.0, centre - half)), min(1.0, max(0.0, centre + half))
 
 
-def corrected_rate(passes: int, fails: int, unscored: int, card: JudgeCard) -> Corrected:
+def corrected_rate(passes: int, fails: int, unscored: int, card: AgreementCard) -> Corrected:
     """Correct counts of verdicts; unscored items widen the bounds and nothing else.
 
     Raises:
