@@ -140,6 +140,7 @@ def _requests(
             ("request",),
             sampling,
             "requests",
+            some=True,
         )
         found: list[_Asked] = []
         # One of each place at a time, so that few rows already come from many places.
