@@ -40,7 +40,7 @@ def test_equal_arms_are_told_apart(n_seeds: int, items: int) -> None:
 
 @pytest.mark.parametrize("n_seeds", [3, 8])
 def test_seeds_of_two_kinds_leave_92_to_98_5_percent(n_seeds: int) -> None:
-    """A training run that took and one that did not: seed means have two peaks, five logits apart."""
+    """A training run that took and one that did not: seed means with two peaks."""
     world = World((0.8, 0.0), 0.3, 0.6, n_seeds, 20, 10, modes=5.0)
     covered, _ = rates(world, 600, seed=n_seeds)
     assert 0.92 <= covered <= 0.985
