@@ -53,7 +53,8 @@ TIMING_FIELDS = ("seconds", "memory_mb_peak", "cost")
 
 class Study(StrictModel):
     """The study file and what the study is about; `overrides` is what the command changed in it,
-    and `ran` the model it was run on, in words ("a model organism of 0.35 million parameters")."""
+    and `ran` the model it was run on, in words ("a model organism of 0.35 million parameters");
+    `base_model` is its Hub id and `licence` its licence, as far as known."""
 
     name: str
     title: str
@@ -65,6 +66,8 @@ class Study(StrictModel):
     world: dict[str, JsonValue] | None
     overrides: dict[str, str] = Field(default_factory=dict)
     ran: str = ""
+    base_model: str = ""
+    licence: str = ""
 
 
 class Arm(StrictModel):
@@ -114,6 +117,15 @@ class Benchmark(StrictModel):
             unwanted = data.get("unit") == "proportion" and data.get("higher_is_better") is False
             return data | {"good": "fail" if unwanted else "pass"}
         return data
+
+
+class StageRow(StrictModel):
+    """One stage of the arms: its kind, corpus, where that comes from, and the settings given."""
+
+    kind: str
+    corpus: str
+    source: dict[str, JsonValue]
+    settings: dict[str, JsonValue]
 
 
 class SeedRow(StrictModel):
@@ -312,6 +324,7 @@ class Results(StrictModel):
     probes: list[ProbeRow] = Field(default_factory=list)
     spent: dict[str, str] = Field(default_factory=dict)
     comparisons: list[Comparison] = Field(default_factory=list)
+    stages: dict[str, StageRow] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Results:
