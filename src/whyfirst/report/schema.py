@@ -20,15 +20,8 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
 from whyfirst.config.strict import StrictModel
 from whyfirst.report.parts import (
-    Axes as Axes,
-)
-from whyfirst.report.parts import (
-    Cell as Cell,
-)
-from whyfirst.report.parts import (
-    Comparison as Comparison,
-)
-from whyfirst.report.parts import (
+    Axes,
+    Comparison,
     CorrectedRow,
     Count,
     GapRow,
@@ -37,10 +30,10 @@ from whyfirst.report.parts import (
     Number,
     ProbeRow,
     Share,
+    StageRow,
+    Used,
 )
-from whyfirst.report.parts import (
-    Used as Used,
-)
+from whyfirst.report.parts import Cell as Cell
 from whyfirst.report.unit import refuse_torn
 
 SCHEMA_VERSION = 2
@@ -117,15 +110,6 @@ class Benchmark(StrictModel):
             unwanted = data.get("unit") == "proportion" and data.get("higher_is_better") is False
             return data | {"good": "fail" if unwanted else "pass"}
         return data
-
-
-class StageRow(StrictModel):
-    """One stage of the arms: its kind, corpus, where that comes from, and the settings given."""
-
-    kind: str
-    corpus: str
-    source: dict[str, JsonValue]
-    settings: dict[str, JsonValue]
 
 
 class SeedRow(StrictModel):

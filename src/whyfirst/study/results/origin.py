@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import read_json
-from whyfirst.report.schema import StageRow
+from whyfirst.report.parts import StageRow
 from whyfirst.study.plan import Plan
 from whyfirst.study.schema import PretrainedModel, ScratchModel
 
