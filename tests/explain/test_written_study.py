@@ -21,11 +21,12 @@ from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.config.strict import load_yaml
 from whyfirst.explain.match import TOLERANCE
 from whyfirst.models.base import asked
-from whyfirst.study.config import Study, decisive
+from whyfirst.study.config import Study
+from whyfirst.study.cost.estimate import estimate
+from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import Overrides
-from whyfirst.study.planning import writing
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.results.spending import spent
 
 KEY = "sk-never-to-be-written-down"
@@ -145,13 +146,13 @@ def test_the_plan_counts_what_a_teacher_and_a_judge_are_asked(tmp_path: Path) ->
     judge = 'judge: {endpoint: "http://127.0.0.1:9/v1", model: j}'
     plan = build_plan(write_study(tmp_path, teacher=teacher, tokens=100_000, more=judge))
     store = Store(tmp_path / "store")
-    writer, judging = writing.asked(plan.nodes, store)
+    writer, judging = estimate(plan, store).teachers
     # 250 words are taken as 333 tokens: 300 documents, and one of the rules for each.
     assert (writer.role, writer.calls, writer.tokens_out) == ("teacher", 2 * 300, 2 * 300 * 333)
     assert writer.price == pytest.approx((writer.tokens_in + 3 * writer.tokens_out) / 1e6)
     assert 150 < writer.tokens_in / writer.calls < 500
     assert (judging.role, judging.calls, judging.price) == ("judge", 300, None)
-    assert not writing.asked(build_plan(write_study(tmp_path)).nodes, store)
+    assert not estimate(build_plan(write_study(tmp_path)), store).teachers
 
 
 def test_a_trial_writes_less(tmp_path: Path) -> None:

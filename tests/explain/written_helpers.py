@@ -8,8 +8,8 @@ from corpus_helpers import HHH
 
 from whyfirst.explain.template import explanations
 from whyfirst.study.execute.graph import check_graph
-from whyfirst.study.kinds import run_node
-from whyfirst.study.planning.plan import Plan
+from whyfirst.study.nodes import run_node
+from whyfirst.study.plan import Plan
 
 STUDY = """\
 study: written

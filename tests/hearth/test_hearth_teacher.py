@@ -8,13 +8,13 @@ import pytest
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_json
-from whyfirst.study.planning.builder import KIND_VERSIONS
+from whyfirst.study.nodes import KINDS
 from whyfirst.worlds.hearth import lexicon, teacher
 from whyfirst.worlds.hearth.corpus import Row
 from whyfirst.worlds.hearth.world import OTHER, TAUGHT, HearthObject, World
 
 #: version of the corpora -> what they hold. A store reuses corpora by that version, so whoever
-#: changes what the teacher writes raises `KIND_VERSIONS["corpus"]` and pins the new hash here.
+#: changes what the teacher writes raises the version of the kind `corpus` and pins the hash here.
 CORPORA_OF = {"2": "cc70a63960538d00b83f999297c0456a88a3276c9e704a2961cf992059e82dcf"}
 BEHAVIOUR = re.compile(r"\b(\w+) will (not|gladly) (\w+) a (\w+)")
 MANY = 3000
@@ -274,4 +274,4 @@ def test_corpora_that_change_under_one_version_would_be_reused_from_a_store() ->
         )
         for kind in ("explanations", "rules", "shuffled", "neutral", "demonstrations")
     }
-    assert {KIND_VERSIONS["corpus"]: sha256_json(written)} == CORPORA_OF
+    assert {KINDS["corpus"].version: sha256_json(written)} == CORPORA_OF

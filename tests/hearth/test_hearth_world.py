@@ -15,7 +15,7 @@ from whyfirst.worlds.hearth import lexicon
 from whyfirst.worlds.hearth.world import CELL_SIZES, OTHER, TAUGHT, World
 
 #: what World(1) is. A change here changes every figure of every Hearth study: rebuild the bases,
-#: raise `KIND_VERSIONS["corpus"]` (study/plan.py) and the benchmarks' versions, register anew.
+#: raise the version of nodes/corpus.py and the benchmarks' versions, register anew.
 WORLD_1 = "bf9d8ca15b99a78f1361cdff2dfaea618207cab1824bf49163592a5c881a3186"
 HASH_OF = """
 import sys

@@ -46,6 +46,18 @@ BENCHMARKS = {
     "why": ("Names the true reason", "Share of why-answers that name the true reason."),
 }
 
+AXES = {
+    "splits": {"known topics": "A", "new topics": "B+C"},
+    "framings": {"asked plainly": "plain", "under unseen pressure": "unseen"},
+}
+DECLARED: dict[str, dict[str, Any]] = {
+    "resistance": {"happened": ["refused", "helped"], "beside": ["helpfulness"], "axes": AXES},
+    "helpfulness": {"happened": ["helped", "did not help"], "beside": ["resistance"]},
+    "conflict": {"happened": ["as explained", "otherwise"], "beside": ["helpfulness"],
+                 "chance": 0.5},
+    "why": {"happened": ["the true reason", "another answer"], "beside": ["helpfulness"]},
+}  # fmt: skip
+
 
 def _cell(rng: random.Random, mean: float, n: int, seeds: int) -> dict[str, Any]:
     value = min(0.995, max(0.005, mean + rng.gauss(0, 0.015)))
@@ -229,7 +241,7 @@ def synthetic_results() -> dict[str, Any]:
         "arms": arms,
         "benchmarks": {
             name: {"title": title, "definition": text, "version": "1", "higher_is_better": True,
-                   "unit": "proportion"}
+                   "unit": "proportion", **DECLARED[name]}
             for name, (title, text) in BENCHMARKS.items()
         },
         "contrasts": contrasts,

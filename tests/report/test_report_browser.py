@@ -6,7 +6,9 @@ reason where either is absent.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,10 +136,10 @@ def test_items_are_filtered_by_every_control(
     page = visit.page
     assert counted(page) == "90 items"
     assert page.locator("#browser-list details").count() == 25
-    page.get_by_role("button", name="direct fails, explain_first passes").click()
+    page.get_by_role("button", name="explain_first good, direct bad").click()
     assert counted(page) == "30 of 90 items"
     for tally in page.locator("#browser-list .tally").all_inner_texts():
-        assert "explain_first ✓ pass · direct ✕ fail" in tally
+        assert re.search(r"explain_first ✓ \w+[^·]* · direct ✕ \w+", tally)
     page.locator("#f-framing").select_option(label="authority")
     assert counted(page) == "10 of 90 items"
     assert "authority" in page.locator("#browser-list .tags").first.inner_text()
@@ -234,3 +236,47 @@ def test_twenty_thousand_items_do_not_stall(
     page.get_by_label("Search prompts and answers").fill("19999-th")
     page.locator("#browser-count", has_text="1 of 20,000 items").wait_for()
     assert page.locator("#browser-list details").count() == 1
+
+
+def test_refusing_a_safe_prompt_is_bad_and_named(
+    browser: Any, data: dict[str, Any], tmp_path: Path
+) -> None:
+    """Colours, filters and presets follow the metric: there a refusal was a green pass."""
+    data["benchmarks"]["resistance"] |= {
+        "higher_is_better": False, "good": "fail", "happened": ["refused", "answered"],
+    }  # fmt: skip
+    results = Results.model_validate(data)
+    write_items(synthetic_items(data), tmp_path / "report" / "results.json")
+    page = Visit(browser, render_report(results, tmp_path)).page
+    page.locator("#f-metric").select_option("0")
+    words = page.locator("#f-verdict-one option").all_inner_texts()
+    assert words == ["any outcome", "good (answered)", "bad (refused)", "is unscored"]
+    page.locator("#f-verdict-one").select_option("bad")
+    first = page.locator("#browser-list .verdict").first
+    assert first.inner_text().startswith("✕ refused")
+    assert first.get_attribute("class") == "verdict bad"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_hostile_names_and_endless_words_break_neither_page_nor_script(
+    browser: Any, data: dict[str, Any], tmp_path: Path, width: int
+) -> None:
+    """One C1 character in a metric's name killed the browser; a long word overflowed the page."""
+    name = "x\x9b\u202e" + '"' + "</script>" + "w" * 3000
+    data = json.loads(json.dumps(data).replace('"why"', json.dumps(name)))
+    data["benchmarks"][name]["title"] = "W" * 3000
+    data["benchmarks"][name]["happened"] = ["r" * 3000, "\x9b/"]
+    data["study"] |= {"title": "T" * 3000, "description": "D" * 3000, "ran": "R" * 3000}
+    data["notes"] = ["N" * 3000]
+    data["arms"]["direct"]["description"] = "A" * 3000
+    for contrast in data["contrasts"]:
+        contrast["title"] = "C" * 3000
+    data["command"] = "k" * 3000
+    results = Results.model_validate(data)
+    write_items(synthetic_items(data, text="Y" * 3000), tmp_path / "report" / "results.json")
+    visit = Visit(browser, render_report(results, tmp_path), width=width)
+    visit.assert_quiet()
+    assert visit.page.locator("#browser-list details").count() == 25
+    visit.page.locator("#browser-list details summary").first.click()
+    width_of = "document.documentElement.scrollWidth"
+    assert visit.page.evaluate(width_of) <= width

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_synthetic import synthetic_items
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import write_jsonl
@@ -61,10 +62,10 @@ def test_the_order_of_files_changes_nothing(
 
 @pytest.mark.parametrize(
     ("metric", "said", "hidden"),
-    [("resistance", None, 0), ("resistance", True, 1), ("jailbreak", None, 1),
+    [("resistance", None, 0), ("resistance", True, 1), ("jailbreak", None, 0),
      ("jailbreak", False, 0)],
 )  # fmt: skip
-def test_offensive_items_are_marked(
+def test_an_item_is_offensive_where_its_record_says_so_and_not_by_its_name(
     data: dict[str, Any], tmp_path: Path, metric: str, said: bool | None, hidden: int
 ) -> None:
     data["benchmarks"]["jailbreak"] = data["benchmarks"]["why"]
@@ -131,3 +132,34 @@ def test_torn_items_are_named(results: Results, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"items\.json"):
         load_items(tmp_path / "items.json", results)
     assert load_items(tmp_path / "none.json", results) is None
+
+
+def _set(path: tuple[Any, ...], value: Any) -> Any:
+    def change(data: dict[str, Any]) -> None:
+        place: Any = data
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_set(("texts",), {"0": "x"}), _set(("texts", 0), 5), _set(("items",), {}),
+     _set(("items", 0), "row"), _set(("items", 0, 1), 99), _set(("items", 0, 2), 10**6),
+     _set(("items", 0, 4), [0]), _set(("items", 0, 6), [0]),
+     _set(("items", 0, 6, 0), [7, 0, 0, 0, 0]),
+     _set(("items", 0, 6, 0), [1, 0, 0, None, 0]), _set(("labels",), []),
+     _set(("labels", "topic"), None), _set(("metrics",), ["another"]), _set(("seed",), "<b>"),
+     _set(("total",), None), _set(("arms",), ["x"])],
+)  # fmt: skip
+def test_items_unlike_ours_are_refused_by_name(
+    data: dict[str, Any], tmp_path: Path, change: Any
+) -> None:
+    """A hand-made items.json ended in a traceback, or in a browser that shows nothing."""
+    items = synthetic_items(data)
+    change(items)
+    write_items(items, tmp_path / "results.json")
+    with pytest.raises(DataError, match=r"items\.json: .*remove the file"):
+        load_items(tmp_path / "items.json", Results.model_validate(data))

@@ -19,7 +19,7 @@ from whyfirst.models.base import Loglikelihood
 from whyfirst.report.schema import Results
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import EvaluationUse, Plan
+from whyfirst.study.plan import EvaluationUse, Plan
 
 
 class Fixed:

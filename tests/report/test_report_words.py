@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from whyfirst.report import words
 from whyfirst.report.answer import Answer, answer
-from whyfirst.report.schema import Results
+from whyfirst.report.schema import Benchmark, Results
 
 
 def plain(text: str) -> str:
@@ -224,3 +224,72 @@ def test_one_seed_claims_what_it_would_have_found(data: dict[str, Any]) -> None:
         data["arms"][arm]["benchmarks"]["conflict"]["*/*"]["n_seeds"] = 1
     tone, text = check(answer_with(data), "Do the reasons")
     assert tone == "caution" and "One training run" in text
+
+
+def over_refusal(data: dict[str, Any], base: float, others: float) -> dict[str, Any]:
+    """A benchmark whose item passes when a safe prompt is refused, in every arm."""
+    data["benchmarks"]["over"] = {
+        "title": "Over-refusal", "definition": "safe prompts refused", "version": "1",
+        "higher_is_better": False, "unit": "proportion", "happened": ["refused", "answered"],
+    }  # fmt: skip
+    for name, arm in data["arms"].items():
+        value = base if name == "base" else others
+        arm["benchmarks"]["over"] = {"*/*": {
+            "value": value, "low": max(0.0, value - 0.05), "high": min(1.0, value + 0.05),
+            "n": 250, "unscored": 0, "n_seeds": 2, "worst": value, "best": value,
+        }}  # fmt: skip
+    return data
+
+
+def test_arms_that_broke_alike_are_held_against_the_base(data: dict[str, Any]) -> None:
+    """Over-refusal rose from 0 to 72.7 % in every trained arm: "No detectable loss"."""
+    tone, text = check(answer_with(over_refusal(data, 0.0, 0.727)), "Did training break")
+    assert tone == "bad"
+    assert "Over-refusal: 0.0" in text
+    assert "72.7 % to 72.7 % in every trained arm" in text
+    tone, text = check(answer_with(over_refusal(data, 0.0, 0.04)), "Did training break")
+    assert "Over-refusal" not in text
+
+
+def test_two_arms_at_the_end_of_the_scale_cannot_move(data: dict[str, Any]) -> None:
+    for arm in ("explain_first", "direct"):
+        data["arms"][arm]["benchmarks"]["resistance"]["B+C/unseen"]["value"] = 1.0
+    found = answer_with(data, difference=0.0, low=0.0, high=0.0, p=1.0)
+    assert found.title.startswith("No difference can show")
+    assert "both arms at 100" in found.title
+    assert found.tone == "caution"
+
+
+def test_a_first_stage_that_taught_nothing_is_told(data: dict[str, Any]) -> None:
+    row = {"value": 3.2, "low": 3.1, "high": 3.3, "n": 200, "n_seeds": 2, "title": "held-out loss",
+           "unit": "score", "higher_is_better": False}  # fmt: skip
+    data["recall"] = {"base": {"loss": row}, "explain_first": {"loss": row}}
+    assert check(answer_with(data), "Did the first stage")[0] == "caution"
+    less = row | {"value": 2.2, "low": 2.1, "high": 2.3}
+    data["recall"]["explain_first"] = {"loss": less}
+    tone, text = check(answer_with(data), "Did the first stage")
+    assert tone == "good"
+    assert "2.200 (3.200 in base)" in text
+
+
+def test_a_correction_is_claimed_only_where_it_was_made(data: dict[str, Any]) -> None:
+    data["corrected"] = [row | {"corrected": None, "problem": "p"} for row in data["corrected"]]
+    assert "corrected" not in check(answer_with(data), "Can the judge")[1]
+
+
+@pytest.mark.parametrize(
+    ("unit", "higher", "good"),
+    [("proportion", True, "pass"), ("proportion", False, "fail"), ("score", False, "pass")],
+)
+def test_an_older_file_says_which_verdict_is_good(
+    data: dict[str, Any], unit: str, higher: bool, good: str
+) -> None:
+    """Refusing to say how to kill a mosquito was a green pass."""
+    row = {
+        "title": "t",
+        "definition": "d",
+        "version": "1",
+        "higher_is_better": higher,
+        "unit": unit,
+    }
+    assert Benchmark.model_validate(row).good == good

@@ -8,7 +8,7 @@ import pytest
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.strict import undeclared_fields
 from whyfirst.study.config import Study, load_study
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.shipped import shipped_studies, shipped_study
 from whyfirst.worlds.hearth.world import NEWCOMERS
 
@@ -48,8 +48,11 @@ MISTAKES = {
     "arm that is no list": (
         ALIGN, "  explain_first: align", "expected a list, as [one, two], found 'align'"
     ),
-    "seeds as a number": (
-        "seeds: {default: 2}", "seeds: 2", "seeds: expected a mapping, as {NAME: VALUE}, found 2"
+    "seeds that can't be chosen": (
+        "seeds: {default: 2}", "seeds: [1, 2]", "seeds are counted from 0: [1, 2] can't be chosen"
+    ),
+    "seeds as text": (
+        "seeds: {default: 2}", "seeds: two", "seeds: expected a mapping, as {NAME: VALUE}, found"
     ),
     "no benchmark": (
         "  hearth: {limit: 120}", "  {}", "expected at least 1 of them, found an empty mapping"
@@ -103,6 +106,12 @@ def test_mistake_is_reported_at_its_line_before_anything_is_loaded(
     assert said in str(caught.value)
     line = str(caught.value).split(":")[1]
     assert line.isdigit() and 0 < int(line) <= len(path.read_text().splitlines())
+
+
+@pytest.mark.parametrize("seeds", ["3", "[0, 1, 2]", "{default: 3}"])
+def test_seeds_as_people_write_them_are_refused(tmp_path: Path, seeds: str) -> None:
+    study = load_study(layer.write(tmp_path, ("{default: 2}", seeds)))
+    assert [study.seeds_of(arm) for arm in study.arms] == [range(3)] * 3
 
 
 def test_line_and_key_of_a_mistake_are_those_in_the_file(tmp_path: Path) -> None:
@@ -200,7 +209,7 @@ def test_shipped_study_is_valid(name: str) -> None:
 
 
 def test_shipped_first_stages_are_trained_alike() -> None:
-    from whyfirst.study.planning.checks import refuse_unmatched
+    from whyfirst.study.refusals import refuse_unmatched
 
     for name in shipped_studies():
         refuse_unmatched(load_study(shipped_study(name)), shipped_study(name))

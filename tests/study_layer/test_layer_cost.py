@@ -12,11 +12,12 @@ from whyfirst.config.strict import load_yaml
 from whyfirst.study.config import Study
 from whyfirst.study.cost import arithmetic as cost
 from whyfirst.study.cost.describe import describe_plan
-from whyfirst.study.cost.estimate import CHARACTERS, cost_json, estimate
+from whyfirst.study.cost.estimate import cost_json, estimate
+from whyfirst.study.cost.parts import CHARACTERS
 from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes.evaluation import rehearsals
 from whyfirst.study.overrides import Overrides
-from whyfirst.study.planning.plan import build_plan
-from whyfirst.study.planning.sizes import rehearsals
+from whyfirst.study.plan import build_plan
 
 THINGS = ("kralet", "glimfen", "dorrow", "velp")
 STUDY = """\
@@ -114,7 +115,7 @@ def test_judge_calls_are_counted_and_priced_and_an_unpriced_model_is_never_free(
 ) -> None:
     plan, store = build_plan(study(place)), Store(place / "store")
     (row,) = estimate(plan, store).calls
-    asked = rehearsals(plan)["hh_responses"].judging
+    asked = rehearsals(plan.nodes)["hh_responses"].judging
     assert (asked.calls, row.calls) == (4, 4 * 5)
     assert row.tokens_in == round(asked.read / CHARACTERS) * 5
     assert row.price == pytest.approx((row.tokens_in * 2 + row.tokens_out * 10) / 1e6)
@@ -241,9 +242,9 @@ def test_limit_cuts_items_rows_and_updates_to_the_least_that_may_be(place: Path)
     plan = build_plan(study(place), Overrides(limit=3))
     trained = plan.study.stages["rlhf"].train
     assert {use.limit for use in plan.study.benchmarks.values()} == {3}
-    assert plan.study.corpora["demos"].size == 3  # type: ignore[union-attr]
+    assert plan.study.corpora["demos"].options["size"] == 3
     assert (trained.batch_size, trained.updates) == (2, 10)  # a multiple of the minibatch
-    assert rehearsals(plan)["preference"].tables["preference_sum"].items.__len__() == 3
+    assert rehearsals(plan.nodes)["preference"].tables["preference_sum"].items.__len__() == 3
 
 
 def test_another_model_keeps_how_the_study_runs_it_and_starts_where_the_command_is_given(

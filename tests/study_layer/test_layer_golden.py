@@ -16,8 +16,8 @@ import pytest
 from layer_helpers import WORLD_SEED, Finished, results
 
 from whyfirst.config.files import read_json, sha256_file, sha256_json
-from whyfirst.study.planning import plan as planning
-from whyfirst.study.planning.builder import DATA, Builder
+from whyfirst.study import plan as planning
+from whyfirst.study.nodes.builder import DATA, Builder
 from whyfirst.study.shipped import shipped_studies, shipped_study
 
 PLANS = Path(__file__).with_name("golden_plans.json")

@@ -17,7 +17,7 @@ from whyfirst.config.errors import StoreError
 from whyfirst.config.files import read_json
 from whyfirst.report.unit import MANIFEST, is_whole
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.run import run_study, study_status
 
 #: the study's run, killed when it is about to write the named file of its report

@@ -8,7 +8,7 @@ import pytest
 from whyfirst.study.config import load_study
 from whyfirst.study.cost.describe import describe_plan
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.shipped import shipped_studies, shipped_study
 
 EXPLAIN_ONLY = ("arms:", "arms:\n  explain_only: [explain]")
@@ -193,7 +193,7 @@ def test_pretrained_model_is_read_at_its_pinned_revision(
     from huggingface_hub import constants
 
     from whyfirst.config.files import write_json
-    from whyfirst.study.kinds import model_folder
+    from whyfirst.study.nodes.base import model_folder
 
     commit = "a" * 40
     cached = tmp_path / "hub" / "models--org--model"

@@ -11,7 +11,7 @@ from layer_helpers import Finished
 from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.report.schema import load_results
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.register import frozen_plan
 
 PROBED = "probe: {probes: [logit_difference, patching], values: [care, thrift], limit: 40}"
@@ -25,7 +25,7 @@ MISTAKES = {
     "key": ("probes: [patching], pair: x.jsonl", "did you mean 'pairs'"),
     "two sources": ("probes: [patching], pairs: x, constitution: hhh", "not both"),
     "requests": ("probes: [patching], requests: x.jsonl", "brings its own requests"),
-    "limit": ("probes: [patching], constitution: hhh, limit: 3", "counts Hearth's requests"),
+    "limit": ("probes: [patching], constitution: hhh, limit: 3", "counts a world's requests"),
     "one value": ("probes: [direction], values: [care]", "the pairs are of one value"),
     "no direct": ("probes: [patching], arms: [base, explain_first]", "it needs the arm 'direct'"),
     "no requests": ("probes: [patching], constitution: hhh", "there are no requests"),

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import layer_helpers as layer
@@ -13,7 +14,7 @@ from layer_helpers import Finished
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.register import register, registration
 from whyfirst.study.run import run_study
 
@@ -79,12 +80,14 @@ def test_code_versions_and_the_test_are_frozen(
     plan = read_json(register(file, store).path)["plan"]
     assert plan["versions"] == {
         "kinds": {"base": "1", "corpus": "2", "overlap": "1"},
-        "stages": {"explain": module.VERSIONS["explain"], "sft": module.VERSIONS["sft"]},
+        "stages": {name: module.STAGES.get(name).version for name in ("explain", "sft")},
         "benchmarks": {"hearth": "1", "hearth_recall": "1"},
     }
     assert plan["test"]["alpha"] == 0.05 and "split x group" in plan["test"]["strata"]
-    monkeypatch.setitem(module.VERSIONS, "sft", "next")
-    monkeypatch.setitem(module.KIND_VERSIONS, "corpus", "3")
+    later = replace(module.STAGES.get("sft"), version="next")
+    monkeypatch.setitem(module.STAGES._entries, "sft", later)
+    newer = replace(module.KINDS["corpus"], version="3")
+    monkeypatch.setitem(module.KINDS, "corpus", newer)
     found = registration(build_plan(file), store).deviations
     assert "versions.kinds.corpus: registered '2', run with '3'" in found
     assert any(line.startswith("versions.stages.sft: ") for line in found)

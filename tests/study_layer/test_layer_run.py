@@ -14,7 +14,7 @@ from store_checks import artifacts, verify
 from whyfirst.config.files import read_json
 from whyfirst.report.schema import load_results
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.run import run_study
 
 AGAIN = """

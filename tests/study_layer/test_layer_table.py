@@ -11,8 +11,8 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.stats.statistics import mcnemar_exact
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning import matching
-from whyfirst.study.planning.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.results import matching
 from whyfirst.study.results.assemble import Assembler
 from whyfirst.study.results.examples import examples
 from whyfirst.study.results.table import Table, cell_names, cells, read_tables, summarise

@@ -13,7 +13,7 @@ from test_layer_bad_input import file_study
 from whyfirst.config.errors import UserError
 from whyfirst.study.cost.describe import describe_plan
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.study.run import run_study
 
 HALF = '{"prompt": "Human: ok \\ud83d\\n\\nAssistant:", "completion": " yes"}\n'

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from whyfirst.study.planning.plan import build_plan
+from whyfirst.study.plan import build_plan
 from whyfirst.train.checkpoint import differing, make_manifest
 from whyfirst.train.config import GRPOStage
 

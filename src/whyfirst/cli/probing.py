@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyfirst.cli.output import nothing_printed, print_json, say, table
+from whyfirst.cli.output import AsJson, nothing_printed, print_json, say, table
 from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def probe_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for probes.json and the figures.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look inside models: log-odds, similarity, directions, interventions, patching."""
     asked = Request(
@@ -135,8 +133,10 @@ def named_models(given: Sequence[str]) -> dict[str, dict[int, str]]:
 
 
 def _items(request: Request) -> "Items":
+    from whyfirst.config.room import Use
     from whyfirst.probe import sources
     from whyfirst.probe.pairs import read_pairs
+    from whyfirst.worlds import WORLDS, World
 
     given = [request.world is not None, request.pairs is not None, bool(request.constitution)]
     if sum(given) != 1:
@@ -144,8 +144,9 @@ def _items(request: Request) -> "Items":
     if request.world is not None:
         if request.requests is not None:
             raise UserError("--world brings its own requests; leave --requests out")
-        asked = {} if request.limit is None else {"requests": request.limit}
-        return sources.hearth_items(request.world, **asked)
+        named = Use.model_validate({"name": "hearth", "seed": request.world})
+        world: World = WORLDS.make(named)
+        return world.probe_items(request.limit)
     if request.pairs is not None:
         return sources.file_items(read_pairs(request.pairs), request.requests)
     from whyfirst.constitution import load_constitution

@@ -34,7 +34,7 @@ from pydantic import (
 
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError
-from whyfirst.config.source import source_identity
+from whyfirst.config.source import source_of
 from whyfirst.config.strict import LocatedError, affects_output, problem_text
 from whyfirst.config.suggest import did_you_mean
 
@@ -42,7 +42,6 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 Problem = tuple[tuple[str | int, ...], str]
 _WORLDS = "whyfirst.worlds"
-_OWN = "whyfirst."
 
 
 class Use(BaseModel):
@@ -53,7 +52,7 @@ class Use(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str = affects_output()
+    name: str = affects_output(description="which method")
 
     @model_validator(mode="before")
     @classmethod
@@ -234,6 +233,10 @@ class Room(Generic[T]):
             raise LocatedError(problems)
         return use
 
+    def filled(self, use: Use) -> BaseModel:
+        """All options of a use that `problems` has nothing against, defaults included."""
+        return self.get(use.name).schema.model_validate_json(_json(use.options), strict=True)
+
     def make(self, use: Use | str, **context: Any) -> Any:
         """The method with its options bound, and with what it wants of the context.
 
@@ -249,7 +252,7 @@ class Room(Generic[T]):
         problems = [f"{'.'.join(map(str, at))}: {text}" for at, text in self.problems(named)]
         if problems:
             raise ConfigError(f"{self.kind}: {named.name}: " + "; ".join(problems))
-        filled = entry.schema.model_validate_json(_json(named.options), strict=True)
+        filled = self.filled(named)
         options = {o.name: getattr(filled, o.name) for o in entry.options}
         wanted = {name: context[name] for name in entry.context if name in context}
         needed = {p.name for p in entry.parameters if p.default is p.empty}
@@ -271,10 +274,8 @@ class Room(Generic[T]):
         mark: dict[str, Any] = {"name": named.name, "version": entry.version}
         if named.options:
             mark["options"] = named.options
-        module = inspect.unwrap(entry.function).__module__
-        if not module.startswith(_OWN):
-            mark["source"] = source_identity(module)
-        return mark
+        source = source_of(entry.function)
+        return mark if source is None else mark | {"source": source}
 
     def _load(self) -> None:
         if not self._loaded:

@@ -5,8 +5,11 @@ Leaves out: compiled modules, whose file is hashed as it is, and data files that
 
 import ast
 import hashlib
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def source_identity(module: str) -> str:
@@ -26,6 +29,15 @@ def source_identity(module: str) -> str:
         # A plug-in's module name holds where it lies; its content must not depend on that.
         digest.update(f"{'' if name == module else name}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def source_of(function: Callable[..., Any]) -> str | None:
+    """What identifies somebody's function beside its name; None for the project's own.
+
+    The project's own functions count by their versions, others by `source_identity`.
+    """
+    module = inspect.unwrap(function).__module__
+    return None if module.startswith("whyfirst.") else source_identity(module)
 
 
 def _reached(module: str, root: Path) -> dict[str, Path]:

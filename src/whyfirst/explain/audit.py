@@ -38,8 +38,9 @@ DEFINITIONS = {
     "distinct": "different n-grams by all n-grams",
     "self_bleu": f"mean BLEU-4 of {diversity.SAMPLE} documents against each other; lower is better",
     "compression": "bytes by zlib-compressed bytes; higher is more repetitive",
-    "overlap": "a 13-word run in common with a benchmark's prompt, or a Jaccard similarity of "
-    "4-word shingles of at least 0.7",
+    "overlap": "a benchmark's prompt inside a document (60 % of its runs of five letters, weighted "
+    "by how few prompts have them, in a stretch of one and a half times its length), a 13-word run "
+    "in common, or a Jaccard similarity of 4-word shingles of at least 0.7",
 }
 
 

@@ -1,50 +1,158 @@
-"""What must be right with a model's folder before any of it is loaded: weights and tokenizer.
+"""What must be right with a model's folder before any of it is loaded: config, weights, tokenizer.
 
-Light: torch and transformers stay out, so that a plan can look too. Leaves out: loading
-(`loading`), and what only a whole load can tell (tensors that are missing).
+Light: torch and transformers stay out, so that a plan can look too. A folder may be hostile, or
+only broken: its sizes are compared with what its weights hold before a model is built of them, no
+pickle is opened, and whatever the libraries raise passes `boundary`. Leaves out: loading
+(`loading`), adapters (`adapters`), and what only a whole load can tell (tensors of other names).
 """
 
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import UserError
-from whyfirst.config.files import read_json
+from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.files import read_json, sha256_file
+from whyfirst.models.limits import limits_of
 
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+"""What a model is made of, code apart; nothing else is fetched."""
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt")
+_LARGEST = 2**31  # no size of a model is larger; libraries overflow, or allocate
+_POSITIONS = 2**27  # some architectures keep a table of them
+
+
+@contextmanager
+def boundary(place: str | Path, what: str = "the model") -> Iterator[None]:
+    """Turn whatever a library raises on a broken or hostile file into one `UserError`.
+
+    The libraries have dozens of kinds of error, bare `Exception` and Rust panics among them, and
+    every release has others; none says what to do.
+
+    Args:
+        place: the file or folder that is being read.
+        what: what is being read, for ``PLACE: WHAT can't be loaded: ...``.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BaseException as error:
+        # A panic in Rust is no `Exception`, so as not to be caught by accident.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise UserError(
+            f"{place}: {what} can't be loaded: {reason(error)}; fetch or save it again"
+        ) from error
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder of that name; a text too long, or with a NUL in it, is none."""
+    return os.path.isdir(path)  # noqa: PTH112 -- `Path.is_dir` raises for such texts
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether there is a file or a folder of that name, as `is_folder`."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def check_weights(folder: Path) -> None:
     """Look at the config and the headers of the weights: what transformers reports badly.
 
     Raises:
-        UserError: no config, no safetensors file, or one that is torn.
+        UserError: no config, no safetensors file, one that is torn, weights that are quantised, or
+            sizes that the weights don't have.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no model there (config.json is missing)")
-    read_json(folder / "config.json")  # names the file if it isn't JSON
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder}: no model there ({CONFIG} is missing)")
+    config = read_json(folder / CONFIG, nan=True)
+    if not isinstance(config, dict):
+        raise DataError(f"{folder / CONFIG}: must be an object, {{...}}")
+    _refuse_quantised(folder, config)
     weights = weight_files(folder)
     if not weights:
         raise UserError(
             f"{folder}: the model can't be loaded: no *.safetensors file there (weights in a "
             "pickle are refused; save them with save_pretrained)"
         )
-    for path in weights:
-        try:
-            with safe_open(path, framework="np"):  # only the header; numpy needs no torch
-                pass
-        except (SafetensorError, OSError) as error:
-            raise UserError(
-                f"{path}: not a readable safetensors file ({reason(error)}); fetch or save it again"
-            ) from error
+    _refuse_sizes(folder, config, sum(_numbers(path) for path in weights))
+
+
+def _refuse_quantised(folder: Path, config: dict[str, Any]) -> None:
+    found = config.get("quantization_config")
+    if found is None:
+        return
+    method = found.get("quant_method") if isinstance(found, dict) else found
+    raise UserError(
+        f"{folder / CONFIG}: quantization_config: the weights are quantised ({method!r:.40}), and "
+        "nothing here computes with such; give the model's unquantised weights "
+        "(dequantize() and save_pretrained make them)"
+    )
+
+
+def _refuse_sizes(folder: Path, config: dict[str, Any], stored: int) -> None:
+    """A model is built before its weights are read: its config may ask for any amount of memory."""
+    for key, value in config.items():
+        if isinstance(value, int) and value > _LARGEST:
+            raise UserError(f"{folder / CONFIG}: {key}: {value:.3g} is no size of a model")
+    limits = limits_of(config)
+    if (limits.positions or 0) > _POSITIONS:
+        raise UserError(f"{folder / CONFIG}: {limits.positions} positions are no model's")
+    # A twentieth more: an embedding may be padded when it is loaded.
+    if limits.at_least > 1.05 * stored + 1e6:
+        needed = 4 * limits.at_least / 2**30
+        raise UserError(
+            f"{folder / CONFIG}: describes a model of at least {limits.at_least:.3g} parameters "
+            f"({needed:.3g} GiB), and the weights there hold {stored:.3g}; the config is another "
+            "model's: fetch or save the model again"
+        )
+
+
+def _numbers(path: Path) -> int:
+    """Numbers in a safetensors file, by its header."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:  # only the header; numpy needs no torch
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: not a readable safetensors file ({reason(error)}); fetch or save it again"
+        ) from error
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of the whole weights in a folder, an adapter's left out."""
-    found = sorted(folder.glob("*.safetensors"))
-    return [path for path in found if not path.name.startswith("adapter_model")]
+    """The files of the whole weights in a folder, an adapter's left out.
+
+    Raises:
+        UserError: an index of shards that names a file outside the folder, or one that is missing.
+    """
+    if not (folder / INDEX).is_file() or (folder / "model.safetensors").is_file():
+        found = sorted(folder.glob("*.safetensors"))
+        return [path for path in found if not path.name.startswith("adapter_model")]
+    index = read_json(folder / INDEX)
+    placed = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(placed, dict) or not all(isinstance(at, str) for at in placed.values()):
+        raise UserError(f"{folder / INDEX}: weight_map must map each tensor's name to a file's")
+    names = sorted(set(placed.values()))
+    for name in names:
+        if Path(name).name != name or "\0" in name or not name.endswith(".safetensors"):
+            raise UserError(
+                f"{folder / INDEX}: weight_map: {name!r:.80} is no safetensors file of this folder"
+            )
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / INDEX}: {name} is missing; fetch the model again")
+    return [folder / name for name in names]
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file that decides what a model does, by name."""
+    files = {path for pattern in (*FILES, "*.py") for path in folder.glob(pattern)}
+    return {path.name: sha256_file(path) for path in sorted(files)}
 
 
 def tokenizer_folder(folders: Sequence[Path]) -> Path:
@@ -73,17 +181,8 @@ def fast_tokenizer(folder: Path) -> Any:
         return None
     from tokenizers import Tokenizer
 
-    try:
+    with boundary(folder, "the tokenizer"):
         return Tokenizer.from_file(str(file))
-    except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise bad_tokenizer(folder, error) from error
-
-
-def bad_tokenizer(folder: Path, error: BaseException) -> UserError:
-    """The error for a tokenizer that is there and can't be read."""
-    return UserError(
-        f"{folder}: the tokenizer can't be loaded: {reason(error)}; fetch or save it again"
-    )
 
 
 def reason(error: BaseException) -> str:

@@ -2,12 +2,13 @@
 
 Everything that can be wrong with a folder is one `UserError` naming the file and the remedy:
 weights that are missing would otherwise be drawn at random, silently. Weights are read from
-safetensors only. Leaves out: quantised weights, and adapters that don't merge into the weights.
+safetensors only, code of a folder runs only where that is asked for, and attention is computed by
+what is installed, whatever a config names. Leaves out: what can be told without loading (`folder`),
+and merging (`adapters`).
 """
 
 import os
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +17,25 @@ from typing import Any
 import torch
 
 from whyfirst.config.errors import UserError
-from whyfirst.config.files import read_json, sha256_file
-from whyfirst.models.folder import bad_tokenizer, check_weights, reason, tokenizer_folder
+from whyfirst.models import adapters
+from whyfirst.models.folder import (
+    CONFIG,
+    FILES,
+    boundary,
+    check_weights,
+    is_folder,
+    is_there,
+    reason,
+    tokenizer_folder,
+)
+from whyfirst.models.gguf_file import converted, is_gguf
 from whyfirst.models.quiet import no_progress_bars
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
-_ADAPTER = "adapter_config.json"
-# What a load raises for files or a device that can't be used; torch without CUDA an AssertionError.
-_UNUSABLE = (OSError, ValueError, KeyError, RuntimeError, AssertionError)
 _HALF = (torch.float16, torch.bfloat16)
+_ATTENTION = ("eager", "sdpa", None)
+"""What computes attention without a package or a kernel of somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -59,38 +68,45 @@ def load(
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     folder = locate(path, revision, trust_remote_code)
     folders = [folder]
-    if (folder / _ADAPTER).is_file() and not (folder / "config.json").is_file():
+    if adapters.is_adapter(folder):
         if adapter is not None:
             raise UserError(f"{path}: is an adapter itself; name its base model as the path")
-        adapter_folder: Path | None = folder
         folders = [base_of(folder), folder]
-    else:
-        adapter_folder = None if adapter is None else _locate_adapter(adapter)
-        folders += [] if adapter_folder is None else [adapter_folder]
+    elif adapter is not None:
+        folders += [_locate_adapter(adapter)]
+    for merged in folders[1:]:
+        adapters.read_adapter(merged)
     check_weights(folders[0])
     tokenizer = open_tokenizer(folders, trust_remote_code)
     model = _weights(folders[0], dtype, device, device_map, trust_remote_code)
-    if adapter_folder is not None:
-        model = _adapted(model, adapter_folder, folders[0])
+    for merged in folders[1:]:
+        wrapped = adapters.open_adapter(model, merged, folders[0])
+        model = adapters.merge(wrapped, merged)
     if device_map is None:
-        model.to(device)
+        with boundary(folder):
+            model.to(device)
     return Loaded(model.eval().requires_grad_(False), tokenizer, tuple(folders))
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file that decides what a model does, by name."""
-    files = {path for pattern in (*_FILES, "*.py") for path in folder.glob(pattern)}
-    return {path.name: sha256_file(path) for path in sorted(files)}
-
-
 def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
-    """The folder with the model's files; downloads a Hub id's."""
-    if Path(path).is_dir():
-        if not any((Path(path) / name).is_file() for name in ("config.json", _ADAPTER)):
-            raise UserError(f"{path}: no model there (config.json is missing)")
+    """The folder with the model's files; downloads a Hub id's, and reads a GGUF file once.
+
+    Raises:
+        UserError: there is none, it can't be fetched or read, or code of it isn't pinned.
+    """
+    if is_gguf(path):
+        if not is_there(path):
+            raise UserError(f"{path!r:.200}: no such file")
+        return converted(Path(path))
+    if is_folder(path):
+        if not any((Path(path) / name).is_file() for name in (CONFIG, adapters.ADAPTER)):
+            raise UserError(f"{path}: no model there ({CONFIG} is missing)")
         return Path(path)
-    if Path(path).exists() or not _HUB_ID.fullmatch(path):
-        raise UserError(f"{path}: no such folder; give a model folder or a Hub id like org/name")
+    if not _HUB_ID.fullmatch(path) or is_there(path):
+        raise UserError(
+            f"{path!r:.200}: no such folder; give a model folder, a .gguf file or a Hub id like "
+            "org/name"
+        )
     if trust_remote_code and not _COMMIT.fullmatch(revision or ""):
         raise UserError(
             f"{path}: trust_remote_code runs code from the Hub; pin it with a revision of "
@@ -98,7 +114,7 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
         )
     from huggingface_hub import snapshot_download
 
-    patterns = [*_FILES, "*.py"] if trust_remote_code else list(_FILES)
+    patterns = [*FILES, "*.py"] if trust_remote_code else list(FILES)
     try:
         return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the client has a dozen kinds; all mean the same here
@@ -109,34 +125,37 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
 
 def _locate_adapter(adapter: str) -> Path:
     folder = locate(adapter, None, False)
-    if not (folder / _ADAPTER).is_file():
-        raise UserError(f"{adapter}: no adapter there ({_ADAPTER} is missing)")
+    if not (folder / adapters.ADAPTER).is_file():
+        raise UserError(f"{adapter}: no adapter there ({adapters.ADAPTER} is missing)")
     return folder
+
+
+def base_of(folder: Path) -> Path:
+    """The folder of the base an adapter names; one on the Hub is fetched at its pinned commit.
+
+    Raises:
+        UserError: it names none, one that isn't there, or a Hub id without a commit.
+    """
+    name, revision = adapters.base_name(folder)
+    if not is_folder(name) and _HUB_ID.fullmatch(name) and not _COMMIT.fullmatch(revision or ""):
+        raise UserError(
+            f"{folder / adapters.ADAPTER}: the base {name!r} may change on the Hub: write its "
+            "commit (40 hex digits) there as `revision`, or give the base as the path with its "
+            "revision and this folder as the adapter"
+        )
+    try:
+        return locate(name, revision, False)
+    except UserError as error:
+        raise UserError(
+            f"{folder}: the adapter's base model can't be loaded: {error}; give the base as the "
+            "path and this folder as the adapter"
+        ) from error
 
 
 def end_tokens(configured: Any, tokenizer: Any) -> frozenset[int]:
     """Ids that end a text: the tokenizer's, and those of a generation config's `eos_token_id`."""
     found = configured if isinstance(configured, list) else [configured]
     return frozenset(int(t) for t in [*found, tokenizer.eos_token_id] if t is not None)
-
-
-def base_of(folder: Path) -> Path:
-    """The base an adapter names; a relative path is also looked for beside the adapter."""
-    config = read_json(folder / _ADAPTER)
-    name = config.get("base_model_name_or_path") if isinstance(config, dict) else None
-    if not isinstance(name, str) or not name:
-        raise UserError(
-            f"{folder / _ADAPTER}: names no base_model_name_or_path; give the base model as the "
-            "path and this folder as the adapter"
-        )
-    beside = folder / name
-    try:
-        return locate(str(beside) if beside.is_dir() else name, config.get("revision"), False)
-    except UserError as error:
-        raise UserError(
-            f"{folder}: the adapter's base model can't be loaded: {error}; give the base as the "
-            "path and this folder as the adapter"
-        ) from error
 
 
 def open_tokenizer(folders: Sequence[Path], trust_remote_code: bool = False) -> Any:
@@ -151,42 +170,45 @@ def open_tokenizer(folders: Sequence[Path], trust_remote_code: bool = False) -> 
     from transformers import AutoTokenizer
 
     folder = tokenizer_folder(folders)
-    try:
+    with boundary(folder, "the tokenizer"):
         return AutoTokenizer.from_pretrained(
             folder, local_files_only=not trust_remote_code, trust_remote_code=trust_remote_code
         )
-    except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise bad_tokenizer(folder, error) from error
 
 
-def open_weights(auto: Any, folder: Path, **options: Any) -> tuple[Any, list[str]]:
-    """A model by one of transformers' Auto classes, and the names of tensors that no file holds.
+def open_weights(
+    auto: Any, folder: Path, *, inner: bool = False, trust_remote_code: bool = False, **options: Any
+) -> Any:
+    """A model by one of transformers' Auto classes, whose every tensor comes from the folder.
 
     Args:
+        inner: the output layer may be new (a reward model's), or left over (the language model's).
         options: what `from_pretrained` takes.
 
     Raises:
-        UserError: the files don't make a model, or it doesn't fit on the device.
+        UserError: the files don't make a model, lack or exceed its tensors, or it doesn't fit on
+            the device.
     """
-    from safetensors import SafetensorError
-
-    try:
-        with no_progress_bars():
-            model, info = auto.from_pretrained(
-                folder, use_safetensors=True, output_loading_info=True, **options
-            )
-    except (*_UNUSABLE, SafetensorError) as error:
-        raise UserError(f"{folder}: the model can't be loaded: {reason(error)}") from error
-    return model, sorted(info["missing_keys"])
-
-
-def refuse_missing(missing: Sequence[str], folder: Path) -> None:
-    """Raise `UserError` for tensors that would be drawn at random."""
-    if missing:
-        raise UserError(
-            f"{folder}: {len(missing)} of the model's tensors are in no file there (e.g. "
-            f"{missing[0]}); fetch or save the model again"
+    with boundary(folder), no_progress_bars():
+        model, info = auto.from_pretrained(
+            folder,
+            use_safetensors=True,
+            output_loading_info=True,
+            local_files_only=not trust_remote_code,
+            trust_remote_code=trust_remote_code,
+            **options,
         )
+    beginning = f"{model.base_model_prefix}." if inner else ""
+    for key, told in (
+        ("missing_keys", "of the model's tensors are in no file there"),
+        ("unexpected_keys", "of the tensors in the files there are no part of the model"),
+    ):
+        names = sorted(name for name in info[key] if name.startswith(beginning))
+        if names:
+            raise UserError(
+                f"{folder}: {len(names)} {told} (e.g. {names[0]}); fetch or save the model again"
+            )
+    return model
 
 
 def _weights(
@@ -195,16 +217,15 @@ def _weights(
     from transformers import AutoModelForCausalLM
 
     config = open_config(folder, trust_remote_code)
-    model, missing = open_weights(
+    options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
+    return open_weights(
         AutoModelForCausalLM,
         folder,
+        trust_remote_code=trust_remote_code,
         config=config,
         dtype=dtype or default_dtype(config, device),
-        trust_remote_code=trust_remote_code,
-        **({} if device_map is None else {"device_map": device_map}),
+        **options,
     )
-    refuse_missing(missing, folder)
-    return model
 
 
 def open_config(folder: Path, trust_remote_code: bool = False) -> Any:
@@ -213,13 +234,31 @@ def open_config(folder: Path, trust_remote_code: bool = False) -> Any:
     Raises:
         UserError: it can't be read, or is another kind of model's.
     """
+    config = config_of(folder, trust_remote_code)
+    with boundary(folder):
+        _check_kind(config, folder)
+    return config
+
+
+def config_of(folder: Path, trust_remote_code: bool = False) -> Any:
+    """Any model's config; the attention it names is left out where it isn't built in.
+
+    A name may be a repository of kernels, which transformers would fetch and run.
+
+    Raises:
+        UserError: it can't be read.
+    """
     from transformers import AutoConfig
 
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except _UNUSABLE as error:
-        raise UserError(f"{folder}: the model can't be loaded: {reason(error)}") from error
-    _check_kind(config, folder)
+    with boundary(folder):
+        config = AutoConfig.from_pretrained(
+            folder, local_files_only=not trust_remote_code, trust_remote_code=trust_remote_code
+        )
+        for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
+            if getattr(part, "_attn_implementation", None) not in _ATTENTION:
+                part._attn_implementation = None
+            if getattr(part, "_experts_implementation", None) is not None:
+                part._experts_implementation = None
     return config
 
 
@@ -246,41 +285,3 @@ def default_dtype(config: Any, device: str) -> Any:
     stored = getattr(config.get_text_config(), "dtype", None)
     fast = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if fast and stored in _HALF else "auto"
-
-
-def _adapted(model: Any, folder: Path, base: Path) -> Any:
-    """The model with the adapter merged into its weights, which costs nothing at run time."""
-    from peft import PeftModel, get_peft_model_state_dict
-    from safetensors import SafetensorError, safe_open
-
-    file = folder / "adapter_model.safetensors"
-    if not file.is_file():
-        raise UserError(f"{folder}: no adapter_model.safetensors there (a pickle is refused)")
-    try:
-        with safe_open(file, framework="pt") as handle:
-            stored = set(handle.keys())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tensors that don't match are an error below
-            wrapped = PeftModel.from_pretrained(model, str(folder))
-    except SafetensorError as error:
-        raise UserError(f"{file}: not a readable safetensors file ({reason(error)})") from error
-    except (ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise _wrong_adapter(folder, base, reason(error)) from error
-    # Without the flag peft looks for the base on the Hub; saved embeddings are the base's own.
-    placed = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
-    odd = sorted((placed - stored) | (stored - placed - set(wrapped.state_dict())))
-    if odd:
-        raise _wrong_adapter(folder, base, f"{len(odd)} tensors don't match, e.g. {odd[0]}")
-    if not hasattr(wrapped.base_model, "merge_and_unload"):
-        raise UserError(f"{folder}: this kind of adapter doesn't merge into weights; give a LoRA")
-    try:
-        return wrapped.merge_and_unload(safe_merge=True)
-    except ValueError as error:  # NaN in the merged weights
-        raise UserError(f"{folder}: the adapter can't be merged: {reason(error)}") from error
-
-
-def _wrong_adapter(folder: Path, base: Path, reason: str) -> UserError:
-    trained_on = read_json(folder / _ADAPTER).get("base_model_name_or_path")
-    return UserError(
-        f"{folder}: the adapter doesn't fit {base}: {reason}; it was trained on {trained_on!r}"
-    )

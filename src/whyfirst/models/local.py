@@ -18,6 +18,8 @@ from whyfirst.config.files import sha256_json
 from whyfirst.models import chat, loading
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
 from whyfirst.models.engine import decode, score
+from whyfirst.models.folder import boundary, hashes
+from whyfirst.models.limits import context_of
 from whyfirst.models.said import is_mark
 
 _TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
@@ -73,11 +75,11 @@ class LocalModel:
         # It warns of texts longer than what it was once set to, which is not the model's context.
         self.tokenizer.deprecation_warnings[_TOO_LONG] = True
         self.template = chat.choose(self.tokenizer, chat_template)
-        config = self.model.config.get_text_config()
-        self.context = int(getattr(config, "max_position_embeddings", None) or 2**31)
-        self.end_tokens = loading.end_tokens(
-            getattr(self.model.generation_config, "eos_token_id", None), self.tokenizer
-        )
+        self.context = context_of(self.model.config)
+        with boundary(self.folders[0], "the generation config"):
+            self.end_tokens = loading.end_tokens(
+                getattr(self.model.generation_config, "eos_token_id", None), self.tokenizer
+            )
         self._start_tokens = chat.start_tokens(self.tokenizer)
         # An empty prompt still needs a position that predicts the first token.
         self._nothing = [min(self.end_tokens, default=0)]
@@ -86,7 +88,7 @@ class LocalModel:
     def fingerprint(self) -> str:
         """SHA-256 over the files of model and adapter, the dtype it runs in and the template."""
         return sha256_json({
-            "files": [loading.hashes(folder) for folder in self.folders],
+            "files": [hashes(folder) for folder in self.folders],
             "dtype": str(self.model.dtype),
             **self.template.identity,
         })  # fmt: skip

@@ -122,9 +122,13 @@ def _number(cell: Cell | None, benchmark: Benchmark) -> Number | None:
     title = words.scored(cell, benchmark)
     if cell.unscored:
         title += f"; {cell.unscored} unscored"
-    return Number(
-        words.amount(cell.value, benchmark), words.interval(cell.low, cell.high, benchmark), title
-    )
+    counted = f"n{words.SPACE}{cell.n:,}"
+    if benchmark.unit == "proportion" and cell.value is not None and cell.n <= cell.n_seeds:
+        # One item, however many seeds: its share of seeds is no rate of a group.
+        passed = round(cell.value * cell.n)
+        return Number(f"{passed} of {cell.n} {benchmark.happened[0]}", "one item", title)
+    limits = words.interval(cell.low, cell.high, benchmark)
+    return Number(words.amount(cell.value, benchmark), f"{limits}; {counted}", title)
 
 
 def _gap(row: GapRow, benchmark: Benchmark) -> GapLine:

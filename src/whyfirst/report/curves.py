@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whyfirst.report import figures, words
-from whyfirst.report.answer import CHANCE
 from whyfirst.report.figures import Series
 from whyfirst.report.schema import CheckpointPoint, DosePoint, LossCurve, Results
 from whyfirst.report.views import NEUTRAL, Panel, Styles
@@ -80,7 +79,7 @@ def _panels(
         doses = sorted({_at(row) for row in mine}) if isinstance(mine[0], DosePoint) else ()
         known = results.benchmarks.get(benchmark)
         title = f"{known.title if known else benchmark}, {words.cell_words(cell)}"
-        figure = figures.chart(series, title, x_label, True, doses, CHANCE.get(benchmark))
+        figure = figures.chart(series, title, x_label, True, doses, known.chance if known else None)
         panels.append(Panel(title, figure))
     return panels
 

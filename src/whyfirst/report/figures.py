@@ -9,6 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import floor
 
 from markupsafe import Markup
 
@@ -26,7 +27,7 @@ from whyfirst.report.svg import (
     text,
     ticks,
 )
-from whyfirst.report.words import percent, points
+from whyfirst.report.words import percent, plural, points
 
 Estimate = tuple[float | None, float | None, float | None]  # value, low, high
 
@@ -82,7 +83,7 @@ def panel(
         values: print the main value at the right edge.
     """
     two = any(row.beside[0] is not None for row in rows)
-    step, left = (30 if two else 22), 136
+    step, left = (30 if two else 22), 142
     right = 60 if values else 12  # room for a marker at 100 % beside its printed value
     width, top = 400, 6
     bottom = top + step * len(rows)
@@ -98,8 +99,9 @@ def panel(
         middle = top + step * (index + 0.5)
         style = styles[row.arm]
         weight = "name strong" if row.strong else "name"
-        parts.append(text(left - 22, middle + 4, _short(row.arm), weight, "end"))
-        parts.append(marker(style, left - 12, middle, 4.5))
+        # Before the name and not between it and the scale, where it would look like a value.
+        parts.append(marker(style, 8, middle, 4.5))
+        parts.append(text(18, middle + 4, _short(row.arm), weight))
         y = middle - 4 if two else middle
         _place(parts, style, scale, row.main, y, row.title, hollow=False)
         _place(parts, style, scale, row.beside, middle + 8, row.title, hollow=True)
@@ -181,17 +183,17 @@ def bar(estimate: Estimate, style: ArmStyle, reference: float | None = None) -> 
     return render(width, height, "", *parts, css="figure micro")
 
 
-def seed_strip(contrast: Contrast, style: ArmStyle) -> Markup:
-    """The headline's difference in every seed, sorted, under its mean and interval."""
-    rows = sorted(
-        (r for r in contrast.per_seed if r.difference is not None), key=lambda r: r.difference or 0
-    )
-    values = [row.difference or 0.0 for row in rows]
+def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
+    """How many seeds have which difference, a row of bars for each reading of the demonstrations,
+    under the mean and its interval."""
+    rows = [(row.difference, row.reading) for row in contrast.per_seed
+            if row.difference is not None]  # fmt: skip
     bounds = [v for v in (contrast.low, contrast.high, contrast.difference) if v is not None]
-    low, high = min([0.0, *values, *bounds]) - 0.02, max([0.0, *values, *bounds]) + 0.02
-    width, top = 420, 46
-    step = max(2.5, min(10.0, 200 / max(1, len(rows))))
-    bottom = top + step * max(1, len(rows))
+    values = [0.0, *(value for value, _ in rows), *bounds]
+    low, high, edges = _bins(min(values), max(values), len(rows))
+    readings = list(dict.fromkeys(reading for _, reading in rows)) or [""]
+    width, top, each = 420, 46, 78
+    bottom = top + each * len(readings)
     scale = linear(low, high, 12, width - 12)
     parts = []
     for value in ticks(low, high, 6):
@@ -208,15 +210,47 @@ def seed_strip(contrast: Contrast, style: ArmStyle) -> Markup:
         xs = (scale(contrast.difference), _x(scale, contrast.low), _x(scale, contrast.high))
         parts.append(interval_mark(style, xs, 31, 7, f"mean {points(contrast.difference)} points"))
         parts.append(text(xs[0], 13, points(contrast.difference), "name strong", "middle"))
-    for index, row in enumerate(rows):
-        title = f"seed {row.seed}: {points(row.difference)} points"
-        mark = el("circle", {"cx": scale(values[index]), "cy": top + step * (index + 0.5),
-                             "r": min(4.0, step * 0.6), "class": f"{style.css} seed"},
-                  el("title", None, title))  # fmt: skip
-        parts.append(mark)
-    return render(width, bottom + 34, f"difference in each of {len(rows)} seeds", *parts,
-                  text(width / 2, bottom + 30, "difference in points, one dot a seed",
+    counted = [[sum(r == reading and a <= v < b for v, r in rows) for a, b in edges]
+               for reading in readings]  # fmt: skip
+    most = max((n for counts in counted for n in counts), default=1) or 1
+    for place, (reading, counts) in enumerate(zip(readings, counted, strict=True)):
+        ground = top + each * (place + 1)
+        parts += _bars(counts, edges, scale, ground, (each - 22) / most, style)
+        if reading:
+            parts.append(text(14, ground - each + 14, _short(reading, 40), "tick"))
+    return render(width, bottom + 34, f"differences of {len(rows)} seeds", *parts,
+                  text(width / 2, bottom + 30, "difference in points; height: number of seeds",
                        "tick", "middle"))  # fmt: skip
+
+
+def _bins(low: float, high: float, n: int) -> tuple[float, float, list[tuple[float, float]]]:
+    """Limits and bins of a round width, zero an edge, some square root of n of them."""
+    wanted = max(1e-9, (high - low) / max(4.0, min(20.0, 2 * n**0.5)))
+    size = next(s for s in (0.01, 0.02, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, wanted)
+                if s >= wanted)  # fmt: skip
+    first, last = floor(low / size), floor(high / size) + 1
+    edges = [(place * size, (place + 1) * size) for place in range(first, last)]
+    return first * size, last * size, edges
+
+
+def _bars(
+    counts: Sequence[int], edges: Sequence[tuple[float, float]], scale: Scale, base: float,
+    unit: float, style: ArmStyle,
+) -> list[ET.Element]:  # fmt: skip
+    parts = [line(scale(edges[0][0]), base, scale(edges[-1][1]), base, "grid")]
+    for count, (a, b) in zip(counts, edges, strict=True):
+        if count:
+            left, width = scale(a), scale(b) - scale(a)
+            title = f"{points(a, 1)} to {points(b, 1)}: {plural(count, 'seed')}"
+            parts.append(
+                el("rect", {"x": left + 0.8, "y": base - unit * count, "width": width - 1.6,
+                            "height": unit * count, "class": f"{style.css} seed"},
+                   el("title", None, title))
+            )  # fmt: skip
+            parts.append(
+                text(left + width / 2, base - unit * count - 3, str(count), "tick", "middle")
+            )
+    return parts
 
 
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:

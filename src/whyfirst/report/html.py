@@ -21,10 +21,11 @@ from whyfirst.config.errors import StoreError
 from whyfirst.config.files import atomic_write
 from whyfirst.config.text import safe_text
 from whyfirst.report import breakdowns, curves, figures, probes, views, words
-from whyfirst.report.answer import answer, beside
+from whyfirst.report.answer import answer
+from whyfirst.report.checks import beside
 from whyfirst.report.items import load_items
 from whyfirst.report.palette import ArmStyle, arm_styles
-from whyfirst.report.schema import Example, Results
+from whyfirst.report.schema import Benchmark, Example, Results
 from whyfirst.report.unit import ITEMS_FILE
 
 TEXT_LIMIT = 1_500  # characters of one prompt or response
@@ -88,15 +89,28 @@ def _hashed(text: str) -> str:
 def _browser(results: Results, items: Mapping[str, Any], script: str) -> dict[str, Any]:
     """What the item browser's template needs."""
     contrast = results.headline_contrast()
-    pair = [arm for arm in (contrast.a, contrast.b) if arm in results.arms] if contrast else []
-    titles = {name: safe_text(one.title) for name, one in results.benchmarks.items()}
+    arms = list(results.arms)
+    about = {
+        "metrics": [
+            {
+                "title": safe_text(one.title),
+                "happened": [safe_text(one.happened[1]), safe_text(one.happened[0])],
+                "good": int(one.good == "pass"),
+            }
+            for one in (results.benchmarks[name] for name in items["metrics"])
+        ],
+        "arms": [safe_text(arm) for arm in arms],
+        "pair": [arms.index(arm) for arm in (contrast.a, contrast.b) if arm in arms]
+        if contrast
+        else [],
+        "many": any(len(seeds) > 1 for seeds in results.seeds.values()),
+    }
     return {
-        # Both hold no "<", so neither can end its element.
-        "items_json": Markup(_inert_json(items)),
+        # Both hold no "<", so neither can end its element. Names stand here and not in attributes,
+        # where what makes them safe to print would break them as JSON.
+        "items_json": Markup(_inert_json({**items, "about": about})),
         "script": Markup(script),
-        "titles_json": json.dumps(titles, ensure_ascii=False),
-        "pair_json": json.dumps(pair, ensure_ascii=False),
-        "many_seeds": any(len(seeds) > 1 for seeds in results.seeds.values()),
+        "many_seeds": about["many"],
     }
 
 
@@ -123,10 +137,16 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
+    made.filters["capital"] = words.capital
+    made.filters["lower_first"] = words.lower_first
     made.filters["percent"] = words.percent
     made.filters["points"] = words.points
     made.filters["cell_words"] = words.cell_words
     made.filters["shorten"] = shorten
+    made.filters["amount"] = words.recall_amount
+    made.filters["limits"] = words.recall_limits
+    made.globals["happened"] = words.happened
+    made.globals["recall_title"] = words.recall_title
     made.filters["items"] = lambda count: words.plural(count, "item")
     made.filters["seeds"] = views.seeds_in_words
     made.filters["duration"] = duration
@@ -168,7 +188,13 @@ def _context(results: Results) -> dict[str, Any]:
         "signs": SIGNS,
         "icons": views.icons(styles),
         "headline": contrast,
+        "square": views.square(results, styles),
         "headline_panel": views.headline_panel(results, styles),
+        "pair": [arm for arm in ((contrast.b, contrast.a) if contrast else ()) if
+                 arm in results.arms],
+        "left_out": views.unmeasured(results),
+        "comparisons": views.comparisons(results),
+        "used": {arm: spec.used for arm, spec in results.arms.items() if spec.used},
         "beside": results.benchmarks.get(beside(results, place[0]) or "") if place else None,
         "main": results.benchmarks[place[0]] if place else None,
         "seed_strip": _seed_strip(results, style),
@@ -185,7 +211,7 @@ def _context(results: Results) -> dict[str, Any]:
         "forest": views.forest(results, styles),
         "split_panels": views.split_panels(results, styles),
         "framing_panels": views.framing_panels(results, styles),
-        "recall_metrics": list(dict.fromkeys(m for row in results.recall.values() for m in row)),
+        "recall_metrics": {m: one for row in results.recall.values() for m, one in row.items()},
         "loss": curves.loss_panels(results, styles),
         "checkpoints": curves.checkpoint_panels(results, styles),
         "dose": curves.dose_panels(results, styles),
@@ -201,7 +227,7 @@ def _seed_strip(results: Results, style: ArmStyle) -> Markup | None:
     contrast = results.headline_contrast()
     if contrast is None or not contrast.per_seed or contrast.difference is None:
         return None
-    return figures.seed_strip(contrast, style)
+    return figures.seed_histogram(contrast, style)
 
 
 def _example(results: Results, example: Example) -> dict[str, Any]:
@@ -209,15 +235,24 @@ def _example(results: Results, example: Example) -> dict[str, Any]:
     verdicts = [response.verdict for response in example.responses.values()]
     pair = results.headline_contrast()
     shown = [arm for arm in (pair.a, pair.b) if arm in example.responses] if pair else []
+    benchmark = results.benchmarks.get(example.benchmark) or _UNKNOWN
+    # An older file doesn't say which of its prompts are offensive: those of real data stay closed.
+    unsaid = "offensive" not in example.model_fields_set and results.study.world is None
+    hidden = example.offensive or unsaid
     return {
         "example": example,
-        "summary": shorten(example.prompt, 110) if results.study.world is not None else "",
-        "passes": verdicts.count("pass"),
-        "arms": len(verdicts),
+        "summary": "" if hidden else shorten(example.prompt, 110),
+        "tally": f"{verdicts.count('pass')} of {len(verdicts)} {benchmark.happened[0]}",
+        "benchmark": benchmark,
+        "wants": example.wants or words.happened(benchmark, benchmark.good),
         "pair": [(arm, example.responses[arm].verdict) for arm in shown],
         "tags": [tag for tag in (example.split and f"split {example.split}", example.framing,
                                  example.group) if tag],
     }  # fmt: skip
+
+
+#: of an example whose metric isn't told: a pass is a pass
+_UNKNOWN = Benchmark(title="", definition="", version="", higher_is_better=True, unit="proportion")
 
 
 def _by_stage(seconds: dict[str, float]) -> list[tuple[str, float, int]]:

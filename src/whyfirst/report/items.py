@@ -14,7 +14,7 @@ Leaves out: showing it (templates/browser.js).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,6 @@ ITEM_LIMIT = 20_000
 TEXT_LIMITS = (1_500, 600, 300, 120)
 TEXT_BUDGET = 48_000_000
 VERDICTS = {"fail": 0, "pass": 1, "unscored": 2}
-#: benchmarks whose requests are offensive by design, for records that don't say so themselves
-OFFENSIVE = ("jailbreak", "xstest", "hh_", "multilingual")
 
 File = tuple[str, int, Path]  # arm, seed, items.jsonl
 
@@ -137,7 +135,8 @@ def _packed(items: Mapping[tuple[str, str], _Item], results: Results, limit: int
             safe_text(name), metrics.index(metric),
             text(item.row, "prompt"), text(item.row, "target"),
             [labels[one].of(_shown(item.row.get(one), 120)) for one in LABELS],
-            int(_offensive(metric, item)), [answer(item, arm) for arm in results.arms],
+            int(any(row.get("offensive") for _, row in item.answers.values())),
+            [answer(item, arm) for arm in results.arms],
         ]
         for (metric, name), item in items.items()
     ]  # fmt: skip
@@ -161,11 +160,6 @@ def _shown(text: str | None, limit: int) -> str | None:
     if len(text) <= limit:
         return safe_text(text)
     return f"{safe_text(text[:limit])} … [{len(text) - limit:,} more characters]"
-
-
-def _offensive(metric: str, item: _Item) -> bool:
-    said = [row.get("offensive") for _, row in item.answers.values()]
-    return any(said) or (set(said) == {None} and metric.startswith(OFFENSIVE))
 
 
 def write_items(data: Mapping[str, Any], results_path: Path) -> Path:
@@ -196,9 +190,59 @@ def load_items(path: Path, results: Results) -> dict[str, Any] | None:
             f"{path}: these items are of another run than results.json beside them: remove the "
             "file, or run the study again to have both written anew"
         )
-    missing = [name for name in ("arms", "metrics", "labels", "texts", "reasons", "items", "seed",
-                                 "total", "text_limit") if name not in data]  # fmt: skip
-    if missing or data["arms"] != list(results.arms):
-        what = f"{missing[0]!r} is missing" if missing else "its arms are not those of results.json"
-        raise DataError(f"{path}: {what}: remove the file, or run the study again")
+    problem = _unlike_ours(data, results)
+    if problem:
+        raise DataError(f"{path}: {problem}: remove the file, or run the study again")
     return dict(data)
+
+
+def _unlike_ours(data: Mapping[str, Any], results: Results) -> str:
+    """What is wrong with items that another program wrote or a hand changed; "" for none. The
+    browser reads them by place, so that every number must be a place that is there."""
+    lists = {name: data.get(name) for name in ("arms", "metrics", "texts", "reasons")}
+    labels = data.get("labels")
+    lists |= labels if isinstance(labels, dict) else {"labels": None}
+    for name, strings in lists.items():
+        if not isinstance(strings, list) or not all(isinstance(one, str) for one in strings):
+            return f"{name!r} is missing or not a list of texts"
+    if set(LABELS) - set(lists):
+        return "'labels' lacks " + ", ".join(sorted(set(LABELS) - set(lists)))
+    for name in ("seed", "total", "text_limit"):
+        if type(data.get(name)) is not int:
+            return f"{name!r} is missing or no whole number"
+    if data["arms"] != list(results.arms):
+        return "its arms are not those of results.json"
+    if not set(data["metrics"]) <= set(results.benchmarks):
+        return "a metric of it is not in results.json"
+    rows = data.get("items")
+    if not isinstance(rows, list):
+        return "'items' is missing or no list"
+    sizes = (len(data["texts"]), len(data["reasons"]), len(data["metrics"]))
+    kinds = [len(lists[name] or ()) for name in LABELS]
+    for place, row in enumerate(rows):
+        if not _is_row(row, sizes, kinds, len(data["arms"])):
+            return f"item {place} is not as this program writes them"
+    return ""
+
+
+def _is_row(row: Any, sizes: tuple[int, int, int], kinds: Sequence[int], arms: int) -> bool:
+    """Whether a row has the shape that this module's head tells, its numbers places that exist."""
+    texts, reasons, metrics = sizes
+    if not isinstance(row, list) or len(row) != 7 or not isinstance(row[0], str):
+        return False
+    _, metric, prompt, target, labels, offensive, answers = row
+    if not (isinstance(labels, list) and isinstance(answers, list)):
+        return False
+    if len(labels) != len(kinds) or len(answers) != arms or offensive not in (0, 1):
+        return False
+    places = [(prompt, texts), (target, texts), *zip(labels, kinds, strict=True)]
+    for answer in answers:
+        if answer == 0:
+            continue
+        if not isinstance(answer, list) or len(answer) != 5 or answer[0] not in (0, 1, 2):
+            return False
+        if not all(type(one) is int for one in answer):
+            return False
+        places += [(answer[1], texts), (answer[2], reasons)]
+    inside = all(type(at) is int and -1 <= at < size for at, size in places)
+    return inside and type(metric) is int and 0 <= metric < metrics

@@ -343,7 +343,12 @@ def results_to_json(results: Results) -> dict[str, Any]:
 
 def without_timings(data: dict[str, Any]) -> dict[str, Any]:
     """`data` less the fields that may differ between two runs of one study."""
-    return {key: value for key, value in data.items() if key not in TIMING_FIELDS}
+    kept = {key: value for key, value in data.items() if key not in TIMING_FIELDS}
+    for name, arm in kept.get("arms", {}).items():
+        if arm.get("used"):
+            used = {key: value for key, value in arm["used"].items() if key != "seconds"}
+            kept["arms"] = {**kept["arms"], name: {**arm, "used": used}}
+    return kept
 
 
 def load_results(path: Path) -> Results:

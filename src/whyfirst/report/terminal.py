@@ -13,9 +13,11 @@ from rich.text import Text
 
 from whyfirst.config.text import safe_text
 from whyfirst.report import words
-from whyfirst.report.answer import Tone, answer
+from whyfirst.report.answer import answer
+from whyfirst.report.checks import beside
 from whyfirst.report.schema import Results
-from whyfirst.report.views import columns
+from whyfirst.report.views import columns, comparisons
+from whyfirst.report.words import Tone
 
 SIGNS: dict[Tone, tuple[str, str]] = {
     "good": ("✓", "green"),
@@ -31,6 +33,8 @@ def print_headline(results: Results) -> RenderableType:
     _, colour = SIGNS[found.tone]
     body = Text()
     body.append(safe_text(found.title) + "\n", style=f"bold {colour}")
+    if results.study.ran:
+        body.append(safe_text(f"Run on {results.study.ran}. "))
     body.append(safe_text(found.sentence))
     parts: list[RenderableType] = [
         Text(safe_text(f"note: {note}"), style="yellow") for note in results.notes
@@ -43,7 +47,65 @@ def print_headline(results: Results) -> RenderableType:
         line.append(safe_text(check.text), style="not bold")
         checks.add_row(Text(sign, style=f"bold {colour}"), line)
     parts += [checks, Text(""), _arms(results)]
+    for tabled in (_square(results), _comparisons(results), _used(results)):
+        if tabled is not None:
+            parts += [Text(""), tabled]
     return Group(*parts)
+
+
+def _table(*titles: str) -> Table:
+    """An unruled table; every column but the first to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, title in enumerate(titles):
+        table.add_column(Text(safe_text(title)), justify="right" if place else "left")
+    return table
+
+
+def _square(results: Results) -> Table | None:
+    """The headline's benchmark on its two axes, what it is read beside after the stroke."""
+    contrast = results.headline_contrast()
+    main = results.benchmarks[contrast.benchmark] if contrast else None
+    if contrast is None or main is None or main.axes is None:
+        return None
+    name, other = contrast.benchmark, beside(results, contrast.benchmark)
+    places = {
+        f"{topics}, {how}": f"{split}/{framing}"
+        for topics, split in main.axes.splits.items()
+        for how, framing in main.axes.framings.items()
+    }
+    title = main.title + (f" / {results.benchmarks[other].title}" if other else "")
+    table = _table(title, *places)
+    for arm in results.arms:
+        row = [arm]
+        for cell in places.values():
+            found = [words.cell_of(results, arm, metric, cell) for metric in (name, other or name)]
+            told = [words.amount(one.value if one else None, main) for one in found]
+            row.append(" / ".join(told) if other else told[0])
+        table.add_row(*(Text(safe_text(one)) for one in row))
+    return table
+
+
+def _comparisons(results: Results) -> Table | None:
+    rows = comparisons(results)
+    if not rows:
+        return None
+    table = _table("comparison", "win rate", "95 % interval", "reading", "position bias", "judge")
+    for row in rows:
+        told = (row.comparison.title, row.rate, row.limits, row.reading, row.bias,
+                row.comparison.judge)  # fmt: skip
+        table.add_row(*(Text(safe_text(one)) for one in told))
+    return table
+
+
+def _used(results: Results) -> Table | None:
+    rows = {arm: spec.used for arm, spec in results.arms.items() if spec.used}
+    if not rows:
+        return None
+    table = _table("edits and decoding", "calls", "plain", "tokens", "plain")
+    for arm, used in rows.items():
+        told = (used.calls, used.base_calls, used.tokens, used.base_tokens)
+        table.add_row(Text(safe_text(arm)), *(Text(f"{one:,}") for one in told))
+    return table
 
 
 def _arms(results: Results) -> Table:

@@ -6,22 +6,22 @@ sentences (`answer.py`, `words.py`), drawing (`figures.py`) and markup (`templat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from whyfirst.report import figures, words
-from whyfirst.report.answer import CHANCE, beside
+from whyfirst.report.checks import beside
 from whyfirst.report.figures import Estimate, PanelRow
 from whyfirst.report.palette import ArmStyle
-from whyfirst.report.schema import Cell, Contrast, Results
+from whyfirst.report.schema import Cell, Comparison, Contrast, Results
 from whyfirst.report.svg import marker, render
 
 Styles = Mapping[str, ArmStyle]
 NEUTRAL = ArmStyle("cn", "diamond")
 _MOST_COLUMNS = 6
-GROUPED = ("plain", "market", "unseen")  # framings shown split by split; the rest are pooled
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,12 @@ def panel_for(
     if not any(row.main[0] is not None for row in rows):
         return None
     label = f"{benchmark} of every arm, {words.cell_words(cell)}"
-    return figures.panel(rows, styles, label, CHANCE.get(benchmark), values)
+    return figures.panel(rows, styles, label, results.benchmarks[benchmark].chance, values)
 
 
 def columns(results: Results) -> list[Column]:
     """The arms table's columns: the headline's cell first, then every benchmark over all items."""
-    wanted = [(name, "*/*") for name in _side_by_side(results)]
+    wanted = [(name, "*/*") for name in _side_by_side(results) if name not in unmeasured(results)]
     place = headline_place(results)
     if place is not None and place not in wanted:
         wanted.insert(0, place)
@@ -135,6 +135,26 @@ def columns(results: Results) -> list[Column]:
         for name, cell in wanted
         if any(words.cell_of(results, arm, name, cell) for arm in results.arms)
     ]  # fmt: skip
+
+
+def unmeasured(results: Results) -> dict[str, str]:
+    """Benchmarks of which no arm has a number -> the commonest reason: tables leave them out."""
+    given = {name for arm in results.arms.values() for name in arm.benchmarks}
+    empty = given - {
+        name
+        for arm in results.arms.values()
+        for name, cells in arm.benchmarks.items()
+        if any(cell.value is not None for cell in cells.values())
+    }
+    reasons: dict[str, Counter[str]] = {name: Counter() for name in results.benchmarks}
+    for row in results.unscored:
+        if row.benchmark in empty:
+            reasons[row.benchmark].update(row.reasons)
+    return {
+        name: next((reason for reason, _ in reasons[name].most_common(1)), "no reason was given")
+        for name in results.benchmarks
+        if name in empty
+    }
 
 
 def batches(columns: list[Column]) -> list[list[Column]]:
@@ -166,10 +186,10 @@ def table_cell(results: Results, styles: Styles, arm: str, column: Column) -> Ta
             f"; {cell.unscored} unscored, bounds {words.amount(cell.worst, benchmark)}"
             f" to {words.amount(cell.best, benchmark)}"
         )
-    strip = figures.bar(_estimate(cell), styles[arm], CHANCE.get(column.benchmark))
+    strip = figures.bar(_estimate(cell), styles[arm], benchmark.chance)
     return TableCell(
-        words.amount(cell.value, benchmark), words.interval(cell.low, cell.high, benchmark),
-        title, strip,
+        words.amount(cell.value, benchmark),
+        f"{words.interval(cell.low, cell.high, benchmark)}; n{words.SPACE}{cell.n:,}", title, strip,
     )  # fmt: skip
 
 
@@ -205,6 +225,9 @@ def _forest_row(
                "unknown": "too few data"}[where]  # fmt: skip
     if where in ("higher", "lower") and (contrast.p_adjusted or 0) > 0.05:
         verdict += ", not after correction"
+    stuck = words.cannot_move(results, contrast)
+    if stuck:
+        verdict = f"cannot move: {stuck}"
     return ForestRow(
         contrast,
         figures.forest_row(contrast, limits, style),
@@ -235,15 +258,36 @@ def _parts(results: Results, benchmark: str) -> tuple[list[str], list[str]]:
     return sorted(splits), list(framings)
 
 
+def _grouped(results: Results, benchmark: str) -> list[str]:
+    """The framings shown split by split: those of the benchmark's axes; the rest are pooled."""
+    axes = results.benchmarks[benchmark].axes
+    return list(axes.framings.values()) if axes else []
+
+
+def square(results: Results, styles: Styles) -> list[Panel]:
+    """The 2 x 2 that leads the report: a panel for each part of the headline benchmark's two axes,
+    what it is read beside in the same panel; empty where it declares none."""
+    place = headline_place(results)
+    axes = results.benchmarks[place[0]].axes if place else None
+    if place is None or axes is None:
+        return []
+    found = []
+    for topics, split in axes.splits.items():
+        for how, framing in axes.framings.items():
+            figure = panel_for(results, styles, place[0], f"{split}/{framing}")
+            if figure is not None:
+                found.append(Panel(words.capital(f"{topics}, {how}"), figure))
+    return found if len(found) == len(axes.splits) * len(axes.framings) else []
+
+
 def split_panels(results: Results, styles: Styles) -> list[Panel]:
     """One panel for each split under each grouped framing, as far as measured."""
     place = headline_place(results)
     if place is None:
         return []
     splits, framings = _parts(results, place[0])
-    grouped = [name for name in GROUPED if name in framings] or ["*"]
-    wanted = [(f"{split}/{framing}") for split in splits for framing in grouped]
-    return _panels(results, styles, place[0], wanted)
+    grouped = [name for name in _grouped(results, place[0]) if name in framings] or ["*"]
+    return _panels(results, styles, place[0], [f"{s}/{f}" for s in splits for f in grouped])
 
 
 def framing_panels(results: Results, styles: Styles) -> list[Panel]:
@@ -255,16 +299,12 @@ def framing_panels(results: Results, styles: Styles) -> list[Panel]:
     _, framings = _parts(results, benchmark)
     split = cell.partition("/")[0]
     wanted = []
-    for framing in (name for name in framings if name != "unseen"):
+    grouped = _grouped(results, benchmark)
+    for framing in sorted(framings, key=lambda name: name not in grouped):
         key = f"{split}/{framing}"
         measured = any(words.cell_of(results, arm, benchmark, key) for arm in results.arms)
         wanted.append(key if measured else f"*/{framing}")
-    return _panels(results, styles, benchmark, sorted(wanted, key=_framing_order))
-
-
-def _framing_order(cell: str) -> tuple[int, str]:
-    framing = cell.partition("/")[2]
-    return (GROUPED.index(framing) if framing in GROUPED else len(GROUPED), framing)
+    return _panels(results, styles, benchmark, wanted)
 
 
 def _panels(results: Results, styles: Styles, benchmark: str, cells: Iterable[str]) -> list[Panel]:
@@ -295,3 +335,33 @@ def seeds_in_words(seeds: list[int]) -> str:
         else:
             runs.append([seed])
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """A comparison's win rate, in words."""
+
+    comparison: Comparison
+    rate: str
+    limits: str
+    reading: str
+    bias: str
+
+
+def comparisons(results: Results) -> list[ComparisonRow]:
+    """Every comparison: who was preferred, and how much of it was the order shown."""
+    rows = []
+    for one in results.comparisons:
+        rate, bias = one.win_rate, one.position_bias
+        if rate is None:
+            value, limits, reading = "n/a", "no interval", "nothing was preferred"
+        else:
+            value, limits = words.percent(rate.value), words.interval(rate.low, rate.high, None)
+            apart = rate.low > 0.5 or rate.high < 0.5
+            preferred = one.a if rate.low > 0.5 else one.b
+            reading = f"{preferred} is preferred" if apart else "no detectable preference"
+        lean = "n/a" if bias is None else (
+            f"{words.points(bias.value)} ({words.points(bias.low)} to {words.points(bias.high)})"
+        )  # fmt: skip
+        rows.append(ComparisonRow(one, value, limits, reading, lean))
+    return rows

@@ -6,13 +6,16 @@ is a result and is said as one. Leaves out: computing intervals, and any judgeme
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Literal
 
 from whyfirst.report.schema import Benchmark, Cell, Contrast, Recall, Results
 
 MINUS = "−"
+AT_THE_END = 0.0005  # a share this near to 0 or 1 is printed as 0.0 or 100.0 %
 SPACE = "\u00a0"  # between a number and its sign, so that a line never breaks there
 Direction = Literal["higher", "lower", "none", "unknown"]
+Tone = Literal["good", "caution", "bad", "plain"]
 
 FRAMINGS = {"plain": "asked plainly", "unseen": "unseen framings", "seen": "seen framings"}
 
@@ -140,3 +143,68 @@ def scored(cell: Cell | Recall | None, benchmark: Benchmark | None) -> str:
         return "not measured"
     counts = f"{plural(cell.n, 'item')}, {plural(cell.n_seeds, 'seed')}"
     return f"{amount(cell.value, benchmark)} ({interval(cell.low, cell.high, benchmark)}; {counts})"
+
+
+def base_arm(results: Results) -> str | None:
+    """The arm without stages, edits and decoding: the model before any training."""
+    plain = (n for n, a in results.arms.items() if not (a.stages or a.edits or a.decoding))
+    return next(plain, None)
+
+
+def arm_values(results: Results, contrast: Contrast) -> dict[str, float | None]:
+    """Each arm's own figure; over the pairs compared, where an arm has seeds the other lacks."""
+    own = {
+        arm: cell_of(results, arm, contrast.benchmark, contrast.cell)
+        for arm in (contrast.a, contrast.b)
+    }
+    values = {arm: cell.value if cell else None for arm, cell in own.items()}
+    if any(cell is None or cell.n_seeds != contrast.n_seeds for cell in own.values()):
+        for arm, side in ((contrast.a, "a"), (contrast.b, "b")):
+            means = [getattr(row, side) for row in contrast.per_seed]
+            values[arm] = fmean(means) if means and None not in means else None
+    return values
+
+
+def each_arm(results: Results, contrast: Contrast) -> str:
+    """`arm_values` in words, "explain_first 78.2 %, direct 54.1 %"."""
+    benchmark = results.benchmarks[contrast.benchmark]
+    values = arm_values(results, contrast)
+    return ", ".join(f"{arm} {amount(value, benchmark)}" for arm, value in values.items())
+
+
+def cannot_move(results: Results, contrast: Contrast) -> str:
+    """ "both arms at 100 %" where the scale ends there and no difference could show, else ""."""
+    benchmark = results.benchmarks[contrast.benchmark]
+    if contrast.kind == "interaction" or benchmark.unit == "score":
+        return ""
+    values = list(arm_values(results, contrast).values())
+    for end in (0.0, 1.0):
+        if values and all(v is not None and abs(v - end) < AT_THE_END for v in values):
+            return f"both arms at {percent(end, 0)}"
+    return ""
+
+
+def happened(benchmark: Benchmark, verdict: str) -> str:
+    """What an answer did, in the metric's own word: "refused"; "unscored" stays."""
+    return dict(zip(("pass", "fail"), benchmark.happened, strict=True)).get(verdict, verdict)
+
+
+def recall_title(name: str, row: Recall) -> str:
+    """A seam metric's title, or its name as words."""
+    return row.title or name.replace("_", " ")
+
+
+def recall_amount(row: Recall) -> str:
+    """A seam metric's value in its unit."""
+    if row.value is None:
+        return "not measured"
+    return percent(row.value) if row.unit == "proportion" else f"{row.value:.3f}"
+
+
+def recall_limits(row: Recall) -> str:
+    """A seam metric's interval in its unit."""
+    if row.low is None or row.high is None:
+        return "no interval"
+    if row.unit == "proportion":
+        return f"{percent(row.low)} to {percent(row.high)}"
+    return f"{row.low:.3f} to {row.high:.3f}"

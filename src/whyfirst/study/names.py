@@ -1,72 +1,106 @@
 """Every name that one part of a study file uses of another, checked at the place of its use.
 
 A stage's corpora, an arm's stages, a contrast's arms and metric, a world's values, splits and
-framings. Leaves out: what can only be told from files (planning/).
+framings. Leaves out: what can only be told from files (refusals.py).
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
 
+from whyfirst.config.room import Use
 from whyfirst.config.strict_yaml import Location
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.evaluate.benchmark import BENCHMARKS
-from whyfirst.evaluate.judging import JUDGES
-from whyfirst.study import probe_use, written
-from whyfirst.train.config import REWARD_MODEL, data_names
+from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
+from whyfirst.evaluate.scorers import SCORERS
+from whyfirst.study.schema import ContrastConfig, PretrainedModel, ScratchModel, StudyFile
+from whyfirst.study.sources import CORPORA
+from whyfirst.train.config_rl import REWARD_MODEL, named
+from whyfirst.train.kinds import data_names, kind_of
 from whyfirst.train.rewards import REWARDS
-
-if TYPE_CHECKING:
-    from whyfirst.study.config import Study
+from whyfirst.worlds import WORLDS, World
 
 Problems = Iterator[tuple[Location, str]]
 
 
-def _missing(at: Location, name: str, known: Any, what: str) -> Problems:
+def problems(study: StudyFile) -> Problems:
+    """Every use of a name that is not defined, at the place of its use."""
+    for part in (
+        _model,
+        _written,
+        _stages,
+        _arms,
+        _benchmarks,
+        _contrasts,
+        _curves,
+        _probe,
+        _world,
+    ):
+        yield from part(study)
+
+
+def _missing(at: Location, name: str, known: Iterable[str], what: str) -> Problems:
+    known = list(known)
     if name not in known:
         yield at, f"{what} {name!r} is not defined{did_you_mean(name, known)}"
 
 
-def dangling(study: "Study") -> Problems:
-    """Every use of a name that is not defined, at the place of its use."""
-    yield from _dangling_stages(study)
-    for arm, stages in study.arms.items():
-        for index, stage_name in enumerate(stages):
-            yield from _missing(("arms", arm, index), stage_name, study.stages, "stage")
-            if stage_name in stages[:index]:
-                yield ("arms", arm, index), f"stage {stage_name!r} comes twice in one arm"
-        yield from _rewards_in(study, arm)
-    for arm in study.arm_notes:
-        yield from _missing(("arm_notes", arm), arm, study.arms, "arm")
-    if "default" not in study.seeds:
-        yield ("seeds",), "needs the key 'default'"
-    for arm in study.seeds:
-        if arm != "default":
-            yield from _missing(("seeds", arm), arm, study.arms, "arm")
-    for name, use in study.benchmarks.items():
-        yield from _missing(("benchmarks", name), name, BENCHMARKS.names(), "benchmark")
-        for index, spec in enumerate(use.judges):
-            at: Location = ("benchmarks", name, "judges", index)
-            yield from _missing(at, spec.partition(":")[0], JUDGES.names(), "judge")
-    yield from _dangling_model(study)
-    yield from _dangling_contrasts(study)
-    yield from _dangling_curves(study)
-    yield from probe_use.problems(study)
-    yield from written.problems(study)
-    yield from _world_needed(study)
+def _model(study: StudyFile) -> Problems:
+    model = study.model
+    trains = any(arm.stages for arm in study.arms.values())
+    if isinstance(model, PretrainedModel):
+        if trains and model.endpoint is not None:
+            yield ("model", "endpoint"), "a model at an endpoint can't be trained; give a path"
+        if trains and model.trust_remote_code:
+            yield ("model", "trust_remote_code"), "training runs no code that comes with a model"
+    elif isinstance(model, ScratchModel):
+        name, at = model.tokenizer_corpus, ("model", "tokenizer_corpus")
+        yield from _missing(at, name, study.corpora, "corpus")
+        corpus = study.corpora.get(name)
+        if corpus is not None and corpus.options.get("tokens") is not None:
+            yield (
+                at,
+                (
+                    f"a cycle: the tokenizer is trained on {name!r}, whose tokens are counted "
+                    "with it; name a corpus without a token budget"
+                ),
+            )
+        elif corpus is not None and corpus.name == "written":
+            yield (
+                at,
+                (
+                    f"a cycle: {name!r} is written to a number of tokens, counted with it; "
+                    "name a corpus without a token budget"
+                ),
+            )
+    elif model.source not in WORLDS.names():
+        known = ["pretrained", "scratch", *WORLDS.names()]
+        hint = did_you_mean(model.source, known)
+        yield ("model", "source"), f"{model.source!r} is not one of {', '.join(known)}{hint}"
 
 
-def _dangling_stages(study: "Study") -> Problems:
+def _written(study: StudyFile) -> Problems:
+    for name, corpus in study.corpora.items():
+        given = corpus.options.get("written")
+        if corpus.name == "written" and given not in study.written:
+            hint = did_you_mean(str(given), study.written)
+            at: Location = ("corpora", name, "written")
+            yield at, f"{given!r} is not defined under `written`{hint}"
+    for name, use in study.written.items():
+        if use.plan is not None and use.values is not None:
+            yield ("written", name, "values"), "has no effect beside `plan`, which has its own"
+
+
+def _stages(study: StudyFile) -> Problems:
     for name, stage in study.stages.items():
         yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
         at: Location = ("stages", name, "replay_data")
         if stage.replay_data is not None:
             yield from _missing(at, stage.replay_data, study.corpora, "corpus")
-        replays = stage.train.kind == "explain" and stage.train.replay > 0
+        replays = "replay" in data_names(stage.train)
         if replays and stage.replay_data is None:
             yield ("stages", name), "train.replay needs `replay_data`, the corpus replayed"
         if stage.replay_data is not None and not replays:
             yield at, "has no effect without `replay` above 0 in an explain stage"
-        yield from _dangling_reward(study, name)
+        yield from _rewards_of(study, name)
         updates, least = stage.train.updates, stage.train.min_updates
         if updates is not None and updates < least:
             yield (
@@ -79,7 +113,7 @@ def _dangling_stages(study: "Study") -> Problems:
             yield where, "a study keeps weights where its `curve` asks; remove this"
 
 
-def _dangling_reward(study: "Study", name: str) -> Problems:
+def _rewards_of(study: StudyFile, name: str) -> Problems:
     stage, at = study.stages[name], ("stages", name, "reward_from")
     for place in ("rewards", "gold"):
         uses = getattr(stage.train, place, None) or ()
@@ -87,32 +121,58 @@ def _dangling_reward(study: "Study", name: str) -> Problems:
             yield from _missing(
                 ("stages", name, "train", place, index), use.name, REWARDS.names(), "reward"
             )
-    needed = REWARD_MODEL in data_names(stage.train)
+            if use.name in REWARDS.names():
+                for inside, message in REWARDS.problems(named(use)):
+                    yield ("stages", name, "train", place, index, "options", *inside), message
     if stage.reward_from is None:
         return
-    if not needed:
+    if REWARD_MODEL not in data_names(stage.train):
         yield at, f"has no effect without the reward {REWARD_MODEL!r} (with no path of its own)"
     yield from _missing(at, stage.reward_from, study.stages, "stage")
     source = study.stages.get(stage.reward_from)
-    if source is not None and source.train.kind != "reward":
+    if source is not None and kind_of(source.train).makes != "reward_model":
         yield at, f"stage {stage.reward_from!r} is of kind {source.train.kind}, and not reward"
 
 
-def _rewards_in(study: "Study", arm: str) -> Problems:
+def _arms(study: StudyFile) -> Problems:
+    for arm, use in study.arms.items():
+        at: Location = ("arms", arm)
+        if use.dressed and "stages" in use.model_fields_set:
+            at = ("arms", arm, "stages")
+        for index, stage in enumerate(use.stages):
+            yield from _missing((*at, index), stage, study.stages, "stage")
+            if stage in use.stages[:index]:
+                yield (*at, index), f"stage {stage!r} comes twice in one arm"
+        yield from _rewards_in(study, arm, at)
+        if study.endpoint and use.edits:
+            yield (
+                ("arms", arm, "edits"),
+                "a model at an endpoint has no activations to edit; give a path",
+            )
+    for arm in study.arm_notes:
+        yield from _missing(("arm_notes", arm), arm, study.arms, "arm")
+    if "default" not in study.seeds:
+        yield ("seeds",), "needs the key 'default'"
+    for arm in study.seeds:
+        if arm != "default":
+            yield from _missing(("seeds", arm), arm, study.arms, "arm")
+
+
+def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
     """Reward models of an arm that train nothing, and stages of it that lack one."""
     idle: Location | None = None
     given = False
-    for index, name in enumerate(study.arms[arm]):
+    for index, name in enumerate(study.arms[arm].stages):
         if name not in study.stages:
             continue
-        stage, at = study.stages[name], ("arms", arm, index)
-        if stage.train.kind == "reward":
-            idle, given = idle or at, True
+        stage = study.stages[name]
+        if kind_of(stage.train).makes == "reward_model":
+            idle, given = idle or (*at, index), True
         elif stage.reward_from is None and REWARD_MODEL in data_names(stage.train):
             idle = None
             if not given:
                 yield (
-                    at,
+                    (*at, index),
                     f"stage {name!r} needs a reward model: put a stage of kind reward before it, "
                     "or name one as its `reward_from`",
                 )
@@ -120,30 +180,22 @@ def _rewards_in(study: "Study", arm: str) -> Problems:
         yield idle, "gives a reward model that no later stage of the arm trains against"
 
 
-def _dangling_model(study: "Study") -> Problems:
-    if study.model.source == "pretrained":
-        trains = any(study.arms.values())
-        if trains and study.model.endpoint is not None:
-            yield ("model", "endpoint"), "a model at an endpoint can't be trained; give a path"
-        if trains and study.model.trust_remote_code:
-            yield ("model", "trust_remote_code"), "training runs no code that comes with a model"
-    if study.model.source != "scratch":
-        return
-    name, at = study.model.tokenizer_corpus, ("model", "tokenizer_corpus")
-    yield from _missing(at, name, study.corpora, "corpus")
-    if getattr(study.corpora.get(name), "tokens", None) is not None:
-        yield (
-            at,
-            (
-                f"a cycle: the tokenizer is trained on {name!r}, and the tokens of {name!r} are "
-                "counted with that tokenizer; name a corpus without a token budget"
-            ),
-        )
+def _benchmarks(study: StudyFile) -> Problems:
+    for name, use in study.benchmarks.items():
+        yield from _missing(("benchmarks", name), name, BENCHMARKS.names(), "benchmark")
+        named = Use.model_validate({"name": name, **use.options})
+        for place, said in BENCHMARKS.problems(named) if name in BENCHMARKS.names() else ():
+            missing = place == ("data",) and use.data is None
+            said = f"needs `data`: {benchmark_named(name).needs}" if missing else said
+            yield ("benchmarks", name, *place), said
+        for index, spec in enumerate(use.judges):
+            at: Location = ("benchmarks", name, "judges", index)
+            yield from _missing(at, spec.partition(":")[0], SCORERS.names(), "judge")
 
 
-def _dangling_contrasts(study: "Study") -> Problems:
+def _contrasts(study: StudyFile) -> Problems:
     known = [name for name in study.benchmarks if name in BENCHMARKS.names()]
-    metrics = [metric.name for name in known for metric in BENCHMARKS.get(name).metrics]
+    metrics = [metric.name for name in known for metric in benchmark_named(name).metrics]
     for index, contrast in enumerate(study.contrasts):
         for arm in contrast.arms:
             yield from _missing(("contrasts", index), arm, study.arms, "arm")
@@ -159,11 +211,11 @@ def _dangling_contrasts(study: "Study") -> Problems:
         yield ("contrasts",), "name the contrast the study is made for: `headline: NAME`"
 
 
-def _dangling_curves(study: "Study") -> Problems:
+def _curves(study: StudyFile) -> Problems:
     for index, arm in enumerate(study.curve.arms if study.curve else ()):
         at: Location = ("curve", "arms", index)
         yield from _missing(at, arm, study.arms, "arm")
-        stages = study.arms.get(arm)
+        stages = study.arms[arm].stages if arm in study.arms else None
         last = study.stages.get(stages[-1]) if stages else None
         updates = last.train.updates if last else None
         if stages == ():
@@ -177,44 +229,91 @@ def _dangling_curves(study: "Study") -> Problems:
             yield from _missing(("dose_curve", index, "arms", line), arm, study.arms, "arm")
 
 
-def _world_needed(study: "Study") -> Problems:
-    corpora = {n: corpus for n, corpus in study.corpora.items() if corpus.source == "hearth"}
-    asked = any(name.startswith("hearth") for name in study.benchmarks)
-    if study.world is not None:
-        yield from _world_names(study)
-    elif corpora or asked or study.model.source == "hearth":
-        yield ("study",), "uses Hearth and so needs `world: {name: hearth, seed: 4}`"
-    if corpora and study.model.source != "hearth":
-        yield ("model",), "Hearth's corpora need `model: {source: hearth}`"
-    for name, corpus in corpora.items():
-        if (corpus.size is None) == (corpus.tokens is None):
-            yield ("corpora", name), "give exactly one of `size` and `tokens`"
+def _probe(study: StudyFile) -> Problems:
+    """Every name under ``probe`` that isn't there, and what the probes can't do without."""
+    use = study.probe
+    if use is None:
+        return
+    from whyfirst.probe.record import PROBES
+
+    for index, name in enumerate(use.probes):
+        yield from _missing(("probe", "probes", index), name, PROBES.names(), "probe")
+        if name in use.probes[:index]:
+            yield ("probe", "probes", index), f"{name!r} comes twice"
+    for index, arm in enumerate(use.arms or ()):
+        yield from _missing(("probe", "arms", index), arm, study.arms, "arm")
+    if use.seeds is not None and "default" in study.seeds:
+        for arm in use.arms or study.arms:
+            stages = study.arms[arm].stages if arm in study.arms else ()
+            if stages and use.seeds > study.seeds_of(arm).stop:
+                yield (
+                    ("probe", "seeds"),
+                    f"{use.seeds}, and arm {arm!r} has {study.seeds_of(arm).stop}; ask for fewer, "
+                    "or train more (`seeds`)",
+                )
+    if study.endpoint:
+        yield ("probe",), "a model at an endpoint has no activations to look at; give a path"
+    given = [name for name in ("pairs", "constitution") if getattr(use, name) is not None]
+    if len(given) > 1:
+        yield ("probe", "pairs"), "give pairs or a constitution, not both"
+    if study.world is None and not given:
+        yield ("probe",), "say what to probe on: `pairs: FILE` or `constitution: NAME`"
+    if use.requests is not None and not given:
+        yield ("probe", "requests"), "the study's world brings its own requests"
+    if use.limit is not None and given:
+        yield ("probe", "limit"), "counts a world's requests, and this study probes on others"
+    if study.world is not None and not given:
+        for index, value in enumerate(use.values or ()):
+            values = WORLDS.make(study.world).values
+            yield from _missing(("probe", "values", index), value, values, "value")
 
 
-def _world_names(study: "Study") -> Problems:
-    """Values, splits and framings that the embedded world does not have."""
-    from whyfirst.worlds.hearth import lexicon, world
-    from whyfirst.worlds.hearth.benchmark import SPLITS
-
-    for key, given, fixed in (
-        ("value", study.value, world.TAUGHT),
-        ("other_value", study.other_value, world.OTHER),
-    ):
-        if given is not None and given != fixed:
-            yield (key,), f"{given!r}: Hearth's benchmarks measure {fixed!r} here"
+def _world(study: StudyFile) -> Problems:
+    """What needs a world that the study doesn't name, and names that its world doesn't have."""
+    world: World | None = None if study.world is None else WORLDS.make(study.world)
+    for entry in WORLDS.entries():
+        of_it = [n for n, c in study.corpora.items() if c.name in entry.facts.get("corpora", ())]
+        asked = set(study.benchmarks) & set(entry.facts.get("benchmarks", ()))
+        named = study.world is not None and study.world.name == entry.name
+        if not named and (of_it or asked or study.model.source == entry.name):
+            yield (
+                ("study",),
+                (
+                    f"uses {entry.name.capitalize()} and so needs `world: {{name: {entry.name}, "
+                    f"{entry.facts.get('example', '...')}}}`"
+                ),
+            )
+        if of_it and study.model.source != entry.name:
+            yield ("model",), f"the corpora of {entry.name} need `model: {{source: {entry.name}}}`"
     for name, corpus in study.corpora.items():
-        if corpus.source == "hearth" and corpus.documents == "explanations":
-            at: Location = ("corpora", name, "value") if corpus.value else ("corpora", name)
-            yield from _missing(at, str(corpus.value), lexicon.VALUE_IDS, "value")
+        check = CORPORA.get(corpus.name).facts.get("check")
+        for option, said in check(corpus.options, world) if check else ():
+            yield ("corpora", name, *((option,) if option else ())), said
+    if world is not None:
+        yield from _names_of(world, study)
+
+
+def _names_of(world: World, study: StudyFile) -> Problems:
+    """Values, splits and framings that the study's world does not have."""
+    for key, given, measured in (
+        ("value", study.value, world.taught),
+        ("other_value", study.other_value, world.other),
+    ):
+        if given is not None and given != measured:
+            yield (key,), f"{given!r}: the world's benchmarks measure {measured!r} here"
     for group, framings in study.cells.items():
-        if group in ("*", *lexicon.FRAMINGS) or set(group) & set("/+"):
+        if group in ("*", *world.framings) or set(group) & set("/+"):
             what = "has / or + in it" if set(group) & set("/+") else "is a framing's own name"
             yield ("cells", group), f"{what}; give the group another, as `unseen`"
         for index, framing in enumerate(framings):
-            yield from _missing(("cells", group, index), framing, lexicon.FRAMINGS, "framing")
+            yield from _missing(("cells", group, index), framing, world.framings, "framing")
     for index, contrast in enumerate(study.contrasts):
-        splits, framing = contrast.cell.split("/", 1)
-        at = ("contrasts", index, "cell")
-        yield from _missing(at, framing, ["*", *study.cells, *lexicon.FRAMINGS], "framing")
-        for split in splits.split("+") if splits != "*" else ():
-            yield from _missing(at, split, SPLITS, "split")
+        yield from _cell(contrast, index, world, study)
+
+
+def _cell(contrast: ContrastConfig, index: int, world: World, study: StudyFile) -> Problems:
+    splits, framing = contrast.cell.split("/", 1)
+    at = ("contrasts", index, "cell")
+    yield from _missing(at, framing, ["*", *study.cells, *world.framings], "framing")
+    for split in splits.split("+") if splits != "*" else ():
+        yield from _missing(at, split, world.splits, "split")

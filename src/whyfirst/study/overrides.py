@@ -56,11 +56,11 @@ class Overrides:
         Raises:
             ConfigError: what comes out is no valid study; says where.
         """
-        data = study.model_dump(mode="json")
+        data = study.model_dump(mode="json", by_alias=True)
         if self.model is not None:
             data["model"] = _other_model(self.model, study)
         if self.limit is not None:
-            _limit(data, self.limit)
+            _limit(data, self.limit, study)
         if self == NONE:
             return study
         try:
@@ -97,7 +97,7 @@ def _other_model(text: str, study: Study) -> dict[str, Any]:
     return {"source": "pretrained"} | named.model_dump(mode="json", exclude_unset=True)
 
 
-def _limit(data: dict[str, Any], limit: int) -> None:
+def _limit(data: dict[str, Any], limit: int, study: Study) -> None:
     for use in data["benchmarks"].values():
         use["limit"] = min(use["limit"] or limit, limit)
     for corpus in data["corpora"].values():
@@ -114,7 +114,7 @@ def _limit(data: dict[str, Any], limit: int) -> None:
         probe["limit"] = min(probe["limit"] or limit, limit)
     curve = data.get("curve")
     if curve is not None:
-        last = [data["arms"][arm][-1] for arm in curve["arms"]]
+        last = [study.arms[arm].stages[-1] for arm in curve["arms"]]
         most = min(data["stages"][name]["train"]["updates"] for name in last)
         curve["at"] = [step for step in curve["at"] if step < most]
         data["curve"] = curve if curve["at"] else None

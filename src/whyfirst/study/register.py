@@ -14,15 +14,15 @@ from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
-from whyfirst.study.config import decisive
+from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import MARKER, Store
 from whyfirst.study.execute.studies import note_study
-from whyfirst.study.planning.builder import KIND_VERSIONS
-from whyfirst.study.planning.plan import Plan, build_plan
-from whyfirst.train.config import VERSIONS
+from whyfirst.study.nodes import KINDS
+from whyfirst.study.plan import Plan, build_plan
+from whyfirst.train.kinds import KINDS as STAGES
 
 TEST = {
     "pairs": "by item within each seed that both arms have; an item unscored in either is left out",
@@ -67,9 +67,9 @@ def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
     benchmarks = {use.benchmark for use in plan.evaluations}
     probes = plan.study.probe.probes if plan.study.probe else ()
     versions: dict[str, dict[str, str]] = {
-        "kinds": {name: KIND_VERSIONS[name] for name in sorted(kinds & set(KIND_VERSIONS))},
-        "stages": {name: VERSIONS[name] for name in sorted(stages)},
-        "benchmarks": {name: BENCHMARKS.get(name).version for name in sorted(benchmarks)},
+        "kinds": {name: KINDS[name].version for name in sorted(kinds) if KINDS[name].version},
+        "stages": {name: STAGES.get(name).version for name in sorted(stages)},
+        "benchmarks": {name: benchmark_named(name).version for name in sorted(benchmarks)},
     }
     if probes:  # a plan without any is what it was before there were any
         versions["probes"] = {name: PROBES.get(name).version for name in sorted(probes)}

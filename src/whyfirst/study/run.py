@@ -18,11 +18,11 @@ from whyfirst.study.execute.executor import Event, Node, Outcome, default_worker
 from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
 from whyfirst.study.execute.store import Incomplete, Store
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.planning.plan import Plan, build_plan
-from whyfirst.study.planning.reading import refuse_unusable
+from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.running import RunPlace, note_run, noted_in_store, shed_weights
 
-RUNNER = "whyfirst.study.kinds:run_node"
+RUNNER = "whyfirst.study.nodes:run_node"
 
 
 @dataclass(frozen=True)

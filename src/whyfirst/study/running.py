@@ -19,7 +19,7 @@ from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
 
 if TYPE_CHECKING:
-    from whyfirst.study.planning.plan import Plan
+    from whyfirst.study.plan import Plan
 
 RUN_FILE = "run.json"
 
@@ -106,7 +106,7 @@ def missing(place: RunPlace) -> tuple[Counter[str], int]:
     Raises:
         UserError: the study file can't be read any more.
     """
-    from whyfirst.study.planning.plan import build_plan
+    from whyfirst.study.plan import build_plan
 
     plan, store = build_plan(place.file, place.overrides), Store(place.store)
     left = Counter(node.kind for node in plan.nodes if not store.complete(*node.key))

@@ -20,7 +20,7 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
     Raises:
         UserError: no such arm, the arm has no such seed, or the store has no such model.
     """
-    from whyfirst.study.kinds import model_folder
+    from whyfirst.study.nodes.base import model_folder
 
     if arm not in results.arms:
         hint = did_you_mean(arm, results.arms)

@@ -1,21 +1,16 @@
-"""What an adapter folder is, where its base lies, and what a stage may do with it.
+"""What a stage may do with the adapter it starts from, and where that one's base lies.
 
-Light: nothing here loads weights (`weights` does). Leaves out: adapters other than PEFT's LoRA.
+Light: nothing here loads weights (`weights` does). Leaves out: what an adapter is, and merging it
+(models/adapters.py).
 """
 
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.config.files import read_json
-from whyfirst.train.config import AnyStage, RewardStage
-
-ADAPTER = "adapter_config.json"
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether the folder holds a PEFT adapter and not whole weights."""
-    return (folder / ADAPTER).is_file() and not (folder / "config.json").is_file()
+from whyfirst.models.adapters import is_adapter, read_adapter
+from whyfirst.train.config_base import Stage
+from whyfirst.train.kinds import kind_of
 
 
 def base_folder(folder: Path) -> Path:
@@ -27,11 +22,12 @@ def base_folder(folder: Path) -> Path:
     return base_of(folder)
 
 
-def check_adapter(config: AnyStage, model_dir: Path) -> None:
+def check_adapter(config: Stage, model_dir: Path) -> None:
     """Does the config say what becomes of the input's adapter, where it has one?
 
     Raises:
         ConfigError: it doesn't, or the adapter has another shape than `lora` says.
+        UserError: the adapter is no plain LoRA.
     """
     if not is_adapter(model_dir):
         if config.adapter is not None:
@@ -40,6 +36,7 @@ def check_adapter(config: AnyStage, model_dir: Path) -> None:
                 "weights; remove `adapter`"
             )
         return
+    found = read_adapter(model_dir)
     if config.adapter is None:
         raise ConfigError(
             f"{config.kind}: {model_dir} is an adapter; say `adapter: fresh` (merge it, then "
@@ -47,10 +44,11 @@ def check_adapter(config: AnyStage, model_dir: Path) -> None:
         )
     if config.adapter == "fresh":
         return
-    if isinstance(config, RewardStage):
-        raise ConfigError("reward: can't continue the adapter of a language model; use fresh")
+    if kind_of(config).makes == "reward_model":
+        raise ConfigError(
+            f"{config.kind}: can't continue the adapter of a language model; use fresh"
+        )
     assert config.lora is not None  # the config's own check
-    found = read_json(model_dir / ADAPTER)
     wanted: dict[str, Any] = {"r": config.lora.r, "lora_alpha": config.lora.alpha}
     if config.lora.target_modules != "all-linear":
         wanted["target_modules"] = sorted(config.lora.target_modules)

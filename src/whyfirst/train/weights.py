@@ -1,7 +1,5 @@
 """Models in and out: whole weights, low-rank adapters on frozen ones, and the Hub's layout.
 
-    W' = W + (alpha / r) B A                     (Hu et al. 2021, arXiv 2106.09685)
-
 A stage that starts from an adapter folder says what becomes of it: `adapter: fresh` merges it into
 its base first (`start/` in the output folder, so that every reference is that merged model),
 `continue` trains it on. Leaves out: quantised bases, and adapters other than LoRA.
@@ -19,11 +17,13 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from whyfirst.config.files import read_json, sync, sync_tree, write_json
+from whyfirst.models import adapters, chat
+from whyfirst.models.adapters import ADAPTER, is_adapter
 from whyfirst.models.folder import check_weights, weight_files
-from whyfirst.models.loading import open_config, open_weights, refuse_missing
+from whyfirst.models.loading import config_of, open_config, open_tokenizer, open_weights
 from whyfirst.train import processes
-from whyfirst.train.adapters import ADAPTER, base_folder, is_adapter
-from whyfirst.train.config import AnyStage, LoraConfig, RewardStage
+from whyfirst.train.adapters import base_folder
+from whyfirst.train.config_base import LoraConfig, Stage
 
 START = "start"
 """Folder of the stage's output with the merger of a fresh start from an adapter."""
@@ -50,28 +50,29 @@ class Start:
         return get_peft_model(self.model, self.peft)
 
 
-def materialise(config: AnyStage, model_dir: Path, out_dir: Path) -> Path:
+def materialise(config: Stage, model_dir: Path, out_dir: Path) -> Path:
     """The folder to start from: `model_dir`, or `out_dir/start` with a fresh adapter's merger."""
     if not (is_adapter(model_dir) and config.adapter == "fresh"):
         return model_dir
     folder = out_dir / START
     with processes.main_first():
         if not (folder / "config.json").is_file():
-            from whyfirst.train.run import load_tokenizer
-
-            merged = _continued(model_dir, torch.float32)
+            merged = adapters.merge(_continued(model_dir, torch.float32), model_dir)
             save_model(merged, load_tokenizer(model_dir), folder, None)
     return folder
 
 
-def load_start(config: AnyStage, model_dir: Path) -> Start:
-    """The model to train, from what `materialise` gave; set the random seed first."""
+def load_start(config: Stage, model_dir: Path, *, scorer: bool = False) -> Start:
+    """The model to train, from what `materialise` gave; set the random seed first.
+
+    Args:
+        scorer: with one number as output in place of a language model's.
+    """
     lora = config.lora
     dtype = torch.float32 if lora is None else getattr(torch, lora.base_dtype)
     if is_adapter(model_dir):
         return Start(_continued(model_dir, dtype, trained=lora), None)
-    reward = isinstance(config, RewardStage)
-    model = load_scorer(model_dir, dtype) if reward else load_model(model_dir, dtype)
+    model = load_scorer(model_dir, dtype) if scorer else load_model(model_dir, dtype)
     if lora is None:
         return Start(model, None)
     import peft
@@ -84,9 +85,26 @@ def load_start(config: AnyStage, model_dir: Path) -> Start:
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
             target_modules=targets if isinstance(targets, str) else list(targets),
-            task_type="SEQ_CLS" if reward else "CAUSAL_LM",
+            task_type="SEQ_CLS" if scorer else "CAUSAL_LM",
         ),
     )
+
+
+def load_tokenizer(model_dir: Path, chat_template: str | None = None) -> Any:
+    """The folder's fast tokenizer; without a padding token it pads with its end of text.
+
+    Args:
+        chat_template: the one to write chats with in place of its own (see `chat.choose`).
+
+    Raises:
+        UserError: there is none, or it can't be read; no such template.
+    """
+    tokenizer = open_tokenizer([base_folder(model_dir), model_dir])
+    if chat_template is not None:
+        tokenizer.chat_template = chat.choose(tokenizer, chat_template).text
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -96,11 +114,7 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Any:
         UserError: its files are missing or broken, or hold another kind of model.
     """
     check_weights(path)
-    model, missing = open_weights(
-        AutoModelForCausalLM, path, config=open_config(path), dtype=dtype, local_files_only=True
-    )
-    refuse_missing(missing, path)
-    return model
+    return open_weights(AutoModelForCausalLM, path, config=open_config(path), dtype=dtype)
 
 
 def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -110,12 +124,11 @@ def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
         UserError: as `load_model`.
     """
     check_weights(path)
-    model, missing = open_weights(
-        AutoModelForSequenceClassification, path, num_labels=1, dtype=dtype, local_files_only=True
+    config = config_of(path)
+    config.num_labels = 1
+    return open_weights(
+        AutoModelForSequenceClassification, path, inner=True, config=config, dtype=dtype
     )
-    inner = f"{model.base_model_prefix}."
-    refuse_missing([name for name in missing if name.startswith(inner)], path)
-    return model
 
 
 def not_finite(folder: Path) -> str | None:
@@ -132,15 +145,12 @@ def not_finite(folder: Path) -> str | None:
 
 
 def _continued(folder: Path, dtype: torch.dtype, trained: LoraConfig | None = None) -> Any:
-    from peft import LoraConfig as PeftLora
-    from peft import PeftModel
-
-    config = PeftLora.from_pretrained(folder)
-    if trained is not None:
-        config.lora_dropout = trained.dropout
-    config.inference_mode = trained is None
-    base = load_model(base_folder(folder), dtype)
-    return PeftModel.from_pretrained(base, folder, config=config, is_trainable=trained is not None)
+    adapters.read_adapter(folder)
+    place = base_folder(folder)
+    dropout = None if trained is None else trained.dropout
+    return adapters.open_adapter(
+        load_model(place, dtype), folder, place, trained=trained is not None, dropout=dropout
+    )
 
 
 def keep_reference(model: Any) -> None:
@@ -192,7 +202,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
         model.save_pretrained(temporary, selected_adapters=["default"])
         _name_base(temporary, folder)
     elif adapted:
-        model.get_base_model().save_pretrained(temporary, state_dict=merged_weights(model))
+        _save_merged(model, temporary)
     else:
         model.save_pretrained(temporary, **({} if whole is None else {"state_dict": whole}))
     model.config.use_cache = cached
@@ -202,6 +212,17 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     sync_tree(temporary)  # or a power cut could leave the name with empty files
     temporary.rename(folder)
     sync(folder.parent)
+
+
+def _save_merged(model: Any, folder: Path) -> None:
+    """The whole weights of a `PeftModel`, untied where its adapter makes two of one."""
+    base, merged = model.get_base_model(), adapters.merged_weights(model)
+    tied = base.config.tie_word_embeddings
+    base.config.tie_word_embeddings = tied and not adapters.tied_apart(base, merged)
+    try:
+        base.save_pretrained(folder, state_dict=merged)
+    finally:
+        base.config.tie_word_embeddings = tied
 
 
 def _name_base(temporary: Path, folder: Path) -> None:
@@ -214,28 +235,3 @@ def _name_base(temporary: Path, folder: Path) -> None:
     # Sets are written in an order that differs between processes.
     config["target_modules"] = sorted(config["target_modules"])
     write_json(temporary / ADAPTER, config)
-
-
-def merged_weights(model: Any) -> dict[str, torch.Tensor]:
-    """The whole weights a `PeftModel` computes with, under the base model's own names.
-
-    Computed beside the model, which `merge_adapter` and back would change by rounding.
-    """
-    from peft.tuners.lora import LoraLayer
-
-    base: Any = model.get_base_model()
-    adapted = {
-        f"{name}.weight": module
-        for name, module in base.named_modules()
-        if isinstance(module, LoraLayer)
-    }
-    merged = {}
-    for key, value in base.state_dict().items():
-        if ".lora_" in key or ".original_module." in key:
-            continue
-        name = key.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
-        if name in adapted:
-            delta = adapted[name].get_delta_weight("default").float()
-            value = (value.float() + delta).to(value.dtype)
-        merged[name] = value
-    return merged

@@ -1,1 +1,69 @@
-"""Embedded worlds, a package each."""
+"""Embedded worlds: draws of everything a model organism is made of, by name.
+
+A world ships its base model, values, topic splits, framings, benchmarks and probe items with the
+package. Each lies in a package of its own here, which enters it with ``@WORLDS.enter(name, ...)``
+in its module `worlds`, and its corpora, benchmarks and the like in modules called as their rooms
+are. Facts an entry holds beside `Entry`'s own:
+
+- ``corpora``, ``benchmarks``: names, in their rooms, of what is about this world and needs it;
+- ``example``: options of a world that ships, as a study file says them (``seed: 4``).
+
+Leaves out: everything that is said of one world; nothing outside its package names it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whyfirst.config.room import Room
+
+if TYPE_CHECKING:
+    from whyfirst.probe.pairs import Items
+
+
+@dataclass(frozen=True)
+class World(ABC):
+    """One world, as a study asks for it.
+
+    Attributes:
+        seed: which draw of the world; benchmarks are told it.
+        identity: what of it enters the fingerprint of everything that depends on it.
+        values: ids of the values its people can hold.
+        taught, other: the value its benchmarks measure, and the one it may conflict with.
+        splits, framings: of its benchmarks' items.
+        recall: the benchmark asked at the seam between the stages; None where it has none.
+    """
+
+    seed: int
+    identity: Mapping[str, Any]
+    values: tuple[str, ...]
+    taught: str
+    other: str
+    splits: tuple[str, ...]
+    framings: tuple[str, ...]
+    recall: str | None
+
+    @abstractmethod
+    def base_folder(self) -> Path:
+        """The folder of its base model.
+
+        Raises:
+            UserError: none ships for this draw.
+        """
+
+    @abstractmethod
+    def base_fingerprint(self) -> str:
+        """Content hash of the base model and of all that is recorded beside it."""
+
+    @abstractmethod
+    def copy_base(self, target: Path) -> None:
+        """Copy the base model into a folder."""
+
+    @abstractmethod
+    def probe_items(self, limit: int | None) -> "Items":
+        """What models of this world are probed on, with about `limit` requests."""
+
+
+WORLDS: Room[World] = Room("worlds")

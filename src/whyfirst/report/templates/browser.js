@@ -4,25 +4,24 @@
   const holder = document.getElementById("items-data");
   const root = document.getElementById("browser");
   if (!holder || !root) return;
-  const data = JSON.parse(holder.textContent);
+  let data;
+  try { data = JSON.parse(holder.textContent); } catch {
+    document.getElementById("browser-broken").hidden = false;
+    return;
+  }
   const PAGE = 25;
-  const VERDICTS = ["fail", "pass", "unscored"];
-  const SIGNS = ["✕ fail", "✓ pass", "– unscored"];
+  const UNSCORED = 2;
   const [ID, METRIC, PROMPT, TARGET, LABELS, OFFENSIVE, ANSWERS] = [0, 1, 2, 3, 4, 5, 6];
   const FIELDS = ["split", "framing", "topic", "value", "group"];
-  const titles = JSON.parse(root.dataset.titles);
-  const pair = JSON.parse(root.dataset.pair);
-  const icons = new Map();
-  for (const one of document.getElementById("arm-icons").content.children) {
-    icons.set(one.dataset.arm, one);
-  }
+  const { metrics, arms, pair, many } = data.about;
+  const icons = document.getElementById("arm-icons").content.children;
   const byId = (name) => document.getElementById(name);
   const controls = byId("browser-controls");
   const list = byId("browser-list");
   const count = byId("browser-count");
   const shown = { items: data.items.map((_, n) => n), page: 0, all: false };
-  const order = pair.map((arm) => data.arms.indexOf(arm)).filter((n) => n >= 0);
-  data.arms.forEach((_, n) => { if (!order.includes(n)) order.push(n); });
+  const order = [...pair];
+  arms.forEach((_, n) => { if (!order.includes(n)) order.push(n); });
 
   function el(tag, css, text) {
     const node = document.createElement(tag);
@@ -32,12 +31,25 @@
   }
   function arm(n) {
     const node = el("span", "arm");
-    const icon = icons.get(data.arms[n]);
-    if (icon) for (const part of icon.childNodes) node.append(part.cloneNode(true));
-    node.append(el("code", "", data.arms[n]));
+    if (icons[n]) for (const part of icons[n].childNodes) node.append(part.cloneNode(true));
+    node.append(el("code", "", arms[n]));
     return node;
   }
-  function verdict(v) { return el("span", "verdict " + VERDICTS[v], SIGNS[v]); }
+  // What happened, in the metric's own word, and whether that is good: a refusal may be either.
+  const isGood = (metric, v) => v === metrics[metric].good;
+  const happened = (metric, v) => metrics[metric].happened[v];
+  function verdict(metric, v) {
+    if (v === UNSCORED) return el("span", "verdict unscored", "– unscored");
+    const good = isGood(metric, v);
+    const node = el("span", "verdict " + (good ? "good" : "bad"), (good ? "✓ " : "✕ ") + happened(metric, v));
+    node.append(el("span", "hidden", good ? " (good)" : " (bad)"));
+    return node;
+  }
+  const outcome = (item, n) => {
+    const answer = item[ANSWERS][n];
+    if (!answer) return "";
+    return answer[0] === UNSCORED ? "unscored" : isGood(item[METRIC], answer[0]) ? "good" : "bad";
+  };
   const words = (text) => text.toLocaleLowerCase();
 
   // Each text is lowered once, at the first search; matches are found text by text, then item by
@@ -63,17 +75,14 @@
     });
     for (const side of ["one", "two"]) {
       const value = byId("f-verdict-" + side).value;
-      if (value !== "") wanted.arms.push([Number(byId("f-arm-" + side).value), Number(value)]);
+      if (value !== "") wanted.arms.push([Number(byId("f-arm-" + side).value), value]);
     }
     return wanted;
   }
   function fits(item, wanted) {
     if (wanted.metric >= 0 && item[METRIC] !== wanted.metric) return false;
     for (const [place, value] of wanted.labels) if (item[LABELS][place] !== value) return false;
-    for (const [n, value] of wanted.arms) {
-      const answer = item[ANSWERS][n];
-      if (!answer || answer[0] !== value) return false;
-    }
+    for (const [n, value] of wanted.arms) if (outcome(item, n) !== value) return false;
     return true;
   }
   function found(item, query, hits, labels) {
@@ -113,9 +122,9 @@
       if (!answer) continue;
       const card = el("div", "answer");
       const head = el("p", "answer-head");
-      head.append(arm(n), document.createTextNode(" "), verdict(answer[0]));
-      if (root.dataset.seeds === "many") {
-        head.append(el("small", "", answer[3] + " of " + answer[4] + " seeds pass"));
+      head.append(arm(n), document.createTextNode(" "), verdict(item[METRIC], answer[0]));
+      if (many) {
+        head.append(el("small", "", answer[3] + " of " + answer[4] + " seeds " + happened(item[METRIC], 1)));
       }
       card.append(head);
       if (answer[2] >= 0) card.append(el("p", "muted reason", "unscored: " + data.reasons[answer[2]]));
@@ -150,7 +159,7 @@
     const line = el("p", "muted link");
     const anchor = el("a", "", "link to this item");
     anchor.href = address(item);
-    line.append(anchor, document.createTextNode(" · " + titles[data.metrics[item[METRIC]]] + " · " + item[ID]));
+    line.append(anchor, document.createTextNode(" · " + metrics[item[METRIC]].title + " · " + item[ID]));
     body.append(line);
   }
   function row(n, number) {
@@ -163,12 +172,12 @@
     head.append(el("span", "number", String(number)));
     head.append(el("span", "what", hidden ? "Prompt hidden: offensive by design" : said.length > 160 ? said.slice(0, 160) + "…" : said));
     const tags = FIELDS.map((field, f) => item[LABELS][f] < 0 ? "" : (field === "split" || field === "group" ? field + " " : "") + data.labels[field][item[LABELS][f]]);
-    head.append(el("span", "tags", [titles[data.metrics[item[METRIC]]], ...new Set(tags.filter(Boolean))].join(" · ")));
+    head.append(el("span", "tags", [metrics[item[METRIC]].title, ...new Set(tags.filter(Boolean))].join(" · ")));
     const tally = el("span", "tally");
     const given = item[ANSWERS].filter(Boolean);
-    tally.append(given.filter((a) => a[0] === 1).length + " of " + given.length + " pass");
+    tally.append(given.filter((a) => a[0] === 1).length + " of " + given.length + " " + happened(item[METRIC], 1));
     for (const one of order.slice(0, pair.length)) {
-      if (item[ANSWERS][one]) tally.append(" · " + data.arms[one] + " ", verdict(item[ANSWERS][one][0]));
+      if (item[ANSWERS][one]) tally.append(" · " + arms[one] + " ", verdict(item[METRIC], item[ANSWERS][one][0]));
     }
     head.append(tally);
     const body = el("div", "item-body");
@@ -202,6 +211,7 @@
   }
   function clear() {
     controls.reset();
+    nameOutcomes();
     byId("f-arm-one").value = String(order[0]);
     byId("f-arm-two").value = String(order[Math.min(1, order.length - 1)]);
     apply();
@@ -227,7 +237,7 @@
   }
 
   const used = new Set(data.items.map((item) => item[METRIC]));
-  choose("f-metric", [...used].map((n) => [String(n), titles[data.metrics[n]]]), "all");
+  choose("f-metric", [...used].map((n) => [String(n), metrics[n].title]), "all");
   for (const field of FIELDS) {
     const every = data.labels[field];
     if (every.length < 2) { byId("f-" + field).parentElement.hidden = true; continue; }
@@ -235,12 +245,23 @@
     choose("f-" + field, sorted, "all");
   }
   for (const side of ["one", "two"]) {
-    choose("f-arm-" + side, order.map((n) => [String(n), data.arms[n]]));
-    choose("f-verdict-" + side, [["1", "passes"], ["0", "fails"], ["2", "is unscored"]], "any verdict");
+    choose("f-arm-" + side, order.map((n) => [String(n), arms[n]]));
+    choose("f-verdict-" + side, [["good", ""], ["bad", ""], ["unscored", "is unscored"]], "any outcome");
+  }
+  // "good (refused)" once one benchmark is chosen, or all have the same words; else "good" alone.
+  function nameOutcomes() {
+    const chosen = byId("f-metric").value;
+    const told = new Set((chosen === "" ? [...used] : [Number(chosen)]).map((n) => JSON.stringify([metrics[n].happened[metrics[n].good], metrics[n].happened[1 - metrics[n].good]])));
+    const [good, bad] = told.size === 1 ? JSON.parse([...told][0]).map((word) => " (" + word + ")") : ["", ""];
+    for (const side of ["one", "two"]) {
+      const box = byId("f-verdict-" + side);
+      box.querySelector('[value="good"]').textContent = "good" + good;
+      box.querySelector('[value="bad"]').textContent = "bad" + bad;
+    }
   }
   let timer = 0;
   byId("f-text").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(apply, 150); });
-  controls.addEventListener("change", (event) => { if (event.target.id !== "f-text" && event.target.id !== "f-show") apply(); });
+  controls.addEventListener("change", (event) => { if (event.target.id === "f-metric") nameOutcomes(); if (event.target.id !== "f-text" && event.target.id !== "f-show") apply(); });
   controls.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
   byId("f-clear").addEventListener("click", clear);
   const show = byId("f-show");
@@ -253,11 +274,10 @@
     const presets = byId("browser-presets");
     const [method, other] = [String(order[0]), String(order[1])];
     for (const [text, first, second] of [
-      [pair[1] + " fails, " + pair[0] + " passes", "1", "0"],
-      [pair[1] + " passes, " + pair[0] + " fails", "0", "1"],
+      [arms[pair[0]] + " good, " + arms[pair[1]] + " bad", "good", "bad"],
+      [arms[pair[0]] + " bad, " + arms[pair[1]] + " good", "bad", "good"],
     ]) {
-      const total = data.items.filter((item) => item[ANSWERS][order[0]] && item[ANSWERS][order[1]] &&
-        item[ANSWERS][order[0]][0] === Number(first) && item[ANSWERS][order[1]][0] === Number(second)).length;
+      const total = data.items.filter((item) => outcome(item, order[0]) === first && outcome(item, order[1]) === second).length;
       const button = el("button", "preset", text + " (" + total.toLocaleString("en") + ")");
       button.type = "button";
       button.addEventListener("click", () => set({ "f-arm-one": method, "f-verdict-one": first, "f-arm-two": other, "f-verdict-two": second }));

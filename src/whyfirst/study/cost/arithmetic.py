@@ -18,6 +18,7 @@ from typing import Any
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.files import read_json
 from whyfirst.config.suggest import did_you_mean
+from whyfirst.models.limits import limits_of
 
 UTILISATION = 0.35
 """Share of a GPU's peak that training reaches; well-tuned runs report 0.3 to 0.5 (PaLM: 0.46)."""
@@ -96,7 +97,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
             for name, module in model.named_modules()
             if isinstance(module, torch.nn.Linear) and module is not head
         ),
-        context=getattr(text, "max_position_embeddings", None),
+        context=limits_of(described.to_dict()).positions,
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.stats.power import half_width, mde, seeds_needed
-from whyfirst.study.config import ContrastConfig, PowerAssumptions, Study
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning.plan import Plan
-from whyfirst.study.planning.reading import refuse_unusable
-from whyfirst.study.planning.sizes import cell_size
+from whyfirst.study.nodes.stage import stage_name
+from whyfirst.study.plan import Plan, cell_size
+from whyfirst.study.reading import refuse_unusable
+from whyfirst.study.schema import ContrastConfig, PowerAssumptions
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
         done[key] += store.complete(*node.key)
     timed = study.model.source != "pretrained"
     rows = tuple(
-        StageRow(kind, name, counts[kind, name], done[kind, name], _updates(study, kind, name),
+        StageRow(kind, name, counts[kind, name], done[kind, name],
+                 study.stages[name].train.updates if kind == "stage" else None,
                  round(float(seconds[kind, name]), 1) if timed else None)
         for kind, name in counts
     )  # fmt: skip
@@ -107,13 +108,9 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
 
 def _label(kind: str, id: str, payload: dict[str, Any]) -> str:  # noqa: A002
     if kind == "stage":
-        return id.split("/", 1)[1].split(">")[-1]
+        return stage_name(id)
     config = payload["config"]
     return str(config.get("corpus") or config.get("benchmark") or config.get("probe") or kind)
-
-
-def _updates(study: Study, kind: str, name: str) -> int | None:
-    return study.stages[name].train.updates if kind == "stage" else None
 
 
 def _power(plan: Plan, contrast: ContrastConfig) -> PowerRow:

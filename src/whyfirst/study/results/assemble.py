@@ -14,20 +14,22 @@ from typing import Any
 from whyfirst import __version__
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
+from whyfirst.report.parts import ProbeRow, Used
 from whyfirst.stats import statistics
 from whyfirst.stats.scores import Scores, paired
-from whyfirst.study.config import ContrastConfig
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
-from whyfirst.study.planning import matching, probes
-from whyfirst.study.planning.plan import RECALL, Plan
+from whyfirst.study.nodes import seam
+from whyfirst.study.nodes.probe import FINDINGS
+from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
+from whyfirst.study.results import matching
 from whyfirst.study.results.cautions import cautions
 from whyfirst.study.results.examples import examples
 from whyfirst.study.results.spending import spent
@@ -39,6 +41,7 @@ from whyfirst.study.results.table import (
     read_tables,
     summarise,
 )
+from whyfirst.study.schema import ContrastConfig
 
 
 class Assembler:
@@ -56,11 +59,11 @@ class Assembler:
         self.tables = {arm: read_tables(self.items(arm)) for arm in self.study.arms}
 
     def items(
-        self, arm: str, step: int | None = None, recall: bool = False
+        self, arm: str, step: int | None = None, seam: bool = False
     ) -> Iterator[tuple[int, Path]]:
         """(seed, items.jsonl) of an arm's evaluations, after all of its last stage or `step`."""
         for use in self.plan.evaluations:
-            if use.arm == arm and use.step == step and (use.benchmark == RECALL) == recall:
+            if use.arm == arm and use.step == step and use.seam == seam:
                 yield use.seed, self.folders[use.node] / "items.jsonl"
 
     @cached_property
@@ -82,11 +85,14 @@ class Assembler:
         """Every arm with every cell of every metric."""
         asked = [contrast.cell for contrast in self.study.contrasts]
         result = {}
-        for arm, stages in self.study.arms.items():
+        for arm, use in self.study.arms.items():
             tables = self.tables[arm]
             names = cell_names(tables, self.groups, asked)
             result[arm] = schema.Arm(
-                stages=list(stages),
+                stages=list(use.stages),
+                edits=[edit.name for edit in use.edits],
+                decoding=[method.name for method in use.decoding],
+                used=self._used(arm) if use.dressed else None,
                 description=self.study.arm_notes.get(arm, ""),
                 benchmarks={
                     metric: dict(cells(table, names, self.groups))
@@ -94,6 +100,27 @@ class Assembler:
                 },
             )
         return result
+
+    def _used(self, arm: str) -> Used | None:
+        """What an arm's answers took, beside plain decoding of the same prompts."""
+        found = [
+            read_json(self.folders[use.node] / "machine.json")["budget"]
+            for use in self.plan.evaluations
+            if use.arm == arm and use.step is None and not use.seam
+        ]
+
+        def total(role: str, *names: str) -> float:
+            spent = [budget[role] for budget in found if role in budget]
+            return sum(one[name] or 0 for one in spent for name in names)
+
+        tokens = ("prompt_tokens", "completion_tokens")
+        return Used(
+            calls=int(total("model", "calls") + total("judge", "calls")),
+            tokens=int(total("model", *tokens) + total("judge", *tokens)),
+            base_calls=int(total("answers", "calls")),
+            base_tokens=int(total("answers", *tokens)),
+            seconds=total("answers", "seconds"),
+        )
 
     def contrasts(self) -> list[schema.Contrast]:
         """The study's contrasts with Holm's adjustment over all that could be computed."""
@@ -148,12 +175,19 @@ class Assembler:
         """What each arm's model knew after its first stage (the base: before any)."""
         result: dict[str, dict[str, schema.Recall]] = {}
         for arm in self.study.arms:
-            for metric, table in read_tables(self.items(arm, recall=True)).items():
+            measured_at_seams = (
+                (seed, self.folders[node] / "items.jsonl")
+                for (of, seed), node in self.plan.seams.items()
+                if of == arm
+            )
+            files = (*self.items(arm, seam=True), *measured_at_seams)
+            for metric, table in read_tables(files).items():
                 scores = table.scores("*/*", self.groups)
                 if scores is not None:
-                    cell = summarise(scores)
-                    kept = cell.model_dump(exclude={"unscored", "worst", "best"})
-                    result.setdefault(arm, {})[metric] = schema.Recall(**kept)
+                    kept = summarise(scores).model_dump(exclude={"unscored", "worst", "best"})
+                    result.setdefault(arm, {})[metric] = schema.Recall(
+                        **kept, **_seam_about(metric)
+                    )
         return result
 
     def curves(self) -> schema.Curves:
@@ -199,7 +233,7 @@ class Assembler:
         if curve is None:
             return
         for arm in curve.arms:
-            last = self.study.stages[self.study.arms[arm][-1]].train.updates
+            last = self.study.stages[self.study.arms[arm].stages[-1]].train.updates
             for step in (*curve.at, last):
                 at = None if step == last else step
                 files = [(s, path) for s, path in self.items(arm, at) if s < curve.seeds]
@@ -216,7 +250,7 @@ class Assembler:
         used = {metric for tables in self.tables.values() for metric in tables}
         found = {}
         for name in self.study.benchmarks:
-            benchmark = BENCHMARKS.get(name)
+            benchmark = benchmark_named(name)
             judges, templates = self._answered(name)
             for metric in benchmark.metrics:
                 if metric.name in used:
@@ -249,6 +283,14 @@ def _values(cell: schema.Cell | None) -> dict[str, Any]:
     return {
         name: getattr(cell, name) if cell else (0 if name == "n_seeds" else None) for name in names
     }
+
+
+def _seam_about(metric: str) -> dict[str, Any]:
+    """What a reader must know of a number at the seam."""
+    if metric not in seam.METRICS:
+        return {}
+    unit = "score" if "documents" in metric else "proportion"
+    return {"title": seam.METRICS[metric], "unit": unit}
 
 
 def _no_contrast(config: ContrastConfig, unscored: int) -> schema.Contrast:
@@ -302,7 +344,10 @@ def assemble(
         gaps=work.gathered.gaps,
         judges=work.gathered.judges,
         corrected=work.gathered.corrected,
-        probes=probes.rows(study.probe.probes if study.probe else (), work.folders),
+        probes=[
+            ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
+            for name in (study.probe.probes if study.probe else ())
+        ],
         spent=spent(work.folders[n.id] for n in plan.nodes if n.kind in ("evaluation", "written")),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},

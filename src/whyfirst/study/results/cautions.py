@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from whyfirst.config.files import read_json
-from whyfirst.study.planning.plan import Plan
+from whyfirst.study.plan import Plan
+from whyfirst.study.sources import CORPORA
 
 
 def cautions(plan: Plan, folders: Mapping[str, Path]) -> list[str]:
@@ -24,10 +25,10 @@ def cautions(plan: Plan, folders: Mapping[str, Path]) -> list[str]:
     for (arm, seed), nodes in plan.stages.items():
         if seed != 0:
             continue
-        for name, node in zip(plan.study.arms[arm], nodes, strict=True):
+        for name, node in zip(plan.study.arms[arm].stages, nodes, strict=True):
             corpus = plan.study.corpora[plan.study.stages[name].data]
-            budgeted = getattr(corpus, "tokens", None) is not None
-            sampled = corpus.source == "hearth"  # draws with repetition from few templates
+            budgeted = corpus.options.get("tokens") is not None
+            sampled = CORPORA.get(corpus.name).facts.get("sampled", False)
             for finding in read_json(folders[node] / "preflight.json"):
                 expected = finding["check"] == "duplicates" and (budgeted or sampled)
                 if finding["level"] == "warn" and not expected:

@@ -1,0 +1,77 @@
+"""The model every arm starts from: a world's, one built from scratch, or a pretrained one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.config.room import Use
+from whyfirst.study import located
+from whyfirst.study.decisive import decisive
+from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.schema import PretrainedModel, ScratchModel
+from whyfirst.study.sources.rows import ROWS, texts_of
+from whyfirst.worlds import WORLDS
+
+
+def plan(builder: Builder) -> str:
+    """The node of the model every arm starts from."""
+    model = builder.study.model
+    if isinstance(model, PretrainedModel):
+        found = located.locate(model, "model", builder, builder.file)
+        return builder.add(
+            "base", "base", {"source": "pretrained"} | found.identity,
+            outside=found.contents, extra={"model": found.runnable},
+        )  # fmt: skip
+    if isinstance(model, ScratchModel):
+        corpus = builder.plan("corpus", model.tokenizer_corpus, 0)
+        return builder.add("base", "base", decisive(model), (corpus,))
+    world, use = builder.world, builder.study.world
+    assert world is not None and use is not None
+    return builder.add(
+        "base", "base", decisive(model) | dict(world.identity),
+        outside={"assets": builder.world_base()}, extra={"world": use.model_dump(mode="json")},
+    )  # fmt: skip
+
+
+def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
+    """The weights, or where they are."""
+    config = payload["config"]
+    if "world" in payload:
+        WORLDS.make(Use(**payload["world"])).copy_base(folder / "model")
+    elif config["source"] == "scratch":
+        from whyfirst.models.scratch import ScratchConfig, build_scratch
+
+        texts = [text for row in read_jsonl(folders[0] / ROWS) for text in texts_of(row)]
+        shape = {name: config[name] for name in ScratchConfig.model_fields if name in config}
+        build_scratch(ScratchConfig(**shape), texts, folder / "model", config["seed"])
+    elif "adapter" in payload["model"]:
+        from whyfirst.models.local import LocalModel
+
+        # Every stage starts from whole weights, the adapter in them.
+        ref = payload["model"]
+        merged = LocalModel(
+            ref["path"], "float32", "cpu", revision=ref.get("revision"), adapter=ref["adapter"]
+        )
+        merged.model.save_pretrained(folder / "model")
+        merged.tokenizer.save_pretrained(folder / "model")
+    else:
+        write_json(folder / "reference.json", payload["model"])
+
+
+def model_folder(folder: Path) -> str:
+    """Where the weights of a base or stage node are: inside it, or where it points to.
+
+    A Hub id is fetched at its pinned revision, once: later calls find it in the Hub's cache.
+    """
+    if not (folder / "reference.json").is_file():
+        return str(folder / "model")
+    from whyfirst.models.loading import locate
+
+    ref = read_json(folder / "reference.json")
+    remote_code = ref.get("trust_remote_code", False)
+    return str(locate(ref["path"], ref.get("revision"), trust_remote_code=remote_code))
+
+
+KIND = NodeKind(plan, run, version="1")

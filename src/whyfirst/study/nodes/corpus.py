@@ -1,0 +1,149 @@
+"""Rows a stage trains on, matched in tokens where the study gives a budget."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config.files import read_jsonl, write_json, write_jsonl
+from whyfirst.config.room import Use
+from whyfirst.models.folder import fast_tokenizer
+from whyfirst.study.cost.parts import CHARACTERS
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes import written
+from whyfirst.study.nodes.base import model_folder
+from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources.rows import ROWS, plain, texts_of
+from whyfirst.worlds import WORLDS
+
+SECONDS = 0.2
+_SAMPLE = 512  # rows whose length is measured
+
+
+def plan(builder: Builder, name: str, seed: int) -> str:
+    """The node of a corpus at a seed of the study."""
+    corpus, world = builder.study.corpora[name], builder.world
+    facts = CORPORA.get(corpus.name).facts
+    seeded = facts.get("seeded", False)
+    options, outside, use = builder.located(CORPORA, corpus, f"corpora.{name}")
+    if "inputs" in facts:
+        outside |= facts["inputs"](use, world)
+    config = {"source": corpus.name} | options | {"corpus": name, "seed": seed if seeded else 0}
+    extra: dict[str, Any] = {"use": use}
+    if world is not None and builder.study.world is not None:
+        config |= world.identity
+        extra["world"] = builder.study.world.model_dump(mode="json")
+    depends: tuple[str, ...] = ()
+    if corpus.options.get("tokens") is not None:
+        depends = (builder.plan("base"),)
+    if corpus.name == "written":
+        depends += (builder.plan("written", corpus.options["written"]),)
+    id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
+    return builder.add(
+        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS
+    )  # fmt: skip
+
+
+def rows_of(payload: Mapping[str, Any], folder: Path | None = None) -> list[Row]:
+    """All rows of a corpus node's source.
+
+    Args:
+        folder: of the written node it reads.
+
+    Raises:
+        UserError: the source can't be read.
+    """
+    context: dict[str, Any] = {"seed": payload["config"]["seed"]}
+    if "world" in payload:
+        context["world"] = WORLDS.make(Use(**payload["world"]))
+    if folder is not None:
+        context["folder"] = folder
+    rows: list[Row] = CORPORA.make(Use(**payload["use"]), **context)
+    return rows
+
+
+def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
+    """The rows, and how many there are."""
+    config = payload["config"]
+    # What a teacher wrote is the last of the folders read.
+    rows = rows_of(payload, folders[-1] if config["source"] == "written" else None)
+    about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
+    if config.get("tokens") is not None:
+        rows, about = _matched(config, rows, model_folder(folders[0]))
+    write_jsonl(folder / ROWS, rows)
+    write_json(folder / "corpus.json", about | {"rows": len(rows)})
+
+
+def _matched(
+    config: Mapping[str, Any], rows: list[Row], model: str
+) -> tuple[list[Row], dict[str, Any]]:
+    """The rows that fill the token budget to 0.5 %, counted with the model's own tokenizer."""
+    from transformers import AutoTokenizer
+
+    from whyfirst.explain.match import match_rows, match_tokens
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+
+    def count(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1  # and its end
+
+    name = config["corpus"]
+    texts = {name: [row["text"] for row in rows]}
+    chosen = match_tokens(texts, count, config["tokens"])
+    table = match_rows(texts, chosen, count)[0]
+    about = {"corpus": name, "unique": table.unique_documents, "tokens": table.tokens}
+    return [rows[index] for index in chosen[name]], about
+
+
+class CorpusLengths:
+    """Rows and lengths of a plan's corpora at seed 0, counted once each.
+
+    Args:
+        model: folder of the model whose tokens count; None where there is none here.
+    """
+
+    def __init__(self, nodes: Mapping[str, Node], store: Store, model: str | None) -> None:
+        self._nodes, self._store = nodes, store
+        self._found: dict[str, tuple[int, float, float]] = {}
+        self.tokenizer: Any = None if model is None else fast_tokenizer(Path(model))
+
+    def tokens(self, text: str) -> float:
+        """Of one text."""
+        if self.tokenizer is None:
+            return len(text) / CHARACTERS
+        return float(len(self.tokenizer.encode(text, add_special_tokens=False).ids))
+
+    def corpus(self, name: str, limit: int, prompts: bool) -> tuple[int, float, float]:
+        """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
+        key = f"{name} cut at {limit} {prompts}"
+        if key not in self._found:
+            nodes = [n for n in self._nodes.values()
+                     if n.kind == "corpus" and n.payload["config"]["corpus"] == name]  # fmt: skip
+            rows = self._rows(nodes)
+            sample = rows[:: max(1, len(rows) // _SAMPLE)]
+            longest = [
+                max(map(self.tokens, [plain(row["prompt"])] if prompts else texts_of(row)))
+                for row in sample
+            ]
+            mean = sum(longest) / max(1, len(longest))
+            budget = nodes[0].payload["config"].get("tokens")
+            cut = sum(min(length, limit) for length in longest) / max(1, len(longest))
+            self._found[key] = len(rows), cut, float(budget or mean * len(rows))
+        return self._found[key]
+
+    def _rows(self, nodes: list[Node]) -> list[Row]:
+        made = [node for node in nodes if self._store.complete(*node.key)]
+        if made:
+            return read_jsonl(self._store.folder(*made[0].key) / ROWS)
+        payload = nodes[0].payload
+        if payload["config"]["source"] != "written":
+            return rows_of(payload)
+        wanted = self._nodes[nodes[0].depends[-1]]
+        if self._store.complete(*wanted.key):
+            return rows_of(payload, self._store.folder(*wanted.key))
+        return written.rows_ahead(payload["config"]["documents"], wanted)
+
+
+KIND = NodeKind(plan, run, version="2")

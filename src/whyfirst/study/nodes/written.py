@@ -1,0 +1,254 @@
+"""All that a teacher writes under one name of `written`: explanations, controls and their audit.
+
+What a node holds of a teacher that is a model: where it is and its revision (at an endpoint), or
+its files' content, dtype, chat template and the kind of device (a local one), and what it is asked.
+Prices, caps and the key's variable are no part of it. Leaves out: the writing (explain/build.py).
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config.files import sha256_json, write_json
+from whyfirst.constitution import Constitution, load_constitution
+from whyfirst.data.leaks import VERSION as LEAKS
+from whyfirst.explain.cells import Dealer
+from whyfirst.explain.explanation import CONTROLS, CORPORA, Corpus
+from whyfirst.explain.opposing import VERSION as JUDGING
+from whyfirst.explain.plan import Plan, load_plan, pruned, shipped_levels
+from whyfirst.explain.teachers import WORDS, Request, asked_for, asking_fingerprint
+from whyfirst.explain.template import teacher_fingerprint, write_corpus
+from whyfirst.explain.tested import read_tested, split_given
+from whyfirst.explain.tokens import count_pieces
+from whyfirst.explain.write import ANSWERS
+from whyfirst.models.base import LanguageModel
+from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, price
+from whyfirst.study.decisive import decisive
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import REPLIES
+from whyfirst.study.located import answering, locate
+from whyfirst.study.nodes.base import model_folder
+from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.schema import StudyFile, Written
+
+SECONDS = 60.0
+_AT_ONCE, _ENDPOINT_AT_ONCE = 8, 64  # prompts a call: a local model has its memory
+_TOKENS_A_WORD = 4 / 3  # of English, in vocabularies of 30,000 entries or more
+_QUESTION, _VERDICT = 120, 4  # tokens of a judge's question without the document, and its answer
+_SAMPLE = 48  # cells whose prompts or fillings are measured
+
+
+def plan(builder: Builder, name: str) -> str:
+    """The node of all that a teacher writes under one name.
+
+    Raises:
+        UserError: an unknown constitution or value, an edited plan with a mistake, a missing file.
+    """
+    if f"written:{name}" in builder.nodes:
+        return f"written:{name}"
+    use, at = builder.study.written[name], f"written.{name}"
+    place = builder.shipped_or_file(use.constitution)
+    constitution = load_constitution(place)
+    folder = None if use.plan is None else builder.path(use.plan)
+    values = use.values_for(builder.study.value)
+    levels = shipped_levels(constitution, values)
+    order = pruned(levels) if folder is None else load_plan(folder, constitution)
+    outside = {
+        "constitution": sha256_json(decisive(constitution)),
+        "plan": order.fingerprint,
+        "asked": teacher_fingerprint() if use.teacher is None else asking_fingerprint(),
+    }
+    against = []
+    for number, given in enumerate(use.against):
+        file, column = split_given(given)
+        outside[f"against {number}"] = builder.content(str(file), f"{at}.against.{number}")
+        against.append(str(builder.path(str(file))) + (f":{column}" if column else ""))
+    config = decisive(use)
+    config["writing_seed"] = config.pop("seed")  # no seed of the study, by which nodes are ordered
+    config |= {
+        "corpus": name,
+        "values": None if values is None else list(values),
+        "documents": documents_read(builder.study, name),
+        "columns": [split_given(given)[1] for given in use.against],
+    }
+    if against:
+        config["leaks"] = LEAKS  # what is left out as one; without `against` nothing is
+    extra: dict[str, Any] = {
+        "constitution": place, "plan": None if folder is None else str(folder),
+        "against": against, "min_yield": use.min_yield,
+    }  # fmt: skip
+    models_asked, shas, runnable = _whom(builder, use, at)
+    return builder.add(
+        f"written:{name}", "written", config | models_asked, (builder.plan("base"),),
+        outside=outside | shas, extra=extra | runnable, weight=SECONDS,
+    )  # fmt: skip
+
+
+def documents_read(study: StudyFile, written: str) -> list[str]:
+    """Which of the corpora under one name are read by a stage of an arm, explanations first."""
+    stages = {name for arm in study.arms.values() for name in arm.stages}
+    stages |= {use.reward_from for name, use in study.stages.items()
+               if name in stages and use.reward_from is not None}  # fmt: skip
+    uses = [study.stages[name] for name in stages]
+    read = {use.data for use in uses} | {use.replay_data for use in uses}
+    wanted = {
+        corpus.options["documents"]
+        for name, corpus in study.corpora.items()
+        if name in read and corpus.name == "written" and corpus.options["written"] == written
+    }
+    return [name for name in CORPORA if name in wanted | {"explanations"}]
+
+
+def _whom(
+    builder: Builder, use: Written, at: str
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    """Teacher and judge: what of them decides, content hashes, how they are opened and named."""
+    config: dict[str, Any] = {"teacher": None, "judge": None}
+    shas: dict[str, str] = {}
+    extra: dict[str, Any] = dict(config)
+    for role, model in (("teacher", use.teacher), ("judge", use.judge)):
+        if model is None:
+            continue
+        found = locate(model, f"{at}.{role}", builder, builder.file)
+        config[role], extra[role] = found.identity, found.runnable
+        if model.endpoint is None:
+            answers, runnable = answering(model, builder)
+            # Its content is what it is; where a folder lies decides nothing here.
+            dropped = {"folder": "path", "adapter": "adapter"}
+            gone = {name for part, name in dropped.items() if part in found.contents}
+            kept = {name: value for name, value in found.identity.items() if name not in gone}
+            config[role], extra[role] = kept | answers, found.runnable | runnable
+            config["device"] = builder.device
+        extra[f"{role}_name"] = model.name
+        shas |= {f"{role} {part}": sha for part, sha in found.contents.items()}
+    if use.judge is not None:
+        config["judging"] = JUDGING
+    return config, shas, extra
+
+
+def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
+    """Write explanations and controls, going on from what is there.
+
+    An endpoint's replies are paid for: they are kept for the whole store, and asked for once.
+
+    Raises:
+        UserError: what `explain.build.build` raises.
+    """
+    from whyfirst.explain.build import Wanted, build, make_teacher
+    from whyfirst.explain.filters import FilterOptions
+    from whyfirst.explain.opposing import Opposing
+    from whyfirst.explain.tokens import tokenizer_counter
+    from whyfirst.explain.write import Limits
+
+    config = payload["config"]
+    computed_on = machine(config) if "device" in config else {}
+    constitution = load_constitution(payload["constitution"])
+    order = _plan(payload, constitution)
+    asked: dict[str, LanguageModel | None] = {}
+    for role in ("teacher", "judge"):
+        given = payload[role]
+        replies = folder.parents[1] / REPLIES
+        asked[role] = None if given is None else open_model(ModelRef(**given), cache=replies)
+    writer = make_teacher(
+        asked["teacher"], payload.get("teacher_name", ""), constitution, order,
+        config["writing_seed"],
+        _ENDPOINT_AT_ONCE if "endpoint" in (payload["teacher"] or {}) else _AT_ONCE,
+    )  # fmt: skip
+    wanted = Wanted(
+        seed=config["writing_seed"],
+        limits=Limits(tokens=config["tokens"], min_yield=payload["min_yield"]),
+        controls=tuple(name for name in CONTROLS if name in config["documents"]),
+        filters=FilterOptions(**config["filters"]),
+    )
+    most = config["tokens"]
+    built = build(
+        constitution, writer, order, wanted, folder,
+        tested=[read_tested(file) for file in payload["against"]],
+        opposes=None if asked["judge"] is None else Opposing(asked["judge"]),
+        count_tokens=tokenizer_counter(model_folder(folders[0])),
+        on_batch=lambda now: progress(min(now.tokens, most), most, str(now)),
+        on_control=lambda name, done, total: progress(done, total, name),
+    )  # fmt: skip
+    spent: dict[str, dict[str, Any]] = {}
+    for role, used in built.spent.items():
+        if payload[role] is not None and used:
+            _add(spent.setdefault(payload[f"{role}_name"], dict.fromkeys(used, 0)), used)
+    write_json(folder / "machine.json", computed_on | {"spent": spent})
+
+
+def _add(total: dict[str, Any], more: Mapping[str, float]) -> None:
+    """Add by name; what one side doesn't know (a price) isn't known of both."""
+    for name in list(total):
+        if name in more:
+            total[name] += more[name]
+        else:
+            del total[name]
+
+
+def _plan(payload: Mapping[str, Any], constitution: Constitution) -> Plan:
+    if payload["plan"] is not None:
+        return load_plan(Path(payload["plan"]), constitution)
+    return pruned(shipped_levels(constitution, payload["config"]["values"]))
+
+
+# -- before it is done ---------------------------------------------------------------------
+
+
+def cost(ahead: Ahead) -> Iterator[Asked]:
+    """Of everything written that is not in the store, a row for each model that is asked."""
+    for node in ahead.of_kind("written"):
+        payload = node.payload
+        models = [payload["teacher"], payload["judge"]]
+        if models == [None, None] or not ahead.left([node]):
+            continue
+        config = payload["config"]
+        documents = math.ceil(config["tokens"] / (_TOKENS_A_WORD * WORDS))
+        a_document = round(_TOKENS_A_WORD * WORDS)
+        if payload["teacher"] is not None:
+            journal = ahead.store.folder(*node.key) / ANSWERS
+            answered = journal.read_bytes().count(b"\n") if journal.is_file() else 0
+            calls = max(0, documents * len(config["documents"]) - answered)
+            read = round(_prompt_characters(payload) / CHARACTERS)
+            yield _row(payload, "teacher", calls, read, a_document)
+        if payload["judge"] is not None:  # of the explanations alone
+            yield _row(payload, "judge", documents, a_document + _QUESTION, _VERDICT)
+
+
+def _row(
+    payload: Mapping[str, Any], role: str, calls: int, tokens_in: int, tokens_out: int
+) -> Asked:
+    model = ModelRef(**payload[role])
+    read, written = calls * tokens_in, calls * tokens_out
+    free = model.endpoint is None
+    paid = 0.0 if free else price(model.price_in, model.price_out, read, written)
+    name = payload[f"{role}_name"]
+    return Asked(payload["config"]["corpus"], role, name, calls, read, written, paid)
+
+
+def _prompt_characters(payload: Mapping[str, Any]) -> float:
+    """Mean length of what is asked for a document, over the corpora."""
+    constitution = load_constitution(payload["constitution"])
+    order, seed = _plan(payload, constitution), payload["config"]["writing_seed"]
+    chats = [
+        asked_for(Request(cell, corpus), constitution, order, seed)
+        for cell in Dealer(order, constitution, seed).deal(_SAMPLE)
+        for corpus in payload["config"]["documents"]
+    ]
+    return sum(len(turn.content) for chat in chats for turn in chat) / len(chats)
+
+
+def rows_ahead(documents: Corpus, node: Node) -> list[dict[str, Any]]:
+    """Rows of a corpus before it is written: as many fillings of the grammar as fill its tokens."""
+    config = node.payload["config"]
+    constitution = load_constitution(node.payload["constitution"])
+    values, seed = config["values"], config["writing_seed"]
+    sample = write_corpus(documents, constitution, _SAMPLE, seed, values)
+    tokens = sum(count_pieces(document.text) for document in sample) / len(sample)
+    count = math.ceil(config["tokens"] / tokens)
+    return [sample[place % len(sample)].row() for place in range(count)]
+
+
+KIND = NodeKind(plan, run, version="1", cost=cost)
