@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whyfirst.models.base import LanguageModel
 
 _OPTIONS = {"help_option_names": ["-h", "--help"]}
-_LOCAL_TOKENS = 512  # of a reply: a small model seldom ends one by itself
+_LOCAL_TOKENS = 384  # of a reply: a small model seldom ends one by itself
 _PROMPTS = "A benchmark's file, or PATH:COLUMN; its prompts must not occur. Repeatable."
 
 
@@ -318,7 +318,7 @@ def demonstrate(
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
-            "--max-new-tokens", min=1, help="Of a reply (default: 512 of a local model, else 4096)."
+            "--max-new-tokens", min=1, help="Of a reply (default: 384 of a local model, else 4096)."
         ),
     ] = None,
     judge: Judge = None,

@@ -27,11 +27,10 @@ from rich.table import Table
 from rich.text import Text
 
 from whyfirst.cli.output import messages, warn
-from whyfirst.cli.tracker import Running, Tracker
 from whyfirst.config.text import safe_text
 from whyfirst.report.html import duration
 from whyfirst.study.execute.executor import Event
-from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.time_left import Running, Tracker
 
 _REFRESHES_PER_S = 4
 _BAR_WIDTH = 30
@@ -47,15 +46,15 @@ def in_terminal() -> bool:
 
 @contextlib.contextmanager
 def study_progress(
-    title: str, load_nodes: Callable[[], Sequence[Node]], workers: int
+    title: str, load_tracker: Callable[[], Tracker]
 ) -> Iterator[Callable[[Event], None]]:
     """Show a study's progress while the context lasts; gives the `on_event` for the executor.
 
     Args:
-        load_nodes: the graph; asked for at the first event, so that a finished study, which has
-            none, costs nothing.
+        load_tracker: the graph and what is known of it; asked for at the first event, so that a
+            finished study, which has none, costs nothing.
     """
-    view = StudyView(title, load_nodes, workers)
+    view = StudyView(title, load_tracker)
     if not in_terminal():
         yield LineView(view, messages()).take
         return
@@ -87,18 +86,17 @@ def failure_line(event: Event) -> Text:
 class StudyView:
     """A study as a renderable: one bar for all, a line for each running node."""
 
-    def __init__(self, title: str, load_nodes: Callable[[], Sequence[Node]], workers: int) -> None:
+    def __init__(self, title: str, load_tracker: Callable[[], Tracker]) -> None:
         self.title = title
         self.tracker: Tracker | None = None
-        self._load_nodes = load_nodes
-        self._workers = workers
+        self._load_tracker = load_tracker
         self._lock = threading.Lock()  # the live display draws in a thread of its own
 
     def take(self, event: Event) -> None:
         """Account for one event."""
         with self._lock:
             if self.tracker is None:
-                self.tracker = Tracker(self._load_nodes(), self._workers)
+                self.tracker = self._load_tracker()
             self.tracker.take(event)
 
     def __rich__(self) -> RenderableType:
@@ -146,7 +144,10 @@ def counts(tracker: Tracker) -> str:
 
 def left(tracker: Tracker) -> str:
     """Time left in words, or nothing once all is settled."""
-    return "" if tracker.settled else f", about {duration(tracker.seconds_left())} left"
+    seconds = tracker.seconds_left()
+    if tracker.settled:
+        return ""
+    return ", time left not known yet" if seconds is None else f", about {duration(seconds)} left"
 
 
 def _overall(title: str, tracker: Tracker) -> RenderableType:

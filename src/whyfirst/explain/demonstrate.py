@@ -30,10 +30,9 @@ from whyfirst.models.said import answer, said
 Fit = Literal["follows", "breaks", "unrelated", "unscored"]
 Scope = Literal["all", "narrow", "ambiguous"]
 
-_JUDGE = Sampling(max_new_tokens=512)
 _NEAR, _PERMUTATIONS = 0.6, 64
 _PLACES = 8  # asked for requests at a time, so that the first rows need not wait for the last place
-_BATCHES = (4, 12, 16)  # requests answered at a time: the first rows come soon; then the last
+_BATCHES = (2, 14, 16)  # requests answered at a time: the first rows come soon; then the last
 _HOPELESS = {"all": 8, "narrow": 48, "ambiguous": 48}  # few of many requests fit as many values
 _VERDICT = re.compile(r"\b(FOLLOWS|BREAKS|UNRELATED)\b")
 
@@ -132,14 +131,16 @@ def _requests(
     each = max(4, -(-wanted // len(order)))
     order = order[: -(-wanted // each)]
     index = MinHashLSH(threshold=_NEAR, num_perm=_PERMUTATIONS)
+    sampling = Sampling(max_new_tokens=max(options.max_new_tokens, 96 * each), temperature=1.0)
     for start in range(0, len(order), _PLACES):
         some = order[start : start + _PLACES]
         lists = ask_lists(
             teacher,
             [_request_prompt(constitution, value, place, each, options) for value, place in some],
             ("request",),
-            Sampling(max_new_tokens=max(options.max_new_tokens, 128 * each), temperature=1.0),
+            sampling,
             "requests",
+            some=True,
         )
         found: list[_Asked] = []
         # One of each place at a time, so that few rows already come from many places.
@@ -186,8 +187,9 @@ def _rows(
     bad = (
         _responses(teacher, batch, options, breaking=True) if options.pairs else [None] * len(batch)
     )
-    fits = _fits(judge, constitution, batch, good)
-    worse = _fits(judge, constitution, batch, bad) if options.pairs else [{} for _ in batch]
+    most = options.max_new_tokens // 4  # a word, and what is thought before it
+    fits = _fits(judge, constitution, batch, good, most)
+    worse = _fits(judge, constitution, batch, bad, most) if options.pairs else [{} for _ in batch]
     rows = []
     for asked, response, other, fit, unfit in zip(batch, good, bad, fits, worse, strict=True):
         rejected.seen += 1
@@ -290,6 +292,7 @@ def _fits(
     constitution: Constitution,
     batch: Sequence[_Asked],
     responses: Sequence[str | None],
+    max_new_tokens: int,
 ) -> list[dict[str, Fit]]:
     """For each response, how it stands to each value; unscored where the judge says nothing."""
     fits: list[dict[str, Fit]] = [{v.id: "unscored" for v in constitution.values} for _ in batch]
@@ -301,7 +304,8 @@ def _fits(
     ]
     if not questions:
         return fits
-    replies = judge.generate([prompt for _, _, prompt in questions], 1, _JUDGE)
+    sampling = Sampling(max_new_tokens=min(512, max_new_tokens))
+    replies = judge.generate([prompt for _, _, prompt in questions], 1, sampling)
     known: dict[str, Fit] = {"FOLLOWS": "follows", "BREAKS": "breaks", "UNRELATED": "unrelated"}
     for (number, value, _), (reply,) in zip(questions, replies, strict=True):
         verdicts = set(_VERDICT.findall(answer(reply).text))

@@ -46,8 +46,8 @@ Opposes = Callable[[Sequence[tuple[Request, str]]], list[str | None]]
 class FilterOptions(StrictModel):
     """Limits of the filters; they decide which documents a corpus has."""
 
-    min_words: int = affects_output(40, ge=1)
-    max_words: int = affects_output(1500, ge=1)
+    min_words: int = affects_output(40, ge=1, description="shortest document")
+    max_words: int = affects_output(1500, ge=1, description="longest document")
     english: float = affects_output(
         0.22, ge=0, le=1, description="smallest share of English function words"
     )

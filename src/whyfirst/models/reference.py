@@ -38,24 +38,40 @@ class ModelRef(StrictModel):
     # A key put in the wrong place must not come back in an error message.
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    path: str | None = affects_output(None)
-    revision: str | None = affects_output(None)
-    dtype: Literal["float32", "bfloat16", "float16"] | None = affects_output(None)
-    device_map: str | None = runtime_only(None)
-    adapter: str | None = affects_output(None)
-    chat_template: str | None = affects_output(None)
-    trust_remote_code: bool = affects_output(False)
+    path: str | None = affects_output(
+        None, description="a folder (relative to the file) or a Hub id"
+    )
+    revision: str | None = affects_output(None, description="commit of a Hub id")
+    dtype: Literal["float32", "bfloat16", "float16"] | None = affects_output(
+        None, description="float32, bfloat16 or float16"
+    )
+    device_map: str | None = runtime_only(None, description="spread over devices, as auto")
+    adapter: str | None = affects_output(None, description="a LoRA adapter's folder or Hub id")
+    chat_template: str | None = affects_output(
+        None, description="a shipped name, a .jinja file, or tokenizer"
+    )
+    trust_remote_code: bool = affects_output(
+        False, description="run the model's own code (needs a commit)"
+    )
 
-    endpoint: str | None = affects_output(None)
-    model: str | None = affects_output(None)
-    key_env: str | None = runtime_only(None)
-    price_in: float | None = runtime_only(None, ge=0)
-    price_out: float | None = runtime_only(None, ge=0)
-    max_cost: float | None = runtime_only(None, gt=0)
-    max_tokens: int | None = runtime_only(None, gt=0)
-    timeout_s: float = runtime_only(300.0, gt=0)
-    deadline_s: float = runtime_only(86400.0, gt=0)
-    max_concurrency: int = runtime_only(32, ge=1)
+    endpoint: str | None = affects_output(
+        None, description="URL of an OpenAI-compatible server, in place of a path"
+    )
+    model: str | None = affects_output(None, description="the model's name at the endpoint")
+    key_env: str | None = runtime_only(
+        None, description="NAME of the variable with the endpoint's key"
+    )
+    price_in: float | None = runtime_only(None, ge=0, description="of a million prompt tokens")
+    price_out: float | None = runtime_only(None, ge=0, description="of a million completion tokens")
+    max_cost: float | None = runtime_only(
+        None, gt=0, description="stop before it is passed; needs both prices"
+    )
+    max_tokens: int | None = runtime_only(None, gt=0, description="stop before more is used")
+    timeout_s: float = runtime_only(300.0, gt=0, description="of one request")
+    deadline_s: float = runtime_only(
+        86400.0, gt=0, description="of one request with all its retries"
+    )
+    max_concurrency: int = runtime_only(32, ge=1, description="requests at a time")
 
     @model_validator(mode="after")
     def _one_kind_of_model(self) -> Self:

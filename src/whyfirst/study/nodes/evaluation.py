@@ -5,7 +5,8 @@ Leaves out: the benchmarks (evaluate/), and the methods put round a model (model
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
-from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, BenchmarkOptions
-from whyfirst.evaluate.judging import JUDGES, make_judge
+from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
+from whyfirst.evaluate.item import ItemResult
+from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
 from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget, Counted
@@ -22,10 +24,10 @@ from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price
-from whyfirst.study.cost.rehearsal import Counting, Rehearsal, asks_a_model, rehearse
+from whyfirst.study.cost.rehearsal import Counting, Rehearsal, rehearse
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import REPLIES
+from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.located import answering, locate
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
@@ -49,14 +51,14 @@ def plan(
         step: its weights after so many updates; None after all.
         arm: the arm that answers, where it puts something round its model.
     """
-    benchmark, use = BENCHMARKS.get(name), builder.study.benchmarks.get(name)
-    config: dict[str, Any] = decisive(use) if use else {}
+    benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
+    config: dict[str, Any] = decisive(use) | use.own if use else {}
     config |= {"benchmark": name, "step": step}
     outside, extra = _answered_by(builder, config)
     if use and use.data is not None:
         outside["data"] = builder.content(use.data, f"benchmarks.{name}.data")
         extra["path"] = str(builder.path(use.data))
-    source = source_of(benchmark.run)
+    source = source_of(BENCHMARKS.get(name).function)
     outside |= {"source": source} if source else {}
     _judged_by(builder, benchmark, config, outside, extra)
     config |= builder.in_world(seed)
@@ -119,7 +121,7 @@ def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
     named: set[str] = set()
     for value in options.values():
         named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
-    sources = {name: source_of(REWARDS.get(name)) for name in named & set(REWARDS.names())}
+    sources = {name: source_of(REWARDS.get(name).function) for name in named & set(REWARDS.names())}
     return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
 
 
@@ -149,7 +151,7 @@ def _judged_by(
             raise ConfigError(
                 f"{builder.file}: {at}: {judge.spec!r} asks a model: name it as `judge_model`"
             )
-        source = source_of(JUDGES.get(judge.spec.partition(":")[0]))
+        source = source_of(SCORERS.get(judge.spec.partition(":")[0]).function)
         outside |= {f"source of judge {judge.spec}": source} if source else {}
     # The rules judge where no other does, so their version counts as well.
     rules = _named_judge("rules", at, builder)
@@ -176,7 +178,7 @@ class _NamedJudge:
     """A judge a benchmark uses.
 
     Attributes:
-        spec: for `make_judge`, a classifier's folder as a whole path.
+        spec: for `make_scorer`, a classifier's folder as a whole path.
         identity: what of it enters a fingerprint.
         question: what its pass means.
         asks: whether it needs a model.
@@ -204,31 +206,26 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> _NamedJudge:
         identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
         return _NamedJudge(whole, identity, "refused", False)
     # A judge built on a model that is never asked tells its name and version.
-    judge = make_judge(spec, Counting(talks=False))
+    judge = make_scorer(spec, Counting(talks=False))
     identity = {"judge": judge.name, "version": judge.version}
     return _NamedJudge(spec, identity, judge.question, asks_a_model(spec))
 
 
-def options_of(config: Mapping[str, Any], path: str | None) -> BenchmarkOptions:
-    """What a node's configuration tells a benchmark, but for its judges."""
-    framings, behaviours = config.get("framings"), config.get("behaviours")
-    return BenchmarkOptions(
-        data=Path(path) if path else None,
-        limit=config.get("limit"),
-        seed=config.get("seed", 0),
-        world_seed=config.get("world_seed"),
-        held_out=config.get("held_out"),
-        max_characters=config.get("max_characters"),
-        max_new_tokens=config.get("max_new_tokens"),
-        framings=None if framings is None else tuple(framings),
-        behaviours=None if behaviours is None else tuple(behaviours),
-    )
+def task_of(config: Mapping[str, Any], path: str | None) -> Task:
+    """What a node's configuration makes its benchmark ask."""
+    declared = benchmark_named(config["benchmark"])
+    options = {name: config[name] for name in declared.options if name in config}
+    if path is not None:
+        options["data"] = path
+    return declared.task(seed=config.get("seed", 0), world=config.get("world_seed"), **options)
 
 
-def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
+def run(
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
+) -> Incomplete | None:
     """Ask, judge and write: an item result a line, and what answered and judged."""
     config = payload["config"]
-    benchmark = BENCHMARKS.get(config["benchmark"])
+    benchmark = benchmark_named(config["benchmark"])
     # Replies of endpoints are paid for: they are kept for every evaluation of the store.
     replies = folder.parents[1] / REPLIES
     computed_on = machine(config) if "device" in config else {}
@@ -241,14 +238,14 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     asked: LanguageModel | None = None
     if "judge_model" in payload:
         asked = open_model(ModelRef(**payload["judge_model"]), cache=replies)
-    judges = tuple(make_judge(spec, asked) for spec in payload.get("judges", ()))
+    judges = [make_scorer(spec, asked) for spec in payload.get("judges", ())]
     budget = Budget()
     answering_model = _decoding(payload, loaded, asked, budget)
-    options = replace(options_of(config, payload.get("path")), judges=judges)
+    task = task_of(config, payload.get("path"))
     with ExitStack() as edits:
         for use in payload.get("edits", ()):
             edits.enter_context(EDITS.make(Use(**use))(loaded))
-        results = benchmark.run(answering_model, options, progress)
+        results = task.run(answering_model, judges, progress)
     write_items(folder / "items.jsonl", results)
     write_json(folder / "evaluation.json", {
         "benchmark": benchmark.name,
@@ -265,6 +262,19 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
     write_json(folder / "machine.json", computed_on)
+    return still_to_ask(results)
+
+
+def still_to_ask(results: Sequence[ItemResult]) -> Incomplete | None:
+    """The items that have no answer for a reason that passes, as a server that was down.
+
+    Endpoints' replies are kept by the store, so that asking again asks for these alone.
+    """
+    passing = [one for one in results if one.transient]
+    if not passing:
+        return None
+    missing, items = {one.id for one in passing}, {one.id for one in results}
+    return Incomplete(len(missing), len(items), str(passing[0].reason))
 
 
 def _decoding(
@@ -291,7 +301,7 @@ def _decoding(
 def _score(name: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float | None]:
     """A reward's scores of responses; see `whyfirst.models.decoding`."""
     asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
-    return REWARDS.get(name)(
+    return REWARDS.get(name).function(
         prompts=asked, completions=list(texts), completion_ids=[[] for _ in texts],
         finished=[True] * len(texts),
     )  # fmt: skip
@@ -315,9 +325,9 @@ def rehearsal(node: Node) -> Rehearsal | None:
         UserError: its data can't be read, or hold nothing.
     """
     payload = node.payload
-    options = options_of(payload["config"], payload.get("path"))
-    judges = tuple(payload.get("judges", ()))
-    return rehearse(payload["config"]["benchmark"], options, node.fingerprint, judges)
+    task = partial(task_of, payload["config"], payload.get("path"))
+    name = payload["config"]["benchmark"]
+    return rehearse(name, node.fingerprint, payload.get("judges", ()), task)
 
 
 def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
