@@ -17,7 +17,6 @@ from rich.text import Text
 
 from whyfirst.cli.output import print_json, say, standard, table, warn
 from whyfirst.config.errors import UserError
-from whyfirst.config.registry import Registry
 from whyfirst.config.room import Option, Room
 from whyfirst.config.suggest import did_you_mean
 
@@ -51,7 +50,7 @@ def _tell_failures(failures: Mapping[str, str]) -> None:
         warn(f"plug-in {name!r} failed to load: {problem}")
 
 
-def _judges() -> Rows:
+def _scorers() -> Rows:
     from whyfirst.evaluate.scorers import SCORERS
 
     rows = [
@@ -126,7 +125,7 @@ def _stages() -> Rows:
 #: kinds that other files hold: made here into rows by hand
 SECTIONS: dict[str, Callable[[], Rows]] = {
     "benchmarks": _benchmarks,
-    "judges": _judges,
+    "scorers": _scorers,
     "constitutions": _constitutions,
     "worlds": _worlds,
     "studies": _studies,
@@ -144,24 +143,22 @@ ROOMS = {
     "transforms": ("whyfirst.data.transforms", "TRANSFORMS"),
     "selectors": ("whyfirst.data.transforms", "SELECTORS"),
     "probes": ("whyfirst.probe.record", "PROBES"),
+    "judges": ("whyfirst.evaluate.judges", "JUDGES"),
+    "calibrations": ("whyfirst.evaluate.judges", "CALIBRATIONS"),
+    "attacks": ("whyfirst.evaluate.attacks", "ATTACKS"),
 }
 
 
 def _room_rows(kind: str) -> Rows:
     """A room's methods with their source, options and the line that names them in a study."""
     module, name = ROOMS[kind]
-    room: Room[Any] | Registry[Any] = getattr(import_module(module), name)
-    if isinstance(room, Registry):
-        rows = [{"name": n, "what": (inspect.getdoc(x) or "").split("\n")[0],
-                 **({"columns": list(x.columns)} if hasattr(x, "columns") else {})}
-                for n, x in room.items()]  # fmt: skip
-    else:
-        rows = [
-            {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
-             "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
-             "options": [_option(option) for option in one.options], "example": one.example}
-            for one in room.entries()
-        ]  # fmt: skip
+    room: Room[Any] = getattr(import_module(module), name)
+    rows = [
+        {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
+         "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
+         "options": [_option(option) for option in one.options], "example": one.example}
+        for one in room.entries()
+    ]  # fmt: skip
     _tell_failures(room.failures)
     return rows
 

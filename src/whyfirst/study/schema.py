@@ -260,7 +260,7 @@ class BenchmarkUse(StrictModel):
     )
     limit: int | None = affects_output(default=None, ge=1, description="about this many items")
     judges: tuple[str, ...] = added_later(
-        (), description="who says what a response is, one for each question; `list judges`"
+        (), description="who says what a response is, one for each question; `list scorers`"
     )
     framings: tuple[str, ...] | None = added_later(None, description="null: its default ones")
     behaviours: tuple[str, ...] | None = added_later(None, description="null: every set found")

@@ -25,6 +25,7 @@ from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes import seam
 from whyfirst.study.nodes.probe import FINDINGS
 from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
@@ -175,12 +176,19 @@ class Assembler:
         """What each arm's model knew after its first stage (the base: before any)."""
         result: dict[str, dict[str, schema.Recall]] = {}
         for arm in self.study.arms:
-            for metric, table in read_tables(self.items(arm, seam=True)).items():
+            measured_at_seams = (
+                (seed, self.folders[node] / "items.jsonl")
+                for (of, seed), node in self.plan.seams.items()
+                if of == arm
+            )
+            files = (*self.items(arm, seam=True), *measured_at_seams)
+            for metric, table in read_tables(files).items():
                 scores = table.scores("*/*", self.groups)
                 if scores is not None:
-                    cell = summarise(scores)
-                    kept = cell.model_dump(exclude={"unscored", "worst", "best"})
-                    result.setdefault(arm, {})[metric] = schema.Recall(**kept)
+                    kept = summarise(scores).model_dump(exclude={"unscored", "worst", "best"})
+                    result.setdefault(arm, {})[metric] = schema.Recall(
+                        **kept, **_seam_about(metric)
+                    )
         return result
 
     def curves(self) -> schema.Curves:
@@ -276,6 +284,14 @@ def _values(cell: schema.Cell | None) -> dict[str, Any]:
     return {
         name: getattr(cell, name) if cell else (0 if name == "n_seeds" else None) for name in names
     }
+
+
+def _seam_about(metric: str) -> dict[str, Any]:
+    """What a reader must know of a number at the seam."""
+    if metric not in seam.METRICS:
+        return {}
+    unit = "score" if "documents" in metric else "proportion"
+    return {"title": seam.METRICS[metric], "unit": unit}
 
 
 def _no_contrast(config: ContrastConfig, unscored: int) -> schema.Contrast:
