@@ -56,7 +56,7 @@ def _scorers() -> Rows:
     rows = [
         {"name": one.name, "version": one.version,
          "says_whether_a_response_is": str(one.facts.get("question", "")),
-         "asks_a_model": "yes" if "model" in one.context else "no", "example": one.example.replace("{name:", f"{{{key}:")}
+         "asks_a_model": "yes" if "model" in one.context else "no", "example": one.example}
         for one in SCORERS.entries()
     ]  # fmt: skip
     _tell_failures(SCORERS.failures)
@@ -133,6 +133,9 @@ ROOMS = {
     "transforms": ("whyfirst.data.transforms", "TRANSFORMS"),
     "selectors": ("whyfirst.data.transforms", "SELECTORS"),
     "probes": ("whyfirst.probe.record", "PROBES"),
+    "scorers": ("whyfirst.evaluate.scorers", "SCORERS"),
+    "calibrations": ("whyfirst.evaluate.judges", "CALIBRATIONS"),
+    "attacks": ("whyfirst.evaluate.attacks", "ATTACKS"),
     "judges": ("whyfirst.evaluate.judges", "JUDGES"),
     "calibrations": ("whyfirst.evaluate.judges", "CALIBRATIONS"),
     "attacks": ("whyfirst.evaluate.attacks", "ATTACKS"),
@@ -147,7 +150,8 @@ def _room_rows(kind: str) -> Rows:
     rows = [
         {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
          "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
-         "options": [_option(option) for option in one.options], "example": one.example.replace("{name:", f"{{{key}:")}
+         "options": [_option(option) for option in one.options],
+             "example": one.example.replace("{name:", f"{{{key}:")}
         for one in room.entries()
     ]  # fmt: skip
     _tell_failures(room.failures)
