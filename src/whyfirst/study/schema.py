@@ -170,7 +170,9 @@ class Written(StrictModel):
 class StageUse(StrictModel):
     """A stage of the study: its options, and the corpora it reads."""
 
-    data: Name = affects_output(description="the corpus it trains on")
+    data: Name = affects_output(
+        default="", description="the corpus it trains on; left out where the kind reads no rows"
+    )
     replay_data: Name | None = affects_output(
         default=None, description="corpus mixed in so that what is known is kept"
     )
