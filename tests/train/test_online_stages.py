@@ -171,16 +171,16 @@ def test_prompts_are_tokenised_otherwise_than_in_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Messages go through the chat template once, and get no special tokens twice."""
-    from whyfirst.train import online
+    from whyfirst.train import groups
 
     seen: list[Any] = []
-    real = online._Scorer.__call__
+    real = groups._Scorer.__call__
 
     def look(self: Any, *args: Any, **kwargs: Any) -> Any:
         seen.append((kwargs["prompts"], kwargs["row"], self._online.prompts.ids))
         return real(self, *args, **kwargs)
 
-    monkeypatch.setattr(online._Scorer, "__call__", look)
+    monkeypatch.setattr(groups._Scorer, "__call__", look)
     chat = [{"role": "user", "content": "w1 w2"}]
     path = jsonl("prompts", [{"prompt": chat}, {"prompt": "w3"}])
     config = _config(

@@ -64,9 +64,9 @@ def test_messages_are_rendered_by_the_template(chat_tokenizer: Any, jsonl: Jsonl
     assert example.ids == _ids(chat_tokenizer, "User: w1 w2 Bot: w3 <eos>")
     assert example.masked == 4
     pairs = jsonl("p", [{"prompt": prompt, "chosen": reply, "rejected": "w4"}])
-    [pair] = encode(DPOStage(updates=20), chat_tokenizer, {"pairs": pairs}).pairs
-    assert pair.chosen == _ids(chat_tokenizer, "w3 <eos>")
-    assert pair.rejected == _ids(chat_tokenizer, "w4 <eos>")
+    [pair] = encode(DPOStage(updates=20), chat_tokenizer, {"pairs": pairs}).candidates
+    assert pair.responses[0] == _ids(chat_tokenizer, "w3 <eos>")
+    assert pair.responses[1] == _ids(chat_tokenizer, "w4 <eos>")
 
 
 def test_a_template_that_rewrites_the_prompt(chat_tokenizer: Any, jsonl: Jsonl) -> None:

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyfirst.cli.output import command, nothing_printed, print_json, say, standard
+from whyfirst.cli.output import (
+    RunFolder,
+    RunStore,
+    command,
+    nothing_printed,
+    print_json,
+    say,
+    standard,
+)
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
 
@@ -48,16 +56,11 @@ class Answer:
 
 @command
 def chat_command(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A finished run's folder, or its name in ./runs.")
-    ],
+    run: RunFolder,
     arms: Annotated[
         str, typer.Option("--arms", help="Names with commas (default: the headline's two).")
     ] = "",
-    store: Annotated[
-        Path | None,
-        typer.Option("--store", help="Where its models are (default: as the run noted)."),
-    ] = None,
+    store: RunStore = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which of an arm's models.")] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Read all prompts, print one JSON object.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from whyfirst.cli.output import command
+from whyfirst.cli.output import AsJson, KeyEnv, command
 
 if TYPE_CHECKING:
     from whyfirst.models.base import LanguageModel
@@ -42,9 +42,6 @@ Teacher = Annotated[
 Judge = Annotated[
     str | None, typer.Option("--judge", help="A model that judges; named as a teacher is.")
 ]
-KeyEnv = Annotated[
-    str | None, typer.Option("--key-env", help="NAME of the variable with the endpoint's key.")
-]
 PriceIn = Annotated[
     float | None, typer.Option("--price-in", min=0, help="Price of a million prompt tokens.")
 ]
@@ -67,7 +64,6 @@ Against = Annotated[list[str] | None, typer.Option("--against", help=_PROMPTS)]
 Values = Annotated[
     str | None, typer.Option("--values", help="Ids with commas (default: all); when planning.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @explain_app.command("write")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyfirst.cli.output import command, nothing_printed, print_json, say, table
+from whyfirst.cli.output import AsJson, KeyEnv, command, nothing_printed, print_json, say, table
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.judges.completions import Row
@@ -41,16 +41,11 @@ def agreement(
         str | None,
         typer.Option("--model", help="Whom a judge asks: folder, Hub id or endpoint:URL#MODEL."),
     ] = None,
-    key_env: Annotated[
-        str | None,
-        typer.Option("--key-env", help="Name of the variable that holds the endpoint's key."),
-    ] = None,
+    key_env: KeyEnv = None,
     card: Annotated[
         Path | None, typer.Option("--card", help="Write the judge's measured error to this file.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a refusal judge against the two people who labelled XSTest's completions."""
     from whyfirst.evaluate.judges.completions import agreement_rows, card_of, completion_files

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyfirst.cli.output import nothing_printed, print_json, say, table
+from whyfirst.cli.output import AsJson, nothing_printed, print_json, say, table
 from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def probe_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for probes.json and the figures.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look inside models: log-odds, similarity, directions, interventions, patching."""
     asked = Request(

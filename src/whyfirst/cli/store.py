@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyfirst.cli.output import command, print_json, say, table, warn
+from whyfirst.cli.output import AsJson, command, print_json, say, table, warn
 
 if TYPE_CHECKING:
     from whyfirst.study.execute.store import Store
@@ -22,7 +22,6 @@ StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="The store (default: $WHYFIRST_STORE or ./store)."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Sure = Annotated[bool, typer.Option("--yes", help="Do it; without, it is only said what would go.")]
 
 

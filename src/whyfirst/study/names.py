@@ -12,7 +12,8 @@ from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.evaluate.judging import JUDGES
 from whyfirst.study.schema import ContrastConfig, PretrainedModel, ScratchModel, StudyFile
 from whyfirst.study.sources import CORPORA
-from whyfirst.train.config import REWARD_MODEL, data_names
+from whyfirst.train.config_rl import REWARD_MODEL
+from whyfirst.train.kinds import data_names, kind_of
 from whyfirst.train.rewards import REWARDS
 from whyfirst.worlds import WORLDS, World
 
@@ -93,7 +94,7 @@ def _stages(study: StudyFile) -> Problems:
         at: Location = ("stages", name, "replay_data")
         if stage.replay_data is not None:
             yield from _missing(at, stage.replay_data, study.corpora, "corpus")
-        replays = stage.train.kind == "explain" and stage.train.replay > 0
+        replays = "replay" in data_names(stage.train)
         if replays and stage.replay_data is None:
             yield ("stages", name), "train.replay needs `replay_data`, the corpus replayed"
         if stage.replay_data is not None and not replays:
@@ -125,7 +126,7 @@ def _rewards_of(study: StudyFile, name: str) -> Problems:
         yield at, f"has no effect without the reward {REWARD_MODEL!r} (with no path of its own)"
     yield from _missing(at, stage.reward_from, study.stages, "stage")
     source = study.stages.get(stage.reward_from)
-    if source is not None and source.train.kind != "reward":
+    if source is not None and kind_of(source.train).makes != "reward_model":
         yield at, f"stage {stage.reward_from!r} is of kind {source.train.kind}, and not reward"
 
 
@@ -161,7 +162,7 @@ def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
         if name not in study.stages:
             continue
         stage = study.stages[name]
-        if stage.train.kind == "reward":
+        if kind_of(stage.train).makes == "reward_model":
             idle, given = idle or (*at, index), True
         elif stage.reward_from is None and REWARD_MODEL in data_names(stage.train):
             idle = None

@@ -3,7 +3,7 @@
 Leaves out the kinds themselves (config, config_rl) and everything about running.
 """
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -40,6 +40,9 @@ class LoraConfig(StrictModel):
 
 class Stage(StrictModel):
     """Fields every kind shares; one base so that the kinds can't drift apart."""
+
+    if TYPE_CHECKING:
+        kind: str  # a literal in every kind, by which a file's stages are told apart
 
     batch_size: int = affects_output(default=32, ge=1, description="rows of one update, global")
     micro_batch_size: int | None = affects_output(

@@ -5,12 +5,16 @@ a weighted sum of rewards against the model the stage starts from. Leaves out ho
 computed (`rewards`) and what is measured along the way (`guards`).
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import model_validator
 
 from whyfirst.config.strict import StrictModel, affects_output, runtime_only
 from whyfirst.train.config_base import Stage
+from whyfirst.train.encode import check_responses
+from whyfirst.train.kinds import Cost, Rows, pass_rows
 
 REWARD_MODEL = "reward_model"
 """The reward that is a model, and the name of its folder in `run_stage`'s `data`."""
@@ -87,84 +91,22 @@ class Online(Stage):
         return self
 
 
-class Grouped(Online):
-    """rloo and grpo: several responses to one prompt are each other's baseline."""
-
-    group_size: int = affects_output(ge=2, description="responses to one prompt")
-    beta: float = affects_output(gt=0, description="weight of the KL penalty to the start model")
-    iterations: int = affects_output(default=1, ge=1, description="updates from one generation")
-    clip: float = affects_output(default=0.2, gt=0, description="half-width of the ratio's clip")
-
-    @model_validator(mode="after")
-    def _check_groups(self) -> Self:
-        if self.batch_size % self.group_size:
-            raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of group_size {self.group_size}"
-            )
-        if self.processes > 1:
-            raise ValueError("processes: rloo and grpo run in one process")
-        return self
+def reads(config: Online) -> Mapping[str, str]:
+    """The prompts, and a reward model where a reward has no path of its own."""
+    needed = any(use.name == REWARD_MODEL and use.path is None for use in config.uses)
+    return {"prompts": "rows"} | ({REWARD_MODEL: "model"} if needed else {})
 
 
-class RLOOStage(Grouped):
-    """REINFORCE leave-one-out (Ahmadian et al. 2024, arXiv 2402.14740)."""
-
-    kind: Literal["rloo"] = affects_output(default="rloo")
-    group_size: int = affects_output(default=4, ge=2)
-    beta: float = affects_output(default=0.05, gt=0)
+def check_prompts(config: Online, name: str, rows: Rows, path: Path) -> None:
+    """Refuse rows without a prompt."""
+    check_responses(rows, ("prompt",), path)
 
 
-class GRPOStage(Grouped):
-    """Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300)."""
-
-    kind: Literal["grpo"] = affects_output(default="grpo")
-    group_size: int = affects_output(default=8, ge=2)
-    beta: float = affects_output(default=0.04, gt=0)
-    loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = affects_output(default="dapo")
-    scale_rewards: Literal["group", "batch", "none"] = affects_output(default="group")
-
-
-class PPOStage(Online):
-    """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347); `train/ppo`.
-
-    One update is one batch of episodes with its `ppo_epochs` passes of minibatches.
-    """
-
-    kind: Literal["ppo"] = affects_output(default="ppo")
-    ppo_epochs: int = affects_output(default=4, ge=1, description="passes over one batch")
-    minibatch_size: int = affects_output(default=16, ge=1, description="episodes of one step")
-    critic: Literal["separate", "shared"] = affects_output(default="separate")
-    critic_learning_rate: float | None = affects_output(
-        default=None, gt=0, description="null: learning_rate"
-    )
-    gamma: float = affects_output(default=1.0, gt=0, le=1)
-    lam: float = affects_output(default=0.95, ge=0, le=1)
-    clip: float | None = affects_output(default=0.2, gt=0, description="null: no clipping")
-    value_clip: float | None = affects_output(default=0.2, gt=0, description="null: no clipping")
-    value_coefficient: float = affects_output(default=0.1, ge=0)
-    whiten_rewards: bool = affects_output(default=False)
-    whiten_advantages: bool = affects_output(default=True)
-    kl_estimator: Literal["k1", "k2", "k3"] = affects_output(default="k1")
-    kl_coefficient: float = affects_output(default=0.05, ge=0)
-    kl_target: float | None = affects_output(
-        default=None, gt=0, description="nats a response the coefficient adapts to; null: fixed"
-    )
-    kl_horizon: int = affects_output(default=10_000, ge=1, description="episodes, when adaptive")
-    missing_eos_penalty: float | None = affects_output(
-        default=None, ge=0, description="taken off the reward of a response without an end"
-    )
-
-    @model_validator(mode="after")
-    def _check_batches(self) -> Self:
-        if self.batch_size % self.minibatch_size:
-            raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of minibatch_size "
-                f"{self.minibatch_size}"
-            )
-        if self.minibatch_size % self.processes:
-            raise ValueError(
-                f"minibatch_size {self.minibatch_size} is no multiple of processes {self.processes}"
-            )
-        if self.fsdp:
-            raise ValueError("fsdp: ppo holds its models whole in each process")
-        return self
+def cost(config: Online) -> Cost:
+    """A prompt's share of a batch: writing, the reference and reward models, then training."""
+    group, uses = getattr(config, "group_size", 1), getattr(config, "iterations", 1)
+    models = sum(use.name == REWARD_MODEL for use in config.rewards)
+    return Cost(
+        config.batch_size / group, pass_rows(config), forward=(2.0 + models) / uses,
+        references=1, written=config.max_new_tokens, reward_models=models,
+    )  # fmt: skip

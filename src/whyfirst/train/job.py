@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whyfirst.train.config import AnyStage, OnlineStage
+from whyfirst.train.config_base import Stage
 
 if TYPE_CHECKING:
+    from whyfirst.train.config_rl import Online
+    from whyfirst.train.encode import Encoded
     from whyfirst.train.guards import Gold, Guards
     from whyfirst.train.plan import Plan
     from whyfirst.train.prompts import Prompts
     from whyfirst.train.rewards.combine import RewardSum
+    from whyfirst.train.watch import Watch
+    from whyfirst.train.weights import Start
 
 Progress = Callable[[int, int, str], None]
 """Called with (update, updates, message)."""
@@ -31,7 +35,7 @@ class Job:
         tokenizer: `model_dir`'s, with a padding token.
     """
 
-    config: AnyStage
+    config: Stage
     model_dir: Path
     data: Mapping[str, Path]
     out_dir: Path
@@ -39,6 +43,22 @@ class Job:
     progress: Progress
     manifest: Mapping[str, Any]
     tokenizer: Any
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stage on given tokens, ready to train: what its kind makes a trainer of.
+
+    Args:
+        kept: indices of the rows that nothing is trained on.
+    """
+
+    job: Job
+    start: "Start"
+    encoded: "Encoded"
+    plan: "Plan"
+    kept: list[int]
+    watch: "Watch"
 
 
 @dataclass(frozen=True)
@@ -52,7 +72,7 @@ class OnlineJob:
     """
 
     job: Job
-    config: OnlineStage
+    config: "Online"
     prompts: "Prompts"
     plan: "Plan"
     rewards: "RewardSum"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import read_json, read_jsonl
+from whyfirst.models import loading
 from whyfirst.train.encode import PromptFormat, render_prompts
 from whyfirst.train.plan import held_out
 
@@ -58,3 +59,10 @@ def read_prompts(
             f"train on and {len(held)} held out; give more prompts or another share"
         )
     return Prompts(path, rows, texts, ids, trained, held)
+
+
+def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
+    """Ids that end a response: the tokenizer's, and those the model's generation config names."""
+    path = folder / "generation_config.json"
+    configured = read_json(path).get("eos_token_id") if path.is_file() else None
+    return loading.end_tokens(configured, tokenizer)

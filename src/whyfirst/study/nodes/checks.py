@@ -24,6 +24,7 @@ from whyfirst.study.nodes.evaluation import options_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources.rows import ROWS, texts_of
 from whyfirst.train.config import StageConfig
+from whyfirst.train.kinds import data_names
 
 TOLERANCE = 0.02
 """Trained tokens may differ by this share; budgets are met to 0.5 %."""
@@ -37,7 +38,7 @@ def plan_overlaps(builder: Builder) -> None:
     documents of all corpora and seeds at once. The stages that read the documents wait for it.
     """
     stages = builder.study.stages.values()
-    documents = {stage.data for stage in stages if stage.train.kind == "explain"}
+    documents = {stage.data for stage in stages if "documents" in data_names(stage.train)}
     by_seed: dict[int, list[str]] = {}
     for name, node in builder.nodes.items():
         if node.kind == "corpus" and node.payload["config"]["corpus"] in documents:
@@ -133,7 +134,7 @@ def run_match(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """Refuse first stages that would train on different numbers of tokens, before they do."""
-    from whyfirst.train.run import load_tokenizer
+    from whyfirst.train.weights import load_tokenizer
 
     config: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
     tokenizer = load_tokenizer(Path(model_folder(folders[0])))

@@ -21,14 +21,16 @@ from transformers import get_scheduler, set_seed
 
 from whyfirst.config.errors import ConfigError, TrainingStopped
 from whyfirst.models import adapters
-from whyfirst.train import adapter, checkpoint, guards
+from whyfirst.train import checkpoint, guards, trainer
 from whyfirst.train.adapters import base_folder
-from whyfirst.train.config import LOG_EVERY, REWARD_MODEL, PPOStage
+from whyfirst.train.config_base import LOG_EVERY
+from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.online import end_tokens
+from whyfirst.train.kinds.ppo import PPOStage
 from whyfirst.train.ppo import algorithm, rollout, state
 from whyfirst.train.ppo.algorithm import ActorCritic, Learner
 from whyfirst.train.ppo.maths import KLController
+from whyfirst.train.prompts import end_tokens
 from whyfirst.train.rewards.combine import Scores
 from whyfirst.train.track import Tracker
 from whyfirst.train.watch import kept_folder
@@ -45,7 +47,7 @@ def run_ppo(online: OnlineJob) -> Trained:
     """
     job, config = online.job, online.config
     assert isinstance(config, PPOStage)
-    adapter.quiet_libraries()
+    trainer.quiet_libraries()
     accelerator = _accelerator(config)
     # A fresh adapter's first half is drawn, and a reward may draw too.
     set_seed(job.seed)

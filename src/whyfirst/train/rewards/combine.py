@@ -16,7 +16,7 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError, PreflightError, TrainingStopped, UserError
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.train.config import REWARD_MODEL, GoldUse, RewardUse
+from whyfirst.train.config_rl import REWARD_MODEL, GoldUse, RewardUse
 from whyfirst.train.rewards import REWARDS, Reward
 
 

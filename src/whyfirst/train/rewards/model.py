@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.train.config import REWARD_MODEL
+from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.rewards import reward, text
 
 
@@ -79,7 +79,7 @@ def load(path: str) -> tuple[Any, Any]:
     from whyfirst.config.files import read_json
     from whyfirst.models.folder import check_weights
     from whyfirst.models.loading import config_of, open_weights
-    from whyfirst.train.run import load_tokenizer
+    from whyfirst.train.weights import load_tokenizer
 
     names = read_json(_config(path)).get("architectures") or [""]
     if not names[0].endswith("ForSequenceClassification"):
