@@ -69,12 +69,9 @@ def read_rows(path: Path, loss_on: LossOn = "last") -> list[Row]:
     """All rows of a file in the one shape.
 
     Raises:
-        DataError: as `iter_rows` and `shaped`, or there are none.
+        DataError: as `iter_rows` and `shaped`.
     """
-    rows = list(shaped(iter_rows(path), path, loss_on))
-    if not rows:
-        raise DataError(f"{path}: no rows; give at least one")
-    return rows
+    return list(shaped(iter_rows(path), path, loss_on))
 
 
 def shaped(
@@ -114,9 +111,23 @@ def _shapes(row: Mapping[str, Any], loss_on: LossOn) -> Iterator[dict[str, Any]]
         elif [turn.role for turn in turns] != ["assistant"]:
             raise ValueError(_no_response(key, turns, made))
         made[key] = _plain(turns)
+    for key in ("prompts", "responses"):
+        parts = made.get(key)
+        if isinstance(parts, list) and any(isinstance(part, list) for part in parts):
+            made[key] = [_one_of(row, key, part) for part in parts]
     if isinstance(made.get("prompt"), str) and any(key in chats for key in _TEXTS[1:]):
         raise ValueError("the prompt is text, so must the response be")
     yield made
+
+
+def _one_of(row: Mapping[str, Any], key: str, part: Any) -> Any:
+    """One of several prompts or responses."""
+    if not isinstance(part, list):
+        return part
+    turns = _turns({key: part}, key)
+    if key == "responses" and [turn.role for turn in turns] != ["assistant"]:
+        raise ValueError(_no_response(key, turns, row))
+    return _plain(turns)
 
 
 def _turns(row: Mapping[str, Any], key: str) -> Chat:

@@ -4,7 +4,7 @@ Prompt and response are tokenised apart and joined, so the prompt's ids in train
 those of an evaluation that tokenises the prompt alone. Where the tokenizer has a chat template, a
 prompt given as text is a chat as well (its one user turn, or the turns of an HH dialogue), since an
 evaluation asks in chats, unless the stage says `format: text`. Leaves out: loss on several turns of
-one conversation (only the last turn is trained), images, tools.
+one conversation in one sequence (each trained turn is an example), images, tools.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.config.files import read_jsonl
 from whyfirst.data.hh_rlhf import dialogue
+from whyfirst.data.rows import numbered, read_rows
 from whyfirst.models import chat
 from whyfirst.models.base import Chat, Message, asked
 from whyfirst.train.config_base import Stage
@@ -99,7 +99,7 @@ def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
             raise DataError(f"the {config.kind} stage needs the file '{name}'; got {sorted(data)}")
         if what == "rows":
             path = Path(data[name])
-            files[name] = read_jsonl(path, whole_characters=True), path
+            files[name] = read_rows(path, getattr(config, "loss_on", "last")), path
             if not files[name][0]:
                 raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
     return kind.encode(config, tokenizer, files)
@@ -111,12 +111,12 @@ def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
     Raises:
         DataError: names file and row.
     """
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         _check_texts(row, columns, path, number)
 
 
 def render_prompts(
-    tokenizer: Any, rows: list[dict[str, Any]], path: Path, prompts_as: PromptFormat = None
+    tokenizer: Any, rows: Rows, path: Path, prompts_as: PromptFormat = None
 ) -> tuple[list[str], list[list[int]]]:
     """Text and token ids of each row's prompt, as a stage on responses to it would train on them.
 
@@ -194,7 +194,7 @@ class _Rendered:
 
 def _rendered(
     tokenizer: Any,
-    rows: list[dict[str, Any]],
+    rows: Rows,
     keys: tuple[str, ...],
     path: Path,
     prompts_as: PromptFormat,
@@ -207,7 +207,8 @@ def _rendered(
     """
     template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
     found = []
-    for number, row in zip(numbers or range(1, len(rows) + 1), rows, strict=True):
+    lines = numbers or [number for number, _ in numbered(rows)]
+    for number, row in zip(lines, rows, strict=True):
         _check_texts(row, ("prompt", *keys), path, number)
         is_text = isinstance(row["prompt"], str)
         if is_text and not all(isinstance(row[key], str) for key in keys):
@@ -296,7 +297,7 @@ def texts(rows: Rows, path: Path, key: str = "text") -> list[str]:
     Raises:
         DataError: a row without it; names file and row.
     """
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         if not isinstance(row.get(key), str):
             raise DataError(
                 f"{path}: row {number}: '{key}' must be text; found "

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.config.strict import affects_output
+from whyfirst.data.rows import LossOn
 from whyfirst.train import encode
-from whyfirst.train.config_base import Stage
+from whyfirst.train.config_base import Stage, added_later
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 
@@ -19,6 +20,9 @@ class SFTStage(Stage):
     """Training on demonstrations: the loss is on the completion and its end-of-text token."""
 
     kind: Literal["sft"] = affects_output(default="sft")
+    loss_on: LossOn = added_later(
+        "last", description="which of the assistant's turns of `messages`; each is an example"
+    )
 
 
 def _encode(config: SFTStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
