@@ -14,7 +14,7 @@ from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.train import weights
 from whyfirst.train.checkpoint import COMPLETE
 from whyfirst.train.config import GRPOStage, RLOOStage
-from whyfirst.train.rewards import REWARDS, reward
+from whyfirst.train.rewards import REWARDS
 from whyfirst.train.run import run_stage
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
@@ -42,10 +42,10 @@ def broken() -> Any:
 
     def enter(good_calls: int, bad: Callable[[list[str]], Any]) -> None:
         REWARDS.names()
-        REWARDS._items.pop("broken", None)
+        REWARDS._entries.pop("broken", None)
         calls: list[int] = []
 
-        @reward("broken")
+        @REWARDS.enter("broken")
         def function(prompts: list[str], completions: list[str], **_: Any) -> Any:
             calls.append(0)
             if len(calls) > good_calls:
@@ -53,7 +53,7 @@ def broken() -> Any:
             return [bandit.payoff(p, (c.split() or [""])[0]) for p, c in zip(prompts, completions)]  # noqa: B905
 
     yield enter
-    REWARDS._items.pop("broken", None)
+    REWARDS._entries.pop("broken", None)
 
 
 @pytest.mark.slow

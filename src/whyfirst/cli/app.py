@@ -223,7 +223,7 @@ def evaluate(
     ] = None,
     judge: Annotated[
         list[str] | None,
-        typer.Option("--judge", help="Who says what a response is; see `whyfirst list judges`."),
+        typer.Option("--judge", help="Who says what a response is; see `whyfirst list scorers`."),
     ] = None,
     judge_model: Annotated[
         str | None, typer.Option("--judge-model", help="Whom the judge asks; as --model.")

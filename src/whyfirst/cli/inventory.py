@@ -17,7 +17,6 @@ from rich.text import Text
 
 from whyfirst.cli.output import print_json, say, standard, table, warn
 from whyfirst.config.errors import UserError
-from whyfirst.config.registry import Registry
 from whyfirst.config.room import Option, Room
 from whyfirst.config.suggest import did_you_mean
 
@@ -33,14 +32,14 @@ _HARMLESS_VARIABLES = (
 
 
 def _benchmarks() -> Rows:
-    from whyfirst.evaluate.benchmark import BENCHMARKS
+    from whyfirst.evaluate.benchmark import BENCHMARKS, all_benchmarks
 
     rows = [
-        {"name": name, "version": b.version, "needs": b.needs, "measures": b.definition,
+        {"name": b.name, "version": b.version, "needs": b.needs, "measures": b.definition,
          "metrics": [metric.name for metric in b.metrics],
          "judges_of": list(b.questions), "by": list(b.by), "source": b.source,
-         "licence": b.licence}
-        for name, b in BENCHMARKS.items()
+         "licence": b.licence, "options": list(b.options)}
+        for b in all_benchmarks()
     ]  # fmt: skip
     _tell_failures(BENCHMARKS.failures)
     return rows
@@ -51,22 +50,16 @@ def _tell_failures(failures: Mapping[str, str]) -> None:
         warn(f"plug-in {name!r} failed to load: {problem}")
 
 
-def _judges() -> Rows:
-    from whyfirst.evaluate.judging import JUDGES, make_judge
-    from whyfirst.study.cost.rehearsal import Counting, asks_a_model
+def _scorers() -> Rows:
+    from whyfirst.evaluate.scorers import SCORERS
 
-    rows: Rows = []
-    for name in JUDGES.names():
-        try:
-            judge = make_judge(name, Counting(talks=False))
-            # A model judge's version ends with its model's fingerprint, and there is none here.
-            version, question = judge.version.partition("-")[0], judge.question
-        except UserError:  # it takes an argument, and what it is depends on it
-            version, question = "", "refused"
-        asks = asks_a_model(name)
-        rows.append({"name": name, "version": version, "says_whether_a_response_is": question,
-                     "asks_a_model": "yes" if asks else "no"})  # fmt: skip
-    _tell_failures(JUDGES.failures)
+    rows = [
+        {"name": one.name, "version": one.version,
+         "says_whether_a_response_is": str(one.facts.get("question", "")),
+         "asks_a_model": "yes" if "model" in one.context else "no", "example": one.example}
+        for one in SCORERS.entries()
+    ]  # fmt: skip
+    _tell_failures(SCORERS.failures)
     return rows
 
 
@@ -132,7 +125,7 @@ def _stages() -> Rows:
 #: kinds that other files hold: made here into rows by hand
 SECTIONS: dict[str, Callable[[], Rows]] = {
     "benchmarks": _benchmarks,
-    "judges": _judges,
+    "scorers": _scorers,
     "constitutions": _constitutions,
     "worlds": _worlds,
     "studies": _studies,
@@ -150,24 +143,22 @@ ROOMS = {
     "transforms": ("whyfirst.data.transforms", "TRANSFORMS"),
     "selectors": ("whyfirst.data.transforms", "SELECTORS"),
     "probes": ("whyfirst.probe.record", "PROBES"),
+    "judges": ("whyfirst.evaluate.judges", "JUDGES"),
+    "calibrations": ("whyfirst.evaluate.judges", "CALIBRATIONS"),
+    "attacks": ("whyfirst.evaluate.attacks", "ATTACKS"),
 }
 
 
 def _room_rows(kind: str) -> Rows:
     """A room's methods with their source, options and the line that names them in a study."""
     module, name = ROOMS[kind]
-    room: Room[Any] | Registry[Any] = getattr(import_module(module), name)
-    if isinstance(room, Registry):
-        rows = [{"name": n, "what": (inspect.getdoc(x) or "").split("\n")[0],
-                 **({"columns": list(x.columns)} if hasattr(x, "columns") else {})}
-                for n, x in room.items()]  # fmt: skip
-    else:
-        rows = [
-            {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
-             "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
-             "options": [_option(option) for option in one.options], "example": one.example}
-            for one in room.entries()
-        ]  # fmt: skip
+    room: Room[Any] = getattr(import_module(module), name)
+    rows = [
+        {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
+         "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
+         "options": [_option(option) for option in one.options], "example": one.example}
+        for one in room.entries()
+    ]  # fmt: skip
     _tell_failures(room.failures)
     return rows
 

@@ -110,7 +110,7 @@ def size_(store: StorePath = None, as_json: AsJson = False) -> None:
 @store_app.command("verify")
 @command
 def verify_(store: StorePath = None, as_json: AsJson = False) -> None:
-    """Hash every file of every result; what is damaged is put aside (exit 1)."""
+    """Hash every file of every result; what is damaged is put aside (exit 2)."""
     from whyfirst.study.execute.upkeep import holdings, verify
 
     place = _open(store)
@@ -127,7 +127,7 @@ def verify_(store: StorePath = None, as_json: AsJson = False) -> None:
         say(f"{sound} results are sound, {len(damaged)} damaged")
     if damaged:
         warn("the studies they belong to compute them anew when they are run again")
-        raise typer.Exit(1)
+        raise typer.Exit(2)
 
 
 @store_app.command("gc")

@@ -20,7 +20,7 @@ from whyfirst.config.files import iter_jsonl, refuse_half_characters
 from whyfirst.models.base import Chat
 from whyfirst.models.chat import read_turns
 
-LossOn = Literal["last", "all"]
+Which = Literal["last", "all"]
 """Which of the assistant's turns of ``messages`` are trained on: each is an example of its own."""
 Messages = list[dict[str, str]]
 _PAIR = ("chosen", "rejected")
@@ -65,18 +65,16 @@ def iter_rows(path: Path) -> Iterator[Row]:
         yield Row(row, line)
 
 
-def read_rows(path: Path, loss_on: LossOn = "last") -> list[Row]:
+def read_rows(path: Path, which: Which = "last") -> list[Row]:
     """All rows of a file in the one shape.
 
     Raises:
         DataError: as `iter_rows` and `shaped`.
     """
-    return list(shaped(iter_rows(path), path, loss_on))
+    return list(shaped(iter_rows(path), path, which))
 
 
-def shaped(
-    rows: Iterable[Mapping[str, Any]], path: Path, loss_on: LossOn = "last"
-) -> Iterator[Row]:
+def shaped(rows: Iterable[Mapping[str, Any]], path: Path, which: Which = "last") -> Iterator[Row]:
     """Rows in the one shape, one after the other; one of ``messages`` may become several.
 
     Raises:
@@ -84,17 +82,17 @@ def shaped(
     """
     for line, row in numbered(rows):
         try:
-            for made in _shapes(row, loss_on):
+            for made in _shapes(row, which):
                 yield Row(made, line)
         except ValueError as error:
             raise DataError(f"{path}: row {line}: {error}") from error
 
 
-def _shapes(row: Mapping[str, Any], loss_on: LossOn) -> Iterator[dict[str, Any]]:
+def _shapes(row: Mapping[str, Any], which: Which) -> Iterator[dict[str, Any]]:
     """ValueError says what is wrong, with the key."""
     if "messages" in row and not set(_TEXTS) & set(row):
         rest = {key: value for key, value in row.items() if key != "messages"}
-        for prompt, reply in _exchanges(_turns(row, "messages"), loss_on):
+        for prompt, reply in _exchanges(_turns(row, "messages"), which):
             yield rest | {"prompt": prompt, "completion": reply}
         return
     for column, remedy in _FOREIGN.items():
@@ -144,12 +142,12 @@ def _plain(turns: Chat) -> Messages:
     return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
-def _exchanges(turns: Chat, loss_on: LossOn) -> Iterator[tuple[Messages, Messages]]:
+def _exchanges(turns: Chat, which: Which) -> Iterator[tuple[Messages, Messages]]:
     """(the turns before, the assistant's turn) of the last, or of every, turn of the assistant."""
     if turns[-1].role != "assistant":
         raise ValueError("'messages' must end with the assistant's turn")
     for at, turn in enumerate(turns):
-        if turn.role != "assistant" or (loss_on == "last" and at < len(turns) - 1):
+        if turn.role != "assistant" or (which == "last" and at < len(turns) - 1):
             continue
         if at == 0 or turns[at - 1].role != "user":
             raise ValueError("'messages' has a turn of the assistant that answers no user's turn")

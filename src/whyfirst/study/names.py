@@ -6,13 +6,14 @@ framings. Leaves out: what can only be told from files (refusals.py).
 
 from collections.abc import Iterable, Iterator
 
+from whyfirst.config.room import Use
 from whyfirst.config.strict_yaml import Location
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.evaluate.benchmark import BENCHMARKS
-from whyfirst.evaluate.judging import JUDGES
+from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
+from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.schema import ContrastConfig, PretrainedModel, ScratchModel, StudyFile
 from whyfirst.study.sources import CORPORA
-from whyfirst.train.config_rl import REWARD_MODEL
+from whyfirst.train.config_rl import REWARD_MODEL, named
 from whyfirst.train.kinds import data_names, kind_of
 from whyfirst.train.rewards import REWARDS
 from whyfirst.worlds import WORLDS, World
@@ -120,6 +121,9 @@ def _rewards_of(study: StudyFile, name: str) -> Problems:
             yield from _missing(
                 ("stages", name, "train", place, index), use.name, REWARDS.names(), "reward"
             )
+            if use.name in REWARDS.names():
+                for inside, message in REWARDS.problems(named(use)):
+                    yield ("stages", name, "train", place, index, "options", *inside), message
     if stage.reward_from is None:
         return
     if REWARD_MODEL not in data_names(stage.train):
@@ -179,14 +183,19 @@ def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
 def _benchmarks(study: StudyFile) -> Problems:
     for name, use in study.benchmarks.items():
         yield from _missing(("benchmarks", name), name, BENCHMARKS.names(), "benchmark")
+        named = Use.model_validate({"name": name, **use.options})
+        for place, said in BENCHMARKS.problems(named) if name in BENCHMARKS.names() else ():
+            missing = place == ("data",) and use.data is None
+            said = f"needs `data`: {benchmark_named(name).needs}" if missing else said
+            yield ("benchmarks", name, *place), said
         for index, spec in enumerate(use.judges):
             at: Location = ("benchmarks", name, "judges", index)
-            yield from _missing(at, spec.partition(":")[0], JUDGES.names(), "judge")
+            yield from _missing(at, spec.partition(":")[0], SCORERS.names(), "judge")
 
 
 def _contrasts(study: StudyFile) -> Problems:
     known = [name for name in study.benchmarks if name in BENCHMARKS.names()]
-    metrics = [metric.name for name in known for metric in BENCHMARKS.get(name).metrics]
+    metrics = [metric.name for name in known for metric in benchmark_named(name).metrics]
     for index, contrast in enumerate(study.contrasts):
         for arm in contrast.arms:
             yield from _missing(("contrasts", index), arm, study.arms, "arm")

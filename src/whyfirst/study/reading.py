@@ -60,9 +60,10 @@ def _check_corpora(plan: Plan) -> None:
             train = plan.study.stages[reader].train
             path = Path(payload["use"]["path"])
             try:
-                made = list(shaped(rows, path, getattr(train, "loss_on", "last")))
-                kind_of(train).check(train, data, made, path)
-                _refuse(check_rows(made, columns_of(made[0])), path)
+                kind_of(train).check(train, data, rows, path)
+                if kind_of(train).encode is not None:  # it trains on the responses of its rows
+                    made = list(shaped(rows, path, getattr(train, "turns", "last")))
+                    _refuse(check_rows(made, columns_of(made[0])), path)
             except DataError as error:
                 raise DataError(
                     f"{plan.file}: corpora.{name}: {error}; stages.{reader} ({train.kind}) reads it"

@@ -19,7 +19,7 @@ from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import Stage
 from whyfirst.train.config_rl import REWARD_MODEL
-from whyfirst.train.kinds import KINDS
+from whyfirst.train.kinds import KINDS, identities
 
 COMPLETE = "COMPLETE.json"
 _LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "accelerate")
@@ -50,6 +50,8 @@ def make_manifest(
         manifest["base"] = _hashes(base_folder(model_dir))
     if config.chat_template is not None and config.chat_template.endswith(".jinja"):
         manifest["chat_template"] = sha256_file(Path(config.chat_template))
+    if methods := identities(config):
+        manifest["methods"] = methods
     uses = getattr(config, "uses", ())
     named = [Path(use.path) for use in uses if use.name == REWARD_MODEL and use.path]
     if named:

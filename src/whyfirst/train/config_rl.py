@@ -7,39 +7,51 @@ computed (`rewards`) and what is measured along the way (`guards`).
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
+from whyfirst.config.room import Room, Use
 from whyfirst.config.strict import StrictModel, affects_output, runtime_only
 from whyfirst.train.config_base import Stage
-from whyfirst.train.encode import check_responses
+from whyfirst.train.encode import check_responses, prompted
 from whyfirst.train.kinds import Cost, Rows, pass_rows
+from whyfirst.train.rewards import REWARDS
 
 REWARD_MODEL = "reward_model"
 """The reward that is a model, and the name of its folder in `run_stage`'s `data`."""
 
 
-class RewardUse(StrictModel):
-    """One reward by its name in the registry; `whyfirst list rewards` shows them."""
+class NamedReward(StrictModel):
+    """A reward by its name in the room, its options beside the name or under `options`."""
 
-    name: str = affects_output()
-    weight: float = affects_output(default=1.0, description="its factor in the sum")
+    name: str = affects_output(description="which one; `whyfirst list rewards`")
     path: str | None = affects_output(
         default=None,
-        description="reward_model: its folder; null: the study's `reward_from` stage",
+        description="folder of the model it asks; null: of reward_model the study's `reward_from` "
+        "stage, of others the model the stage starts from",
     )
-    options: dict[str, bool | int | float | str] = affects_output(
-        default={}, description="the reward's own keyword arguments"
-    )
+    options: dict[str, Any] = affects_output(default={}, description="its own options")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return {"name": given} if isinstance(given, str) else given
+        beside = {key: value for key, value in given.items() if key not in cls.model_fields}
+        known = {key: value for key, value in given.items() if key not in beside}
+        return known | {"options": {**(given.get("options") or {}), **beside}} if beside else known
 
 
-class GoldUse(StrictModel):
+class RewardUse(NamedReward):
+    """One reward of a sum; `whyfirst list rewards` shows them."""
+
+    weight: float = affects_output(default=1.0, description="its factor in the sum")
+
+
+class GoldUse(NamedReward):
     """A reward never trained on, measured on prompts never trained on, beside the trained one."""
 
-    name: str = affects_output()
-    path: str | None = affects_output(default=None, description="as for a reward")
-    options: dict[str, bool | int | float | str] = affects_output(default={})
     every: int = affects_output(default=10, ge=1, description="updates between measurements")
     held_out: float = affects_output(
         default=0.1, gt=0, lt=1, description="share of the prompts kept out, by prompt hash"
@@ -65,15 +77,21 @@ class Online(Stage):
     """What rloo, grpo and ppo share."""
 
     batch_size: int = affects_output(default=64, ge=1, description="responses of one update")
-    learning_rate: float = affects_output(default=1e-6, gt=0)
+    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
     truncation: Literal["refuse"] = affects_output(
         default="refuse", description="prompts over the context are never cut"
     )
-    rewards: tuple[RewardUse, ...] = affects_output(min_length=1)
+    rewards: tuple[RewardUse, ...] = affects_output(
+        min_length=1, description="what scores a completion, with weights; `whyfirst list rewards`"
+    )
     max_new_tokens: int = affects_output(default=64, ge=1, description="of one response")
-    temperature: float = affects_output(default=1.0, gt=0)
-    gold: GoldUse | None = affects_output(default=None)
-    limits: Limits = runtime_only(default=Limits())
+    temperature: float = affects_output(default=1.0, gt=0, description="of sampling completions")
+    gold: GoldUse | None = affects_output(
+        default=None, description="a reward that is only watched, to see the others gamed"
+    )
+    limits: Limits = runtime_only(
+        default=Limits(), description="when to stop a run that goes wrong"
+    )
 
     @property
     def uses(self) -> "tuple[RewardUse | GoldUse, ...]":
@@ -91,15 +109,25 @@ class Online(Stage):
         return self
 
 
+def named(use: NamedReward) -> Use:
+    """A reward's name and options as the room takes them."""
+    return Use.model_validate({**use.options, "name": use.name})
+
+
 def reads(config: Online) -> Mapping[str, str]:
     """The prompts, and a reward model where a reward has no path of its own."""
     needed = any(use.name == REWARD_MODEL and use.path is None for use in config.uses)
     return {"prompts": "rows"} | ({REWARD_MODEL: "model"} if needed else {})
 
 
+def rewards_of(config: Online) -> Mapping[str, tuple[Room[Any], Use]]:
+    """The rewards, the gold one last."""
+    return {f"reward {at}": (REWARDS, named(use)) for at, use in enumerate(config.uses)}
+
+
 def check_prompts(config: Online, name: str, rows: Rows, path: Path) -> None:
     """Refuse rows without a prompt."""
-    check_responses(rows, ("prompt",), path)
+    check_responses(prompted(rows, path), ("prompt",), path)
 
 
 def cost(config: Online) -> Cost:

@@ -3,8 +3,8 @@
 Prompt and response are tokenised apart and joined, so the prompt's ids in training are exactly
 those of an evaluation that tokenises the prompt alone. Where the tokenizer has a chat template, a
 prompt given as text is a chat as well (its one user turn, or the turns of an HH dialogue), since an
-evaluation asks in chats, unless the stage says `format: text`. Leaves out: loss on several turns of
-one conversation in one sequence (each trained turn is an example), images, tools.
+evaluation asks in chats, unless the stage says `format: text`. Of a conversation only what the
+assistant says is trained on. Leaves out: images, tools.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.data.hh_rlhf import dialogue
-from whyfirst.data.rows import numbered, read_rows
+from whyfirst.data.rows import Row, numbered, read_rows, shaped
 from whyfirst.models import chat
 from whyfirst.models.base import Chat, Message, asked
 from whyfirst.train.config_base import Stage
@@ -99,10 +99,45 @@ def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
             raise DataError(f"the {config.kind} stage needs the file '{name}'; got {sorted(data)}")
         if what == "rows":
             path = Path(data[name])
-            files[name] = read_rows(path, getattr(config, "loss_on", "last")), path
+            files[name] = read_rows(path, getattr(config, "turns", "last")), path
             if not files[name][0]:
                 raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
     return kind.encode(config, tokenizer, files)
+
+
+def unfold(
+    rows: Rows, path: Path, turns: Literal["last", "all"] = "last"
+) -> tuple[Rows, list[int]]:
+    """Conversations (`messages`) as prompts and completions, and the number of each one's row.
+
+    Args:
+        turns: of a conversation's replies the last alone, or each behind what was said before it,
+            as an evaluation would ask for it. Only the assistant's turns become completions.
+
+    Raises:
+        DataError: messages of another shape, or without a reply at their end; names file and row.
+    """
+    made = list(shaped(rows, path, turns))
+    return made, [row.line for row in made]
+
+
+def prompted(rows: Rows, path: Path) -> Rows:
+    """Conversations (`messages`) as prompts: all that is said up to the last turn of the user.
+
+    Raises:
+        DataError: messages of another shape, or without a turn of the user; names file and row.
+    """
+    made = []
+    for number, row in numbered(rows):
+        if "messages" in row and "prompt" not in row:
+            try:
+                roles = [turn.role for turn in chat.read_turns(row["messages"])]
+                end = len(roles) - roles[::-1].index("user")
+            except ValueError as error:
+                raise DataError(f"{path}: row {number}: 'messages' {error}") from error
+            row = Row(row | {"prompt": row["messages"][:end]}, number)
+        made.append(row)
+    return made
 
 
 def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
@@ -159,11 +194,12 @@ def documents(
 
 
 def demonstrations(
-    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str, numbers: Sequence[int] = ()
 ) -> list[Example]:
     """Prompts with the response in the column `completion`, which alone is trained on."""
     made = []
-    for prompt, response in exchanges(tokenizer, rows, path, "completion", config.format):
+    found = exchanges(tokenizer, rows, path, "completion", config.format, numbers)
+    for prompt, response in found:
         ids = prompt + response
         made.append(Example(ids[: config.max_length], len(prompt), len(ids), source))
     return made
@@ -240,6 +276,8 @@ def _as_chat(template: chat.ChatTemplate, row: dict[str, Any], keys: tuple[str, 
             if isinstance(value, str)
             else _turns(value, key)
         )
+        if other := [turn.role for turn in reply if turn.role != "assistant"]:
+            raise ValueError(f"'{key}' must be the assistant's turn alone; it holds {other[0]!r}")
         whole = template.exchange((*prompt, *reply))
         responses.append(whole)
     head = template.render(prompt)

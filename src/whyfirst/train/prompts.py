@@ -10,9 +10,9 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
-from whyfirst.data.rows import Row, read_rows
+from whyfirst.data.rows import Row, iter_rows, shaped
 from whyfirst.models import loading
-from whyfirst.train.encode import PromptFormat, render_prompts
+from whyfirst.train.encode import PromptFormat, prompted, render_prompts
 from whyfirst.train.kinds import Rows
 from whyfirst.train.plan import held_out
 
@@ -46,7 +46,7 @@ def read_prompts(
     if "prompts" not in data:
         raise DataError(f"a stage that generates needs the file 'prompts'; got {sorted(data)}")
     path = Path(data["prompts"])
-    rows = read_rows(path)
+    rows = list(shaped(prompted(list(iter_rows(path)), path), path))
     if not rows:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     if prompts_as is not None:  # a reward model reads them in the same way

@@ -100,7 +100,8 @@ def run_stage(
 def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
     """Train as the kind does; where that fails on weights that hold NaN, say so."""
     try:
-        return kind_of(job.config).train(job)
+        with job.stopping.listening():
+            return kind_of(job.config).train(job)
     except (TrainingStopped, RuntimeError) as error:  # sampling from NaN is torch's RuntimeError
         for folder in {base_folder(job.model_dir): None, job.model_dir: None}:
             if (found := not_finite(folder)) is not None:

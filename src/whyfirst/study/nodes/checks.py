@@ -17,11 +17,11 @@ from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.data.leaks import find_leaks
 from whyfirst.data.rows import texts_of
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
-from whyfirst.study.nodes.evaluation import options_of
+from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
@@ -54,7 +54,7 @@ def plan_overlaps(builder: Builder) -> None:
 
 def _overlap(builder: Builder, name: str, seed: int, corpora: list[str]) -> str:
     use = builder.study.benchmarks[name]
-    config = decisive(use) | {"benchmark": name, "version": BENCHMARKS.get(name).version}
+    config = decisive(use) | use.own | {"benchmark": name, "version": benchmark_named(name).version}
     config.pop("judges", None)  # who judges the answers changes no question
     config |= builder.in_world(seed)
     id, extra = f"overlap:{name}", {}  # noqa: A001
@@ -76,7 +76,7 @@ def run_overlap(
     Raises:
         PreflightError: names every corpus with such documents, and their first rows.
     """
-    benchmark = BENCHMARKS.get(payload["config"]["benchmark"])
+    benchmark = benchmark_named(payload["config"]["benchmark"])
     # Several seeds' corpora say the same things; a text is looked at once, where it comes first.
     first: dict[str, tuple[str, int]] = {}
     for place in folders:
@@ -84,7 +84,7 @@ def run_overlap(
         for number, row in enumerate(read_jsonl(place / ROWS), 1):
             for text in texts_of(row):
                 first.setdefault(text, (name, number))
-    asked = sorted(set(benchmark.prompts(options_of(payload["config"], payload.get("path")))))
+    asked = sorted(set(task_of(payload["config"], payload.get("path")).prompts))
     texts = sorted(first)
     found: dict[str, list[int]] = {}
     for hit in find_leaks(texts, asked):

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json
-from whyfirst.config.source import source_of
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Lengths, Work
@@ -24,8 +23,7 @@ from whyfirst.study.schema import PretrainedModel, StudyFile
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
-from whyfirst.train.kinds import KINDS, data_names, kind_of
-from whyfirst.train.rewards import REWARDS
+from whyfirst.train.kinds import KINDS, data_names, identities, kind_of
 
 
 def chain(builder: Builder, stages: tuple[str, ...], seed: int) -> list[str]:
@@ -87,9 +85,7 @@ def _rewards(builder: Builder, name: str) -> tuple[dict[str, str], dict[str, Any
             used_by = f"stages.{name}.train.rewards.{index}.path"
             contents[f"reward {index}"] = builder.content(use["path"], used_by)
             use["path"] = str(builder.path(use["path"]))
-        source = source_of(REWARDS.get(use["name"]))
-        contents |= {f"source of reward {index}": source} if source else {}
-    return contents, options
+    return contents | identities(builder.study.stages[name].train), options
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:

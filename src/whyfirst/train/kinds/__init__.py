@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from whyfirst.config.room import Room
+from whyfirst.config.room import Room, Use
 from whyfirst.train.config_base import Stage
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class StageKind:
         encode: tokens of its rows, of every file it reads; None where it writes its own.
         cost: the work of one row.
         seconds: rough seconds on one core for a small stage: the order of work in a study.
+        uses: the methods named in its options, by where they stand.
         makes: "model", or "reward_model" (the next stage then starts where this one did).
     """
 
@@ -73,6 +74,7 @@ class StageKind:
     seconds: float
     encode: Callable[[Any, Any, "Files"], "Encoded"] | None = None
     makes: Literal["model", "reward_model"] = "model"
+    uses: Callable[[Any], Mapping[str, tuple[Room[Any], Use]]] = lambda config: {}
 
 
 KINDS: Room[StageKind] = Room("kinds", __name__)
@@ -92,6 +94,22 @@ def data_names(config: Stage) -> tuple[str, ...]:
 def model_names(config: Stage) -> tuple[str, ...]:
     """Those of `data_names` that are folders of models."""
     return tuple(name for name, what in kind_of(config).reads(config).items() if what == "model")
+
+
+def identities(config: Stage) -> dict[str, str]:
+    """What identifies the methods a stage is made of, beside its options.
+
+    The source of those that are not the project's own, and the version of those that had one
+    before: a stage of methods at their first version is what it was before there were any.
+    """
+    found = {}
+    for place, (room, use) in kind_of(config).uses(config).items():
+        mark = room.identity(use)
+        if "source" in mark:
+            found[f"source of {place}"] = str(mark["source"])
+        if mark["version"] != "1":
+            found[f"version of {place}"] = str(mark["version"])
+    return found
 
 
 def pass_rows(config: Stage) -> int:

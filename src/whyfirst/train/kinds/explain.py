@@ -17,7 +17,7 @@ from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 class ExplainStage(Stage):
     """Next-token training on whole documents, with a share of replay rows in each batch."""
 
-    kind: Literal["explain"] = affects_output(default="explain")
+    kind: Literal["explain"] = affects_output(default="explain", description="which kind of stage")
     replay: float = affects_output(
         default=0.0, ge=0, lt=1, description="share of each batch's rows drawn from replay"
     )

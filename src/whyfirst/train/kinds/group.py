@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from whyfirst.config.strict import affects_output
-from whyfirst.train.config_rl import Online, check_prompts, cost, reads
+from whyfirst.train.config_rl import Online, check_prompts, cost, reads, rewards_of
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, StageKind
 
@@ -36,19 +36,27 @@ class Grouped(Online):
 class RLOOStage(Grouped):
     """REINFORCE leave-one-out (Ahmadian et al. 2024, arXiv 2402.14740)."""
 
-    kind: Literal["rloo"] = affects_output(default="rloo")
-    group_size: int = affects_output(default=4, ge=2)
-    beta: float = affects_output(default=0.05, gt=0)
+    kind: Literal["rloo"] = affects_output(default="rloo", description="which kind of stage")
+    group_size: int = affects_output(default=4, ge=2, description="completions of one prompt")
+    beta: float = affects_output(
+        default=0.05, gt=0, description="weight of the reference: higher stays nearer to it"
+    )
 
 
 class GRPOStage(Grouped):
     """Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300)."""
 
-    kind: Literal["grpo"] = affects_output(default="grpo")
-    group_size: int = affects_output(default=8, ge=2)
-    beta: float = affects_output(default=0.04, gt=0)
-    loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = affects_output(default="dapo")
-    scale_rewards: Literal["group", "batch", "none"] = affects_output(default="group")
+    kind: Literal["grpo"] = affects_output(default="grpo", description="which kind of stage")
+    group_size: int = affects_output(default=8, ge=2, description="completions of one prompt")
+    beta: float = affects_output(
+        default=0.04, gt=0, description="weight of the reference: higher stays nearer to it"
+    )
+    loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = affects_output(
+        default="dapo", description="which form of the loss"
+    )
+    scale_rewards: Literal["group", "batch", "none"] = affects_output(
+        default="group", description="what advantages are divided by"
+    )
 
 
 def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
@@ -59,7 +67,7 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
 
 
 def _kind(config: type[Grouped]) -> StageKind:
-    return StageKind(config, reads, check_prompts, _train, cost, seconds=60.0)
+    return StageKind(config, reads, check_prompts, _train, cost, seconds=60.0, uses=rewards_of)
 
 
 @KINDS.enter("rloo", version="1", paper="Ahmadian et al. 2024, arXiv 2402.14740")

@@ -22,25 +22,33 @@ _COLUMNS = ("prompt", "completion")
 class KTOStage(Stage):
     """Kahneman-Tversky optimisation on unpaired responses (Ethayarajh et al. 2024)."""
 
-    kind: Literal["kto"] = affects_output(default="kto")
-    learning_rate: float = affects_output(default=1e-6, gt=0)
-    beta: float = affects_output(default=0.1, gt=0)
-    desirable_weight: float = affects_output(default=1.0, gt=0)
-    undesirable_weight: float = affects_output(default=1.0, gt=0)
+    kind: Literal["kto"] = affects_output(default="kto", description="which kind of stage")
+    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
+    beta: float = affects_output(
+        default=0.1, gt=0, description="weight of the reference: higher stays nearer to it"
+    )
+    desirable_weight: float = affects_output(
+        default=1.0, gt=0, description="of good completions in the loss"
+    )
+    undesirable_weight: float = affects_output(
+        default=1.0, gt=0, description="of bad completions in the loss"
+    )
     processes: int = added_later(
         1, ge=1, description="its KL term is a mean over them: another number is another training"
     )
 
 
 def _encode(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-    [(name, (rows, path))] = files.items()
+    [(name, (given, path))] = files.items()
+    rows, _ = encode.unfold(given, path)
+    files = {name: (rows, path)}
     _check(config, name, rows, path)
     examples = encode.demonstrations(config, tokenizer, rows, path, name)
     return encode.Encoded(files, _COLUMNS, examples)
 
 
 def _check(config: KTOStage, name: str, rows: Rows, path: Path) -> None:
-    encode.check_responses(rows, _COLUMNS, path)
+    encode.check_responses(encode.unfold(rows, path)[0], _COLUMNS, path)
     for number, row in numbered(rows):
         if not isinstance(row.get("label"), bool):
             raise DataError(

@@ -37,9 +37,11 @@ class ReferenceUse(StrictModel):
 class PreferStage(Stage):
     """Training on preferences between given responses, with any objective."""
 
-    kind: Literal["prefer"] = affects_output(default="prefer")
-    learning_rate: float = affects_output(default=1e-6, gt=0)
-    objective: Annotated[Use, AfterValidator(OBJECTIVES.checked)] = affects_output()
+    kind: Literal["prefer"] = affects_output(default="prefer", description="which kind of stage")
+    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
+    objective: Annotated[Use, AfterValidator(OBJECTIVES.checked)] = affects_output(
+        description="the loss and its options; `whyfirst list objectives`"
+    )
     references: tuple[ReferenceUse, ...] = affects_output(
         default=(), description="frozen models beside the one the stage starts from"
     )
@@ -54,11 +56,6 @@ class PreferStage(Stage):
                 + f"; found {len(self.references)} more"
             )
         return self
-
-    @property
-    def uses(self) -> tuple[Use, ...]:
-        """The methods it is made of."""
-        return (self.objective,)
 
 
 def prefer_kind(
@@ -76,14 +73,15 @@ def prefer_kind(
         return {name: "rows"} | dict.fromkeys(_outside(references(options)), "model")
 
     def check(options: Any, _: str, rows: Rows, path: Path) -> None:
-        check_rows(objective(options), rows, path)
+        check_rows(objective(options), encode.unfold(rows, path)[0], path)
 
     def encoded(options: Any, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-        [(rows, path)] = files.values()
+        [(given, path)] = files.values()
+        rows, _ = encode.unfold(given, path)
         check_rows(objective(options), rows, path)
         extras = OBJECTIVES.get(objective(options).name).facts.get("columns", {})
         candidates = read_candidates(options, tokenizer, rows, path, extras)
-        return encode.Encoded(files, columns_of(rows, path), candidates=candidates)
+        return encode.Encoded({name: (rows, path)}, columns_of(rows, path), candidates=candidates)
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
         from whyfirst.train.offline import train_offline
@@ -106,7 +104,10 @@ def prefer_kind(
             forward=float(responses * frozen), sequences=responses,
         )  # fmt: skip
 
-    return StageKind(config, reads, check, train, cost, seconds=25.0, encode=encoded)
+    return StageKind(
+        config, reads, check, train, cost, seconds=25.0, encode=encoded,
+        uses=lambda options: {"objective": (OBJECTIVES, objective(options))},
+    )  # fmt: skip
 
 
 def _outside(references: tuple[ReferenceUse, ...]) -> list[str]:

@@ -28,8 +28,8 @@ _COLUMNS = ("prompt", "chosen", "rejected")
 class RewardStage(Stage):
     """A Bradley-Terry reward model on preference pairs (Ouyang et al. 2022, arXiv 2203.02155)."""
 
-    kind: Literal["reward"] = affects_output(default="reward")
-    learning_rate: float = affects_output(default=1e-5, gt=0)
+    kind: Literal["reward"] = affects_output(default="reward", description="which kind of stage")
+    learning_rate: float = affects_output(default=1e-5, gt=0, description="at its highest")
     center_rewards_coefficient: float = affects_output(
         default=0.01, ge=0, description="weight of (sum of both rewards) squared; 0: none"
     )

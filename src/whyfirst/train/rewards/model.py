@@ -10,24 +10,24 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.train.config_rl import REWARD_MODEL
-from whyfirst.train.rewards import reward, text
+from whyfirst.train.rewards import REWARDS, text
 
 
-@reward(REWARD_MODEL)
+@REWARDS.enter(REWARD_MODEL, needs="the model of a `reward` stage")
 def reward_model(
     prompts: list[Any],
     completions: list[Any],
     completion_ids: list[list[int]],
-    *,
-    path: str,
-    batch_size: int = 64,
     finished: list[bool],
+    *,
+    folder: str,
+    batch_size: int = 64,
     **columns: Any,
 ) -> list[float | None]:
-    """r(x, y) of the sequence-classification model in the folder `path`."""
+    """r(x, y) of a sequence-classification model."""
     from whyfirst.train.encode import encode_exchange
 
-    model, tokenizer = load(path)
+    model, tokenizer = load(folder)
     sequences = [
         encode_exchange(tokenizer, prompt, text(said), ended, written)
         for prompt, said, ended, written in zip(
