@@ -170,8 +170,8 @@ def _no_response(key: str, turns: Chat, row: Mapping[str, Any]) -> str:
     if prompt in (_plain(turns[:-1]), turns[0].content):
         return f"'{key}' repeats the prompt; give its last turn alone, or leave out 'prompt'"
     whole = "; a whole conversation belongs under 'messages'" if key == "completion" else ""
-    roles = ", ".join(turn.role for turn in turns)
-    return f"'{key}' must be one turn of the assistant (found: {roles}){whole}"
+    others = [repr(turn.role) for turn in turns if turn.role != "assistant"] or ["several"]
+    return f"'{key}' must be the assistant's turn alone; it holds {others[0]}{whole}"
 
 
 def text_of(part: Any) -> str:
