@@ -126,7 +126,16 @@ def test_list_shows_what_ships(run_here: RunHere) -> None:
     code, out, _ = run_here("list", "--json")
     found = one_object(out)
     assert code == 0
-    sections = ["benchmarks", "judges", "rewards", "constitutions", "worlds", "studies", "stages"]
+    sections = [
+        "benchmarks",
+        "scorers",
+        "judges",
+        "rewards",
+        "constitutions",
+        "worlds",
+        "studies",
+        "stages",
+    ]
     rooms = ["objectives", "edits", "surgeries", "decodings", "transforms", "selectors", "probes"]
     assert {*sections, *rooms, "templates", "gpus"} <= set(found)
     cut = next(row for row in found["objectives"] if row["name"] == "cut")
@@ -135,7 +144,7 @@ def test_list_shows_what_ships(run_here: RunHere) -> None:
     assert {"preference", "truthfulqa", "hearth"} <= {row["name"] for row in found["benchmarks"]}
     stages = {row["name"]: row for row in found["stages"]}
     assert {"explain", "sft", "dpo", "reward", "ppo"} <= set(stages)
-    judges = {row["name"]: row for row in found["judges"]}
+    judges = {row["name"]: row for row in found["scorers"]}
     assert judges["rules"]["asks_a_model"] == "no" and judges["harmless"]["asks_a_model"] == "yes"
     assert "reward_model" in {row["name"] for row in found["rewards"]}
     assert "hhh" in [row["name"] for row in found["constitutions"]]

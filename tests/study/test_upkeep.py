@@ -16,7 +16,8 @@ from whyfirst.config.errors import StoreError, UserError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.study.execute.executor import Event, run_graph
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import MARKER, Store
+from whyfirst.study.execute.marker import MARKER
+from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.studies import note_study, studies
 from whyfirst.study.execute.upkeep import collect, holdings, prunable, prune, shed, verify
 

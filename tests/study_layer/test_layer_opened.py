@@ -12,7 +12,6 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import layer_models
@@ -20,6 +19,7 @@ import pytest
 
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.study.execute.store import Incomplete, Store
 from whyfirst.study.nodes import run_node
 from whyfirst.study.nodes.evaluation import still_to_ask
@@ -225,7 +225,10 @@ def test_an_adapters_base_may_change_under_it(place: Path) -> None:
 
 
 def test_items_that_failed_for_a_passing_reason_are_final() -> None:
-    asked = [SimpleNamespace(id=str(i), transient=i < 2 or None, reason="503") for i in range(5)]
+    asked = [
+        ItemResult(str(i), "m", "unscored", "503" if i < 2 else "cut off", transient=i < 2 or None)
+        for i in range(5)
+    ]
     twice = [*asked, *asked]  # two metrics of each item
     assert still_to_ask(twice) == Incomplete(2, 5, "503")
     assert still_to_ask(asked[2:]) is None

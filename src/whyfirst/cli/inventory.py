@@ -17,7 +17,6 @@ from rich.text import Text
 
 from whyfirst.cli.output import print_json, say, standard, table, warn
 from whyfirst.config.errors import UserError
-from whyfirst.config.registry import Registry
 from whyfirst.config.room import Option, Room
 from whyfirst.config.suggest import did_you_mean
 
@@ -51,7 +50,7 @@ def _tell_failures(failures: Mapping[str, str]) -> None:
         warn(f"plug-in {name!r} failed to load: {problem}")
 
 
-def _judges() -> Rows:
+def _scorers() -> Rows:
     from whyfirst.evaluate.scorers import SCORERS
 
     rows = [
@@ -92,17 +91,6 @@ def _constitutions() -> Rows:
     return rows
 
 
-def _worlds() -> Rows:
-    from whyfirst.worlds.hearth import assets
-
-    folders = sorted(assets.ROOT.glob("world-*/model.safetensors"))
-    return [
-        {"name": "hearth", "seed": int(path.parent.name.removeprefix("world-")),
-         "base_bytes": path.stat().st_size}
-        for path in folders
-    ]  # fmt: skip
-
-
 def _studies() -> Rows:
     from whyfirst.study.config import load_study
     from whyfirst.study.shipped import shipped_studies, shipped_study
@@ -126,9 +114,8 @@ def _stages() -> Rows:
 #: kinds that other files hold: made here into rows by hand
 SECTIONS: dict[str, Callable[[], Rows]] = {
     "benchmarks": _benchmarks,
-    "judges": _judges,
+    "scorers": _scorers,
     "constitutions": _constitutions,
-    "worlds": _worlds,
     "studies": _studies,
     "stages": _stages,
     "templates": _templates,
@@ -136,6 +123,8 @@ SECTIONS: dict[str, Callable[[], Rows]] = {
 }
 #: kinds with a room of their own: where it is
 ROOMS = {
+    "worlds": ("whyfirst.worlds", "WORLDS"),
+    "corpora": ("whyfirst.study.sources", "CORPORA"),
     "objectives": ("whyfirst.train.objectives", "OBJECTIVES"),
     "rewards": ("whyfirst.train.rewards", "REWARDS"),
     "edits": ("whyfirst.models.edits", "EDITS"),
@@ -144,24 +133,24 @@ ROOMS = {
     "transforms": ("whyfirst.data.transforms", "TRANSFORMS"),
     "selectors": ("whyfirst.data.transforms", "SELECTORS"),
     "probes": ("whyfirst.probe.record", "PROBES"),
+    "judges": ("whyfirst.evaluate.judges", "JUDGES"),
+    "calibrations": ("whyfirst.evaluate.judges", "CALIBRATIONS"),
+    "attacks": ("whyfirst.evaluate.attacks", "ATTACKS"),
 }
 
 
 def _room_rows(kind: str) -> Rows:
     """A room's methods with their source, options and the line that names them in a study."""
     module, name = ROOMS[kind]
-    room: Room[Any] | Registry[Any] = getattr(import_module(module), name)
-    if isinstance(room, Registry):
-        rows = [{"name": n, "what": (inspect.getdoc(x) or "").split("\n")[0],
-                 **({"columns": list(x.columns)} if hasattr(x, "columns") else {})}
-                for n, x in room.items()]  # fmt: skip
-    else:
-        rows = [
-            {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
-             "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
-             "options": [_option(option) for option in one.options], "example": one.example}
-            for one in room.entries()
-        ]  # fmt: skip
+    key = "source" if kind == "corpora" else "name"  # as a study file calls it
+    room: Room[Any] = getattr(import_module(module), name)
+    rows = [
+        {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
+         "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
+         "options": [_option(option) for option in one.options],
+             "example": one.example.replace("{name:", f"{{{key}:")}
+        for one in room.entries()
+    ]  # fmt: skip
     _tell_failures(room.failures)
     return rows
 

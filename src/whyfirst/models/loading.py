@@ -171,9 +171,14 @@ def open_tokenizer(folders: Sequence[Path], trust_remote_code: bool = False) -> 
 
     folder = tokenizer_folder(folders)
     with boundary(folder, "the tokenizer"):
-        return AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=not trust_remote_code, trust_remote_code=trust_remote_code
         )
+        special = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
+        unknown = [token for token, index in special if index is None]
+        if unknown:
+            raise UserError(f"{folder}: special token {unknown[0]!r:.60} is not in the vocabulary")
+    return tokenizer
 
 
 def open_weights(

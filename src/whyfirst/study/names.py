@@ -92,7 +92,13 @@ def _written(study: StudyFile) -> Problems:
 
 def _stages(study: StudyFile) -> Problems:
     for name, stage in study.stages.items():
-        yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
+        reads_rows = "rows" in kind_of(stage.train).reads(stage.train).values()
+        if reads_rows and not stage.data:
+            yield ("stages", name), "needs `data`, the corpus it trains on"
+        if stage.data and not reads_rows:
+            yield ("stages", name, "data"), f"has no effect: {stage.train.kind} reads no rows"
+        if stage.data:
+            yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
         at: Location = ("stages", name, "replay_data")
         if stage.replay_data is not None:
             yield from _missing(at, stage.replay_data, study.corpora, "corpus")

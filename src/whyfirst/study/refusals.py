@@ -111,7 +111,7 @@ def _too_few_updates(study: StudyFile, rows: Mapping[str, int | None]) -> Iterat
 
 def _too_long(study: StudyFile, context: int | None) -> Iterator[str]:
     for name, use in study.stages.items():
-        if context is not None and use.train.max_length > context:
+        if use.data and context is not None and use.train.max_length > context:
             yield (
                 f"{name}.train.max_length: {use.train.max_length} tokens exceed the model's "
                 f"context of {context}; set at most {context}"

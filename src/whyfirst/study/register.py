@@ -18,7 +18,8 @@ from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
 from whyfirst.study.decisive import decisive
-from whyfirst.study.execute.store import MARKER, Store
+from whyfirst.study.execute.marker import MARKER
+from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.studies import note_study
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.plan import Plan, build_plan

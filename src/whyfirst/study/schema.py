@@ -171,7 +171,9 @@ class Written(StrictModel):
 class StageUse(StrictModel):
     """A stage of the study: its options, and the corpora it reads."""
 
-    data: Name = affects_output(description="the corpus it trains on")
+    data: Name = affects_output(
+        default="", description="the corpus it trains on; left out where the kind reads no rows"
+    )
     replay_data: Name | None = affects_output(
         default=None, description="corpus mixed in so that what is known is kept"
     )
@@ -261,7 +263,7 @@ class BenchmarkUse(StrictModel):
     )
     limit: int | None = affects_output(default=None, ge=1, description="about this many items")
     judges: tuple[str, ...] = added_later(
-        (), description="who says what a response is, one for each question; `list judges`"
+        (), description="who says what a response is, one for each question; `list scorers`"
     )
     framings: tuple[str, ...] | None = added_later(None, description="null: its default ones")
     behaviours: tuple[str, ...] | None = added_later(None, description="null: every set found")

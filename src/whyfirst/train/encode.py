@@ -3,8 +3,8 @@
 Prompt and response are tokenised apart and joined, so the prompt's ids in training are exactly
 those of an evaluation that tokenises the prompt alone. Where the tokenizer has a chat template, a
 prompt given as text is a chat as well (its one user turn, or the turns of an HH dialogue), since an
-evaluation asks in chats, unless the stage says `format: text`. Leaves out: loss on several turns of
-one conversation (only the last turn is trained), images, tools.
+evaluation asks in chats, unless the stage says `format: text`. Of a conversation only what the
+assistant says is trained on. Leaves out: images, tools.
 """
 
 from collections.abc import Mapping, Sequence
@@ -105,6 +105,61 @@ def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
     return kind.encode(config, tokenizer, files)
 
 
+def unfold(
+    rows: Rows, path: Path, turns: Literal["last", "all"] = "last"
+) -> tuple[Rows, list[int]]:
+    """Conversations (`messages`) as prompts and completions, and the number of each one's row.
+
+    Args:
+        turns: of a conversation's replies the last alone, or each behind what was said before it,
+            as an evaluation would ask for it. Only the assistant's turns become completions.
+
+    Raises:
+        DataError: messages of another shape, or without a reply at their end; names file and row.
+    """
+    made, numbers = [], []
+    for number, row in enumerate(rows, 1):
+        if "messages" not in row or "prompt" in row:
+            made.append(row)
+            numbers.append(number)
+            continue
+        try:
+            roles = [turn.role for turn in chat.read_turns(row["messages"])]
+        except ValueError as error:
+            raise DataError(f"{path}: row {number}: 'messages' {error}") from error
+        if len(roles) < 2 or roles[-1] != "assistant":
+            raise DataError(
+                f"{path}: row {number}: 'messages' must end with the assistant's turn, which is "
+                f"trained on; its last role is {roles[-1]!r}"
+            )
+        replies = [at for at, role in enumerate(roles) if role == "assistant" and at]
+        rest = {key: value for key, value in row.items() if key != "messages"}
+        for at in replies if turns == "all" else replies[-1:]:
+            said = row["messages"]
+            made.append(rest | {"prompt": said[:at], "completion": said[at : at + 1]})
+            numbers.append(number)
+    return made, numbers
+
+
+def prompted(rows: Rows, path: Path) -> Rows:
+    """Conversations (`messages`) as prompts: all that is said up to the last turn of the user.
+
+    Raises:
+        DataError: messages of another shape, or without a turn of the user; names file and row.
+    """
+    made = []
+    for number, row in enumerate(rows, 1):
+        if "messages" in row and "prompt" not in row:
+            try:
+                roles = [turn.role for turn in chat.read_turns(row["messages"])]
+                end = len(roles) - roles[::-1].index("user")
+            except ValueError as error:
+                raise DataError(f"{path}: row {number}: 'messages' {error}") from error
+            row = row | {"prompt": row["messages"][:end]}
+        made.append(row)
+    return made
+
+
 def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
     """Refuse rows without a prompt or a response, before a tokenizer is there.
 
@@ -159,11 +214,12 @@ def documents(
 
 
 def demonstrations(
-    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str, numbers: Sequence[int] = ()
 ) -> list[Example]:
     """Prompts with the response in the column `completion`, which alone is trained on."""
     made = []
-    for prompt, response in exchanges(tokenizer, rows, path, "completion", config.format):
+    found = exchanges(tokenizer, rows, path, "completion", config.format, numbers)
+    for prompt, response in found:
         ids = prompt + response
         made.append(Example(ids[: config.max_length], len(prompt), len(ids), source))
     return made
@@ -239,6 +295,8 @@ def _as_chat(template: chat.ChatTemplate, row: dict[str, Any], keys: tuple[str, 
             if isinstance(value, str)
             else _turns(value, key)
         )
+        if other := [turn.role for turn in reply if turn.role != "assistant"]:
+            raise ValueError(f"'{key}' must be the assistant's turn alone; it holds {other[0]!r}")
         whole = template.exchange((*prompt, *reply))
         responses.append(whole)
     head = template.render(prompt)

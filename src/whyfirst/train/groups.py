@@ -14,6 +14,7 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.guards import measure
 from whyfirst.train.job import OnlineJob, Trained
 from whyfirst.train.kinds.group import GRPOStage, RLOOStage
+from whyfirst.train.logs import GrowingLog, counted
 from whyfirst.train.prompts import end_tokens
 from whyfirst.train.watch import Watch
 from whyfirst.train.weights import Start
@@ -50,9 +51,14 @@ def train_groups(online: OnlineJob) -> Trained:
                 online.guards.stop(f"gold: {error}")
         return figures
 
-    watch = Watch(
-        job, found[1] if found else 0, lambda rows: online.guards.check(log.read(rows)), measured
-    )
+    growing = GrowingLog(job.out_dir)
+
+    def grew(history: Sequence[Mapping[str, Any]]) -> None:
+        rows = log.read(history)
+        growing.show(counted(rows))
+        online.guards.check(rows)
+
+    watch = Watch(job, found[1] if found else 0, grew, measured, every=config.iterations)
     made = _trainer(online, start, watch, updates, scorer)
     made.train(resume_from_checkpoint=str(found[0]) if found else None)
     weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)

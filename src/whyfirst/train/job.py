@@ -4,11 +4,12 @@ Leaves out: how any kind trains.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whyfirst.train.config_base import Stage
+from whyfirst.train.stopping import Stopping
 
 if TYPE_CHECKING:
     from whyfirst.train.config_rl import Online
@@ -33,6 +34,7 @@ class Job:
         out_dir: where `model/`, `kept/step-N/` and `checkpoints/` go.
         manifest: identity of the run; a checkpoint of another one is refused.
         tokenizer: `model_dir`'s, with a padding token.
+        stopping: whether it was asked to end before it is done.
     """
 
     config: Stage
@@ -43,6 +45,7 @@ class Job:
     progress: Progress
     manifest: Mapping[str, Any]
     tokenizer: Any
+    stopping: Stopping = field(default_factory=Stopping)
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,18 @@
 Reads and checks the data, trains, saves, counts. Leaves out: how a kind trains (`kinds`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from transformers import set_seed
 
 from whyfirst.train import checkpoint, preflight, processes, trainer, weights
-from whyfirst.train.config_base import Stage
+from whyfirst.train.config_base import LOG_EVERY, Stage
 from whyfirst.train.encode import Encoded, encode
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import kind_of
+from whyfirst.train.logs import GrowingLog
 from whyfirst.train.plan import Plan, make_plan
 from whyfirst.train.watch import Check, Watch
 
@@ -48,14 +49,21 @@ def train_offline(
     set_seed(job.seed)
     start = weights.load_start(config, job.model_dir, scorer=kind_of(config).makes != "model")
     set_seed(job.seed)
-    run = Run(job, start, encoded, plan, apart, Watch(job, found[1] if found else 0, check))
+    tokens, growing = _tokens(config, encoded), GrowingLog(job.out_dir)
+
+    def grew(history: Sequence[Mapping[str, Any]]) -> None:
+        growing.show(_log(history, tokens, plan))
+        if check is not None:
+            check(history)
+
+    watch = Watch(job, found[1] if found else 0, grew, every=LOG_EVERY)
+    run = Run(job, start, encoded, plan, apart, watch)
     made, layout = make(run)
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
     if finished is not None and processes.is_main():
         finished(run, made.model)
     weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
 
-    tokens = _tokens(config, encoded)
     log = _log(made.state.log_history, tokens, plan)
     return Trained(log, layout), _totals(encoded, tokens, plan)
 
@@ -107,7 +115,7 @@ _MEASURED = {
 
 
 def _log(
-    history: list[Mapping[str, Any]], tokens: list[tuple[int, int]], plan: Plan
+    history: Sequence[Mapping[str, Any]], tokens: list[tuple[int, int]], plan: Plan
 ) -> list[dict[str, Any]]:
     """The trainer's log as rows of log.jsonl, with the trained tokens so far."""
     total = [0]

@@ -15,6 +15,7 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_rl import REWARD_MODEL, Online
 from whyfirst.train.guards import Gold, Guards
 from whyfirst.train.job import Job, OnlineJob, Trained
+from whyfirst.train.logs import counted
 from whyfirst.train.plan import Plan, make_prompt_plan
 from whyfirst.train.preflight_online import examine_prompts
 from whyfirst.train.prompts import Prompts, end_tokens, read_prompts
@@ -66,11 +67,9 @@ def _bind(job: Job, config: Online, prompts: Prompts, plan: Plan) -> OnlineJob:
 
 def _counted(trained: Trained, config: Online, plan: Plan) -> tuple[Trained, dict[str, Any]]:
     """The log with running token counts, and the totals."""
-    log, prompt_tokens, tokens = [], 0, 0
-    for row in trained.log:
-        prompt_tokens += row.pop("prompt_tokens", 0)
-        tokens += row.pop("response_tokens", 0)
-        log.append(row | {"tokens": tokens})
+    log = counted(trained.log)
+    prompt_tokens = sum(row.get("prompt_tokens", 0) for row in trained.log)
+    tokens = log[-1]["tokens"]
     prompts = sum(map(len, plan.updates))
     group = getattr(config, "group_size", 1)
     totals = {

@@ -11,7 +11,7 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.models import loading
-from whyfirst.train.encode import PromptFormat, render_prompts
+from whyfirst.train.encode import PromptFormat, prompted, render_prompts
 from whyfirst.train.plan import held_out
 
 
@@ -44,7 +44,7 @@ def read_prompts(
     if "prompts" not in data:
         raise DataError(f"a stage that generates needs the file 'prompts'; got {sorted(data)}")
     path = Path(data["prompts"])
-    rows = read_jsonl(path, whole_characters=True)
+    rows = prompted(read_jsonl(path, whole_characters=True), path)
     if not rows:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     if prompts_as is not None:  # a reward model reads them in the same way

@@ -43,8 +43,8 @@ class StageResult:
     tokens_trained: int
     tokens_replay: int
     epochs: float
-    first_loss: float
-    last_loss: float
+    first_loss: float | None
+    last_loss: float | None
     layout: str
     chat_template_sha256: str | None
     seconds: float
@@ -87,8 +87,8 @@ def run_stage(
     result = StageResult(
         kind=config.kind,
         **totals,
-        first_loss=trained.log[0]["loss"],
-        last_loss=trained.log[-1]["loss"],
+        first_loss=trained.log[0].get("loss"),
+        last_loss=trained.log[-1].get("loss"),
         layout=trained.layout,
         chat_template_sha256=preflight.template_sha(tokenizer),
         seconds=time.monotonic() - started,
@@ -100,7 +100,8 @@ def run_stage(
 def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
     """Train as the kind does; where that fails on weights that hold NaN, say so."""
     try:
-        return kind_of(job.config).train(job)
+        with job.stopping.listening():
+            return kind_of(job.config).train(job)
     except (TrainingStopped, RuntimeError) as error:  # sampling from NaN is torch's RuntimeError
         for folder in {base_folder(job.model_dir): None, job.model_dir: None}:
             if (found := not_finite(folder)) is not None:

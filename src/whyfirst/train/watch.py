@@ -20,6 +20,7 @@ from whyfirst.train.weights import save_model
 Check = Callable[[Sequence[Mapping[str, Any]]], None]
 """Looks at the trainer's log, the newest row last; raises to stop."""
 Measure = Callable[[Any, int], Mapping[str, float]]
+_MOST_LOST = 60.0  # seconds of training that a kill may cost, whatever `checkpoint_every` says
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -29,6 +30,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         resumed_at: updates already done.
         check: called with the log whenever it grew, before a checkpoint is written.
         measure: given the model and the number of updates done, figures for the log.
+        every: updates of which a checkpoint must be a multiple, or its log would be another.
 
     Attributes:
         step: updates done.
@@ -40,10 +42,13 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         resumed_at: int,
         check: Check | None = None,
         measure: Measure | None = None,
+        *,
+        every: int,
     ) -> None:
         self._job, self._check, self._measure = job, check, measure
         self.step = resumed_at
-        self._shown = 0.0
+        self._shown, self._saved = 0.0, time.monotonic()
+        self._every = every
 
     def bad_loss(self, value: float) -> None:
         """Stop because the loss (or the gradient norm) is not finite."""
@@ -69,6 +74,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if self.step >= state.max_steps:
             # Logged, and not saved as a checkpoint: the finished weights are saved by run.py.
             control.should_log, control.should_save = True, False
+        elif self.step % self._every == 0 and processes.count() == 1:
+            # Several processes would have to agree on the clock.
+            late = time.monotonic() - self._saved > _MOST_LOST
+            control.should_save |= late or self._job.stopping.asked is not None
         now = time.monotonic()
         if now - self._shown > 0.2 or self.step >= state.max_steps:
             self._shown = now
@@ -89,6 +98,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         processes.wait()  # each writes a part of it
         if processes.is_main():
             checkpoint.mark_complete(folder, state.global_step, self._job.manifest)
+        self._saved = time.monotonic()
+        if self._job.stopping.asked is not None and processes.count() == 1:
+            self._job.stopping.end()
 
 
 def kept_folder(out_dir: Path, step: int) -> Path:

@@ -17,7 +17,8 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, sha256_json
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.graph import Node, check_graph, remaining_path
-from whyfirst.study.execute.store import MARKER, Store
+from whyfirst.study.execute.marker import MARKER
+from whyfirst.study.execute.store import Store
 
 _TRUSTED_S = 10.0  # weights that are seconds count as much as this many measured seconds
 _TELLING = 0.1  # from this share on, a node's own pace alone says how long it takes

@@ -94,6 +94,9 @@ class Builder:
             # Wherever the fingerprint holds a content, in its options or beside them.
             decides = json.dumps([config, dict(outside or {})], default=str)
             reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
+            for name in depends:  # a base that is a reference: its weights are read by what follows
+                if self.nodes[name].kind in ("base", "stage"):
+                    reads = self.nodes[name].reads | reads
             self.nodes[id] = Node(
                 id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads
             )

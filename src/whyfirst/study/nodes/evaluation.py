@@ -15,6 +15,7 @@ from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
 from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
@@ -264,12 +265,12 @@ def run(
     return still_to_ask(results)
 
 
-def still_to_ask(results: Sequence[Any]) -> Incomplete | None:
+def still_to_ask(results: Sequence[ItemResult]) -> Incomplete | None:
     """The items that have no answer for a reason that passes, as a server that was down.
 
     Endpoints' replies are kept by the store, so that asking again asks for these alone.
     """
-    passing = [one for one in results if getattr(one, "transient", None)]
+    passing = [one for one in results if one.transient]
     if not passing:
         return None
     missing, items = {one.id for one in passing}, {one.id for one in results}

@@ -34,6 +34,7 @@ from whyfirst.study.register import registration
 from whyfirst.study.results import matching
 from whyfirst.study.results.cautions import cautions
 from whyfirst.study.results.examples import examples
+from whyfirst.study.results.origin import origin, stage_rows
 from whyfirst.study.results.spending import spent
 from whyfirst.study.results.table import (
     Table,
@@ -343,7 +344,7 @@ def assemble(
     study, work = plan.study, Assembler(plan, store)
     results = schema.Results(
         schema_version=2,
-        study=_about(plan),
+        study=_about(plan, store),
         command=command,
         versions={"whyfirst": __version__}
         | {name: version(name) for name in LIBRARIES}
@@ -368,6 +369,7 @@ def assemble(
             for name in (study.probe.probes if study.probe else ())
         ],
         spent=spent(work.folders[n.id] for n in plan.nodes if n.kind in ("evaluation", "written")),
+        stages=stage_rows(plan),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
         claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
@@ -387,13 +389,13 @@ def describes(results: schema.Results, plan: Plan, store: Store) -> bool:
     """Whether results are of this plan, study file and registration as they are now."""
     return (
         results.fingerprints == {node.id: node.fingerprint for node in plan.nodes}
-        and results.study == _about(plan)
+        and results.study == _about(plan, store)
         and results.registration == registration(plan, store)
         and results.versions.get("whyfirst") == __version__
     )
 
 
-def _about(plan: Plan) -> schema.Study:
+def _about(plan: Plan, store: Store) -> schema.Study:
     study, file = plan.study, plan.file
     return schema.Study(
         name=study.study,
@@ -405,4 +407,5 @@ def _about(plan: Plan) -> schema.Study:
         other_value=study.other_value,
         world=study.world.model_dump() if study.world else None,
         overrides=plan.overrides.record,
+        **origin(plan, store.folder(*next(n.key for n in plan.nodes if n.kind == "base"))),
     )

@@ -38,14 +38,16 @@ class KTOStage(Stage):
 
 
 def _encode(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-    [(name, (rows, path))] = files.items()
+    [(name, (given, path))] = files.items()
+    rows, _ = encode.unfold(given, path)
+    files = {name: (rows, path)}
     _check(config, name, rows, path)
     examples = encode.demonstrations(config, tokenizer, rows, path, name)
     return encode.Encoded(files, _COLUMNS, examples)
 
 
 def _check(config: KTOStage, name: str, rows: Rows, path: Path) -> None:
-    encode.check_responses(rows, _COLUMNS, path)
+    encode.check_responses(encode.unfold(rows, path)[0], _COLUMNS, path)
     for number, row in enumerate(rows, 1):
         if not isinstance(row.get("label"), bool):
             raise DataError(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from whyfirst.config.strict import affects_output
 from whyfirst.train import encode
-from whyfirst.train.config_base import Stage
+from whyfirst.train.config_base import Stage, added_later
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 
@@ -19,16 +19,20 @@ class SFTStage(Stage):
     """Training on demonstrations: the loss is on the completion and its end-of-text token."""
 
     kind: Literal["sft"] = affects_output(default="sft", description="which kind of stage")
+    turns: Literal["last", "all"] = added_later(
+        "last", description="of `messages` rows: the assistant's last turn, or each of its turns"
+    )
 
 
 def _encode(config: SFTStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-    [(name, (rows, path))] = files.items()
-    examples = encode.demonstrations(config, tokenizer, rows, path, name)
-    return encode.Encoded(files, _COLUMNS, examples)
+    [(name, (given, path))] = files.items()
+    rows, numbers = encode.unfold(given, path, config.turns)
+    examples = encode.demonstrations(config, tokenizer, rows, path, name, numbers)
+    return encode.Encoded({name: (rows, path)}, _COLUMNS, examples)
 
 
 def _check(config: SFTStage, name: str, rows: Rows, path: Path) -> None:
-    encode.check_responses(rows, _COLUMNS, path)
+    encode.check_responses(encode.unfold(rows, path)[0], _COLUMNS, path)
 
 
 def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
