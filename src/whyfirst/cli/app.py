@@ -237,7 +237,7 @@ def evaluate(
         typer.Option("--by", help="Break down by framing, group, split, topic, value, or none."),
     ] = None,
     world: Annotated[
-        int | None, typer.Option("--world", min=0, help="World seed, for Hearth's benchmarks.")
+        int | None, typer.Option("--world", min=0, help="World seed, for a world's benchmarks.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The arm's seed.")] = 0,
     revision: Annotated[

@@ -82,6 +82,6 @@ def _reads(plan: Plan) -> Iterator[tuple[str, str, str]]:
     ids = (node.id for node in plan.nodes if node.kind == "stage")
     for name in dict.fromkeys(map(stage.stage_name, ids)):
         use = plan.study.stages[name]
-        corpora = (use.data,) if use.replay_data is None else (use.data, use.replay_data)
+        corpora = [corpus for corpus in (use.data, use.replay_data) if corpus]
         for corpus_name, data in zip(corpora, data_names(use.train), strict=False):
             yield name, corpus_name, data

@@ -23,7 +23,7 @@ from whyfirst.study.schema import PretrainedModel, StudyFile
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
-from whyfirst.train.kinds import KINDS, data_names, identities, kind_of
+from whyfirst.train.kinds import KINDS, data_names, identities, kind_of, model_names
 
 
 def chain(builder: Builder, stages: tuple[str, ...], seed: int) -> list[str]:
@@ -35,13 +35,18 @@ def chain(builder: Builder, stages: tuple[str, ...], seed: int) -> list[str]:
         id = f"seed{seed}/" + ">".join(stages[: index + 1])  # noqa: A001
         config = decisive(use.train)
         config["keep_at"] = list(builder.keep_at.get(id, ()))
-        corpora = (use.data,) if use.replay_data is None else (use.data, use.replay_data)
+        corpora = [corpus for corpus in (use.data, use.replay_data) if corpus]
         depends = (before, *(builder.plan("corpus", corpus, seed) for corpus in corpora))
         if use.reward_from is not None:
             # From the study's model and not from the arm's: one reward model for every arm.
             depends += (chain(builder, (use.reward_from,), seed)[-1],)
         elif REWARD_MODEL in data_names(use.train):
             depends += (reward,)
+        depends += tuple(
+            _reference(builder, name, model, dict(zip(stages, ids, strict=False)))
+            for model in model_names(use.train)
+            if model != REWARD_MODEL
+        )
         outside, train = _rewards(builder, name)
         written, named = _written_with(builder, name)
         config, train = config | written, train | named
@@ -58,6 +63,23 @@ def chain(builder: Builder, stages: tuple[str, ...], seed: int) -> list[str]:
         else:
             before = node
     return ids
+
+
+def _reference(builder: Builder, name: str, model: str, made: Mapping[str, str]) -> str:
+    """The node of a model that a stage is compared with: the base, or an earlier stage's.
+
+    Raises:
+        ConfigError: a stage that does not come before this one in the arm.
+    """
+    _, _, stage = model.partition(":")
+    if not stage:
+        return builder.plan("base")
+    if stage not in made:
+        raise ConfigError(
+            f"{builder.file}: stages.{name}.train: its reference {stage!r} is no stage before it "
+            "in an arm that uses it"
+        )
+    return made[stage]
 
 
 def _written_with(builder: Builder, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -84,6 +106,12 @@ def _rewards(builder: Builder, name: str) -> tuple[dict[str, str], dict[str, Any
         if use["path"] is not None:
             used_by = f"stages.{name}.train.rewards.{index}.path"
             contents[f"reward {index}"] = builder.content(use["path"], used_by)
+            use["path"] = str(builder.path(use["path"]))
+    own = [options["reference"]] if options.get("reference") else []
+    for index, use in enumerate([*options.get("references", []), *own]):
+        if use["path"] is not None:
+            used_by = f"stages.{name}.train.references.{index}.path"
+            contents[f"reference {index}"] = builder.content(use["path"], used_by)
             use["path"] = str(builder.path(use["path"]))
     return contents | identities(builder.study.stages[name].train), options
 
@@ -158,6 +186,8 @@ def _passes(study: StudyFile, name: str, lengths: Lengths) -> _Passes:
     use = study.stages[name]
     train: Any = use.train
     cost = kind_of(train).cost(train)
+    if not use.data:  # it reads no rows
+        return _Passes(0.0)
     rows, mean, total = lengths.corpus(use.data, train.max_length, cost.written > 0)
     packing = getattr(train, "packing", False)
     if packing:
