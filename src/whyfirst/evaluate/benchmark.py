@@ -229,6 +229,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "whyfirst.evaluate.benchmarks.truthfulqa_generation",
         "whyfirst.evaluate.benchmarks.xstest",
         "whyfirst.worlds.hearth.benchmark",
+        "whyfirst.worlds.village.benchmark",
     ),
 )
 
