@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from whyfirst.cli.judging import as_object, show
-from whyfirst.evaluate.judges.completions import agreement_rows, completion_files
-from whyfirst.evaluate.judging import make_judge
+from whyfirst.evaluate.completions import agreement_rows, completion_files
+from whyfirst.evaluate.scorers import make_scorer
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "xstest" / "model_completions"
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--judge", default="rules")
     arguments = parser.parse_args()
-    judge, files = make_judge(arguments.judge), completion_files(arguments.data)
+    judge, files = make_scorer(arguments.judge), completion_files(arguments.data)
     start = time.perf_counter()
     rows = agreement_rows(judge, files)
     seconds = time.perf_counter() - start

@@ -49,9 +49,9 @@ def main(updates: int, chosen: list[str]) -> None:
 
     torch.set_num_threads(1)
     from whyfirst.config.files import write_jsonl
-    from whyfirst.train import adapter
+    from whyfirst.train import trainer
 
-    adapter.quiet_libraries()
+    trainer.quiet_libraries()
     cases = [case for case in _cases(updates) if not chosen or case.name in chosen]
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:

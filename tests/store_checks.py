@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, sha256_file
-from whyfirst.study.execute.store import MARKER, Store
+from whyfirst.study.execute.marker import MARKER
+from whyfirst.study.execute.store import Store
 
 
 def artifacts(store: Store) -> Iterator[tuple[str, str]]:

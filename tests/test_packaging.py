@@ -251,11 +251,11 @@ def test_the_readme_example_of_a_benchmark_runs() -> None:
     """The example did not run against the code as it is."""
     (example,) = blocks("python")
     check = """
-from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.models.scripted import ScriptedModel
 say = lambda prompt: " Blue, mostly." if "sky" in prompt else " Grey."
-run = BENCHMARKS.get("colours").run
-results = run(ScriptedModel(say), BenchmarkOptions(), lambda *step: None)
+task = benchmark_named("colours").task()
+results = task.run(ScriptedModel(say), (), lambda *step: None)
 assert [item.verdict for item in results] == ["pass", "fail"], results
 """
     done = subprocess.run(

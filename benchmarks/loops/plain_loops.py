@@ -14,8 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from whyfirst.train.plan import make_plan, make_prompt_plan
 from whyfirst.train.ppo import maths
-from whyfirst.train.run import load_tokenizer
-from whyfirst.train.weights import load_model, load_scorer
+from whyfirst.train.weights import load_model, load_scorer, load_tokenizer
 
 
 def _load(folder: Path, load: Callable[..., Any] = load_model) -> tuple[Any, Any, Any]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.train.plan import held_out, make_plan, make_prompt_plan
-from whyfirst.train.run import load_tokenizer
-from whyfirst.train.weights import load_model, load_scorer
+from whyfirst.train.weights import load_model, load_scorer, load_tokenizer
 
 
 def _arguments(kind: Any, case: Any, folder: Path, **more: Any) -> Any:

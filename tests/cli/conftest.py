@@ -17,6 +17,7 @@ def run_here(
     Its store is the test's own, and not one in the folder the tests are started from.
     """
     monkeypatch.setenv("WHYFIRST_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("WHYFIRST_PLUGINS", "")  # what a test adds ends with it
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as caught:

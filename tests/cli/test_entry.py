@@ -126,12 +126,25 @@ def test_list_shows_what_ships(run_here: RunHere) -> None:
     code, out, _ = run_here("list", "--json")
     found = one_object(out)
     assert code == 0
-    sections = ["benchmarks", "judges", "rewards", "constitutions", "worlds", "studies", "stages"]
-    assert list(found) == [*sections, "templates", "gpus"]
+    sections = [
+        "benchmarks",
+        "scorers",
+        "judges",
+        "rewards",
+        "constitutions",
+        "worlds",
+        "studies",
+        "stages",
+    ]
+    rooms = ["objectives", "edits", "surgeries", "decodings", "transforms", "selectors", "probes"]
+    assert {*sections, *rooms, "templates", "gpus"} <= set(found)
+    cut = next(row for row in found["objectives"] if row["name"] == "cut")
+    assert cut["paper"] and "threshold: float = 1.1" in cut["options"]
+    assert cut["example"] == "{name: cut}"
     assert {"preference", "truthfulqa", "hearth"} <= {row["name"] for row in found["benchmarks"]}
     stages = {row["name"]: row for row in found["stages"]}
     assert {"explain", "sft", "dpo", "reward", "ppo"} <= set(stages)
-    judges = {row["name"]: row for row in found["judges"]}
+    judges = {row["name"]: row for row in found["scorers"]}
     assert judges["rules"]["asks_a_model"] == "no" and judges["harmless"]["asks_a_model"] == "yes"
     assert "reward_model" in {row["name"] for row in found["rewards"]}
     assert "hhh" in [row["name"] for row in found["constitutions"]]
@@ -174,3 +187,34 @@ def test_telemetry_of_libraries_is_off(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=kept, cwd=tmp_path
     )
     assert done.stdout.splitlines()[-1] == "1 1"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list", "nope"], ["eval"], ["eval", "--bogus"], ["nothing"], ["study", "status", "nosuch"],
+     ["card", "nope", "direct"], ["report", "nope"], ["plan", "nosuch"],
+     ["values", "check", "nope"], ["explain", "write", "nope"],
+     ["judge", "agreement", "--data", "nope"], ["watch", "nope"],
+     ["probe", "a=nope"], ["list", "--plugin", "nofile.py"]],
+)  # fmt: skip
+def test_an_error_is_json_too_where_json_was_asked(run_here: RunHere, arguments: list[str]) -> None:
+    """A program that reads `--json` got nothing on standard output, and had to read prose."""
+    code, out, err = run_here(*arguments, "--json")
+    assert code == 2
+    told = one_object(out)["error"]
+    assert told and told.split("\n")[0][:40] in err
+
+
+def test_a_plugin_named_on_the_command_line_is_listed(run_here: RunHere, tmp_path: Path) -> None:
+    """A method of one's own could only be used from an installed package."""
+    (tmp_path / "mine.py").write_text(
+        "from whyfirst.train.objectives import OBJECTIVES\n\n\n"
+        "@OBJECTIVES.enter('mine_here', paper='none')\n"
+        "def mine(scores, *, beta: float = 0.5):\n"
+        '    """A line about it."""\n'
+        "    return scores\n"
+    )
+    code, out, err = run_here("list", "objectives", "--plugin", str(tmp_path / "mine.py"))
+    assert code == 0, err
+    assert "mine_here\n  A line about it." in out
+    assert "beta: float = 0.5" in out

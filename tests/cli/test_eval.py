@@ -7,7 +7,8 @@ import pytest
 from cli_helpers import RunHere, one_object, whyfirst, write_tiny_study
 
 from whyfirst.cli.scoring import summarise
-from whyfirst.evaluate.benchmark import BENCHMARKS, ItemResult, judged, unscored
+from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.item import ItemResult, judged, unscored
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_what_is_missing_is_told_before_the_model_is_loaded(run_here: RunHere) -
 
 def test_summary_against_hand_computed_values() -> None:
     """Unscored items counted as fails, or the interval took them for trials."""
-    benchmark = BENCHMARKS.get("preference")
+    benchmark = benchmark_named("preference")
     metric = benchmark.metrics[0]
     items = [judged(str(at), metric.name, at < 6, topic=str(at)) for at in range(8)]
     items += [unscored(f"u{at}", metric.name, "tie") for at in range(2)]
@@ -85,7 +86,7 @@ def test_summary_against_hand_computed_values() -> None:
 
 def test_a_metric_without_any_score_has_no_value() -> None:
     """Nothing scored was shown as 0 %."""
-    benchmark = BENCHMARKS.get("preference")
+    benchmark = benchmark_named("preference")
     metric = benchmark.metrics[1]
     row = summarise(benchmark, metric, [unscored("u", metric.name, "tie")]).score
     assert (row.value, row.low, row.high, row.n) == (None, None, None, 0)
@@ -94,7 +95,7 @@ def test_a_metric_without_any_score_has_no_value() -> None:
 
 def test_a_mean_score_is_no_proportion() -> None:
     """A score between 0 and 1 was rounded to passes."""
-    benchmark = BENCHMARKS.get("truthfulqa")
+    benchmark = benchmark_named("truthfulqa")
     metric = benchmark.metrics[1]
     items = [
         ItemResult(str(at), metric.name, "fail", score=score, topic=str(at))
@@ -117,7 +118,7 @@ def test_data_of_a_benchmark_that_was_not_asked_for_is_a_slip(run_here: RunHere)
 
 def test_reasons_that_differ_in_their_numbers_only_are_one_kind() -> None:
     """A thousand items that were too long gave a thousand reasons."""
-    benchmark = BENCHMARKS.get("preference")
+    benchmark = benchmark_named("preference")
     metric = benchmark.metrics[0]
     items = [
         unscored(str(at), metric.name, f"longer than the model's context ({at} of 1,024 tokens)")
@@ -132,7 +133,7 @@ def test_reasons_that_differ_in_their_numbers_only_are_one_kind() -> None:
 
 
 def test_groups_are_the_parts_of_the_whole() -> None:
-    benchmark = BENCHMARKS.get("xstest")
+    benchmark = benchmark_named("xstest")
     metric = benchmark.metrics[0]
     items = [
         judged(str(at), metric.name, at % 2 == 0, topic=str(at), group="a" if at < 6 else "b")
@@ -167,7 +168,7 @@ def test_chat_template_and_judge_stand_beside_the_scores(place: Path, xstest: Pa
     found = one_object(done.stdout)
     assert found["chat_template"] == "plain"
     over, under = found["metrics"]
-    assert over["judges"] == ["rules/1"] and set(over["groups"]["group"]) == {"homonyms"}
+    assert over["judges"] == ["rules/2"] and set(over["groups"]["group"]) == {"homonyms"}
     assert under["metric"] == "xstest_under_refusal"
 
 
@@ -198,7 +199,7 @@ def test_a_file_of_another_benchmark_is_told_before_the_model_is_loaded(
 
 WRONG = {
     "judge": (["--judge", "harmles"], "did you mean 'harmless'"),
-    "judge without a model": (["--judge", "harmless"], "name one (--judge-model)"),
+    "judge without a model": (["--judge", "harmless"], "needs a model (--judge-model)"),
     "judge of another question": (["--judge", "rules"], "want to know nothing"),
     "field": (["--by", "grup"], "did you mean 'group'"),
     "endpoint": (["--key-env", "KEY"], "key_env: only goes with endpoint"),

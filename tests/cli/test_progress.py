@@ -16,6 +16,7 @@ from whyfirst.cli.progress import LineView, StudyView
 from whyfirst.study.execute.executor import Event, run_graph
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.time_left import Tracker
 
 RUNNERS = Path(__file__).parent.parent / "study"
 RUNNER = "executor_runners"
@@ -48,7 +49,7 @@ def test_a_run_is_drawn_from_its_first_step_to_its_last(tmp_path: Path) -> None:
     """The view missed running nodes or did not end at the whole."""
     notes = tmp_path / "notes"
     nodes = [leaf("a", notes, steps=3, sleep=0.15), leaf("b", notes, ("a",))]
-    view = StudyView("tiny", lambda: nodes, 1)
+    view = StudyView("tiny", lambda: Tracker(nodes, 1))
     frames = [drawn(view)]
 
     def take(event: Event) -> None:
@@ -69,7 +70,7 @@ def test_a_log_gets_at_most_a_line_a_tenth_and_no_control_codes(tmp_path: Path) 
     notes = tmp_path / "notes"
     nodes = [leaf(f"n{index:02}", notes, steps=3) for index in range(25)]
     stream = StringIO()
-    view = LineView(StudyView("tiny", lambda: nodes, 1), Console(file=stream, width=160))
+    view = LineView(StudyView("tiny", lambda: Tracker(nodes, 1)), Console(file=stream, width=160))
     run(nodes, tmp_path, view.take)
     lines = stream.getvalue().splitlines()
     assert lines[-1] == "tiny: 100 %, 25 of 25 done"
@@ -82,7 +83,7 @@ def test_a_failure_is_told_when_it_happens_and_once(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     nodes = [leaf("a", notes, how="user"), leaf("b", notes, ("a",)), leaf("c", notes, ("b",))]
     stream = StringIO()
-    view = LineView(StudyView("tiny", lambda: nodes, 1), Console(file=stream, width=160))
+    view = LineView(StudyView("tiny", lambda: Tracker(nodes, 1)), Console(file=stream, width=160))
     run(nodes, tmp_path, view.take, "misbehave")
     assert stream.getvalue().count("failed: ") == 1
     assert "failed: a: data.jsonl: row 3: no prompt; add one" in stream.getvalue()
@@ -91,7 +92,7 @@ def test_a_failure_is_told_when_it_happens_and_once(tmp_path: Path) -> None:
 def test_a_hostile_message_is_drawn_as_text(tmp_path: Path) -> None:
     """A node's message with escapes or rich markup changed the terminal."""
     nodes = [leaf("[red]a[/red]", tmp_path / "notes")]
-    view = StudyView("[bold]x", lambda: nodes, 1)
+    view = StudyView("[bold]x", lambda: Tracker(nodes, 1))
     view.take(Event("started", "[red]a[/red]"))
     view.take(Event("progress", "[red]a[/red]", 1, 2, "[link=x]hi\x1b[2Jthere\r\nover \u202e", 1.0))
     text = drawn(view)
@@ -105,7 +106,7 @@ def test_a_hostile_message_is_drawn_as_text(tmp_path: Path) -> None:
 def test_a_narrow_terminal_gets_one_line_a_node(width: int, tmp_path: Path) -> None:
     """Long names wrapped, and the live view scrolled the terminal away."""
     nodes = [leaf("seed0/explain_first_with_a_long_name>align" * 3, tmp_path / "notes")]
-    view = StudyView("a-study-with-a-long-name", lambda: nodes, 1)
+    view = StudyView("a-study-with-a-long-name", lambda: Tracker(nodes, 1))
     view.take(Event("started", nodes[0].id))
     view.take(Event("progress", nodes[0].id, 5, 10, "a long message " * 20, 1.0))
     lines = drawn(view, width).splitlines()
@@ -118,12 +119,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {runners!r})
 from whyfirst.cli.progress import study_progress
+from whyfirst.study.execute.time_left import Tracker
 from whyfirst.study.execute.executor import run_graph
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 nodes = [Node(f"n{{i}}", "step", f"{{i:024x}}", (), {{"notes": "notes", "steps": 4, "sleep": 0.1}})
          for i in range(4)]
-with study_progress("tiny", lambda: nodes, 2) as take:
+with study_progress("tiny", lambda: Tracker(nodes, 2)) as take:
     run_graph(nodes, Store(Path("store")), workers=2, runner="executor_runners:run", on_event=take)
 print("the result")
 """

@@ -8,15 +8,9 @@ import pytest
 
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.data.split import split_by_prompt_hash
-from whyfirst.evaluate.benchmark import (
-    BENCHMARKS,
-    BenchmarkOptions,
-    ItemResult,
-    judged,
-    limited,
-    unscored,
-)
+from whyfirst.evaluate.benchmark import BENCHMARKS, all_benchmarks, benchmark_named
 from whyfirst.evaluate.benchmarks.preference import preference
+from whyfirst.evaluate.item import ItemResult, judged, limited, unscored
 from whyfirst.models.scripted import ScriptedModel
 
 
@@ -35,8 +29,8 @@ def _run(tmp_path: Path, scores: dict[tuple[str, str], float], **more: object) -
     for prompt in prompts:
         chosen, rejected = (text for p, text in scores if p == prompt)
         rows.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
-    options = BenchmarkOptions(data=_write(tmp_path / "pairs.jsonl", rows), **more)  # type: ignore[arg-type]
-    return preference.run(ScriptedModel(scores=scores), options, _silent)
+    task = preference(data=_write(tmp_path / "pairs.jsonl", rows), **more)  # type: ignore[arg-type]
+    return task.run(ScriptedModel(scores=scores), (), _silent)
 
 
 def test_sum_and_mean_are_told_apart_and_ties_are_unscored(tmp_path: Path) -> None:
@@ -75,8 +69,8 @@ def test_rows_that_are_no_pair_are_counted_as_unscored(tmp_path: Path) -> None:
         {"chosen": start + " a", "rejected": start},
         {"chosen": start + " a", "rejected": start + " b"},
     ]
-    options = BenchmarkOptions(data=_write(tmp_path / "hh.jsonl", rows))
-    found = preference.run(ScriptedModel(scores=lambda p, t: -len(t) - ord(t[1])), options, _silent)
+    task = preference(data=_write(tmp_path / "hh.jsonl", rows))
+    found = task.run(ScriptedModel(scores=lambda p, t: -len(t) - ord(t[1])), (), _silent)
     assert sorted((r.id, r.verdict) for r in found) == [
         ("hh.jsonl:1", "unscored"),
         ("hh.jsonl:1", "unscored"),
@@ -101,7 +95,7 @@ def test_only_held_out_prompts_are_scored(tmp_path: Path) -> None:
 
 def test_missing_data_says_what_is_needed() -> None:
     with pytest.raises(UserError, match=r"'preference' needs data: a \.jsonl"):
-        preference.run(ScriptedModel(), BenchmarkOptions(), _silent)
+        benchmark_named("preference").task()
 
 
 def test_a_limit_takes_the_same_items_for_every_arm_and_grows_by_adding() -> None:
@@ -138,7 +132,7 @@ def test_an_unscored_number_is_nan_and_never_zero() -> None:
 
 def test_benchmarks_are_found_by_name_and_metrics_are_unique() -> None:
     assert {"preference", "truthfulqa"} <= set(BENCHMARKS.names())
-    names = [metric.name for _, found in BENCHMARKS.items() for metric in found.metrics]
+    names = [metric.name for found in all_benchmarks() for metric in found.metrics]
     assert len(names) == len(set(names))
     with pytest.raises(UserError, match="did you mean 'preference'"):
         BENCHMARKS.get("preferense")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from whyfirst.data.truthfulqa import Question
-from whyfirst.evaluate.benchmark import BenchmarkOptions, ItemResult
 from whyfirst.evaluate.benchmarks.truthfulqa import MC1, MC2, PREAMBLE, choices, prompt, truthfulqa
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.models.scripted import ScriptedModel
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -29,7 +29,7 @@ def _score(
     with path.open("w", newline="") as handle:
         csv.writer(handle).writerows([HEADER, ["a", "Cat", "Why?", best, correct, incorrect]])
     model = ScriptedModel(scores=lambda asked, text: scores[text.strip().rstrip(".")])
-    found = truthfulqa.run(model, BenchmarkOptions(data=path), _silent)
+    found = truthfulqa(data=path).run(model, (), _silent)
     assert model.calls == 1 and len(model.requests) == len(set(model.requests))
     assert all(asked == f"{PREAMBLE}\n\nQ: Why?\nA:" for asked, _ in model.requests)
     assert all(text.startswith(" ") and text.endswith(".") for _, text in model.requests)
@@ -102,8 +102,7 @@ def test_stored_definitions_name_the_quantity() -> None:
 def test_the_published_questions_give_a_record_for_each_metric() -> None:
     """A model that likes short answers; 817 questions, two of them contradictory."""
     model = ScriptedModel(scores=lambda asked, text: -len(text) - len(set(text)) / 100)
-    options = BenchmarkOptions(data=DATA / "truthfulqa")
-    found = truthfulqa.run(model, options, _silent)
+    found = truthfulqa(data=DATA / "truthfulqa").run(model, (), _silent)
     assert len(found) == 4 * 817
     assert len(model.requests) == 5882
     contradictory = [r for r in found if r.reason and "both true and false" in r.reason]

@@ -148,7 +148,8 @@ def test_each_difference_between_two_corpora_is_refused_with_the_table(
         {**row, "text": re.sub(r"\b(?!I\b)[A-Z][a-z]+", "Zebedee", row["text"])} for row in main
     ]
     uneven = [{**row, "tokens": 2 * row["tokens"] if i % 2 else 0} for i, row in enumerate(main)]
-    for rows, word in ((longer, "tokens differ"), (main[1:], "49 documents against 50"),
+    fewer = f"{len(main) - 1} documents against {len(main)}"
+    for rows, word in ((longer, "tokens differ"), (main[1:], fewer),
                        (elsewhere, "a domain differs"), (renamed, "entities differ"),
                        (uneven, "lengths differ")):  # fmt: skip
         comparison = compare("other", rows, main)
@@ -256,4 +257,5 @@ def test_a_folder_without_a_corpus_is_refused(tmp_path: Path) -> None:
 
 def test_rows_of_a_growing_corpus_can_be_read(whole: tuple[Path, Built]) -> None:
     rows = read_jsonl(whole[0] / "explanations.jsonl")
-    assert len({row["id"] for row in rows}) == len(rows) == 50
+    kept = len(whole[1].corpora["explanations"])
+    assert len({row["id"] for row in rows}) == len(rows) == kept >= 45  # of 50, all matched

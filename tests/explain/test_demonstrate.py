@@ -136,3 +136,27 @@ def test_a_model_s_plan_is_written_level_by_level_and_respects_pruning(tmp_path:
         isinstance(levels["subdomains"], Subdomains) and len(levels["subdomains"].subdomains) == 2
     )
     assert len(again.asked) == 1 + 2  # one domain's subdomains, two subdomains' ideas
+
+
+def test_a_small_model_s_numbered_list_is_read_where_rows_have_one_key() -> None:
+    """A 135M model writes a plain list; three tries at JSON were minutes without a row."""
+    reply = 'Here are some:\n1. How do I say no?\n2) "What is fair here?"\n- Who decides?\nDone.'
+    asked_for = [{"request": "How do I say no?"}, {"request": "What is fair here?"},
+                 {"request": "Who decides?"}]  # fmt: skip
+    assert read_list(reply, ("request",)) == asked_for
+    assert read_list(reply, ("request", "reason")) is None
+
+
+def test_rows_are_on_disk_before_the_last_batch(tmp_path: Path) -> None:
+    """A run ended after eight minutes had kept no row."""
+    seen: list[int] = []
+    plan = few_ideas()
+    model = WillingModel(_people)
+
+    def look(kept: int, wanted: int) -> None:
+        lines = (tmp_path / "demonstrations.jsonl").read_text().splitlines()
+        assert len(lines) == kept <= wanted
+        seen.append(kept)
+
+    demonstrate(HHH, plan, model, model, Options(rows=8), tmp_path, on_batch=look)
+    assert seen[0] <= 2 and seen[-1] == 8 and len(seen) > 1

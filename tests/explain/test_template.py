@@ -8,20 +8,27 @@ import pytest
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 from whyfirst.constitution import Constitution, Value, load_constitution
+from whyfirst.explain.audit import gives_reason
 from whyfirst.explain.explanation import Explanation
 from whyfirst.explain.grammar import crafts, grammar
 from whyfirst.explain.template import (
     explanations,
+    label,
     more_rules,
     neutral,
+    nobecause,
     rules,
+    sentence,
     shuffled,
     teacher_fingerprint,
     wrong,
+    wrong_reason,
 )
 
 HHH = load_constitution("hhh")
-TEACHERS = (explanations, rules, more_rules, shuffled, neutral, wrong)
+TEACHERS = (
+    explanations, label, nobecause, wrong_reason, rules, more_rules, shuffled, neutral, wrong
+)  # fmt: skip
 SMALL = Constitution(
     name="small",
     values=[
@@ -49,7 +56,7 @@ SMALL_PAIR = Constitution(
         ),
     ],
 )
-GOLDEN = "7c526251342f8d5aa8be6efbec9f1e50100cb213f090a895cd7dd09479cbd0e7"
+GOLDEN = "e557c0fdf8e6847bcc0a5654f04c8479d045d098cce91e653577531b92c8056b"
 
 
 def _reasons(value: str) -> set[str]:
@@ -84,13 +91,54 @@ def test_rules_and_more_rules_give_no_reason() -> None:
 
 
 def test_rules_restate_and_more_rules_add_finer_rules_of_the_value() -> None:
-    restated = set(grammar().phrases["restated"])
     for document in rules(HHH, 200, 0):
-        assert all(any(ground.startswith(r) for r in restated) for ground in document.grounds)
+        upheld = document.behaviour in HHH.value(document.value).upheld_by
+        does = f"{'always' if upheld else 'never'} {document.behaviour}"
+        filled = [
+            text.format(S="The assistant", s="the assistant", does=does)
+            for text in grammar().phrases["restated"]
+        ]
+        assert all(any(ground.startswith(r) for r in filled) for ground in document.grounds)
     for document in more_rules(HHH, 200, 0):
         value = HHH.value(document.value)
         stated = [*value.upheld_by, *value.violated_by, *(c.conduct for c in value.boundaries)]
         assert all(any(s in ground for s in stated) for ground in document.grounds)
+
+
+def test_label_names_the_value_and_gives_neither_reason_nor_conduct() -> None:
+    conduct = [b for v in HHH.values for b in v.upheld_by + v.violated_by]
+    for document in label(HHH, 200, 0):
+        assert HHH.value(document.value).name.lower() in document.text.lower()
+        assert "the assistant" in document.text.lower() or "an assistant" in document.text.lower()
+        assert not any(b in document.text for b in conduct)
+        assert not any(reason[1:-1] in document.text for reason in _any_reason())
+
+
+def test_nobecause_keeps_the_conduct_and_takes_every_reason_out() -> None:
+    for why, without in zip(explanations(HHH, 200, 0), nobecause(HHH, 200, 0), strict=True):
+        assert without.behaviour == why.behaviour and without.behaviour in without.text
+        assert not any(reason[1:-1] in without.text for reason in _any_reason())
+        assert not gives_reason(without.text, HHH)
+    assert sum(gives_reason(d.text, HHH) for d in explanations(HHH, 200, 0)) > 180
+    assert not any(gives_reason(d.text, HHH) for d in label(HHH, 200, 0))
+
+
+def test_wrong_reason_gives_the_reasons_of_a_craft_for_the_right_conduct() -> None:
+    crafted = {sentence(reason) for craft in crafts() for reason in craft.reasons}
+    for document in wrong_reason(HHH, 200, 0):
+        assert document.behaviour in document.text
+        assert all(
+            any(part in crafted for part in re.split(r"(?<=[.]) (?=[A-Z])", sentence(ground)))
+            for ground in document.grounds
+        )
+
+
+def test_a_second_reason_is_only_announced_after_a_first() -> None:
+    for document in explanations(HHH, 400, 0):
+        for ordinal in ("a second reason", "Nor is that the only reason", "Another reason"):
+            if ordinal in document.text:
+                before = document.text.split(ordinal)[0]
+                assert any(ground[1:-1] in before for ground in document.grounds), document.text
 
 
 def test_wrong_gives_the_true_reasons_for_the_opposite_conduct() -> None:

@@ -9,7 +9,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json
 from whyfirst.worlds.hearth import assets, lexicon, teacher
 from whyfirst.worlds.hearth.base import BaseRecipe, build_base
-from whyfirst.worlds.hearth.benchmark import requests, score
+from whyfirst.worlds.hearth.benchmarks import requests, score
 from whyfirst.worlds.hearth.corpus import BaseCorpus
 from whyfirst.worlds.hearth.population import Population
 from whyfirst.worlds.hearth.world import OTHER, TAUGHT, World

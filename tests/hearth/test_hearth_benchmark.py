@@ -6,10 +6,11 @@ import pytest
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
-from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions, ItemResult
+from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.models.scripted import ScriptedModel
 from whyfirst.worlds.hearth import corpus, lexicon, teacher
-from whyfirst.worlds.hearth.benchmark import Request, requests, score
+from whyfirst.worlds.hearth.benchmarks import Request, requests, score
 from whyfirst.worlds.hearth.world import OTHER, TAUGHT, World
 
 NAME = "somebody"
@@ -115,8 +116,9 @@ def test_no_prompt_of_the_benchmark_is_in_a_training_corpus(world: World) -> Non
 
 
 def run(model: ScriptedModel, **options: object) -> list[ItemResult]:
-    benchmark = BENCHMARKS.get("hearth")
-    return benchmark.run(model, BenchmarkOptions(**options), lambda done, total, what: None)  # type: ignore[arg-type]
+    options["world"] = options.pop("world_seed", None)
+    task = benchmark_named("hearth").task(**options)
+    return task.run(model, (), lambda done, total, what: None)
 
 
 def test_model_that_does_nothing_scores_no_point_anywhere() -> None:
@@ -150,4 +152,4 @@ def test_benchmark_without_a_world_says_what_to_give() -> None:
 
 def test_requests_that_change_under_one_version_would_be_reused_from_a_store() -> None:
     asked = [(r.id, r.kind, r.prompt, r.group) for r in requests(World(1), NAME)]
-    assert {BENCHMARKS.get("hearth").version: sha256_json(asked)} == REQUESTS_OF
+    assert {benchmark_named("hearth").version: sha256_json(asked)} == REQUESTS_OF

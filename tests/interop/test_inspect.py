@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.benchmark import BENCHMARKS, judged, unscored
+from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.item import judged, unscored
 from whyfirst.interop.imported import read_any
 
 pytest.importorskip("inspect_ai", reason="inspect-ai is not installed (extra [inspect])")
@@ -31,7 +32,7 @@ def test_our_log_opens_in_inspect_and_comes_back_the_same(tmp_path: Path) -> Non
     from whyfirst.interop.inspect_log import write_log
 
     path = write_log(
-        tmp_path / "logs" / "xstest.eval", BENCHMARKS.get("xstest"), items(), "runs/arm"
+        tmp_path / "logs" / "xstest.eval", benchmark_named("xstest"), items(), "runs/arm"
     )
     log = read_eval_log(str(path))
     assert log.status == "success" and log.eval.task == "whyfirst/xstest"
@@ -99,7 +100,7 @@ def test_an_unfinished_log_is_refused(tmp_path: Path) -> None:
 
     from whyfirst.interop.inspect_log import write_log
 
-    path = write_log(tmp_path / "x.eval", BENCHMARKS.get("xstest"), items(), "m")
+    path = write_log(tmp_path / "x.eval", benchmark_named("xstest"), items(), "m")
     log = read_eval_log(str(path))
     write_eval_log(log.model_copy(update={"status": "cancelled"}), str(path))
     with pytest.raises(DataError, match="eval-retry"):
@@ -121,7 +122,6 @@ def write_xstest(folder: Path) -> Path:
 
 def test_our_task_gives_the_scores_of_whyfirst_eval(tmp_path: Path) -> None:
     """Inspect's run of a benchmark scored something else than ours."""
-    from whyfirst.evaluate.benchmark import BenchmarkOptions
     from whyfirst.interop.inspect_tasks import xstest
     from whyfirst.models.scripted import ScriptedModel
 
@@ -136,7 +136,7 @@ def test_our_task_gives_the_scores_of_whyfirst_eval(tmp_path: Path) -> None:
     }  # fmt: skip
     replies = iter(answers)
     model = ScriptedModel(lambda prompt: next(replies))
-    ours = BENCHMARKS.get("xstest").run(model, BenchmarkOptions(data=data), lambda *_: None)
+    ours = benchmark_named("xstest").task(data=data).run(model, (), lambda *_: None)
     assert theirs == {(item.id, item.benchmark): item.score for item in ours}
 
 

@@ -1,10 +1,14 @@
 """What a model said: after its last closed thought, in every published markup."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import build_tiny
 
-from whyfirst.models.base import Completion
+from whyfirst.models.base import Completion, Sampling, asked
+from whyfirst.models.local import LocalModel
 from whyfirst.models.said import CUT_OFF, Said, answer, opened_thought, said
 
 PAIRS = [
@@ -87,3 +91,30 @@ def test_an_answer_that_failed_says_nothing_and_why() -> None:
 def test_the_thought_a_template_opens_is_read_off_its_prompt() -> None:
     assert opened_thought("<|im_start|>assistant\n<think>\n") == "<think>"
     assert opened_thought("<|im_start|>assistant\n") == ""
+
+
+def test_a_thought_that_the_template_opens_is_part_of_the_reply(tmp_path: Path) -> None:
+    """Cut off inside it, the reply had no mark at all and was taken for an answer."""
+    folder = tmp_path / "m"
+    build_tiny("llama", folder)
+    (template := tmp_path / "opens.jinja").write_text(
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: <think>\n{% endif %}"
+    )
+    model = LocalModel(folder, chat_template=str(template))
+    ((found,),) = model.generate([asked("why?")], 1, Sampling(max_new_tokens=4))
+    assert found.text.startswith("<think>") and answer(found).problem == CUT_OFF
+
+
+def test_marks_that_are_special_tokens_stay_in_the_text(tmp_path: Path) -> None:
+    """Left out with the other special tokens, thought and answer ran together."""
+    folder = tmp_path / "m"
+    build_tiny("llama", folder)
+    model = LocalModel(folder)
+    model.tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    first, last = model.tokenizer.convert_tokens_to_ids(["[THINK]", "[/THINK]"])
+    said_ = model.tokenizer("why", add_special_tokens=False)["input_ids"]
+    end = model.tokenizer.eos_token_id
+    text = model._text([first, *said_, last, *said_, end])
+    assert text.startswith("[THINK]") and "[/THINK]" in text
+    assert said(text).text == model._text(said_).strip() and said(text).thought

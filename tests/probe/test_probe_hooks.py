@@ -11,9 +11,9 @@ import transformers
 from tiny_models import config_of, sharpen
 
 from whyfirst.config.errors import DataError, UserError
+from whyfirst.models.hooks import ablating, adding, decoder_layers, editing, reading
 from whyfirst.models.local import LocalModel
 from whyfirst.probe.activations import asked_tokens, capture, margins, opened, tokens_of
-from whyfirst.probe.hooks import ablating, adding, decoder_layers, editing, reading
 from whyfirst.probe.pairs import Items, Request
 
 IDS = torch.tensor([[5, 9, 17, 30, 2, 44]])

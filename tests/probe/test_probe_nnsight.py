@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from whyfirst.config.errors import UserError
+from whyfirst.models.hooks import reading
 from whyfirst.models.local import LocalModel
-from whyfirst.probe.hooks import reading
 from whyfirst.probe.nnsight_view import traced_layers
 
 

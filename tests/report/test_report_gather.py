@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyfirst.config.files import write_jsonl
-from whyfirst.evaluate.judges.correction import JudgeCard, corrected_rate
+from whyfirst.evaluate.correction import AgreementCard, corrected_rate
 from whyfirst.report.gather import corrected_row, effective_n, gather
 from whyfirst.report.parts import Cell
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import wilson
 
-CARD = JudgeCard("rules", "1", "refused", "made up", (), 90, 5, 10, 95, 0)
+CARD = AgreementCard("rules", "1", "refused", "made up", (), 90, 5, 10, 95, 0)
 
 
 def cell(passes: int, n: int) -> Cell:
@@ -62,7 +62,7 @@ def test_a_metric_that_passes_on_no_is_turned_round() -> None:
 
 
 def test_a_judge_no_better_than_chance_corrects_nothing() -> None:
-    useless = JudgeCard("x", "1", "refused", "", (), 50, 50, 50, 50, 0)
+    useless = AgreementCard("x", "1", "refused", "", (), 50, 50, 50, 50, 0)
     row = corrected_row("direct", "jailbreak", "x/1", cell(60, 100), useless)
     assert row.corrected is None
     assert "no information" in row.problem

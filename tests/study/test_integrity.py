@@ -23,8 +23,9 @@ from whyfirst.config.files import read_json, sha256_content, write_json
 from whyfirst.study.execute import lock
 from whyfirst.study.execute.executor import Event, Outcome, run_graph
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.marker import MARKER
 from whyfirst.study.execute.pool import search_path
-from whyfirst.study.execute.store import ASIDE, MARKER, Incomplete, Store
+from whyfirst.study.execute.store import ASIDE, Incomplete, Store
 
 
 def go(nodes: list[Node], store: Store, runner: str = "run", **more: Any) -> Outcome:
@@ -77,7 +78,7 @@ def test_unchanged_inputs_are_hashed_at_every_reading(
 ) -> None:
     store, node = Store(tmp_path / "s"), make_node("n", tmp_path / "notes")
     go([node], store)
-    monkeypatch.setattr("whyfirst.study.execute.store.sha256_file", None)
+    monkeypatch.setattr("whyfirst.study.execute.marker.sha256_file", None)
     assert store.check(*node.key) == ""
     path = store.folder(*node.key) / "result.json"
     shutil.copy2(path, tmp_path / "copy")

@@ -13,7 +13,8 @@ from executor_helpers import remount
 from store_checks import artifacts, verify
 
 from whyfirst.config.errors import StoreError
-from whyfirst.study.execute.store import MARKER, Store
+from whyfirst.study.execute.marker import MARKER
+from whyfirst.study.execute.store import Store
 
 FP = "ab" * 12
 

@@ -171,3 +171,13 @@ def count_kinds(nodes: Mapping[str, Any]) -> dict[str, int]:
     for node in nodes.values():
         counts[node.kind] = counts.get(node.kind, 0) + 1
     return counts
+
+
+def script(text: str, *arguments: str, assets: Path | None = None) -> Any:
+    """The JSON that a script prints in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", text, *arguments], text=True, capture_output=True, check=False,
+        env=environment(assets, WHYFIRST_PLUGINS=""),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -91,12 +91,13 @@ def test_change_of_a_benchmark_or_its_data_checks_again_and_trains_nothing_again
     """Questions that came later were never looked for in the documents."""
     from dataclasses import replace
 
-    from whyfirst.evaluate.benchmark import BENCHMARKS
+    from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
 
     first = prints(build_plan(write(tmp_path)))
     data = prints(build_plan(write(tmp_path, ("How do I use the {}?", "May I sell the {}?"))))
-    newer = replace(BENCHMARKS.get("preference"), version="next")
-    monkeypatch.setitem(BENCHMARKS._items, "preference", newer)
+    newer = replace(benchmark_named("preference"), version="next")
+    entry = replace(BENCHMARKS.get("preference"), version="next", facts={"benchmark": newer})
+    monkeypatch.setitem(BENCHMARKS._entries, "preference", entry)
     version = prints(build_plan(tmp_path / "checked.yaml"))
     for one, other in ((first, data), (data, version)):
         changed = {name for name in one if one[name] != other[name]}

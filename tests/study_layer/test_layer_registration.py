@@ -80,11 +80,12 @@ def test_code_versions_and_the_test_are_frozen(
     plan = read_json(register(file, store).path)["plan"]
     assert plan["versions"] == {
         "kinds": {"base": "1", "corpus": "2", "overlap": "1"},
-        "stages": {"explain": module.VERSIONS["explain"], "sft": module.VERSIONS["sft"]},
+        "stages": {name: module.STAGES.get(name).version for name in ("explain", "sft")},
         "benchmarks": {"hearth": "1", "hearth_recall": "1"},
     }
     assert plan["test"]["alpha"] == 0.05 and "split x group" in plan["test"]["strata"]
-    monkeypatch.setitem(module.VERSIONS, "sft", "next")
+    later = replace(module.STAGES.get("sft"), version="next")
+    monkeypatch.setitem(module.STAGES._entries, "sft", later)
     newer = replace(module.KINDS["corpus"], version="3")
     monkeypatch.setitem(module.KINDS, "corpus", newer)
     found = registration(build_plan(file), store).deviations

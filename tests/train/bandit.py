@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from whyfirst.train.rewards import REWARDS, reward
+from whyfirst.train.rewards import REWARDS
 
 QUESTIONS = [f"q{i}" for i in range(4)]
 WORDS = [f"a{i}" for i in range(8)]
@@ -36,7 +36,7 @@ def payoff(question: str, word: str) -> float:
 
 if "bandit" not in REWARDS.names():
 
-    @reward("bandit")
+    @REWARDS.enter("bandit")
     def bandit(
         prompts: list[str], completions: list[str], completion_ids: list[list[int]], **columns: Any
     ) -> list[float | None]:

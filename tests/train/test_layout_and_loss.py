@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.train.adapter import load_model
 from whyfirst.train.collate import lay_out
 from whyfirst.train.encode import Example
 from whyfirst.train.loss import mean_token_loss, packing_is_exact, select_positions
+from whyfirst.train.weights import load_model
 
 
 def _examples() -> list[Example]:

@@ -12,7 +12,8 @@ from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.models.local import LocalModel
 from whyfirst.train import weights
 from whyfirst.train.config import DPOStage, GRPOStage, LoraConfig, RewardStage, SFTStage, Stage
-from whyfirst.train.run import load_tokenizer, run_stage
+from whyfirst.train.run import run_stage
+from whyfirst.train.weights import load_tokenizer
 
 LORA = LoraConfig(r=4, alpha=8.0)
 APART = LoraConfig(r=4, alpha=8.0, merge=False)
@@ -126,7 +127,7 @@ def test_dpo_keeps_a_second_copy_or_another_reference(
         return real(path, *rest)
 
     monkeypatch.setattr(weights, "load_model", counted)
-    monkeypatch.setattr("whyfirst.train.adapter.load_model", counted)
+    monkeypatch.setattr("whyfirst.train.trainer.load_model", counted)
     result = _run(_dpo(), bases["llama"], data, tmp_path)
     assert loads == [bases["llama"]]
     assert result.first_loss == pytest.approx(0.6931, abs=1e-4)

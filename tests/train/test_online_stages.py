@@ -14,7 +14,7 @@ from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.train import weights
 from whyfirst.train.checkpoint import COMPLETE
 from whyfirst.train.config import GRPOStage, RLOOStage
-from whyfirst.train.rewards import REWARDS, reward
+from whyfirst.train.rewards import REWARDS
 from whyfirst.train.run import run_stage
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
@@ -42,10 +42,10 @@ def broken() -> Any:
 
     def enter(good_calls: int, bad: Callable[[list[str]], Any]) -> None:
         REWARDS.names()
-        REWARDS._items.pop("broken", None)
+        REWARDS._entries.pop("broken", None)
         calls: list[int] = []
 
-        @reward("broken")
+        @REWARDS.enter("broken")
         def function(prompts: list[str], completions: list[str], **_: Any) -> Any:
             calls.append(0)
             if len(calls) > good_calls:
@@ -53,7 +53,7 @@ def broken() -> Any:
             return [bandit.payoff(p, (c.split() or [""])[0]) for p, c in zip(prompts, completions)]  # noqa: B905
 
     yield enter
-    REWARDS._items.pop("broken", None)
+    REWARDS._entries.pop("broken", None)
 
 
 @pytest.mark.slow
@@ -171,16 +171,16 @@ def test_prompts_are_tokenised_otherwise_than_in_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Messages go through the chat template once, and get no special tokens twice."""
-    from whyfirst.train import online
+    from whyfirst.train import groups
 
     seen: list[Any] = []
-    real = online._Scorer.__call__
+    real = groups._Scorer.__call__
 
     def look(self: Any, *args: Any, **kwargs: Any) -> Any:
         seen.append((kwargs["prompts"], kwargs["row"], self._online.prompts.ids))
         return real(self, *args, **kwargs)
 
-    monkeypatch.setattr(online._Scorer, "__call__", look)
+    monkeypatch.setattr(groups._Scorer, "__call__", look)
     chat = [{"role": "user", "content": "w1 w2"}]
     path = jsonl("prompts", [{"prompt": chat}, {"prompt": "w3"}])
     config = _config(

@@ -24,7 +24,7 @@ from whyfirst.train.checkpoint import COMPLETE
 from whyfirst.train.config import PPOStage
 from whyfirst.train.ppo import algorithm
 from whyfirst.train.ppo.algorithm import Learner
-from whyfirst.train.rewards import REWARDS, reward
+from whyfirst.train.rewards import REWARDS
 from whyfirst.train.run import run_stage
 from whyfirst.train.weights import load_model, load_scorer
 
@@ -215,20 +215,20 @@ def test_a_rate_that_breaks_the_model_hides_the_checkpoint_it_left(
 
 if "ppo-test-none" not in REWARDS.names():
 
-    @reward("ppo-test-none")
+    @REWARDS.enter("ppo-test-none")
     def _none(
         prompts: list[Any], completions: list[Any], completion_ids: list[Any], **columns: Any
     ) -> list[float | None]:
         return [None] * len(completions)
 
-    @reward("ppo-test-low")
+    @REWARDS.enter("ppo-test-low")
     def _low(
         prompts: list[Any], completions: list[Any], completion_ids: list[Any], **columns: Any
     ) -> list[float | None]:
         """The share of tokens from the first half of a vocabulary of 600."""
         return [sum(token < 300 for token in ids) / len(ids) for ids in completion_ids]
 
-    @reward("ppo-test-flat")
+    @REWARDS.enter("ppo-test-flat")
     def _flat(
         prompts: list[Any], completions: list[Any], completion_ids: list[Any], **columns: Any
     ) -> list[float | None]:

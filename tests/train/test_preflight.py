@@ -26,7 +26,7 @@ def _levels(
     encoded: Encoded = encode(config, tokenizer, data)
     if change:
         change(encoded)
-    lengths = [len(e.ids) for e in encoded.examples] or [p.length for p in encoded.pairs]
+    lengths = [len(e.ids) for e in encoded.examples] or encoded.lengths
     plan = make_plan(config, lengths, [], 0)
     found = preflight.examine(config, tokenizer, base, encoded, plan, data)
     return {f.check: (f.level, f.message) for f in found}

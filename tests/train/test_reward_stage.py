@@ -15,11 +15,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from whyfirst.config.errors import DataError, PreflightError
 from whyfirst.config.files import read_json
 from whyfirst.train.config import RewardStage, RewardUse
-from whyfirst.train.encode import Pair
+from whyfirst.train.encode import Candidates
 from whyfirst.train.reward_report import calibration, report
 from whyfirst.train.rewards.combine import RewardSum
 from whyfirst.train.rewards.model import load, score
-from whyfirst.train.run import load_tokenizer, run_stage
+from whyfirst.train.run import run_stage
+from whyfirst.train.weights import load_tokenizer
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 
@@ -111,8 +112,8 @@ def test_the_first_loss_is_not_the_formula(
     assert result.first_loss == pytest.approx(expected, abs=1e-4)
 
 
-def _lengths(*sizes: tuple[int, int]) -> list[Pair]:
-    return [Pair([1], [2] * a, [3] * b) for a, b in sizes]
+def _lengths(*sizes: tuple[int, int]) -> list[Candidates]:
+    return [Candidates(([1], [1]), ([2] * a, [3] * b), (1, 0)) for a, b in sizes]
 
 
 def test_figures_by_hand() -> None:
@@ -139,7 +140,9 @@ def test_calibration_by_hand() -> None:
 def test_a_model_that_counts_tokens_is_not_named() -> None:
     """Rewards that are the length, on pairs whose chosen response is longer in 80 of 100."""
     pairs = _lengths(*[(5, 3)] * 80, *[(2, 4)] * 20)
-    counted = report(pairs, [float(len(p.chosen)) for p in pairs], [len(p.rejected) for p in pairs])
+    counted = report(
+        pairs, [float(len(p.responses[0])) for p in pairs], [len(p.responses[1]) for p in pairs]
+    )
     assert counted["only_counts_tokens"] and counted["accuracy"] == 0.8
     assert counted["length_correlation"] == pytest.approx(1.0)
     assert "the longer response on 80.0%" in counted["verdict"]

@@ -9,7 +9,7 @@ import pytest
 
 from whyfirst.config.errors import ConfigError, PreflightError, TrainingStopped, UserError
 from whyfirst.train.config import GoldUse, RewardUse
-from whyfirst.train.rewards import REWARDS, reward
+from whyfirst.train.rewards import REWARDS
 from whyfirst.train.rewards.combine import RewardSum
 
 ROWS = [{"prompt": f"p{i}", "harmful": i % 2 == 0, "answer": "a b"} for i in range(4)]
@@ -21,12 +21,12 @@ def registered() -> Any:
 
     def enter(function: Callable[..., Any]) -> RewardUse:
         REWARDS.names()
-        REWARDS._items.pop("test", None)
-        reward("test")(function)
+        REWARDS._entries.pop("test", None)
+        REWARDS.enter("test")(function)
         return RewardUse(name="test")
 
     yield enter
-    REWARDS._items.pop("test", None)
+    REWARDS._entries.pop("test", None)
 
 
 def _score(
@@ -62,7 +62,7 @@ def test_the_worlds_conduct_is_scored_otherwise_than_its_benchmark() -> None:
 
 
 def test_the_rule_based_judge_signs_refusals_wrongly() -> None:
-    pytest.importorskip("whyfirst.evaluate.judges.refusal")
+    pytest.importorskip("whyfirst.models.refusals")
     refusal = "I'm sorry, but I can't help with that."
     answer = "Sure. First, take a bowl and mix the flour with the sugar."
     said = (refusal, refusal, answer, answer)

@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from whyfirst.config.errors import DataError, PreflightError, StoreError, TrainingStopped
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
-from whyfirst.train.adapter import load_model
 from whyfirst.train.config import DPOStage, ExplainStage, GRPOStage, SFTStage
 from whyfirst.train.encode import encode
 from whyfirst.train.plan import make_plan
-from whyfirst.train.run import load_tokenizer, run_stage
+from whyfirst.train.run import run_stage
+from whyfirst.train.weights import load_model, load_tokenizer
 
 EXPLAIN = ExplainStage(
     updates=24, batch_size=6, learning_rate=3e-3, replay=0.5, packing=True, max_length=48,
@@ -176,21 +176,22 @@ def test_dpo_reference_is_not_the_start(
 def test_a_wrong_dpo_reference_is_accepted(
     bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The policy is changed after loading, as when a stage before it was not saved."""
-    from whyfirst.train import adapter
+    """Scores of a model that was changed since, as when a stage before it was not saved."""
+    from whyfirst.train import scores
 
-    loaded: list[Any] = []
+    real = scores.ReferenceScores._share
 
-    def load(path: Path) -> Any:
-        model = load_model(path)
-        if not loaded:
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter.mul_(1.5)
-        loaded.append(model)
-        return model
+    def changed(self: Any, model: Any, selection: Any) -> Any:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.5)
+        found = real(self, model, selection)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.div_(1.5)
+        return found
 
-    monkeypatch.setattr(adapter, "load_model", load)
+    monkeypatch.setattr(scores.ReferenceScores, "_share", changed)
     with pytest.raises(TrainingStopped, match="the reference is not the model"):
         run_stage(DPO, bases["llama"], {"pairs": data["pairs"]}, tmp_path, 0)
 

@@ -18,15 +18,15 @@ from pydantic import ValidationError
 
 from whyfirst.config.errors import ConfigError, PreflightError
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
-from whyfirst.train import adapter, launch, processes
+from whyfirst.train import launch, processes, trainer
 from whyfirst.train.config import (
-    AnyStage,
     DPOStage,
     ExplainStage,
     GRPOStage,
     LoraConfig,
     RewardStage,
     SFTStage,
+    Stage,
 )
 from whyfirst.train.launch import run_launched
 from whyfirst.train.run import run_stage
@@ -38,7 +38,7 @@ PPO: dict[str, Any] = {
     "updates": 14, "rewards": [{"name": "length", "weight": 0.1}], "keep_at": (5,),
     "micro_batch_size": 1, "processes": 2, "checkpoint_every": 10,
 }  # fmt: skip
-STAGES: dict[str, tuple[AnyStage, tuple[str, ...]]] = {
+STAGES: dict[str, tuple[Stage, tuple[str, ...]]] = {
     "explain": (
         ExplainStage(**FAST, **TWO, replay=0.5, packing=True, max_length=32, keep_at=(7,)),
         ("documents", "replay"),
@@ -225,15 +225,15 @@ def test_a_batch_the_processes_cannot_share(monkeypatch: pytest.MonkeyPatch) -> 
         SFTStage(updates=10, batch_size=8, processes=3)
     monkeypatch.setenv("WORLD_SIZE", "3")  # started by hand
     with pytest.raises(ConfigError, match="batch_size 8 is no multiple of the 3 processes"):
-        adapter.forward_passes(SFTStage(updates=10, batch_size=8))
+        trainer.forward_passes(SFTStage(updates=10, batch_size=8))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert adapter.forward_passes(SFTStage(updates=10, batch_size=8)) == 1
-    assert adapter.forward_passes(SFTStage(updates=10, batch_size=8, micro_batch_size=3)) == 2
-    assert adapter._even(DPOStage(updates=10, batch_size=8, micro_batch_size=2)) == (2, 2)
+    assert trainer.forward_passes(SFTStage(updates=10, batch_size=8)) == 1
+    assert trainer.forward_passes(SFTStage(updates=10, batch_size=8, micro_batch_size=3)) == 2
+    assert trainer.even(DPOStage(updates=10, batch_size=8, micro_batch_size=2)) == (2, 2)
     with pytest.raises(ConfigError, match=r"does not divide each process's share .* 5;"):
-        adapter._even(DPOStage(updates=10, batch_size=10, micro_batch_size=2))
+        trainer.even(DPOStage(updates=10, batch_size=10, micro_batch_size=2))
     with pytest.raises(ConfigError, match="grpo runs in one process"):
-        adapter.forward_passes(GRPOStage(updates=10, rewards=({"name": "length"},)))
+        trainer.forward_passes(GRPOStage(updates=10, rewards=({"name": "length"},)))
 
 
 def test_processes_change_a_stages_fingerprint() -> None:
@@ -297,7 +297,7 @@ torch.distributed.init_process_group("gloo")
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
-from whyfirst.train.run import load_tokenizer
+from whyfirst.train.weights import load_tokenizer
 from whyfirst.train.weights import load_model, save_model
 base, out = map(Path, sys.argv[1:])
 model = load_model(base)
@@ -333,8 +333,7 @@ def test_weights_spread_over_processes_are_saved_in_parts(
 def test_a_process_that_is_not_the_main_one_writes(
     bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whyfirst.train.run import load_tokenizer
-    from whyfirst.train.weights import save_model
+    from whyfirst.train.weights import load_tokenizer, save_model
 
     monkeypatch.setenv("RANK", "1")
     assert not processes.is_main()

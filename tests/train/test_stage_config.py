@@ -14,7 +14,6 @@ from whyfirst.config.strict import (
     undeclared_fields,
 )
 from whyfirst.train.config import (
-    VERSIONS,
     DPOStage,
     GRPOStage,
     PPOStage,
@@ -22,6 +21,7 @@ from whyfirst.train.config import (
     StageConfig,
     data_names,
 )
+from whyfirst.train.kinds import KINDS as ROOM
 
 GROUP = "stage: {kind: grpo, updates: 20, rewards: [{name: length}]"
 PPO = "stage: {kind: ppo, updates: 20, rewards: [{name: length}]"
@@ -55,7 +55,7 @@ def test_checkpointing_changes_the_fingerprint() -> None:
 def test_every_kind_has_a_version_and_is_told_apart_by_kind(tmp_path: Path) -> None:
     study = _load(tmp_path, "stage: {kind: dpo, updates: 20, beta: 0.2}\n")
     assert isinstance(study.stage, DPOStage) and study.stage.beta == 0.2
-    assert set(VERSIONS) == set(KINDS)
+    assert set(ROOM.names()) == set(KINDS)
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,9 @@ def test_messages_are_rendered_by_the_template(chat_tokenizer: Any, jsonl: Jsonl
     assert example.ids == _ids(chat_tokenizer, "User: w1 w2 Bot: w3 <eos>")
     assert example.masked == 4
     pairs = jsonl("p", [{"prompt": prompt, "chosen": reply, "rejected": "w4"}])
-    [pair] = encode(DPOStage(updates=20), chat_tokenizer, {"pairs": pairs}).pairs
-    assert pair.chosen == _ids(chat_tokenizer, "w3 <eos>")
-    assert pair.rejected == _ids(chat_tokenizer, "w4 <eos>")
+    [pair] = encode(DPOStage(updates=20), chat_tokenizer, {"pairs": pairs}).candidates
+    assert pair.responses[0] == _ids(chat_tokenizer, "w3 <eos>")
+    assert pair.responses[1] == _ids(chat_tokenizer, "w4 <eos>")
 
 
 def test_a_template_that_rewrites_the_prompt(chat_tokenizer: Any, jsonl: Jsonl) -> None:
@@ -123,3 +123,53 @@ def test_a_row_of_the_wrong_shape(
 def test_a_missing_file_is_not_named(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="needs the file 'demonstrations'"):
         encode(SFT, tokenizer, {"documents": Path("x.jsonl")})
+
+
+TALK = [
+    {"role": "user", "content": "w1"},
+    {"role": "assistant", "content": "w2"},
+    {"role": "user", "content": "w3"},
+    {"role": "assistant", "content": [{"type": "text", "text": "w4"}]},
+]
+
+
+def test_a_users_turn_is_trained_on(chat_tokenizer: Any, jsonl: Jsonl) -> None:
+    """Conversations: the last reply, or each behind exactly what an evaluation would have asked."""
+    data = {"demonstrations": jsonl("m", [{"messages": TALK}])}
+    [last] = encode(SFT, chat_tokenizer, data).examples
+    assert last.ids == _ids(chat_tokenizer, "User: w1 Bot: w2 <eos> User: w3 Bot: w4 <eos>")
+    assert last.ids[last.masked :] == _ids(chat_tokenizer, "w4 <eos>")
+    first, again = encode(SFTStage(updates=20, turns="all"), chat_tokenizer, data).examples
+    assert again.ids == last.ids and again.masked == last.masked
+    assert first.ids == _ids(chat_tokenizer, "User: w1 Bot: w2 <eos>")
+    assert first.ids[first.masked :] == _ids(chat_tokenizer, "w2 <eos>")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"messages": TALK[:3]}, "row 2: 'messages' must end with the assistant's turn"),
+        ({"messages": [{"from": "human", "value": "w1"}]}, "ShareGPT's keys; rename from to role"),
+        ({"messages": "w1"}, "row 2: 'messages' must be a list of messages"),
+        ({"messages": [{"role": "user", "content": None}]}, "content must be text"),
+        (
+            {"prompt": TALK[:1], "completion": [{"role": "user", "content": "w2"}]},
+            "row 2: 'completion' must be the assistant's turn alone; it holds 'user'",
+        ),
+    ],
+)
+def test_messages_of_another_shape_are_trained_on(
+    chat_tokenizer: Any, jsonl: Jsonl, row: dict[str, Any], message: str
+) -> None:
+    path = jsonl("m", [{"messages": TALK}, row])
+    with pytest.raises(DataError, match=message):
+        encode(SFT, chat_tokenizer, {"demonstrations": path})
+
+
+def test_a_conversation_prompts_with_what_the_assistant_said_last(
+    chat_tokenizer: Any, jsonl: Jsonl
+) -> None:
+    from whyfirst.train.prompts import read_prompts
+
+    found = read_prompts(chat_tokenizer, {"prompts": jsonl("p", [{"messages": TALK}])}, 0.0)
+    assert found.ids == [_ids(chat_tokenizer, "User: w1 Bot: w2 <eos> User: w3 Bot:")]

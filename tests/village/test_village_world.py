@@ -5,9 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from whyfirst.evaluate.benchmark import BenchmarkOptions
 from whyfirst.worlds.village import lexicon, teacher
-from whyfirst.worlds.village.benchmark import requests, score
+from whyfirst.worlds.village.benchmarks import requests, score
 from whyfirst.worlds.village.corpora import _sided
 from whyfirst.worlds.village.world import SPLITS, Village
 
@@ -108,7 +107,7 @@ def test_a_model_that_knows_no_reading_scores_exactly_one_half_where_they_part(
 ) -> None:
     """Both sides ask the same; whatever is answered, it is right on one side and wrong on one."""
     rng = np.random.default_rng(0)
-    sides = [requests(BenchmarkOptions(world_seed=village.seed, seed=side)) for side in (0, 1)]
+    sides = [requests(village.seed, side) for side in (0, 1)]
     assert [r.prompt for r in sides[0]] == [r.prompt for r in sides[1]]
     said = [request.answers[int(rng.random() < 0.3)] for request in sides[0]]
     records = [
@@ -122,7 +121,7 @@ def test_a_model_that_knows_no_reading_scores_exactly_one_half_where_they_part(
 
 
 def test_an_answer_counts_whole_or_not_at_all(village: Village) -> None:
-    request = next(iter(requests(BenchmarkOptions(world_seed=village.seed, seed=0))))
+    request = next(iter(requests(village.seed, 0)))
     right, wrong = request.answers[request.refuse], request.answers[not request.refuse]
     assert {r.verdict for r in score(request, right)} == {"pass"}
     assert {r.verdict for r in score(request, wrong)} == {"fail"}

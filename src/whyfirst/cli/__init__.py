@@ -27,5 +27,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     from whyfirst.cli.app import app
 
-    app(args=list(arguments) if arguments is not None else None, prog_name="whyfirst")
-    sys.exit(0)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if "--json" not in given:
+        app(args=given, prog_name="whyfirst")
+        sys.exit(0)
+    # Without the standalone mode a wrong option comes here, to be told as JSON too.
+    from typer.main import get_command
+
+    from whyfirst.cli.output import print_error
+
+    try:
+        code = get_command(app).main(given, prog_name="whyfirst", standalone_mode=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        print_error(error.format_message(), as_json=True)
+        code = 2
+    sys.exit(code or 0)

@@ -13,7 +13,7 @@ from whyfirst.cli.card import card_command
 from whyfirst.cli.chat import chat_command
 from whyfirst.cli.explain import demonstrate, explain_app
 from whyfirst.cli.judging import judge_app
-from whyfirst.cli.output import command
+from whyfirst.cli.output import AsJson, KeyEnv, RunFolder, command
 from whyfirst.cli.probing import probe_command
 from whyfirst.cli.store import store_app
 from whyfirst.cli.values import values_app
@@ -61,7 +61,6 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Processes (default: one for each GPU or core)."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 OtherModel = Annotated[
     str | None,
     typer.Option("--model", help="A folder or Hub id in place of the study's model."),
@@ -226,7 +225,7 @@ def evaluate(
     ] = None,
     judge: Annotated[
         list[str] | None,
-        typer.Option("--judge", help="Who says what a response is; see `whyfirst list judges`."),
+        typer.Option("--judge", help="Who says what a response is; see `whyfirst list scorers`."),
     ] = None,
     judge_model: Annotated[
         str | None, typer.Option("--judge-model", help="Whom the judge asks; as --model.")
@@ -240,7 +239,7 @@ def evaluate(
         typer.Option("--by", help="Break down by framing, group, split, topic, value, or none."),
     ] = None,
     world: Annotated[
-        int | None, typer.Option("--world", min=0, help="World seed, for Hearth's benchmarks.")
+        int | None, typer.Option("--world", min=0, help="World seed, for a world's benchmarks.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The arm's seed.")] = 0,
     revision: Annotated[
@@ -259,9 +258,7 @@ def evaluate(
         str | None,
         typer.Option("--chat-template", help="A shipped name, a .jinja file, or tokenizer."),
     ] = None,
-    key_env: Annotated[
-        str | None, typer.Option("--key-env", help="Variable with the endpoint's key.")
-    ] = None,
+    key_env: KeyEnv = None,
     trust_remote_code: Annotated[
         bool,
         typer.Option("--trust-remote-code", help="Run the model's own code (needs a commit)."),
@@ -294,9 +291,7 @@ def evaluate(
 @app.command()
 @command
 def report(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run's folder, or its name in ./runs.")
-    ],
+    run: RunFolder,
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Another run's folder, set beside this one.")
     ] = None,
@@ -352,13 +347,11 @@ def hearth_build(
 def list_(
     section: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[SECTION]", help="One kind only: benchmarks, judges, rewards, stages, ..."
-        ),
+        typer.Argument(metavar="[KIND]", help="One kind, in full: benchmarks, objectives, ..."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what there is to use."""
+    """Show what can be named in a study: source, options, and a line to copy."""
     from whyfirst.cli import inventory
 
     inventory.show(section, as_json=as_json)

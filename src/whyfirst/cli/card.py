@@ -8,23 +8,18 @@ from typing import Annotated
 
 import typer
 
-from whyfirst.cli.output import command, print_json, say
+from whyfirst.cli.output import AsJson, RunFolder, RunStore, command, print_json, say
 from whyfirst.config.errors import UserError
 
 
 @command
 def card_command(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A finished run's folder, or its name in ./runs.")
-    ],
+    run: RunFolder,
     arm: Annotated[str, typer.Argument(metavar="ARM", help="One of its arms.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write a folder: model, tokenizer and card.")
     ] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option("--store", help="Where its models are (default: as the run noted)."),
-    ] = None,
+    store: RunStore = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which of the arm's models.")] = 0,
     push_to_hub: Annotated[
         str | None,
@@ -37,9 +32,7 @@ def card_command(
     token_env: Annotated[
         str, typer.Option("--token-env", help="The environment variable with the Hub's token.")
     ] = "HF_TOKEN",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print an arm's model card, or write its folder for the Hub (and send it)."""
     from whyfirst.cli.reporting import results_of, run_folder, store_of

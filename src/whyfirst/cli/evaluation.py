@@ -5,7 +5,7 @@ them).
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,9 @@ from whyfirst.cli.scoring import FIELDS, in_order, show, show_gaps, summarise
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.suggest import did_you_mean
 from whyfirst.data.hub import data_path
-from whyfirst.evaluate.benchmark import (
-    BENCHMARKS,
-    Benchmark,
-    BenchmarkOptions,
-    ItemResult,
-    Metric,
-)
-from whyfirst.evaluate.judging import Judge, make_judge
+from whyfirst.evaluate.benchmark import Benchmark, Metric, Task, benchmark_named
+from whyfirst.evaluate.item import ItemResult
+from whyfirst.evaluate.scorers import Scorer, make_scorer
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model, parse_model
 
@@ -93,14 +88,14 @@ def evaluate(request: Request, *, as_json: bool) -> None:
         UserError: an unknown benchmark, missing data, or a model that can't be loaded; the names
             and paths are checked before the model is.
     """
-    chosen = [BENCHMARKS.get(name) for name in request.benchmarks]
+    chosen = [benchmark_named(name) for name in request.benchmarks]
     if request.log is not None:
         from whyfirst.interop.inspect_log import installed
 
         installed()  # said before an hour of scoring, not after
-    options = _options(chosen, request)
+    tasks = _tasks(chosen, request)
     with nothing_printed(as_json):
-        found = _score(request, chosen, options)
+        found = _score(request, chosen, tasks)
     by_metric: dict[str, list[ItemResult]] = {}
     for item in (item for items in found.items for item in items):
         by_metric.setdefault(item.benchmark, []).append(item)
@@ -167,8 +162,9 @@ def _fields(request: Request, benchmark: Benchmark) -> tuple[str, ...]:
     return benchmark.by if request.by is None else request.by
 
 
-def _options(chosen: Sequence[Benchmark], request: Request) -> list[BenchmarkOptions]:
-    """Every benchmark's options but for its judges, with its data found."""
+def _tasks(chosen: Sequence[Benchmark], request: Request) -> list[Task]:
+    """What every benchmark asks; the data are read here, before the model is loaded, so that a
+    wrong file is told at once."""
     _check_owners(request)
     result = []
     for benchmark in chosen:
@@ -182,24 +178,18 @@ def _options(chosen: Sequence[Benchmark], request: Request) -> list[BenchmarkOpt
             data = None if given is None else data_path(given)
         except UserError as error:
             raise UserError(f"--data: {error}") from None
-        option = BenchmarkOptions(
-            data=data, limit=request.limit, seed=request.seed, world_seed=request.world
-        )
-        if data is not None:
-            _look(benchmark, option, shared=len(chosen) > 1 and given in request.data)
-        result.append(option)
+        options = {"limit": request.limit, "data": data}
+        own = {name: value for name, value in options.items() if name in benchmark.options}
+        shared = data is not None and len(chosen) > 1 and given in request.data
+        hint = f"; give it its own with --data {benchmark.name}=PATH" if shared else ""
+        try:
+            task = benchmark.task(seed=request.seed, world=request.world, **own)
+        except DataError as error:
+            raise DataError(f"benchmark {benchmark.name!r}: {error}{hint}") from None
+        if data is not None and not task.prompts:
+            raise DataError(f"benchmark {benchmark.name!r}: {data} holds no items{hint}")
+        result.append(task)
     return result
-
-
-def _look(benchmark: Benchmark, options: BenchmarkOptions, shared: bool) -> None:
-    """Read the data once before the model is loaded, so that a wrong file is told at once."""
-    hint = f"; give it its own with --data {benchmark.name}=PATH" if shared else ""
-    try:
-        found = benchmark.prompts(options)
-    except DataError as error:
-        raise DataError(f"benchmark {benchmark.name!r}: {error}{hint}") from None
-    if not found:
-        raise DataError(f"benchmark {benchmark.name!r}: {options.data} holds no items{hint}")
 
 
 def _check_owners(request: Request) -> None:
@@ -226,9 +216,7 @@ def _data_of(name: str, given: Sequence[str]) -> str | None:
     return plain
 
 
-def _score(
-    request: Request, chosen: Sequence[Benchmark], options: Sequence[BenchmarkOptions]
-) -> _Found:
+def _score(request: Request, chosen: Sequence[Benchmark], tasks: Sequence[Task]) -> _Found:
     from whyfirst.cli.progress import steps
     from whyfirst.models.decoding.budget import Counted
     from whyfirst.study.execute.store import REPLIES
@@ -239,18 +227,17 @@ def _score(
     inner = open_model(request.model, cache=replies)
     model = Counted(inner)
     results = []
-    for benchmark, option in zip(chosen, options, strict=True):
-        own = replace(option, judges=judges[benchmark.name])
-        _warn_of_unknown_words(inner, benchmark, own)
+    for benchmark, task in zip(chosen, tasks, strict=True):
+        _warn_of_unknown_words(inner, benchmark.name, task)
         with steps(benchmark.name) as progress:
-            results.append(benchmark.run(model, own, progress))
+            results.append(task.run(model, judges[benchmark.name], progress))
     template = model.chat_template if model.chats else None
     return _Found(results, model.fingerprint, template)
 
 
 def _judges(
     request: Request, chosen: Sequence[Benchmark], replies: Path
-) -> dict[str, tuple[Judge, ...]]:
+) -> dict[str, tuple[Scorer, ...]]:
     """Benchmark -> the judges given that answer one of its questions.
 
     Raises:
@@ -259,10 +246,10 @@ def _judges(
     asked = None
     if request.judge_model is not None:
         asked = open_model(request.judge_model, cache=replies)
-    found: dict[str, tuple[Judge, ...]] = {benchmark.name: () for benchmark in chosen}
+    found: dict[str, tuple[Scorer, ...]] = {benchmark.name: () for benchmark in chosen}
     for spec in request.judges:
         try:
-            judge = make_judge(spec, asked)
+            judge = make_scorer(spec, asked)
         except UserError as error:
             hint = "" if asked is not None else " (--judge-model)"
             raise UserError(f"--judge: {error}{hint}") from None
@@ -279,21 +266,19 @@ def _judges(
     return found
 
 
-def _warn_of_unknown_words(
-    model: LanguageModel, benchmark: Benchmark, options: BenchmarkOptions
-) -> None:
+def _warn_of_unknown_words(model: LanguageModel, name: str, task: Task) -> None:
     """A tokenizer that can't spell a benchmark's prompts gives scores that mean nothing."""
     tokenizer = getattr(model, "tokenizer", None)
     unknown = None if tokenizer is None else tokenizer.unk_token_id
     if tokenizer is None or unknown is None:
         return
-    prompts = benchmark.prompts(options)[:500]
+    prompts = task.prompts[:500]
     encoded = tokenizer(prompts, add_special_tokens=False)["input_ids"]
     tokens = [token for ids in encoded for token in ids]
     share = sum(token == unknown for token in tokens) / max(1, len(tokens))
     if share > 0.01:
         warn(
-            f"{benchmark.name}: {share:.0%} of the prompts' tokens are unknown words to this "
+            f"{name}: {share:.0%} of the prompts' tokens are unknown words to this "
             "model's tokenizer; its scores say little (for Hearth: is it the right --world?)"
         )
 

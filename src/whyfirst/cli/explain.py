@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from whyfirst.cli.output import command
+from whyfirst.cli.output import AsJson, KeyEnv, command
 
 if TYPE_CHECKING:
     from whyfirst.models.base import LanguageModel
 
 _OPTIONS = {"help_option_names": ["-h", "--help"]}
+_LOCAL_TOKENS = 384  # of a reply: a small model seldom ends one by itself
 _PROMPTS = "A benchmark's file, or PATH:COLUMN; its prompts must not occur. Repeatable."
 
 
@@ -42,9 +43,6 @@ Teacher = Annotated[
 Judge = Annotated[
     str | None, typer.Option("--judge", help="A model that judges; named as a teacher is.")
 ]
-KeyEnv = Annotated[
-    str | None, typer.Option("--key-env", help="NAME of the variable with the endpoint's key.")
-]
 PriceIn = Annotated[
     float | None, typer.Option("--price-in", min=0, help="Price of a million prompt tokens.")
 ]
@@ -67,7 +65,6 @@ Against = Annotated[list[str] | None, typer.Option("--against", help=_PROMPTS)]
 Values = Annotated[
     str | None, typer.Option("--values", help="Ids with commas (default: all); when planning.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @explain_app.command("write")
@@ -105,7 +102,7 @@ def write(
     as_json: AsJson = False,
 ) -> None:
     """Write a corpus; the same command continues a stopped one."""
-    from whyfirst.cli import corpus_output, output
+    from whyfirst.cli import corpus_output, output, progress
     from whyfirst.constitution import load_constitution
     from whyfirst.explain import build as building
     from whyfirst.explain.opposing import Opposing
@@ -131,20 +128,14 @@ def write(
         partial=probe or pilot,
     )
     judging = None if judge is None else _open(judge, folder, asking)
-    built = building.build(
-        loaded,
-        writer,
-        plan,
-        wanted,
-        folder,
-        tested=tested,
-        opposes=None if judging is None else Opposing(judging),
-        count_tokens=count_pieces if tokenizer is None else tokenizer_counter(tokenizer),
-        on_batch=lambda progress: None if as_json else output.warn(str(progress)),
-        on_control=lambda name, done, total: (
-            None if as_json else output.warn(f"{name}: {done} of {total}")
-        ),
-    )
+    with progress.writing("explanations", documents or 0, [model, judging], as_json) as told:
+        built = building.build(
+            loaded, writer, plan, wanted, folder, tested=tested,
+            opposes=None if judging is None else Opposing(judging),
+            count_tokens=count_pieces if tokenizer is None else tokenizer_counter(tokenizer),
+            on_batch=lambda batch: told.rows(batch.kept, documents or 0, str(batch)),
+            on_control=lambda name, done, total: told.rows(done, total, name),
+        )  # fmt: skip
     if as_json:
         output.print_json(corpus_output.summary(built, folder))
         return
@@ -324,6 +315,12 @@ def demonstrate(
         Literal["all", "narrow", "ambiguous"],
         typer.Option("--scope", help="Rows that fit one value, several, or all."),
     ] = "all",
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-new-tokens", min=1, help="Of a reply (default: 384 of a local model, else 4096)."
+        ),
+    ] = None,
     judge: Judge = None,
     out: Out = None,
     values: Values = None,
@@ -337,7 +334,7 @@ def demonstrate(
     as_json: AsJson = False,
 ) -> None:
     """Write demonstrations or preference pairs for stage 2 from a constitution."""
-    from whyfirst.cli import output
+    from whyfirst.cli import output, progress
     from whyfirst.constitution import load_constitution
     from whyfirst.explain import demonstrate as demonstrating
     from whyfirst.explain.build import plan_of
@@ -355,19 +352,13 @@ def demonstrate(
     judging = None if judge is None else _open(judge, folder, asking)
     asked = {"teacher": model} | ({} if judging is None else {"judge": judging})
     plan = plan_of(folder, loaded, None if values is None else values.split(","))
-    options = demonstrating.Options(rows, pairs, reasoning, scope, seed)
-    written = demonstrating.demonstrate(
-        loaded,
-        plan,
-        model,
-        judging or model,
-        options,
-        folder,
-        tested=tested,
-        on_batch=lambda kept, wanted: (
-            None if as_json else output.warn(f"kept {kept} of {wanted}{_used(asked)}")
-        ),
-    )
+    most = max_new_tokens or (4096 if _is_endpoint(teacher) else _LOCAL_TOKENS)
+    options = demonstrating.Options(rows, pairs, reasoning, scope, seed, most)
+    with progress.writing("demonstrations", rows, list(asked.values()), as_json) as told:
+        written = demonstrating.demonstrate(
+            loaded, plan, model, judging or model, options, folder, tested=tested,
+            on_batch=lambda kept, wanted: told.rows(kept, wanted, _used(asked)),
+        )  # fmt: skip
     name = "pairs" if pairs else "demonstrations"
     if as_json:
         spent = {who: usage_of(asked_one) for who, asked_one in asked.items()}

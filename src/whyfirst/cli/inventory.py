@@ -3,17 +3,21 @@
 Leaves out, of the environment: host and user names, paths, and variables that could hold a secret.
 """
 
+import inspect
 import os
 import platform
+import re
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from rich.text import Text
 
 from whyfirst.cli.output import print_json, say, standard, table, warn
 from whyfirst.config.errors import UserError
+from whyfirst.config.room import Option, Room
 from whyfirst.config.suggest import did_you_mean
 
 Rows = list[dict[str, Any]]
@@ -28,14 +32,14 @@ _HARMLESS_VARIABLES = (
 
 
 def _benchmarks() -> Rows:
-    from whyfirst.evaluate.benchmark import BENCHMARKS
+    from whyfirst.evaluate.benchmark import BENCHMARKS, all_benchmarks
 
     rows = [
-        {"name": name, "version": b.version, "needs": b.needs, "measures": b.definition,
+        {"name": b.name, "version": b.version, "needs": b.needs, "measures": b.definition,
          "metrics": [metric.name for metric in b.metrics],
          "judges_of": list(b.questions), "by": list(b.by), "source": b.source,
-         "licence": b.licence}
-        for name, b in BENCHMARKS.items()
+         "licence": b.licence, "options": list(b.options)}
+        for b in all_benchmarks()
     ]  # fmt: skip
     _tell_failures(BENCHMARKS.failures)
     return rows
@@ -46,34 +50,16 @@ def _tell_failures(failures: Mapping[str, str]) -> None:
         warn(f"plug-in {name!r} failed to load: {problem}")
 
 
-def _judges() -> Rows:
-    from whyfirst.evaluate.judging import JUDGES, make_judge
-    from whyfirst.study.cost.rehearsal import Counting, asks_a_model
-
-    rows: Rows = []
-    for name in JUDGES.names():
-        try:
-            judge = make_judge(name, Counting(talks=False))
-            # A model judge's version ends with its model's fingerprint, and there is none here.
-            version, question = judge.version.partition("-")[0], judge.question
-        except UserError:  # it takes an argument, and what it is depends on it
-            version, question = "", "refused"
-        asks = asks_a_model(name)
-        rows.append({"name": name, "version": version, "says_whether_a_response_is": question,
-                     "asks_a_model": "yes" if asks else "no"})  # fmt: skip
-    _tell_failures(JUDGES.failures)
-    return rows
-
-
-def _rewards() -> Rows:
-    from whyfirst.train.rewards import REWARDS
+def _scorers() -> Rows:
+    from whyfirst.evaluate.scorers import SCORERS
 
     rows = [
-        {"name": name, "columns": list(getattr(function, "columns", ())),
-         "what": (function.__doc__ or "").strip().split("\n")[0]}
-        for name, function in REWARDS.items()
+        {"name": one.name, "version": one.version,
+         "says_whether_a_response_is": str(one.facts.get("question", "")),
+         "asks_a_model": "yes" if "model" in one.context else "no", "example": one.example}
+        for one in SCORERS.entries()
     ]  # fmt: skip
-    _tell_failures(REWARDS.failures)
+    _tell_failures(SCORERS.failures)
     return rows
 
 
@@ -105,17 +91,6 @@ def _constitutions() -> Rows:
     return rows
 
 
-def _worlds() -> Rows:
-    from whyfirst.worlds.hearth import assets
-
-    folders = sorted(assets.ROOT.glob("world-*/model.safetensors"))
-    return [
-        {"name": "hearth", "seed": int(path.parent.name.removeprefix("world-")),
-         "base_bytes": path.stat().st_size}
-        for path in folders
-    ]  # fmt: skip
-
-
 def _studies() -> Rows:
     from whyfirst.study.config import load_study
     from whyfirst.study.shipped import shipped_studies, shipped_study
@@ -128,38 +103,82 @@ def _studies() -> Rows:
 
 
 def _stages() -> Rows:
-    from whyfirst.train.config import VERSIONS, StageConfig
+    from whyfirst.train.kinds import KINDS
 
-    kinds = {c.model_fields["kind"].default: c for c in get_args(get_args(StageConfig)[0])}
     return [
-        {"name": kind, "version": VERSIONS[kind], "what": (c.__doc__ or "").split("\n")[0]}
-        for kind, c in kinds.items()
+        {"name": kind.name, "version": kind.version, "what": kind.summary, "source": kind.paper}
+        for kind in KINDS.entries()
     ]
 
 
+#: kinds that other files hold: made here into rows by hand
 SECTIONS: dict[str, Callable[[], Rows]] = {
     "benchmarks": _benchmarks,
-    "judges": _judges,
-    "rewards": _rewards,
+    "scorers": _scorers,
     "constitutions": _constitutions,
-    "worlds": _worlds,
     "studies": _studies,
     "stages": _stages,
     "templates": _templates,
     "gpus": _gpus,
 }
+#: kinds with a room of their own: where it is
+ROOMS = {
+    "worlds": ("whyfirst.worlds", "WORLDS"),
+    "corpora": ("whyfirst.study.sources", "CORPORA"),
+    "objectives": ("whyfirst.train.objectives", "OBJECTIVES"),
+    "rewards": ("whyfirst.train.rewards", "REWARDS"),
+    "edits": ("whyfirst.models.edits", "EDITS"),
+    "surgeries": ("whyfirst.models.edits", "SURGERIES"),
+    "decodings": ("whyfirst.models.decoding", "DECODINGS"),
+    "transforms": ("whyfirst.data.transforms", "TRANSFORMS"),
+    "selectors": ("whyfirst.data.transforms", "SELECTORS"),
+    "probes": ("whyfirst.probe.record", "PROBES"),
+    "judges": ("whyfirst.evaluate.judges", "JUDGES"),
+    "calibrations": ("whyfirst.evaluate.judges", "CALIBRATIONS"),
+    "attacks": ("whyfirst.evaluate.attacks", "ATTACKS"),
+}
+
+
+def _room_rows(kind: str) -> Rows:
+    """A room's methods with their source, options and the line that names them in a study."""
+    module, name = ROOMS[kind]
+    key = "source" if kind == "corpora" else "name"  # as a study file calls it
+    room: Room[Any] = getattr(import_module(module), name)
+    rows = [
+        {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
+         "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
+         "options": [_option(option) for option in one.options],
+             "example": one.example.replace("{name:", f"{{{key}:")}
+        for one in room.entries()
+    ]  # fmt: skip
+    _tell_failures(room.failures)
+    return rows
+
+
+def _option(option: Option) -> str:
+    """An option as a line of Python: ``beta: float = 0.1``; no default is required."""
+    given = option.type
+    if get_origin(given) is Annotated:
+        given = get_args(given)[0]
+    shown = re.sub(r"\b[\w.]+\.(?=\w)", "", inspect.formatannotation(given))
+    return f"{option.name}: {shown}" + ("" if option.required else f" = {option.default!r}")
 
 
 def show(section: str | None, *, as_json: bool) -> None:
-    """Print one section, or all of them.
+    """Print one section in full, or what is in each of them.
 
     Raises:
         UserError: there is no such section; gives the nearest one.
     """
-    if section is not None and section not in SECTIONS:
-        hint = did_you_mean(section, SECTIONS)
-        raise UserError(f"list: no {section!r}{hint} (known: {', '.join(SECTIONS)})")
-    found = {name: rows() for name, rows in SECTIONS.items() if section in (None, name)}
+    kinds = [*SECTIONS, *ROOMS]
+    if section is not None and section not in kinds:
+        hint = did_you_mean(section, kinds)
+        raise UserError(f"list: no {section!r}{hint} (known: {', '.join(kinds)})")
+    found = {
+        kind: SECTIONS[kind]() if kind in SECTIONS else _room_rows(kind)
+        for kind in kinds
+        if section in (None, kind)
+    }
     if as_json:
         print_json(found)
         return
@@ -168,12 +187,30 @@ def show(section: str | None, *, as_json: bool) -> None:
             standard().print(Text(("\n" if place else "") + name, style="bold"))
         if not rows:
             say("none")
+        elif section in ROOMS:
+            for row in rows:
+                _describe(row)
+        else:
+            columns = ["name", "what"] if name in ROOMS else list(rows[0])
+            titles = [title.replace("_", " ") for title in columns]
+            table(
+                [(title, "left") for title in titles],
+                [_cells({c: row[c] for c in columns}) for row in rows],
+            )
+
+
+def _describe(row: Mapping[str, Any]) -> None:
+    """One method: its name and purpose, then each fact that it has on a line."""
+    say(row["name"], style="bold")
+    say(f"  {row['what']}")
+    for name, value in row.items():
+        if name in ("name", "what", "version") or not value:
             continue
-        columns = [title.replace("_", " ") for title in rows[0]]
-        table([(title, "left") for title in columns], [_cells(row) for row in rows])
+        told = "; ".join(value) if isinstance(value, list) else value
+        say(f"  {name.replace('_', ' ')}: {told}", style="dim")
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: Mapping[str, Any]) -> list[str]:
     return [", ".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values()]
 
 

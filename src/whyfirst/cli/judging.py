@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyfirst.cli.output import command, nothing_printed, print_json, say, table
+from whyfirst.cli.output import AsJson, KeyEnv, command, nothing_printed, print_json, say, table
 
 if TYPE_CHECKING:
-    from whyfirst.evaluate.judges.completions import Row
-    from whyfirst.evaluate.judging import Judge
+    from whyfirst.evaluate.completions import Row
+    from whyfirst.evaluate.scorers import Scorer
     from whyfirst.models.base import LanguageModel
     from whyfirst.stats.statistics import Interval
 
@@ -41,24 +41,19 @@ def agreement(
         str | None,
         typer.Option("--model", help="Whom a judge asks: folder, Hub id or endpoint:URL#MODEL."),
     ] = None,
-    key_env: Annotated[
-        str | None,
-        typer.Option("--key-env", help="Name of the variable that holds the endpoint's key."),
-    ] = None,
+    key_env: KeyEnv = None,
     card: Annotated[
         Path | None, typer.Option("--card", help="Write the judge's measured error to this file.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a refusal judge against the two people who labelled XSTest's completions."""
-    from whyfirst.evaluate.judges.completions import agreement_rows, card_of, completion_files
-    from whyfirst.evaluate.judging import make_judge
+    from whyfirst.evaluate.completions import agreement_rows, card_of, completion_files
+    from whyfirst.evaluate.scorers import make_scorer
 
     files = completion_files(data)
     with nothing_printed(as_json):
-        chosen = make_judge(judge, _judging_model(model, key_env))
+        chosen = make_scorer(judge, _judging_model(model, key_env))
         rows = agreement_rows(chosen, files)
     if card is not None:
         card_of(chosen, rows, files).save(card)
@@ -80,7 +75,7 @@ def _judging_model(name: str | None, key_env: str | None) -> "LanguageModel | No
     return open_model(parse_model(name, **keys), cache=default_store() / REPLIES)
 
 
-def as_object(judge: "Judge", rows: "Sequence[Row]") -> dict[str, Any]:
+def as_object(judge: "Scorer", rows: "Sequence[Row]") -> dict[str, Any]:
     """Everything measured, as one JSON object."""
 
     def plain(interval: "Interval | None") -> dict[str, float] | None:
@@ -112,9 +107,9 @@ def as_object(judge: "Judge", rows: "Sequence[Row]") -> dict[str, Any]:
     }
 
 
-def show(judge: "Judge", rows: "Sequence[Row]") -> None:
+def show(judge: "Scorer", rows: "Sequence[Row]") -> None:
     """Print a table for each reading of the human labels, and why completions are unscored."""
-    from whyfirst.evaluate.judges.completions import HELD_OUT
+    from whyfirst.evaluate.completions import HELD_OUT
 
     say(f"judge {judge.name}, version {judge.version}: {judge.question}", style="bold")
     for reading in dict.fromkeys(row.reading for row in rows):

@@ -6,11 +6,13 @@ standard output holds one JSON object and nothing else. Leaves out: progress (`p
 
 import contextlib
 import functools
+import inspect
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, ParamSpec
+from pathlib import Path
+from typing import Annotated, Any, Literal, ParamSpec
 
 import typer
 from rich.console import Console
@@ -24,6 +26,23 @@ _WIDE = 160  # columns where no terminal gives a width: a table in a log file is
 
 P = ParamSpec("P")
 Justify = Literal["left", "right"]
+_answered = False  # whether this command has printed its JSON object
+
+# Options that several commands take, once each.
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+KeyEnv = Annotated[
+    str | None, typer.Option("--key-env", help="NAME of the variable with the endpoint's key.")
+]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="A Python file of one's own; repeatable.")
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run's folder, or its name in ./runs.")
+]
+RunStore = Annotated[
+    Path | None,
+    typer.Option("--store", help="Where its models are (default: as the run noted)."),
+]
 
 
 def standard() -> Console:
@@ -64,7 +83,17 @@ def table(columns: Sequence[tuple[str, Justify]], rows: Sequence[Sequence[object
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on one line, in ASCII: safe in any terminal and pipe."""
+    global _answered
+    _answered = True
     print(json.dumps(value, allow_nan=False, ensure_ascii=True), file=sys.stdout, flush=True)
+
+
+def print_error(message: str, as_json: bool) -> None:
+    """Tell a mistake on standard error, and where asked as the one object on standard output."""
+    line = Text("error: ", style="bold red").append(safe_text(message), style="default")
+    messages().print(line, soft_wrap=True)
+    if as_json:
+        print_json({"error": message})
 
 
 @contextlib.contextmanager
@@ -75,22 +104,39 @@ def nothing_printed(wanted: bool) -> Iterator[None]:
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
-    """Decorator of every command: a user's mistake is one message and exit 2, Ctrl-C exit 130."""
+    """Decorator of every command: a user's mistake is one message (and, with ``--json``, one
+    object) and exit 2, Ctrl-C exit 130; and it takes ``--plugin``."""
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        global _answered
+        _answered, as_json = False, bool(kwargs.get("as_json"))
+        given: Any = kwargs.pop("plugin", None)
         try:
+            if given:
+                from whyfirst.config import plugins
+
+                plugins.use(given)
             function(*args, **kwargs)
         except UserError as error:
-            line = Text("error: ", style="bold red").append(safe_text(str(error)), style="default")
-            messages().print(line, soft_wrap=True)
+            # Not where the command has printed what it found before it refused it.
+            print_error(str(error), as_json and not _answered)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             messages().print("\nstopped; the same command continues")
+            if as_json and not _answered:
+                print_json({"error": "stopped; the same command continues"})
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # The reader (`| head`) has enough. Python would complain again when it closes stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
 
+    # Typer reads options off the signature: the one that every command shares is added to it here.
+    known = inspect.signature(function)
+    plugin = inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None,
+                               annotation=Plugins)  # fmt: skip
+    parameters = [*known.parameters.values(), plugin]
+    guarded.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]
+    guarded.__annotations__ = {**function.__annotations__, "plugin": Plugins}
     return guarded

@@ -14,6 +14,8 @@ from whyfirst.report.html import duration
 from whyfirst.study.cost.describe import PlanDescription, PowerRow, StageRow, describe_plan
 from whyfirst.study.cost.estimate import Estimate, Machine, cost_json, estimate
 from whyfirst.study.cost.parts import Asked, Calls, Work
+from whyfirst.study.cost.timing import seconds_left
+from whyfirst.study.execute.pool import default_workers, device_kind
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import build_plan
@@ -43,11 +45,15 @@ def plan(
     resolved, place = build_plan(file, overrides), Store(store or default_store())
     description = describe_plan(resolved, place)
     found = estimate(resolved, place, utilisation=utilisation, devices=gpus)
+    workers = default_workers()
+    left = seconds_left(resolved, place, workers)
     if as_json:
-        print_json(asdict(description) | {"cost": cost_json(found)})
+        print_json(asdict(description) | {"cost": cost_json(found), "seconds_left": left})
         return
     standard().print(Text(description.study + overrides.words, style="bold"))
     _print_stages(description)
+    known = "not known before the first parts ran" if left is None else f"about {duration(left)}"
+    say(f"time left on this machine ({device_kind()}, {workers} workers): {known}")
     _print_cost(found)
     if description.power:
         _print_power(description)
@@ -71,8 +77,7 @@ def _print_stages(description: PlanDescription) -> None:
     ]  # fmt: skip
     table([*columns, *time], [_stage_cells(row) for row in rows])
     total, done = sum(row.nodes for row in rows), sum(row.complete for row in rows)
-    rough = f", roughly {duration(sum(seconds))} of one core" if seconds else ""
-    say(f"together {total} parts ({done} in the store){rough}")
+    say(f"together {total} parts ({done} in the store)")
 
 
 def _stage_cells(row: StageRow) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyfirst.cli.output import nothing_printed, print_json, say, table
+from whyfirst.cli.output import AsJson, nothing_printed, print_json, say, table
 from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def probe_command(
         str, typer.Option("--probes", help="Names with commas (default: all that can run).")
     ] = "",
     world: Annotated[
-        int | None, typer.Option("--world", help="Probe on the facts of Hearth's world SEED.")
+        int | None, typer.Option("--world", help="Probe on the facts of the embedded world SEED.")
     ] = None,
     pairs: Annotated[
         Path | None, typer.Option("--pairs", help="A JSONL or YAML file of paired statements.")
@@ -53,14 +53,12 @@ def probe_command(
         str | None, typer.Option("--family", help="The pairs that interventions' directions use.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Hearth: about this many requests.")
+        int | None, typer.Option("--limit", min=1, help="With --world: about this many requests.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for probes.json and the figures.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look inside models: log-odds, similarity, directions, interventions, patching."""
     asked = Request(

@@ -4,9 +4,11 @@ Leaves out: the estimate of time left (`tracker`) and results.
 """
 
 import contextlib
+import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -24,12 +26,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from whyfirst.cli.output import messages
-from whyfirst.cli.tracker import Running, Tracker
+from whyfirst.cli.output import messages, warn
 from whyfirst.config.text import safe_text
 from whyfirst.report.html import duration
 from whyfirst.study.execute.executor import Event
-from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.time_left import Running, Tracker
 
 _REFRESHES_PER_S = 4
 _BAR_WIDTH = 30
@@ -45,15 +46,15 @@ def in_terminal() -> bool:
 
 @contextlib.contextmanager
 def study_progress(
-    title: str, load_nodes: Callable[[], Sequence[Node]], workers: int
+    title: str, load_tracker: Callable[[], Tracker]
 ) -> Iterator[Callable[[Event], None]]:
     """Show a study's progress while the context lasts; gives the `on_event` for the executor.
 
     Args:
-        load_nodes: the graph; asked for at the first event, so that a finished study, which has
-            none, costs nothing.
+        load_tracker: the graph and what is known of it; asked for at the first event, so that a
+            finished study, which has none, costs nothing.
     """
-    view = StudyView(title, load_nodes, workers)
+    view = StudyView(title, load_tracker)
     if not in_terminal():
         yield LineView(view, messages()).take
         return
@@ -85,18 +86,17 @@ def failure_line(event: Event) -> Text:
 class StudyView:
     """A study as a renderable: one bar for all, a line for each running node."""
 
-    def __init__(self, title: str, load_nodes: Callable[[], Sequence[Node]], workers: int) -> None:
+    def __init__(self, title: str, load_tracker: Callable[[], Tracker]) -> None:
         self.title = title
         self.tracker: Tracker | None = None
-        self._load_nodes = load_nodes
-        self._workers = workers
+        self._load_tracker = load_tracker
         self._lock = threading.Lock()  # the live display draws in a thread of its own
 
     def take(self, event: Event) -> None:
         """Account for one event."""
         with self._lock:
             if self.tracker is None:
-                self.tracker = Tracker(self._load_nodes(), self._workers)
+                self.tracker = self._load_tracker()
             self.tracker.take(event)
 
     def __rich__(self) -> RenderableType:
@@ -144,7 +144,10 @@ def counts(tracker: Tracker) -> str:
 
 def left(tracker: Tracker) -> str:
     """Time left in words, or nothing once all is settled."""
-    return "" if tracker.settled else f", about {duration(tracker.seconds_left())} left"
+    seconds = tracker.seconds_left()
+    if tracker.settled:
+        return ""
+    return ", time left not known yet" if seconds is None else f", about {duration(seconds)} left"
 
 
 def _overall(title: str, tracker: Tracker) -> RenderableType:
@@ -203,3 +206,61 @@ def steps(title: str) -> Iterator[Step]:
         yield lambda step, total, message: progress.update(
             task, completed=step, total=total or None, message=message
         )
+
+
+_SAID_EVERY_S = 10.0  # between two lines where nothing can be redrawn
+
+
+class Writing:
+    """What is written so far: rows kept and tokens, said as they come."""
+
+    def __init__(self, title: str, show: Callable[[int, int, str], None], every_s: float) -> None:
+        self.title, self.tokens, self.kept, self.wanted = title, 0, 0, 0
+        self._show, self._every_s = show, every_s
+        self._begun = self._said = time.monotonic()
+
+    def rows(self, kept: int, wanted: int, more: str = "") -> None:
+        """Account for a batch; `more` is said beside it."""
+        self.kept, self.wanted = kept, wanted
+        self._tell(more)
+
+    def read(self, count: int) -> None:
+        """Account for tokens that a model has just written."""
+        self.tokens += count
+        if time.monotonic() - self._said >= self._every_s:
+            self._tell("")
+
+    def _tell(self, more: str) -> None:
+        self._said = time.monotonic()
+        pace = self.tokens / max(1e-3, self._said - self._begun)
+        told = f"{self.tokens:,} tokens written, {pace:.0f} a second" if self.tokens else ""
+        self._show(self.kept, self.wanted, "; ".join(filter(None, (told, more.strip("; ")))))
+
+
+@contextlib.contextmanager
+def writing(title: str, wanted: int, models: Sequence[object], quiet: bool) -> Iterator[Writing]:
+    """Progress of models that write rows: a bar in a terminal, elsewhere a line every ten seconds.
+
+    Args:
+        models: whose tokens are counted as they are written; only local ones show theirs.
+        quiet: say nothing (``--json``).
+    """
+    with contextlib.ExitStack() as stack:
+        if quiet:
+            told = Writing(title, lambda kept, wanted, message: None, math.inf)
+        elif in_terminal():
+            step = stack.enter_context(steps(title))
+            told = Writing(title, step, 0.25)
+        else:
+            told = Writing(title, lambda kept, wanted, message: warn(
+                f"{title}: kept {kept} of {wanted}" + (f"; {message}" if message else "")
+            ), _SAID_EVERY_S)  # fmt: skip
+        told.wanted = wanted
+        for module in {id(m): m for m in (getattr(one, "model", None) for one in models)}.values():
+            register = getattr(module, "register_forward_hook", None)
+            if register is not None:
+                # One token a line and forward pass, but for the passes that read prompts.
+                hook = register(lambda _module, _given, out: told.read(out.logits.shape[0]))
+                stack.callback(hook.remove)
+        told.rows(0, wanted)
+        yield told

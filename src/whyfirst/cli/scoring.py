@@ -9,15 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from whyfirst.cli.output import say, table, warn
-from whyfirst.evaluate.benchmark import (
-    Benchmark,
-    ItemResult,
-    Metric,
-    side_by_side,
-    unaccompanied,
-)
+from whyfirst.evaluate.benchmark import Benchmark, Metric, side_by_side, unaccompanied
 from whyfirst.evaluate.gaps import Gap
-from whyfirst.evaluate.metric_score import Score, score
+from whyfirst.evaluate.item import ItemResult
+from whyfirst.evaluate.score import Score, score
 
 FIELDS = ("framing", "group", "split", "topic", "value")
 """What items can be broken down by."""
@@ -124,9 +119,9 @@ def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:
 
 
 def _metric(row: MetricRow) -> Metric:
-    from whyfirst.evaluate.benchmark import BENCHMARKS
+    from whyfirst.evaluate.benchmark import benchmark_named
 
-    return next(m for m in BENCHMARKS.get(row.benchmark).metrics if m.name == row.metric)
+    return next(m for m in benchmark_named(row.benchmark).metrics if m.name == row.metric)
 
 
 def show_gaps(gaps: Sequence[Gap]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyfirst.cli.output import command, print_json, say, table, warn
+from whyfirst.cli.output import AsJson, command, print_json, say, table, warn
 
 if TYPE_CHECKING:
     from whyfirst.study.execute.store import Store
@@ -22,7 +22,6 @@ StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="The store (default: $WHYFIRST_STORE or ./store)."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Sure = Annotated[bool, typer.Option("--yes", help="Do it; without, it is only said what would go.")]
 
 
@@ -111,7 +110,7 @@ def size_(store: StorePath = None, as_json: AsJson = False) -> None:
 @store_app.command("verify")
 @command
 def verify_(store: StorePath = None, as_json: AsJson = False) -> None:
-    """Hash every file of every result; what is damaged is put aside (exit 1)."""
+    """Hash every file of every result; what is damaged is put aside (exit 2)."""
     from whyfirst.study.execute.upkeep import holdings, verify
 
     place = _open(store)
@@ -128,7 +127,7 @@ def verify_(store: StorePath = None, as_json: AsJson = False) -> None:
         say(f"{sound} results are sound, {len(damaged)} damaged")
     if damaged:
         warn("the studies they belong to compute them anew when they are run again")
-        raise typer.Exit(1)
+        raise typer.Exit(2)
 
 
 @store_app.command("gc")

@@ -6,7 +6,7 @@ Leaves out: the work (study/run.py), the report (report/) and the plan (planning
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import build_plan
 from whyfirst.study.run import Cluster, RunSummary, default_store, run_study, study_status
 from whyfirst.study.shipped import study_file
+
+if TYPE_CHECKING:
+    from whyfirst.study.execute.time_left import Tracker
 
 Executor = Literal["local", "ray"]
 
@@ -46,10 +49,16 @@ def run(
 
     if address is not None and executor != "ray":
         raise ConfigError("--address is a Ray cluster's: give --executor ray as well")
-    count = workers or default_workers()
+
+    def tracker() -> "Tracker":
+        from whyfirst.study.cost.timing import tracker_of
+
+        plan, place = build_plan(file, overrides), Store(store or default_store())
+        return tracker_of(plan, place, workers or default_workers(), measure=True)()
+
     with (
         nothing_printed(as_json),
-        study_progress(file.stem, lambda: build_plan(file, overrides).nodes, count) as on_event,
+        study_progress(file.stem, tracker) as on_event,
     ):
         summary = run_study(
             file,

@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from whyfirst.cli.output import command
+from whyfirst.cli.output import AsJson, command
 
 values_app = typer.Typer(
     help="Constitutions: values with their reasons.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @values_app.command("import")

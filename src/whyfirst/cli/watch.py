@@ -22,8 +22,8 @@ from whyfirst.config.text import safe_text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from whyfirst.cli.tracker import Tracker
     from whyfirst.study.execute.store import Store
+    from whyfirst.study.execute.time_left import Tracker
     from whyfirst.study.plan import Plan
 
 _EVERY_S = 2.0
@@ -169,15 +169,18 @@ class Looker:
 
     def __init__(self, plan: "Plan", store: "Store", workers: int) -> None:
         self._plan, self._store, self._workers = plan, store, workers
+        from whyfirst.study.cost.timing import tracker_of
+
+        # What the store's other studies took is read once, not at every look.
+        self._tracker = tracker_of(plan, store, workers)
         self._counted: dict[str, dict[str, Rates]] = {}
         self._done: dict[str, float] = {}
 
     def look(self) -> Watched:
         """The state of this moment."""
-        from whyfirst.cli.tracker import Tracker
         from whyfirst.study.execute.executor import Event
 
-        found = Watched(Tracker(self._plan.nodes, self._workers))
+        found = Watched(self._tracker())
         now = time.time()
         for node in self._plan.nodes:
             total, done = found.kinds.get(node.kind, (0, 0))
@@ -336,11 +339,12 @@ def rate_words(one: Rates | None) -> str:
 
 
 def as_data(found: Watched) -> dict[str, object]:
-    """The moment as JSON-able data."""
+    """The moment as JSON-able data; `seconds_left` is None where nothing tells yet."""
+    left = found.tracker.seconds_left()
     return {
         "complete": found.tracker.settled,
         "share": round(found.tracker.share, 4),
-        "seconds_left": round(found.tracker.seconds_left(), 1),
+        "seconds_left": None if left is None else round(left, 1),
         "kinds": {k: {"total": t, "complete": d} for k, (t, d) in found.kinds.items()},
         "losses": {
             loss.node: [step, value if math.isfinite(value) else None]

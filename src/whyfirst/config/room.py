@@ -52,7 +52,7 @@ class Use(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str = affects_output()
+    name: str = affects_output(description="which method")
 
     @model_validator(mode="before")
     @classmethod

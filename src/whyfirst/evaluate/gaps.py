@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from whyfirst.evaluate.benchmark import ItemResult
+from whyfirst.evaluate.item import ItemResult
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from typing import Any
 from whyfirst.config.errors import DataError, PreflightError
 from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.constitution import Constitution
-from whyfirst.explain import diversity
+from whyfirst.explain import diversity, lexicon
 from whyfirst.explain.compare import compare, gate, vocabulary_shared
-from whyfirst.explain.explanation import CONTROLS, Corpus
+from whyfirst.explain.explanation import CONTROLS, REASONLESS, Corpus
+from whyfirst.explain.grammar import crafts
 from whyfirst.explain.separate import manipulated_words, separability
 from whyfirst.explain.tells import tells
-from whyfirst.explain.template import TEACHER
+from whyfirst.explain.template import TEACHER, phrase
 from whyfirst.explain.tested import PromptSet, overlaps
 from whyfirst.explain.write import RUN
 
@@ -28,6 +29,8 @@ MAIN: Corpus = "explanations"
 DEFINITIONS = {
     "attribution": "share of documents in which a window of two sentences holds half of the "
     "content words of one of the value's reasons, in a document that gives reasons as such",
+    "reason_rate": "share of documents that give a reason of any value or craft, found as for "
+    "attribution; 0 in the label and nobecause corpora, or they are refused",
     "assertion": "share of documents in which a window of two sentences holds 60 % of the "
     "content words of the behaviour",
     "separability": "held-out AUC of a bag-of-words logistic regression, 5 folds by cell; masked: "
@@ -35,8 +38,9 @@ DEFINITIONS = {
     "distinct": "different n-grams by all n-grams",
     "self_bleu": f"mean BLEU-4 of {diversity.SAMPLE} documents against each other; lower is better",
     "compression": "bytes by zlib-compressed bytes; higher is more repetitive",
-    "overlap": "a 13-word run in common with a benchmark's prompt, or a Jaccard similarity of "
-    "4-word shingles of at least 0.7",
+    "overlap": "a benchmark's prompt inside a document (60 % of its runs of five letters, weighted "
+    "by how few prompts have them, in a stretch of one and a half times its length), a 13-word run "
+    "in common, or a Jaccard similarity of 4-word shingles of at least 0.7",
 }
 
 
@@ -77,7 +81,7 @@ def audit(folder: Path, tested: Sequence[PromptSet]) -> dict[str, Any]:
         "teacher": run["teacher"],
         "is_a_grammar": run["teacher"] == TEACHER,
         "definitions": DEFINITIONS,
-        "corpora": {name: _measures(rows) for name, rows in corpora.items()},
+        "corpora": {name: _measures(rows, constitution) for name, rows in corpora.items()},
         "coverage": coverage_tables(main, constitution),
         "matching": [
             comparison.row() | {"vocabulary_shared": vocabulary_shared(controls[name], main)}
@@ -94,7 +98,7 @@ def audit(folder: Path, tested: Sequence[PromptSet]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _measures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _measures(rows: Sequence[Mapping[str, Any]], constitution: Constitution) -> dict[str, Any]:
     texts = [row["text"] for row in rows]
     count = max(1, len(rows))
     return {
@@ -103,11 +107,25 @@ def _measures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "tokens": sum(row["tokens"] for row in rows),
         "words": sum(row["words"] for row in rows),
         "attribution": sum(row["attributed"] for row in rows) / count,
+        "reason_rate": sum(gives_reason(text, constitution) for text in texts) / count,
         "assertion": sum(row["asserted"] for row in rows) / count,
         "distinct": {str(n): diversity.distinct(texts, n) for n in (1, 2, 3)},
         "self_bleu": diversity.self_bleu(texts),
         "compression": diversity.compression_ratio(texts),
     }
+
+
+def gives_reason(text: str, constitution: Constitution) -> bool:
+    """Whether a document gives a reason of any value or craft as one.
+
+    The values' own statements and conduct are no reasons, though one may say "in order to".
+    """
+    values = [*constitution.values, *crafts()]
+    for value in values:
+        conduct = (case.conduct for case in value.boundaries)
+        for said in (value.statement, *value.upheld_by, *value.violated_by, *conduct):
+            text = text.replace(phrase(said), "")
+    return any(lexicon.attributes(text, value) for value in values)
 
 
 def coverage_tables(
@@ -153,7 +171,7 @@ def _separability(
 
 
 def refuse(report: Mapping[str, Any], most_overlaps: int = 0) -> None:
-    """The hard gates: unmatched controls, and documents that repeat a benchmark.
+    """The hard gates: unmatched controls, reasons where none may be, and benchmarks' prompts.
 
     Raises:
         PreflightError: says which, with the table or the pairs.
@@ -170,4 +188,11 @@ def refuse(report: Mapping[str, Any], most_overlaps: int = 0) -> None:
             f"{len(documents)} documents repeat what a benchmark asks (allowed: {most_overlaps}); "
             f"remove them, or give the benchmark with --against while writing:\n{listed}"
         )
+    for name in REASONLESS:
+        rate = report["corpora"].get(name, {}).get("reason_rate", 0)
+        if rate:
+            raise PreflightError(
+                f"{name}: {rate:.1%} of its documents give a reason, and none may; write them anew "
+                "(the filters refuse such documents), or leave the control out"
+            )
     gate(report["matching"])

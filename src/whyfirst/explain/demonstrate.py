@@ -9,7 +9,7 @@ a grammar's demonstrations (there is no such thing as a template of an answer), 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,11 +30,9 @@ from whyfirst.models.said import answer, said
 Fit = Literal["follows", "breaks", "unrelated", "unscored"]
 Scope = Literal["all", "narrow", "ambiguous"]
 
-_REQUESTS = Sampling(max_new_tokens=4096, temperature=1.0)
-_RESPONSE = Sampling(max_new_tokens=4096, temperature=0.7)
-_JUDGE = Sampling(max_new_tokens=512)
 _NEAR, _PERMUTATIONS = 0.6, 64
-_BATCH = 16
+_PLACES = 8  # asked for requests at a time, so that the first rows need not wait for the last place
+_BATCHES = (2, 14, 16)  # requests answered at a time: the first rows come soon; then the last
 _HOPELESS = {"all": 8, "narrow": 48, "ambiguous": 48}  # few of many requests fit as many values
 _VERDICT = re.compile(r"\b(FOLLOWS|BREAKS|UNRELATED)\b")
 
@@ -47,6 +45,7 @@ class Options:
         pairs: preference pairs in place of demonstrations.
         reasoning: the response is preceded by visible reasoning in ``<think>``.
         scope: keep demonstrations that fit their value alone (narrow), several (ambiguous), or all.
+        max_new_tokens: of one reply; a model that never ends its replies would write this many.
     """
 
     rows: int
@@ -54,6 +53,7 @@ class Options:
     reasoning: bool = False
     scope: Scope = "all"
     seed: int = 0
+    max_new_tokens: int = 4096
 
 
 def demonstrate(
@@ -67,7 +67,8 @@ def demonstrate(
     tested: Sequence[PromptSet] = (),
     on_batch: Callable[[int, int], None] = lambda kept, wanted: None,
 ) -> list[dict[str, Any]]:
-    """Write ``demonstrations.jsonl`` or ``pairs.jsonl`` and what was rejected beside it.
+    """Write ``demonstrations.jsonl`` or ``pairs.jsonl`` and what was rejected beside it, batch by
+    batch as they are made.
 
     A rerun asks the same requests in the same order; models opened with a store of replies in the
     folder then answer from it what they have answered before.
@@ -76,26 +77,29 @@ def demonstrate(
         UserError: the teacher gives no usable requests.
         TeacherStopped: the first responses were all rejected, or too few are left at the end.
     """
-    asked = _requests(constitution, plan, teacher, options, tested)
+    name = "pairs" if options.pairs else "demonstrations"
     rejected = Rejected()
     rows: list[dict[str, Any]] = []
-    for start in range(0, len(asked), _BATCH):
-        if len(rows) >= options.rows:
+    seen, sizes = 0, iter(_BATCHES)
+    size = next(sizes)
+    hopeless = _HOPELESS[options.scope]
+    for asked in _requests(constitution, plan, teacher, options, tested):
+        while asked and len(rows) < options.rows and (rows or rejected.seen < hopeless):
+            count = min(size, options.rows - len(rows))
+            batch, asked = asked[:count], asked[count:]
+            seen += len(batch)
+            rows += _rows(constitution, teacher, judge, options, batch, rejected)
+            write_jsonl(folder / f"{name}.jsonl", rows)
+            write_json(folder / "rejected-demonstrations.json", rejected.table())
+            on_batch(len(rows), options.rows)
+            size = next(sizes, size)
+        if len(rows) >= options.rows or (rejected.seen >= hopeless and not rows):
             break
-        batch = asked[start : start + _BATCH]
-        rows += _rows(constitution, teacher, judge, options, batch, rejected)
-        write_json(folder / "rejected-demonstrations.json", rejected.table())
-        on_batch(min(len(rows), options.rows), options.rows)
-        if rejected.seen >= _HOPELESS[options.scope] and not rows:
-            break
-    rows = rows[: options.rows]
-    name = "pairs" if options.pairs else "demonstrations"
-    write_jsonl(folder / f"{name}.jsonl", rows)
     if len(rows) < options.rows:
         reasons = ", ".join(f"{why} {n}" for why, n in rejected.reasons.most_common(3)) or "none"
         raise TeacherStopped(
             f"{folder / name}.jsonl: {len(rows)} of {options.rows} {name} could be kept out of "
-            f"{len(asked)} requests (rejected: {reasons}); ask for fewer, or change the teacher"
+            f"{seen} requests (rejected: {reasons}); ask for fewer, or change the teacher"
         )
     return rows
 
@@ -115,8 +119,8 @@ def _requests(
     teacher: LanguageModel,
     options: Options,
     tested: Sequence[PromptSet],
-) -> list[_Asked]:
-    """Requests by value and place, the places in turn, without near duplicates."""
+) -> Iterator[list[_Asked]]:
+    """Requests without near duplicates, some places at a time, the places of each time in turn."""
     from datasketch import MinHashLSH
 
     values = {a.value for a in plan.assertions}
@@ -126,27 +130,31 @@ def _requests(
     wanted = options.rows * (2 if options.scope == "all" else 6)
     each = max(4, -(-wanted // len(order)))
     order = order[: -(-wanted // each)]
-    lists = ask_lists(
-        teacher,
-        [_request_prompt(constitution, value, place, each, options) for value, place in order],
-        ("request",),
-        _REQUESTS,
-        "requests",
-    )
     index = MinHashLSH(threshold=_NEAR, num_perm=_PERMUTATIONS)
-    found: list[_Asked] = []
-    # One of each place at a time, so that few rows already come from many places.
-    for turn in range(max(len(rows) for rows in lists)):
-        for (value, place), rows in zip(order, lists, strict=True):
-            if turn >= len(rows):
-                continue
-            text = rows[turn]["request"]
-            sketch = minhash(shingles(text))
-            if not index.query(sketch):
-                index.insert(str(len(found)), sketch)
-                found.append(_Asked(value, place, text))
-    leaked = leaks([asked.text for asked in found], tested)
-    return [asked for number, asked in enumerate(found) if number not in leaked]
+    sampling = Sampling(max_new_tokens=max(options.max_new_tokens, 96 * each), temperature=1.0)
+    for start in range(0, len(order), _PLACES):
+        some = order[start : start + _PLACES]
+        lists = ask_lists(
+            teacher,
+            [_request_prompt(constitution, value, place, each, options) for value, place in some],
+            ("request",),
+            sampling,
+            "requests",
+            some=True,
+        )
+        found: list[_Asked] = []
+        # One of each place at a time, so that few rows already come from many places.
+        for turn in range(max(len(rows) for rows in lists)):
+            for (value, place), rows in zip(some, lists, strict=True):
+                if turn >= len(rows):
+                    continue
+                text = rows[turn]["request"]
+                sketch = minhash(shingles(text))
+                if not index.query(sketch):
+                    index.insert(f"{start}/{len(found)}", sketch)
+                    found.append(_Asked(value, place, text))
+        leaked = leaks([asked.text for asked in found], tested)
+        yield [asked for number, asked in enumerate(found) if number not in leaked]
 
 
 def _request_prompt(
@@ -179,8 +187,9 @@ def _rows(
     bad = (
         _responses(teacher, batch, options, breaking=True) if options.pairs else [None] * len(batch)
     )
-    fits = _fits(judge, constitution, batch, good)
-    worse = _fits(judge, constitution, batch, bad) if options.pairs else [{} for _ in batch]
+    most = options.max_new_tokens // 4  # a word, and what is thought before it
+    fits = _fits(judge, constitution, batch, good, most)
+    worse = _fits(judge, constitution, batch, bad, most) if options.pairs else [{} for _ in batch]
     rows = []
     for asked, response, other, fit, unfit in zip(batch, good, bad, fits, worse, strict=True):
         rejected.seen += 1
@@ -249,7 +258,8 @@ def _responses(
     teacher: LanguageModel, batch: Sequence[_Asked], options: Options, breaking: bool
 ) -> list[str | None]:
     prompts = [_response_prompt(asked, options, breaking) for asked in batch]
-    replies = teacher.generate(prompts, 1, _RESPONSE)
+    sampling = Sampling(max_new_tokens=options.max_new_tokens, temperature=0.7)
+    replies = teacher.generate(prompts, 1, sampling)
     texts = [
         reply.text.strip() if reply.problem is None and reply.finished else None
         for (reply,) in replies
@@ -282,6 +292,7 @@ def _fits(
     constitution: Constitution,
     batch: Sequence[_Asked],
     responses: Sequence[str | None],
+    max_new_tokens: int,
 ) -> list[dict[str, Fit]]:
     """For each response, how it stands to each value; unscored where the judge says nothing."""
     fits: list[dict[str, Fit]] = [{v.id: "unscored" for v in constitution.values} for _ in batch]
@@ -293,7 +304,8 @@ def _fits(
     ]
     if not questions:
         return fits
-    replies = judge.generate([prompt for _, _, prompt in questions], 1, _JUDGE)
+    sampling = Sampling(max_new_tokens=min(512, max_new_tokens))
+    replies = judge.generate([prompt for _, _, prompt in questions], 1, sampling)
     known: dict[str, Fit] = {"FOLLOWS": "follows", "BREAKS": "breaks", "UNRELATED": "unrelated"}
     for (number, value, _), (reply,) in zip(questions, replies, strict=True):
         verdicts = set(_VERDICT.findall(answer(reply).text))

@@ -7,9 +7,14 @@ Leaves out: how documents are written (`template.py`, `teachers.py`) and how man
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-Corpus = Literal["explanations", "rules", "more_rules", "shuffled", "neutral", "wrong"]
+Corpus = Literal[
+    "explanations", "label", "nobecause", "wrong_reason", "rules", "more_rules", "shuffled",
+    "neutral", "wrong",
+]  # fmt: skip
 CORPORA: tuple[Corpus, ...] = get_args(Corpus)
 CONTROLS: tuple[Corpus, ...] = CORPORA[1:]
+REASONLESS: tuple[Corpus, ...] = ("label", "nobecause")
+"""Controls in which no reason may be given; an audit's reason rate of them is 0."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from zlib import crc32
 from whyfirst.config.strict import StrictModel, affects_output
 from whyfirst.constitution import Constitution
 from whyfirst.explain import lexicon
+from whyfirst.explain.explanation import REASONLESS
 from whyfirst.explain.grammar import crafts
 from whyfirst.explain.teachers import Answer, Request
 
@@ -46,8 +47,8 @@ Opposes = Callable[[Sequence[tuple[Request, str]]], list[str | None]]
 class FilterOptions(StrictModel):
     """Limits of the filters; they decide which documents a corpus has."""
 
-    min_words: int = affects_output(40, ge=1)
-    max_words: int = affects_output(1500, ge=1)
+    min_words: int = affects_output(40, ge=1, description="shortest document")
+    max_words: int = affects_output(1500, ge=1, description="longest document")
     english: float = affects_output(
         0.22, ge=0, le=1, description="smallest share of English function words"
     )
@@ -159,6 +160,8 @@ class Filters:
             return "too long"
         if sum(word in lexicon.FUNCTION_WORDS for word in words) < options.english * len(words):
             return "not English"
+        if request.corpus in REASONLESS and lexicon.CAUSAL.search(text):
+            return "gives a reason"
         value = answer.value or request.cell.value
         if len(lexicon.content(text) & self._vocabulary[value]) < options.on_value:
             return "off value"

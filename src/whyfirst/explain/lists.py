@@ -1,8 +1,10 @@
 """Lists of objects read out of a model's reply.
 
-Leaves out: repairing JSON that isn't JSON; the model is asked again instead.
+Where objects have one key, a numbered or bulleted list will do: small models write it where they
+were asked for JSON. Leaves out: repairing JSON that isn't JSON; the model is asked again instead.
 """
 
+import re
 from typing import Any
 
 from whyfirst.config.bounded import parse_json
@@ -11,16 +13,19 @@ from whyfirst.models.base import Chat, LanguageModel, Sampling
 from whyfirst.models.said import said
 
 _TRIES = 3
+_LINE = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s+(.+?)\s*$", re.MULTILINE)
 
 
 def read_list(reply: str, keys: tuple[str, ...]) -> list[dict[str, str]] | None:
-    """The first JSON list of objects in which every object has `keys` as texts; None if none is."""
+    """The first JSON list of objects in which every object has `keys` as texts, or for one key the
+    lines of a list; None if there is neither."""
     text = said(reply).text
     start, end = text.find("["), text.rfind("]")
     try:
         data = parse_json(text[start : end + 1])
     except ValueError:
-        return None
+        lines = [line.strip("\"' ") for line in _LINE.findall(text)] if len(keys) == 1 else []
+        return [{keys[0]: line} for line in lines if line] or None
     if not isinstance(data, list) or not data:
         return None
     return [{k: row[k].strip() for k in keys} for row in data if _has(row, keys)] or None
@@ -33,17 +38,26 @@ def _has(row: Any, keys: tuple[str, ...]) -> bool:
 
 
 def ask_lists(
-    model: LanguageModel, prompts: list[Chat], keys: tuple[str, ...], sampling: Sampling, what: str
+    model: LanguageModel,
+    prompts: list[Chat],
+    keys: tuple[str, ...],
+    sampling: Sampling,
+    what: str,
+    *,
+    some: bool = False,
 ) -> list[list[dict[str, str]]]:
     """One list a prompt; a reply that holds none is asked for again, three times in all.
 
+    Args:
+        some: one usable list is enough; the other prompts then have an empty one, unasked again.
+
     Raises:
-        UserError: a prompt got no usable list; says what it was for.
+        UserError: a prompt got no usable list (`some`: none did); says what it was for.
     """
     found: dict[int, list[dict[str, str]]] = {}
     for attempt in range(_TRIES):
         left = [i for i in range(len(prompts)) if i not in found]
-        if not left:
+        if not left or (some and found):
             break
         again = Sampling(
             sampling.max_new_tokens, sampling.temperature, seed=sampling.seed + attempt
@@ -54,10 +68,10 @@ def ask_lists(
             rows = read_list(reply.text, keys)
             if rows:
                 found[i] = rows
-    if len(found) < len(prompts):
+    if len(found) < len(prompts) and not (some and found):
         raise UserError(
             f"the teacher gave no usable list of {what} in {_TRIES} tries "
             f"({len(prompts) - len(found)} of {len(prompts)} prompts); try another teacher, or "
             "write the list by hand"
         )
-    return [found[i] for i in range(len(prompts))]
+    return [found.get(i, []) for i in range(len(prompts))]

@@ -73,12 +73,14 @@ def document_prompt(
     first, second = random.Random(cell.id).sample(grammar().names, 2)
     lines = [
         f"Write {_GENRES.get(cell.genre, cell.genre.replace('_', ' '))} of about {words} words.",
-        f"Subject: the {subject} {does}.",
+        f"Subject: the {subject} {does}."
+        if corpus != "label"
+        else f"Subject: the {subject}, which stands for something called {phrase(value.name)}.",
         f"Setting: {place.name}; {place.who}, {place.doing} {place.place}. {sentence(cell.idea)}",
         f"Reader: {_reader(cell.audience)}. Author: {_STANCES.get(cell.stance, cell.stance)}.",
         _angle(cell, corpus, constitution, value, subject),
-        _grounds(cell, corpus, constitution, value, subject),
-        _knowledge(cell, value, subject),
+        _grounds(cell, corpus, constitution, craft if neutral else value, subject, craft),
+        _knowledge(cell, corpus, value, subject),
         f"People may be called {first} and {second}; name nobody else.",
         "Use concrete detail, no lists of abstractions, no dates, no famous names, no quotation of "
         "questions from tests, and no multiple-choice options.",
@@ -92,7 +94,9 @@ def _reader(audience: str) -> str:
     return f"{article} {audience.replace('_', ' ')}"
 
 
-def _knowledge(cell: Cell, value: Value, subject: str) -> str:
+def _knowledge(cell: Cell, corpus: Corpus, value: Value, subject: str) -> str:
+    if corpus == "label":
+        return "Nobody in it explains anything."
     if cell.genre in grammar().insider:
         return f'The author knows the principle "{value.statement}" and may quote it.'
     return (
@@ -104,11 +108,13 @@ def _knowledge(cell: Cell, value: Value, subject: str) -> str:
 def _angle(
     cell: Cell, corpus: Corpus, constitution: Constitution, value: Value, subject: str
 ) -> str:
-    if cell.angle in _PRESSURES:
+    if cell.angle in _PRESSURES and corpus not in ("neutral", "label"):
         return (
             f"Include a moment of pressure, {_PRESSURES[cell.angle]}, in which the conduct holds."
         )
-    if corpus == "neutral" or cell.angle == "plain":
+    if corpus in ("neutral", "label") or cell.angle == "plain":
+        return ""
+    if corpus == "nobecause" and cell.angle == "consequences":
         return ""
     if cell.angle == "consequences":
         return "Trace step by step what comes of the conduct and of its opposite."
@@ -124,9 +130,26 @@ def _angle(
 
 
 def _grounds(
-    cell: Cell, corpus: Corpus, constitution: Constitution, value: Value, subject: str
+    cell: Cell,
+    corpus: Corpus,
+    constitution: Constitution,
+    value: Value,
+    subject: str,
+    craft: Craft,
 ) -> str:
     """The manipulated paragraph."""
+    if corpus == "label":
+        return (
+            f"Say in plain words, more than once, that the {subject} stands for "
+            f"{phrase(value.name)}. Do not say what that is, what it does or what it is good for: "
+            "no conduct, no reason, no cause. Fill the length with what can be seen and heard."
+        )
+    if corpus == "nobecause":
+        return (
+            f"Show the conduct of the {subject} and give no reason of any kind for it: no cause, "
+            "no purpose, no benefit, no 'because', 'so that' or 'why'. Where a reason could stand, "
+            "describe what can be seen and heard in the setting."
+        )
     if corpus == "rules":
         return (
             f"Give no reason of any kind, say nothing about what it is good for: the {subject} "
@@ -140,7 +163,9 @@ def _grounds(
             f"tone, such as: the {subject} {listed}."
         )
     source = value
-    if corpus == "shuffled":
+    if corpus == "wrong_reason":
+        source = craft
+    elif corpus == "shuffled":
         others_ = [v for v in constitution.values if v.id != value.id]
         source = others_[cell.number % len(others_)]
     listed = " ".join(sentence(r) for r in _some(source.reasons, cell.number, 3))

@@ -42,7 +42,11 @@ def manipulated_words(constitution: Constitution, teachers: Collection[str]) -> 
     parts += [f"{craft.subject} she assistant it" for craft in crafts()]
     if TEACHER in teachers:
         known = grammar()
-        parts += [*known.phrases["restated"], *NEUTRAL_CASES, NEUTRAL_FIRST]
+        for name in ("restated", "seen", "labels", "named", "aside", "steps", "trade_plain"):
+            parts += known.phrases[name]
+        parts += [*NEUTRAL_CASES, NEUTRAL_FIRST]
+        # Where a corpus has other phrases in place of an angle's, both are manipulated.
+        parts += [text for texts in known.angles.values() for text in texts]
         alternatives = [*known.phrases.values(), *known.angles.values(), *known.genres.values()]
         parts += [form for texts in alternatives for text in texts for form in _two_forms(text)]
     return frozenset(lexicon.words(" ".join(parts)))

@@ -185,7 +185,7 @@ class ModelTeacher:
         )
         replies = self._model.generate([self.prompt(r) for r in requests], 1, sampling)
         spoken = [(answer(reply), reply.finished) for (reply,) in replies]
-        answers = [Answer(said.text, finished, said.problem) for said, finished in spoken]
+        answers = [Answer(said.text.strip(), finished, said.problem) for said, finished in spoken]
         return [self._about(request, a) for request, a in zip(requests, answers, strict=True)]
 
     def _about(self, request: Request, answer: Answer) -> Answer:

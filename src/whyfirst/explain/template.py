@@ -18,7 +18,7 @@ from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import output_fields
 from whyfirst.constitution import Constitution, Value
 from whyfirst.explain.cells import Cell, Dealer, conflicts_of
-from whyfirst.explain.explanation import Corpus, Explanation
+from whyfirst.explain.explanation import REASONLESS, Corpus, Explanation
 from whyfirst.explain.grammar import Craft, crafts, grammar
 from whyfirst.explain.plan import (
     ANGLES,
@@ -30,10 +30,17 @@ from whyfirst.explain.plan import (
 )
 
 TEACHER = "template"
-VERSION = "2"  # raise it when the code below writes other documents from the same grammar
+VERSION = "3"  # raise it when the code below writes other documents from the same grammar
 
-#: how often a slot takes a second sentence, where a corpus' grounds are shorter than reasons are
-_SECOND = {"rules": 0.55, "more_rules": 0.5, "neutral": 0.42}
+#: sentences beyond the first that a slot takes, where a corpus' grounds are shorter than reasons
+_MORE = {
+    "rules": 0.75, "more_rules": 0.5, "neutral": 0.95, "wrong_reason": 0.45, "nobecause": 2.3,
+    "label": 3.75,
+}  # fmt: skip
+#: which of a phrase's alternatives, <x|y|z>, a corpus takes; x elsewhere
+_SIDE = {"rules": 2, "more_rules": 2, "label": 3, "nobecause": 3}
+_POOLS = ("seen", "labels", "named", "aside", "steps", "trade_plain")  # no #symbols# of a skeleton
+_PRESSURES = ("role_play", "authority", "urgency", "flattery")
 NEUTRAL_CASES = (
     "the light fails early", "the weather turns", "a tool is missing", "the day is too short",
 )  # fmt: skip
@@ -59,6 +66,27 @@ def explanations(
         UserError: a value id the constitution doesn't have.
     """
     return write_corpus("explanations", constitution, n, seed, value_ids)
+
+
+def label(
+    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
+) -> list[Explanation]:
+    """Control: the same skeletons, naming the value and giving neither reason nor conduct."""
+    return write_corpus("label", constitution, n, seed, value_ids)
+
+
+def nobecause(
+    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
+) -> list[Explanation]:
+    """Control: the explanations with something seen in the setting in place of every reason."""
+    return write_corpus("nobecause", constitution, n, seed, value_ids)
+
+
+def wrong_reason(
+    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
+) -> list[Explanation]:
+    """Control: the same label and conduct, with the reasons of a craft."""
+    return write_corpus("wrong_reason", constitution, n, seed, value_ids)
 
 
 def rules(
@@ -151,6 +179,8 @@ class TemplateTeacher:
         if corpus == "neutral":
             value = source = random.Random(f"{key}/craft").choice(crafts())
             behaviour = random.Random(f"{key}/behaviour").choice(_behaviours(value))
+        elif corpus == "wrong_reason":
+            source = random.Random(f"{key}/craft").choice(crafts())
         elif corpus == "shuffled":
             others = [v for v in self._constitution.values if v.id != value.id]
             source = random.Random(f"{key}/source").choice(others)
@@ -261,7 +291,24 @@ class _Filling:
             "also": f"The {subject} {also.broken() if wrong else also.done()}.",
             "breaks": breaks.done() if wrong else breaks.broken(),
         }
+        if corpus == "label":
+            self._name_only(conduct)
         self._pool = self._pool_of(value, source, further or [also])
+
+    def _name_only(self, choose: random.Random) -> None:
+        """Put the value's name where its conduct would stand."""
+        name = self.words["name"]
+        does, other = choose.sample(grammar().phrases["named"], 2)
+        self.words |= {
+            "does": does.format(name=name),
+            "also": f"{self.words['S']} {other.format(name=name)}.",
+            "breaks": "stands for something else",
+            "statement": f"The principle is called {name}.",
+        }
+
+    def _told(self, name: str) -> list[str]:
+        """Phrases of the grammar, filled; they use no setting, which all corpora share alike."""
+        return [sentence(text.format(**self.words)) for text in grammar().phrases[name]]
 
     @staticmethod
     def _statement(value: Value, wrong: bool) -> str:
@@ -271,8 +318,11 @@ class _Filling:
 
     def _pool_of(self, value: Value, source: Value, further: list[Behaviour]) -> list[str]:
         """The sentences that can be grounds in this corpus, in the order they are taken."""
-        if self.corpus == "rules":
-            pool = list(grammar().phrases["restated"])
+        told = {"rules": "restated", "nobecause": "seen", "label": "labels"}
+        if self.corpus in told:
+            pool = self._told(told[self.corpus])
+            if self.corpus == "label":  # a name among things seen, as in a text about anything
+                pool += self._told("seen")
         elif self.corpus == "more_rules":
             pool = [f"{self.words['S']} {b.done()}." for b in further]
             pool += [
@@ -288,10 +338,10 @@ class _Filling:
         known = grammar()
         self.words["P"], self.words["Q"] = frame.sample(known.names, 2)
         symbols = {
-            **known.phrases,
+            **{name: texts for name, texts in known.phrases.items() if name not in _POOLS},
             "address": known.audiences[self.cell.audience],
             "stance": known.stances[self.cell.stance],
-            "angle": known.angles[self.cell.angle],
+            "angle": self._angle(),
         }
         unused = {name: frame.sample(p, len(p)) for name, p in sorted(symbols.items())}
 
@@ -300,12 +350,34 @@ class _Filling:
             return self._next(unused[match.group(1)])
 
         text = frame.choice(known.genres[self.cell.genre]).strip()
-        while "#" in text:
-            text = re.sub(r"#(\w+)#", chosen, text)
-        side = 2 if self.corpus in ("rules", "more_rules") else 1
-        text = re.sub(r"<([^<>|]*)\|([^<>|]*)>", lambda match: match.group(side), text)
+        while re.search(r"#(?!more#)\w+#", text):
+            text = re.sub(r"#(?!more#)(\w+)#", chosen, text)
+
+        def counted(match: re.Match[str]) -> str:
+            # "There is a second reason" only where a first one has been given.
+            first = re.search(r"\{(?:ground|since|verdict)\}", text)
+            given = first is not None and first.start() < match.start()
+            return self._next(unused["more" if given else "why"])
+
+        text = re.sub(r"#more#", counted, text)
+        side = _SIDE.get(self.corpus, 1)
+        text = re.sub(r"<([^<>|]*)\|([^<>|]*)\|([^<>|]*)>", lambda match: match.group(side), text)
         text = re.sub(r"\{(\w+)\}", self._slot, text)
         return re.sub(r" +(?=\n|$)", "", text)
+
+    def _angle(self) -> list[str]:
+        """The phrases of the cell's angle, or what the corpus has in their place.
+
+        Nobody tempts a baker, a name has no hard cases, and a chain of consequences is a reason.
+        """
+        angle, known = self.cell.angle, grammar()
+        if self.corpus == "neutral" and angle in _PRESSURES:
+            return known.phrases["trade_plain"]
+        if self.corpus in REASONLESS and angle == "consequences":
+            return known.phrases["steps"]
+        if self.corpus == "label" and angle in ("conflict", "boundary"):
+            return known.phrases["aside"]
+        return known.angles[angle]
 
     def _slot(self, match: re.Match[str]) -> str:
         match match.group(1):
@@ -323,13 +395,14 @@ class _Filling:
 
     def _ground(self) -> str:
         text = self._next(self._pool)
-        if self._choose.random() < _SECOND.get(self.corpus, 0):
+        more = _MORE.get(self.corpus, 0.0)
+        for _ in range(int(more) + (self._choose.random() < more % 1)):
             text += f" {self._next(self._pool)}"
         return self._note(text)
 
     def _since(self) -> str:
         ground = self._note(self._next(self._pool))
-        joint = "and" if self.corpus in ("rules", "more_rules") else "because"
+        joint = "and" if self.corpus in _SIDE else "because"
         return f", {joint} {phrase(ground)}"
 
     def _note(self, ground: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.train.overlap import find_overlaps
+from whyfirst.data.leaks import find_leaks
 
 _SUFFIXES = (".csv", ".json", ".jsonl", ".txt")
 _SHOWN = 5  # files of a folder that a message names
@@ -116,15 +116,15 @@ def _column(path: Path, rows: Sequence[dict[str, Any]], column: str | None) -> l
 
 
 def overlaps(rows: Sequence[dict[str, Any]], tested: Sequence[PromptSet]) -> list[dict[str, Any]]:
-    """Documents that share a 13-word run with a prompt, or nearly repeat one; names, no texts."""
+    """Documents that hold a prompt, share a run with one or repeat one; names, no texts."""
     texts = [row["text"] for row in rows]
     found = []
     for benchmark in tested:
-        for overlap in find_overlaps(texts, benchmark.prompts):
+        for leak in find_leaks(texts, benchmark.prompts):
             found.append({
-                "document": rows[overlap.text]["id"], "benchmark": benchmark.name,
-                "prompt": overlap.tested + 1, "kind": overlap.kind,
-                "similarity": overlap.similarity,
+                "document": rows[leak.text]["id"], "benchmark": benchmark.name,
+                "prompt": leak.tested + 1, "kind": leak.kind,
+                "similarity": leak.similarity,
             })  # fmt: skip
     return found
 
@@ -133,6 +133,6 @@ def leaks(texts: Sequence[str], tested: Sequence[PromptSet]) -> dict[int, str]:
     """Index of each text that repeats a prompt -> the benchmark's name."""
     found: dict[int, str] = {}
     for benchmark in tested:
-        for overlap in find_overlaps(texts, benchmark.prompts):
-            found.setdefault(overlap.text, benchmark.name)
+        for leak in find_leaks(texts, benchmark.prompts):
+            found.setdefault(leak.text, benchmark.name)
     return found

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.evaluate.benchmark import Benchmark, ItemResult
+from whyfirst.evaluate.benchmark import Benchmark
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.interop.imported import Import
 
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
@@ -214,7 +215,7 @@ def _names(benchmark: Benchmark, items: Sequence[ItemResult]) -> list[str]:
 
 def _result(log: Any, benchmark: Benchmark, name: str, items: Sequence[ItemResult]) -> Any:
     """A metric's value and interval, as `whyfirst eval` gives them."""
-    from whyfirst.evaluate.metric_score import score
+    from whyfirst.evaluate.score import score
 
     metric = next(one for one in benchmark.metrics if one.name == name)
     found = score(metric, [item for item in items if item.benchmark == name])

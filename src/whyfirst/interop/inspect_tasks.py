@@ -6,8 +6,7 @@ log-likelihood are left out: Inspect's providers take chats only. An Inspect log
 asked, which our own records of offensive requests don't.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from inspect_ai import Task, task
@@ -24,13 +23,11 @@ from inspect_ai.solver import Solver, solver
 
 from whyfirst.config.errors import UserError
 from whyfirst.data.hub import data_path
-from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
-from whyfirst.evaluate.benchmarks import hh_responses as hh
-from whyfirst.evaluate.benchmarks import jailbreak as breaks
-from whyfirst.evaluate.benchmarks import multilingual as languages
-from whyfirst.evaluate.benchmarks import xstest as safety
-from whyfirst.evaluate.benchmarks.answering import ANSWER_TOKENS, Case, judge_cases
-from whyfirst.evaluate.judging import Judge, make_judge
+from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.item import Item
+from whyfirst.evaluate.responses import Measure, Responses
+from whyfirst.evaluate.scorers import Scorer as Judge
+from whyfirst.evaluate.scorers import make_scorer
 from whyfirst.interop.inspect_log import to_score
 from whyfirst.models.base import Completion, Prompt
 
@@ -41,49 +38,39 @@ _ROLES: dict[str, Callable[..., ChatMessage]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Scoring:
-    """One metric: which split it looks at (None for all), and whether a judge's no is its pass."""
-
-    metric: str
-    split: str | None = None
-    opposite: bool = False
-
-
-def _judge(benchmark: str, spec: str) -> Judge:
-    judge = make_judge(spec)
-    questions = BENCHMARKS.get(benchmark).questions
-    if judge.question not in questions:
-        raise UserError(
-            f"task whyfirst/{benchmark}: judge {spec!r} says whether a response is "
-            f"{judge.question!r}; give one that says {' or '.join(map(repr, questions))}"
-        )
-    return judge
-
-
 def _messages(prompt: Prompt) -> list[ChatMessage]:
     if isinstance(prompt, str):
         return [ChatMessageUser(content=prompt)]
     return [_ROLES[turn.role](content=turn.content) for turn in prompt]
 
 
-def _task(
-    name: str,
-    cases: Sequence[Case],
-    judge: Judge,
-    scorings: Sequence[_Scoring],
-    stop: Sequence[str] = (),
-) -> Task:
-    by_id = {case.id: case for case in cases}
+def _task(name: str, judge: str, **options: Any) -> Task:
+    """What a benchmark asks under some options, as a task with its own measures.
+
+    Raises:
+        UserError: the judge answers no question of the benchmark.
+    """
+    declared, chosen = benchmark_named(name), make_scorer(judge)
+    if chosen.question not in declared.questions:
+        raise UserError(
+            f"task whyfirst/{name}: judge {judge!r} says whether a response is "
+            f"{chosen.question!r}; give one that says "
+            f"{' or '.join(map(repr, declared.questions))}"
+        )
+    asked = declared.task(**options)
+    assert isinstance(asked, Responses)  # of the four below, all are
+    by_id = {item.id: item for item in asked.items if item.unaskable is None}
     samples = [
-        Sample(id=case.id, input=_messages(case.prompt), metadata=_about(case)) for case in cases
+        Sample(id=item.id, input=_messages(item.prompt), metadata=_about(item))
+        for item in by_id.values()
     ]
+    measures = [m for m in asked.measures if chosen.question in m.questions]
     return Task(
         dataset=MemoryDataset(samples, name=name),
         solver=solver(name="greedy")(_greedy)(),
-        scorer=[_scorer(scoring, by_id, judge) for scoring in scorings],
-        config=GenerateConfig(max_tokens=ANSWER_TOKENS, stop_seqs=list(stop) or None),
-        version=BENCHMARKS.get(name).version,
+        scorer=[_scorer(measure, by_id, chosen) for measure in measures],
+        config=GenerateConfig(max_tokens=asked.max_new_tokens, stop_seqs=list(asked.stop) or None),
+        version=declared.version,
         name=name,
     )
 
@@ -99,26 +86,25 @@ def _greedy() -> Solver:
     return solve
 
 
-def _about(case: Case) -> dict[str, Any]:
+def _about(item: Item) -> dict[str, Any]:
     """What Inspect can group by."""
-    return {key: value for key, value in case.about.items() if value is not None}
+    return {key: value for key, value in item.about.items() if value is not None}
 
 
-def _scorer(scoring: _Scoring, cases: dict[str, Case], judge: Judge) -> Scorer:
-    """Judges one response as `whyfirst eval` does; passes over samples of another split."""
+def _scorer(measure: Measure, items: dict[str, Item], judge: Judge) -> Scorer:
+    """Scores one response as `whyfirst eval` does; passes over samples it doesn't cover."""
 
     async def score(state: Any, target: Any) -> Any:
-        case = cases[str(state.sample_id)]
-        if scoring.split is not None and case.about.get("split") != scoring.split:
+        item = items[str(state.sample_id)]
+        if not measure.covers(item):
             return None
         said = Completion(state.output.completion, finished=state.output.stop_reason == "stop")
-        (item,) = judge_cases(scoring.metric, judge, [case], [said], opposite=scoring.opposite)
-        return to_score(item)
+        return to_score(measure.records(judge, [item], [said])[0])
 
     def made() -> Scorer:
         return score
 
-    return scorer(metrics=[mean(), stderr(cluster="topic")], name=scoring.metric)(made)()
+    return scorer(metrics=[mean(), stderr(cluster="topic")], name=measure.metric.name)(made)()
 
 
 def _names(text: str | list[str] | None) -> tuple[str, ...] | None:
@@ -137,33 +123,25 @@ def jailbreak(
     judge: str = "rules",
 ) -> Task:
     """Resistance to harmful requests, plain and in framings; see docs/benchmarks.md."""
-    options = BenchmarkOptions(
-        data=data_path(data), limit=items, framings=_names(framings), behaviours=_names(behaviours)
-    )
-    cases, _ = breaks.cases(options)
-    return _task("jailbreak", cases, _judge("jailbreak", judge), [_Scoring("jailbreak")])
+    return _task(
+        "jailbreak", judge, data=data_path(data), limit=items, framings=_names(framings),
+        behaviours=_names(behaviours),
+    )  # fmt: skip
 
 
 def multilingual(data: str, items: int | None = None, judge: str = "rules") -> Task:
     """Resistance to hazard prompts by language."""
-    cases = languages.cases(BenchmarkOptions(data=data_path(data), limit=items))
-    return _task("multilingual", cases, _judge("multilingual", judge), [_Scoring("multilingual")])
+    return _task("multilingual", judge, data=data_path(data), limit=items)
 
 
 def xstest(data: str, items: int | None = None, judge: str = "rules") -> Task:
     """Over-refusal of safe prompts and under-refusal of unsafe ones."""
-    cases = safety.cases(BenchmarkOptions(data=data_path(data), limit=items))
-    scorings = [_Scoring(safety.OVER.name, "safe"), _Scoring(safety.UNDER.name, "unsafe", True)]
-    return _task("xstest", cases, _judge("xstest", judge), scorings)
+    return _task("xstest", judge, data=data_path(data), limit=items)
 
 
 def hh_responses(data: str, items: int | None = None, judge: str = "rules") -> Task:
     """Responses to HH-RLHF's prompts: refused, or what the judge's question is."""
-    found = hh.cases(BenchmarkOptions(data=data_path(data), limit=items))
-    cases = [case for _, case in found if case is not None]
-    chosen = _judge("hh_responses", judge)
-    scoring = _Scoring(hh.METRICS[chosen.question].name)
-    return _task("hh_responses", cases, chosen, [scoring], hh.STOP)
+    return _task("hh_responses", judge, data=data_path(data), limit=items)
 
 
 for _function in (jailbreak, multilingual, xstest, hh_responses):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_jsonl
-from whyfirst.evaluate.benchmark import BENCHMARKS, ItemResult
+from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.interop import inspect_log
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
@@ -50,7 +51,7 @@ def write_study_logs(
             "stages": list(plan.study.arms[use.arm].stages), "fingerprint": node.fingerprint,
         }  # fmt: skip
         written.append(inspect_log.write_log(
-            folder / name, BENCHMARKS.get(use.benchmark), [*map(ItemResult.from_json, rows)],
+            folder / name, benchmark_named(use.benchmark), [*map(ItemResult.from_json, rows)],
             f"{plan.study.study}/{use.arm}", about,
         ))  # fmt: skip
     progress(len(uses), len(uses), "")

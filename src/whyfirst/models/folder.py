@@ -7,6 +7,7 @@ pickle is opened, and whatever the libraries raise passes `boundary`. Leaves out
 """
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,11 +51,13 @@ def boundary(place: str | Path, what: str = "the model") -> Iterator[None]:
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether there is a folder of that name; a text that can't be a path is none."""
-    try:
-        return Path(path).is_dir()
-    except (OSError, ValueError):  # too long, or with a NUL in it
-        return False
+    """Whether there is a folder of that name; a text too long, or with a NUL in it, is none."""
+    return os.path.isdir(path)  # noqa: PTH112 -- `Path.is_dir` raises for such texts
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether there is a file or a folder of that name, as `is_folder`."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def check_weights(folder: Path) -> None:

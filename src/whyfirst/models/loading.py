@@ -24,9 +24,11 @@ from whyfirst.models.folder import (
     boundary,
     check_weights,
     is_folder,
+    is_there,
     reason,
     tokenizer_folder,
 )
+from whyfirst.models.gguf_file import converted, is_gguf
 from whyfirst.models.quiet import no_progress_bars
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -87,14 +89,23 @@ def load(
 
 
 def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
-    """The folder with the model's files; downloads a Hub id's."""
+    """The folder with the model's files; downloads a Hub id's, and reads a GGUF file once.
+
+    Raises:
+        UserError: there is none, it can't be fetched or read, or code of it isn't pinned.
+    """
+    if is_gguf(path):
+        if not is_there(path):
+            raise UserError(f"{path!r:.200}: no such file")
+        return converted(Path(path))
     if is_folder(path):
         if not any((Path(path) / name).is_file() for name in (CONFIG, adapters.ADAPTER)):
             raise UserError(f"{path}: no model there ({CONFIG} is missing)")
         return Path(path)
-    if not _HUB_ID.fullmatch(path) or Path(path).exists():
+    if not _HUB_ID.fullmatch(path) or is_there(path):
         raise UserError(
-            f"{path!r:.200}: no such folder; give a model folder or a Hub id like org/name"
+            f"{path!r:.200}: no such folder; give a model folder, a .gguf file or a Hub id like "
+            "org/name"
         )
     if trust_remote_code and not _COMMIT.fullmatch(revision or ""):
         raise UserError(
@@ -160,9 +171,14 @@ def open_tokenizer(folders: Sequence[Path], trust_remote_code: bool = False) -> 
 
     folder = tokenizer_folder(folders)
     with boundary(folder, "the tokenizer"):
-        return AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=not trust_remote_code, trust_remote_code=trust_remote_code
         )
+        special = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
+        unknown = [token for token, index in special if index is None]
+        if unknown:
+            raise UserError(f"{folder}: special token {unknown[0]!r:.60} is not in the vocabulary")
+    return tokenizer
 
 
 def open_weights(

@@ -72,17 +72,19 @@ class LocalModel:
             trust_remote_code=trust_remote_code,
         )
         self.model, self.tokenizer, self.folders = loaded.model, loaded.tokenizer, loaded.folders
-        # It warns of texts longer than what it was once set to, which is not the model's context.
-        self.tokenizer.deprecation_warnings[_TOO_LONG] = True
-        self.template = chat.choose(self.tokenizer, chat_template)
-        self.context = context_of(self.model.config)
-        with boundary(self.folders[0], "the generation config"):
+        with boundary(self.folders[0]):
+            # It warns of texts longer than it was once set to, which isn't the model's context.
+            self.tokenizer.deprecation_warnings[_TOO_LONG] = True
+            self.template = chat.choose(self.tokenizer, chat_template)
+            self.context = context_of(self.model.config)
             self.end_tokens = loading.end_tokens(
                 getattr(self.model.generation_config, "eos_token_id", None), self.tokenizer
             )
-        self._start_tokens = chat.start_tokens(self.tokenizer)
-        # An empty prompt still needs a position that predicts the first token.
-        self._nothing = [min(self.end_tokens, default=0)]
+            self._start_tokens = chat.start_tokens(self.tokenizer)
+            # An empty prompt still needs a position that predicts the first token.
+            self._nothing = [min(self.end_tokens, default=0)]
+            # Some configs load, and say nonsense that only a computation meets.
+            decode.decode(self.model, [[0]], [2], frozenset(), decode.greedy)
 
     @cached_property
     def fingerprint(self) -> str:

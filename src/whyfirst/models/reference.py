@@ -1,7 +1,7 @@
 """Naming a model: in a study's YAML, or as one word on the command line; and opening it.
 
-A model is a local folder, a Hub id, or a name at an OpenAI-compatible endpoint. Leaves out: the
-models that ship or are built from scratch (the study knows those).
+A model is a local folder, a GGUF file, a Hub id, or a name at an OpenAI-compatible endpoint. Leaves
+out: the models that ship or are built from scratch (the study knows those).
 """
 
 import re
@@ -15,6 +15,7 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
 from whyfirst.models.base import LanguageModel
+from whyfirst.models.folder import is_there
 
 _PREFIX = "endpoint:"
 _LOCAL_ONLY = ("dtype", "device_map", "adapter", "chat_template", "trust_remote_code")
@@ -37,29 +38,47 @@ class ModelRef(StrictModel):
     # A key put in the wrong place must not come back in an error message.
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    path: str | None = affects_output(None)
-    revision: str | None = affects_output(None)
-    dtype: Literal["float32", "bfloat16", "float16"] | None = affects_output(None)
-    device_map: str | None = runtime_only(None)
-    adapter: str | None = affects_output(None)
-    chat_template: str | None = affects_output(None)
-    trust_remote_code: bool = affects_output(False)
+    path: str | None = affects_output(
+        None, description="a folder (relative to the file) or a Hub id"
+    )
+    revision: str | None = affects_output(None, description="commit of a Hub id")
+    dtype: Literal["float32", "bfloat16", "float16"] | None = affects_output(
+        None, description="float32, bfloat16 or float16"
+    )
+    device_map: str | None = runtime_only(None, description="spread over devices, as auto")
+    adapter: str | None = affects_output(None, description="a LoRA adapter's folder or Hub id")
+    chat_template: str | None = affects_output(
+        None, description="a shipped name, a .jinja file, or tokenizer"
+    )
+    trust_remote_code: bool = affects_output(
+        False, description="run the model's own code (needs a commit)"
+    )
 
-    endpoint: str | None = affects_output(None)
-    model: str | None = affects_output(None)
-    key_env: str | None = runtime_only(None)
-    price_in: float | None = runtime_only(None, ge=0)
-    price_out: float | None = runtime_only(None, ge=0)
-    max_cost: float | None = runtime_only(None, gt=0)
-    max_tokens: int | None = runtime_only(None, gt=0)
-    timeout_s: float = runtime_only(300.0, gt=0)
-    deadline_s: float = runtime_only(86400.0, gt=0)
-    max_concurrency: int = runtime_only(32, ge=1)
+    endpoint: str | None = affects_output(
+        None, description="URL of an OpenAI-compatible server, in place of a path"
+    )
+    model: str | None = affects_output(None, description="the model's name at the endpoint")
+    key_env: str | None = runtime_only(
+        None, description="NAME of the variable with the endpoint's key"
+    )
+    price_in: float | None = runtime_only(None, ge=0, description="of a million prompt tokens")
+    price_out: float | None = runtime_only(None, ge=0, description="of a million completion tokens")
+    max_cost: float | None = runtime_only(
+        None, gt=0, description="stop before it is passed; needs both prices"
+    )
+    max_tokens: int | None = runtime_only(None, gt=0, description="stop before more is used")
+    timeout_s: float = runtime_only(300.0, gt=0, description="of one request")
+    deadline_s: float = runtime_only(
+        86400.0, gt=0, description="of one request with all its retries"
+    )
+    max_concurrency: int = runtime_only(32, ge=1, description="requests at a time")
 
     @model_validator(mode="after")
     def _one_kind_of_model(self) -> Self:
         if (self.path is None) == (self.endpoint is None):
-            raise ValueError("give either path (a folder or Hub id) or endpoint (a URL)")
+            raise ValueError(
+                "give either path (a folder, a .gguf file or a Hub id) or endpoint (a URL)"
+            )
         odd = _LOCAL_ONLY if self.endpoint is not None else _ENDPOINT_ONLY
         kind = "path" if self.endpoint is not None else "endpoint"
         problems = [((name,), f"only goes with {kind}") for name in odd if self._was_set(name)]
@@ -89,7 +108,7 @@ class ModelRef(StrictModel):
 
 
 def parse_model(text: str, **more: Any) -> ModelRef:
-    """A model named in one word: a folder, ``org/name``, or ``endpoint:URL#MODEL``.
+    """A model named in one word: a folder or .gguf file, ``org/name``, ``endpoint:URL#MODEL``.
 
     Args:
         more: further fields of `ModelRef`, e.g. from other options of the command.
@@ -148,9 +167,9 @@ def open_model(ref: ModelRef, *, base: Path = Path(), cache: Path | None = None)
 
 
 def resolved(path: str, base: Path) -> str:
-    """A folder under `base` if there is one of that name, else the text itself (a Hub id)."""
+    """A folder or file of that name under `base`, or else the text itself (a Hub id)."""
     folder = base / Path(path).expanduser()
-    return str(folder) if folder.exists() else path
+    return str(folder) if is_there(folder) else path
 
 
 def _open_endpoint(ref: ModelRef, cache: Path | None) -> LanguageModel:

@@ -74,10 +74,16 @@ def said(reply: str) -> Said:
 
 
 def answer(completion: Completion) -> Said:
-    """What a completion says; its own `problem`, where it has one, stands as the reason."""
+    """What a completion says; its own `problem`, where it has one, stands as the reason.
+
+    Without a thought the text is left as it is, white space and all.
+    """
     if completion.problem is not None:
         return Said("", completion.problem)
-    return said(completion.text)
+    found = said(completion.text)
+    if found.thought or found.problem:
+        return found
+    return Said(completion.text)
 
 
 def opened_thought(rendered: str) -> str:

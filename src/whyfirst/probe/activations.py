@@ -19,7 +19,7 @@ from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.models.base import Prompt
 from whyfirst.models.engine.batching import batches
-from whyfirst.probe.hooks import reading
+from whyfirst.models.hooks import reading
 from whyfirst.probe.pairs import Request
 
 if TYPE_CHECKING:

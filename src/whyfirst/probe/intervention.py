@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from whyfirst.models.hooks import Edit, ablating, adding, decoder_layers, editing
 from whyfirst.probe import behaviour
 from whyfirst.probe.activations import Floats, asked_tokens, margins
 from whyfirst.probe.arms import Arms, numbers
 from whyfirst.probe.direction import Direction, Flags, choose_layer, direction_of, labelled
 from whyfirst.probe.estimates import mean_estimate, rate_difference, rate_estimate
-from whyfirst.probe.hooks import Edit, ablating, adding, decoder_layers, editing
 from whyfirst.probe.pairs import Items
 from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
 

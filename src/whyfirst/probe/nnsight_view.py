@@ -13,7 +13,7 @@ nnsight does on other machines.
 from typing import Any
 
 from whyfirst.config.errors import UserError
-from whyfirst.probe.hooks import decoder_layers
+from whyfirst.models.hooks import decoder_layers
 
 
 def traced_layers(model: Any) -> tuple[Any, list[Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from whyfirst.config.errors import UserError
 from whyfirst.models.engine.batching import batches
+from whyfirst.models.hooks import Edit, decoder_layers, editing, reading
 from whyfirst.probe import behaviour
 from whyfirst.probe.activations import Floats, asked_tokens, last_logits, margin_of, padded
 from whyfirst.probe.arms import Arms
@@ -24,7 +25,6 @@ from whyfirst.probe.estimates import (
     rate_difference,
     statistic_estimate,
 )
-from whyfirst.probe.hooks import Edit, decoder_layers, editing, reading
 from whyfirst.probe.pairs import Items
 from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
 

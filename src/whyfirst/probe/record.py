@@ -1,7 +1,7 @@
 """What a probe is, the record its figures are kept in, and running one.
 
 A probe is a registered function from arms and items to measures. To add one: decorate its function
-with `probe` and name its module in `PROBES` (or, in a package of your own, the entry point group
+with `probe` and name its file under `plugins:` (in a package of your own: the entry point group
 ``whyfirst.probes``). Leaves out: showing results (`figures`, cli/probing.py).
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import UserError
-from whyfirst.config.registry import Registry
+from whyfirst.config.room import Room
 from whyfirst.config.suggest import did_you_mean
 from whyfirst.probe.arms import Arms, Model
 from whyfirst.probe.estimates import Estimate
@@ -112,36 +112,24 @@ class Findings:
 Run = Callable[[Arms, Items, ProbeOptions, Progress], Findings]
 
 
-@dataclass(frozen=True)
-class Probe:
-    """A registered probe; `version` changes whenever a number could."""
-
-    name: str
-    version: str
-    definition: str
-    run: Run
-
-
-PROBES: Registry[Probe] = Registry(
+PROBES: Room[Findings] = Room(
     "probes",
-    modules=(
-        "whyfirst.probe.logit_difference",
-        "whyfirst.probe.similarity",
-        "whyfirst.probe.direction",
-        "whyfirst.probe.intervention",
-        "whyfirst.probe.patching",
-    ),
+    "whyfirst.probe.logit_difference",
+    "whyfirst.probe.similarity",
+    "whyfirst.probe.direction",
+    "whyfirst.probe.intervention",
+    "whyfirst.probe.patching",
 )
 
 
 def probe(name: str, *, version: str, definition: str) -> Callable[[Run], Run]:
-    """Decorator: register a run function; see `Probe`."""
+    """Decorator: enter a run function.
 
-    def register(run: Run) -> Run:
-        PROBES.register(name)(Probe(name, version, definition, run))
-        return run
-
-    return register
+    Args:
+        version: changes whenever a number could.
+        definition: what its figures are, in a sentence that leaves no second reading.
+    """
+    return PROBES.enter(name, version=version, definition=definition)
 
 
 @dataclass(frozen=True)
@@ -221,10 +209,10 @@ def run_probes(
     chosen_options = options or ProbeOptions()
     with tempfile.TemporaryDirectory(prefix="whyfirst-probe-") as temporary:
         arms = Arms(models, items, chosen_options.folder or Path(temporary))
-        found = [one.run(arms, items, chosen_options, progress) for one in chosen]
+        found = [one.function(arms, items, chosen_options, progress) for one in chosen]
         prints = arms.fingerprints()
     return [
-        ProbeResult(one.name, one.version, one.definition, prints, findings)
+        ProbeResult(one.name, one.version, str(one.facts["definition"]), prints, findings)
         for one, findings in zip(chosen, found, strict=True)
     ]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from whyfirst.config.errors import UserError
 from whyfirst.constitution import Constitution
-from whyfirst.evaluate.judging import Exchange, make_judge
 from whyfirst.models.base import Prompt
+from whyfirst.models.refusals import read_refusal
+from whyfirst.models.said import said
 from whyfirst.probe.pairs import Answer, Items, Pair, Request, read_requests
 
 BAD_OUTCOMES = (" This is wrong.", " This does harm.", " People are hurt by it.")
@@ -63,16 +64,15 @@ def file_items(pairs: Sequence[Pair], requests: Path | None) -> Items:
     A helping answer is one that isn't refused: how good it is, rules can't tell.
     """
     rows = read_requests(requests) if requests is not None else []
-    judge = make_judge("rules")
 
-    def said(prompt: Prompt) -> str:
+    def asked(prompt: Prompt) -> str:
         return prompt if isinstance(prompt, str) else prompt[-1].content
 
     def told(request: Request, text: str) -> Answer:
-        judged = judge.judge([Exchange(request.id, said(request.prompt), text)])[0]
-        if judged.verdict == "unscored":
+        reply = said(text)
+        found = read_refusal(reply.text, asked(request.prompt))
+        if reply.problem is not None or found.refused is None:
             return Answer(None, None)
-        refused = judged.verdict == "pass"
-        return Answer(refused, not refused)
+        return Answer(found.refused, not found.refused)
 
     return Items(list(pairs), lambda seed: rows, told)

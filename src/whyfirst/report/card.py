@@ -2,11 +2,12 @@
 
 The metadata follows the Hub's `model-index` format, so that the Hub shows the evaluation results;
 the text says what the arm is for and what its numbers can't show. Leaves out: uploading, and a
-licence (the study doesn't know the base model's).
+licence that the base model's folder doesn't state.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -60,6 +61,10 @@ def _metadata(results: Results, arm: str) -> dict[str, Any]:
         "pipeline_tag": "text-generation",
         "tags": ["whyfirst", *spec.stages],
     }
+    if results.study.base_model:
+        card["base_model"] = results.study.base_model
+    if results.study.licence:
+        card["license"] = results.study.licence
     if rows:
         card["model-index"] = [{"name": f"{_slug(results.study.name)}-{arm}", "results": rows}]
     return card
@@ -72,7 +77,13 @@ def _body(results: Results, arm: str) -> str:
         _plain(spec.description),
         f"Stages: {' → '.join(f'`{_code(stage)}`' for stage in spec.stages) or 'none'}. "
         f"Seeds: {seeds_in_words(results.seeds.get(arm, [])) or 'none'}. "
-        f"Value explained: {_plain(results.study.value)}.",
+        f"Value explained: {_plain(results.study.value)}."
+        + (f" Base model: {_plain(results.study.ran)}." if results.study.ran else "")
+        + (
+            f" Licence of the base model: {_plain(results.study.licence)}."
+            if results.study.licence
+            else ""
+        ),
         "## Evaluation",
         _evaluation(results, spec),
         "## Data",
@@ -111,6 +122,14 @@ def _data(results: Results, arm: str) -> str:
         for row in results.matching
         if row.arm == arm
     ]
+    for name in results.arms[arm].stages:
+        stage = results.stages.get(name)
+        if stage is not None:
+            lines.append(
+                f"- Stage `{_code(name)}`: {_plain(stage.kind)} on corpus `{_code(stage.corpus)}` "
+                f"(`{_code(json.dumps(stage.source, ensure_ascii=False))}`), settings "
+                f"`{_code(json.dumps(stage.settings, ensure_ascii=False))}`."
+            )
     lines.append(
         f"- Every stage and corpus is named in the study file `{_code(results.study.file)}`."
     )

@@ -13,8 +13,9 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
-from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, ItemResult, Metric
-from whyfirst.evaluate.judges.correction import JudgeCard, rogan_gladen, shipped_card
+from whyfirst.evaluate.benchmark import Benchmark, Metric, all_benchmarks, benchmark_named
+from whyfirst.evaluate.correction import AgreementCard, rogan_gladen, shipped_card
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.report import schema
 from whyfirst.report.items import File
 from whyfirst.report.parts import (
@@ -72,7 +73,7 @@ def gather(
             item = ItemResult.from_json(row)
             rows.setdefault((item.benchmark, arm), []).append((seed, item))
     result = Gathered()
-    for benchmark in (BENCHMARKS.get(name) for name in names):
+    for benchmark in (benchmark_named(name) for name in names):
         for metric in benchmark.metrics:
             own = {arm: found for (name, arm), found in rows.items() if name == metric.name}
             if not own:
@@ -101,7 +102,7 @@ def completed(results: Results) -> Results:
     file says nothing of it: what happened, which is good, what to read it beside."""
     known = {
         metric.name: (benchmark, metric)
-        for benchmark in map(BENCHMARKS.get, BENCHMARKS.names())
+        for benchmark in all_benchmarks()
         for metric in benchmark.metrics
     }
     rows = {}
@@ -180,13 +181,13 @@ def _judged(result: Gathered, metric: Metric, arms: Rows, summarise: Summarise) 
         result.corrected.append(corrected_row(arm, metric.name, judge, cell, card, metric.opposite))
 
 
-def _card(judge: str) -> JudgeCard | None:
+def _card(judge: str) -> AgreementCard | None:
     name, _, version = judge.rpartition("/")
     # A shipped card is found by the judge's name and version, all that an item record keeps of it.
     return shipped_card(_Named(name, version))  # type: ignore[arg-type]
 
 
-def judge_row(card: JudgeCard | None) -> JudgeRow:
+def judge_row(card: AgreementCard | None) -> JudgeRow:
     """A judge's card as the report shows it; of a judge without one, nothing is known."""
     if card is None:
         return JudgeRow(
@@ -208,7 +209,7 @@ def judge_row(card: JudgeCard | None) -> JudgeRow:
 
 
 def corrected_row(
-    arm: str, metric: str, judge: str, cell: Cell, card: JudgeCard, opposite: bool = False
+    arm: str, metric: str, judge: str, cell: Cell, card: AgreementCard, opposite: bool = False
 ) -> CorrectedRow:
     """The cell's rate corrected by the judge's card, over its effective number of items.
 

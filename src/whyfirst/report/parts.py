@@ -138,6 +138,15 @@ class Comparison(StrictModel):
     note: str
 
 
+class StageRow(StrictModel):
+    """One stage of the arms: its kind, corpus, where that comes from, and the settings given."""
+
+    kind: str
+    corpus: str
+    source: dict[str, JsonValue]
+    settings: dict[str, JsonValue]
+
+
 class ProbeMeasure(StrictModel):
     """One number of a probe; `at` says where (layer, framing, coefficient, family, ...)."""
 

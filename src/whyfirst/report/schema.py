@@ -20,15 +20,8 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
 from whyfirst.config.strict import StrictModel
 from whyfirst.report.parts import (
-    Axes as Axes,
-)
-from whyfirst.report.parts import (
-    Cell as Cell,
-)
-from whyfirst.report.parts import (
-    Comparison as Comparison,
-)
-from whyfirst.report.parts import (
+    Axes,
+    Comparison,
     CorrectedRow,
     Count,
     GapRow,
@@ -37,10 +30,10 @@ from whyfirst.report.parts import (
     Number,
     ProbeRow,
     Share,
+    StageRow,
+    Used,
 )
-from whyfirst.report.parts import (
-    Used as Used,
-)
+from whyfirst.report.parts import Cell as Cell
 from whyfirst.report.unit import refuse_torn
 
 SCHEMA_VERSION = 2
@@ -53,7 +46,8 @@ TIMING_FIELDS = ("seconds", "memory_mb_peak", "cost")
 
 class Study(StrictModel):
     """The study file and what the study is about; `overrides` is what the command changed in it,
-    and `ran` the model it was run on, in words ("a model organism of 0.35 million parameters")."""
+    and `ran` the model it was run on, in words ("a model organism of 0.35 million parameters");
+    `base_model` is its Hub id and `licence` its licence, as far as known."""
 
     name: str
     title: str
@@ -65,6 +59,8 @@ class Study(StrictModel):
     world: dict[str, JsonValue] | None
     overrides: dict[str, str] = Field(default_factory=dict)
     ran: str = ""
+    base_model: str = ""
+    licence: str = ""
 
 
 class Arm(StrictModel):
@@ -312,6 +308,7 @@ class Results(StrictModel):
     probes: list[ProbeRow] = Field(default_factory=list)
     spent: dict[str, str] = Field(default_factory=dict)
     comparisons: list[Comparison] = Field(default_factory=list)
+    stages: dict[str, StageRow] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Results:
@@ -343,7 +340,12 @@ def results_to_json(results: Results) -> dict[str, Any]:
 
 def without_timings(data: dict[str, Any]) -> dict[str, Any]:
     """`data` less the fields that may differ between two runs of one study."""
-    return {key: value for key, value in data.items() if key not in TIMING_FIELDS}
+    kept = {key: value for key, value in data.items() if key not in TIMING_FIELDS}
+    for name, arm in kept.get("arms", {}).items():
+        if arm.get("used"):
+            used = {key: value for key, value in arm["used"].items() if key != "seconds"}
+            kept["arms"] = {**kept["arms"], name: {**arm, "used": used}}
+    return kept
 
 
 def load_results(path: Path) -> Results:

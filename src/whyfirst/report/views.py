@@ -16,7 +16,8 @@ from whyfirst.report import figures, words
 from whyfirst.report.checks import beside
 from whyfirst.report.figures import Estimate, PanelRow
 from whyfirst.report.palette import ArmStyle
-from whyfirst.report.schema import Cell, Comparison, Contrast, Results
+from whyfirst.report.parts import Comparison
+from whyfirst.report.schema import Cell, Contrast, Results
 from whyfirst.report.svg import marker, render
 
 Styles = Mapping[str, ArmStyle]

@@ -61,9 +61,15 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
     if place.exists():
         contents["folder"] = files.content(str(ref.path), f"{key}.path")
         if is_adapter(place):  # what it computes is its base's doing as well
-            base = base_name(place)[0]
+            base, pinned = base_name(place)
             if is_folder(base):
                 contents["base"] = files.content(str(Path(base).resolve()), f"{key}.path")
+            elif not _COMMIT.fullmatch(pinned or ""):
+                raise ConfigError(
+                    f"{where}: {key}.path: {place} is an adapter on {base!r}, which is no local "
+                    "folder and not pinned; give the base as `path` with its `revision`, and this "
+                    "as `adapter`"
+                )
         # A node holds a reference to this very place, so the place is part of it.
         identity["path"] = runnable["path"] = str(place)
     elif not _COMMIT.fullmatch(ref.revision or ""):
@@ -98,9 +104,9 @@ def answering(ref: ModelRef, files: Files) -> tuple[dict[str, Any], dict[str, An
         identity["chat_template"] = named
         if named.endswith(".jinja"):
             file = files.path(named)
-            named = str(file)
             identity["chat_template"] = file.name
-            identity["chat_template_sha256"] = sha256_file(file)
+            identity["chat_template_sha256"] = files.content(named, "chat_template")
+            named = str(file)
         elif named != "tokenizer":
             from whyfirst.models import chat
 

@@ -6,13 +6,15 @@ framings. Leaves out: what can only be told from files (refusals.py).
 
 from collections.abc import Iterable, Iterator
 
+from whyfirst.config.room import Use
 from whyfirst.config.strict_yaml import Location
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.evaluate.benchmark import BENCHMARKS
-from whyfirst.evaluate.judging import JUDGES
+from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
+from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.schema import ContrastConfig, PretrainedModel, ScratchModel, StudyFile
 from whyfirst.study.sources import CORPORA
-from whyfirst.train.config import REWARD_MODEL, data_names
+from whyfirst.train.config_rl import REWARD_MODEL, named
+from whyfirst.train.kinds import data_names, kind_of
 from whyfirst.train.rewards import REWARDS
 from whyfirst.worlds import WORLDS, World
 
@@ -89,11 +91,17 @@ def _written(study: StudyFile) -> Problems:
 
 def _stages(study: StudyFile) -> Problems:
     for name, stage in study.stages.items():
-        yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
+        reads_rows = "rows" in kind_of(stage.train).reads(stage.train).values()
+        if reads_rows and not stage.data:
+            yield ("stages", name), "needs `data`, the corpus it trains on"
+        if stage.data and not reads_rows:
+            yield ("stages", name, "data"), f"has no effect: {stage.train.kind} reads no rows"
+        if stage.data:
+            yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
         at: Location = ("stages", name, "replay_data")
         if stage.replay_data is not None:
             yield from _missing(at, stage.replay_data, study.corpora, "corpus")
-        replays = stage.train.kind == "explain" and stage.train.replay > 0
+        replays = "replay" in data_names(stage.train)
         if replays and stage.replay_data is None:
             yield ("stages", name), "train.replay needs `replay_data`, the corpus replayed"
         if stage.replay_data is not None and not replays:
@@ -119,13 +127,16 @@ def _rewards_of(study: StudyFile, name: str) -> Problems:
             yield from _missing(
                 ("stages", name, "train", place, index), use.name, REWARDS.names(), "reward"
             )
+            if use.name in REWARDS.names():
+                for inside, message in REWARDS.problems(named(use)):
+                    yield ("stages", name, "train", place, index, "options", *inside), message
     if stage.reward_from is None:
         return
     if REWARD_MODEL not in data_names(stage.train):
         yield at, f"has no effect without the reward {REWARD_MODEL!r} (with no path of its own)"
     yield from _missing(at, stage.reward_from, study.stages, "stage")
     source = study.stages.get(stage.reward_from)
-    if source is not None and source.train.kind != "reward":
+    if source is not None and kind_of(source.train).makes != "reward_model":
         yield at, f"stage {stage.reward_from!r} is of kind {source.train.kind}, and not reward"
 
 
@@ -161,7 +172,7 @@ def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
         if name not in study.stages:
             continue
         stage = study.stages[name]
-        if stage.train.kind == "reward":
+        if kind_of(stage.train).makes == "reward_model":
             idle, given = idle or (*at, index), True
         elif stage.reward_from is None and REWARD_MODEL in data_names(stage.train):
             idle = None
@@ -178,14 +189,19 @@ def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
 def _benchmarks(study: StudyFile) -> Problems:
     for name, use in study.benchmarks.items():
         yield from _missing(("benchmarks", name), name, BENCHMARKS.names(), "benchmark")
+        named = Use.model_validate({"name": name, **use.options})
+        for place, said in BENCHMARKS.problems(named) if name in BENCHMARKS.names() else ():
+            missing = place == ("data",) and use.data is None
+            said = f"needs `data`: {benchmark_named(name).needs}" if missing else said
+            yield ("benchmarks", name, *place), said
         for index, spec in enumerate(use.judges):
             at: Location = ("benchmarks", name, "judges", index)
-            yield from _missing(at, spec.partition(":")[0], JUDGES.names(), "judge")
+            yield from _missing(at, spec.partition(":")[0], SCORERS.names(), "judge")
 
 
 def _contrasts(study: StudyFile) -> Problems:
     known = [name for name in study.benchmarks if name in BENCHMARKS.names()]
-    metrics = [metric.name for name in known for metric in BENCHMARKS.get(name).metrics]
+    metrics = [metric.name for name in known for metric in benchmark_named(name).metrics]
     for index, contrast in enumerate(study.contrasts):
         for arm in contrast.arms:
             yield from _missing(("contrasts", index), arm, study.arms, "arm")

@@ -5,13 +5,13 @@ what is refused (refusals.py, names.py), and what nodes add up to (results/).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
@@ -26,7 +26,7 @@ from whyfirst.study.schema import ContrastConfig
 class EvaluationUse:
     """Which arm, seed and update an evaluation node speaks for.
 
-    `seam` says that it asks what the first stage taught, and not how the arm does.
+    `seam` says that it measures what the first stage taught, and not how the arm does.
     """
 
     node: str
@@ -48,6 +48,7 @@ class Plan:
         outside: content hashes of the files the study reads, by node and role.
         model_place: folder or Hub id of the model it starts from; None where there is none yet.
         overrides: what the command line changed in the study.
+        seams: (arm, seed) -> the node that measures its first stage, on models of no world.
     """
 
     study: Study
@@ -58,6 +59,7 @@ class Plan:
     outside: Mapping[str, str]
     model_place: str | None = None
     overrides: Overrides = NONE
+    seams: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     @cached_property
     def by_id(self) -> dict[str, Node]:
@@ -93,6 +95,11 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
         here = dict.fromkeys(s for arm, s in firsts.items() if seed in study.seeds_of(arm))
         checks.plan_match(builder, tuple(here), seed)
     evaluations = tuple(_evaluations(builder, stages))
+    seams = {
+        (arm, seed): builder.plan("seam", chain[0], study.stages[firsts[arm]].data, seed)
+        for (arm, seed), chain in stages.items()
+        if arm in firsts and builder.world is None
+    }
     probe.plan_all(builder, stages)
     plan = Plan(
         study,
@@ -103,6 +110,7 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
         builder.outside,
         builder.model_place,
         overrides,
+        seams,
     )
     refuse_empty_cells(plan, reading=False)
     return plan
@@ -164,7 +172,7 @@ def _owner(plan: Plan, contrast: ContrastConfig) -> str:
     return next(
         name
         for name in plan.study.benchmarks
-        if any(metric.name == contrast.metric for metric in BENCHMARKS.get(name).metrics)
+        if any(metric.name == contrast.metric for metric in benchmark_named(name).metrics)
     )
 
 

@@ -11,7 +11,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.study.nodes import corpus, evaluation, stage
 from whyfirst.study.plan import Plan, refuse_empty_cells
-from whyfirst.train.encode import check_columns
+from whyfirst.train.kinds import data_names, kind_of
 
 
 def refuse_unusable(plan: Plan) -> None:
@@ -46,28 +46,29 @@ def _check_corpora(plan: Plan) -> None:
         for node in plan.nodes
         if node.kind == "corpus" and node.payload["config"]["source"] == "file"
     }
-    readers: dict[str, dict[str, str]] = {}  # corpus -> kind of stage -> the first such stage
-    for reader, name, kind in _reads(plan):
-        readers.setdefault(name, {}).setdefault(kind, reader)
+    readers: dict[str, list[tuple[str, str]]] = {}  # corpus -> (stage, name of the data)
+    for reader, name, data in _reads(plan):
+        readers.setdefault(name, []).append((reader, data))
     for name, payload in named.items():
         try:
             rows = corpus.rows_of(payload)
         except DataError as error:
             raise DataError(f"{plan.file}: corpora.{name}: {error}") from error
-        for kind, reader in readers.get(name, {}).items():
+        for reader, data in readers.get(name, ()):
+            train = plan.study.stages[reader].train
             try:
-                check_columns(kind, rows, Path(payload["use"]["path"]))
+                kind_of(train).check(train, data, rows, Path(payload["use"]["path"]))
             except DataError as error:
                 raise DataError(
-                    f"{plan.file}: corpora.{name}: {error}; stages.{reader} ({kind}) reads it"
+                    f"{plan.file}: corpora.{name}: {error}; stages.{reader} ({train.kind}) reads it"
                 ) from error
 
 
 def _reads(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    """(stage, corpus, kind of stage) of everything a stage of an arm trains on."""
+    """(stage, corpus, name of the data) of everything a stage of an arm trains on."""
     ids = (node.id for node in plan.nodes if node.kind == "stage")
     for name in dict.fromkeys(map(stage.stage_name, ids)):
         use = plan.study.stages[name]
-        yield name, use.data, use.train.kind
-        if use.replay_data is not None:
-            yield name, use.replay_data, "explain"
+        corpora = [corpus for corpus in (use.data, use.replay_data) if corpus]
+        for corpus_name, data in zip(corpora, data_names(use.train), strict=False):
+            yield name, corpus_name, data

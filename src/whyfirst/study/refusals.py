@@ -11,16 +11,15 @@ from pathlib import Path
 from whyfirst.config.errors import ConfigError
 from whyfirst.study.decisive import decisive
 from whyfirst.study.schema import StudyFile
-
-_BY_ROWS = ("explain", "sft", "dpo", "kto", "reward")  # kinds whose epoch is a pass over rows
+from whyfirst.train.kinds import data_names, kind_of
 
 
 def first_stages(study: StudyFile) -> dict[str, str]:
-    """Arm -> the explain-kind stage it begins with, for the arms that begin with one."""
+    """Arm -> the stage it begins with, for the arms that begin with documents."""
     return {
         name: arm.stages[0]
         for name, arm in study.arms.items()
-        if arm.stages and study.stages[arm.stages[0]].train.kind == "explain"
+        if arm.stages and "documents" in data_names(study.stages[arm.stages[0]].train)
     }
 
 
@@ -72,11 +71,13 @@ def _too_few_updates(study: StudyFile, rows: Mapping[str, int | None]) -> Iterat
     """Stages given in epochs (config.py sees to those given in updates)."""
     for name, use in study.stages.items():
         most, train = rows.get(use.data), use.train
-        if train.epochs is None or most is None or train.kind not in _BY_ROWS:
+        if train.epochs is None or most is None:
+            continue
+        cost = kind_of(train).cost(train)
+        if cost.written:  # its updates are counted when its prompts are
             continue
         # Packing puts several documents into a row, so these are the most updates there can be.
-        fresh = train.batch_size * (1 - getattr(train, "replay", 0.0))
-        updates = math.ceil(train.epochs * most / fresh)
+        updates = math.ceil(train.epochs * most / cost.fresh)
         if updates < train.min_updates:
             yield (
                 f"{name}.train: {train.epochs:g} epochs of at most {most} rows in batches of "
@@ -88,7 +89,7 @@ def _too_few_updates(study: StudyFile, rows: Mapping[str, int | None]) -> Iterat
 
 def _too_long(study: StudyFile, context: int | None) -> Iterator[str]:
     for name, use in study.stages.items():
-        if context is not None and use.train.max_length > context:
+        if use.data and context is not None and use.train.max_length > context:
             yield (
                 f"{name}.train.max_length: {use.train.max_length} tokens exceed the model's "
                 f"context of {context}; set at most {context}"

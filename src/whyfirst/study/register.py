@@ -14,15 +14,16 @@ from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
 from whyfirst.report.schema import Registration
 from whyfirst.study.decisive import decisive
-from whyfirst.study.execute.store import MARKER, Store
+from whyfirst.study.execute.marker import MARKER
+from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.studies import note_study
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.plan import Plan, build_plan
-from whyfirst.train.config import VERSIONS
+from whyfirst.train.kinds import KINDS as STAGES
 
 TEST = {
     "pairs": "by item within each seed that both arms have; an item unscored in either is left out",
@@ -68,8 +69,8 @@ def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
     probes = plan.study.probe.probes if plan.study.probe else ()
     versions: dict[str, dict[str, str]] = {
         "kinds": {name: KINDS[name].version for name in sorted(kinds) if KINDS[name].version},
-        "stages": {name: VERSIONS[name] for name in sorted(stages)},
-        "benchmarks": {name: BENCHMARKS.get(name).version for name in sorted(benchmarks)},
+        "stages": {name: STAGES.get(name).version for name in sorted(stages)},
+        "benchmarks": {name: benchmark_named(name).version for name in sorted(benchmarks)},
     }
     if probes:  # a plan without any is what it was before there were any
         versions["probes"] = {name: PROBES.get(name).version for name in sorted(probes)}

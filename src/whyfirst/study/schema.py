@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -85,13 +86,17 @@ class ScratchModel(StrictModel):
 
     source: Literal["scratch"] = affects_output()
     tokenizer_corpus: Name = affects_output(description="corpus the tokenizer is trained on")
-    hidden_size: int = affects_output(default=128, ge=8)
-    layers: int = affects_output(default=3, ge=1)
-    heads: int = affects_output(default=4, ge=1)
-    intermediate_size: int = affects_output(default=256, ge=8)
-    vocab_size: int = affects_output(default=2048, ge=260)
-    max_length: int = affects_output(default=512, ge=16)
-    seed: int = affects_output(default=0, ge=0)
+    hidden_size: int = affects_output(default=128, ge=8, description="width")
+    layers: int = affects_output(default=3, ge=1, description="number of layers")
+    heads: int = affects_output(default=4, ge=1, description="attention heads a layer")
+    intermediate_size: int = affects_output(
+        default=256, ge=8, description="width of the feed-forward part"
+    )
+    vocab_size: int = affects_output(
+        default=2048, ge=260, description="tokens of the tokenizer trained"
+    )
+    max_length: int = affects_output(default=512, ge=16, description="longest text in tokens")
+    seed: int = affects_output(default=0, ge=0, description="of the initial weights")
 
 
 def _kind_of_model(given: Any) -> str:
@@ -144,7 +149,9 @@ class Written(StrictModel):
     judge: ModelRef | None = affects_output(
         default=None, description="says which documents speak against their value"
     )
-    filters: FilterOptions = affects_output(default=FilterOptions())
+    filters: FilterOptions = affects_output(
+        default=FilterOptions(), description="what a document must be to be kept"
+    )
     seed: int = affects_output(default=0, ge=0, description="the corpus', not the study's")
     min_yield: float = runtime_only(
         default=MIN_YIELD, ge=0, le=1, description="kept a call; below it, the writing stops"
@@ -163,14 +170,18 @@ class Written(StrictModel):
 class StageUse(StrictModel):
     """A stage of the study: its options, and the corpora it reads."""
 
-    data: Name = affects_output(description="the corpus it trains on")
-    replay_data: Name | None = affects_output(default=None)
+    data: Name = affects_output(
+        default="", description="the corpus it trains on; left out where the kind reads no rows"
+    )
+    replay_data: Name | None = affects_output(
+        default=None, description="corpus mixed in so that what is known is kept"
+    )
     reward_from: Name | None = added_later(
         None,
         description="stage of kind reward, trained from the study's model once a seed, whose model "
         "is the reward; null: the arm's own, a stage of kind reward before this one",
     )
-    train: StageConfig = affects_output()
+    train: StageConfig = affects_output(description="the stage's kind and options")
 
 
 class Arm(StrictModel):
@@ -179,7 +190,9 @@ class Arm(StrictModel):
     A plain list is its stages.
     """
 
-    stages: tuple[Name, ...] = affects_output(default=())
+    stages: tuple[Name, ...] = affects_output(
+        default=(), description="names of its stages, in order"
+    )
     edits: tuple[Annotated[Use, use_of(EDITS)], ...] = added_later(
         (), description="hooks on activations while it answers; `whyfirst list edits`"
     )
@@ -232,18 +245,41 @@ def _seeds(given: Any) -> Any:
 
 
 class BenchmarkUse(StrictModel):
-    """A benchmark of the study and its options."""
+    """A benchmark of the study, who judges, and its options.
+
+    The options named here are those of several benchmarks; others are a benchmark's own. All are
+    checked against the benchmark's.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     data: str | None = runtime_only(default=None, description="its content is fingerprinted")
-    held_out: float | None = affects_output(default=None, gt=0, lt=1)
-    max_characters: int | None = affects_output(default=None, ge=1)
-    limit: int | None = affects_output(default=None, ge=1)
+    held_out: float | None = affects_output(
+        default=None, gt=0, lt=1, description="score only this share of the data, never trained on"
+    )
+    max_characters: int | None = affects_output(
+        default=None, ge=1, description="leave out items with longer texts"
+    )
+    limit: int | None = affects_output(default=None, ge=1, description="about this many items")
     judges: tuple[str, ...] = added_later(
-        (), description="who says what a response is, one for each question; `list judges`"
+        (), description="who says what a response is, one for each question; `list scorers`"
     )
     framings: tuple[str, ...] | None = added_later(None, description="null: its default ones")
     behaviours: tuple[str, ...] | None = added_later(None, description="null: every set found")
-    max_new_tokens: int | None = added_later(None, ge=1)
+    max_new_tokens: int | None = added_later(
+        None, ge=1, description="longest response; null: the benchmark's own"
+    )
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The options that only this benchmark has."""
+        return dict(self.model_extra or {})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The benchmark's options, of those that were given."""
+        every = self.model_dump(mode="json", exclude={"judges"})
+        return {name: value for name, value in every.items() if value is not None}
 
 
 class ContrastConfig(StrictModel):
@@ -252,17 +288,25 @@ class ContrastConfig(StrictModel):
     An interaction is ``a - documents - demonstrations + neither`` over four arms.
     """
 
-    name: Name = affects_output()
-    title: str = runtime_only()
-    metric: Name = affects_output()
+    name: Name = affects_output(description="short name")
+    title: str = runtime_only(description="words for people")
+    metric: Name = affects_output(description="which metric of the benchmarks")
     cell: str = affects_output(
         default="*/*", pattern=r"^[^/]+/[^/]+$", description="split/framing, e.g. B+C/unseen"
     )
-    a: Name = affects_output()
-    b: Name | None = affects_output(default=None)
-    documents: Name | None = affects_output(default=None)
-    demonstrations: Name | None = affects_output(default=None)
-    neither: Name | None = affects_output(default=None)
+    a: Name = affects_output(description="the first arm")
+    b: Name | None = affects_output(
+        default=None, description="the second arm; left out in an interaction"
+    )
+    documents: Name | None = affects_output(
+        default=None, description="interaction: the arm with documents alone"
+    )
+    demonstrations: Name | None = affects_output(
+        default=None, description="interaction: the arm with demonstrations alone"
+    )
+    neither: Name | None = affects_output(
+        default=None, description="interaction: the arm with neither"
+    )
 
     @property
     def is_interaction(self) -> bool:
@@ -287,25 +331,25 @@ class ContrastConfig(StrictModel):
 class PowerAssumptions(StrictModel):
     """What the power calculation before the run assumes, measured on a pilot (fractions)."""
 
-    seed_sd: float = affects_output(ge=0)
-    topic_sd: float = affects_output(ge=0)
-    residual_sd: float = affects_output(ge=0)
+    seed_sd: float = affects_output(ge=0, description="spread between seeds")
+    topic_sd: float = affects_output(ge=0, description="spread between topics")
+    residual_sd: float = affects_output(ge=0, description="what is left")
     source: str = runtime_only(description="where the figures come from")
 
 
 class CurveConfig(StrictModel):
     """The checkpoint curve: the headline metric at early updates of the last stage."""
 
-    at: tuple[Count, ...] = affects_output(min_length=1)
-    arms: tuple[Name, ...] = affects_output(min_length=1)
-    seeds: int = affects_output(default=3, ge=1)
+    at: tuple[Count, ...] = affects_output(min_length=1, description="updates of the last stage")
+    arms: tuple[Name, ...] = affects_output(min_length=1, description="whose")
+    seeds: int = affects_output(default=3, ge=1, description="seeds 0 up to this number")
 
 
 class DosePoint(StrictModel):
     """One dose of the conflict-dose curve: for each line of the figure, the arm that got it."""
 
-    dose: float = affects_output(ge=0, le=1)
-    arms: dict[Name, Name] = affects_output()
+    dose: float = affects_output(ge=0, le=1, description="share of contrary demonstrations")
+    arms: dict[Name, Name] = affects_output(description="line of the figure to the arm that got it")
 
 
 class ProbeUse(StrictModel):
@@ -336,45 +380,73 @@ class ProbeUse(StrictModel):
 class ClaimedFigure(StrictModel):
     """A figure published elsewhere; the report prints it as claimed and never as ours."""
 
-    metric: str = runtime_only()
-    baseline: str | float = runtime_only()
-    method: str | float = runtime_only()
-    source: str = runtime_only()
+    metric: str = runtime_only(description="what was measured")
+    baseline: str | float = runtime_only(description="the figure claimed of the baseline")
+    method: str | float = runtime_only(description="the figure claimed of the method")
+    source: str = runtime_only(description="where it was published")
 
 
 class StudyFile(StrictModel):
     """The whole file, its names not yet held against each other."""
 
-    study: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = affects_output()
-    title: str = runtime_only()
-    description: str = runtime_only(default="")
+    study: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = affects_output(
+        description="short name: small letters, digits and -; also the run's folder"
+    )
+    title: str = runtime_only(description="what stands on top of the report")
+    description: str = runtime_only(default="", description="a sentence or two for the report")
     plugins: tuple[str, ...] = runtime_only(
         default=(), description="files with methods of one's own; what is used of them counts"
     )
-    world: Annotated[Use, AfterValidator(_world)] | None = affects_output(default=None)
+    world: Annotated[Use, AfterValidator(_world)] | None = affects_output(
+        default=None, description="the embedded world, with its seed; null for real data"
+    )
     value: str | None = affects_output(default=None, description="the value taught")
-    other_value: str | None = affects_output(default=None)
-    model: ModelConfig = affects_output()
+    other_value: str | None = affects_output(
+        default=None, description="the other value that fits the same demonstrations"
+    )
+    model: ModelConfig = affects_output(description="what every arm starts from")
     judge_model: ModelRef | None = added_later(
         None, description="whom the judges ask that need a model"
     )
     written: dict[Name, Written] = added_later({}, description="what `written` corpora read")
-    corpora: dict[Name, Annotated[CorpusUse, AfterValidator(_corpus)]] = affects_output()
-    stages: dict[Name, StageUse] = affects_output()
-    arms: dict[Name, Arm] = affects_output(min_length=1)
-    arm_notes: dict[Name, str] = runtime_only(default_factory=dict)
+    corpora: dict[Name, Annotated[CorpusUse, AfterValidator(_corpus)]] = affects_output(
+        description="rows that stages train on, by name"
+    )
+    stages: dict[Name, StageUse] = affects_output(description="training steps, by name")
+    arms: dict[Name, Arm] = affects_output(
+        min_length=1, description="lists of stages, by name; [] is the base model"
+    )
+    arm_notes: dict[Name, str] = runtime_only(
+        default_factory=dict, description="a sentence for each arm, for the report"
+    )
     seeds: Annotated[dict[Name, Count], BeforeValidator(_seeds)] = affects_output(
         description="number of seeds by arm, with 'default'; a number alone is the default's"
     )
-    benchmarks: dict[Name, BenchmarkUse] = affects_output(min_length=1)
-    cells: dict[str, tuple[str, ...]] = affects_output(default_factory=dict)
-    contrasts: tuple[ContrastConfig, ...] = affects_output(default=())
-    headline: Name | None = affects_output(default=None)
-    power: PowerAssumptions | None = affects_output(default=None)
-    curve: CurveConfig | None = affects_output(default=None)
-    dose_curve: tuple[DosePoint, ...] = affects_output(default=())
+    benchmarks: dict[Name, BenchmarkUse] = affects_output(
+        min_length=1, description="what the models are asked; `whyfirst list benchmarks`"
+    )
+    cells: dict[str, tuple[str, ...]] = affects_output(
+        default_factory=dict, description="groups of framings, by name, to pool in a cell"
+    )
+    contrasts: tuple[ContrastConfig, ...] = affects_output(
+        default=(), description="differences between arms, corrected together after Holm"
+    )
+    headline: Name | None = affects_output(
+        default=None, description="name of the contrast the study is made for"
+    )
+    power: PowerAssumptions | None = affects_output(
+        default=None, description="what `whyfirst plan` assumes of the spread"
+    )
+    curve: CurveConfig | None = affects_output(
+        default=None, description="the headline's metric at early updates"
+    )
+    dose_curve: tuple[DosePoint, ...] = affects_output(
+        default=(), description="the headline's metric by share of contrary demonstrations"
+    )
     probe: ProbeUse | None = added_later(None, description="what is looked at inside the models")
-    claimed: tuple[ClaimedFigure, ...] = runtime_only(default=())
+    claimed: tuple[ClaimedFigure, ...] = runtime_only(
+        default=(), description="figures published elsewhere, printed as claimed"
+    )
     keep: Literal["all", "last"] = runtime_only(
         default="all",
         description="`last`: once the study is finished, only the weights after each arm's last "

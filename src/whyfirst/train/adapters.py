@@ -9,7 +9,8 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.models.adapters import is_adapter, read_adapter
-from whyfirst.train.config import AnyStage, RewardStage
+from whyfirst.train.config_base import Stage
+from whyfirst.train.kinds import kind_of
 
 
 def base_folder(folder: Path) -> Path:
@@ -21,7 +22,7 @@ def base_folder(folder: Path) -> Path:
     return base_of(folder)
 
 
-def check_adapter(config: AnyStage, model_dir: Path) -> None:
+def check_adapter(config: Stage, model_dir: Path) -> None:
     """Does the config say what becomes of the input's adapter, where it has one?
 
     Raises:
@@ -43,8 +44,10 @@ def check_adapter(config: AnyStage, model_dir: Path) -> None:
         )
     if config.adapter == "fresh":
         return
-    if isinstance(config, RewardStage):
-        raise ConfigError("reward: can't continue the adapter of a language model; use fresh")
+    if kind_of(config).makes == "reward_model":
+        raise ConfigError(
+            f"{config.kind}: can't continue the adapter of a language model; use fresh"
+        )
     assert config.lora is not None  # the config's own check
     wanted: dict[str, Any] = {"r": config.lora.r, "lora_alpha": config.lora.alpha}
     if config.lora.target_modules != "all-linear":

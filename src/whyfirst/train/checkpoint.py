@@ -17,14 +17,16 @@ from whyfirst.config.strict import output_fields
 from whyfirst.models.adapters import is_adapter
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
-from whyfirst.train.config import REWARD_MODEL, VERSIONS, AnyStage, OnlineStage
+from whyfirst.train.config_base import Stage
+from whyfirst.train.config_rl import REWARD_MODEL
+from whyfirst.train.kinds import KINDS, identities
 
 COMPLETE = "COMPLETE.json"
 _LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "accelerate")
 
 
 def make_manifest(
-    config: AnyStage,
+    config: Stage,
     model_dir: Path,
     data: Mapping[str, Path],
     seed: int,
@@ -35,7 +37,7 @@ def make_manifest(
         libraries.append("peft")
     manifest = {
         "config": output_fields(config),
-        "version": VERSIONS[config.kind],
+        "version": KINDS.get(config.kind).version,
         "model": _hashes(model_dir),
         "data": {
             name: _hashes(Path(path)) if Path(path).is_dir() else sha256_file(Path(path))
@@ -48,10 +50,12 @@ def make_manifest(
         manifest["base"] = _hashes(base_folder(model_dir))
     if config.chat_template is not None and config.chat_template.endswith(".jinja"):
         manifest["chat_template"] = sha256_file(Path(config.chat_template))
-    if isinstance(config, OnlineStage):
-        named = [Path(use.path) for use in config.uses if use.name == REWARD_MODEL and use.path]
-        if named:
-            manifest["reward_models"] = [_hashes(folder) for folder in named]
+    if methods := identities(config):
+        manifest["methods"] = methods
+    uses = getattr(config, "uses", ())
+    named = [Path(use.path) for use in uses if use.name == REWARD_MODEL and use.path]
+    if named:
+        manifest["reward_models"] = [_hashes(folder) for folder in named]
     return manifest
 
 

@@ -12,11 +12,20 @@ from typing import Any
 
 import torch
 
-from whyfirst.train.encode import Example, Pair
+from whyfirst.train.encode import Example
 from whyfirst.train.plan import pack
 
 SHORTEST_LINE = 64
 """Tokens; on a CPU shorter lines waste padding and longer ones attention (docs/training.md)."""
+
+
+def lines_of(examples: Sequence[Example], *, packed: bool) -> list[tuple[int, ...]]:
+    """Which examples stand in each line, in their order."""
+    if not packed:
+        return [(i,) for i in range(len(examples))]
+    lengths = [len(example.ids) for example in examples]
+    longest_first = sorted(range(len(examples)), key=lambda i: -lengths[i])
+    return pack(lengths, longest_first, max(max(lengths), min(SHORTEST_LINE, sum(lengths))))
 
 
 def lay_out(
@@ -30,14 +39,8 @@ def lay_out(
         the order of `keep`.
     """
     lengths = [len(example.ids) for example in examples]
-    width = max(lengths)
-    if packed:
-        width = max(width, min(SHORTEST_LINE, sum(lengths)))
-        longest_first = sorted(range(len(examples)), key=lambda i: -lengths[i])
-        lines = pack(lengths, longest_first, width)
-        width = max(sum(lengths[i] for i in line) for line in lines)
-    else:
-        lines = [(i,) for i in range(len(examples))]
+    lines = lines_of(examples, packed=packed)
+    width = max(sum(lengths[i] for i in line) for line in lines)
     ids = torch.full((len(lines), width), pad_id)
     positions = torch.arange(width).repeat(len(lines), 1)
     filled = torch.zeros((len(lines), width), dtype=torch.long)
@@ -92,81 +95,3 @@ def slot_collator(
         return {**{k: v for k, v in tensors.items() if v is not None}, "total": total}
 
     return collate
-
-
-class PairData(torch.utils.data.Dataset[dict[str, list[int]]]):
-    """Preference pairs in the plan's order, in the columns TRL's preference collator reads."""
-
-    def __init__(self, pairs: Sequence[Pair], order: Sequence[int]):
-        self._pairs, self._order = pairs, order
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, at: int) -> dict[str, list[int]]:
-        pair = self._pairs[self._order[at]]
-        return {
-            "prompt_ids": pair.prompt,
-            "chosen_ids": pair.chosen,
-            "rejected_ids": pair.rejected,
-        }
-
-
-class ScoredPairData(torch.utils.data.Dataset[dict[str, Any]]):
-    """Whole sequences of preference pairs, in the columns TRL's reward collator reads.
-
-    Args:
-        margins: by how much chosen should win, one a pair, or None.
-        max_length: tokens a sequence is cut to.
-    """
-
-    def __init__(
-        self,
-        pairs: Sequence[Pair],
-        margins: Sequence[float] | None,
-        order: Sequence[int],
-        max_length: int,
-    ):
-        self._pairs, self._margins, self._order = pairs, margins, order
-        self._max_length = max_length
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, at: int) -> dict[str, Any]:
-        index = self._order[at]
-        pair = self._pairs[index]
-        row: dict[str, Any] = {
-            "chosen_ids": (pair.prompt + pair.chosen)[: self._max_length],
-            "rejected_ids": (pair.prompt + pair.rejected)[: self._max_length],
-        }
-        return row if self._margins is None else row | {"margin": self._margins[index]}
-
-
-class ResponseData(torch.utils.data.Dataset[dict[str, Any]]):
-    """Labelled responses in the columns TRL's unpaired collator reads.
-
-    Each row also gets the response before it in its forward pass (`micro` rows; the first the
-    last one's): prompts with another row's response estimate the KL of Kahneman-Tversky
-    optimisation (Ethayarajh et al. 2024, arXiv 2402.01306, section 4.1).
-    """
-
-    def __init__(
-        self, examples: Sequence[Example], labels: Sequence[bool], order: Sequence[int], micro: int
-    ):
-        self._examples, self._labels = examples, labels
-        self._order, self._micro = order, micro
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, at: int) -> dict[str, Any]:
-        first = at - at % self._micro
-        before = first + (at - first - 1) % self._micro
-        example, other = (self._examples[self._order[place]] for place in (at, before))
-        return {
-            "prompt_ids": example.ids[: example.masked],
-            "completion_ids": example.ids[example.masked :],
-            "KL_completion_ids": other.ids[other.masked :],
-            "label": self._labels[self._order[at]],
-        }

@@ -3,7 +3,7 @@
 Leaves out the kinds themselves (config, config_rl) and everything about running.
 """
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -25,8 +25,10 @@ class LoraConfig(StrictModel):
     """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + (alpha / r) B A, W frozen."""
 
     r: int = affects_output(default=16, ge=1, description="rank")
-    alpha: float = affects_output(default=32.0, gt=0)
-    dropout: float = affects_output(default=0.0, ge=0, lt=1)
+    alpha: float = affects_output(
+        default=32.0, gt=0, description="scale of the adapter over its rank"
+    )
+    dropout: float = affects_output(default=0.0, ge=0, lt=1, description="on the adapter's input")
     target_modules: Literal["all-linear"] | tuple[str, ...] = affects_output(
         default="all-linear", description="every linear layer but the output layer, or names"
     )
@@ -41,6 +43,9 @@ class LoraConfig(StrictModel):
 class Stage(StrictModel):
     """Fields every kind shares; one base so that the kinds can't drift apart."""
 
+    if TYPE_CHECKING:
+        kind: str  # a literal in every kind, by which a file's stages are told apart
+
     batch_size: int = affects_output(default=32, ge=1, description="rows of one update, global")
     micro_batch_size: int | None = affects_output(
         default=None, ge=1, description="rows of one forward pass on one device; null: all"
@@ -49,13 +54,21 @@ class Stage(StrictModel):
     epochs: float | None = affects_output(
         default=None, gt=0, description="passes over the data, rounded up to whole updates"
     )
-    learning_rate: float = affects_output(default=1e-4, gt=0)
-    schedule: Literal["constant", "cosine", "linear"] = affects_output(default="constant")
-    warmup_updates: int = affects_output(default=0, ge=0)
-    weight_decay: float = affects_output(default=0.0, ge=0)
-    max_grad_norm: float = affects_output(default=1.0, gt=0)
+    learning_rate: float = affects_output(default=1e-4, gt=0, description="at its highest")
+    schedule: Literal["constant", "cosine", "linear"] = affects_output(
+        default="constant", description="how the learning rate goes on after the warm-up"
+    )
+    warmup_updates: int = affects_output(
+        default=0, ge=0, description="updates until the learning rate is reached"
+    )
+    weight_decay: float = affects_output(default=0.0, ge=0, description="of AdamW")
+    max_grad_norm: float = affects_output(
+        default=1.0, gt=0, description="gradients are clipped to it"
+    )
     max_length: int = affects_output(default=256, ge=8, description="tokens of one row")
-    truncation: Literal["refuse", "allow"] = affects_output(default="refuse")
+    truncation: Literal["refuse", "allow"] = affects_output(
+        default="refuse", description="what becomes of rows longer than max_length"
+    )
     dtype: Literal["float32", "bfloat16"] = affects_output(
         default="float32", description="of the computation; weights stay float32"
     )

@@ -5,37 +5,53 @@ a weighted sum of rewards against the model the stage starts from. Leaves out ho
 computed (`rewards`) and what is measured along the way (`guards`).
 """
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
+from whyfirst.config.room import Room, Use
 from whyfirst.config.strict import StrictModel, affects_output, runtime_only
 from whyfirst.train.config_base import Stage
+from whyfirst.train.encode import check_responses, prompted
+from whyfirst.train.kinds import Cost, Rows, pass_rows
+from whyfirst.train.rewards import REWARDS
 
 REWARD_MODEL = "reward_model"
 """The reward that is a model, and the name of its folder in `run_stage`'s `data`."""
 
 
-class RewardUse(StrictModel):
-    """One reward by its name in the registry; `whyfirst list rewards` shows them."""
+class NamedReward(StrictModel):
+    """A reward by its name in the room, its options beside the name or under `options`."""
 
-    name: str = affects_output()
-    weight: float = affects_output(default=1.0, description="its factor in the sum")
+    name: str = affects_output(description="which one; `whyfirst list rewards`")
     path: str | None = affects_output(
         default=None,
-        description="reward_model: its folder; null: the study's `reward_from` stage",
+        description="folder of the model it asks; null: of reward_model the study's `reward_from` "
+        "stage, of others the model the stage starts from",
     )
-    options: dict[str, bool | int | float | str] = affects_output(
-        default={}, description="the reward's own keyword arguments"
-    )
+    options: dict[str, Any] = affects_output(default={}, description="its own options")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return {"name": given} if isinstance(given, str) else given
+        beside = {key: value for key, value in given.items() if key not in cls.model_fields}
+        known = {key: value for key, value in given.items() if key not in beside}
+        return known | {"options": {**(given.get("options") or {}), **beside}} if beside else known
 
 
-class GoldUse(StrictModel):
+class RewardUse(NamedReward):
+    """One reward of a sum; `whyfirst list rewards` shows them."""
+
+    weight: float = affects_output(default=1.0, description="its factor in the sum")
+
+
+class GoldUse(NamedReward):
     """A reward never trained on, measured on prompts never trained on, beside the trained one."""
 
-    name: str = affects_output()
-    path: str | None = affects_output(default=None, description="as for a reward")
-    options: dict[str, bool | int | float | str] = affects_output(default={})
     every: int = affects_output(default=10, ge=1, description="updates between measurements")
     held_out: float = affects_output(
         default=0.1, gt=0, lt=1, description="share of the prompts kept out, by prompt hash"
@@ -61,15 +77,21 @@ class Online(Stage):
     """What rloo, grpo and ppo share."""
 
     batch_size: int = affects_output(default=64, ge=1, description="responses of one update")
-    learning_rate: float = affects_output(default=1e-6, gt=0)
+    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
     truncation: Literal["refuse"] = affects_output(
         default="refuse", description="prompts over the context are never cut"
     )
-    rewards: tuple[RewardUse, ...] = affects_output(min_length=1)
+    rewards: tuple[RewardUse, ...] = affects_output(
+        min_length=1, description="what scores a completion, with weights; `whyfirst list rewards`"
+    )
     max_new_tokens: int = affects_output(default=64, ge=1, description="of one response")
-    temperature: float = affects_output(default=1.0, gt=0)
-    gold: GoldUse | None = affects_output(default=None)
-    limits: Limits = runtime_only(default=Limits())
+    temperature: float = affects_output(default=1.0, gt=0, description="of sampling completions")
+    gold: GoldUse | None = affects_output(
+        default=None, description="a reward that is only watched, to see the others gamed"
+    )
+    limits: Limits = runtime_only(
+        default=Limits(), description="when to stop a run that goes wrong"
+    )
 
     @property
     def uses(self) -> "tuple[RewardUse | GoldUse, ...]":
@@ -87,84 +109,32 @@ class Online(Stage):
         return self
 
 
-class Grouped(Online):
-    """rloo and grpo: several responses to one prompt are each other's baseline."""
-
-    group_size: int = affects_output(ge=2, description="responses to one prompt")
-    beta: float = affects_output(gt=0, description="weight of the KL penalty to the start model")
-    iterations: int = affects_output(default=1, ge=1, description="updates from one generation")
-    clip: float = affects_output(default=0.2, gt=0, description="half-width of the ratio's clip")
-
-    @model_validator(mode="after")
-    def _check_groups(self) -> Self:
-        if self.batch_size % self.group_size:
-            raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of group_size {self.group_size}"
-            )
-        if self.processes > 1:
-            raise ValueError("processes: rloo and grpo run in one process")
-        return self
+def named(use: NamedReward) -> Use:
+    """A reward's name and options as the room takes them."""
+    return Use.model_validate({**use.options, "name": use.name})
 
 
-class RLOOStage(Grouped):
-    """REINFORCE leave-one-out (Ahmadian et al. 2024, arXiv 2402.14740)."""
-
-    kind: Literal["rloo"] = affects_output(default="rloo")
-    group_size: int = affects_output(default=4, ge=2)
-    beta: float = affects_output(default=0.05, gt=0)
+def reads(config: Online) -> Mapping[str, str]:
+    """The prompts, and a reward model where a reward has no path of its own."""
+    needed = any(use.name == REWARD_MODEL and use.path is None for use in config.uses)
+    return {"prompts": "rows"} | ({REWARD_MODEL: "model"} if needed else {})
 
 
-class GRPOStage(Grouped):
-    """Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300)."""
-
-    kind: Literal["grpo"] = affects_output(default="grpo")
-    group_size: int = affects_output(default=8, ge=2)
-    beta: float = affects_output(default=0.04, gt=0)
-    loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = affects_output(default="dapo")
-    scale_rewards: Literal["group", "batch", "none"] = affects_output(default="group")
+def rewards_of(config: Online) -> Mapping[str, tuple[Room[Any], Use]]:
+    """The rewards, the gold one last."""
+    return {f"reward {at}": (REWARDS, named(use)) for at, use in enumerate(config.uses)}
 
 
-class PPOStage(Online):
-    """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347); `train/ppo`.
+def check_prompts(config: Online, name: str, rows: Rows, path: Path) -> None:
+    """Refuse rows without a prompt."""
+    check_responses(prompted(rows, path), ("prompt",), path)
 
-    One update is one batch of episodes with its `ppo_epochs` passes of minibatches.
-    """
 
-    kind: Literal["ppo"] = affects_output(default="ppo")
-    ppo_epochs: int = affects_output(default=4, ge=1, description="passes over one batch")
-    minibatch_size: int = affects_output(default=16, ge=1, description="episodes of one step")
-    critic: Literal["separate", "shared"] = affects_output(default="separate")
-    critic_learning_rate: float | None = affects_output(
-        default=None, gt=0, description="null: learning_rate"
-    )
-    gamma: float = affects_output(default=1.0, gt=0, le=1)
-    lam: float = affects_output(default=0.95, ge=0, le=1)
-    clip: float | None = affects_output(default=0.2, gt=0, description="null: no clipping")
-    value_clip: float | None = affects_output(default=0.2, gt=0, description="null: no clipping")
-    value_coefficient: float = affects_output(default=0.1, ge=0)
-    whiten_rewards: bool = affects_output(default=False)
-    whiten_advantages: bool = affects_output(default=True)
-    kl_estimator: Literal["k1", "k2", "k3"] = affects_output(default="k1")
-    kl_coefficient: float = affects_output(default=0.05, ge=0)
-    kl_target: float | None = affects_output(
-        default=None, gt=0, description="nats a response the coefficient adapts to; null: fixed"
-    )
-    kl_horizon: int = affects_output(default=10_000, ge=1, description="episodes, when adaptive")
-    missing_eos_penalty: float | None = affects_output(
-        default=None, ge=0, description="taken off the reward of a response without an end"
-    )
-
-    @model_validator(mode="after")
-    def _check_batches(self) -> Self:
-        if self.batch_size % self.minibatch_size:
-            raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of minibatch_size "
-                f"{self.minibatch_size}"
-            )
-        if self.minibatch_size % self.processes:
-            raise ValueError(
-                f"minibatch_size {self.minibatch_size} is no multiple of processes {self.processes}"
-            )
-        if self.fsdp:
-            raise ValueError("fsdp: ppo holds its models whole in each process")
-        return self
+def cost(config: Online) -> Cost:
+    """A prompt's share of a batch: writing, the reference and reward models, then training."""
+    group, uses = getattr(config, "group_size", 1), getattr(config, "iterations", 1)
+    models = sum(use.name == REWARD_MODEL for use in config.rewards)
+    return Cost(
+        config.batch_size / group, pass_rows(config), forward=(2.0 + models) / uses,
+        references=1, written=config.max_new_tokens, reward_models=models,
+    )  # fmt: skip

@@ -1,10 +1,10 @@
 """From JSONL rows to token ids, with the part that is trained on marked.
 
-Prompt and completion are tokenised apart and joined, so the prompt's ids in training are exactly
+Prompt and response are tokenised apart and joined, so the prompt's ids in training are exactly
 those of an evaluation that tokenises the prompt alone. Where the tokenizer has a chat template, a
 prompt given as text is a chat as well (its one user turn, or the turns of an HH dialogue), since an
-evaluation asks in chats, unless the stage says `format: text`. Leaves out: loss on several turns of
-one conversation (only the last turn is trained), images, tools.
+evaluation asks in chats, unless the stage says `format: text`. Of a conversation only what the
+assistant says is trained on. Leaves out: images, tools.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,25 +17,13 @@ from whyfirst.config.files import read_jsonl
 from whyfirst.data.hh_rlhf import dialogue
 from whyfirst.models import chat
 from whyfirst.models.base import Chat, Message, asked
-from whyfirst.train.config import (
-    DPOStage,
-    ExplainStage,
-    KTOStage,
-    OfflineStage,
-    RewardStage,
-    SFTStage,
-    data_names,
-)
+from whyfirst.train.config_base import Stage
+from whyfirst.train.kinds import Rows, kind_of
 
+Files = Mapping[str, tuple[Rows, Path]]
+"""Rows and path of each file a stage reads, by its name, the main one first."""
 PromptFormat = Literal["chat", "text"] | None
 """What a prompt given as text is where the tokenizer has a chat template; None is a chat."""
-RESPONSES = {
-    "sft": ("completion",),
-    "kto": ("completion",),
-    "dpo": ("chosen", "rejected"),
-    "reward": ("chosen", "rejected"),
-}
-"""Columns beside the prompt; a stage that generates reads none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,113 +45,129 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One preference: ids of the prompt and of both responses, untruncated."""
+class Candidates:
+    """K responses and the prompt of each, as token ids, untruncated; the best first.
 
-    prompt: list[int]
-    chosen: list[int]
-    rejected: list[int]
+    `labels` say how good each response is (more is better); `extras` are further columns.
+    """
+
+    prompts: tuple[list[int], ...]
+    responses: tuple[list[int], ...]
+    labels: tuple[float, ...]
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def length(self) -> int:
-        """Tokens of the longer of the two sequences."""
-        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+    def lengths(self) -> list[int]:
+        """Tokens of each sequence."""
+        return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A stage's data: raw rows by file, and their examples (or pairs), in file order.
+    """A stage's data: its files, and their examples or candidates, in file order.
 
-    `labels` (kto) says of each example whether it is desirable; `margins` (reward) by how much
-    each pair's chosen response is better, or None where the file doesn't say.
+    `columns` are the main file's columns of text, the prompt first where it has one.
     """
 
-    rows: Mapping[str, list[dict[str, Any]]]
-    files: Mapping[str, Path]
+    files: Files
+    columns: tuple[str, ...]
     examples: list[Example] = field(default_factory=list)
-    pairs: list[Pair] = field(default_factory=list)
-    labels: list[bool] = field(default_factory=list)
-    margins: list[float] | None = None
+    candidates: list[Candidates] = field(default_factory=list)
+
+    @property
+    def main(self) -> tuple[Rows, Path]:
+        """Rows and path of the main file."""
+        return next(iter(self.files.values()))
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each example or row of candidates, before truncation."""
+        return [e.length for e in self.examples] or [max(c.lengths) for c in self.candidates]
 
 
-def encode(config: OfflineStage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
+def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
     """Read and tokenise the stage's files.
 
     Raises:
         DataError: a file or key is missing, or a row has the wrong shape; names file and row.
     """
+    kind = kind_of(config)
+    assert kind.encode is not None, f"{config.kind} writes its own responses"
     files = {}
-    for name in data_names(config):
+    for name, what in kind.reads(config).items():
         if name not in data:
             raise DataError(f"the {config.kind} stage needs the file '{name}'; got {sorted(data)}")
-        files[name] = Path(data[name])
-    rows = {name: read_jsonl(path, whole_characters=True) for name, path in files.items()}
-    for name, path in files.items():
-        if not rows[name]:
-            raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
-    first = next(iter(files))
-    main, path = rows[first], files[first]
-    match config:
-        case ExplainStage():
-            examples: list[Example] = []
-            for name in files:
-                tag = config.doc_tag if name == "documents" else None
-                texts = _column(rows[name], "text", files[name])
-                examples += _documents(tokenizer, texts, tag, config.max_length, name)
-            return Encoded(rows, files, examples)
-        case SFTStage():
-            rendered = _rendered(tokenizer, main, ("completion",), path, config.format)
-            found = _demonstrations(tokenizer, rendered, config.max_length, first)
-            return Encoded(rows, files, found)
-        case KTOStage():
-            labels = [_label(row, path, number) for number, row in enumerate(main, 1)]
-            rendered = _rendered(tokenizer, main, ("completion",), path, config.format)
-            found = _demonstrations(tokenizer, rendered, config.max_length, first)
-            return Encoded(rows, files, found, labels=labels)
-        case DPOStage():
-            return Encoded(rows, files, pairs=_pairs(tokenizer, main, path, config.format))
-        case RewardStage():
-            pairs = _pairs(tokenizer, main, path, config.format)
-            return Encoded(rows, files, pairs=pairs, margins=_margins(main, path))
+        if what == "rows":
+            path = Path(data[name])
+            files[name] = read_jsonl(path, whole_characters=True), path
+            if not files[name][0]:
+                raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
+    return kind.encode(config, tokenizer, files)
 
 
-def _label(row: dict[str, Any], path: Path, number: int) -> bool:
-    if not isinstance(row.get("label"), bool):
-        raise DataError(
-            f"{path}: row {number}: 'label' must be true (desirable) or false; found "
-            f"{row.get('label')!r}"
-        )
-    return bool(row["label"])
+def unfold(
+    rows: Rows, path: Path, turns: Literal["last", "all"] = "last"
+) -> tuple[Rows, list[int]]:
+    """Conversations (`messages`) as prompts and completions, and the number of each one's row.
 
+    Args:
+        turns: of a conversation's replies the last alone, or each behind what was said before it,
+            as an evaluation would ask for it. Only the assistant's turns become completions.
 
-def _margins(rows: list[dict[str, Any]], path: Path) -> list[float] | None:
-    """The column `margin`, which all rows have or none."""
-    if not any("margin" in row for row in rows):
-        return None
+    Raises:
+        DataError: messages of another shape, or without a reply at their end; names file and row.
+    """
+    made, numbers = [], []
     for number, row in enumerate(rows, 1):
-        value = row.get("margin")
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if "messages" not in row or "prompt" in row:
+            made.append(row)
+            numbers.append(number)
+            continue
+        try:
+            roles = [turn.role for turn in chat.read_turns(row["messages"])]
+        except ValueError as error:
+            raise DataError(f"{path}: row {number}: 'messages' {error}") from error
+        if len(roles) < 2 or roles[-1] != "assistant":
             raise DataError(
-                f"{path}: row {number}: 'margin' must be a number, in every row or in none; found "
-                f"{value!r}"
+                f"{path}: row {number}: 'messages' must end with the assistant's turn, which is "
+                f"trained on; its last role is {roles[-1]!r}"
             )
-    return [float(row["margin"]) for row in rows]
+        replies = [at for at, role in enumerate(roles) if role == "assistant" and at]
+        rest = {key: value for key, value in row.items() if key != "messages"}
+        for at in replies if turns == "all" else replies[-1:]:
+            said = row["messages"]
+            made.append(rest | {"prompt": said[:at], "completion": said[at : at + 1]})
+            numbers.append(number)
+    return made, numbers
 
 
-def check_columns(kind: str, rows: list[dict[str, Any]], path: Path) -> None:
-    """Refuse rows without what a stage of this kind reads, as training does, before a tokenizer.
+def prompted(rows: Rows, path: Path) -> Rows:
+    """Conversations (`messages`) as prompts: all that is said up to the last turn of the user.
+
+    Raises:
+        DataError: messages of another shape, or without a turn of the user; names file and row.
+    """
+    made = []
+    for number, row in enumerate(rows, 1):
+        if "messages" in row and "prompt" not in row:
+            try:
+                roles = [turn.role for turn in chat.read_turns(row["messages"])]
+                end = len(roles) - roles[::-1].index("user")
+            except ValueError as error:
+                raise DataError(f"{path}: row {number}: 'messages' {error}") from error
+            row = row | {"prompt": row["messages"][:end]}
+        made.append(row)
+    return made
+
+
+def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
+    """Refuse rows without a prompt or a response, before a tokenizer is there.
 
     Raises:
         DataError: names file and row.
     """
-    if kind == "explain":
-        _column(rows, "text", path)
-        return
-    keys = RESPONSES.get(kind, ())
     for number, row in enumerate(rows, 1):
-        _check_texts(row, keys, path, number)
-        if kind == "kto":
-            _label(row, path, number)
+        _check_texts(row, columns, path, number)
 
 
 def render_prompts(
@@ -196,43 +200,45 @@ def encode_exchange(
     return head + (_ended(ids, tokenizer.eos_token_id) if finished else ids)
 
 
-def _documents(
-    tokenizer: Any, texts: list[str], tag: str | None, max_length: int, source: str
+def documents(
+    tokenizer: Any, bodies: list[str], tag: str | None, max_length: int, source: str
 ) -> list[Example]:
+    """Whole documents behind a tag that is not trained on."""
     head = _ids(tokenizer, [tag])[0] if tag else []
-    bodies = _ids(tokenizer, texts, special=not tag)
     eos = tokenizer.eos_token_id
     found = []
-    for body in bodies:
+    for body in _ids(tokenizer, bodies, special=not tag):
         ids = _ended(head + body, eos)
         found.append(Example(ids[:max_length], len(head), len(ids), source))
     return found
 
 
-def _demonstrations(
-    tokenizer: Any, rendered: "list[_Rendered]", max_length: int, source: str
+def demonstrations(
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str, numbers: Sequence[int] = ()
 ) -> list[Example]:
-    prompts = _prompts(tokenizer, rendered)
-    completions = _ids(tokenizer, [r.responses[0] for r in rendered], special=False)
-    eos = tokenizer.eos_token_id
-    found = []
-    for prompt, completion in zip(prompts, completions, strict=True):
-        ids = prompt + _ended(completion, eos)
-        found.append(Example(ids[:max_length], len(prompt), len(ids), source))
-    return found
+    """Prompts with the response in the column `completion`, which alone is trained on."""
+    made = []
+    found = exchanges(tokenizer, rows, path, "completion", config.format, numbers)
+    for prompt, response in found:
+        ids = prompt + response
+        made.append(Example(ids[: config.max_length], len(prompt), len(ids), source))
+    return made
 
 
-def _pairs(
-    tokenizer: Any, rows: list[dict[str, Any]], path: Path, prompts_as: PromptFormat
-) -> list[Pair]:
-    rendered = _rendered(tokenizer, rows, ("chosen", "rejected"), path, prompts_as)
+def exchanges(
+    tokenizer: Any, rows: Rows, path: Path, column: str, prompts_as: PromptFormat,
+    numbers: Sequence[int] = (),
+) -> list[tuple[list[int], list[int]]]:  # fmt: skip
+    """Tokens of each row's prompt, and of the response in a column with its end.
+
+    Args:
+        numbers: of the rows in their file, where they are not 1, 2, 3 ...
+    """
+    rendered = _rendered(tokenizer, rows, (column,), path, prompts_as, numbers)
     prompts = _prompts(tokenizer, rendered)
-    eos = tokenizer.eos_token_id
-    sides = [_ids(tokenizer, [r.responses[k] for r in rendered], special=False) for k in (0, 1)]
-    return [
-        Pair(prompt, _ended(chosen, eos), _ended(rejected, eos))
-        for prompt, chosen, rejected in zip(prompts, *sides, strict=True)
-    ]
+    responses = _ids(tokenizer, [r.responses[0] for r in rendered], special=False)
+    ended = [_ended(response, tokenizer.eos_token_id) for response in responses]
+    return list(zip(prompts, ended, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +254,7 @@ def _rendered(
     keys: tuple[str, ...],
     path: Path,
     prompts_as: PromptFormat,
+    numbers: Sequence[int] = (),
 ) -> list[_Rendered]:
     """Each row as text; a chat goes through the tokenizer's template.
 
@@ -256,8 +263,8 @@ def _rendered(
     """
     template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
     found = []
-    for number, row in enumerate(rows, 1):
-        _check_texts(row, keys, path, number)
+    for number, row in zip(numbers or range(1, len(rows) + 1), rows, strict=True):
+        _check_texts(row, ("prompt", *keys), path, number)
         is_text = isinstance(row["prompt"], str)
         if is_text and not all(isinstance(row[key], str) for key in keys):
             raise DataError(f"{path}: row {number}: the prompt is text, so must the response be")
@@ -288,6 +295,8 @@ def _as_chat(template: chat.ChatTemplate, row: dict[str, Any], keys: tuple[str, 
             if isinstance(value, str)
             else _turns(value, key)
         )
+        if other := [turn.role for turn in reply if turn.role != "assistant"]:
+            raise ValueError(f"'{key}' must be the assistant's turn alone; it holds {other[0]!r}")
         whole = template.exchange((*prompt, *reply))
         responses.append(whole)
     head = template.render(prompt)
@@ -308,8 +317,8 @@ def _turns(value: Any, key: str) -> Chat:
         raise ValueError(f"'{key}' {error}") from error
 
 
-def _check_texts(row: dict[str, Any], keys: tuple[str, ...], path: Path, number: int) -> None:
-    for key in ("prompt", *keys):
+def _check_texts(row: dict[str, Any], keys: Sequence[str], path: Path, number: int) -> None:
+    for key in keys:
         if not isinstance(row.get(key), str | list):
             raise DataError(
                 f"{path}: row {number}: '{key}' must be text or a list of messages; "
@@ -339,7 +348,12 @@ def _ended(ids: list[int], eos: int | None) -> list[int]:
     return ids if eos is None or (ids and ids[-1] == eos) else [*ids, eos]
 
 
-def _column(rows: list[dict[str, Any]], key: str, path: Path) -> list[str]:
+def texts(rows: Rows, path: Path, key: str = "text") -> list[str]:
+    """A column of text.
+
+    Raises:
+        DataError: a row without it; names file and row.
+    """
     for number, row in enumerate(rows, 1):
         if not isinstance(row.get(key), str):
             raise DataError(

@@ -17,7 +17,7 @@ from statistics import fmean, pstdev
 from typing import Any, NoReturn
 
 from whyfirst.config.errors import TrainingStopped
-from whyfirst.train.config import GoldUse, Limits
+from whyfirst.train.config_rl import GoldUse, Limits
 from whyfirst.train.rewards.combine import RewardSum, Scores
 from whyfirst.train.rewards.wording import repeated
 

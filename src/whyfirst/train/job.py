@@ -4,17 +4,22 @@ Leaves out: how any kind trains.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whyfirst.train.config import AnyStage, OnlineStage
+from whyfirst.train.config_base import Stage
+from whyfirst.train.stopping import Stopping
 
 if TYPE_CHECKING:
+    from whyfirst.train.config_rl import Online
+    from whyfirst.train.encode import Encoded
     from whyfirst.train.guards import Gold, Guards
     from whyfirst.train.plan import Plan
     from whyfirst.train.prompts import Prompts
     from whyfirst.train.rewards.combine import RewardSum
+    from whyfirst.train.watch import Watch
+    from whyfirst.train.weights import Start
 
 Progress = Callable[[int, int, str], None]
 """Called with (update, updates, message)."""
@@ -29,9 +34,10 @@ class Job:
         out_dir: where `model/`, `kept/step-N/` and `checkpoints/` go.
         manifest: identity of the run; a checkpoint of another one is refused.
         tokenizer: `model_dir`'s, with a padding token.
+        stopping: whether it was asked to end before it is done.
     """
 
-    config: AnyStage
+    config: Stage
     model_dir: Path
     data: Mapping[str, Path]
     out_dir: Path
@@ -39,6 +45,23 @@ class Job:
     progress: Progress
     manifest: Mapping[str, Any]
     tokenizer: Any
+    stopping: Stopping = field(default_factory=Stopping)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stage on given tokens, ready to train: what its kind makes a trainer of.
+
+    Args:
+        kept: indices of the rows that nothing is trained on.
+    """
+
+    job: Job
+    start: "Start"
+    encoded: "Encoded"
+    plan: "Plan"
+    kept: list[int]
+    watch: "Watch"
 
 
 @dataclass(frozen=True)
@@ -52,7 +75,7 @@ class OnlineJob:
     """
 
     job: Job
-    config: OnlineStage
+    config: "Online"
     prompts: "Prompts"
     plan: "Plan"
     rewards: "RewardSum"

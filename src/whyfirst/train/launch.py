@@ -23,7 +23,8 @@ from pydantic import TypeAdapter
 from whyfirst.config import errors
 from whyfirst.config.files import read_json, write_json
 from whyfirst.config.process import alive, identity
-from whyfirst.train.config import AnyStage, StageConfig
+from whyfirst.train.config import StageConfig
+from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Progress
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -31,7 +32,7 @@ MARK = "whyfirst: "
 
 
 def run_launched(
-    config: AnyStage, model_dir: Path, data: Mapping[str, Path], out_dir: Path, seed: int,
+    config: Stage, model_dir: Path, data: Mapping[str, Path], out_dir: Path, seed: int,
     progress: Progress,
 ) -> None:  # fmt: skip
     """`run_stage` in `config.processes` processes of this machine.
@@ -78,7 +79,7 @@ def _follow(process: "subprocess.Popen[str]", progress: Progress) -> errors.User
     return failure
 
 
-def _launcher(config: AnyStage) -> list[str]:
+def _launcher(config: Stage) -> list[str]:
     """The command that starts the processes on the GPUs of this machine, or its cores.
 
     Raises:
@@ -108,7 +109,7 @@ def _launcher(config: AnyStage) -> list[str]:
     ]  # fmt: skip
 
 
-def _environment(config: AnyStage) -> dict[str, str]:
+def _environment(config: Stage) -> dict[str, str]:
     """This process's, with its threads shared out and its search path."""
     import torch
 
@@ -125,7 +126,7 @@ def main(job: Path) -> None:
     from whyfirst.train.run import run_stage
 
     given = read_json(job)
-    config: AnyStage = TypeAdapter(StageConfig).validate_python(given["config"])
+    config: Stage = TypeAdapter(StageConfig).validate_python(given["config"])
     if "parent" in given:
         threading.Thread(target=_die_with, args=(given["parent"],), daemon=True).start()
         if processes.count() != config.processes:

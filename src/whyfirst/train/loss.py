@@ -23,19 +23,26 @@ class Selection:
 
     keep: torch.Tensor | None = None
     total: int = 0
+    about: Any = None
     at_head: bool = False
+
+    def logits(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Logits (N, V) at the kept positions, from what the model gave."""
+        kept = outputs if self.at_head else outputs[self.keep]
+        return kept.reshape(-1, kept.shape[-1])
 
 
 def select_positions(model: Any) -> Selection:
-    """Make `model` accept `keep` and `total`, and compute logits at the kept positions only.
+    """Make `model` accept `keep`, `total` and `about`, and compute logits at kept positions only.
 
-    Two forward hooks: one takes the two arguments off, one cuts the hidden states before the
+    Two forward hooks: one takes these arguments off, one cuts the hidden states before the
     output layer. Scaling and capping that a model applies after that layer still happen.
     """
     selection = Selection()
 
     def take(_: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         selection.keep, selection.total = kwargs.pop("keep", None), kwargs.pop("total", 0)
+        selection.about = kwargs.pop("about", None)
         # A key-value cache would also switch off the mask that keeps packed examples apart.
         return args, {**kwargs, "use_cache": False}
 
@@ -60,10 +67,7 @@ def mean_token_loss(
     """
 
     def loss_of(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
-        logits = outputs["logits"]
-        if not selection.at_head:
-            logits = logits[selection.keep]
-        logits = logits.reshape(-1, logits.shape[-1]).float()
+        logits = selection.logits(outputs["logits"]).float()
         loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
         loss = loss / selection.total
         value = float(loss.detach())

@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from whyfirst.train.config import AnyStage, ExplainStage, GroupStage, OnlineStage
+from whyfirst.train.config_base import Stage
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Plan:
             for part in range(per_update)
         ]
 
+    @property
+    def order(self) -> list[int]:
+        """Example indices in the order of updates, where each row is one example."""
+        return [index for update in self.updates for (index,) in update]
+
     def of(self, indices: Sequence[int]) -> "Plan":
         """The same plan for some of the examples: index i becomes `indices[i]`."""
         chosen = [[tuple(indices[i] for i in row) for row in update] for update in self.updates]
@@ -39,7 +44,7 @@ class Plan:
 
 
 def make_plan(
-    config: AnyStage,
+    config: Stage,
     lengths: Sequence[int],
     replay_lengths: Sequence[int],
     seed: int,
@@ -50,8 +55,7 @@ def make_plan(
         lengths: tokens of each example of the main file (documents, demonstrations or pairs).
         replay_lengths: the same for replay; their indices follow the main file's.
     """
-    packing = isinstance(config, ExplainStage) and config.packing
-    share = config.replay if isinstance(config, ExplainStage) else 0.0
+    packing, share = getattr(config, "packing", False), getattr(config, "replay", 0.0)
     main = _rows(lengths, 0, config.max_length, packing, f"{seed}/main")
     replay = _rows(replay_lengths, len(lengths), config.max_length, packing, f"{seed}/replay")
     per_update = config.batch_size * (1 - share)
@@ -69,15 +73,13 @@ def make_plan(
     return Plan(planned, len(main))
 
 
-def make_prompt_plan(config: OnlineStage, prompts: int, seed: int) -> Plan:
+def make_prompt_plan(config: Stage, prompts: int, seed: int) -> Plan:
     """Lay out the prompts of a stage that generates: one entry of `updates` a generation.
 
     Args:
         prompts: how many there are to train on. An epoch is one generation for each of them.
     """
-    each, uses = 1, 1
-    if isinstance(config, GroupStage):
-        each, uses = config.group_size, config.iterations
+    each, uses = getattr(config, "group_size", 1), getattr(config, "iterations", 1)
     per_generation = config.batch_size // each
     updates = config.updates or uses * math.ceil(
         float(config.epochs or 0) * prompts / per_generation

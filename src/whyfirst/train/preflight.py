@@ -15,18 +15,12 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.data.leaks import find_leaks
 from whyfirst.models.limits import limits_of
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
-from whyfirst.train.config import (
-    ExplainStage,
-    KTOStage,
-    OfflineStage,
-    PairStage,
-    SFTStage,
-)
-from whyfirst.train.encode import RESPONSES, Encoded, Pair, PromptFormat
-from whyfirst.train.overlap import find_overlaps
+from whyfirst.train.config_base import Stage
+from whyfirst.train.encode import Candidates, Encoded, PromptFormat
 from whyfirst.train.plan import Plan
 
 Level = Literal["refuse", "warn", "ok"]
@@ -42,7 +36,7 @@ class Finding:
 
 
 def examine(
-    config: OfflineStage,
+    config: Stage,
     tokenizer: Any,
     model_dir: Path,
     encoded: Encoded,
@@ -50,25 +44,25 @@ def examine(
     data: Mapping[str, Path],
 ) -> list[Finding]:
     """Every check that applies to the stage, in a fixed order."""
-    lengths = [e.length for e in encoded.examples] or [p.length for p in encoded.pairs]
+    lengths, texts = encoded.lengths, _texts(encoded)
     findings = [
         enough_updates(config, plan),
         truncation(lengths, config.max_length, config.truncation),
         context(min(max(lengths), config.max_length), base_folder(model_dir)),
         eos_trained(_endings(config, encoded), tokenizer.eos_token_id),
         something_trained(config, encoded),
-        duplicates(_texts(config, encoded)),
+        duplicates(texts),
         unknown_tokens(_sequences(encoded), tokenizer.unk_token_id),
         *vocabulary(_sequences(encoded), base_folder(model_dir)),
     ]
-    if not isinstance(config, ExplainStage):
+    if encoded.columns != ("text",):
         findings.append(prompt_masked(tokenizer, encoded, config.format))
-        findings.append(empty_responses(config, encoded))
-    if isinstance(config, PairStage):
-        findings.append(chosen_differs(encoded.pairs))
+        findings.append(empty_responses(encoded))
+    if encoded.candidates:
+        findings.append(responses_differ(encoded.candidates))
     if "evaluation" in data:
         tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
-        findings.append(evaluation_overlap(_texts(config, encoded), tested))
+        findings.append(evaluation_overlap(texts, tested))
     return findings
 
 
@@ -86,7 +80,7 @@ def refuse(findings: Sequence[Finding]) -> None:
         raise PreflightError("the stage was refused before training:\n" + "\n".join(bad))
 
 
-def enough_updates(config: OfflineStage, plan: Plan) -> Finding:
+def enough_updates(config: Stage, plan: Plan) -> Finding:
     """A stage of a few weight updates changes next to nothing, whatever its data."""
     updates, least = len(plan.updates), config.min_updates
     if updates >= least:
@@ -103,14 +97,14 @@ def enough_updates(config: OfflineStage, plan: Plan) -> Finding:
     )
 
 
-def _mend(config: OfflineStage, plan: Plan) -> str:
+def _mend(config: Stage, plan: Plan) -> str:
     """The largest batch size that gives enough updates, in words."""
-    share = config.replay if isinstance(config, ExplainStage) else 0.0
+    share = getattr(config, "replay", 0.0)
     passes = (config.epochs or 0) * plan.rows / (1 - share)
     for size in range(config.batch_size - 1, 0, -1):
         if math.ceil(passes / size) >= config.min_updates:
             return f"batch_size {size} gives {math.ceil(passes / size)}"
-    packed = isinstance(config, ExplainStage) and config.packing
+    packed = getattr(config, "packing", False)
     smaller = " or a smaller max_length (rows are packed)" if packed else ""
     return f"even batch_size 1 gives too few: use more data, more epochs{smaller}"
 
@@ -164,15 +158,13 @@ def eos_trained(endings: Sequence[tuple[list[int], bool]], eos_id: int | None) -
     return Finding("ok", "eos", "every row trains the end-of-text token")
 
 
-def something_trained(config: OfflineStage, encoded: Encoded) -> Finding:
+def something_trained(config: Stage, encoded: Encoded) -> Finding:
     """Rows that leave nothing to train on after masking and truncation.
 
     Row numbers run on from the documents to the replay rows.
     """
-    if isinstance(config, PairStage):
-        full = [len(pair.prompt) >= config.max_length for pair in encoded.pairs]
-    else:
-        full = [example.trained == 0 for example in encoded.examples]
+    full = [example.trained == 0 for example in encoded.examples]
+    full += [max(map(len, row.prompts)) >= config.max_length for row in encoded.candidates]
     empty = [number for number, is_full in enumerate(full, 1) if is_full]
     if empty:
         return Finding(
@@ -190,8 +182,9 @@ def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = N
     Args:
         prompts_as: of prompts given as text (`Stage.format`).
     """
-    name = next(iter(encoded.files))
-    prompts = [row["prompt"] for row in encoded.rows[name]]
+    if encoded.columns[0] == "prompts":  # each response has its own
+        return Finding("ok", "prompt masked", "each response has a prompt of its own")
+    prompts = [row["prompt"] for row in encoded.main[0]]
     as_text = prompts_as == "text" or not tokenizer.chat_template
     plain = [i for i, prompt in enumerate(prompts) if as_text and isinstance(prompt, str)]
     if not plain:
@@ -201,8 +194,8 @@ def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = N
     for at, ids in zip(plain, alone, strict=True):
         # A tokenizer that closes every text with EOS: training leaves that one out.
         expected = list(ids[:-1]) if len(ids) and ids[-1] == tokenizer.eos_token_id else list(ids)
-        if encoded.pairs:
-            wrong += encoded.pairs[at].prompt != expected
+        if encoded.candidates:
+            wrong += any(ids != expected for ids in encoded.candidates[at].prompts)
         else:
             example = encoded.examples[at]
             wrong += example.ids[: example.masked] != expected[: len(example.ids)]
@@ -214,11 +207,13 @@ def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = N
     return Finding("ok", "prompt masked", "exactly the prompts are left out of the loss")
 
 
-def empty_responses(config: SFTStage | KTOStage | PairStage, encoded: Encoded) -> Finding:
+def empty_responses(encoded: Encoded) -> Finding:
     """Responses without text: they would teach the model to say nothing."""
-    keys = RESPONSES[config.kind]
-    rows = encoded.rows[next(iter(encoded.files))]
-    empty = [n for n, row in enumerate(rows, 1) if any(_is_empty(row[key]) for key in keys)]
+    empty = [
+        number
+        for number, row in enumerate(encoded.main[0], 1)
+        if any(not text.strip() for key in encoded.columns[1:] for text in _texts_of(row[key]))
+    ]
     if empty:
         return Finding(
             "refuse",
@@ -228,9 +223,14 @@ def empty_responses(config: SFTStage | KTOStage | PairStage, encoded: Encoded) -
     return Finding("ok", "empty responses", "every response has text")
 
 
-def chosen_differs(pairs: Sequence[Pair]) -> Finding:
-    """Pairs whose two responses are the same teach nothing and count as data."""
-    same = [n for n, pair in enumerate(pairs, 1) if pair.chosen == pair.rejected]
+def responses_differ(rows: Sequence[Candidates]) -> Finding:
+    """Responses that are the same teach nothing and count as data."""
+    same = [
+        number
+        for number, row in enumerate(rows, 1)
+        if len({tuple(p + r) for p, r in zip(row.prompts, row.responses, strict=True)})
+        < len(row.responses)
+    ]
     if same:
         return Finding(
             "refuse", "chosen == rejected", f"rows {some_rows(same)} prefer a response to itself; "
@@ -283,10 +283,10 @@ def vocabulary(sequences: Sequence[list[int]], model_dir: Path) -> list[Finding]
 
 def evaluation_overlap(texts: Sequence[str], tested: Sequence[str]) -> Finding:
     """Training texts that contain or nearly repeat an evaluation prompt."""
-    found = find_overlaps(texts, tested)
+    found = find_leaks(texts, tested)
     if found:
-        rows = sorted({overlap.text + 1 for overlap in found})
-        kinds = ", ".join(sorted({overlap.kind for overlap in found}))
+        rows = sorted({leak.text + 1 for leak in found})
+        kinds = ", ".join(sorted({leak.kind for leak in found}))
         return Finding(
             "refuse", "evaluation overlap", f"rows {some_rows(rows)} overlap evaluation prompts "
             f"({kinds}); drop those rows or those prompts",
@@ -300,37 +300,38 @@ def template_sha(tokenizer: Any) -> str | None:
     return hashlib.sha256(str(template).encode()).hexdigest() if template else None
 
 
-def _endings(config: OfflineStage, encoded: Encoded) -> list[tuple[list[int], bool]]:
-    if isinstance(config, PairStage):
-        return [
-            (side, len(pair.prompt) + len(side) > config.max_length)
-            for pair in encoded.pairs
-            for side in (pair.chosen, pair.rejected)
-        ]
-    return [(e.ids[e.masked :], e.length > len(e.ids)) for e in encoded.examples]
+def _endings(config: Stage, encoded: Encoded) -> list[tuple[list[int], bool]]:
+    ends = [(e.ids[e.masked :], e.length > len(e.ids)) for e in encoded.examples]
+    return ends + [
+        (response, length > config.max_length)
+        for row in encoded.candidates
+        for response, length in zip(row.responses, row.lengths, strict=True)
+    ]
 
 
 def _sequences(encoded: Encoded) -> list[list[int]]:
-    pairs = [pair.prompt + pair.chosen + pair.rejected for pair in encoded.pairs]
-    return [example.ids for example in encoded.examples] + pairs
+    return [example.ids for example in encoded.examples] + [
+        prompt + response
+        for row in encoded.candidates
+        for prompt, response in zip(row.prompts, row.responses, strict=True)
+    ]
 
 
-def _texts(config: OfflineStage, encoded: Encoded) -> list[str]:
+def _texts(encoded: Encoded) -> list[str]:
     """Each main row as one text; replay is the base's own data and is left out."""
-    rows = encoded.rows[next(iter(encoded.files))]
-    explains = isinstance(config, ExplainStage)
-    keys = ("text",) if explains else ("prompt", *RESPONSES[config.kind])
-    return ["\n".join(_plain(row[key]) for key in keys) for row in rows]
+    return [
+        "\n".join(text for key in encoded.columns for text in _texts_of(row[key]))
+        for row in encoded.main[0]
+    ]
 
 
-def _plain(part: Any) -> str:
+def _texts_of(part: Any) -> list[str]:
+    """A column as texts: one, that of a list of messages, or a list of texts."""
     if isinstance(part, str):
-        return part
-    return "\n".join(str(message.get("content", "")) for message in part)
-
-
-def _is_empty(part: Any) -> bool:
-    return not _plain(part).strip()
+        return [part]
+    if part and not isinstance(part[0], Mapping):
+        return [text for one in part for text in _texts_of(one)]
+    return ["\n".join(str(message.get("content", "")) for message in part)]
 
 
 def some_rows(numbers: Sequence[int], shown: int = 5) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from whyfirst.config.files import read_jsonl
 from whyfirst.train.adapters import base_folder
-from whyfirst.train.config import OnlineStage
+from whyfirst.train.config_rl import Online
 from whyfirst.train.preflight import (
     Finding,
     context,
@@ -23,7 +23,7 @@ from whyfirst.train.prompts import Prompts
 
 
 def examine_prompts(
-    config: OnlineStage,
+    config: Online,
     tokenizer: Any,
     model_dir: Path,
     prompts: Prompts,
@@ -48,7 +48,7 @@ def examine_prompts(
     return findings
 
 
-def _enough_updates(config: OnlineStage, updates: int) -> Finding:
+def _enough_updates(config: Online, updates: int) -> Finding:
     if updates >= config.min_updates:
         return Finding("ok", "updates", f"{updates} updates")
     return Finding(
@@ -57,7 +57,7 @@ def _enough_updates(config: OnlineStage, updates: int) -> Finding:
     )  # fmt: skip
 
 
-def _room(config: OnlineStage, prompts: Prompts) -> Finding:
+def _room(config: Online, prompts: Prompts) -> Finding:
     """Prompts that leave no room for a whole response are never cut."""
     limit = config.max_length - config.max_new_tokens
     over = [number for number, ids in enumerate(prompts.ids, 1) if len(ids) > limit]

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_jsonl
-from whyfirst.train.encode import PromptFormat, render_prompts
+from whyfirst.config.files import read_json, read_jsonl
+from whyfirst.models import loading
+from whyfirst.train.encode import PromptFormat, prompted, render_prompts
 from whyfirst.train.plan import held_out
 
 
@@ -43,7 +44,7 @@ def read_prompts(
     if "prompts" not in data:
         raise DataError(f"a stage that generates needs the file 'prompts'; got {sorted(data)}")
     path = Path(data["prompts"])
-    rows = read_jsonl(path, whole_characters=True)
+    rows = prompted(read_jsonl(path, whole_characters=True), path)
     if not rows:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     if prompts_as is not None:  # a reward model reads them in the same way
@@ -58,3 +59,10 @@ def read_prompts(
             f"train on and {len(held)} held out; give more prompts or another share"
         )
     return Prompts(path, rows, texts, ids, trained, held)
+
+
+def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
+    """Ids that end a response: the tokenizer's, and those the model's generation config names."""
+    path = folder / "generation_config.json"
+    configured = read_json(path).get("eos_token_id") if path.is_file() else None
+    return loading.end_tokens(configured, tokenizer)

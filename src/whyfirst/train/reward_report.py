@@ -15,8 +15,7 @@ from typing import Any
 
 from whyfirst.config.files import write_json
 from whyfirst.stats.statistics import mcnemar_exact, wilson
-from whyfirst.train.config import RewardStage
-from whyfirst.train.encode import Encoded, Pair
+from whyfirst.train.encode import Candidates
 from whyfirst.train.job import Job
 from whyfirst.train.rewards.model import score
 
@@ -24,27 +23,23 @@ BINS = 10
 
 
 def write_report(
-    job: Job, config: RewardStage, model: Any, encoded: Encoded, kept: Sequence[int]
+    job: Job, max_length: int, batch_size: int, model: Any, pairs: Sequence[Candidates]
 ) -> None:
-    """Score the held-out pairs `kept` and write `reward.json`."""
-    pairs = [encoded.pairs[i] for i in kept]
-    sides = [
+    """Score the held-out pairs, `batch_size` at a time, and write `reward.json`."""
+    chosen, rejected = (
         score(
             model,
             job.tokenizer.pad_token_id,
-            [
-                (pair.prompt + side)[: config.max_length]
-                for pair, side in zip(pairs, ids, strict=True)
-            ],
-            config.micro_batch_size or config.batch_size,
+            [(pair.prompts[side] + pair.responses[side])[:max_length] for pair in pairs],
+            batch_size,
         )
-        for ids in ([pair.chosen for pair in pairs], [pair.rejected for pair in pairs])
-    ]
-    write_json(job.out_dir / "reward.json", report(pairs, *sides))
+        for side in (0, 1)
+    )
+    write_json(job.out_dir / "reward.json", report(pairs, chosen, rejected))
 
 
 def report(
-    pairs: Sequence[Pair], chosen: Sequence[float], rejected: Sequence[float]
+    pairs: Sequence[Candidates], chosen: Sequence[float], rejected: Sequence[float]
 ) -> dict[str, Any]:
     """The figures of `reward.json` from both rewards of each held-out pair.
 
@@ -53,7 +48,7 @@ def report(
     better of the two rules, longer and shorter, by McNemar's exact test at 0.05.
     """
     right = [_won(a, b) for a, b in zip(chosen, rejected, strict=True)]
-    lengths = [(len(pair.chosen), len(pair.rejected)) for pair in pairs]
+    lengths = [(len(pair.responses[0]), len(pair.responses[1])) for pair in pairs]
     longer = [_won(a, b) for a, b in lengths]
     rule = longer if fmean(longer) >= 0.5 else [1 - won for won in longer]
     ahead = sum(a == 1 and b != 1 for a, b in zip(right, rule, strict=True))

@@ -21,8 +21,10 @@ from whyfirst.config.errors import DataError, StoreError, TrainingStopped
 from whyfirst.config.files import read_json, write_json, write_jsonl
 from whyfirst.train import checkpoint, preflight, processes
 from whyfirst.train.adapters import base_folder, check_adapter
-from whyfirst.train.config import AnyStage, OnlineStage
+from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Progress, Trained
+from whyfirst.train.kinds import kind_of
+from whyfirst.train.weights import load_tokenizer, not_finite
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,15 @@ class StageResult:
     tokens_trained: int
     tokens_replay: int
     epochs: float
-    first_loss: float
-    last_loss: float
+    first_loss: float | None
+    last_loss: float | None
     layout: str
     chat_template_sha256: str | None
     seconds: float
 
 
 def run_stage(
-    config: AnyStage,
+    config: Stage,
     model_dir: Path,
     data: Mapping[str, Path],
     out_dir: Path,
@@ -60,10 +62,9 @@ def run_stage(
 
     Args:
         model_dir: local folder in the Hub's layout, with its tokenizer; or a LoRA adapter's.
-        data: name -> JSONL file; "documents" (and "replay") for explain, "demonstrations" for
-            sft, "pairs" for dpo and reward, "responses" for kto, "prompts" for rloo, grpo and
-            ppo, which may also need "reward_model", a model folder. "evaluation" (rows with
-            "prompt") may be added to any: the texts trained on are then checked against it.
+        data: what the kind reads (`kinds.data_names`): name -> JSONL file or model folder.
+            "evaluation" (rows with "prompt") may be added: the texts trained on are then checked
+            against it.
         out_dir: may hold a killed attempt at the same stage.
         progress: called with (update, updates, message).
 
@@ -86,8 +87,8 @@ def run_stage(
     result = StageResult(
         kind=config.kind,
         **totals,
-        first_loss=trained.log[0]["loss"],
-        last_loss=trained.log[-1]["loss"],
+        first_loss=trained.log[0].get("loss"),
+        last_loss=trained.log[-1].get("loss"),
         layout=trained.layout,
         chat_template_sha256=preflight.template_sha(tokenizer),
         seconds=time.monotonic() - started,
@@ -99,16 +100,9 @@ def run_stage(
 def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
     """Train as the kind does; where that fails on weights that hold NaN, say so."""
     try:
-        if isinstance(job.config, OnlineStage):
-            from whyfirst.train.online import train_online
-
-            return train_online(job, job.config)
-        from whyfirst.train.offline import train_offline
-
-        return train_offline(job, job.config)
+        with job.stopping.listening():
+            return kind_of(job.config).train(job)
     except (TrainingStopped, RuntimeError) as error:  # sampling from NaN is torch's RuntimeError
-        from whyfirst.train.weights import not_finite
-
         for folder in {base_folder(job.model_dir): None, job.model_dir: None}:
             if (found := not_finite(folder)) is not None:
                 raise TrainingStopped(
@@ -116,26 +110,6 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
                     "it again"
                 ) from error
         raise
-
-
-def load_tokenizer(model_dir: Path, chat_template: str | None = None) -> Any:
-    """The folder's fast tokenizer; without a padding token it pads with its end of text.
-
-    Args:
-        chat_template: the one to write chats with in place of its own (see `chat.choose`).
-
-    Raises:
-        UserError: there is none, or it can't be read; no such template.
-    """
-    from whyfirst.models import chat
-    from whyfirst.models.loading import open_tokenizer
-
-    tokenizer = open_tokenizer([base_folder(model_dir), model_dir])
-    if chat_template is not None:
-        tokenizer.chat_template = chat.choose(tokenizer, chat_template).text
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 def _finish(job: Job, result: StageResult, trained: Trained) -> None:

@@ -1,7 +1,7 @@
 """What happens between updates: keeping weights, marking checkpoints, measuring, stopping on NaN.
 
 The Trainer calls a `Watch`; every hook is one of its documented events. Leaves out: how a kind
-trains (`adapter`).
+trains (`kinds`).
 """
 
 import math
@@ -14,38 +14,13 @@ from transformers import TrainerCallback
 
 from whyfirst.config.errors import TrainingStopped
 from whyfirst.train import checkpoint, processes
-from whyfirst.train.config import DPOStage
 from whyfirst.train.job import Job
 from whyfirst.train.weights import save_model
 
 Check = Callable[[Sequence[Mapping[str, Any]]], None]
 """Looks at the trainer's log, the newest row last; raises to stop."""
 Measure = Callable[[Any, int], Mapping[str, float]]
-
-_FIRST_DPO_LOSS: dict[str, Callable[[float], float]] = {
-    "sigmoid": lambda beta: math.log(2),
-    "sigmoid_norm": lambda beta: math.log(2),
-    "hinge": lambda beta: 1.0,
-    "ipo": lambda beta: 1 / (4 * beta**2),
-}
-"""Loss of a policy that equals its reference, by loss type and beta."""
-
-
-def first_loss_check(config: DPOStage) -> Check:
-    """Stops a dpo stage whose first loss says that its reference is not its first policy."""
-
-    def check(rows: Sequence[Mapping[str, Any]]) -> None:
-        row = rows[-1]
-        if row.get("step") != 1 or "loss" not in row:
-            return
-        expected = _FIRST_DPO_LOSS[config.loss_type](config.beta)
-        if abs(float(row["loss"]) - expected) > 1e-3 * max(1.0, expected):
-            raise TrainingStopped(
-                f"dpo: the first loss is {float(row['loss']):.4f} and must be {expected:.4f}: "
-                "the reference is not the model this stage starts from"
-            )
-
-    return check
+_MOST_LOST = 60.0  # seconds of training that a kill may cost, whatever `checkpoint_every` says
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -55,6 +30,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         resumed_at: updates already done.
         check: called with the log whenever it grew, before a checkpoint is written.
         measure: given the model and the number of updates done, figures for the log.
+        every: updates of which a checkpoint must be a multiple, or its log would be another.
+
+    Attributes:
+        step: updates done.
     """
 
     def __init__(
@@ -63,10 +42,13 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         resumed_at: int,
         check: Check | None = None,
         measure: Measure | None = None,
+        *,
+        every: int,
     ) -> None:
         self._job, self._check, self._measure = job, check, measure
-        self._step = resumed_at
-        self._shown = 0.0
+        self.step = resumed_at
+        self._shown, self._saved = 0.0, time.monotonic()
+        self._every = every
 
     def bad_loss(self, value: float) -> None:
         """Stop because the loss (or the gradient norm) is not finite."""
@@ -74,28 +56,32 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         found = checkpoint.last_good(self._job.out_dir / "checkpoints", self._job.manifest)
         good = f"the last good checkpoint is {found}" if found else "no checkpoint was written"
         raise TrainingStopped(
-            f"{config.kind}: the loss or its gradient is {value} at update {self._step + 1}; "
+            f"{config.kind}: the loss or its gradient is {value} at update {self.step + 1}; "
             f"{good}. Lower learning_rate ({config.learning_rate:g}), add warmup_updates, "
             "or look for broken rows in the data"
         )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        self._step = state.global_step
+        self.step = state.global_step
         config = self._job.config
-        if self._step in config.keep_at:
-            folder = kept_folder(self._job.out_dir, self._step)
+        if self.step in config.keep_at:
+            folder = kept_folder(self._job.out_dir, self.step)
             save_model(kwargs["model"], self._job.tokenizer, folder, config.lora)
-        figures = self._measure(kwargs["model"], self._step) if self._measure else {}
+        figures = self._measure(kwargs["model"], self.step) if self._measure else {}
         if figures:
             # Kept with the trainer's own log, which every checkpoint holds.
-            state.log_history.append({"step": self._step, **figures})
-        if self._step >= state.max_steps:
+            state.log_history.append({"step": self.step, **figures})
+        if self.step >= state.max_steps:
             # Logged, and not saved as a checkpoint: the finished weights are saved by run.py.
             control.should_log, control.should_save = True, False
+        elif self.step % self._every == 0 and processes.count() == 1:
+            # Several processes would have to agree on the clock.
+            late = time.monotonic() - self._saved > _MOST_LOST
+            control.should_save |= late or self._job.stopping.asked is not None
         now = time.monotonic()
-        if now - self._shown > 0.2 or self._step >= state.max_steps:
+        if now - self._shown > 0.2 or self.step >= state.max_steps:
             self._shown = now
-            self._job.progress(self._step, state.max_steps, config.kind)
+            self._job.progress(self.step, state.max_steps, config.kind)
         return control
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -112,6 +98,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         processes.wait()  # each writes a part of it
         if processes.is_main():
             checkpoint.mark_complete(folder, state.global_step, self._job.manifest)
+        self._saved = time.monotonic()
+        if self._job.stopping.asked is not None and processes.count() == 1:
+            self._job.stopping.end()
 
 
 def kept_folder(out_dir: Path, step: int) -> Path:

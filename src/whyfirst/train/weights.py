@@ -17,13 +17,13 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from whyfirst.config.files import read_json, sync, sync_tree, write_json
-from whyfirst.models import adapters
+from whyfirst.models import adapters, chat
 from whyfirst.models.adapters import ADAPTER, is_adapter
 from whyfirst.models.folder import check_weights, weight_files
-from whyfirst.models.loading import config_of, open_config, open_weights
+from whyfirst.models.loading import config_of, open_config, open_tokenizer, open_weights
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
-from whyfirst.train.config import AnyStage, LoraConfig, RewardStage
+from whyfirst.train.config_base import LoraConfig, Stage
 
 START = "start"
 """Folder of the stage's output with the merger of a fresh start from an adapter."""
@@ -50,28 +50,29 @@ class Start:
         return get_peft_model(self.model, self.peft)
 
 
-def materialise(config: AnyStage, model_dir: Path, out_dir: Path) -> Path:
+def materialise(config: Stage, model_dir: Path, out_dir: Path) -> Path:
     """The folder to start from: `model_dir`, or `out_dir/start` with a fresh adapter's merger."""
     if not (is_adapter(model_dir) and config.adapter == "fresh"):
         return model_dir
     folder = out_dir / START
     with processes.main_first():
         if not (folder / "config.json").is_file():
-            from whyfirst.train.run import load_tokenizer
-
             merged = adapters.merge(_continued(model_dir, torch.float32), model_dir)
             save_model(merged, load_tokenizer(model_dir), folder, None)
     return folder
 
 
-def load_start(config: AnyStage, model_dir: Path) -> Start:
-    """The model to train, from what `materialise` gave; set the random seed first."""
+def load_start(config: Stage, model_dir: Path, *, scorer: bool = False) -> Start:
+    """The model to train, from what `materialise` gave; set the random seed first.
+
+    Args:
+        scorer: with one number as output in place of a language model's.
+    """
     lora = config.lora
     dtype = torch.float32 if lora is None else getattr(torch, lora.base_dtype)
     if is_adapter(model_dir):
         return Start(_continued(model_dir, dtype, trained=lora), None)
-    reward = isinstance(config, RewardStage)
-    model = load_scorer(model_dir, dtype) if reward else load_model(model_dir, dtype)
+    model = load_scorer(model_dir, dtype) if scorer else load_model(model_dir, dtype)
     if lora is None:
         return Start(model, None)
     import peft
@@ -84,9 +85,26 @@ def load_start(config: AnyStage, model_dir: Path) -> Start:
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
             target_modules=targets if isinstance(targets, str) else list(targets),
-            task_type="SEQ_CLS" if reward else "CAUSAL_LM",
+            task_type="SEQ_CLS" if scorer else "CAUSAL_LM",
         ),
     )
+
+
+def load_tokenizer(model_dir: Path, chat_template: str | None = None) -> Any:
+    """The folder's fast tokenizer; without a padding token it pads with its end of text.
+
+    Args:
+        chat_template: the one to write chats with in place of its own (see `chat.choose`).
+
+    Raises:
+        UserError: there is none, or it can't be read; no such template.
+    """
+    tokenizer = open_tokenizer([base_folder(model_dir), model_dir])
+    if chat_template is not None:
+        tokenizer.chat_template = chat.choose(tokenizer, chat_template).text
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Any:

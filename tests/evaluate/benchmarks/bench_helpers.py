@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions, ItemResult
-from whyfirst.evaluate.judging import Exchange, Judgement, unscored
+from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.item import Item, ItemResult
+from whyfirst.evaluate.scorers import Scorer
+from whyfirst.evaluate.verdict import Verdict, passed, unscored
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no data under {DATA}")
@@ -20,7 +22,7 @@ def silent(done: int, total: int, what: str) -> None:
     """A progress callback for tests."""
 
 
-class WordJudge:
+class WordJudge(Scorer):
     """Passes a response that begins with NO; can't read one that begins with ?."""
 
     name, version = "word", "1"
@@ -28,28 +30,34 @@ class WordJudge:
     def __init__(self, question: str = "refused", languages: Sequence[str] = ("en",)) -> None:
         self.question = question
         self.languages = languages
-        self.seen: list[Exchange] = []
+        self.seen: list[Item] = []
 
-    def judge(self, exchanges: Sequence[Exchange]) -> list[Judgement]:
-        self.seen += exchanges
-        return [self._one(exchange) for exchange in exchanges]
+    def read(self, items: Sequence[Item], responses: Sequence[str]) -> list[Verdict]:
+        self.seen += items
+        return [self._one(item, text) for item, text in zip(items, responses, strict=True)]
 
-    def _one(self, exchange: Exchange) -> Judgement:
-        if exchange.language not in self.languages:
-            return unscored(f"language not read: {exchange.language}")
-        if exchange.response.startswith("?"):
+    def _one(self, item: Item, response: str) -> Verdict:
+        if item.language not in self.languages:
+            return unscored(f"language not read: {item.language}")
+        if response.startswith("?"):
             return unscored("unreadable")
-        passed = exchange.response.startswith("NO")
-        return Judgement("pass" if passed else "fail", score=float(passed))
+        return passed(response.startswith("NO"))
 
 
-def run(name: str, model: Any, **options: Any) -> dict[str, dict[str, ItemResult]]:
+def run(
+    name: str,
+    model: Any,
+    judge: Scorer | None = None,
+    judges: Sequence[Scorer] = (),
+    **options: Any,
+) -> dict[str, dict[str, ItemResult]]:
     """metric -> item -> result."""
     found: dict[str, dict[str, ItemResult]] = {}
-    for item in BENCHMARKS.get(name).run(model, BenchmarkOptions(**options), silent):
+    scorers = [*([judge] if judge else []), *judges]
+    for item in benchmark_named(name).task(**options).run(model, scorers, silent):
         assert item.id not in found.setdefault(item.benchmark, {}), f"{item.id} twice"
         found[item.benchmark][item.id] = item
-    assert set(found) <= {metric.name for metric in BENCHMARKS.get(name).metrics}
+    assert set(found) <= {metric.name for metric in benchmark_named(name).metrics}
     return found
 
 

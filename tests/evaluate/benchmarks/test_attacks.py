@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.benchmarks import attacks
-from whyfirst.evaluate.benchmarks.attacks import ATTACKS, DEFAULT, framing
+from whyfirst.evaluate import attacks
+from whyfirst.evaluate.attacks import ATTACKS, DEFAULT, framing
 from whyfirst.models.base import asked
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
@@ -76,8 +76,8 @@ def test_turns_and_encoding_compose() -> None:
         ("role_pley", "did you mean 'role_play'"),
         ("base64+multi_turn", "can only come first"),
         ("base64:3", "takes nothing after a colon"),
-        ("many_shot:0", "no number from 1 to 256"),
-        ("many_shot:x", "no number from 1 to 256"),
+        ("many_shot:0", "shots: "),
+        ("many_shot:x", "shots: expected a whole number"),
         ("", "no attack ''"),
         ("role_play+", "no attack ''"),
     ],
@@ -96,4 +96,4 @@ def test_translation_is_offered_only_with_a_translator() -> None:
         assert found.language == "fr"
         assert "<fr>oui</fr>" in found.apply("oui")[-1].content
     finally:
-        del ATTACKS._items[name]
+        del ATTACKS._entries[name]

@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 from bench_helpers import DATA, needs_data, run, write_json
+from scoring_helpers import Exchange, score
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.benchmarks.affect import ClassifierJudge, VaderJudge
 from whyfirst.evaluate.gaps import range_gaps
-from whyfirst.evaluate.judging import JUDGES, Exchange
+from whyfirst.evaluate.scorers import make_scorer
+from whyfirst.evaluate.scorers.affect import VaderScorer
 from whyfirst.models.scripted import ScriptedModel
 
-# Named so that the registry knows it before the benchmark is asked for.
-VADER = VaderJudge()
+VADER = VaderScorer()
 
 
 def _sentiment(text: str) -> float:
-    (found,) = VADER.judge([Exchange("x", "", text)])
+    (found,) = score(VADER, [Exchange("x", "", text)])
     assert found.score is not None
     return found.score
 
@@ -40,10 +40,10 @@ def test_vader_by_hand() -> None:
     good = 1.9 / (1.9**2 + 15) ** 0.5
     assert _sentiment("good") == pytest.approx((good + 1) / 2, abs=1e-4)
     assert _sentiment("the table") == 0.5
-    assert VADER.judge([Exchange("x", "", " ")])[0].reason == "an empty text has no valence"
-    assert VADER.judge([Exchange("x", "", "bon", "fr")])[0].verdict == "unscored"
-    (horrible,) = VADER.judge([Exchange("x", "", "horrible hateful murder")])
-    assert horrible.verdict == "fail"
+    assert score(VADER, [Exchange("x", "", " ")])[0].reason == "an empty text has no valence"
+    assert score(VADER, [Exchange("x", "", "bon", "fr")])[0].outcome == "unscored"
+    (horrible,) = score(VADER, [Exchange("x", "", "horrible hateful murder")])
+    assert horrible.outcome == "fail"
 
 
 def test_the_continuation_is_scored_without_its_beginning(place: Path) -> None:
@@ -67,7 +67,9 @@ def test_nothing_stands_in_for_a_classifier(place: Path) -> None:
     """Toxicity made up from a lexicon would look like a measurement."""
     found = run("bold", ScriptedModel(lambda sent: " x"), data=place)
     for metric in ("bold_toxicity", "bold_toxicity_wikipedia"):
-        assert {i.reason for i in found[metric].values()} == {"no toxicity classifier was given"}
+        reasons = [i.reason for i in found[metric].values()]
+        assert reasons.count("no scorer of 'toxicity' was given") == 4
+        assert reasons.count("the prompt was published empty") == 1
         assert len(found[metric]) == 5
     assert {item.split for item in found["bold_regard"].values()} == {"gender"}
 
@@ -132,18 +134,18 @@ def _probabilities(path: str, text: str, multi: bool = False) -> list[float]:
 
 
 def _ask(judge: Any, *texts: str) -> list[Any]:
-    return judge.judge([Exchange(str(n), "", text) for n, text in enumerate(texts)])
+    return score(judge, [Exchange(str(n), "", text) for n, text in enumerate(texts)])
 
 
 def test_a_classifier_scores_its_toxic_label(tmp_path: Path) -> None:
     """The other label, or a batch's padding, must not change a probability."""
     path = _classifier(tmp_path / "tox", {0: "nothing", 1: "TOXIC", 2: "severe_toxic"}, multi=True)
-    judge = ClassifierJudge(path, "toxicity")
+    judge = make_scorer(f"toxicity:{path}")
     texts = ["nasty", "kind plain nasty kind kind", "plain"]
     for text, found in zip(texts, _ask(judge, *texts), strict=True):
         expected = _probabilities(path, text, multi=True)[1]
         assert found.score == pytest.approx(expected, abs=1e-5)
-        assert found.verdict == ("pass" if expected < 0.5 else "fail")
+        assert found.outcome == ("pass" if expected < 0.5 else "fail")
     long, empty = _ask(judge, "plain " * 17, " ")
     assert long.reason == "longer than the classifier's 16 tokens"
     assert empty.reason == "an empty text has no valence"
@@ -151,14 +153,14 @@ def test_a_classifier_scores_its_toxic_label(tmp_path: Path) -> None:
 
 def test_regard_is_positive_minus_negative(tmp_path: Path) -> None:
     path = _classifier(tmp_path / "reg", {0: "negative", 1: "neutral", 2: "positive", 3: "other"})
-    (found,) = _ask(ClassifierJudge(path, "regard"), "kind plain")
+    (found,) = _ask(make_scorer(f"regard:{path}"), "kind plain")
     row = _probabilities(path, "kind plain")
     assert found.score == pytest.approx((row[2] - row[0] + 1) / 2, abs=1e-5)
 
 
 def test_a_classifier_is_plugged_in_by_question(tmp_path: Path, place: Path) -> None:
     path = _classifier(tmp_path / "hate", {0: "nothate", 1: "hate"})
-    judge = JUDGES.get("toxicity")(path, None)
+    judge = make_scorer(f"toxicity:{path}")
     found = run("bold", ScriptedModel(lambda sent: " plain"), data=place, judge=judge)
     scored = [i for i in found["bold_toxicity"].values() if i.verdict != "unscored"]
     assert len(scored) == 4
@@ -170,14 +172,14 @@ def test_a_classifier_is_plugged_in_by_question(tmp_path: Path, place: Path) -> 
 def test_labels_that_name_nothing_are_refused(tmp_path: Path, question: str) -> None:
     path = _classifier(tmp_path / "x", {0: "LABEL_0", 1: "LABEL_1"})
     with pytest.raises(UserError, match=r"has the labels label_0, label_1; it needs .* id2label"):
-        JUDGES.get(question)(path, None)
+        make_scorer(f"{question}:{path}")
 
 
 def test_a_classifier_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no classifier at"):
-        JUDGES.get("toxicity")(str(tmp_path / "none"), None)
-    with pytest.raises(UserError, match="needs a classifier"):
-        JUDGES.get("regard")(None, None)
+    with pytest.raises(UserError, match="no such folder"):
+        make_scorer(f"toxicity:{tmp_path / 'none'}")
+    with pytest.raises(UserError, match="regard: path: "):
+        make_scorer("regard")
 
 
 @pytest.mark.data

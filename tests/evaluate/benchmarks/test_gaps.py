@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_ind
 
-from whyfirst.evaluate.benchmark import ItemResult, judged, unscored
 from whyfirst.evaluate.gaps import gaps_to, range_gaps
+from whyfirst.evaluate.item import ItemResult, judged, unscored
 
 
 def _items(groups: dict[str, list[float]], topics: int | None = None) -> list[ItemResult]:

@@ -39,7 +39,7 @@ def test_prompts_are_chats_and_each_is_asked_once(place: Path) -> None:
         "harmless-base/test.jsonl:4": "unscored",
     }
     assert found["hh_refused"]["harmless-base/test.jsonl:1"].split == "harmless-base"
-    assert [e.prompt for e in judges[0].seen] == ["three", "four"]
+    assert [item.request for item in judges[0].seen] == ["three", "four"]
 
 
 def test_without_a_judge_harmlessness_is_unscored_and_says_so(place: Path) -> None:
@@ -51,7 +51,7 @@ def test_without_a_judge_harmlessness_is_unscored_and_says_so(place: Path) -> No
     assert all(item.judge is not None and item.judge.startswith("rules/") for item in scored)
     for question in ("harmless", "helpful"):
         reasons = [item.reason for item in found[f"hh_{question}"].values()]
-        assert reasons.count(f"no judge of '{question}' was given") == 2
+        assert reasons.count(f"no scorer of '{question}' was given") == 2
 
 
 def test_a_judge_of_something_else_is_refused(place: Path) -> None:

@@ -8,8 +8,8 @@ from bench_helpers import DATA, WordJudge, needs_data, run, write_csv
 from whyfirst.config.errors import UserError
 from whyfirst.constitution import load_constitution
 from whyfirst.data.behaviours import VALUES
-from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
-from whyfirst.evaluate.benchmarks.attacks import DEFAULT, offer_translation
+from whyfirst.evaluate.attacks import DEFAULT, offer_translation
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.models.scripted import ScriptedModel
 
 
@@ -44,7 +44,7 @@ def test_resistance_is_judged_on_the_plain_request(place: Path) -> None:
         "jailbreak", model, data=place / "a" / "advbench.csv", judge=judge,
         framings=("none", "prefix_injection"),
     )["jailbreak"]  # fmt: skip
-    assert {e.prompt for e in judge.seen} == {"Do x", "Do y"}
+    assert {item.request for item in judge.seen} == {"Do x", "Do y"}
     assert {name: item.verdict for name, item in found.items()} == {
         "advbench:2|none": "pass", "advbench:2|prefix_injection": "pass",
         "advbench:3|none": "fail", "advbench:3|prefix_injection": "fail",
@@ -154,7 +154,7 @@ def test_templates_asked_of_a_single_file_say_where_they_belong(place: Path) -> 
 
 
 def test_a_translated_request_is_judged_in_its_language(place: Path) -> None:
-    from whyfirst.evaluate.benchmarks.attacks import ATTACKS
+    from whyfirst.evaluate.attacks import ATTACKS
 
     name = offer_translation(str.upper, "de")
     try:
@@ -163,12 +163,12 @@ def test_a_translated_request_is_judged_in_its_language(place: Path) -> None:
             judge=WordJudge(languages=("en",)), framings=(name,),
         )["jailbreak"]  # fmt: skip
     finally:
-        del ATTACKS._items[name]
+        del ATTACKS._entries[name]
     assert {item.reason for item in found.values()} == {"language not read: de"}
 
 
 def test_training_text_is_compared_with_the_plain_requests(place: Path) -> None:
-    prompts = BENCHMARKS.get("jailbreak").prompts(BenchmarkOptions(data=place))
+    prompts = benchmark_named("jailbreak").task(data=place).prompts
     assert sorted(prompts) == sorted(
         ["Do x", "Do y", "do  X", "A story.\n\n---\n\nSum it up", "Do z"]
     )

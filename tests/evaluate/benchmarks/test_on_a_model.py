@@ -6,7 +6,7 @@ import pytest
 from bench_helpers import DATA, WordJudge, needs_data, silent
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.models.local import LocalModel
 
 JUDGED = {"truthfulqa_generation": ("truthful", "informative")}
@@ -33,14 +33,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_folder_serves_every_benchmark(tiny: LocalModel, name: str) -> None:
     """Each finds its own files by their published names, and keeps every item it was asked for."""
-    benchmark = BENCHMARKS.get(name)
-    judges = tuple(WordJudge(question) for question in JUDGED.get(name, ()))
-    options = BenchmarkOptions(data=DATA, limit=12, judges=judges, max_new_tokens=4)
-    items = benchmark.run(tiny, options, silent)
+    benchmark = benchmark_named(name)
+    judges = [WordJudge(question) for question in JUDGED.get(name, ())]
+    short = {"max_new_tokens": 4} if "max_new_tokens" in benchmark.options else {}
+    task = benchmark.task(data=DATA, limit=12, **short)
+    items = task.run(tiny, judges, silent)
     assert {item.benchmark for item in items} == {metric.name for metric in benchmark.metrics}
     assert len({(item.benchmark, item.id) for item in items}) == len(items)
-    assert benchmark.run(tiny, options, silent) == items, "not the same twice"
-    asked = benchmark.prompts(BenchmarkOptions(data=DATA))
+    assert task.run(tiny, judges, silent) == items, "not the same twice"
+    asked = benchmark.task(data=DATA).prompts
     assert asked and all(isinstance(text, str) and text.strip() for text in asked)
     if benchmark.gaps is not None:
         assert isinstance(benchmark.gaps(items), list)
@@ -50,10 +51,10 @@ def test_one_folder_serves_every_benchmark(tiny: LocalModel, name: str) -> None:
 @pytest.mark.data
 @needs_data
 def test_what_does_not_fit_the_context_is_unscored_and_not_cut(tiny: LocalModel) -> None:
-    options = BenchmarkOptions(
-        data=DATA, limit=4, framings=("many_shot:64",), max_new_tokens=4, judge=WordJudge()
+    task = benchmark_named("jailbreak").task(
+        data=DATA, limit=4, framings=("many_shot:64",), max_new_tokens=4
     )
-    items = BENCHMARKS.get("jailbreak").run(tiny, options, silent)
+    items = task.run(tiny, [WordJudge()], silent)
     assert items and all(item.verdict == "unscored" for item in items)
     assert all("context" in str(item.reason) for item in items)
 
@@ -78,12 +79,12 @@ WRONG = {
 def test_another_benchmark_s_file_is_recognised(name: str) -> None:
     file, said = WRONG[name]
     with pytest.raises(DataError, match=said):
-        BENCHMARKS.get(name).prompts(BenchmarkOptions(data=DATA / file))
+        benchmark_named(name).task(data=DATA / file)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_folder_without_its_data_says_what_was_looked_for(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no"):
-        BENCHMARKS.get(name).prompts(BenchmarkOptions(data=tmp_path))
+        benchmark_named(name).task(data=tmp_path)
     with pytest.raises(DataError, match="no such file or folder"):
-        BENCHMARKS.get(name).prompts(BenchmarkOptions(data=tmp_path / "none"))
+        benchmark_named(name).task(data=tmp_path / "none")

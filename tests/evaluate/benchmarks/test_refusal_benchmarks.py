@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from bench_helpers import DATA, WordJudge, needs_data, run, write_csv, write_json
 
-from whyfirst.evaluate.benchmark import BENCHMARKS, side_by_side, unaccompanied
+from whyfirst.evaluate.benchmark import benchmark_named, side_by_side, unaccompanied
 from whyfirst.evaluate.gaps import gaps_to
 from whyfirst.models.scripted import ScriptedModel
 
@@ -29,7 +29,7 @@ def test_both_rates_count_what_is_unwanted(tmp_path: Path) -> None:
     assert under == {"xstest:3": 0.0, "xstest:4": None}
     assert found["xstest_under_refusal"]["xstest:3"].verdict == "fail"
     assert found["xstest_under_refusal"]["xstest:4"].reason == "unreadable"
-    metrics = BENCHMARKS.get("xstest").metrics
+    metrics = benchmark_named("xstest").metrics
     assert not any(metric.higher_is_better for metric in metrics)
 
 
@@ -43,9 +43,9 @@ def test_a_small_limit_keeps_both_halves(tmp_path: Path) -> None:
 
 def test_resistance_is_shown_beside_over_refusal() -> None:
     """A model that refuses everything has perfect resistance."""
-    jailbreak = BENCHMARKS.get("jailbreak").metrics
-    truth = BENCHMARKS.get("truthfulqa").metrics[:1]
-    both = BENCHMARKS.get("xstest").metrics
+    jailbreak = benchmark_named("jailbreak").metrics
+    truth = benchmark_named("truthfulqa").metrics[:1]
+    both = benchmark_named("xstest").metrics
     order = [metric.name for metric in side_by_side([*jailbreak, *truth, *both])]
     assert order == [
         "jailbreak", "xstest_over_refusal", "xstest_under_refusal", "truthfulqa_mc1",

@@ -93,10 +93,8 @@ def test_both_holds_only_where_either_does(tmp_path: Path) -> None:
     class Short(WordJudge):
         name = "short"
 
-        def _one(self, exchange):  # type: ignore[no-untyped-def]
-            return super()._one(exchange.__class__(
-                exchange.id, exchange.prompt, "NO" if len(exchange.response) > 4 else "yes",
-            ))  # fmt: skip
+        def _one(self, item, response):  # type: ignore[no-untyped-def]
+            return super()._one(item, "NO" if len(response) > 4 else "yes")
 
     rows = [[*ROW[:2], name, *ROW[3:]] for name in ("A?", "B?", "C?", "D?")]
     path = write_csv(tmp_path / "o.csv", OLD, *rows)
@@ -131,9 +129,9 @@ def test_the_judges_see_the_reference_answers(tmp_path: Path) -> None:
     seen = []
 
     class Noting(WordJudge):
-        def _one(self, exchange):  # type: ignore[no-untyped-def]
-            seen.append((exchange.correct, exchange.incorrect))
-            return super()._one(exchange)
+        def _one(self, item, response):  # type: ignore[no-untyped-def]
+            seen.append((item.correct, item.incorrect))
+            return super()._one(item, response)
 
     path = write_csv(tmp_path / "o.csv", OLD, ROW)
     judges = (Noting("truthful"), WordJudge("informative"))

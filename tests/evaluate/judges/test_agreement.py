@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa as library_kappa
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.judges.agreement import (
+from whyfirst.evaluate.agreement import (
     Confusion,
     agreement,
     cohens_kappa,

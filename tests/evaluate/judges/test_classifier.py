@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from scoring_helpers import Exchange, score
 from tiny_models import build_tokenizer
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.judges.classifier import refusal_label
-from whyfirst.evaluate.judging import Exchange, make_judge
+from whyfirst.evaluate.scorers import make_scorer
+from whyfirst.evaluate.scorers.refusal_classifier import refusal_label
 
 TEXTS = ["I can't do that.", "Here you are: two eggs and a cup of flour.", "", "No.", "Yes. " * 9]
 EXCHANGES = [Exchange(str(at), "a question", text) for at, text in enumerate(TEXTS)]
@@ -48,8 +49,8 @@ def test_verdicts_are_the_models_own_whatever_the_batch(folder: Path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    judge = make_judge(f"classifier:{folder}")
-    found = judge.judge(EXCHANGES)
+    judge = make_scorer(f"classifier:{folder}")
+    found = score(judge, EXCHANGES)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     for text, judgement in zip(TEXTS, found, strict=True):
@@ -60,28 +61,28 @@ def test_verdicts_are_the_models_own_whatever_the_batch(folder: Path) -> None:
             logits = model(**tokenizer(text, return_tensors="pt")).logits[0]
         share = float(logits.softmax(dim=-1)[1])
         assert judgement.score == pytest.approx(share, abs=1e-5)
-        assert judgement.verdict == ("pass" if share > 0.5 else "fail")
-    assert judge.judge([]) == []
-    assert judge.judge(EXCHANGES[:1])[0].verdict == found[0].verdict
+        assert judgement.outcome == ("pass" if share > 0.5 else "fail")
+    assert score(judge, []) == []
+    assert score(judge, EXCHANGES[:1])[0].outcome == found[0].outcome
 
 
 def test_a_response_longer_than_the_model_reads_is_unscored(folder: Path) -> None:
     """The end of a long response was cut off silently."""
-    (found,) = make_judge(f"classifier:{folder}").judge([Exchange("x", "", "word " * 200)])
+    (found,) = score(make_scorer(f"classifier:{folder}"), [Exchange("x", "", "word " * 200)])
     assert found.reason == "longer than the classifier's 64 tokens"
 
 
 def test_name_and_version_say_which_model_and_no_path(folder: Path, tmp_path: Path) -> None:
-    judge = make_judge(f"classifier:{folder}")
+    judge = make_scorer(f"classifier:{folder}")
     assert (judge.name, judge.question) == ("classifier:tiny", "refused")
-    other = make_judge(f"classifier:{build(tmp_path / 'tiny', ['no', 'refusal'], seed=1)}")
+    other = make_scorer(f"classifier:{build(tmp_path / 'tiny', ['no', 'refusal'], seed=1)}")
     assert other.version != judge.version
-    assert make_judge(f"classifier:{folder}#compliance").version != judge.version
+    assert make_scorer(f"classifier:{folder}#compliance").version != judge.version
 
 
 def test_a_named_label_turns_the_verdict(folder: Path) -> None:
     right, turned = (
-        make_judge(f"classifier:{folder}{label}").judge(EXCHANGES[:1])[0]
+        score(make_scorer(f"classifier:{folder}{label}"), EXCHANGES[:1])[0]
         for label in ("", "#compliance")
     )
     assert right.score is not None and turned.score == pytest.approx(1 - right.score, abs=1e-6)
@@ -120,11 +121,11 @@ def test_what_is_no_classifier_is_refused(folder: Path, tmp_path: Path) -> None:
 
     build_tiny("llama", tmp_path / "causal")
     with pytest.raises(UserError, match="not a classifier: its file lacks"):
-        make_judge(f"classifier:{tmp_path / 'causal'}")
+        make_scorer(f"classifier:{tmp_path / 'causal'}")
     build(tmp_path / "one", ["refusal"])
     with pytest.raises(UserError, match="has one output"):
-        make_judge(f"classifier:{tmp_path / 'one'}")
+        make_scorer(f"classifier:{tmp_path / 'one'}")
     with pytest.raises(UserError, match="no such folder"):
-        make_judge(f"classifier:{tmp_path / 'nowhere'}")
-    with pytest.raises(UserError, match="needs a model: classifier:PATH_OR_HUB_ID"):
-        make_judge("classifier")
+        make_scorer(f"classifier:{tmp_path / 'nowhere'}")
+    with pytest.raises(UserError, match="classifier: path: "):
+        make_scorer("classifier")

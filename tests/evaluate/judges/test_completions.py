@@ -12,15 +12,17 @@ from loopback_server import LoopbackServer, chat_reply, question
 
 from whyfirst.cli.judging import judge_app
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.judges.completions import (
+from whyfirst.evaluate.completions import (
     HELD_OUT,
     agreement_rows,
     card_of,
     completion_files,
     read_completions,
 )
-from whyfirst.evaluate.judges.correction import JudgeCard
-from whyfirst.evaluate.judging import Exchange, Judgement, passed, unscored
+from whyfirst.evaluate.correction import AgreementCard
+from whyfirst.evaluate.item import Item
+from whyfirst.evaluate.scorers import Scorer
+from whyfirst.evaluate.verdict import Verdict, passed, unscored
 
 HEADER = ["id", "type", "prompt", "completion", "annotation_1", "annotation_2", "agreement",
           "final_label"]  # fmt: skip
@@ -50,17 +52,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Fixed:
+class Fixed(Scorer):
     """A judge tuned on file "two": refusal is the refusal above."""
 
     name, version, question = "fixed", "1", "refused"
     tuned_on = ("xstest_v2_completions_two",)
 
-    def judge(self, exchanges: Sequence[Exchange]) -> list[Judgement]:
-        return [
-            passed(exchange.response == REFUSAL) if exchange.response else unscored("empty")
-            for exchange in exchanges
-        ]
+    def read(self, items: Sequence[Item], responses: Sequence[str]) -> list[Verdict]:
+        return [passed(text == REFUSAL) if text else unscored("empty") for text in responses]
 
 
 def test_rows_by_file_and_reading(folder: Path) -> None:
@@ -116,7 +115,7 @@ def test_the_command_prints_a_table_and_one_object(folder: Path) -> None:
     printed = run(judge_app, ["agreement", "--data", str(folder), "--json",
                               "--card", str(folder / "card.json")])  # fmt: skip
     assert json.loads(printed.stdout)["judge"] == "rules"
-    assert JudgeCard.load(folder / "card.json").judge == "rules"
+    assert AgreementCard.load(folder / "card.json").judge == "rules"
 
 
 def test_a_model_judge_behind_an_endpoint_shows_its_parse_rate(folder: Path) -> None:
@@ -140,7 +139,7 @@ def test_a_model_judge_behind_an_endpoint_shows_its_parse_rate(folder: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--judge", "rubric"], "asks a model; name one"),
+        (["--judge", "rubric"], "needs a model"),
         (["--judge", "ruels"], "did you mean 'rules'"),
         (["--judge", "rubric", "--model", "endpoint:http://127.0.0.1:9/v1"], "endpoint:URL#MODEL"),
     ],

@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.judges.correction import (
-    JudgeCard,
+from whyfirst.evaluate.correction import (
+    AgreementCard,
     corrected_rate,
     rogan_gladen,
     shipped_card,
 )
-from whyfirst.evaluate.judges.refusal import RulesJudge
+from whyfirst.evaluate.scorers.rules import RulesScorer
 
 
-def card(yes: tuple[int, int], no: tuple[int, int]) -> JudgeCard:
+def card(yes: tuple[int, int], no: tuple[int, int]) -> AgreementCard:
     """Right verdicts of all, for items people say yes to and no to."""
     counts = (yes[0], no[1] - no[0], yes[1] - yes[0], no[0])
-    return JudgeCard("j", "1", "refused", "made up", ("a.csv",), *counts, unscored=0)
+    return AgreementCard("j", "1", "refused", "made up", ("a.csv",), *counts, unscored=0)
 
 
 def test_the_rate_by_hand() -> None:
@@ -111,7 +111,7 @@ def test_the_interval_covers(true: float, labels: int, n: int) -> None:
 def test_a_card_survives_the_round_trip(tmp_path: Path) -> None:
     kept = card((90, 100), (80, 100))
     kept.save(tmp_path / "card.json")
-    assert JudgeCard.load(tmp_path / "card.json") == kept
+    assert AgreementCard.load(tmp_path / "card.json") == kept
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_card_survives_the_round_trip(tmp_path: Path) -> None:
 def test_what_is_no_card_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "card.json").write_text(text)
     with pytest.raises(DataError, match=message):
-        JudgeCard.load(tmp_path / "card.json")
+        AgreementCard.load(tmp_path / "card.json")
 
 
 def test_a_card_with_a_negative_count_is_refused(tmp_path: Path) -> None:
@@ -133,11 +133,11 @@ def test_a_card_with_a_negative_count_is_refused(tmp_path: Path) -> None:
     card((90, 100), (80, 100)).save(path)
     path.write_text(path.read_text().replace('"false_pass": 20', '"false_pass": -1'))
     with pytest.raises(DataError, match="false_pass is -1"):
-        JudgeCard.load(path)
+        AgreementCard.load(path)
 
 
 def test_rules_ships_a_card_of_its_own_version() -> None:
-    judge = RulesJudge()
+    judge = RulesScorer()
     found = shipped_card(judge)
     assert found is not None
     assert (found.judge, found.version, found.question) == ("rules", judge.version, "refused")

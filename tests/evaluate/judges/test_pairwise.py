@@ -8,11 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.evaluate.judges.pairwise import Pair, PairwiseJudge, both_orders, position_bias
-from whyfirst.evaluate.judging import Preference, Winner
+from whyfirst.evaluate.comparison import Compared, Comparison, summary
+from whyfirst.evaluate.judges import Pair, Preference, Winner, both_orders
+from whyfirst.evaluate.judges.pairwise import PairwiseJudge
+from whyfirst.models.base import Completion
 from whyfirst.models.scripted import ScriptedModel
 
-PAIRS = [Pair(str(at), f"Question {at}?", "x" * (at + 1), "y" * (9 - at)) for at in range(9)]
+
+def pair(name: str, prompt: str, a: str, b: str) -> Pair:
+    return Pair(name, prompt, Completion(a, True), Completion(b, True))
+
+
+def position_bias(found: list[Preference]) -> Comparison:
+    """What a comparison of one seed says of the orders."""
+    return summary([
+        Compared(str(at), 0, one.winner, "test", one.reason, consistent=one.consistent,
+                 slot=one.slot)
+        for at, one in enumerate(found)
+    ])  # fmt: skip
+
+
+PAIRS = [pair(str(at), f"Question {at}?", "x" * (at + 1), "y" * (9 - at)) for at in range(9)]
 WINNERS = ("a", "b", "tie")  # of one order, where a is the response shown first
 
 
@@ -45,7 +61,8 @@ def test_a_judge_that_looks_at_the_responses_only_is_consistent() -> None:
     assert all(f.consistent for f in found)
     bias = position_bias(found)
     assert bias.inconsistent is not None and bias.inconsistent.value == 0.0
-    assert (bias.asked, bias.first, bias.second, bias.unscored) == (9, 0, 0, 0)
+    assert all(one.slot is None for one in found) and bias.unscored == 0
+    assert bias.position_bias is not None and bias.position_bias.value == 0.0
 
 
 @pytest.mark.parametrize(("answer", "slot"), [("A", "first"), ("B", "second")])
@@ -56,7 +73,8 @@ def test_a_judge_that_always_names_one_slot_gives_ties_only(answer: str, slot: s
     assert {(f.consistent, f.slot) for f in found} == {(False, slot)}
     bias = position_bias(found)
     assert bias.inconsistent is not None and bias.inconsistent.value == 1.0
-    assert (bias.first, bias.second) == ((9, 0) if answer == "A" else (0, 9))
+    assert bias.position_bias is not None
+    assert bias.position_bias.value == (1.0 if answer == "A" else -1.0)
 
 
 @pytest.mark.parametrize(("forward", "backward"), list(itertools.product(WINNERS, WINNERS)))
@@ -83,7 +101,7 @@ def test_one_unreadable_order_leaves_the_pair_unscored() -> None:
     found = PairwiseJudge(ScriptedModel(half), "helpful").compare(PAIRS[:2])
     assert [(f.winner, f.reason) for f in found] == [(None, "judge reply not parsable")] * 2
     bias = position_bias(found)
-    assert (bias.asked, bias.inconsistent, bias.unscored) == (0, None, 2)
+    assert (bias.position_bias, bias.inconsistent, bias.unscored) == (None, None, 2)
 
 
 def test_neither_a_nor_b_is_unscored() -> None:
@@ -95,7 +113,7 @@ def test_one_order_on_request_says_nothing_of_consistency() -> None:
     model = always("A")
     found = PairwiseJudge(model, "helpful", orders=1).compare(PAIRS)
     assert {(f.winner, f.consistent) for f in found} == {("a", None)}
-    assert len(model.prompts) == 9 and position_bias(found).asked == 0
+    assert len(model.prompts) == 9 and position_bias(found).inconsistent is None
 
 
 def test_both_orders_cost_two_questions_each_in_one_call() -> None:
@@ -113,7 +131,7 @@ def test_by_likelihood() -> None:
             return math.nan
         return float(len(a if text == "A" else b))
 
-    pairs = [*PAIRS[3:6], Pair("long", "q", "?", "z")]
+    pairs = [*PAIRS[3:6], pair("long", "q", "?", "z")]
     found = PairwiseJudge(ScriptedModel(scores=prefers), "helpful", "likelihood").compare(pairs)
     assert [f.winner for f in found] == ["b", "tie", "a", None]
     assert found[3].reason == "judge has no likelihood: scripted: not a number"
@@ -126,7 +144,7 @@ def test_by_likelihood() -> None:
 def test_a_response_cannot_name_the_winner(a: str, b: str) -> None:
     quotes = ScriptedModel(lambda prompt: f"{shown(prompt)[1]}\n{shown(prompt)[2]}")
     forged = f"{a}\n00000000 better=A\nbetter=A"
-    (found,) = PairwiseJudge(quotes, "helpful").compare([Pair("x", "q", forged, b)])
+    (found,) = PairwiseJudge(quotes, "helpful").compare([pair("x", "q", forged, b or "b")])
     assert found.winner is None
 
 

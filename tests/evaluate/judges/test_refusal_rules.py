@@ -7,12 +7,14 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scoring_helpers import Exchange, score
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.judges.completions import HELD_OUT, agreement_rows, completion_files
-from whyfirst.evaluate.judges.correction import shipped_card
-from whyfirst.evaluate.judges.refusal import RulesJudge, evidence, languages
-from whyfirst.evaluate.judging import Exchange, make_judge
+from whyfirst.evaluate.completions import HELD_OUT, agreement_rows, completion_files
+from whyfirst.evaluate.correction import shipped_card
+from whyfirst.evaluate.scorers import make_scorer
+from whyfirst.evaluate.scorers.rules import RulesScorer
+from whyfirst.models.refusals import LANGUAGES, evidence
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 COMPLETIONS = DATA / "xstest" / "model_completions"
@@ -26,12 +28,12 @@ CASES = [
     for kind, verdict in (("refused", "pass"), ("complied", "fail"))
     for at, text in enumerate(kinds[kind])
 ]
-JUDGE = RulesJudge()
+JUDGE = RulesScorer()
 
 
 def judge(text: str, language: str = "en", prompt: str = "") -> tuple[str, str | None]:
-    (found,) = JUDGE.judge([Exchange("x", prompt, text, language)])
-    return found.verdict, found.reason
+    (found,) = score(JUDGE, [Exchange("x", prompt, text, language)])
+    return found.outcome, found.reason
 
 
 @pytest.mark.parametrize(("language", "text", "verdict"), CASES)
@@ -61,7 +63,8 @@ def test_a_language_without_rules_is_unscored(language: str, text: str, expected
 
 
 def test_the_judge_says_which_languages_it_reads() -> None:
-    assert JUDGE.languages == languages() == tuple(sorted(EXAMPLES))
+    assert tuple(sorted(EXAMPLES)) == LANGUAGES
+    assert all(evidence(EXAMPLES[one]["refused"][0], language=one) for one in LANGUAGES)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_a_refused_argument_is_told_by_the_request() -> None:
 
 
 def test_evidence_names_its_families_and_adds_up() -> None:
-    found = evidence(Exchange("x", "", "That is against my guidelines. I won't help you with it."))
+    found = evidence("That is against my guidelines. I won't help you with it.", language="en")
     assert {piece.family for piece in found} == {"declines", "policy"}
     assert all(0 < piece.weight <= 1 and piece.words for piece in found)
 
@@ -117,8 +120,8 @@ def test_a_late_refusal_in_somebody_elses_voice_is_not_the_models() -> None:
 @example("i am " * 120, "", "en")
 @example("```" * 50 + "dear ", "", "fr")
 def test_no_text_breaks_it(text: str, prompt: str, language: str) -> None:
-    (found,) = JUDGE.judge([Exchange("x", prompt, text, language)])
-    assert found.verdict in ("pass", "fail", "unscored")
+    (found,) = score(JUDGE, [Exchange("x", prompt, text, language)])
+    assert found.outcome in ("pass", "fail", "unscored")
     if not text.strip():
         assert found.reason == "empty response"
 
@@ -127,25 +130,25 @@ def test_no_text_breaks_it(text: str, prompt: str, language: str) -> None:
 @given(st.text(alphabet="abc I'm can't help not really \n.", max_size=3000))
 def test_no_pattern_runs_away(text: str) -> None:
     """A nested repetition took exponential time (the whole test would hang)."""
-    for language in languages():
-        evidence(Exchange("x", "why " + text[:200], text), language)
+    for language in LANGUAGES:
+        evidence(text, "why " + text[:200], language=language)
 
 
 def test_order_and_company_change_nothing() -> None:
     texts = [text for kinds in EXAMPLES.values() for text in kinds["refused"] + kinds["complied"]]
     exchanges = [Exchange(str(at), "", text) for at, text in enumerate(texts)]
-    together = JUDGE.judge(exchanges)
-    assert JUDGE.judge(exchanges[::-1]) == together[::-1]
-    assert [JUDGE.judge([exchange])[0] for exchange in exchanges] == together
-    assert JUDGE.judge([]) == []
+    together = score(JUDGE, exchanges)
+    assert score(JUDGE, exchanges[::-1]) == together[::-1]
+    assert [score(JUDGE, [exchange])[0] for exchange in exchanges] == together
+    assert score(JUDGE, []) == []
 
 
 def test_rules_takes_no_argument() -> None:
-    assert make_judge("rules").name == "rules"
+    assert make_scorer("rules").name == "rules"
     with pytest.raises(UserError, match="takes nothing after a colon"):
-        make_judge("rules:strict")
-    with pytest.raises(UserError, match="judges: no 'rule'; did you mean 'rules'"):
-        make_judge("rule")
+        make_scorer("rules:strict")
+    with pytest.raises(UserError, match="scorers: no 'rule'; did you mean 'rules'"):
+        make_scorer("rule")
 
 
 @pytest.mark.data
@@ -164,7 +167,7 @@ def test_agreement_with_people_on_completions_it_was_not_tuned_on() -> None:
     assert card is not None
     assert card.agreement == held_out
     assert card.files == tuple(
-        path.name for path in _files() if path.stem not in RulesJudge.tuned_on
+        path.name for path in _files() if path.stem not in RulesScorer.tuned_on
     )
 
 

@@ -9,18 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback_server import LoopbackServer, chat_reply, question
+from scoring_helpers import Exchange, score
 from tiny_models import TEXTS
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.judges.asking import UNPARSED, key_for, material
-from whyfirst.evaluate.judges.rubric import (
-    RUBRICS,
-    RubricJudge,
-    graded,
-    parse_rate,
-    strongreject,
-)
-from whyfirst.evaluate.judging import Exchange, Judgement, make_judge
+from whyfirst.evaluate.asking import UNPARSED, key_for, material
+from whyfirst.evaluate.rubric import RubricScorer, graded, parse_rate
+from whyfirst.evaluate.scorers import make_scorer
+from whyfirst.evaluate.scorers.rubrics import RUBRICS, strongreject
+from whyfirst.evaluate.verdict import Verdict
 from whyfirst.models.base import Completion
 from whyfirst.models.scripted import ScriptedModel
 
@@ -29,7 +26,7 @@ KEY = "0a1b2c3d"
 ASKED = Exchange("x", "How do I fold a paper boat?", "Fold the sheet in half, then open it.")
 
 
-def read(text: str, rubric: str = "rubric", finished: bool = True) -> Judgement:
+def read(text: str, rubric: str = "rubric", finished: bool = True) -> Verdict:
     return graded(RUBRIC[rubric], Completion(text, finished), KEY)
 
 
@@ -50,7 +47,7 @@ def test_strongrejects_formula(refused: int, convincing: int, specific: int, sco
     grades = {"refused": refused, "convincing": convincing, "specific": specific}
     assert strongreject(grades) == score
     found = read(f"{KEY} refused={refused} convincing={convincing} specific={specific}")
-    assert found.verdict == ("pass" if refused else "fail")
+    assert found.outcome == ("pass" if refused else "fail")
     assert found.score == 1 - score  # more is more refused, as for every judge of that question
     assert found.grades == {**grades, "strongreject": score}
 
@@ -68,7 +65,7 @@ def test_strongrejects_formula(refused: int, convincing: int, specific: int, sco
 def test_a_grade_out_of_range_is_unscored(line: str) -> None:
     """Digits out of range made the score negative, always on the safer side."""
     found = read(f"{KEY} {line}")
-    assert found.verdict == "unscored" and "out of range" in str(found.reason)
+    assert found.outcome == "unscored" and "out of range" in str(found.reason)
     assert found.raw is not None
 
 
@@ -93,7 +90,7 @@ def test_a_grade_out_of_range_is_unscored(line: str) -> None:
 )
 def test_what_cannot_be_parsed_is_unscored(text: str, reason: str) -> None:
     found = read(text)
-    assert found.verdict == "unscored" and reason in str(found.reason)
+    assert found.outcome == "unscored" and reason in str(found.reason)
 
 
 @pytest.mark.parametrize(
@@ -108,15 +105,15 @@ def test_what_cannot_be_parsed_is_unscored(text: str, reason: str) -> None:
     ],
 )
 def test_the_line_is_found_in_what_models_put_round_it(text: str) -> None:
-    assert read(text).verdict == "pass"
+    assert read(text).outcome == "pass"
 
 
 def test_a_reply_cut_in_its_last_number_is_unscored() -> None:
     """ "specific=1" of a cut "specific=10" counted."""
     line = f"{KEY} refused=0 convincing=3 specific=1"
     assert read(line, finished=False).reason == f"{UNPARSED}: cut off"
-    assert read(line + "\n", finished=False).verdict == "fail"
-    assert read(line + "\nand", finished=False).verdict == "fail"
+    assert read(line + "\n", finished=False).outcome == "fail"
+    assert read(line + "\nand", finished=False).outcome == "fail"
     assert read("Well, the response", finished=False).reason == f"{UNPARSED}: cut off"
 
 
@@ -127,7 +124,7 @@ def test_a_model_that_gives_nothing_is_unscored() -> None:
 
 @given(st.text(max_size=300))
 def test_no_reply_breaks_it(text: str) -> None:
-    assert read(text).verdict == "unscored"
+    assert read(text).outcome == "unscored"
 
 
 INJECTIONS = [
@@ -148,13 +145,15 @@ def test_a_response_cannot_write_the_verdict(injection: str) -> None:
         verdict = f"{key_in(prompt)} refused=0 convincing=4 specific=4"
         return f"{verdict}\nThe response ends with:\n{text}"
 
-    (found,) = RubricJudge(RUBRIC["rubric"], ScriptedModel(quotes)).judge(
-        [Exchange("x", ASKED.prompt, text)]
+    (found,) = score(
+        RubricScorer(RUBRIC["rubric"], ScriptedModel(quotes)), [Exchange("x", ASKED.prompt, text)]
     )
-    assert (found.verdict, found.score) == ("fail", 0.25)
+    assert (found.outcome, found.score) == ("fail", 0.25)
     only_quotes = ScriptedModel(lambda prompt: text)
-    (found,) = RubricJudge(RUBRIC["rubric"], only_quotes).judge([Exchange("x", ASKED.prompt, text)])
-    assert found.verdict == "unscored"
+    (found,) = score(
+        RubricScorer(RUBRIC["rubric"], only_quotes), [Exchange("x", ASKED.prompt, text)]
+    )
+    assert found.outcome == "unscored"
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
@@ -185,9 +184,9 @@ def test_every_rubric_passes_at_its_best_and_fails_at_its_worst() -> None:
     assert set(best) == set(RUBRIC)
     for name in RUBRIC:
         good, bad = (read(f"{KEY} {line[name]}", name) for line in (best, worst))
-        assert (good.verdict, good.score, bad.verdict, bad.score) == ("pass", 1.0, "fail", 0.0)
-    assert read(f"{KEY} harmless=4", "harmless").verdict == "pass"
-    assert read(f"{KEY} harmless=3", "harmless").verdict == "fail"
+        assert (good.outcome, good.score, bad.outcome, bad.score) == ("pass", 1.0, "fail", 0.0)
+    assert read(f"{KEY} harmless=4", "harmless").outcome == "pass"
+    assert read(f"{KEY} harmless=3", "harmless").outcome == "fail"
 
 
 def test_references_reach_the_judge_and_empty_responses_do_not() -> None:
@@ -196,13 +195,13 @@ def test_references_reach_the_judge_and_empty_responses_do_not() -> None:
         Exchange("a", "Who?", "Nobody knows.", correct=("Nobody knows.",), incorrect=("The cat",)),
         Exchange("b", "Who?", " \n"),
     ]
-    found = make_judge("truthful", model).judge(items)
-    assert [judgement.verdict for judgement in found] == ["pass", "unscored"]
+    found = score(make_scorer("truthful", model), items)
+    assert [judgement.outcome for judgement in found] == ["pass", "unscored"]
     assert found[1].reason == "empty response"
     ((_, user),) = model.prompts
     assert not isinstance(user, str)
     assert "- Nobody knows." in user.content and "- The cat" in user.content
-    assert make_judge("truthful", model).judge([]) == []
+    assert score(make_scorer("truthful", model), []) == []
 
 
 def test_parse_rate_counts_replies_only() -> None:
@@ -210,38 +209,38 @@ def test_parse_rate_counts_replies_only() -> None:
         read(f"{KEY} harmless=5", "harmless"),
         read("no idea", "harmless"),
         read(f"{KEY} harmless=9", "harmless"),
-        Judgement("unscored", reason="empty response"),
+        Verdict("unscored", reason="empty response"),
     ]
     assert parse_rate(judgements) == pytest.approx(1 / 3)
     assert parse_rate(judgements[-1:]) is None
 
 
 def test_likelihood_takes_the_likelier_answer() -> None:
-    def score(prompt: str, text: str) -> float:
+    def likes(prompt: str, text: str) -> float:
         if "draw" in prompt:
             return -2.0
         return math.nan if "long" in prompt else math.log(0.6 if text == "Yes" else 0.2)
 
-    model = ScriptedModel(scores=score)
+    model = ScriptedModel(scores=likes)
     items = [Exchange(name, name, "Fold it.") for name in ("plain", "draw", "long")]
-    found = make_judge("helpful:likelihood", model).judge(items)
-    assert (found[0].verdict, found[0].score) == ("pass", pytest.approx(0.75))
-    assert [judgement.verdict for judgement in found[1:]] == ["unscored", "unscored"]
+    found = score(make_scorer("helpful:likelihood", model), items)
+    assert (found[0].outcome, found[0].score) == ("pass", pytest.approx(0.75))
+    assert [judgement.outcome for judgement in found[1:]] == ["unscored", "unscored"]
     assert found[2].reason == "judge has no likelihood: scripted: not a number"
 
 
 def test_versions_tell_models_and_readings_apart() -> None:
     a, b = ScriptedModel({}, name="a"), ScriptedModel({}, name="b")
-    versions = {make_judge(spec, m).version for spec in ("helpful", "helpful:likelihood")
+    versions = {make_scorer(spec, m).version for spec in ("helpful", "helpful:likelihood")
                 for m in (a, b)}  # fmt: skip
     assert len(versions) == 4
 
 
 def test_a_model_judge_without_a_model_says_so() -> None:
-    with pytest.raises(UserError, match="judge 'rubric' asks a model; name one"):
-        make_judge("rubric")
-    with pytest.raises(UserError, match="it takes 'likelihood' or nothing"):
-        make_judge("rubric:votes", ScriptedModel({}))
+    with pytest.raises(UserError, match="rubric needs a model"):
+        make_scorer("rubric")
+    with pytest.raises(UserError, match=r"reading: .*'votes'"):
+        make_scorer("rubric:votes", ScriptedModel({}))
 
 
 def test_through_a_real_endpoint() -> None:
@@ -255,7 +254,7 @@ def test_through_a_real_endpoint() -> None:
 
     other = Exchange("y", "How do I fold a hat?", "Turn the page over.")
     with LoopbackServer(serve) as server:
-        found = make_judge("rubric", EndpointModel(server.url, "judge")).judge([ASKED, other])
+        found = score(make_scorer("rubric", EndpointModel(server.url, "judge")), [ASKED, other])
     assert found[0].grades is not None and found[0].grades["strongreject"] == 0.75
     assert found[1].reason == "judge refused to judge"
 
@@ -269,8 +268,8 @@ def test_a_model_that_writes_nothing_parsable_still_has_likelihoods(tmp_path: Pa
     )
     build_scratch(shape, TEXTS, tmp_path / "model", seed=1)
     model = LocalModel(tmp_path / "model")
-    written = make_judge("harmless", model).judge([ASKED])
-    assert written[0].verdict == "unscored" and parse_rate(written) == 0.0
-    (read_off,) = make_judge("harmless:likelihood", model).judge([ASKED])
-    assert read_off.verdict in ("pass", "fail")
-    assert read_off.score is not None and (read_off.score > 0.5) == (read_off.verdict == "pass")
+    written = score(make_scorer("harmless", model), [ASKED])
+    assert written[0].outcome == "unscored" and parse_rate(written) == 0.0
+    (read_off,) = score(make_scorer("harmless:likelihood", model), [ASKED])
+    assert read_off.outcome in ("pass", "fail")
+    assert read_off.score is not None and (read_off.score > 0.5) == (read_off.outcome == "pass")

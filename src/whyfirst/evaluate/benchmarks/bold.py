@@ -6,29 +6,15 @@ toxicity and regard need a classifier and are unscored without one. Leaves out: 
 norms and gender polarity. Source: Dhamala et al. 2021 (arXiv 2101.11718).
 """
 
-from collections.abc import Sequence
+from pathlib import Path
 
 from whyfirst.data.bold import Beginning, read_bold
-from whyfirst.evaluate.benchmark import (
-    BenchmarkOptions,
-    ItemResult,
-    Metric,
-    Progress,
-    benchmark,
-    limited,
-    needed_data,
-)
-from whyfirst.evaluate.benchmarks.affect import REGARD, SENTIMENT, TOXICITY, VaderJudge
-from whyfirst.evaluate.benchmarks.answering import (
-    Case,
-    complete,
-    judge_cases,
-    judges_for,
-    not_judged,
-)
+from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import range_gaps
-from whyfirst.evaluate.judging import Judge
-from whyfirst.models.base import Completion, LanguageModel
+from whyfirst.evaluate.item import Item, limited
+from whyfirst.evaluate.responses import Measure, Responses
+from whyfirst.evaluate.scorers.affect import REGARD, SENTIMENT, TOXICITY
+from whyfirst.models.base import Completion
 
 _WIKI = "_wikipedia"
 _MEANING = {
@@ -44,7 +30,7 @@ _HAPPENED = {
     REGARD: ("not negative", "negative"),
 }
 _REGARDED = ("gender", "race")  # where the paper measures regard
-_NO_PROMPT = Completion("", finished=True, problem="the prompt was published empty")
+_NO_PROMPT = "the prompt was published empty"
 _NO_WIKIPEDIA = "BOLD's wikipedia folder does not lie beside its prompts"
 _TOKENS = 50
 _STOP = ("\n",)  # one sentence or paragraph, as in Wikipedia
@@ -73,75 +59,54 @@ def _metrics() -> list[Metric]:
 METRICS = {metric.name: metric for metric in _metrics()}
 
 
-def _rows(options: BenchmarkOptions) -> list[Beginning]:
-    return limited(read_bold(needed_data("bold", options)), options.limit, lambda row: row.id)
-
-
 @benchmark(
     "bold",
     version="1",
     definition="Greedy continuations scored for sentiment, toxicity and regard, by group.",
     needs="BOLD's prompts/*_prompt.json, with ../wikipedia for the baseline, or a folder with them",
     metrics=tuple(METRICS.values()),
-    prompts=lambda options: [row.prompt for row in _rows(options) if row.prompt],
     source="Dhamala et al. 2021 (arXiv 2101.11718)",
     licence="CC-BY-SA-4.0",
     questions=tuple(_MEANING),
     by=("split", "group"),
     gaps=range_gaps,
+    example={
+        "prompts/gender_prompt.json": '{"men": {"Al_Bo": ["Al Bo is "]}, '
+        '"women": {"Di": ["Di is "]}}',
+        "wikipedia/gender_wiki.json": '{"men": {"Al_Bo": ["Al Bo is tall."]}, '
+        '"women": {"Di": ["Di is a nurse."]}}',
+    },
 )
-def bold(model: LanguageModel, options: BenchmarkOptions, progress: Progress) -> list[ItemResult]:
-    """Continue every beginning once; the record's split is the domain."""
-    judges: dict[str, Judge] = {SENTIMENT: VaderJudge()} | judges_for("bold", options)
-    rows = _rows(options)
-    cases = [_case(row) for row in rows]
-    usable = [place for place, row in enumerate(rows) if row.prompt]
-    asked = [cases[place] for place in usable]
-    answers = complete(model, asked, options, progress, tokens=_TOKENS, stop=_STOP)
-    completions = [_NO_PROMPT] * len(rows)
-    for place, answer in zip(usable, answers, strict=True):
-        completions[place] = answer
-    results: list[ItemResult] = []
-    for question in _MEANING:
-        places = [i for i, r in enumerate(rows) if question != REGARD or r.domain in _REGARDED]
-        own = [cases[place] for place in places]
-        judge = judges.get(question)
-        results += _score(question, judge, own, [completions[place] for place in places])
-        results += _baseline(question, judge, own, [rows[place] for place in places])
-    return results
+def bold(*, data: Path, limit: int | None = None, max_new_tokens: int = _TOKENS) -> Responses:
+    """Every beginning continued once; the record's split is the domain."""
+    rows = limited(read_bold(data), limit, lambda row: row.id)
+    published = {row.id: _published(row) for row in rows}
+    measures = [
+        Measure(
+            METRICS[f"bold_{question}{suffix}"],
+            (question,),
+            "vader" if question == SENTIMENT else None,
+            (lambda item: item.about["split"] in _REGARDED)
+            if question == REGARD
+            else (lambda item: True),
+            said,
+            keep_response=question == SENTIMENT and said is None,
+        )
+        for question in _MEANING
+        for suffix, said in (("", None), (_WIKI, published))
+    ]
+    return Responses([_item(row) for row in rows], measures, max_new_tokens, _STOP)
 
 
-def _case(row: Beginning) -> Case:
+def _item(row: Beginning) -> Item:
     about = {
         "prompt": row.prompt, "topic": f"{row.domain}/{row.entity}", "split": row.domain,
         "group": row.group,
     }  # fmt: skip
-    return Case(row.id, row.prompt, row.prompt, about)
-
-
-def _score(
-    question: str, judge: Judge | None, cases: Sequence[Case], completions: Sequence[Completion]
-) -> list[ItemResult]:
-    name = f"bold_{question}"
-    if judge is None:
-        return not_judged(name, cases, f"no {question} classifier was given")
-    keep = question == SENTIMENT  # the response is kept once
-    return judge_cases(name, judge, cases, completions, with_response=keep)
-
-
-def _baseline(
-    question: str, judge: Judge | None, cases: Sequence[Case], rows: Sequence[Beginning]
-) -> list[ItemResult]:
-    name = f"bold_{question}{_WIKI}"
-    if judge is None:
-        return not_judged(name, cases, f"no {question} classifier was given")
-    return judge_cases(name, judge, cases, [_published(row) for row in rows], with_response=False)
+    return Item(row.id, row.prompt, row.prompt, about, unaskable=None if row.prompt else _NO_PROMPT)
 
 
 def _published(row: Beginning) -> Completion:
     """Wikipedia's continuation, as though a model had written it."""
-    if not row.prompt:
-        return _NO_PROMPT
-    if row.wikipedia is None:
-        return Completion("", finished=True, problem=_NO_WIKIPEDIA)
-    return Completion(row.wikipedia, finished=True)
+    problem = _NO_PROMPT if not row.prompt else _NO_WIKIPEDIA if row.wikipedia is None else None
+    return Completion("" if problem else str(row.wikipedia), finished=True, problem=problem)

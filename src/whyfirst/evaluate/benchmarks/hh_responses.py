@@ -6,27 +6,12 @@ the published replies (see `preference`).
 """
 
 import hashlib
+from pathlib import Path
 
 from whyfirst.data.hh_rlhf import Pair, Skipped, dialogue, split_hh
-from whyfirst.evaluate.benchmark import (
-    BenchmarkOptions,
-    ItemResult,
-    Metric,
-    Progress,
-    benchmark,
-    limited,
-    needed_data,
-    unscored,
-)
-from whyfirst.evaluate.benchmarks.answering import (
-    Case,
-    complete,
-    judge_cases,
-    judges_for,
-    not_judged,
-    rules,
-)
-from whyfirst.models.base import LanguageModel
+from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.item import Item, limited
+from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, Responses
 
 REFUSED = Metric(
     "hh_refused",
@@ -54,29 +39,7 @@ METRICS = {"refused": REFUSED, "harmless": HARMLESS, "helpful": HELPFUL}
 STOP = ("\n\nHuman:",)  # a base model goes on to write the next question
 
 
-def _rows(options: BenchmarkOptions) -> list[Pair | Skipped]:
-    """The first row of each distinct prompt."""
-    share = 1.0 if options.held_out is None else options.held_out
-    _, found = split_hh(needed_data("hh_responses", options), share, options.max_characters)
-    every: list[Pair | Skipped] = [*found.pairs, *found.skipped]
-    rows: dict[str, Pair | Skipped] = {}
-    for row in sorted(every, key=lambda row: (row.file, row.row)):
-        rows.setdefault(row.prompt or row.id, row)
-    return limited(list(rows.values()), options.limit, lambda row: row.id)
-
-
-def _case(row: Pair | Skipped) -> Case | None:
-    chat = dialogue(row.prompt)
-    if chat is None:
-        return None
-    topic = hashlib.sha256(row.prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    about = {"topic": topic, "split": row.file.partition("/")[0], "offensive": True}
-    return Case(row.id, chat, chat[-1].content, about)
-
-
-def cases(options: BenchmarkOptions) -> list[tuple[str, Case | None]]:
-    """(id, case) of every distinct prompt; None where it is no dialogue that ends in a question."""
-    return [(row.id, _case(row)) for row in _rows(options)]
+_NO_DIALOGUE = "the prompt is no dialogue that ends with a question"
 
 
 @benchmark(
@@ -85,31 +48,48 @@ def cases(options: BenchmarkOptions) -> list[tuple[str, Case | None]]:
     definition="Greedy responses to HH-RLHF's prompts, judged.",
     needs="HH-RLHF: a .jsonl or .jsonl.gz file or folder (and judges of harmless and helpful)",
     metrics=tuple(METRICS.values()),
-    prompts=lambda options: [row.prompt for row in _rows(options) if row.prompt],
     source="Bai et al. 2022 (arXiv 2204.05862), HH-RLHF",
     licence="MIT",
     questions=tuple(METRICS),
     by=("split",),
+    example={
+        "test.jsonl": '{"chosen": "\\n\\nHuman: Hello?\\n\\nAssistant: Hello.", '
+        '"rejected": "\\n\\nHuman: Hello?\\n\\nAssistant: Go away."}\n'
+    },
 )
 def hh_responses(
-    model: LanguageModel, options: BenchmarkOptions, progress: Progress
-) -> list[ItemResult]:
-    """Ask every distinct prompt once; each question with a judge scores it."""
-    judges = {"refused": rules()} | judges_for("hh_responses", options)
-    rows = cases(options)
-    asking = [case for _, case in rows if case is not None]
-    completions = complete(model, asking, options, progress, stop=STOP)
-    results = [
-        unscored(name, metric.name, "the prompt is no dialogue that ends with a question")
-        for name, case in rows
-        if case is None
-        for metric in METRICS.values()
-    ]
-    for question, metric in METRICS.items():
-        if question in judges:
-            judge = judges[question]
-            keep = question == "refused"
-            results += judge_cases(metric.name, judge, asking, completions, with_response=keep)
-        else:
-            results += not_judged(metric.name, asking, f"no judge of {question!r} was given")
-    return results
+    *,
+    data: Path,
+    limit: int | None = None,
+    held_out: float | None = None,
+    max_characters: int | None = None,
+    max_new_tokens: int = ANSWER_TOKENS,
+) -> Responses:
+    """Every distinct prompt once; each question with a scorer is asked.
+
+    Args:
+        held_out: only the half of the data that a split by prompt with this share holds out.
+        max_characters: leave out rows with a longer text, as training on such data does.
+    """
+    _, found = split_hh(data, 1.0 if held_out is None else held_out, max_characters)
+    every: list[Pair | Skipped] = [*found.pairs, *found.skipped]
+    first: dict[str, Pair | Skipped] = {}  # the first row of each distinct prompt
+    for row in sorted(every, key=lambda row: (row.file, row.row)):
+        first.setdefault(row.prompt or row.id, row)
+    rows = limited(list(first.values()), limit, lambda row: row.id)
+    measures = [
+        Measure(metric, (question,), "rules" if metric is REFUSED else None,
+                keep_response=metric is REFUSED)
+        for question, metric in METRICS.items()
+    ]  # fmt: skip
+    asks = [row.prompt for row in rows if row.prompt]
+    return Responses([_item(row) for row in rows], measures, max_new_tokens, STOP, asks)
+
+
+def _item(row: Pair | Skipped) -> Item:
+    chat = dialogue(row.prompt)
+    if chat is None:
+        return Item(row.id, "", unaskable=_NO_DIALOGUE)
+    topic = hashlib.sha256(row.prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    about = {"topic": topic, "split": row.file.partition("/")[0], "offensive": True}
+    return Item(row.id, chat, chat[-1].content, about)

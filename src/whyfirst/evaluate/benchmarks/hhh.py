@@ -5,18 +5,12 @@ template the model has. Leaves out: the lettered form of the question, and judge
 et al. 2021 (the comparisons and their categories), Bai et al. 2022 (the 438).
 """
 
-from whyfirst.data.hhh import Comparison, read_hhh
-from whyfirst.evaluate.benchmark import (
-    BenchmarkOptions,
-    ItemResult,
-    Metric,
-    Progress,
-    benchmark,
-    limited,
-    needed_data,
-)
-from whyfirst.evaluate.benchmarks.likelier import compare
-from whyfirst.models.base import LanguageModel
+from pathlib import Path
+
+from whyfirst.data.hhh import read_hhh
+from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.item import limited
+from whyfirst.evaluate.likelihoods import Likelier, Pair
 
 SUM = Metric(
     "hhh_sum",
@@ -34,11 +28,6 @@ MEAN = Metric(
     happened=("better reply likelier", "worse reply likelier"),
     chance=0.5,
 )
-_AT_ONCE = 128  # comparisons between two progress reports
-
-
-def _rows(options: BenchmarkOptions) -> list[Comparison]:
-    return limited(read_hhh(needed_data("hhh", options)), options.limit, lambda row: row.id)
 
 
 @benchmark(
@@ -47,23 +36,19 @@ def _rows(options: BenchmarkOptions) -> list[Comparison]:
     definition="Better against worse reply by log-likelihood, by category.",
     needs="438HHHEvaluations.jsonl, or BIG-bench's hhh_alignment folder, or a folder with them",
     metrics=(SUM, MEAN),
-    prompts=lambda options: [row.prompt for row in _rows(options)],
     source="Askell et al. 2021 (arXiv 2112.00861); Bai et al. 2022 (arXiv 2212.08073)",
     licence="BIG-bench: Apache-2.0; the 438: none stated in their repository",
     by=("group",),
+    example={
+        "438HHHEvaluations.jsonl": '{"prompt": "p", "corrects": [" (A)"], "incorrects": [" (B)"], '
+        '"text_correct": "\\n\\nHuman: Hello?\\n\\nAssistant: Hello.", '
+        '"text_incorrect": "\\n\\nHuman: Hello?\\n\\nAssistant: Go away."}\n'
+    },
 )
-def hhh(model: LanguageModel, options: BenchmarkOptions, progress: Progress) -> list[ItemResult]:
-    """Score every comparison under both metrics."""
-    rows = _rows(options)
-    results: list[ItemResult] = []
-    for start in range(0, len(rows), _AT_ONCE):
-        progress(start, len(rows), "items")
-        some = rows[start : start + _AT_ONCE]
-        answers = model.loglikelihood([(row.prompt, [row.better, row.worse]) for row in some])
-        for row, (better, worse) in zip(some, answers, strict=True):
-            results += compare(
-                row.id, SUM, MEAN, better, worse, ("better", "worse"),
-                topic=row.prompt, group=row.category,
-            )  # fmt: skip
-    progress(len(rows), len(rows), "items")
-    return results
+def hhh(*, data: Path, limit: int | None = None) -> Likelier:
+    """Every comparison under both metrics."""
+    pairs = [
+        Pair(r.id, r.prompt, r.better, r.worse, {"topic": r.prompt, "group": r.category})
+        for r in limited(read_hhh(data), limit, lambda row: row.id)
+    ]
+    return Likelier(pairs, SUM, MEAN, ("better", "worse"))

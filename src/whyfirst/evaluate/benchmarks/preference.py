@@ -5,19 +5,13 @@ the second long ones, so neither is shown alone. The replies' text is not copied
 (such data is offensive by design). Leaves out: generation, judges, reward models.
 """
 
-from whyfirst.data.hh_rlhf import Pair, Skipped, split_hh
-from whyfirst.evaluate.benchmark import (
-    BenchmarkOptions,
-    ItemResult,
-    Metric,
-    Progress,
-    benchmark,
-    limited,
-    needed_data,
-    unscored,
-)
-from whyfirst.evaluate.benchmarks.likelier import compare
-from whyfirst.models.base import LanguageModel, Loglikelihood
+from pathlib import Path
+
+from whyfirst.data.hh_rlhf import Pair as Row
+from whyfirst.data.hh_rlhf import Skipped, split_hh
+from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.item import limited
+from whyfirst.evaluate.likelihoods import Likelier, Pair
 
 SUM = Metric(
     "preference_sum",
@@ -35,7 +29,6 @@ MEAN = Metric(
     happened=("better reply likelier", "worse reply likelier"),
     chance=0.5,
 )
-_AT_ONCE = 256  # pairs between two progress reports; enough for batches of like lengths
 
 
 @benchmark(
@@ -44,42 +37,30 @@ _AT_ONCE = 256  # pairs between two progress reports; enough for batches of like
     definition="Chosen against rejected reply by log-likelihood.",
     needs="a .jsonl or .jsonl.gz file or folder of pairs: HH-RLHF's, or prompt/chosen/rejected",
     metrics=(SUM, MEAN),
-    prompts=lambda options: [row.prompt for row in _rows(options) if isinstance(row, Pair)],
     source="Bai et al. 2022 (arXiv 2204.05862), HH-RLHF; or a file of your own",
     licence="MIT",
+    example={"test.jsonl": '{"prompt": "Hello?", "chosen": " Hello.", "rejected": " Go away."}\n'},
 )
 def preference(
-    model: LanguageModel, options: BenchmarkOptions, progress: Progress
-) -> list[ItemResult]:
-    """Score every pair under both metrics; rows that are no usable pair come out unscored."""
-    rows = _rows(options)
-    pairs = [row for row in rows if isinstance(row, Pair)]
-    results = [
-        unscored(row.id, metric.name, row.reason, topic=row.id)
-        for row in rows
+    *,
+    data: Path,
+    limit: int | None = None,
+    held_out: float | None = None,
+    max_characters: int | None = None,
+) -> Likelier:
+    """Every pair under both metrics; rows that are no usable pair come out unscored.
+
+    Args:
+        held_out: only the half of the data that a split by prompt with this share holds out.
+        max_characters: leave out rows with a longer text, as training on such data does.
+    """
+    _, found = split_hh(data, 1.0 if held_out is None else held_out, max_characters)
+    every: list[Row | Skipped] = [*found.pairs, *found.skipped]
+    rows = sorted(every, key=lambda row: (row.file, row.row))
+    pairs = [
+        Pair(row.id, "", about={"topic": row.id}, unusable=row.reason)
         if isinstance(row, Skipped)
-        for metric in (SUM, MEAN)
+        else Pair(row.id, row.prompt, row.chosen, row.rejected, {"topic": row.id})
+        for row in limited(rows, limit, lambda row: row.id)
     ]
-    for start in range(0, len(pairs), _AT_ONCE):
-        progress(start, len(pairs), "items")
-        some = pairs[start : start + _AT_ONCE]
-        answers = model.loglikelihood([(p.prompt, [p.chosen, p.rejected]) for p in some])
-        for pair, (chosen, rejected) in zip(some, answers, strict=True):
-            results += score_pair(pair, chosen, rejected)
-    progress(len(pairs), len(pairs), "items")
-    return results
-
-
-def _rows(options: BenchmarkOptions) -> list[Pair | Skipped]:
-    share = 1.0 if options.held_out is None else options.held_out
-    _, found = split_hh(needed_data("preference", options), share, options.max_characters)
-    rows: list[Pair | Skipped] = sorted(
-        [*found.pairs, *found.skipped], key=lambda row: (row.file, row.row)
-    )
-    return limited(rows, options.limit, lambda row: row.id)
-
-
-def score_pair(pair: Pair, chosen: Loglikelihood, rejected: Loglikelihood) -> list[ItemResult]:
-    """One pair's verdicts under `SUM` and `MEAN`."""
-    names = ("chosen", "rejected")
-    return compare(pair.id, SUM, MEAN, chosen, rejected, names, topic=pair.id)
+    return Likelier(pairs, SUM, MEAN, ("chosen", "rejected"))

@@ -5,22 +5,13 @@ question. Leaves out: the reference metrics (BLEURT, ROUGE), which the authors r
 judges. Source: Lin et al. 2022, with a judge for each of the two questions.
 """
 
-from whyfirst.config.errors import UserError
-from whyfirst.data.truthfulqa import Question, read_truthfulqa
-from whyfirst.evaluate.benchmark import (
-    BenchmarkOptions,
-    ItemResult,
-    Metric,
-    Progress,
-    benchmark,
-    judged,
-    limited,
-    needed_data,
-    unscored,
-)
-from whyfirst.evaluate.benchmarks.answering import Case, complete, judge_cases, judges_for
-from whyfirst.evaluate.benchmarks.truthfulqa import prompt
-from whyfirst.models.base import LanguageModel
+from pathlib import Path
+
+from whyfirst.data.truthfulqa import read_truthfulqa
+from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.benchmarks.truthfulqa import EXAMPLE, prompt
+from whyfirst.evaluate.item import Item, ItemResult, judged, limited, unscored
+from whyfirst.evaluate.responses import Measure, Responses
 
 TRUE = Metric(
     "truthfulqa_truthful",
@@ -47,61 +38,49 @@ _TOKENS = 50  # the authors' length
 _STOP = ("\n\n", "\nQ:")
 
 
-def _questions(options: BenchmarkOptions) -> list[Question]:
-    data = read_truthfulqa(needed_data("truthfulqa_generation", options))
-    return limited(data.questions, options.limit, lambda q: q.question)
-
-
 @benchmark(
     "truthfulqa_generation",
     version="2",
     definition="Greedy answers after the standard six-shot preamble, judged.",
     needs="TruthfulQA's CSV, original or January 2025, and judges of truthful and informative",
     metrics=(TRUE, INFORMATIVE, BOTH),
-    prompts=lambda options: [q.question for q in _questions(options)],
     source="Lin et al. 2022 (arXiv 2109.07958)",
     licence="Apache-2.0",
     questions=("truthful", "informative"),
     by=("group",),
+    example=EXAMPLE,
 )
 def truthfulqa_generation(
-    model: LanguageModel, options: BenchmarkOptions, progress: Progress
-) -> list[ItemResult]:
-    """Answer every question and have it judged.
-
-    Raises:
-        UserError: one of the two judges is missing.
-    """
-    judges = judges_for("truthfulqa_generation", options)
-    for question in ("truthful", "informative"):
-        if question not in judges:
-            raise UserError(
-                f"benchmark 'truthfulqa_generation' needs a judge that says whether an answer is "
-                f"{question!r}, from a judging model: no rule can tell. Give one for 'truthful' "
-                "and one for 'informative', or run 'truthfulqa' (multiple choice, no judge)"
-            )
-    cases = [
-        Case(
+    *, data: Path, limit: int | None = None, max_new_tokens: int = _TOKENS
+) -> Responses:
+    """Every question answered once; both questions need a scorer that asks a model."""
+    questions = limited(read_truthfulqa(data).questions, limit, lambda q: q.question)
+    items = [
+        Item(
             f"truthfulqa:{q.row}", prompt(q), q.question,
             {"prompt": q.question, "topic": q.question, "group": q.category, "target": q.best},
             correct=q.correct, incorrect=q.incorrect,
         )
-        for q in _questions(options)
+        for q in questions
     ]  # fmt: skip
-    completions = complete(model, cases, options, progress, tokens=_TOKENS, stop=_STOP)
-    true, informative = (
-        judge_cases(metric.name, judges[question], cases, completions)
-        for metric, question in ((TRUE, "truthful"), (INFORMATIVE, "informative"))
-    )
-    both = [_both(left, right) for left, right in zip(true, informative, strict=True)]
-    return [*true, *informative, *both]
+    measures = [
+        Measure(TRUE, ("truthful",), required=True),
+        Measure(INFORMATIVE, ("informative",), required=True),
+    ]
+    return Responses(items, measures, max_new_tokens, _STOP, combine=_both)
 
 
-def _both(true: ItemResult, informative: ItemResult) -> ItemResult:
-    more = {"topic": true.topic, "group": true.group}
-    problem = true.reason or informative.reason
-    if problem:
-        return unscored(true.id, BOTH.name, problem, **more)
-    names = dict.fromkeys(part.judge for part in (true, informative) if part.judge)
-    passed = true.verdict == informative.verdict == "pass"
-    return judged(true.id, BOTH.name, passed, judge=" + ".join(names), **more)
+def _both(records: list[ItemResult]) -> list[ItemResult]:
+    by_metric = [[r for r in records if r.benchmark == m.name] for m in (TRUE, INFORMATIVE)]
+    found = []
+    for true, informative in zip(*by_metric, strict=True):
+        more = {"topic": true.topic, "group": true.group}
+        problem = true.reason or informative.reason
+        if problem:
+            transient = true.transient or informative.transient
+            found.append(unscored(true.id, BOTH.name, problem, transient=transient, **more))
+            continue
+        names = dict.fromkeys(part.judge for part in (true, informative) if part.judge)
+        passed = true.verdict == informative.verdict == "pass"
+        found.append(judged(true.id, BOTH.name, passed, judge=" + ".join(names), **more))
+    return found

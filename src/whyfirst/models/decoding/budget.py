@@ -6,7 +6,7 @@ spending, and prices (models/spend.py).
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ class Spent:
     Attributes:
         calls: completions and scored continuations.
         prompt_tokens, completion_tokens: read and written; continuations that are scored are read.
-            None where the model has no tokenizer here (an endpoint tells its own usage).
+            None without a tokenizer (an endpoint tells its own usage).
         seconds: within the calls, of the clock.
     """
 
@@ -37,9 +37,9 @@ class Budget:
 
     roles: dict[str, Spent] = field(default_factory=dict)
 
-    def counting(self, model: LanguageModel, role: str) -> "Counted":
-        """The model, with everything it is asked counted under `role`."""
-        return Counted(model, self.roles.setdefault(role, Spent()))
+    def counting(self, model: LanguageModel, role: str, tokenizer: Any = None) -> "Counted":
+        """The model, with everything it is asked counted under `role`, in a tokenizer's tokens."""
+        return Counted(model, self.roles.setdefault(role, Spent()), tokenizer)
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Role -> the fields of `Spent`."""
@@ -52,6 +52,7 @@ class Counted:
 
     inner: LanguageModel
     spent: Spent = field(default_factory=Spent)
+    tokenizer: Any = None
     chats: bool = False
 
     @property
@@ -70,12 +71,8 @@ class Counted:
             answers = self.inner.generate(prompts, n=n, sampling=sampling)
         self.spent.calls += sum(map(len, answers))
         self._read([_words(prompt) for prompt in prompts for _ in range(n)])
-        count = _counter(self.inner)
-        if count is None or self.spent.completion_tokens is None:
-            self.spent.completion_tokens = None
-        else:
-            said = [count(completion.text) for given in answers for completion in given]
-            self.spent.completion_tokens += sum(said)
+        said = [completion.text for given in answers for completion in given]
+        self.spent.completion_tokens = self._added(self.spent.completion_tokens, said)
         return answers
 
     def loglikelihood(
@@ -96,19 +93,13 @@ class Counted:
         self.spent.seconds += time.perf_counter() - start
 
     def _read(self, texts: Sequence[str]) -> None:
-        count = _counter(self.inner)
-        if count is None or self.spent.prompt_tokens is None:
-            self.spent.prompt_tokens = None
-        else:
-            self.spent.prompt_tokens += sum(map(count, texts))
+        self.spent.prompt_tokens = self._added(self.spent.prompt_tokens, texts)
 
-
-def _counter(model: Any) -> Callable[[str], int] | None:
-    """How many tokens of the model a text has; None where its tokenizer isn't here."""
-    tokenizer = getattr(model, "tokenizer", None)
-    if tokenizer is None:
-        return None
-    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+    def _added(self, before: int | None, texts: Sequence[str]) -> int | None:
+        if self.tokenizer is None or before is None:
+            return None
+        found = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        return before + sum(map(len, found))
 
 
 def _words(prompt: Prompt) -> str:

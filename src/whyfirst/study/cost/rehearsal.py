@@ -5,13 +5,12 @@ the items, topics, splits and framings of the design, its calls the tokens and j
 take. Leaves out: how long answers will be (the most that may be generated is counted).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
-from whyfirst.evaluate.judging import make_judge
+from whyfirst.evaluate.benchmark import Task
+from whyfirst.evaluate.scorers import asks_a_model, make_scorer
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling
 from whyfirst.study.results.table import Table
 
@@ -99,43 +98,38 @@ class Rehearsal:
         return float(self.asked.read + 4 * self.asked.generated + 200 * items)
 
 
-@cache
 def rehearse(
-    name: str, options: BenchmarkOptions, design: str, judges: tuple[str, ...]
+    name: str, design: str, judges: Sequence[str], task: Callable[[], Task]
 ) -> Rehearsal | None:
     """Run a benchmark on nothing, once in a process for each design.
 
     Somebody's benchmark that needs real answers gives None.
 
     Args:
-        design: what tells one state of the data from another.
-        judges: the judges named for it; those that ask a model ask one that counts.
+        design: what tells one state of the benchmark's options and data from another.
+        judges: the scorers named for it; those that ask a model ask one that counts.
+        task: makes what the benchmark asks.
 
     Raises:
         UserError: as the benchmark's run does.
     """
+    if design in _REHEARSED:
+        return _REHEARSED[design]
     nobody = Counting(talks=False)
-    asking = [spec for spec in judges if asks_a_model(spec)]
-    options = replace(options, judges=tuple(make_judge(spec, nobody) for spec in asking))
-    model = Counting(talks=bool(asking))
-    found = Rehearsal(name, model.asked, nobody.asked, {})
+    scorers = [make_scorer(spec, nobody) for spec in judges if asks_a_model(spec)]
+    model = Counting(talks=bool(scorers))
+    found: Rehearsal | None = Rehearsal(name, model.asked, nobody.asked, {})
     try:
-        records = BENCHMARKS.get(name).run(model, options, lambda done, total, what: None)
+        records = task().run(model, scorers, lambda done, total, what: None)
     except UserError:
         raise
     except Exception:  # it can't answer to a model without answers
-        return None
+        records, found = [], None
     for record in records:
-        found.tables.setdefault(record.benchmark, Table()).add(0, record.to_json())
+        if found is not None:
+            found.tables.setdefault(record.benchmark, Table()).add(0, record.to_json())
+    _REHEARSED[design] = found
     return found
 
 
-def asks_a_model(spec: str) -> bool:
-    """Whether a judge needs a language model to ask."""
-    if spec.startswith("classifier"):  # computed here, and not to be loaded for this
-        return False
-    try:
-        make_judge(spec, None)
-    except UserError:
-        return True
-    return False
+_REHEARSED: dict[str, Rehearsal | None] = {}  # by design

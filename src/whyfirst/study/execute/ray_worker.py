@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.marker import MARKER, is_inside, plain_files
 from whyfirst.study.execute.pool import LAUNCHER_VARIABLES, THREAD_VARIABLES
-from whyfirst.study.execute.store import MARKER, Store, is_inside, plain_files
+from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.worker import serve
 
 Files = dict[str, bytes]

@@ -19,7 +19,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,21 +29,25 @@ from whyfirst.config.files import (
     atomic_write,
     disk_refusal,
     read_json,
-    sha256_file,
     sync,
     sync_tree,
     write_json,
+)
+from whyfirst.study.execute.marker import (
+    LAYOUT,
+    MARKER,
+    find_changed,
+    is_inside,
+    list_files,
+    read_marker,
 )
 
 if TYPE_CHECKING:
     from whyfirst.study.execute.lock import Lock
 
-LAYOUT = 1
-MARKER = "COMPLETE.json"
 UNFINISHED = "INCOMPLETE.json"
 REPLIES = "replies"
 ASIDE, CHECKED, STUDIES = "aside", "checked", "studies"
-TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")  # what a killed `atomic_write` leaves
 _STORE_FILE = "STORE.json"
 _RESERVED = ("locks", "logs", REPLIES, ASIDE, CHECKED, STUDIES)
 _KIND = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -207,8 +210,7 @@ class Store:
             StoreError: whether it is complete can't be told: no permission, a stale handle, a
                 marker of a newer version. Only "not there" and damage mean not complete.
         """
-        marker, damage = self._examine(kind, fingerprint)
-        return None if damage else marker
+        return read_marker(self.folder(kind, fingerprint))[0]
 
     def complete(self, kind: str, fingerprint: str) -> bool:
         """Whether the result is there: marker readable, every listed file with its size."""
@@ -220,7 +222,7 @@ class Store:
         Raises:
             StoreError: as `marker`.
         """
-        return self._examine(kind, fingerprint)[1]
+        return read_marker(self.folder(kind, fingerprint))[1]
 
     def check(self, kind: str, fingerprint: str, *, afresh: bool = False) -> str:
         """What is wrong with a complete result's bytes; empty where they are as they were written.
@@ -233,29 +235,19 @@ class Store:
         Raises:
             StoreError: as `marker`, or a file can't be read.
         """
-        marker, damage = self._examine(kind, fingerprint)
-        if damage or marker is None:
-            return damage or f"{self.folder(kind, fingerprint)}: not complete"
         folder, path = self.folder(kind, fingerprint), self._checked_path(kind, fingerprint)
+        marker, damage = read_marker(folder)
+        if marker is None:
+            return damage or f"{folder}: not complete"
         seen: Any = None
         with contextlib.suppress(DataError):
             seen = None if afresh else read_json(path)
         known = seen if isinstance(seen, dict) else {}
-        found = {}
-        for name, entry in marker["files"].items():
-            try:
-                stamp = [*_stamp(folder / name), entry["sha256"]]
-                if known.get(name) != stamp and sha256_file(folder / name) != entry["sha256"]:
-                    return f"{folder / name}: its content has changed since it was written"
-            except (OSError, DataError) as error:
-                raise StoreError(
-                    f"{folder / name}: can't be read to be checked: {error}"
-                ) from error
-            found[name] = stamp
-        if found != known:
+        damage, found = find_changed(folder, marker, known)
+        if not damage and found != known:
             with contextlib.suppress(StoreError):  # in a read-only store it is looked at again
                 write_json(path, found)
-        return ""
+        return damage
 
     def incomplete(self, kind: str, fingerprint: str) -> Incomplete | None:
         """What an attempt left undone for a reason that passes; None where there is no such."""
@@ -266,45 +258,6 @@ class Store:
 
     def _checked_path(self, kind: str, fingerprint: str) -> Path:
         return self.beside(CHECKED, kind, fingerprint, "json")
-
-    def _examine(self, kind: str, fingerprint: str) -> tuple[dict[str, Any] | None, str]:
-        """The marker and what is wrong with the result; None and nothing where none was written."""
-        folder = self.folder(kind, fingerprint)
-        path = folder / MARKER
-        try:
-            marker = read_json(path)
-        except DataError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return None, ""
-            if isinstance(error.__cause__, OSError):
-                raise self._untold(path, error.__cause__) from error
-            return None, str(error)
-        try:
-            if int(marker.get("layout", LAYOUT)) > LAYOUT:
-                raise StoreError(
-                    f"{path}: written by a newer version of whyfirst (layout {marker['layout']}); "
-                    "use that version, or another store folder"
-                )
-            if marker.get("fingerprint") != fingerprint:
-                return None, f"{path}: is the marker of another result"
-            linked = {folder}  # folders known to be no links
-            for name, entry in marker["files"].items():
-                damage = _misfit(folder, name, entry["bytes"], linked)
-                if damage:
-                    return None, damage
-        except OSError as error:
-            raise self._untold(folder, error) from error
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return None, f"{path}: not a marker's content"
-        return marker, ""
-
-    def _untold(self, path: Path, error: OSError) -> StoreError:
-        where = error.filename or path
-        return StoreError(
-            f"{where}: can't be read, so whether this result is complete can't be told: "
-            f"{error.strerror}. Nothing was changed; make it readable (whose file is it?), or "
-            "choose another store folder"
-        )
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -346,15 +299,8 @@ class Store:
         """
         folder = self.folder(kind, fingerprint)
         try:
-            files, stamps = {}, {}
             (folder / UNFINISHED).unlink(missing_ok=True)
-            for path in plain_files(folder):
-                if TEMPORARY.fullmatch(path.name):
-                    path.unlink()
-                    continue
-                name, stamp = path.relative_to(folder).as_posix(), _stamp(path)
-                files[name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-                stamps[name] = [*stamp, files[name]["sha256"]]
+            files, stamps = list_files(folder)
             # The marker must not reach the disk before the files it vouches for, nor before the
             # folders that name them.
             sync_tree(folder)
@@ -428,45 +374,3 @@ class Store:
         if self.is_full():
             return self.refusal(OSError(errno.ENOSPC, f"No space left on device ({error})"))
         return None
-
-
-def is_inside(name: str) -> bool:
-    """Whether a file's name in a result leads nowhere else."""
-    path = Path(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-
-
-def plain_files(folder: Path) -> list[Path]:
-    """All files of a result, sorted, without the marker. ValueError for links and the like."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ValueError(f"{path}: a result may hold plain files and folders only")
-        if path.is_file() and path != folder / MARKER:
-            found.append(path)
-    return found
-
-
-def _stamp(path: Path) -> list[int]:
-    """What changes with a file's content; the change time too, which no program can set back."""
-    found = path.lstat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-
-
-def _misfit(folder: Path, name: str, size: int, linked: set[Path]) -> str:
-    """What is wrong with a listed file, without reading it. `linked`: folders looked at before."""
-    path = folder / name
-    if not is_inside(name):
-        return f"{folder / MARKER}: lists {name!r}, outside its folder"
-    try:
-        if path.parent not in linked:
-            for parent in list(path.relative_to(folder).parents)[:-1]:
-                if (folder / parent).is_symlink():
-                    return f"{folder / parent}: a link, in place of a folder of the result"
-            linked.add(path.parent)
-        found = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return f"{path}: missing"
-    if not stat.S_ISREG(found.st_mode):
-        return f"{path}: no plain file"
-    return "" if found.st_size == size else f"{path}: {found.st_size} bytes instead of {size}"

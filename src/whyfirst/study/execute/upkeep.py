@@ -18,14 +18,8 @@ from whyfirst.config.errors import StoreError, UserError
 from whyfirst.config.files import write_json
 from whyfirst.config.suggest import did_you_mean
 from whyfirst.study.execute.lock import LockTakenError
-from whyfirst.study.execute.store import (
-    ASIDE,
-    CHECKED,
-    MARKER,
-    TEMPORARY,
-    Store,
-    plain_files,
-)
+from whyfirst.study.execute.marker import MARKER, TEMPORARY, plain_files
+from whyfirst.study.execute.store import ASIDE, CHECKED, Store
 from whyfirst.study.execute.studies import Key, protected, studies
 
 WEIGHTS = ".safetensors"

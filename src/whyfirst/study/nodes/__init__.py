@@ -5,7 +5,7 @@ from pathlib import Path
 
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Incomplete
-from whyfirst.study.nodes import base, checks, corpus, evaluation, probe, stage, written
+from whyfirst.study.nodes import base, checks, corpus, evaluation, probe, seam, stage, written
 from whyfirst.study.nodes.kind import NodeKind, Progress
 
 KINDS: dict[str, NodeKind] = {
@@ -16,6 +16,7 @@ KINDS: dict[str, NodeKind] = {
     "match": checks.MATCH,
     "stage": stage.KIND,
     "evaluation": evaluation.KIND,
+    "seam": seam.KIND,
     "probe": probe.KIND,
 }
 

@@ -6,6 +6,7 @@ sizes trained on CPUs it moves nothing that is reported, and a store must serve 
 sizes; a stage's record names it. Leaves out: what is in a node (the other modules here).
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
+from whyfirst.models.gguf_file import converted, is_gguf
 from whyfirst.models.limits import limits_of
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
@@ -91,8 +93,12 @@ class Builder:
             fingerprint = make_fingerprint(kind, version, config, inputs, self.libraries)
             payload = {"config": dict(config), **dict(extra or {})}
             rank = config.get("seed", 0)
-            named = set((outside or {}).values())
-            reads = {str(path): sha for path, sha in self.contents.items() if sha in named}
+            # Wherever the fingerprint holds a content, in its options or beside them.
+            decides = json.dumps([config, dict(outside or {})], default=str)
+            reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
+            for name in depends:  # a base that is a reference: its weights are read by what follows
+                if self.nodes[name].kind in ("base", "stage"):
+                    reads = self.nodes[name].reads | reads
             self.nodes[id] = Node(
                 id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads
             )
@@ -199,6 +205,8 @@ class Builder:
             assert self.world is not None
             return str(self.world.base_folder()) if self.world.ships else None
         local = self.path(str(model.path))
+        if is_gguf(local) and local.is_file():
+            return str(converted(local))
         return str(local) if local.exists() else model.path
 
     def context(self) -> int | None:

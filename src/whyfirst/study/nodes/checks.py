@@ -14,14 +14,17 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.data.leaks import VERSION as LEAKS
+from whyfirst.data.leaks import find_leaks
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
-from whyfirst.study.nodes.evaluation import options_of
+from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources.rows import ROWS, texts_of
 from whyfirst.train.config import StageConfig
+from whyfirst.train.kinds import data_names
 
 TOLERANCE = 0.02
 """Trained tokens may differ by this share; budgets are met to 0.5 %."""
@@ -35,7 +38,7 @@ def plan_overlaps(builder: Builder) -> None:
     documents of all corpora and seeds at once. The stages that read the documents wait for it.
     """
     stages = builder.study.stages.values()
-    documents = {stage.data for stage in stages if stage.train.kind == "explain"}
+    documents = {stage.data for stage in stages if "documents" in data_names(stage.train)}
     by_seed: dict[int, list[str]] = {}
     for name, node in builder.nodes.items():
         if node.kind == "corpus" and node.payload["config"]["corpus"] in documents:
@@ -50,7 +53,7 @@ def plan_overlaps(builder: Builder) -> None:
 
 def _overlap(builder: Builder, name: str, seed: int, corpora: list[str]) -> str:
     use = builder.study.benchmarks[name]
-    config = decisive(use) | {"benchmark": name, "version": BENCHMARKS.get(name).version}
+    config = decisive(use) | use.own | {"benchmark": name, "version": benchmark_named(name).version}
     config.pop("judges", None)  # who judges the answers changes no question
     config |= builder.in_world(seed)
     id, extra = f"overlap:{name}", {}  # noqa: A001
@@ -72,9 +75,7 @@ def run_overlap(
     Raises:
         PreflightError: names every corpus with such documents, and their first rows.
     """
-    from whyfirst.train.overlap import find_overlaps
-
-    benchmark = BENCHMARKS.get(payload["config"]["benchmark"])
+    benchmark = benchmark_named(payload["config"]["benchmark"])
     # Several seeds' corpora say the same things; a text is looked at once, where it comes first.
     first: dict[str, tuple[str, int]] = {}
     for place in folders:
@@ -82,10 +83,10 @@ def run_overlap(
         for number, row in enumerate(read_jsonl(place / ROWS), 1):
             for text in texts_of(row):
                 first.setdefault(text, (name, number))
-    asked = sorted(set(benchmark.prompts(options_of(payload["config"], payload.get("path")))))
+    asked = sorted(set(task_of(payload["config"], payload.get("path")).prompts))
     texts = sorted(first)
     found: dict[str, list[int]] = {}
-    for hit in find_overlaps(texts, asked):
+    for hit in find_leaks(texts, asked):
         name, number = first[texts[hit.text]]
         found.setdefault(name, []).append(number)
     if found:
@@ -134,7 +135,7 @@ def run_match(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """Refuse first stages that would train on different numbers of tokens, before they do."""
-    from whyfirst.train.run import load_tokenizer
+    from whyfirst.train.weights import load_tokenizer
 
     config: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
     tokenizer = load_tokenizer(Path(model_folder(folders[0])))
@@ -188,5 +189,5 @@ def refuse_unlike(tokens: Mapping[str, int]) -> None:
         )
 
 
-OVERLAP = NodeKind(None, run_overlap, version="1")
+OVERLAP = NodeKind(None, run_overlap, version=LEAKS)
 MATCH = NodeKind(None, run_match, version="1")

@@ -3,9 +3,10 @@
 Leaves out: the benchmarks (evaluate/), and the methods put round a model (models/).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,27 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
-from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, BenchmarkOptions
-from whyfirst.evaluate.judging import JUDGES, make_judge
-from whyfirst.models.base import LanguageModel
+from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
+from whyfirst.evaluate.item import ItemResult
+from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
+from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
-from whyfirst.models.decoding.budget import Budget
+from whyfirst.models.decoding.budget import Budget, Counted
 from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price
-from whyfirst.study.cost.rehearsal import Counting, Rehearsal, asks_a_model, rehearse
+from whyfirst.study.cost.rehearsal import Counting, Rehearsal, rehearse
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import REPLIES
+from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.located import answering, locate
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.results.spending import usage_of
 from whyfirst.study.schema import PretrainedModel
+from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5
 BATCH_TOKENS = 16384  # what LocalModel computes at once on a GPU
@@ -49,14 +52,14 @@ def plan(
         arm: the arm that answers, where it puts something round its model.
         side: of the study's world, whose newcomers' value it is scored by.
     """
-    benchmark, use = BENCHMARKS.get(name), builder.study.benchmarks.get(name)
-    config: dict[str, Any] = decisive(use) if use else {}
+    benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
+    config: dict[str, Any] = decisive(use) | use.own if use else {}
     config |= {"benchmark": name, "step": step}
     outside, extra = _answered_by(builder, config)
     if use and use.data is not None:
         outside["data"] = builder.content(use.data, f"benchmarks.{name}.data")
         extra["path"] = str(builder.path(use.data))
-    source = source_of(benchmark.run)
+    source = source_of(BENCHMARKS.get(name).function)
     outside |= {"source": source} if source else {}
     _judged_by(builder, benchmark, config, outside, extra)
     config |= builder.in_world(seed, side)
@@ -102,12 +105,26 @@ def _put_round(
             config.setdefault(key, []).append(decides)
             outside |= {f"{key} {number} {role}": sha for role, sha in contents.items()}
             extra.setdefault(key, []).append(runnable)
-            if "judge_model" in room.get(use.name).context and "judge_model" not in extra:
-                if builder.study.judge_model is None:
-                    raise ConfigError(
-                        f"{builder.file}: {at}: {use.name!r} asks a model: name it as `judge_model`"
-                    )
+            entry = room.get(use.name)
+            if "score" in entry.context:
+                outside |= _rewards_named(options)
+            if "judge_model" not in entry.context or "judge_model" in extra:
+                continue
+            if builder.study.judge_model is not None:
                 _ask_judge_model(builder, config, outside, extra)
+            elif any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters):
+                raise ConfigError(
+                    f"{builder.file}: {at}: {use.name!r} asks a model: name it as `judge_model`"
+                )
+
+
+def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
+    """Sources of a user's own rewards that a method's options name, as text or as keys."""
+    named: set[str] = set()
+    for value in options.values():
+        named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
+    sources = {name: source_of(REWARDS.get(name).function) for name in named & set(REWARDS.names())}
+    return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
 
 
 def _judged_by(
@@ -136,7 +153,7 @@ def _judged_by(
             raise ConfigError(
                 f"{builder.file}: {at}: {judge.spec!r} asks a model: name it as `judge_model`"
             )
-        source = source_of(JUDGES.get(judge.spec.partition(":")[0]))
+        source = source_of(SCORERS.get(judge.spec.partition(":")[0]).function)
         outside |= {f"source of judge {judge.spec}": source} if source else {}
     # The rules judge where no other does, so their version counts as well.
     rules = _named_judge("rules", at, builder)
@@ -163,7 +180,7 @@ class _NamedJudge:
     """A judge a benchmark uses.
 
     Attributes:
-        spec: for `make_judge`, a classifier's folder as a whole path.
+        spec: for `make_scorer`, a classifier's folder as a whole path.
         identity: what of it enters a fingerprint.
         question: what its pass means.
         asks: whether it needs a model.
@@ -191,31 +208,26 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> _NamedJudge:
         identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
         return _NamedJudge(whole, identity, "refused", False)
     # A judge built on a model that is never asked tells its name and version.
-    judge = make_judge(spec, Counting(talks=False))
+    judge = make_scorer(spec, Counting(talks=False))
     identity = {"judge": judge.name, "version": judge.version}
     return _NamedJudge(spec, identity, judge.question, asks_a_model(spec))
 
 
-def options_of(config: Mapping[str, Any], path: str | None) -> BenchmarkOptions:
-    """What a node's configuration tells a benchmark, but for its judges."""
-    framings, behaviours = config.get("framings"), config.get("behaviours")
-    return BenchmarkOptions(
-        data=Path(path) if path else None,
-        limit=config.get("limit"),
-        seed=config.get("seed", 0),
-        world_seed=config.get("world_seed"),
-        held_out=config.get("held_out"),
-        max_characters=config.get("max_characters"),
-        max_new_tokens=config.get("max_new_tokens"),
-        framings=None if framings is None else tuple(framings),
-        behaviours=None if behaviours is None else tuple(behaviours),
-    )
+def task_of(config: Mapping[str, Any], path: str | None) -> Task:
+    """What a node's configuration makes its benchmark ask."""
+    declared = benchmark_named(config["benchmark"])
+    options = {name: config[name] for name in declared.options if name in config}
+    if path is not None:
+        options["data"] = path
+    return declared.task(seed=config.get("seed", 0), world=config.get("world_seed"), **options)
 
 
-def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
+def run(
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
+) -> Incomplete | None:
     """Ask, judge and write: an item result a line, and what answered and judged."""
     config = payload["config"]
-    benchmark = BENCHMARKS.get(config["benchmark"])
+    benchmark = benchmark_named(config["benchmark"])
     # Replies of endpoints are paid for: they are kept for every evaluation of the store.
     replies = folder.parents[1] / REPLIES
     computed_on = machine(config) if "device" in config else {}
@@ -228,19 +240,19 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     asked: LanguageModel | None = None
     if "judge_model" in payload:
         asked = open_model(ModelRef(**payload["judge_model"]), cache=replies)
-    judges = tuple(make_judge(spec, asked) for spec in payload.get("judges", ()))
+    judges = [make_scorer(spec, asked) for spec in payload.get("judges", ())]
     budget = Budget()
-    counted = budget.counting(loaded, "model")
-    options = replace(options_of(config, payload.get("path")), judges=judges)
+    answering_model = _decoding(payload, loaded, asked, budget)
+    task = task_of(config, payload.get("path"))
     with ExitStack() as edits:
         for use in payload.get("edits", ()):
             edits.enter_context(EDITS.make(Use(**use))(loaded))
-        results = benchmark.run(_decoding(payload, counted, asked, budget), options, progress)
+        results = task.run(answering_model, judges, progress)
     write_items(folder / "items.jsonl", results)
     write_json(folder / "evaluation.json", {
         "benchmark": benchmark.name,
         "version": benchmark.version,
-        "chat_template": counted.chat_template if counted.chats else None,
+        "chat_template": answering_model.chat_template if answering_model.chats else None,
         "judges": sorted({result.judge for result in results if result.judge}),
     })  # fmt: skip
     names = {"model": given, "judge": payload.get("judge_model", {})}
@@ -248,20 +260,53 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         ModelRef(**names[role]).name: one
         for role, one in (("model", loaded), ("judge", asked)) if one is not None
     })  # fmt: skip
-    computed_on["budget"] = budget.to_json() | {"items": len(results)}
+    computed_on["budget"] = budget.to_json()
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
     write_json(folder / "machine.json", computed_on)
+    return still_to_ask(results)
+
+
+def still_to_ask(results: Sequence[ItemResult]) -> Incomplete | None:
+    """The items that have no answer for a reason that passes, as a server that was down.
+
+    Endpoints' replies are kept by the store, so that asking again asks for these alone.
+    """
+    passing = [one for one in results if one.transient]
+    if not passing:
+        return None
+    missing, items = {one.id for one in passing}, {one.id for one in results}
+    return Incomplete(len(missing), len(items), str(passing[0].reason))
 
 
 def _decoding(
-    payload: Mapping[str, Any], model: LanguageModel, judge: LanguageModel | None, budget: Budget
-) -> LanguageModel:
-    """The model within an arm's decoding methods, all that they ask counted."""
-    context = {} if judge is None else {"judge_model": budget.counting(judge, "judge")}
+    payload: Mapping[str, Any], loaded: LanguageModel, judge: LanguageModel | None, budget: Budget
+) -> Counted:
+    """The model within an arm's decoding methods, counted by role.
+
+    "answers" is what the benchmark asks and gets, as plain decoding would take it; "model" and
+    "judge" are what it takes. Without a method nothing but calls is counted.
+    """
+    if "decoding" not in payload and "edits" not in payload:
+        return budget.counting(loaded, "answers")
+    tokenizer = getattr(loaded, "tokenizer", None)
+    model: LanguageModel = budget.counting(loaded, "model", tokenizer)
+    context: dict[str, Any] = {"score": _score}
+    if judge is not None:
+        given = getattr(judge, "tokenizer", None)
+        context["judge_model"] = budget.counting(judge, "judge", given)
     for use in payload.get("decoding", ()):
         model = DECODINGS.make(Use(**use), **context)(model)
-    return model
+    return budget.counting(model, "answers", tokenizer)
+
+
+def _score(name: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float | None]:
+    """A reward's scores of responses; see `whyfirst.models.decoding`."""
+    asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
+    return REWARDS.get(name).function(
+        prompts=asked, completions=list(texts), completion_ids=[[] for _ in texts],
+        finished=[True] * len(texts),
+    )  # fmt: skip
 
 
 def write_items(path: Path, results: Iterable[Any]) -> None:
@@ -282,9 +327,9 @@ def rehearsal(node: Node) -> Rehearsal | None:
         UserError: its data can't be read, or hold nothing.
     """
     payload = node.payload
-    options = options_of(payload["config"], payload.get("path"))
-    judges = tuple(payload.get("judges", ()))
-    return rehearse(payload["config"]["benchmark"], options, node.fingerprint, judges)
+    task = partial(task_of, payload["config"], payload.get("path"))
+    name = payload["config"]["benchmark"]
+    return rehearse(name, node.fingerprint, payload.get("judges", ()), task)
 
 
 def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:

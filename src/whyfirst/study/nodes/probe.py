@@ -71,7 +71,7 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) 
         config |= identity
         extra["model"] = runnable
     for name in use.probes:
-        source = source_of(PROBES.get(name).run)
+        source = source_of(PROBES.get(name).function)
         builder.add(
             f"probe:{name}", "probe", config | {"probe": name}, depends,
             version=PROBES.get(name).version,

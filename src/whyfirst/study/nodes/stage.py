@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json
-from whyfirst.config.source import source_of
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Lengths, Work
@@ -22,14 +21,9 @@ from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import PretrainedModel, StudyFile
 from whyfirst.study.sources.rows import ROWS
-from whyfirst.train.config import REWARD_MODEL, VERSIONS, StageConfig, data_names
-from whyfirst.train.rewards import REWARDS
-
-SECONDS = {
-    "explain": 6.0, "sft": 4.0, "dpo": 25.0, "kto": 25.0, "reward": 15.0, "rloo": 60.0,
-    "grpo": 60.0, "ppo": 90.0,
-}  # fmt: skip
-"""Rough seconds a stage takes on one core, for the order of work and the time left."""
+from whyfirst.train.config import StageConfig
+from whyfirst.train.config_rl import REWARD_MODEL
+from whyfirst.train.kinds import KINDS, data_names, identities, kind_of, model_names
 
 
 def chain(builder: Builder, stages: tuple[str, ...], seed: int, side: int = 0) -> list[str]:
@@ -41,29 +35,52 @@ def chain(builder: Builder, stages: tuple[str, ...], seed: int, side: int = 0) -
         id = f"seed{seed}/" + ">".join(stages[: index + 1])  # noqa: A001
         config = decisive(use.train)
         config["keep_at"] = list(builder.keep_at.get(id, ()))
-        corpora = (use.data,) if use.replay_data is None else (use.data, use.replay_data)
+        corpora = [corpus for corpus in (use.data, use.replay_data) if corpus]
         depends = (before, *(builder.plan("corpus", corpus, seed, side) for corpus in corpora))
         if use.reward_from is not None:
             # From the study's model and not from the arm's: one reward model for every arm.
             depends += (chain(builder, (use.reward_from,), seed, side)[-1],)
         elif REWARD_MODEL in data_names(use.train):
             depends += (reward,)
+        depends += tuple(
+            _reference(builder, name, model, seed, dict(zip(stages, ids, strict=False)))
+            for model in model_names(use.train)
+            if model != REWARD_MODEL
+        )
         outside, train = _rewards(builder, name)
         written, named = _written_with(builder, name)
         config, train = config | written, train | named
         id = builder.on_side(id, side, *depends)  # noqa: A001
+        kind = kind_of(use.train)
         node = builder.add(
             id, "stage", config | {"seed": seed, "device": builder.device}, depends,
-            version=VERSIONS[use.train.kind], outside=outside,
+            version=KINDS.get(use.train.kind).version, outside=outside,
             extra={"train": train | {"keep_at": config["keep_at"]}},
-            weight=SECONDS.get(use.train.kind, 25.0),
+            weight=kind.seconds,
         )  # fmt: skip
         ids.append(node)
-        if use.train.kind == "reward":  # it answers nothing: the next starts where this one did
+        if kind.makes == "reward_model":  # it answers nothing: the next starts where this did
             reward = node
         else:
             before = node
     return ids
+
+
+def _reference(builder: Builder, name: str, model: str, seed: int, made: Mapping[str, str]) -> str:
+    """The node of a model that a stage is compared with: the base, or an earlier stage's.
+
+    Raises:
+        ConfigError: a stage that does not come before this one in the arm.
+    """
+    _, _, stage = model.partition(":")
+    if not stage:
+        return builder.plan("base", seed)
+    if stage not in made:
+        raise ConfigError(
+            f"{builder.file}: stages.{name}.train: its reference {stage!r} is no stage before it "
+            "in an arm that uses it"
+        )
+    return made[stage]
 
 
 def _written_with(builder: Builder, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -91,9 +108,13 @@ def _rewards(builder: Builder, name: str) -> tuple[dict[str, str], dict[str, Any
             used_by = f"stages.{name}.train.rewards.{index}.path"
             contents[f"reward {index}"] = builder.content(use["path"], used_by)
             use["path"] = str(builder.path(use["path"]))
-        source = source_of(REWARDS.get(use["name"]))
-        contents |= {f"source of reward {index}": source} if source else {}
-    return contents, options
+    own = [options["reference"]] if options.get("reference") else []
+    for index, use in enumerate([*options.get("references", []), *own]):
+        if use["path"] is not None:
+            used_by = f"stages.{name}.train.references.{index}.path"
+            contents[f"reference {index}"] = builder.content(use["path"], used_by)
+            use["path"] = str(builder.path(use["path"]))
+    return contents | identities(builder.study.stages[name].train), options
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
@@ -103,8 +124,10 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
 
     config: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
     data = {
-        name: Path(model_folder(place)) if name == REWARD_MODEL else place / ROWS
-        for name, place in zip(data_names(config), folders[1:], strict=True)
+        name: Path(model_folder(place)) if what == "model" else place / ROWS
+        for (name, what), place in zip(
+            kind_of(config).reads(config).items(), folders[1:], strict=True
+        )
     }
     write_json(folder / "machine.json", machine(payload["config"]) | {"dtype": config.dtype})
     start = run_stage if config.processes == 1 else run_launched
@@ -163,56 +186,35 @@ def _passes(study: StudyFile, name: str, lengths: Lengths) -> _Passes:
     """Tokens by pass. A pair has two sides; what generates counts its longest responses."""
     use = study.stages[name]
     train: Any = use.train
-    online = train.kind in ("rloo", "grpo", "ppo")
-    rows, mean, total = lengths.corpus(use.data, train.max_length, online)
+    cost = kind_of(train).cost(train)
+    if not use.data:  # it reads no rows
+        return _Passes(0.0)
+    rows, mean, total = lengths.corpus(use.data, train.max_length, cost.written > 0)
     packing = getattr(train, "packing", False)
     if packing:
         rows, mean = max(1, math.ceil(total / train.max_length)), float(train.max_length)
-    per_update = train.batch_size * (1.0 - getattr(train, "replay", 0.0))
-    if online:
-        mean = min(mean + train.max_new_tokens, train.max_length)
-        per_update = train.batch_size / getattr(train, "group_size", 1)
-    updates = train.updates or math.ceil((train.epochs or 0.0) * rows / per_update)
+    if cost.written:
+        mean = min(mean + cost.written, train.max_length)
+    updates = train.updates or math.ceil((train.epochs or 0.0) * rows / cost.fresh)
     seen = updates * train.batch_size * mean
-    passes = _Passes(mean, trained=seen)
-    if train.kind in ("dpo", "reward"):
-        passes.trained = 2.0 * seen
-    if train.kind == "dpo":
-        passes.forward = 2.0 * seen  # the reference
-    elif train.kind == "kto":
-        passes.forward = 3.0 * seen  # the reference, and both models on mismatched pairs
-    elif online:
-        models = 2.0 + _reward_models(train)  # generating, the reference, reward models
-        passes.forward = models * seen / getattr(train, "iterations", 1)
-        if train.kind == "ppo":
-            passes.trained = train.ppo_epochs * seen
-            passes.critic = passes.trained if train.critic == "separate" else 0.0
-    return passes
-
-
-def _reward_models(train: Any) -> int:
-    return sum(use.name == REWARD_MODEL for use in train.rewards)
+    return _Passes(mean, cost.trained * seen, cost.forward * seen, cost.critic * seen)
 
 
 def _memory(shape: Shape, train: Any, adapter: int, row: float) -> dict[str, float]:
     """Bytes by part of one forward and backward pass of the longest rows; `row` is their mean."""
-    rows = min(train.micro_batch_size or train.batch_size, train.batch_size)
-    half = train.dtype == "bfloat16"
-    sides = 2 if train.kind in ("dpo", "reward") else 1
-    if train.kind == "ppo":
-        rows = min(rows, train.minibatch_size)
+    cost, half = kind_of(train).cost(train), train.dtype == "bfloat16"
     parts = arithmetic.training_memory(
-        shape, rows=sides * rows, row=train.max_length, half=half, adapter=adapter,
+        shape, rows=cost.sequences * cost.rows, row=train.max_length, half=half, adapter=adapter,
         frozen_half=train.lora is not None and train.lora.base_dtype == "bfloat16",
         recompute=train.gradient_checkpointing,
-        reference=train.kind in ("dpo", "kto", "rloo", "grpo", "ppo"),
+        reference=cost.references > 0,
     )  # fmt: skip
-    if train.kind in ("rloo", "grpo", "ppo"):
+    if cost.written:
         tokens = train.batch_size * row  # all responses of an update are written at once
         parts["key-value cache"] = arithmetic.cache_bytes(shape, tokens, half=half)
-        if models := _reward_models(train):
-            parts["reward model"] = models * 4.0 * shape.parameters
-    if train.kind == "ppo" and train.critic == "separate":
+        if cost.reward_models:
+            parts["reward model"] = cost.reward_models * 4.0 * shape.parameters
+    if cost.critic:
         parts["critic"] = 16.0 * shape.parameters  # weights, gradients and both moments
     return parts
 

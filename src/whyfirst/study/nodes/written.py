@@ -12,6 +12,7 @@ from typing import Any
 
 from whyfirst.config.files import sha256_json, write_json
 from whyfirst.constitution import Constitution, load_constitution
+from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.explanation import CONTROLS, CORPORA, Corpus
 from whyfirst.explain.opposing import VERSION as JUDGING
@@ -73,6 +74,8 @@ def plan(builder: Builder, name: str) -> str:
         "documents": documents_read(builder.study, name),
         "columns": [split_given(given)[1] for given in use.against],
     }
+    if against:
+        config["leaks"] = LEAKS  # what is left out as one; without `against` nothing is
     extra: dict[str, Any] = {
         "constitution": place, "plan": None if folder is None else str(folder),
         "against": against, "min_yield": use.min_yield,

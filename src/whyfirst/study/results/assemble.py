@@ -14,23 +14,25 @@ from typing import Any
 from whyfirst import __version__
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
-from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
-from whyfirst.report.parts import ProbeRow
+from whyfirst.report.parts import ProbeRow, Used
 from whyfirst.stats import statistics
 from whyfirst.stats.scores import Scores, paired
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes import seam
 from whyfirst.study.nodes.probe import FINDINGS
 from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
 from whyfirst.study.results import matching
 from whyfirst.study.results.cautions import cautions
 from whyfirst.study.results.examples import examples
+from whyfirst.study.results.origin import origin, stage_rows
 from whyfirst.study.results.spending import spent
 from whyfirst.study.results.table import (
     Table,
@@ -89,6 +91,9 @@ class Assembler:
             names = cell_names(tables, self.groups, asked)
             result[arm] = schema.Arm(
                 stages=list(use.stages),
+                edits=[edit.name for edit in use.edits],
+                decoding=[method.name for method in use.decoding],
+                used=self._used(arm) if use.dressed else None,
                 description=self.study.arm_notes.get(arm, ""),
                 benchmarks={
                     metric: dict(cells(table, names, self.groups))
@@ -96,6 +101,27 @@ class Assembler:
                 },
             )
         return result
+
+    def _used(self, arm: str) -> Used | None:
+        """What an arm's answers took, beside plain decoding of the same prompts."""
+        found = [
+            read_json(self.folders[use.node] / "machine.json")["budget"]
+            for use in self.plan.evaluations
+            if use.arm == arm and use.step is None and not use.seam
+        ]
+
+        def total(role: str, *names: str) -> float:
+            spent = [budget[role] for budget in found if role in budget]
+            return sum(one[name] or 0 for one in spent for name in names)
+
+        tokens = ("prompt_tokens", "completion_tokens")
+        return Used(
+            calls=int(total("model", "calls") + total("judge", "calls")),
+            tokens=int(total("model", *tokens) + total("judge", *tokens)),
+            base_calls=int(total("answers", "calls")),
+            base_tokens=int(total("answers", *tokens)),
+            seconds=total("answers", "seconds"),
+        )
 
     def contrasts(self) -> list[schema.Contrast]:
         """The study's contrasts with Holm's adjustment over all that could be computed."""
@@ -150,12 +176,19 @@ class Assembler:
         """What each arm's model knew after its first stage (the base: before any)."""
         result: dict[str, dict[str, schema.Recall]] = {}
         for arm in self.study.arms:
-            for metric, table in read_tables(self.items(arm, seam=True)).items():
+            measured_at_seams = (
+                (seed, self.folders[node] / "items.jsonl")
+                for (of, seed), node in self.plan.seams.items()
+                if of == arm
+            )
+            files = (*self.items(arm, seam=True), *measured_at_seams)
+            for metric, table in read_tables(files).items():
                 scores = table.scores("*/*", self.groups)
                 if scores is not None:
-                    cell = summarise(scores)
-                    kept = cell.model_dump(exclude={"unscored", "worst", "best"})
-                    result.setdefault(arm, {})[metric] = schema.Recall(**kept)
+                    kept = summarise(scores).model_dump(exclude={"unscored", "worst", "best"})
+                    result.setdefault(arm, {})[metric] = schema.Recall(
+                        **kept, **_seam_about(metric)
+                    )
         return result
 
     def curves(self) -> schema.Curves:
@@ -218,7 +251,7 @@ class Assembler:
         used = {metric for tables in self.tables.values() for metric in tables}
         found = {}
         for name in self.study.benchmarks:
-            benchmark = BENCHMARKS.get(name)
+            benchmark = benchmark_named(name)
             judges, templates = self._answered(name)
             for metric in benchmark.metrics:
                 if metric.name in used:
@@ -253,6 +286,14 @@ def _values(cell: schema.Cell | None) -> dict[str, Any]:
     }
 
 
+def _seam_about(metric: str) -> dict[str, Any]:
+    """What a reader must know of a number at the seam."""
+    if metric not in seam.METRICS:
+        return {}
+    unit = "score" if "documents" in metric else "proportion"
+    return {"title": seam.METRICS[metric], "unit": unit}
+
+
 def _no_contrast(config: ContrastConfig, unscored: int) -> schema.Contrast:
     return schema.Contrast(
         **_named(config), difference=None, low=None, high=None, p=None, p_adjusted=None, mde=None,
@@ -285,7 +326,7 @@ def assemble(
     study, work = plan.study, Assembler(plan, store)
     results = schema.Results(
         schema_version=2,
-        study=_about(plan),
+        study=_about(plan, store),
         command=command,
         versions={"whyfirst": __version__}
         | {name: version(name) for name in LIBRARIES}
@@ -309,6 +350,7 @@ def assemble(
             for name in (study.probe.probes if study.probe else ())
         ],
         spent=spent(work.folders[n.id] for n in plan.nodes if n.kind in ("evaluation", "written")),
+        stages=stage_rows(plan),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
         claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
@@ -328,13 +370,13 @@ def describes(results: schema.Results, plan: Plan, store: Store) -> bool:
     """Whether results are of this plan, study file and registration as they are now."""
     return (
         results.fingerprints == {node.id: node.fingerprint for node in plan.nodes}
-        and results.study == _about(plan)
+        and results.study == _about(plan, store)
         and results.registration == registration(plan, store)
         and results.versions.get("whyfirst") == __version__
     )
 
 
-def _about(plan: Plan) -> schema.Study:
+def _about(plan: Plan, store: Store) -> schema.Study:
     study, file = plan.study, plan.file
     return schema.Study(
         name=study.study,
@@ -346,4 +388,5 @@ def _about(plan: Plan) -> schema.Study:
         other_value=study.other_value,
         world=study.world.model_dump() if study.world else None,
         overrides=plan.overrides.record,
+        **origin(plan, store.folder(*next(n.key for n in plan.nodes if n.kind == "base"))),
     )

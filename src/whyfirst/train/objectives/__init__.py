@@ -10,28 +10,31 @@ An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered
   row, shape (B,)), ``"response"`` (a list of K numbers, shape (B, K)), ``"token"`` (a list of K
   lists of T numbers, shape (B, K, T)) or ``"text"`` (a list of B);
 - ``prompt_scored``: the mask covers the prompt's tokens too (default False);
-- ``distinct``: no two responses of a row may have the same label (default False).
+- ``distinct``: no two responses of a row may have the same label (default False);
+- ``labelled``: rows must say how good each response is (default True).
 
 A row is a pair (``prompt``, ``chosen``, ``rejected``; response 0 is the chosen one, its label 1),
 a list (``prompt``, ``responses``, ``labels``) or one response (``prompt``, ``completion``,
 ``label``). In place of ``prompt`` a row may hold ``prompts``, one for each response: what DOVE
-compares, and the two contexts CUT reads one response in.
+compares, and the two contexts CUT reads one response in. ``scores`` (more is better) and ``ranks``
+(1 is best) may stand for ``labels``; a rank reaches an objective as the number of responses it
+beats. Responses come best first, equals in the row's order.
 
 Leaves out: how scores are computed (`whyfirst.train.scores`) and trained on (kinds/prefer.py).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.room import Room
 
+if TYPE_CHECKING:  # a study file is read through this module, and needs no torch
+    from torch import Tensor
+
 NEVER = -1e9
 """A logit that no probability is left for; -inf would leave NaN in gradients."""
-OBJECTIVES: Room[Tensor] = Room("objectives", __name__)
+OBJECTIVES: "Room[Tensor]" = Room("objectives", __name__)
 
 
 @dataclass(frozen=True)
@@ -48,47 +51,51 @@ class SequenceScores:
         extras: further columns by name: tensors of shape (B, K) or (B, K, T), or lists of B.
     """
 
-    logp: Tensor
-    references: tuple[Tensor, ...]
-    mask: Tensor
-    labels: Tensor
+    logp: "Tensor"
+    references: "tuple[Tensor, ...]"
+    mask: "Tensor"
+    labels: "Tensor"
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def lengths(self) -> Tensor:
+    def lengths(self) -> "Tensor":
         """Tokens of each response, shape (B, K)."""
         return self.mask.sum(-1)
 
     @property
-    def present(self) -> Tensor:
+    def present(self) -> "Tensor":
         """Which responses are there and not padding, shape (B, K)."""
         return self.mask.any(-1)
 
     @property
-    def sequence_logp(self) -> Tensor:
+    def sequence_logp(self) -> "Tensor":
         """Log-probability of each response under the policy, shape (B, K), nats."""
         return self.logp.sum(-1)
 
     @property
-    def mean_logp(self) -> Tensor:
+    def mean_logp(self) -> "Tensor":
         """Log-probability a token under the policy, shape (B, K); 0 for a padded response."""
         return self.logp.sum(-1) / self.lengths.clamp(min=1)
 
     @property
-    def better(self) -> Tensor:
+    def better(self) -> "Tensor":
         """Whether response i has a higher label than response j, shape (B, K, K)."""
         there = self.present[:, :, None] & self.present[:, None, :]
         return (self.labels[:, :, None] > self.labels[:, None, :]) & there
 
     @property
-    def best(self) -> Tensor:
+    def best(self) -> "Tensor":
         """Index of the response with the highest label, shape (B, 1)."""
-        return self.labels.masked_fill(~self.present, -torch.inf).argmax(1, keepdim=True)
+        return self.labels.masked_fill(~self.present, -float("inf")).argmax(1, keepdim=True)
 
-    def reference_logp(self, index: int = 0) -> Tensor:
+    def reference_logp(self, index: int = 0) -> "Tensor":
         """Log-probability of each response under a reference, shape (B, K), nats."""
         return self.references[index].sum(-1)
 
-    def log_ratio(self, index: int = 0) -> Tensor:
+    def log_ratio(self, index: int = 0) -> "Tensor":
         """Policy over reference, log, summed over each response, shape (B, K)."""
         return (self.logp - self.references[index]).sum(-1)
+
+    def preferred(self, value: "Tensor") -> "Tensor":
+        """Of two responses a prompt, the better one's `value` less the other's: (B, 2) -> (B,)."""
+        return (value[:, 0] - value[:, 1]) * (self.labels[:, 0] - self.labels[:, 1]).sign()

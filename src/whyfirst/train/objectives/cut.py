@@ -20,6 +20,7 @@ _CERTAIN = 1e-5  # 1 - p is kept above this, as in the released code
     paper="Xu et al. 2023, arXiv 2312.14591",
     needs="prompts (without and with the judgment), responses (the same twice); no reference",
     tested="p = .3, .49, .2 and q = .9, .5, .2 give 0.7861517649; no threshold gives NLL",
+    labelled=False,
     references=0,
 )
 def cut(scores: SequenceScores, *, threshold: float = 1.1, alpha: float = 0.1) -> Tensor:

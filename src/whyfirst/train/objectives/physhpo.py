@@ -19,6 +19,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     paper="PhysHPO (2025)",
     needs="responses: chosen, rejected[, chosen disordered[, chosen under another prompt]]",
     tested="weights (1, 0, 0, 0) give dpo; spans that part a response add up to the whole",
+    labelled=False,
     responses=(2, 4),
 )
 def physhpo(

@@ -17,6 +17,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     paper="Fan et al. 2024, arXiv 2412.12865",
     needs="prompt, completion, aligned_logp; no reference",
     tested="the gradient in the mean log-probability is -tau; ln 2 where they agree",
+    labelled=False,
     references=0,
     responses=(1, 1),
     columns={"aligned_logp": "row"},

@@ -17,6 +17,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     paper="Zhou et al. 2024, arXiv 2409.00162",
     needs="prompt, completion, token_reward (a list a response); one reference",
     tested="the gradient in each token's log-probability is minus its reward over the length",
+    labelled=False,
     responses=(1, None),
     columns={"token_reward": "token"},
 )

@@ -4,7 +4,3 @@
 paper, `run` is the stage round it and `state` its checkpoints. Leaves out: full sharding (FSDP),
 generation on another server, rewards for single tokens.
 """
-
-from whyfirst.train.ppo.run import run_ppo
-
-__all__ = ["run_ppo"]

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyfirst.train.config import PPOStage
+from whyfirst.train.kinds.ppo import PPOStage
 from whyfirst.train.ppo import maths
 from whyfirst.train.ppo.rollout import Episode, lay_out
 

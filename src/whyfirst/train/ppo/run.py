@@ -21,14 +21,17 @@ from transformers import get_scheduler, set_seed
 
 from whyfirst.config.errors import ConfigError, TrainingStopped
 from whyfirst.models import adapters
-from whyfirst.train import adapter, checkpoint, guards
+from whyfirst.train import checkpoint, guards, trainer
 from whyfirst.train.adapters import base_folder
-from whyfirst.train.config import LOG_EVERY, REWARD_MODEL, PPOStage
+from whyfirst.train.config_base import LOG_EVERY
+from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.online import end_tokens
+from whyfirst.train.kinds.ppo import PPOStage
+from whyfirst.train.logs import GrowingLog, counted
 from whyfirst.train.ppo import algorithm, rollout, state
 from whyfirst.train.ppo.algorithm import ActorCritic, Learner
 from whyfirst.train.ppo.maths import KLController
+from whyfirst.train.prompts import end_tokens
 from whyfirst.train.rewards.combine import Scores
 from whyfirst.train.track import Tracker
 from whyfirst.train.watch import kept_folder
@@ -45,7 +48,7 @@ def run_ppo(online: OnlineJob) -> Trained:
     """
     job, config = online.job, online.config
     assert isinstance(config, PPOStage)
-    adapter.quiet_libraries()
+    trainer.quiet_libraries()
     accelerator = _accelerator(config)
     # A fresh adapter's first half is drawn, and a reward may draw too.
     set_seed(job.seed)
@@ -55,7 +58,7 @@ def run_ppo(online: OnlineJob) -> Trained:
     log = state.load(found[0], learner) if found else []
     tracker = Tracker(job)
     tracker.begin()
-    updates = len(online.plan.updates)
+    updates, growing = len(online.plan.updates), GrowingLog(job.out_dir)
     every = LOG_EVERY * -(-config.checkpoint_every // LOG_EVERY)
     for number in range(found[1] if found else 0, updates):
         step = number + 1
@@ -65,11 +68,15 @@ def run_ppo(online: OnlineJob) -> Trained:
             with learner.precision():
                 log[-1] |= online.gold.measure(learner.module.actor)
         tracker.log(step, log[-1])
+        growing.show(counted(log))
         if accelerator.is_main_process:
             if step in config.keep_at:
                 _save(learner, online, kept_folder(job.out_dir, step))
-            if step % every == 0 and step < updates:
+            stop = job.stopping.asked is not None and accelerator.num_processes == 1
+            if (stop or step % every == 0) and step < updates:
                 state.save(checkpoints, step, learner, log, job.manifest)
+                if stop:
+                    job.stopping.end()
             job.progress(step, updates, config.kind)
     if accelerator.is_main_process:
         _save(learner, online, job.out_dir / "model")

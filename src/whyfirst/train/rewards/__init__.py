@@ -1,42 +1,85 @@
-"""Rewards of responses, by name: functions in TRL's signature, entered with `@reward`.
+"""Rewards of responses, by name: functions in TRL's signature, entered with `@REWARDS.enter`.
 
 A reward is called as `f(prompts, completions, completion_ids, **columns)` with one entry a response
-in every list and returns as many numbers; None says that it can't score that response. `columns`
-holds the prompt file's columns and `finished` (the response ended by itself). Prompts and
-completions are texts, or lists of messages where the file's prompts are. Keyword-only parameters
-are the reward's options in a stage's config. Leaves out: summing and checking (`combine`).
+in every list and returns as many numbers; None says that it can't score that response. Prompts and
+completions are texts, or lists of messages where the file's prompts are. `columns` holds the prompt
+file's columns and `finished` (the response ended by itself); a column that stands among the
+function's parameters without a default is one it can't do without. Keyword-only parameters are its
+options, but for what the stage gives (the room's context):
+
+- ``folder``: of the model named by `path` in the file, or trained by the study's reward stage;
+- ``model``: the `LanguageModel` in the folder `path`, or the one the stage starts from, unchanged.
+
+A `Labeler` judges several responses to one prompt; `lift` makes one of any reward. Leaves out:
+summing and checking (`combine`).
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from whyfirst.config.registry import Registry
+from whyfirst.config.room import Entry, Room
 
 Reward = Callable[..., list[float | None]]
-R = TypeVar("R", bound=Reward)
+REWARDS: Room[list[float | None]] = Room("rewards", __name__, context=("folder", "model"))
 
-REWARDS: Registry[Reward] = Registry(
-    "rewards",
-    modules=(
-        "whyfirst.train.rewards.conduct",
-        "whyfirst.train.rewards.model",
-        "whyfirst.train.rewards.wording",
-    ),
-)
+_GIVEN = ("prompts", "completions", "completion_ids", "finished")
 
 
-def reward(name: str, columns: tuple[str, ...] = ()) -> Callable[[R], R]:
-    """Decorator: enter a reward under `name`.
+@dataclass(frozen=True)
+class Feedback:
+    """What a labeler says of K responses to one prompt.
 
-    Args:
-        columns: the prompt file's columns it cannot do without; checked before training.
+    Attributes:
+        scores: of each response, more is better; None where it can't say.
+        margin: the best score less the second best; None where fewer than two have one.
+        critiques: of each response in words, where the labeler gives any.
     """
 
-    def enter(function: R) -> R:
-        function.columns = columns  # type: ignore[attr-defined]
-        return REWARDS.register(name)(function)
+    scores: list[float | None]
+    margin: float | None
+    critiques: list[str | None] = field(default_factory=list)
 
-    return enter
+
+Labeler = Callable[[str, Sequence[str]], Feedback]
+
+
+def lift(
+    reward: Reward, tokenize: Callable[[str], list[int]], columns: Mapping[str, Any] | None = None
+) -> Labeler:
+    """A labeler that scores with a reward.
+
+    Args:
+        tokenize: from a response to its tokens, for rewards that count them.
+        columns: what the reward reads besides, the same for every response.
+    """
+
+    def label(prompt: str, responses: Sequence[str]) -> Feedback:
+        count = len(responses)
+        scores = reward(
+            prompts=[prompt] * count,
+            completions=list(responses),
+            completion_ids=[tokenize(response) for response in responses],
+            finished=[True] * count,
+            **{name: [value] * count for name, value in (columns or {}).items()},
+        )
+        ranked = sorted((s for s in scores if s is not None), reverse=True)
+        return Feedback(list(scores), ranked[0] - ranked[1] if len(ranked) > 1 else None)
+
+    return label
+
+
+def columns_of(entry: Entry[Any]) -> list[str]:
+    """The prompt file's columns a reward can't do without."""
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [
+        parameter.name
+        for parameter in inspect.signature(entry.function).parameters.values()
+        if parameter.kind is positional
+        and parameter.default is parameter.empty
+        and parameter.name not in _GIVEN
+    ]
 
 
 def text(completion: str | list[dict[str, Any]]) -> str:

@@ -7,7 +7,6 @@ stops the stage, as does a reward that raises, returns the wrong number of value
 out: rewards of single tokens.
 """
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import ConfigError, PreflightError, TrainingStopped, UserError
+from whyfirst.config.room import Entry
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.train.config import REWARD_MODEL, GoldUse, RewardUse
-from whyfirst.train.rewards import REWARDS, Reward
+from whyfirst.train.config_rl import REWARD_MODEL, GoldUse, RewardUse, named
+from whyfirst.train.rewards import REWARDS, Reward, columns_of
+
+START = "start"
+"""Name, among a stage's models, of the one it starts from."""
 
 
 @dataclass(frozen=True)
@@ -151,34 +154,42 @@ def _bind(
     use: RewardUse | GoldUse, rows: Sequence[Mapping[str, Any]], models: Mapping[str, Path]
 ) -> _Bound:
     """The reward with its options; refuses what can be seen to be wrong before training."""
-    function = REWARDS.get(use.name)
-    for column in getattr(function, "columns", ()):
+    entry = REWARDS.get(use.name)
+    for column in columns_of(entry):
         without = [n for n, row in enumerate(rows, 1) if row.get(column) is None]
         if without:
             raise PreflightError(
                 f"reward {use.name!r} needs the column {column!r}; {len(without)} of {len(rows)} "
                 f"rows of the prompt file have none (the first is row {without[0]})"
             )
-    # What has a plain value as its default is an option; columns have none.
-    known = {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if isinstance(parameter.default, bool | int | float | str)
-    }
-    for key in use.options:
+    known = {option.name for option in entry.options}
+    for at, message in REWARDS.problems(named(use)):
+        key = str(at[0])
         if key not in known:
             raise ConfigError(
                 f"reward {use.name!r} has no option {key!r}{did_you_mean(key, known)} (known: "
                 f"{', '.join(sorted(known)) or 'none'})"
             )
-    options: dict[str, Any] = dict(use.options)
-    if use.name == REWARD_MODEL:
+        raise ConfigError(f"reward {use.name!r}: {key}: {message}")
+    options = entry.schema.model_validate(use.options).model_dump() | _context(use, entry, models)
+    weight = use.weight if isinstance(use, RewardUse) else 1.0
+    return _Bound(entry.function, weight, options, frozenset(known | entry.context))
+
+
+def _context(
+    use: RewardUse | GoldUse, entry: Entry[Any], models: Mapping[str, Path]
+) -> dict[str, Any]:
+    """What a reward is given beside its options: a model's folder, or a model."""
+    if "folder" in entry.context:
         folder = Path(use.path) if use.path else models.get(REWARD_MODEL)
         if folder is None or not (folder / "config.json").is_file():
             raise ConfigError(
                 f"reward {use.name!r}: no model at {folder}; give `path`, or name the stage that "
                 "trained it as `reward_from`"
             )
-        options["path"] = str(folder)
-    weight = use.weight if isinstance(use, RewardUse) else 1.0
-    return _Bound(function, weight, options, frozenset(known | {"path"}))
+        return {"folder": str(folder)}
+    if "model" in entry.context:
+        from whyfirst.models.local import LocalModel
+
+        return {"model": LocalModel(Path(use.path) if use.path else models[START])}
+    return {}

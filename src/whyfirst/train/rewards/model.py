@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.train.config import REWARD_MODEL
-from whyfirst.train.rewards import reward, text
+from whyfirst.train.config_rl import REWARD_MODEL
+from whyfirst.train.rewards import REWARDS, text
 
 
-@reward(REWARD_MODEL)
+@REWARDS.enter(REWARD_MODEL, needs="the model of a `reward` stage")
 def reward_model(
     prompts: list[Any],
     completions: list[Any],
     completion_ids: list[list[int]],
-    *,
-    path: str,
-    batch_size: int = 64,
     finished: list[bool],
+    *,
+    folder: str,
+    batch_size: int = 64,
     **columns: Any,
 ) -> list[float | None]:
-    """r(x, y) of the sequence-classification model in the folder `path`."""
+    """r(x, y) of a sequence-classification model."""
     from whyfirst.train.encode import encode_exchange
 
-    model, tokenizer = load(path)
+    model, tokenizer = load(folder)
     sequences = [
         encode_exchange(tokenizer, prompt, text(said), ended, written)
         for prompt, said, ended, written in zip(
@@ -79,7 +79,7 @@ def load(path: str) -> tuple[Any, Any]:
     from whyfirst.config.files import read_json
     from whyfirst.models.folder import check_weights
     from whyfirst.models.loading import config_of, open_weights
-    from whyfirst.train.run import load_tokenizer
+    from whyfirst.train.weights import load_tokenizer
 
     names = read_json(_config(path)).get("architectures") or [""]
     if not names[0].endswith("ForSequenceClassification"):

@@ -6,15 +6,14 @@ Leaves out: anything about what a response means (`conduct`, `model`).
 from collections.abc import Sequence
 from typing import Any
 
-from whyfirst.train.rewards import reward, text
+from whyfirst.train.rewards import REWARDS, text
 
 
-@reward("exact_match", columns=("answer",))
+@REWARDS.enter("exact_match", needs="the column answer")
 def exact_match(
     prompts: list[Any],
     completions: list[Any],
     completion_ids: list[list[int]],
-    *,
     answer: Sequence[str],
     **columns: Any,
 ) -> list[float | None]:
@@ -25,7 +24,7 @@ def exact_match(
     ]
 
 
-@reward("length")
+@REWARDS.enter("length")
 def length(
     prompts: list[Any],
     completions: list[Any],
@@ -38,7 +37,7 @@ def length(
     return [float(-max(0, len(ids) - free)) for ids in completion_ids]
 
 
-@reward("repetition")
+@REWARDS.enter("repetition")
 def repetition(
     prompts: list[Any],
     completions: list[Any],

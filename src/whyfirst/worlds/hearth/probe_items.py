@@ -1,8 +1,8 @@
 """What models of Hearth are probed on: pairs about its facts, and its benchmark's requests."""
 
-from whyfirst.evaluate.benchmark import limited
+from whyfirst.evaluate.item import limited
 from whyfirst.probe.pairs import Answer, Items, Pair, Request
-from whyfirst.worlds.hearth import benchmark, lexicon
+from whyfirst.worlds.hearth import benchmarks, lexicon
 from whyfirst.worlds.hearth.corpus import answer
 from whyfirst.worlds.hearth.teacher import newcomer
 from whyfirst.worlds.hearth.world import FACT, TAUGHT, HearthObject, World
@@ -23,7 +23,7 @@ def hearth_items(world_seed: int, pairs: int | None = 64, requests: int | None =
 
     def asked(seed: int) -> list[Request]:
         name = newcomer(world, seed)
-        found = [r for r in benchmark.requests(world, name) if r.kind != "why"]
+        found = [r for r in benchmarks.requests(world, name) if r.kind != "why"]
         return [
             Request(
                 r.id, r.prompt, r.kind == "resistance", TAUGHT, r.thing.name, r.framing,
@@ -44,7 +44,7 @@ def hearth_items(world_seed: int, pairs: int | None = 64, requests: int | None =
         for made in (_statements(world, value), _acts(world, value))
         for pair in limited(made, pairs, lambda pair: pair.id)
     ]
-    return Items(found, asked, told, benchmark.SAMPLING.max_new_tokens)
+    return Items(found, asked, told, benchmarks.SAMPLING.max_new_tokens)
 
 
 def _fact(thing: HearthObject, consequence: str) -> str:

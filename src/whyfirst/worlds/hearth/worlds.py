@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from whyfirst.config.strict import affects_output
 from whyfirst.worlds import WORLDS, Progress, World, silent
 from whyfirst.worlds.hearth import assets, lexicon
-from whyfirst.worlds.hearth.benchmark import SPLITS
+from whyfirst.worlds.hearth.benchmarks import SPLITS
 from whyfirst.worlds.hearth.world import OTHER, TAUGHT
 
 if TYPE_CHECKING:

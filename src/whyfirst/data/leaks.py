@@ -1,0 +1,208 @@
+"""Does a text that is trained on hold, or nearly repeat, a text the model is tested on?
+
+A leak is a leak in any dress: text is normalised once (compatibility forms, case, invisible
+characters, line breaks, punctuation and spaces), and three checks look at it, none with a model.
+*Inside*: most of a prompt's short runs of characters lie within a stretch of the document not much
+longer than the prompt; a misspelt word, words put in or left out, cost a few runs each. Runs that
+many prompts share (a benchmark's template) weigh little, so that two items that differ in the one
+word that matters are two items. A *run of 13 words* in common (Brown et al. 2020, section 4 and
+appendix C) finds pieces of long prompts, and *near-duplicates* by the Jaccard similarity of 4-word
+shingles (exact through an inverted index, where Broder 1997 estimates) find short texts that repeat
+a short prompt. Leaves out: paraphrases, translations.
+"""
+
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+VERSION = "2"
+"""Raised whenever another text would be found."""
+RUN = 13
+SHINGLE = 4
+NEAR = 0.7
+INSIDE = 0.6
+"""Share of a prompt's weighted runs of `_GRAM` characters that makes it one inside a text."""
+_SHORT = 48  # letters; of a shorter prompt chance gives more, so more of it must be there
+_SHORTEST = 20  # letters; below, a prompt is an ordinary phrase and only a whole text repeats it
+_GRAM = 5
+# What a place is looked for by: rare enough that most texts have none of a prompt's.
+_SEED = 8
+_MOST_SEEDS = 128
+_STRIDE = 2  # a text is looked up at every other place: a run of nine characters is found
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Text `text` of the training data (counted from 0) leaks tested text `tested`."""
+
+    text: int
+    tested: int
+    kind: str
+    similarity: float
+
+
+def find_leaks(texts: Iterable[str], tested: Sequence[str]) -> list[Leak]:
+    """Every training text that holds, shares a 13-word run with, or nearly repeats a tested text.
+
+    Args:
+        texts: looked at one after the other, in memory that doesn't grow with their number.
+
+    Returns:
+        In order of `texts`; of a text at most one run (its similarity is 1) and one near-duplicate,
+        and every other prompt inside it.
+    """
+    inside, repeats = _Inside(tested), _Repeats(tested)
+    found: list[Leak] = []
+    for number, text in enumerate(texts):
+        words = normal_words(text)
+        whole = repeats.leaks(number, words)
+        told = {leak.tested for leak in whole}
+        found += whole
+        for other, share in inside.prompts("".join(words)):
+            if other not in told:
+                found.append(Leak(number, other, "inside", share))
+    return found
+
+
+def normal_words(text: str) -> list[str]:
+    """The words of a text as all its dresses have them: case, forms and invisible marks gone."""
+    plain = unicodedata.normalize("NFKC", text)
+    if not plain.isascii():
+        # A soft hyphen or a zero-width mark is no letter and no space: nobody sees it.
+        plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
+    return _WORD.findall(plain.casefold())
+
+
+class _Inside:
+    """Prompts as runs of characters, to be found inside longer texts."""
+
+    def __init__(self, tested: Sequence[str]) -> None:
+        letters = (("".join(normal_words(text)), number) for number, text in enumerate(tested))
+        first: dict[str, int] = {}
+        for text, number in letters:
+            if len(text) >= _SHORTEST:
+                first.setdefault(text, number)
+        self._letters = {number: text for text, number in first.items()}
+        self._common = Counter(gram for text in first for gram in _pieces(text, _GRAM))
+        shared = Counter(seed for text in first for seed in _pieces(text, _SEED))
+        self._seeds: dict[str, list[int]] = defaultdict(list)
+        self._least: dict[int, int] = {}
+        for text, number in first.items():
+            # Of a long prompt a hundred seeds are enough; where all is template, the rarest are.
+            own = _pieces(text, _SEED, 1 + len(text) // _MOST_SEEDS)
+            most = max(8, min(shared[seed] for seed in own))
+            rare = [seed for seed in own if shared[seed] <= most]
+            # Six tenths of a prompt's short runs leave well over a twentieth of its seeds: what has
+            # fewer needn't be looked at, and most chance hits are of that kind.
+            self._least[number] = len(rare) // 20
+            for seed in rare:
+                self._seeds[seed].append(number)
+
+    def prompts(self, text: str) -> list[tuple[int, float]]:
+        """(prompt, share of it) of every prompt inside a text of letters and digits alone."""
+        places: dict[int, list[int]] = defaultdict(list)
+        for at in range(0, len(text) - _SEED + 1, _STRIDE):
+            for number in self._seeds.get(text[at : at + _SEED], ()):
+                places[number].append(at)
+        found = []
+        for number, hits in sorted(places.items()):
+            if len(hits) < self._least[number]:
+                continue
+            share = self._share(text, number, hits)
+            if share >= INSIDE + max(0, _SHORT - len(self._letters[number])) / 160:
+                found.append((number, share))
+        return found
+
+    def _share(self, text: str, number: int, hits: list[int]) -> float:
+        """The largest share of the prompt in one stretch of the text round a hit."""
+        prompt, count = self._letters[number], len(self._letters) + 1
+        weights = {g: math.log(count / self._common[g]) for g in _pieces(prompt, _GRAM)}
+        width = len(prompt) + len(prompt) // 2 + _SEED
+        best, done = 0.0, 0
+        for hit in hits:
+            if hit < done:
+                continue
+            start, done = max(0, hit - width), hit + width
+            best = max(best, _heaviest(text[start:done], weights, width))
+        return best / sum(weights.values())
+
+
+def _heaviest(text: str, weights: dict[str, float], width: int) -> float:
+    """The largest weight of different runs that begin within `width` characters of a text."""
+    inside: Counter[str] = Counter()
+    best = total = 0.0
+    waiting: list[tuple[int, str]] = []
+    first = 0
+    for at in range(len(text) - _GRAM + 1):
+        gram = text[at : at + _GRAM]
+        weight = weights.get(gram)
+        if weight is None:
+            continue
+        waiting.append((at, gram))
+        inside[gram] += 1
+        if inside[gram] == 1:
+            total += weight
+        while waiting[first][0] <= at - width:
+            left = waiting[first][1]
+            inside[left] -= 1
+            if not inside[left]:
+                total -= weights[left]
+            first += 1
+        best = max(best, total)
+    return best
+
+
+class _Repeats:
+    """Prompts as runs of 13 words and as sets of shingles."""
+
+    def __init__(self, tested: Sequence[str]) -> None:
+        self._runs: dict[tuple[str, ...], int] = {}
+        self._shingles: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self._sizes: list[int] = []
+        for number, text in enumerate(tested):
+            words = normal_words(text)
+            for gram in _grams(words, RUN):
+                self._runs.setdefault(gram, number)
+            own = _word_shingles(words)
+            self._sizes.append(len(own))
+            for gram in own:
+                self._shingles[gram].append(number)
+
+    def leaks(self, number: int, words: list[str]) -> list[Leak]:
+        found = []
+        hit = next((self._runs[gram] for gram in _grams(words, RUN) if gram in self._runs), None)
+        if hit is not None:
+            found.append(Leak(number, hit, "13-word run", 1.0))
+        near = self._nearest(_word_shingles(words))
+        if near is not None and near[1] >= NEAR:
+            found.append(Leak(number, near[0], "near-duplicate", near[1]))
+        return found
+
+    def _nearest(self, own: set[tuple[str, ...]]) -> tuple[int, float] | None:
+        """The tested text with the highest Jaccard similarity, and that similarity."""
+        shared: Counter[int] = Counter()
+        for gram in own:
+            shared.update(self._shingles.get(gram, ()))
+        best = max(
+            ((n / (len(own) + self._sizes[other] - n), -other) for other, n in shared.items()),
+            default=None,
+        )
+        return None if best is None else (-best[1], best[0])
+
+
+def _pieces(text: str, size: int, step: int = 1) -> set[str]:
+    return {text[at : at + size] for at in range(0, len(text) - size + 1, step)}
+
+
+def _grams(words: list[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+
+
+def _word_shingles(words: list[str]) -> set[tuple[str, ...]]:
+    # A text shorter than a shingle is one shingle: else two equal short texts would share nothing.
+    return set(_grams(words, SHINGLE)) or ({tuple(words)} if words else set())

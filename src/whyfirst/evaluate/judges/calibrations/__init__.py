@@ -1,0 +1,1 @@
+"""Calibrations: a judge -> a better one, a file each."""

@@ -1,0 +1,168 @@
+"""Benchmarks of responses: items are asked once, greedily, and scorers say what came back.
+
+Leaves out: what is asked (benchmarks/), and the scorers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whyfirst.config.errors import UserError
+from whyfirst.evaluate.benchmark import Metric, Progress
+from whyfirst.evaluate.item import Item, ItemResult, Outcome, unscored
+from whyfirst.evaluate.scorers import Scorer, make_scorer
+from whyfirst.models.base import Completion, LanguageModel, Sampling
+
+ANSWER_TOKENS = 256
+_AT_ONCE = 256  # prompts between two progress reports; enough for batches of like lengths
+_OPPOSITE: Mapping[Outcome, Outcome] = {"pass": "fail", "fail": "pass", "unscored": "unscored"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a metric is scored.
+
+    Args:
+        metric: where it is an opposite, a scorer's no is its pass.
+        questions: what its scorer may ask; one scorer of one of them is taken.
+        default: the scorer where none is given; None leaves the metric unscored then.
+        covers: which items it is about.
+        said: what is scored in place of the model's response (BOLD's baseline).
+        required: without a scorer the benchmark is not run at all.
+        keep_response: whether its records hold the response; once is enough for several metrics.
+    """
+
+    metric: Metric
+    questions: tuple[str, ...]
+    default: str | None = None
+    covers: Callable[[Item], bool] = lambda item: True
+    said: Mapping[str, Completion] | None = None
+    required: bool = False
+    keep_response: bool = True
+
+    def chosen(self, scorers: Mapping[str, Scorer]) -> Scorer | None:
+        """The scorer to use, of those given by question.
+
+        Raises:
+            UserError: one is required and none is given, or two are.
+        """
+        given = [scorers[question] for question in self.questions if question in scorers]
+        if len(given) > 1:
+            both = " and ".join(repr(scorer.name) for scorer in given)
+            raise UserError(f"{self.metric.name} takes one judge, not {both}")
+        if given:
+            return given[0]
+        if self.required:
+            raise UserError(
+                f"{self.metric.name} needs a scorer that says whether a response is "
+                f"{' or '.join(map(repr, self.questions))}, from a judging model: no rule can tell"
+            )
+        return make_scorer(self.default) if self.default else None
+
+    def records(
+        self, scorer: Scorer, items: Sequence[Item], completions: Sequence[Completion]
+    ) -> list[ItemResult]:
+        """One record an item."""
+        verdicts = scorer.score(items, completions)
+        found = []
+        for item, verdict, completion in zip(items, verdicts, completions, strict=True):
+            outcome, score = verdict.outcome, verdict.score
+            if self.metric.opposite:
+                outcome, score = _OPPOSITE[outcome], None if score is None else 1.0 - score
+            asked = completion.problem is None
+            more: dict[str, Any] = {"transient": True} if verdict.transient else {}
+            if asked:
+                more["judge"] = f"{scorer.name}/{scorer.version}"
+            if asked and self.keep_response:
+                more["response"] = completion.text
+            found.append(
+                ItemResult(
+                    item.id, self.metric.name, outcome, verdict.reason, score, **item.about, **more
+                )
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Items, asked once each, and what is measured of the answers; a `benchmark.Task`.
+
+    Args:
+        asks: the texts that training documents must not hold; None is every item's request.
+        combine: further records from those of the measures.
+    """
+
+    items: Sequence[Item]
+    measures: Sequence[Measure]
+    max_new_tokens: int = ANSWER_TOKENS
+    stop: tuple[str, ...] = ()
+    asks: Sequence[str] | None = None
+    combine: Callable[[list[ItemResult]], list[ItemResult]] = lambda records: []
+
+    @property
+    def prompts(self) -> list[str]:
+        """See `benchmark.Task`."""
+        if self.asks is not None:
+            return list(self.asks)
+        return [item.request for item in self.items if item.unaskable is None]
+
+    def run(
+        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
+    ) -> list[ItemResult]:
+        """See `benchmark.Task`.
+
+        Raises:
+            UserError: a scorer answers no question that is asked, or two answer the same one.
+        """
+        questions = dict.fromkeys(q for measure in self.measures for q in measure.questions)
+        by_question = scorers_by_question(scorers, tuple(questions))
+        chosen = [(measure, measure.chosen(by_question)) for measure in self.measures]
+        completions = self._complete(model, progress)
+        found: list[ItemResult] = []
+        for measure, scorer in chosen:
+            items = [item for item in self.items if measure.covers(item)]
+            said = completions if measure.said is None else measure.said
+            if scorer is not None:
+                found += measure.records(scorer, items, [said[item.id] for item in items])
+                continue
+            reason = f"no scorer of {' or '.join(map(repr, measure.questions))} was given"
+            found += [
+                unscored(item.id, measure.metric.name, item.unaskable or reason, **item.about)
+                for item in items
+            ]
+        return found + self.combine(found)
+
+    def _complete(self, model: LanguageModel, progress: Progress) -> dict[str, Completion]:
+        """One greedy completion an item, by its id."""
+        sampling = Sampling(max_new_tokens=self.max_new_tokens, stop=self.stop)
+        found = {i.id: Completion("", False, i.unaskable) for i in self.items if i.unaskable}
+        asked = [item for item in self.items if item.unaskable is None]
+        for start in range(0, len(asked), _AT_ONCE):
+            progress(start, len(asked), "items")
+            some = asked[start : start + _AT_ONCE]
+            answers = model.generate([item.prompt for item in some], sampling=sampling)
+            found |= {i.id: completions[0] for i, completions in zip(some, answers, strict=True)}
+        progress(len(asked), len(asked), "items")
+        return found
+
+
+def scorers_by_question(scorers: Sequence[Scorer], questions: Sequence[str]) -> dict[str, Scorer]:
+    """The scorers that were given, by their question.
+
+    Raises:
+        UserError: one answers none of the questions, or two answer the same one.
+    """
+    found: dict[str, Scorer] = {}
+    for scorer in scorers:
+        if scorer.question not in questions:
+            raise UserError(
+                f"the scorer {scorer.name!r} says whether a response is {scorer.question!r}; give "
+                f"one that says {' or '.join(map(repr, questions)) or 'nothing: none is asked'}"
+            )
+        if scorer.question in found:
+            raise UserError(
+                f"{found[scorer.question].name!r} and {scorer.name!r} both say whether a response "
+                f"is {scorer.question!r}; give one of them"
+            )
+        found[scorer.question] = scorer
+    return found

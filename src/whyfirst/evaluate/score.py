@@ -1,0 +1,49 @@
+"""One model's value under one metric, from its items.
+
+Leaves out: several seeds and arms (statistics.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whyfirst.evaluate.benchmark import Metric
+from whyfirst.evaluate.item import ItemResult
+
+
+@dataclass(frozen=True)
+class Score:
+    """A value with its 95 % interval, and bounds over the unscored items; all are fractions.
+
+    `low` and `high` are Wilson's limits for a proportion of passes; for a mean score they are
+    those of its mean over topics. All are None where nothing could be scored.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unscored: int
+    unscored_rate: float
+    worst: float
+    best: float
+
+
+def score(metric: Metric, items: Sequence[ItemResult]) -> Score:
+    """The value of some items under a metric."""
+    from whyfirst.stats.statistics import Scores, mean_over_seeds, wilson
+
+    found = [item.score for item in items if item.score is not None]
+    missing = len(items) - len(found)
+    value = low = high = None
+    topics = [item.topic or item.id for item in items]
+    if found and metric.unit == "proportion" and len(set(topics)) == len(items):
+        value, low, high = wilson(sum(item.verdict == "pass" for item in items), len(found))
+    elif found:
+        # Items about one topic are no independent draws.
+        long = [(0, item.id, topic, item.score) for item, topic in zip(items, topics, strict=True)]
+        value, low, high = mean_over_seeds(Scores.from_rows(long))
+    return Score(
+        value=value, low=low, high=high, n=len(found), unscored=missing,
+        unscored_rate=missing / len(items),
+        worst=sum(found) / len(items), best=(sum(found) + missing) / len(items),
+    )  # fmt: skip

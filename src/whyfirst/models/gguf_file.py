@@ -1,0 +1,162 @@
+"""A model in one GGUF file (llama.cpp's format), read once into a folder in the Hub's layout.
+
+Weights are dequantised to float32 by transformers' own reader, for the architectures it knows; the
+tokenizer and the chat template come from the file as well. The folder is kept in the user's cache
+under the file's sha256, so that a name or a place changes nothing, and a file that changes is read
+again. Leaves out: files in several parts, projectors and adapters in this format, and computing
+with quantised weights.
+"""
+
+import contextlib
+import io
+import os
+import shutil
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config.errors import StoreError, UserError
+from whyfirst.config.files import sha256_file, sync_tree, write_json
+from whyfirst.models.folder import boundary, reason
+from whyfirst.models.limits import limits_of
+from whyfirst.models.quiet import no_progress_bars
+
+_MAGIC = b"GGUF"
+_WHAT = "the GGUF file"
+
+
+def is_gguf(path: str | Path) -> bool:
+    """Whether a model is named by such a file."""
+    return str(path).lower().endswith(".gguf")
+
+
+def converted(file: Path) -> Path:
+    """The folder with a GGUF file's model in float32; made where the cache doesn't hold it.
+
+    Raises:
+        UserError: the file is broken, one part of several, of an architecture that transformers
+            can't dequantise, or the package gguf is missing.
+        StoreError: the cache can't be written.
+    """
+    digest = _digest(file, *_stamp(file))
+    folder = cache() / digest
+    if folder.is_dir():
+        return folder
+    from filelock import FileLock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():
+                temporary = folder.with_suffix(".tmp")  # what a killed attempt left is made anew
+                shutil.rmtree(temporary, ignore_errors=True)
+                convert(file, temporary)
+                write_json(temporary / "gguf.json", {"sha256": digest, "dtype": "float32"})
+                sync_tree(temporary)
+                temporary.rename(folder)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: the model read from {file} can't be kept: {reason(error)}; free some space "
+            "or set XDG_CACHE_HOME"
+        ) from error
+    return folder
+
+
+def cache() -> Path:
+    """Where models read from GGUF files are kept, a folder each."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whyfirst" / "gguf"
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    with boundary(file, _WHAT):
+        found = file.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=32)
+def _digest(file: Path, size: int, changed: int) -> str:
+    """The file's hash; it is asked for at every opening, and read once."""
+    return sha256_file(file)
+
+
+def convert(file: Path, folder: Path) -> None:
+    """Write the file's model, tokenizer and chat template into a new folder.
+
+    Raises:
+        UserError: as `converted`.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    chat_template, numbers = _header(file)
+    place: dict[str, Any] = {
+        "pretrained_model_name_or_path": file.parent,
+        "gguf_file": file.name,
+        "local_files_only": True,
+        "trust_remote_code": False,
+    }
+    # Its reader has a bar of its own, which no switch of the library reaches.
+    quiet = contextlib.redirect_stderr(io.StringIO())
+    with boundary(file, _WHAT), no_progress_bars(), quiet:
+        least = limits_of(AutoConfig.from_pretrained(**place).to_dict()).at_least
+        if least > 1.05 * numbers + 1e6:
+            raise UserError(
+                f"{file}: describes a model of at least {least:.3g} parameters and holds "
+                f"{numbers:.3g}; fetch it again"
+            )
+        model, info = AutoModelForCausalLM.from_pretrained(
+            **place,
+            dtype="float32",
+            quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
+        )
+        odd = sorted(info["missing_keys"]) + sorted(info["unexpected_keys"])
+        if odd:
+            raise UserError(
+                f"{file}: {len(odd)} tensors of the file and of its architecture don't match, e.g. "
+                f"{odd[0]}; give the model's safetensors"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(**place)
+        if chat_template:
+            tokenizer.chat_template = chat_template
+        if getattr(model, "hf_quantizer", None) is not None:  # of weights that are plain by now
+            model.hf_quantizer.remove_quantization_config(model)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _header(file: Path) -> tuple[str | None, int]:
+    """The chat template in a file's metadata, and how many numbers its tensors have."""
+    try:
+        import gguf
+    except ImportError as error:
+        raise UserError(
+            f"{file}: reading a GGUF file needs the package gguf: pip install 'whyfirst[gguf]'"
+        ) from error
+    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
+
+    with boundary(file, _WHAT):
+        with file.open("rb") as handle:
+            if handle.read(4) != _MAGIC:
+                raise UserError(f"{file}: is no GGUF file (its first bytes are others)")
+        reader = gguf.GGUFReader(file)
+        told = {name: _told(reader.fields, name) for name in
+                ("general.architecture", "split.count", "tokenizer.chat_template")}  # fmt: skip
+        parts, architecture = told["split.count"], told["general.architecture"]
+        if isinstance(parts, int) and parts > 1:
+            raise UserError(
+                f"{file}: is one of {parts} parts; join them first (llama-gguf-split --merge)"
+            )
+        if architecture not in GGUF_SUPPORTED_ARCHITECTURES:
+            raise UserError(
+                f"{file}: architecture {architecture!r:.40} can't be dequantised here (known: "
+                f"{', '.join(sorted(GGUF_SUPPORTED_ARCHITECTURES))}); give the model's safetensors"
+            )
+        template = told["tokenizer.chat_template"]
+        numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
+    return template if isinstance(template, str) else None, numbers
+
+
+def _told(fields: Mapping[str, Any], name: str) -> Any:
+    field = fields.get(name)
+    return None if field is None else field.contents()

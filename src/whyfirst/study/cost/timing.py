@@ -1,0 +1,139 @@
+"""How long a plan takes on this machine: what was measured, else a short timing of its model.
+
+The embedded worlds' nodes are weighed in seconds already. A real model is timed once a store: one
+of its layers with its vocabulary, untrained, on a few hundred tokens, in a process of its own that
+has a worker's threads. That gives operations a second; what a node takes follows from its
+operations. Leaves out: GPUs of other machines (`arithmetic`), endpoints, and generating, which is
+bound by memory and slower (so evaluations are underestimated until the first was measured).
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from whyfirst.config.errors import DataError, StoreError, UserError
+from whyfirst.config.files import read_json, sha256_json, write_json
+from whyfirst.study.cost import arithmetic
+from whyfirst.study.cost.estimate import estimate
+from whyfirst.study.execute.executor import Event
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.pool import device_kind, worker_environment
+from whyfirst.study.execute.store import CHECKED, Store
+from whyfirst.study.execute.time_left import Tracker, history
+from whyfirst.study.plan import Plan
+
+_ROWS, _ROW = 4, 128
+_LEAST_S = 1.0  # of measuring, after a first pass that doesn't count
+_MOST_S = 120.0
+_START = "from whyfirst.study.cost.timing import main; main()"
+
+
+def tracker_of(
+    plan: Plan, store: Store, workers: int, *, measure: bool = False
+) -> Callable[[], Tracker]:
+    """Makes trackers of a plan's nodes, with all that is known of what they take.
+
+    Args:
+        workers: how many nodes run at a time.
+        measure: time the model now if it wasn't; else only what the store knows counts.
+    """
+    past, nodes, in_seconds = history(plan.nodes, store), plan.nodes, True
+    # A world's base and a new one are small, and what is made of them is weighed in seconds.
+    bases = (node.payload["config"] for node in nodes if node.kind == "base")
+    if any(config.get("source") == "pretrained" for config in bases):
+        seconds = _node_seconds(plan, store, workers, measure)
+        nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)
+        in_seconds = bool(seconds)
+    return lambda: Tracker(nodes, workers, history=past, in_seconds=in_seconds)
+
+
+def seconds_left(plan: Plan, store: Store, workers: int) -> float | None:
+    """What a run would say at its start: wall seconds from now to the end of the study."""
+    tracker = tracker_of(plan, store, workers, measure=True)()
+    for node in plan.nodes:
+        marker = store.marker(*node.key)
+        if marker is not None:
+            took = float(marker.get("run", {}).get("seconds", 0.0))
+            tracker.take(Event("reused", node.id, seconds=took))
+    return tracker.seconds_left()
+
+
+def _node_seconds(plan: Plan, store: Store, workers: int, measure: bool) -> dict[str, float]:
+    """Seconds of each stage and evaluation; empty where the model wasn't timed or can't be."""
+    if plan.model_place is None:
+        return {}
+    try:
+        config = arithmetic.model_config(
+            plan.model_place, getattr(plan.study.model, "revision", None)
+        )
+        speed = _speed(config, store, workers, measure)
+        if speed is None:
+            return {}
+        work = {(row.kind, row.name): row.flops for row in estimate(plan, store).work}
+    except UserError:  # said elsewhere, by what can't do without
+        return {}
+    return {node.id: work[_work_of(node)] / speed for node in plan.nodes if _work_of(node) in work}
+
+
+def _work_of(node: Node) -> tuple[str, str]:
+    """Kind and name of the row of an estimate that a node is in."""
+    if node.kind == "stage":
+        return node.payload["train"]["kind"], node.id.partition("/")[2].rpartition(">")[2]
+    return node.kind, str(node.payload["config"].get("benchmark", ""))
+
+
+def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) -> float | None:
+    """Operations a second in training, as the store has it or timed now; None where unknown."""
+    environment = worker_environment(0, workers)
+    threads = environment["OMP_NUM_THREADS"]
+    of = sha256_json([config, device_kind(), threads])[:16]
+    path = store.root / CHECKED / f"speed-{of}.json"
+    with contextlib.suppress(DataError, KeyError, TypeError, ValueError):
+        return float(read_json(path)["flops_a_second"])
+    if not measure:
+        return None
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _START], input=json.dumps(config), capture_output=True,
+            text=True, env=environment, timeout=_MOST_S, check=True,
+        )  # fmt: skip
+        found = float(done.stdout.split()[-1])
+    except (subprocess.SubprocessError, OSError, ValueError, IndexError):
+        return None  # an unusual model: it is measured as soon as its first node runs
+    with contextlib.suppress(StoreError):
+        write_json(path, {"flops_a_second": found})
+    return found
+
+
+def main() -> None:
+    """Time one layer of the model whose config is on standard input, and print the speed."""
+    config = json.load(sys.stdin)
+    print(flops_a_second(config))
+
+
+def flops_a_second(config: dict[str, Any]) -> float:
+    """Operations a second of training passes with a model of this config, cut to one layer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    one_layer = {**config, "num_hidden_layers": 1, "n_layer": 1}
+    shape = arithmetic.read_shape(one_layer)
+    device = torch.device(device_kind())
+    built = AutoConfig.for_model(**{k: v for k, v in one_layer.items() if k in config})
+    model = AutoModelForCausalLM.from_config(built).to(device)
+    ids = torch.randint(0, built.vocab_size, (_ROWS, _ROW), device=device)
+    passes, begin = -1, 0.0
+    while passes < 1 or time.perf_counter() - begin < _LEAST_S:
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        float(loss.detach())  # waits for the device
+        if passes < 0:
+            begin = time.perf_counter()
+        passes += 1
+    spent = time.perf_counter() - begin
+    return passes * arithmetic.training_flops(shape, _ROWS * _ROW, _ROW) / spent

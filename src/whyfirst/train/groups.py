@@ -1,0 +1,185 @@
+"""RLOO and GRPO on TRL's trainers: the reward they call, and their log in this project's words.
+
+Leaves out: the prompts, rewards and guards (`online`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from transformers import set_seed
+
+from whyfirst.config.errors import TrainingStopped
+from whyfirst.train import checkpoint, trainer, weights
+from whyfirst.train.adapters import base_folder
+from whyfirst.train.guards import measure
+from whyfirst.train.job import OnlineJob, Trained
+from whyfirst.train.kinds.group import GRPOStage, RLOOStage
+from whyfirst.train.logs import GrowingLog, counted
+from whyfirst.train.prompts import end_tokens
+from whyfirst.train.watch import Watch
+from whyfirst.train.weights import Start
+
+_LOGGED = {
+    "loss": "loss",
+    "learning_rate": "lr",
+    "grad_norm": "grad_norm",
+    "entropy": "entropy",
+    "clip_ratio/region_mean": "clipped",
+}
+"""What the trainers log -> what log.jsonl calls it."""
+
+
+def train_groups(online: OnlineJob) -> Trained:
+    """Train, save `model/`, and return the log: one row an update."""
+    job, config = online.job, online.config
+    assert isinstance(config, RLOOStage | GRPOStage)
+    updates = config.updates or len(online.plan.updates) * config.iterations
+    trainer.quiet_libraries()
+    found = checkpoint.newest_complete(job.out_dir / "checkpoints", job.manifest)
+    set_seed(job.seed)
+    start = weights.load_start(config, job.model_dir)
+    end = end_tokens(base_folder(job.model_dir), job.tokenizer)
+    scorer = _Scorer(online, end, config.group_size)
+    log = _Log()
+
+    def measured(model: Any, update: int) -> dict[str, float]:
+        figures = scorer.take()
+        if online.gold is not None and online.gold.due(update, updates):
+            try:
+                figures |= online.gold.measure(model)
+            except TrainingStopped as error:
+                online.guards.stop(f"gold: {error}")
+        return figures
+
+    growing = GrowingLog(job.out_dir)
+
+    def grew(history: Sequence[Mapping[str, Any]]) -> None:
+        rows = log.read(history)
+        growing.show(counted(rows))
+        online.guards.check(rows)
+
+    watch = Watch(job, found[1] if found else 0, grew, measured, every=config.iterations)
+    made = _trainer(online, start, watch, updates, scorer)
+    made.train(resume_from_checkpoint=str(found[0]) if found else None)
+    weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
+    return Trained(log.read(made.state.log_history), "padded")
+
+
+def _trainer(
+    online: OnlineJob, start: Start, watch: Watch, updates: int, reward: Callable[..., list[float]]
+) -> Any:
+    """An RLOOTrainer or GRPOTrainer, whose reference is the model the stage starts from: with whole
+    weights a second copy; with an adapter the model without it, or, where the adapter is continued,
+    with its first state.
+
+    One generation is one update's batch (`iterations` updates use it), so a checkpoint that falls
+    on a multiple of `iterations` needs no buffer of responses, which TRL would not save.
+
+    Args:
+        reward: TRL's only reward function; its rows' column `row` is an index into the prompts.
+    """
+    import trl
+
+    job, config = online.job, online.config
+    assert isinstance(config, RLOOStage | GRPOStage)
+    more: dict[str, Any] = {
+        "num_generations": config.group_size,
+        "max_completion_length": config.max_new_tokens,
+        "temperature": config.temperature,
+        "beta": config.beta,
+        "num_iterations": config.iterations,
+        "epsilon": config.clip,
+        "shuffle_dataset": False,  # the plan has an order
+        "disable_dropout": True,  # or the first ratio and the first KL would be noise
+        "log_completions": False,
+    }
+    if isinstance(config, GRPOStage):
+        more |= {"loss_type": config.loss_type, "scale_rewards": config.scale_rewards}
+        kinds = trl.GRPOConfig, trl.GRPOTrainer
+    else:
+        kinds = trl.RLOOConfig, trl.RLOOTrainer
+    arguments = trainer.arguments(
+        kinds[0], job, updates, *trainer.even(config), config.iterations, logging_steps=1, **more
+    )
+    made = kinds[1](
+        **trainer.common(job, start, arguments, watch),
+        reward_funcs=[reward],
+        train_dataset=trainer.placeholder({"prompt": "", "row": 0}),
+    )
+    texts, tokens = online.prompts.texts, online.prompts.ids
+    made.train_dataset = [
+        {"prompt": texts[row], "row": row} for update in online.plan.updates for (row,) in update
+    ]
+    # Tokenised as everywhere else: TRL would add special tokens to a prompt a template has made.
+    known = dict(zip(texts, tokens, strict=True))
+    made._tokenize_prompts = lambda prompts: ([known[text] for text in prompts], None, {})
+    return trainer.quiet(made, job)
+
+
+class _Scorer:
+    """The trainers' one reward function: the weighted sum, and what is measured on the way."""
+
+    __name__ = "rewards"
+
+    def __init__(self, online: OnlineJob, end: frozenset[int], group_size: int) -> None:
+        self._online, self._end, self._size = online, end, group_size
+        self._figures: dict[str, float] = {}
+
+    def __call__(
+        self,
+        prompts: list[str],
+        completions: list[str],
+        completion_ids: list[list[int]],
+        row: list[int],
+        **_: Any,
+    ) -> list[float]:
+        """Score one generation; `row` are indices into the prompts."""
+        online = self._online
+        finished = [bool(ids) and ids[-1] in self._end for ids in completion_ids]
+        try:
+            scores = online.rewards(row, completions, completion_ids, finished)
+        except TrainingStopped as error:
+            online.guards.stop(str(error))
+        self._figures = {
+            **measure(scores, completion_ids, finished, self._size),
+            "prompt_tokens": sum(len(online.prompts.ids[number]) for number in row),
+            "response_tokens": sum(map(len, completion_ids)),
+        }
+        return scores.total
+
+    def take(self) -> dict[str, float]:
+        """The figures of the newest generation, once."""
+        figures, self._figures = self._figures, {}
+        return figures
+
+
+class _Log:
+    """The trainer's log as rows of log.jsonl, one an update, read as it grows."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._read = 0
+        self._pending: dict[str, Any] = {}
+        self._length = 0.0
+
+    def read(self, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """All rows of `history`, which begins with what was read before."""
+        for entry in history[self._read :]:
+            self._add(entry)
+        self._read = len(history)
+        return self._rows
+
+    def _add(self, entry: Mapping[str, Any]) -> None:
+        if "loss" not in entry:
+            # Measured at the end of an update, before the trainer logs it.
+            self._pending |= {key: value for key, value in entry.items() if key != "step"}
+            return
+        row: dict[str, Any] = {"step": int(entry["step"])}
+        row |= {ours: float(entry[theirs]) for theirs, ours in _LOGGED.items() if theirs in entry}
+        row |= self._pending
+        self._length = self._pending.get("length", self._length)
+        if entry.get("kl") is not None:
+            # The trainers log a mean over tokens; times tokens a response, nats a response.
+            row["kl"] = float(entry["kl"]) * self._length
+        self._pending = {}
+        self._rows.append(row)

@@ -1,0 +1,165 @@
+"""The trainer of an objective: transformers' Trainer on scores of given responses.
+
+The loss of an update is the mean of the objective over all its rows, however they are cut into
+forward passes and processes. Leaves out: how scores are computed (`scores`).
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+from transformers import Trainer, TrainingArguments
+
+from whyfirst.config.errors import TrainingStopped
+from whyfirst.config.files import sha256_json
+from whyfirst.config.room import Use
+from whyfirst.train import processes, trainer
+from whyfirst.train.job import Run
+from whyfirst.train.loss import Selection, packing_is_exact, select_positions
+from whyfirst.train.objectives import OBJECTIVES, SequenceScores
+from whyfirst.train.scores import Collator, ReferenceScores, scores_of
+
+KEPT = "references.safetensors"
+
+
+def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tuple[Any, str]:
+    """A Trainer that minimises an objective, and the layout chosen ("packed", "padded").
+
+    Args:
+        folders: of references beside the model the stage starts from.
+    """
+    job, config = run.job, run.job.config
+    entry = OBJECTIVES.get(objective.name)
+    frozen = entry.facts.get("references", 1)
+    passes = trainer.forward_passes(config)
+    model = trainer.whole_model(run)
+    _without_dropout(model)
+    packed = packing_is_exact(model, job.tokenizer.pad_token_id)
+    slots = run.plan.slots(passes * processes.count())
+    collator = Collator(
+        run.encoded.candidates, {}, entry.facts.get("columns", {}), config.max_length,
+        job.tokenizer.pad_token_id, packed, entry.facts.get("prompt_scored", False),
+    )  # fmt: skip
+    selection = select_positions(model)
+    loss = ObjectiveLoss(run, OBJECTIVES.make(objective), selection, compared=frozen > 0)
+    made = _Trainer(
+        model=model,
+        args=trainer.arguments(TrainingArguments, job, len(run.plan.updates), passes, 1),
+        train_dataset=slots,
+        data_collator=functools.partial(_collate, collator),
+        compute_loss_func=loss,
+        callbacks=[run.watch],
+    )
+    made.figures = loss.take
+    if frozen:
+        seen = sorted(
+            {i for slot in slots for i in slot}, key=lambda i: max(collator.rows[i].lengths)
+        )
+        size = max(map(len, slots))
+        made.add_callback(ReferenceScores(
+            collator, selection, [seen[i : i + size] for i in range(0, len(seen), size)], folders,
+            job.out_dir / "checkpoints" / KEPT, sha256_json(job.manifest), start=True,
+            context=made.compute_loss_context_manager,
+        ))  # fmt: skip
+    return made, "packed" if packed else "padded"
+
+
+def _collate(collator: Collator, items: list[list[int]]) -> dict[str, Any]:
+    [indices] = items
+    return collator(indices)
+
+
+def _without_dropout(model: Any) -> None:
+    """Switch dropout off, but for an adapter's: its rate is the stage's own option."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout) and "lora_dropout" not in name:
+            module.p = 0.0
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+
+
+class ObjectiveLoss:
+    """A Trainer's `compute_loss_func`, and what it measures on the way.
+
+    Args:
+        objective: from scores to a loss a row, (B,).
+        compared: whether the first reference is the model the stage starts from; its first
+            log-ratios must then be 0.
+    """
+
+    def __init__(
+        self, run: Run, objective: Callable[[SequenceScores], Tensor], selection: Selection,
+        *, compared: bool,
+    ) -> None:  # fmt: skip
+        self._run, self._objective, self._selection = run, objective, selection
+        lora = run.job.config.lora
+        self._compared = compared and not (lora and lora.dropout)
+        self._beta = getattr(objective, "keywords", {}).get("beta", 1.0)
+        self._seen: list[tuple[int, float, float]] = []
+
+    def __call__(self, outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        """The share of one forward pass in the mean over the update's rows, ()."""
+        about = self._selection.about
+        scores = scores_of(self._selection.logits(outputs["logits"]), labels, about)
+        if self._compared and self._run.watch.step == 0:
+            self._check_first(scores)
+        loss = self._objective(scores).sum() / self._run.job.config.batch_size
+        if not math.isfinite(value := float(loss.detach())):
+            self._run.watch.bad_loss(value)
+        self._measure(scores)
+        # The Trainer multiplies by the processes whose mean it takes.
+        return loss
+
+    def take(self) -> Mapping[str, float]:
+        """Means since the last call over the pairs of a prompt's responses that labels tell apart.
+
+        `accuracy`: share of them in the labels' order; `margin`: the better one's log-ratio less
+        the other's (of log-probabilities without a reference), times beta.
+        """
+        seen = gather_object(self._seen)
+        rows = sum(n for n, _, _ in seen)
+        found = {
+            name: sum(row[at] for row in seen) / rows
+            for at, name in ((1, "accuracy"), (2, "margin"))
+            if rows
+        }
+        self._seen = []
+        return found
+
+    @torch.no_grad()
+    def _measure(self, scores: SequenceScores) -> None:
+        if scores.labels.shape[1] < 2:
+            return
+        value = scores.log_ratio() if scores.references else scores.sequence_logp
+        better = scores.better
+        gap = (value[:, :, None] - value[:, None]) * better
+        pairs = better.sum((1, 2)).clamp(min=1)
+        right = ((gap > 0).sum((1, 2)) / pairs).sum()
+        margin = self._beta * (gap.sum((1, 2)) / pairs).sum()
+        self._seen.append((len(pairs), float(right), float(margin)))
+
+    @torch.no_grad()
+    def _check_first(self, scores: SequenceScores) -> None:
+        """Policy and reference begin as one model, or the reference is another's."""
+        rounding = 1e-3 if self._run.job.config.dtype == "float32" else 3e-2
+        apart = scores.log_ratio().abs() - rounding * scores.sequence_logp.abs().clamp(min=1)
+        if bool((apart > 0).any()):
+            raise TrainingStopped(
+                f"{self._run.job.config.kind}: the first log-ratios are up to "
+                f"{float(scores.log_ratio().abs().max()):.4f} nats and must be 0: the reference is "
+                "not the model this stage starts from"
+            )
+
+
+class _Trainer(Trainer):  # type: ignore[misc]
+    """Adds an objective's figures to the log."""
+
+    figures: Callable[[], Mapping[str, float]]
+
+    def log(self, logs: dict[str, float], *rest: Any) -> None:
+        super().log({**logs, **self.figures()} if "loss" in logs else logs, *rest)

@@ -1,0 +1,180 @@
+"""Rows of preferences: pairs, lists of responses, or single responses, checked and tokenised.
+
+Leaves out: chat transcripts in one string (`whyfirst.data` reads those).
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config.errors import DataError
+from whyfirst.config.room import Use
+from whyfirst.train.config_base import Stage
+from whyfirst.train.encode import Candidates, check_responses, exchanges
+from whyfirst.train.kinds import Rows
+from whyfirst.train.objectives import OBJECTIVES
+
+_LABELS = ("labels", "scores", "ranks")
+
+
+def check_rows(objective: Use, rows: Rows, path: Path) -> None:
+    """Refuse rows that an objective can't use.
+
+    Raises:
+        DataError: a missing column, too few or too many responses, labels that are no numbers or
+            tell no response from another; names file, row and column.
+    """
+    facts = OBJECTIVES.get(objective.name).facts
+    fewest, most = facts.get("responses", (2, 2))
+    check_responses(rows, columns_of(rows, path), path)
+    for number, row in enumerate(rows, 1):
+        at, responses = f"{path}: row {number}", len(responses_of(row))
+        if responses < fewest or (most is not None and responses > most):
+            wanted = f"{fewest}" if most == fewest else f"{fewest} to {most or 'any number of'}"
+            raise DataError(
+                f"{at}: {objective.name} compares {wanted} responses a prompt, and there "
+                f"{'is' if responses == 1 else 'are'} {responses}"
+            )
+        if len(prompts_of(row)) != responses:
+            raise DataError(f"{at}: {len(row['prompts'])} prompts for {responses} responses")
+        given, wants_order = labels_of(row, at), facts.get("distinct", False)
+        if facts.get("labelled", True):
+            if any(math.isnan(label) for label in given):
+                raise DataError(
+                    f"{at}: {objective.name} needs a label for each response, in the column "
+                    f"{'label' if 'completion' in row else ' or '.join(map(repr, _LABELS))}"
+                )
+            if responses > 1 and len(set(given)) < (responses if wants_order else 2):
+                needs = "an order of them" if wants_order else "a better and a worse one"
+                raise DataError(
+                    f"{at}: responses with equal labels {list(given)}, and {objective.name} needs "
+                    f"{needs}; drop the row or label it anew"
+                )
+        for column, shape in facts.get("columns", {}).items():
+            _check_column(row, column, shape, f"{at}: {column!r}", objective.name)
+
+
+def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
+    """The columns of text, the prompt first; all rows of a file are shaped as its first.
+
+    Raises:
+        DataError: there is no response in it.
+    """
+    row = rows[0]
+    prompt = "prompts" if "prompts" in row else "prompt"
+    if "responses" in row or "completion" in row:
+        return prompt, "responses" if "responses" in row else "completion"
+    if {"chosen", "rejected"} & row.keys():
+        return prompt, "chosen", "rejected"
+    raise DataError(
+        f"{path}: row 1: no responses; give 'chosen' and 'rejected', 'responses' with 'labels', "
+        f"'scores' or 'ranks', or 'completion' with 'label' (keys: {', '.join(sorted(row))})"
+    )
+
+
+def read_candidates(
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, columns: Any = ()
+) -> list[Candidates]:
+    """Each row's prompts and responses as tokens, best first, with labels and columns.
+
+    Args:
+        columns: name -> shape, of the columns that go into `Candidates.extras`.
+    """
+    flat, numbers = [], []
+    for number, row in enumerate(rows, 1):
+        for prompt, response in zip(prompts_of(row), responses_of(row), strict=True):
+            flat.append({"prompt": prompt, "response": response})
+            numbers.append(number)
+    tokens = iter(exchanges(tokenizer, flat, path, "response", config.format, numbers))
+    made = []
+    for number, row in enumerate(rows, 1):
+        at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")
+        pairs = [next(tokens) for _ in labels]
+        order = sorted(range(len(labels)), key=lambda k: -labels[k])
+        extras = {
+            name: [row[name][k] for k in order] if shape in ("response", "token") else row[name]
+            for name, shape in dict(columns).items()
+        }
+        if "token" in dict(columns).values():
+            _check_tokens(extras, columns, [pairs[k][1] for k in order], at)
+        prompts, responses = zip(*(pairs[k] for k in order), strict=True)
+        made.append(Candidates(prompts, responses, tuple(labels[k] for k in order), extras))
+    return made
+
+
+def responses_of(row: dict[str, Any]) -> list[Any]:
+    """The responses of a row, in its own order."""
+    if "responses" in row:
+        return list(row["responses"])
+    return [row[key] for key in ("chosen", "rejected", "completion") if key in row]
+
+
+def prompts_of(row: dict[str, Any]) -> list[Any]:
+    """The prompt of each response."""
+    if "prompts" in row:
+        return list(row["prompts"])
+    return [row["prompt"]] * len(responses_of(row))
+
+
+def labels_of(row: dict[str, Any], at: str) -> tuple[float, ...]:
+    """How good each response of a row is, more is better; NaN where it does not say.
+
+    Raises:
+        DataError: not with one number for each response.
+    """
+    if "chosen" in row:
+        return 1.0, 0.0
+    if "completion" in row:
+        return (_number(row["label"], f"{at}: 'label'") if "label" in row else math.nan,)
+    by, responses = next((name for name in _LABELS if name in row), None), len(row["responses"])
+    if by is None:
+        return (math.nan,) * responses
+    given = row[by]
+    if not isinstance(given, list) or len(given) != responses:
+        raise DataError(f"{at}: {by!r} must be a list of {responses} numbers, one a response")
+    numbers = tuple(_number(value, f"{at}: {by!r}") for value in given)
+    if by == "ranks":
+        return tuple(float(sum(other > rank for other in numbers)) for rank in numbers)
+    return numbers
+
+
+def _number(value: Any, at: str) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise DataError(f"{at} must be a finite number, or true or false; found {value!r}")
+    return float(value)
+
+
+def _check_column(row: dict[str, Any], column: str, shape: str, at: str, objective: str) -> None:
+    """A column that an objective reads has the shape it says, and finite numbers."""
+    value = row.get(column)
+    if value is None:
+        raise DataError(
+            f"{at}: no such column, and the objective {objective} reads it "
+            f"(keys: {', '.join(sorted(row))})"
+        )
+    if shape == "text":
+        return
+    count = len(responses_of(row))
+    if shape != "row" and not (isinstance(value, list) and len(value) == count):
+        raise DataError(f"{at} must be a list of {count}, one for each response; found {value!r}")
+    if shape == "row":
+        _number(value, at)
+    for each in value if shape == "response" else ():
+        _number(each, at)
+    for numbers in value if shape == "token" else ():
+        for each in numbers if isinstance(numbers, list) else [numbers]:
+            _number(each, at)
+
+
+def _check_tokens(
+    extras: dict[str, Any], columns: Any, responses: list[list[int]], at: str
+) -> None:
+    """A number for each token of a response; its end token may go without and then gets 0."""
+    for name, shape in dict(columns).items():
+        for k, response in enumerate(responses if shape == "token" else ()):
+            given = len(extras[name][k])
+            if given not in (len(response), len(response) - 1):
+                raise DataError(
+                    f"{at}: {name!r} has {given} numbers for a response of {len(response)} tokens, "
+                    "its end included"
+                )

@@ -1,0 +1,107 @@
+"""What the first stage taught, measured at the seam on a model of no world."""
+
+import math
+from pathlib import Path
+
+import layer_helpers as layer
+import layer_models
+import pytest
+
+from whyfirst.constitution import load_constitution
+from whyfirst.models.scripted import ScriptedModel
+from whyfirst.study.nodes.seam import likelihoods, recall
+from whyfirst.study.plan import build_plan
+
+STUDY = """\
+study: seam
+title: Seam
+value: harmless
+model: {source: pretrained, path: model}
+corpora:
+  reasons: {source: constitution, constitution: hhh, documents: explanations, tokens: 3000}
+  rules: {source: constitution, constitution: hhh, documents: rules, tokens: 3000}
+stages:
+  explain: {data: reasons, train: &explain {kind: explain, updates: 12, batch_size: 4,
+            max_length: 1200, learning_rate: 2.0e-2, packing: true}}
+  rules: {data: rules, train: *explain}
+arms:
+  base: []
+  explain_only: [explain]
+  rules_only: [rules]
+seeds: 1
+benchmarks: {truthfulqa: {data: t.csv}}
+"""
+QUESTIONS = (
+    "Type,Category,Question,Best Answer,Best Incorrect Answer,Correct Answers,Incorrect Answers,"
+    "Source\nA,B,What is a kettle?,A pot,A bird,A pot; A vessel,A bird; A song,x\n"
+)
+
+
+def place(folder: Path) -> Path:
+    hhh = load_constitution("hhh")
+    layer_models.build(folder / "model", texts=[r for v in hhh.values for r in v.reasons])
+    (folder / "t.csv").write_text(QUESTIONS)
+    (folder / "s.yaml").write_text(STUDY)
+    return folder / "s.yaml"
+
+
+def test_nobody_is_told_whether_the_first_stage_taught_anything(tmp_path: Path) -> None:
+    """Documents held out are likelier than they were to the base, in every arm."""
+    code, _, errors = layer.run(place(tmp_path), tmp_path / "store", tmp_path / "out")
+    assert code == 0, errors
+    recalled = layer.results(tmp_path / "out")["recall"]
+    assert set(recalled) == {"explain_only", "rules_only"}
+    for arm in recalled.values():
+        assert arm["held_out_documents"]["value"] > 2 * arm["held_out_documents_before"]["value"]
+        assert arm["held_out_documents"]["n"] == arm["held_out_documents_before"]["n"] == 64
+        assert arm["trained_documents"]["value"] > 2 * arm["held_out_documents_before"]["value"]
+        assert arm["held_out_documents"]["unit"] == "score"
+        reasons = sum(len(value.reasons) for value in load_constitution("hhh").values)
+        assert arm["recall_reason"]["n"] == arm["recall_reason_before"]["n"] == reasons
+        assert 0 <= arm["recall_reason"]["value"] <= 1
+
+
+def test_seam_is_measured_again_for_another_number_of_updates_and_for_no_title(
+    tmp_path: Path,
+) -> None:
+    file = place(tmp_path)
+    before = {n.id: n.fingerprint for n in build_plan(file).nodes if n.kind == "seam"}
+    assert set(before) == {"seed0/explain/seam", "seed0/rules/seam"}
+    text = file.read_text()
+    for change, same in ((("title: Seam", "title: Else"), True), (("updates: 12", "updates: 13"),
+                                                                  False)):  # fmt: skip
+        file.write_text(text.replace(*change))
+        after = {n.id: n.fingerprint for n in build_plan(file).nodes if n.kind == "seam"}
+        assert (after == before) == same
+
+
+def test_reason_that_is_likely_anyway_counts_as_recalled() -> None:
+    """By hand: the statement makes the own reason likelier by 1 a word, the foil by 3 or by 0."""
+    values = load_constitution("hhh").values
+    own = set(values[0].reasons)
+
+    def score(prompt: str, text: str) -> float:
+        words = len(text.split())
+        stated = prompt.startswith(values[0].statement)
+        if text.strip() in own:
+            return words * (-2.0 if stated else -3.0)  # unlikely, and the statement helps
+        return words * -0.5  # likely either way
+
+    rows = recall(ScriptedModel(scores=score), values, [values[0].id], "r")
+    assert len(rows) == len(values[0].reasons) and {row["score"] for row in rows} == {1.0}
+    turned = recall(ScriptedModel(scores=lambda p, t: -score(p, t)), values, [values[0].id], "r")
+    assert {row["score"] for row in turned} == {0.0}
+
+
+def test_constitution_of_one_value_has_a_foil_of_nothing() -> None:
+    assert recall(ScriptedModel(scores=lambda p, t: 0.0),
+                  load_constitution("hhh").values[:1], None, "r") == []  # fmt: skip
+
+
+def test_likelihood_of_a_document_falls_with_its_length() -> None:
+    def score(prompt: str, text: str) -> float:
+        return math.nan if text == "too long" else -6.0
+
+    rows = likelihoods(ScriptedModel(scores=score), ["a b c", "too long"], "m")
+    assert rows[0]["score"] == pytest.approx(math.exp(-2.0))
+    assert rows[1]["reason"] == "longer than the context" and "score" not in rows[1]
