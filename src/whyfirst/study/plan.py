@@ -11,14 +11,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
+from whyfirst.constitution import load_constitution
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
-from whyfirst.study.nodes import KINDS, checks, evaluation, probe, stage
+from whyfirst.study.nodes import KINDS, checks, comparison, evaluation, probe, stage
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.refusals import first_stages, refuse_in_vain, refuse_unmatched
+from whyfirst.study.refusals import (
+    first_stages,
+    refuse_in_vain,
+    refuse_unknown_values,
+    refuse_unmatched,
+)
 from whyfirst.study.schema import ContrastConfig
 
 
@@ -78,6 +84,13 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
     libraries = {name: version(name) for name in LIBRARIES}
     builder = Builder(study, file, KINDS, libraries, device_kind())
     refuse_in_vain(study, file, builder.context(), _most_rows(builder))
+    named = {use.constitution for use in study.written.values()}
+    named |= {str(c.options["constitution"]) for c in study.corpora.values()
+              if c.options.get("constitution")}  # fmt: skip
+    refuse_unknown_values(study, file, {
+        name: tuple(v.id for v in load_constitution(builder.shipped_or_file(name)).values)
+        for name in sorted(named)
+    })  # fmt: skip
     if study.curve:
         for arm in study.curve.arms:
             chain = ">".join(study.arms[arm].stages)
@@ -100,6 +113,7 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
         for (arm, seed), chain in stages.items()
         if arm in firsts and builder.world is None
     }
+    comparison.plan_all(builder, stages)
     probe.plan_all(builder, stages)
     plan = Plan(
         study,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.study.decisive import decisive
 from whyfirst.study.schema import StudyFile
 from whyfirst.train.kinds import data_names, kind_of
@@ -47,6 +48,27 @@ def refuse_unmatched(study: StudyFile, file: Path) -> None:
             raise ConfigError(
                 f"{file}: corpora.{other.data}.tokens is {budgets[1]} and corpora.{one.data}."
                 f"tokens is {budgets[0]}; first-stage corpora must have the same token budget"
+            )
+
+
+def refuse_unknown_values(
+    study: StudyFile, file: Path, constitutions: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Refuse a value taught that no constitution of the study has; a world's are names of its own.
+
+    Args:
+        constitutions: those the study's documents are written from -> their values.
+
+    Raises:
+        ConfigError: names the key, and what there is.
+    """
+    known = [value for values in constitutions.values() for value in values]
+    for key in ("value", "other_value"):
+        given = getattr(study, key)
+        if known and study.world is None and given is not None and given not in known:
+            raise ConfigError(
+                f"{file}: {key}: {given!r} is no value of {' or '.join(constitutions)}"
+                f"{did_you_mean(given, known)} (values: {', '.join(dict.fromkeys(known))})"
             )
 
 

@@ -55,7 +55,7 @@ def plan(
     benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
     config: dict[str, Any] = decisive(use) | use.own if use else {}
     config |= {"benchmark": name, "step": step}
-    outside, extra = _answered_by(builder, config)
+    outside, extra = answered_by(builder, config)
     if use and use.data is not None:
         outside["data"] = builder.content(use.data, f"benchmarks.{name}.data")
         extra["path"] = str(builder.path(use.data))
@@ -69,7 +69,7 @@ def plan(
         place = f"base/seed{seed}"
     if arm is not None:
         place += f"+{arm}"
-        _put_round(builder, arm, config, outside, extra)
+        put_round(builder, arm, config, outside, extra)
     id = f"{place}/{name}" + ("" if step is None else f"@{step}")  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
@@ -78,7 +78,7 @@ def plan(
     )  # fmt: skip
 
 
-def _answered_by(builder: Builder, config: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+def answered_by(builder: Builder, config: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     """What an evaluation of the study's models holds of how they answer."""
     model = builder.study.model
     if isinstance(model, PretrainedModel) and model.endpoint is not None:
@@ -91,7 +91,7 @@ def _answered_by(builder: Builder, config: dict[str, Any]) -> tuple[dict[str, st
     return {}, {"model": runnable}
 
 
-def _put_round(
+def put_round(
     builder: Builder, arm: str, config: dict[str, Any], outside: dict[str, str],
     extra: dict[str, Any],
 ) -> None:  # fmt: skip
@@ -111,7 +111,7 @@ def _put_round(
             if "judge_model" not in entry.context or "judge_model" in extra:
                 continue
             if builder.study.judge_model is not None:
-                _ask_judge_model(builder, config, outside, extra)
+                ask_judge_model(builder, config, outside, extra)
             elif any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters):
                 raise ConfigError(
                     f"{builder.file}: {at}: {use.name!r} asks a model: name it as `judge_model`"
@@ -160,10 +160,10 @@ def _judged_by(
     config["judges"] = [judge.identity for judge in (*named, rules)]
     extra["judges"] = [judge.spec for judge in named]
     if any(judge.asks for judge in named):
-        _ask_judge_model(builder, config, outside, extra)
+        ask_judge_model(builder, config, outside, extra)
 
 
-def _ask_judge_model(
+def ask_judge_model(
     builder: Builder, config: dict[str, Any], outside: dict[str, str], extra: dict[str, Any]
 ) -> None:
     model = builder.study.judge_model
@@ -242,7 +242,7 @@ def run(
         asked = open_model(ModelRef(**payload["judge_model"]), cache=replies)
     judges = [make_scorer(spec, asked) for spec in payload.get("judges", ())]
     budget = Budget()
-    answering_model = _decoding(payload, loaded, asked, budget)
+    answering_model = within_decoding(payload, loaded, asked, budget)
     task = task_of(config, payload.get("path"))
     with ExitStack() as edits:
         for use in payload.get("edits", ()):
@@ -279,7 +279,7 @@ def still_to_ask(results: Sequence[ItemResult]) -> Incomplete | None:
     return Incomplete(len(missing), len(items), str(passing[0].reason))
 
 
-def _decoding(
+def within_decoding(
     payload: Mapping[str, Any], loaded: LanguageModel, judge: LanguageModel | None, budget: Budget
 ) -> Counted:
     """The model within an arm's decoding methods, counted by role.
