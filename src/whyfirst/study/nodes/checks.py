@@ -122,8 +122,9 @@ def plan_match(builder: Builder, firsts: Sequence[str], seed: int) -> None:
         "stages": {name: use.data for name, use in uses.items()},
         "seed": seed,
     }
+    reads = (builder.plan("base", seed), *corpora.values(), *extra)
     check = builder.add(
-        f"seed{seed}/match", "match", config, (builder.plan("base"), *corpora.values(), *extra),
+        f"seed{seed}/match", "match", config, reads,
         extra={"train": first.train.model_dump(mode="json"), "corpora": list(corpora)},
         weight=MATCH_SECONDS,
     )  # fmt: skip
