@@ -38,6 +38,14 @@ def test_equal_arms_are_told_apart(n_seeds: int, items: int) -> None:
     assert covered == pytest.approx(1.0 - rejected)
 
 
+@pytest.mark.parametrize("n_seeds", [3, 8])
+def test_seeds_of_two_kinds_leave_92_to_98_5_percent(n_seeds: int) -> None:
+    """A training run that took and one that did not: seed means with two peaks."""
+    world = World((0.8, 0.0), 0.3, 0.6, n_seeds, 20, 10, modes=5.0)
+    covered, _ = rates(world, 600, seed=n_seeds)
+    assert 0.92 <= covered <= 0.985
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_seeds", [3, 8, 40])
 @pytest.mark.parametrize("spreads", [(0.3, 0.3), (0.3, 1.0), (1.0, 0.3), (1.0, 1.0)])

@@ -36,7 +36,9 @@ class Fixed:
 
 
 def test_refusal_is_its_share_of_both_kinds_of_openings() -> None:
-    refusal, covered = chat.refusal_probability(Fixed({" no": 0.3, " yes": 0.1}), "x", chat.HEARTH)
+    refusal, covered = chat.refusal_probability(
+        Fixed({" no": 0.3, " yes": 0.1}), "x", chat.INVENTED
+    )
     assert refusal == pytest.approx(0.75)
     assert covered == pytest.approx(0.4)
 

@@ -91,17 +91,6 @@ def _constitutions() -> Rows:
     return rows
 
 
-def _worlds() -> Rows:
-    from whyfirst.worlds.hearth import assets
-
-    folders = sorted(assets.ROOT.glob("world-*/model.safetensors"))
-    return [
-        {"name": "hearth", "seed": int(path.parent.name.removeprefix("world-")),
-         "base_bytes": path.stat().st_size}
-        for path in folders
-    ]  # fmt: skip
-
-
 def _studies() -> Rows:
     from whyfirst.study.config import load_study
     from whyfirst.study.shipped import shipped_studies, shipped_study
@@ -127,7 +116,6 @@ SECTIONS: dict[str, Callable[[], Rows]] = {
     "benchmarks": _benchmarks,
     "scorers": _scorers,
     "constitutions": _constitutions,
-    "worlds": _worlds,
     "studies": _studies,
     "stages": _stages,
     "templates": _templates,
@@ -135,6 +123,8 @@ SECTIONS: dict[str, Callable[[], Rows]] = {
 }
 #: kinds with a room of their own: where it is
 ROOMS = {
+    "worlds": ("whyfirst.worlds", "WORLDS"),
+    "corpora": ("whyfirst.study.sources", "CORPORA"),
     "objectives": ("whyfirst.train.objectives", "OBJECTIVES"),
     "rewards": ("whyfirst.train.rewards", "REWARDS"),
     "edits": ("whyfirst.models.edits", "EDITS"),
@@ -153,11 +143,13 @@ ROOMS = {
 def _room_rows(kind: str) -> Rows:
     """A room's methods with their source, options and the line that names them in a study."""
     module, name = ROOMS[kind]
+    key = "source" if kind == "corpora" else "name"  # as a study file calls it
     room: Room[Any] = getattr(import_module(module), name)
     rows = [
         {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
          "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
-         "options": [_option(option) for option in one.options], "example": one.example}
+         "options": [_option(option) for option in one.options],
+             "example": one.example.replace("{name:", f"{{{key}:")}
         for one in room.entries()
     ]  # fmt: skip
     _tell_failures(room.failures)

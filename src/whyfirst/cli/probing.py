@@ -38,7 +38,7 @@ def probe_command(
         str, typer.Option("--probes", help="Names with commas (default: all that can run).")
     ] = "",
     world: Annotated[
-        int | None, typer.Option("--world", help="Probe on the facts of Hearth's world SEED.")
+        int | None, typer.Option("--world", help="Probe on the facts of the embedded world SEED.")
     ] = None,
     pairs: Annotated[
         Path | None, typer.Option("--pairs", help="A JSONL or YAML file of paired statements.")
@@ -53,7 +53,7 @@ def probe_command(
         str | None, typer.Option("--family", help="The pairs that interventions' directions use.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Hearth: about this many requests.")
+        int | None, typer.Option("--limit", min=1, help="With --world: about this many requests.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for probes.json and the figures.")

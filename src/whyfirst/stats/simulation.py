@@ -30,6 +30,8 @@ class World:
         n_seeds, n_topics, items_a_topic: the design.
         base: logit of the pass rate of an arm without effect.
         shared: the part of each variance that the arms have in common.
+        modes: logits between two kinds of seeds, each as likely, drawn for each arm by itself: a
+            training run that took and one that did not.
     """
 
     effects: tuple[float, ...]
@@ -40,12 +42,16 @@ class World:
     items_a_topic: int
     base: float = 0.8
     shared: float = 0.5
+    modes: float = 0.0
 
     def pass_rate(self, arm: int) -> float:
         """The arm's pass rate over all seeds, topics and items there could be."""
         spread = (self.seed_sd**2 + self.topic_sd**2 + ITEM_SD**2 + CELL_SD**2) ** 0.5
         nodes, weights = np.polynomial.hermite_e.hermegauss(61)
-        rates = 1.0 / (1.0 + np.exp(-(self.base + self.effects[arm] + spread * nodes)))
+        logits = self.base + self.effects[arm] + spread * nodes
+        rates = sum(
+            0.5 / (1.0 + np.exp(-(logits + side * self.modes / 2.0))) for side in (-1.0, 1.0)
+        )
         return float((rates * weights).sum() / weights.sum())
 
 
@@ -67,6 +73,9 @@ def simulate(world: World, rng: np.random.Generator) -> Paired:
     for arm, effect in enumerate(world.effects):
         logits = common + sum(normal(*shape) * (sd * own) for shape, sd in spreads)
         logits = logits + normal(n_seeds, n_topics, 1) * CELL_SD + (world.base + effect)
+        if world.modes:
+            sides = rng.choice((-0.5, 0.5), size=(n_seeds, 1, 1)).astype(np.float32)
+            logits = logits + sides * world.modes
         draws = rng.random((n_seeds, n_topics, n_items), dtype=np.float32)
         values[arm] = (draws < 1.0 / (1.0 + np.exp(-logits))).reshape(n_seeds, -1)
     topics = np.repeat(np.arange(n_topics), n_items)

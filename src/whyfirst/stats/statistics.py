@@ -24,10 +24,12 @@ from whyfirst.stats.scores import Floats, Paired, Scores, paired
 
 __all__ = [
     "Contrast", "Interval", "Scores", "SeedRow", "compare", "contrast", "holm",
-    "interaction", "mcnemar_exact", "mean_over_seeds", "two_sided", "wilson",
+    "interaction", "mcnemar_exact", "mean_over_seeds", "sign_flip", "two_sided", "wilson",
 ]  # fmt: skip
 
 CONFIDENCE = 0.95
+EXACT_UNITS = 16
+"""Most units whose signs are all turned: 2^15 sums."""
 Z = 1.959963984540054  # standard normal 97.5 % quantile
 
 
@@ -69,6 +71,7 @@ class Contrast:
         seed_sd, topic_sd, residual_sd: spread of the difference over seeds, over topics, and of
             one item within seed and topic; what `power.seeds_needed` takes from a pilot.
         unit: "seeds" (seeds and topics), or with one seed "topics", or "items".
+        exact_p: `sign_flip` over the seeds' differences; None with one seed or many.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Contrast:
     standard_error: float
     df: float
     unit: Unit
+    exact_p: float | None = None
 
 
 def wilson(passes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
@@ -139,13 +143,35 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def sign_flip(differences: Sequence[float]) -> float | None:
+    """Exact two-sided p-value that differences of independent units are symmetric round 0.
+
+    The share of all 2^n ways to turn signs whose mean is at least as far from 0 as the one seen
+    (Fisher 1935, The Design of Experiments, section 21); the smallest possible is 2^(1-n). It
+    assumes no shape, so it stands beside Student's p where seeds or worlds are few or come in two
+    kinds. None for more than `EXACT_UNITS` units, where that is not needed.
+
+    Args:
+        differences: one a unit (a seed's or a world's mean difference).
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if not 1 <= len(values) <= EXACT_UNITS:
+        return None
+    # Half of the sign vectors: the other half mirror them, and so does the statistic.
+    signs = 1.0 - 2.0 * ((np.arange(2 ** (len(values) - 1))[:, None] >> np.arange(len(values))) & 1)
+    sums = np.abs(signs @ values)
+    # Sums that differ in rounding only are equal.
+    return float(np.mean(sums >= abs(values.sum()) * (1.0 - 1e-12)))
+
+
 def mean_over_seeds(scores: Scores) -> Interval:
     """One arm's mean score with seeds and topics as random samples.
 
     The value is the mean of the seeds' means. The interval is Wilson's with the effective number
     of independent items v(1 − v)/V (V the crossed variance of the mean) and Student's quantile
     at V's degrees of freedom (Korn and Graubard 1998), so it stays inside [0, 1] and has a length
-    at 0 and 1. Raises DataError where nothing is scored.
+    at 0 and 1; where all agree the number is seeds × topics, or the items where those are more.
+    Raises DataError where nothing is scored.
     """
     grid = scores.grid
     rows = np.isfinite(grid.values).any(axis=1)
@@ -157,7 +183,8 @@ def mean_over_seeds(scores: Scores) -> Interval:
     value = min(1.0, max(0.0, result.mean))
     if result.df <= 0.0:
         return Interval(value, 0.0, 1.0)
-    size = float(columns.sum())
+    # Where all agree, what agreed are seeds × topics, or the items where those are more.
+    size = float(max(columns.sum(), rows.sum() * len(set(topics.tolist()))))
     if not result.degenerate and 0.0 < value < 1.0:
         size = value * (1.0 - value) / result.variance
     return _score_interval(value, size, _quantile(result.df))
@@ -210,6 +237,7 @@ def compare(arms: Paired, name: str) -> Contrast:
         mde=min(limit, detectable(result.variance, result.df)),
         seed_sd=result.seed_sd, topic_sd=result.topic_sd, residual_sd=result.residual_sd,
         standard_error=math.sqrt(result.variance), df=result.df, unit=result.unit,
+        exact_p=sign_flip([row.difference for row in rows]) if len(rows) > 1 else None,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ def problems(study: StudyFile) -> Problems:
         _arms,
         _benchmarks,
         _contrasts,
+        _comparisons,
         _curves,
         _probe,
         _world,
@@ -91,7 +92,13 @@ def _written(study: StudyFile) -> Problems:
 
 def _stages(study: StudyFile) -> Problems:
     for name, stage in study.stages.items():
-        yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
+        reads_rows = "rows" in kind_of(stage.train).reads(stage.train).values()
+        if reads_rows and not stage.data:
+            yield ("stages", name), "needs `data`, the corpus it trains on"
+        if stage.data and not reads_rows:
+            yield ("stages", name, "data"), f"has no effect: {stage.train.kind} reads no rows"
+        if stage.data:
+            yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
         at: Location = ("stages", name, "replay_data")
         if stage.replay_data is not None:
             yield from _missing(at, stage.replay_data, study.corpora, "corpus")
@@ -209,6 +216,15 @@ def _contrasts(study: StudyFile) -> Problems:
         yield from _missing(("headline",), study.headline, names, "contrast")
     elif names:
         yield ("contrasts",), "name the contrast the study is made for: `headline: NAME`"
+
+
+def _comparisons(study: StudyFile) -> Problems:
+    names = [use.name for use in study.comparisons]
+    for index, use in enumerate(study.comparisons):
+        for side in ("a", "b"):
+            yield from _missing(("comparisons", index, side), getattr(use, side), study.arms, "arm")
+        if use.name in names[:index]:
+            yield ("comparisons", index, "name"), f"{use.name!r} comes twice"
 
 
 def _curves(study: StudyFile) -> Problems:

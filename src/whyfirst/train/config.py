@@ -20,6 +20,7 @@ from whyfirst.train.kinds.group import GRPOStage, RLOOStage
 from whyfirst.train.kinds.kto import KTOStage
 from whyfirst.train.kinds.ppo import PPOStage
 from whyfirst.train.kinds.prefer import PreferStage
+from whyfirst.train.kinds.recover import RecoverStage
 from whyfirst.train.kinds.reward import RewardStage
 from whyfirst.train.kinds.sft import SFTStage
 
@@ -52,6 +53,7 @@ __all__ = [
     "PPOStage",
     "PreferStage",
     "RLOOStage",
+    "RecoverStage",
     "RewardStage",
     "RewardUse",
     "SFTStage",

@@ -43,8 +43,8 @@ class StageResult:
     tokens_trained: int
     tokens_replay: int
     epochs: float
-    first_loss: float
-    last_loss: float
+    first_loss: float | None
+    last_loss: float | None
     layout: str
     chat_template_sha256: str | None
     seconds: float
@@ -87,8 +87,8 @@ def run_stage(
     result = StageResult(
         kind=config.kind,
         **totals,
-        first_loss=trained.log[0]["loss"],
-        last_loss=trained.log[-1]["loss"],
+        first_loss=trained.log[0].get("loss"),
+        last_loss=trained.log[-1].get("loss"),
         layout=trained.layout,
         chat_template_sha256=preflight.template_sha(tokenizer),
         seconds=time.monotonic() - started,

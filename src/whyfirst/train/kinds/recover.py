@@ -1,0 +1,79 @@
+"""Stage kind `recover`: a surgery on the weights, by what another model of the study has.
+
+The surgery is a method of `whyfirst.models.edits`; its reference is the study's base, an earlier
+stage of the arm, or a folder. Nothing is trained: the stage is one step. Leaves out: surgeries that
+read data.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, model_validator
+
+from whyfirst.config.room import Use
+from whyfirst.config.strict import affects_output
+from whyfirst.models.edits import SURGERIES
+from whyfirst.train.config_base import Stage
+from whyfirst.train.job import Job, Trained
+from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind
+from whyfirst.train.kinds.prefer import ReferenceUse
+
+_OWN = {"kind", "surgery", "reference", "adapter", "cpus", "memory_gb"}
+
+
+class RecoverStage(Stage):
+    """A surgery: weights to weights, by a reference model."""
+
+    kind: Literal["recover"] = affects_output(default="recover", description="which kind of stage")
+    surgery: Annotated[Use, AfterValidator(SURGERIES.checked)] = affects_output(
+        description="which one, with its options; `whyfirst list surgeries`"
+    )
+    reference: ReferenceUse | None = affects_output(
+        default=None, description="the model it goes by; null: the study's base"
+    )
+    updates: int | None = affects_output(default=1, ge=1, le=1, description="always 1: one step")
+    min_updates: int = affects_output(default=1, ge=1, le=1, description="always 1")
+
+    @model_validator(mode="after")
+    def _check_idle(self) -> Self:
+        if idle := sorted(self.model_fields_set - _OWN - {"updates", "min_updates"}):
+            raise ValueError(f"{', '.join(idle)}: no effect, since a recover stage trains nothing")
+        if self.adapter == "continue":
+            raise ValueError("adapter: a surgery is on whole weights; use fresh, which merges it")
+        return self
+
+
+def _reads(config: RecoverStage) -> Mapping[str, str]:
+    if config.reference is None:
+        return {"reference": "model"}
+    stage = config.reference.stage
+    return {} if stage is None else {f"reference:{stage}": "model"}
+
+
+def _check(config: RecoverStage, name: str, rows: Rows, path: Path) -> None:
+    raise AssertionError("a recover stage reads no rows")
+
+
+def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
+    from whyfirst.train.surgery import operate
+
+    config = job.config
+    assert isinstance(config, RecoverStage)
+    named = config.reference and config.reference.path
+    [folder] = [Path(named)] if named else [Path(job.data[name]) for name in _reads(config)]
+    return operate(job, SURGERIES.make(config.surgery), folder)
+
+
+@KINDS.enter("recover", version="1")
+def recover() -> StageKind:
+    """A surgery on the weights, by what another model of the study has."""
+    return StageKind(
+        RecoverStage,
+        _reads,
+        _check,
+        _train,
+        cost=lambda config: Cost(fresh=1.0, rows=1, trained=0.0, references=1),
+        seconds=5.0,
+        uses=lambda config: {"surgery": (SURGERIES, config.surgery)},
+    )
