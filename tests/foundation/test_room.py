@@ -115,6 +115,7 @@ def test_plugin_that_fails_or_exits_is_told_with_its_line(
     (tmp_path / "bad.py").write_text(text)
     with pytest.raises(UserError, match=told):
         plugins.use([tmp_path / "bad.py"])
+    assert os.environ[plugins.VARIABLE] == ""  # what is started next doesn't fail with it
 
 
 def test_missing_plugin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import layer_helpers as layer
 import layer_models
 import pytest
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.constitution import load_constitution
 from whyfirst.models.scripted import ScriptedModel
 from whyfirst.study.nodes.seam import likelihoods, recall
@@ -73,6 +74,13 @@ def test_seam_is_measured_again_for_another_number_of_updates_and_for_no_title(
         file.write_text(text.replace(*change))
         after = {n.id: n.fingerprint for n in build_plan(file).nodes if n.kind == "seam"}
         assert (after == before) == same
+
+
+def test_value_that_no_constitution_has_is_taught_in_silence(tmp_path: Path) -> None:
+    file = place(tmp_path)
+    file.write_text(file.read_text().replace("value: harmless", "value: harmles"))
+    with pytest.raises(ConfigError, match=r"value: 'harmles' is no value of hhh; did you mean 'ha"):
+        build_plan(file)
 
 
 def test_reason_that_is_likely_anyway_counts_as_recalled() -> None:

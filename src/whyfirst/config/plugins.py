@@ -25,9 +25,13 @@ def use(paths: Iterable[Path]) -> None:
         UserError: no such file, or it fails to load (also by exiting), with the line it fails at.
     """
     whole = [Path(path).expanduser().resolve() for path in paths]
+    load_all()
+    for path in whole:
+        if path not in _loaded:
+            _load(path)
+    # Named only once they are loaded: one that failed must not fail whatever is started next.
     named = [p for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
     os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*named, *map(str, whole)]))
-    load_all()
 
 
 def load_all() -> None:

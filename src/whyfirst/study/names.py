@@ -30,6 +30,7 @@ def problems(study: StudyFile) -> Problems:
         _arms,
         _benchmarks,
         _contrasts,
+        _comparisons,
         _curves,
         _probe,
         _world,
@@ -215,6 +216,15 @@ def _contrasts(study: StudyFile) -> Problems:
         yield from _missing(("headline",), study.headline, names, "contrast")
     elif names:
         yield ("contrasts",), "name the contrast the study is made for: `headline: NAME`"
+
+
+def _comparisons(study: StudyFile) -> Problems:
+    names = [use.name for use in study.comparisons]
+    for index, use in enumerate(study.comparisons):
+        for side in ("a", "b"):
+            yield from _missing(("comparisons", index, side), getattr(use, side), study.arms, "arm")
+        if use.name in names[:index]:
+            yield ("comparisons", index, "name"), f"{use.name!r} comes twice"
 
 
 def _curves(study: StudyFile) -> Problems:

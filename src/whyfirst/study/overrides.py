@@ -100,6 +100,8 @@ def _other_model(text: str, study: Study) -> dict[str, Any]:
 def _limit(data: dict[str, Any], limit: int, study: Study) -> None:
     for use in data["benchmarks"].values():
         use["limit"] = min(use["limit"] or limit, limit)
+    for use in data["comparisons"]:
+        use["limit"] = min(use["limit"] or limit, limit)
     for corpus in data["corpora"].values():
         if corpus.get("tokens") is not None:
             corpus["tokens"] = min(corpus["tokens"], limit * TOKENS_A_ROW)

@@ -11,14 +11,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
+from whyfirst.constitution import load_constitution
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
-from whyfirst.study.nodes import KINDS, checks, evaluation, probe, stage
+from whyfirst.study.nodes import KINDS, checks, comparison, evaluation, probe, stage
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.refusals import first_stages, refuse_in_vain, refuse_unmatched
+from whyfirst.study.refusals import (
+    first_stages,
+    refuse_in_vain,
+    refuse_unknown_values,
+    refuse_unmatched,
+)
 from whyfirst.study.schema import ContrastConfig
 
 
@@ -78,6 +84,13 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
     libraries = {name: version(name) for name in LIBRARIES}
     builder = Builder(study, file, KINDS, libraries, device_kind())
     refuse_in_vain(study, file, builder.context(), _most_rows(builder))
+    named = {use.constitution for use in study.written.values()}
+    named |= {str(c.options["constitution"]) for c in study.corpora.values()
+              if c.options.get("constitution")}  # fmt: skip
+    refuse_unknown_values(study, file, {
+        name: tuple(v.id for v in load_constitution(builder.shipped_or_file(name)).values)
+        for name in sorted(named)
+    })  # fmt: skip
     if study.curve:
         for arm in study.curve.arms:
             chain = ">".join(study.arms[arm].stages)
@@ -100,6 +113,7 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
         for (arm, seed), chain in stages.items()
         if arm in firsts and builder.world is None
     }
+    comparison.plan_all(builder, stages)
     probe.plan_all(builder, stages)
     plan = Plan(
         study,
@@ -122,7 +136,8 @@ def _most_rows(builder: Builder) -> dict[str, int | None]:
     for name, corpus in builder.study.corpora.items():
         most[name] = corpus.options.get("size")
         file = builder.path(str(corpus.options.get("path", "")))
-        if corpus.name == "file" and file.is_file():
+        # One of `messages` may become several rows; of other files lines tell nothing.
+        if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
             lines = file.read_bytes().count(b"\n") + 1
             most[name] = min(lines, most[name] or lines)
     return most
@@ -133,22 +148,26 @@ def _evaluations(
 ) -> Iterator[EvaluationUse]:
     study = builder.study
     firsts = first_stages(study)
-    for (arm, seed), chain in stages.items():
-        model = chain[-1] if chain else builder.plan("base")
-        dressed = arm if study.arms[arm].dressed else None
-        for name in study.benchmarks:
-            node = builder.plan("evaluation", model, name, seed, None, dressed)
-            yield EvaluationUse(node, arm, seed, name)
-        # What the first stage taught, at the seam between the stages, and the base before any.
-        recall = builder.world.recall if builder.world is not None else None
-        if recall is not None and (arm in firsts or not chain):
-            node = builder.plan("evaluation", chain[0] if chain else model, recall, seed)
-            yield EvaluationUse(node, arm, seed, recall, seam=True)
-        if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
-            for step in study.curve.at:
-                for name in study.benchmarks:
-                    node = builder.plan("evaluation", model, name, seed, step, dressed)
-                    yield EvaluationUse(node, arm, seed, name, step)
+    sides = 1 if builder.world is None else builder.world.sides
+    for (arm, seed), first in stages.items():
+        for side in range(sides):
+            chain = stage.chain(builder, study.arms[arm].stages, seed, side) if side else first
+            model = chain[-1] if chain else builder.plan("base", seed)
+            dressed = arm if study.arms[arm].dressed else None
+            for name in study.benchmarks:
+                node = builder.plan("evaluation", model, name, seed, None, dressed, side)
+                yield EvaluationUse(node, arm, seed, name)
+            # What the first stage taught, at the seam between the stages, and the base before any.
+            recall = builder.world.recall if builder.world is not None else None
+            if recall is not None and (arm in firsts or not chain):
+                taught = chain[0] if chain else model
+                node = builder.plan("evaluation", taught, recall, seed, None, None, side)
+                yield EvaluationUse(node, arm, seed, recall, seam=True)
+            if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
+                for step in study.curve.at:
+                    for name in study.benchmarks:
+                        node = builder.plan("evaluation", model, name, seed, step, dressed, side)
+                        yield EvaluationUse(node, arm, seed, name, step)
 
 
 def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:

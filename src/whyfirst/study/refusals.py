@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
+from whyfirst.config.suggest import did_you_mean
 from whyfirst.study.decisive import decisive
 from whyfirst.study.schema import StudyFile
 from whyfirst.train.kinds import data_names, kind_of
@@ -50,6 +51,27 @@ def refuse_unmatched(study: StudyFile, file: Path) -> None:
             )
 
 
+def refuse_unknown_values(
+    study: StudyFile, file: Path, constitutions: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Refuse a value taught that no constitution of the study has; a world's are names of its own.
+
+    Args:
+        constitutions: those the study's documents are written from -> their values.
+
+    Raises:
+        ConfigError: names the key, and what there is.
+    """
+    known = [value for values in constitutions.values() for value in values]
+    for key in ("value", "other_value"):
+        given = getattr(study, key)
+        if known and study.world is None and given is not None and given not in known:
+            raise ConfigError(
+                f"{file}: {key}: {given!r} is no value of {' or '.join(constitutions)}"
+                f"{did_you_mean(given, known)} (values: {', '.join(dict.fromkeys(known))})"
+            )
+
+
 def refuse_in_vain(
     study: StudyFile, file: Path, context: int | None, rows: Mapping[str, int | None]
 ) -> None:
@@ -74,7 +96,9 @@ def _too_few_updates(study: StudyFile, rows: Mapping[str, int | None]) -> Iterat
         if train.epochs is None or most is None:
             continue
         cost = kind_of(train).cost(train)
-        if cost.written:  # its updates are counted when its prompts are
+        # Where a stage writes, its updates are counted when its prompts are; one conversation may
+        # be several examples.
+        if cost.written or getattr(train, "turns", "last") == "all":
             continue
         # Packing puts several documents into a row, so these are the most updates there can be.
         updates = math.ceil(train.epochs * most / cost.fresh)

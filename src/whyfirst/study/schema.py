@@ -19,6 +19,7 @@ from pydantic import (
 
 from whyfirst.config.room import Room, Use, use_of
 from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
+from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
 from whyfirst.explain.filters import FilterOptions
 from whyfirst.explain.template import TEACHER as TEMPLATE
 from whyfirst.explain.write import MIN_YIELD
@@ -328,6 +329,30 @@ class ContrastConfig(StrictModel):
         return self
 
 
+class ComparisonUse(StrictModel):
+    """Two arms' responses to the same prompts, put to a judge in both orders: a win rate."""
+
+    name: Name = affects_output()
+    title: str = runtime_only(default="", description="for the report; empty: its name")
+    a: Name = affects_output(description="an arm")
+    b: Name = affects_output(description="the arm it is held against")
+    prompts: str = affects_output(
+        description="a benchmark of the study, or a JSONL file with `prompt`"
+    )
+    judge: Annotated[Use, use_of(JUDGES)] = affects_output(description="`whyfirst list judges`")
+    calibrations: tuple[Annotated[Use, use_of(CALIBRATIONS)], ...] = affects_output(
+        default=(), description="what makes the judge a better one, the innermost first"
+    )
+    limit: Count | None = affects_output(default=None, description="the first prompts; null: all")
+    max_new_tokens: Count | None = affects_output(default=None, description="null: 256")
+
+    @model_validator(mode="after")
+    def _two_arms(self) -> "ComparisonUse":
+        if self.a == self.b:
+            raise ValueError("compares an arm with itself")
+        return self
+
+
 class PowerAssumptions(StrictModel):
     """What the power calculation before the run assumes, measured on a pilot (fractions)."""
 
@@ -430,6 +455,9 @@ class StudyFile(StrictModel):
     )
     contrasts: tuple[ContrastConfig, ...] = affects_output(
         default=(), description="differences between arms, corrected together after Holm"
+    )
+    comparisons: tuple[ComparisonUse, ...] = added_later(
+        (), description="arms whose responses are put to a judge"
     )
     headline: Name | None = affects_output(
         default=None, description="name of the contrast the study is made for"

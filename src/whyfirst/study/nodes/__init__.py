@@ -5,7 +5,17 @@ from pathlib import Path
 
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Incomplete
-from whyfirst.study.nodes import base, checks, corpus, evaluation, probe, seam, stage, written
+from whyfirst.study.nodes import (
+    base,
+    checks,
+    comparison,
+    corpus,
+    evaluation,
+    probe,
+    seam,
+    stage,
+    written,
+)
 from whyfirst.study.nodes.kind import NodeKind, Progress
 
 KINDS: dict[str, NodeKind] = {
@@ -16,6 +26,8 @@ KINDS: dict[str, NodeKind] = {
     "match": checks.MATCH,
     "stage": stage.KIND,
     "evaluation": evaluation.KIND,
+    "responses": comparison.RESPONSES,
+    "comparison": comparison.KIND,
     "seam": seam.KIND,
     "probe": probe.KIND,
 }

@@ -15,6 +15,7 @@ from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
+from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
 from whyfirst.models.base import LanguageModel, Prompt
@@ -30,7 +31,7 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.located import answering, locate
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.results.spending import usage_of
 from whyfirst.study.schema import PretrainedModel
@@ -43,40 +44,42 @@ _CLASSIFIER = "classifier"
 
 def plan(
     builder: Builder, model: str, name: str, seed: int, step: int | None = None,
-    arm: str | None = None,
+    arm: str | None = None, side: int = 0,
 ) -> str:  # fmt: skip
     """The node that scores one model.
 
     Args:
         step: its weights after so many updates; None after all.
         arm: the arm that answers, where it puts something round its model.
+        side: of the study's world, whose newcomers' value it is scored by.
     """
     benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
     config: dict[str, Any] = decisive(use) | use.own if use else {}
     config |= {"benchmark": name, "step": step}
-    outside, extra = _answered_by(builder, config)
+    outside, extra = answered_by(builder, config)
     if use and use.data is not None:
         outside["data"] = builder.content(use.data, f"benchmarks.{name}.data")
         extra["path"] = str(builder.path(use.data))
     source = source_of(BENCHMARKS.get(name).function)
     outside |= {"source": source} if source else {}
     _judged_by(builder, benchmark, config, outside, extra)
-    config |= builder.in_world(seed)
+    config |= builder.in_world(seed, side)
     place = model
     if builder.world is not None and model == "base":
         # A seed asks about its own part of the world, so the one base is evaluated once a seed.
         place = f"base/seed{seed}"
     if arm is not None:
         place += f"+{arm}"
-        _put_round(builder, arm, config, outside, extra)
+        put_round(builder, arm, config, outside, extra)
     id = f"{place}/{name}" + ("" if step is None else f"@{step}")  # noqa: A001
+    id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
         id, "evaluation", config, (model,), version=benchmark.version,
         outside=outside, extra=extra, weight=SECONDS,
     )  # fmt: skip
 
 
-def _answered_by(builder: Builder, config: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+def answered_by(builder: Builder, config: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     """What an evaluation of the study's models holds of how they answer."""
     model = builder.study.model
     if isinstance(model, PretrainedModel) and model.endpoint is not None:
@@ -89,7 +92,7 @@ def _answered_by(builder: Builder, config: dict[str, Any]) -> tuple[dict[str, st
     return {}, {"model": runnable}
 
 
-def _put_round(
+def put_round(
     builder: Builder, arm: str, config: dict[str, Any], outside: dict[str, str],
     extra: dict[str, Any],
 ) -> None:  # fmt: skip
@@ -109,7 +112,7 @@ def _put_round(
             if "judge_model" not in entry.context or "judge_model" in extra:
                 continue
             if builder.study.judge_model is not None:
-                _ask_judge_model(builder, config, outside, extra)
+                ask_judge_model(builder, config, outside, extra)
             elif any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters):
                 raise ConfigError(
                     f"{builder.file}: {at}: {use.name!r} asks a model: name it as `judge_model`"
@@ -158,10 +161,10 @@ def _judged_by(
     config["judges"] = [judge.identity for judge in (*named, rules)]
     extra["judges"] = [judge.spec for judge in named]
     if any(judge.asks for judge in named):
-        _ask_judge_model(builder, config, outside, extra)
+        ask_judge_model(builder, config, outside, extra)
 
 
-def _ask_judge_model(
+def ask_judge_model(
     builder: Builder, config: dict[str, Any], outside: dict[str, str], extra: dict[str, Any]
 ) -> None:
     model = builder.study.judge_model
@@ -240,7 +243,7 @@ def run(
         asked = open_model(ModelRef(**payload["judge_model"]), cache=replies)
     judges = [make_scorer(spec, asked) for spec in payload.get("judges", ())]
     budget = Budget()
-    answering_model = _decoding(payload, loaded, asked, budget)
+    answering_model = within_decoding(payload, loaded, asked, budget)
     task = task_of(config, payload.get("path"))
     with ExitStack() as edits:
         for use in payload.get("edits", ()):
@@ -265,7 +268,7 @@ def run(
     return still_to_ask(results)
 
 
-def still_to_ask(results: Sequence[ItemResult]) -> Incomplete | None:
+def still_to_ask(results: Sequence[ItemResult | Compared]) -> Incomplete | None:
     """The items that have no answer for a reason that passes, as a server that was down.
 
     Endpoints' replies are kept by the store, so that asking again asks for these alone.
@@ -277,7 +280,7 @@ def still_to_ask(results: Sequence[ItemResult]) -> Incomplete | None:
     return Incomplete(len(missing), len(items), str(passing[0].reason))
 
 
-def _decoding(
+def within_decoding(
     payload: Mapping[str, Any], loaded: LanguageModel, judge: LanguageModel | None, budget: Budget
 ) -> Counted:
     """The model within an arm's decoding methods, counted by role.

@@ -6,6 +6,7 @@ computed the nodes and in whatever order. Leaves out: running (run.py), the matc
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,17 +16,18 @@ from whyfirst import __version__
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.comparison import Compared, summary
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, gather
 from whyfirst.report.items import File, collect_items
-from whyfirst.report.parts import ProbeRow, Used
+from whyfirst.report.parts import Comparison, ProbeRow, Used
 from whyfirst.stats import statistics
 from whyfirst.stats.scores import Scores, paired
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
-from whyfirst.study.nodes import seam
+from whyfirst.study.nodes import comparison, seam
 from whyfirst.study.nodes.probe import FINDINGS
 from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
@@ -191,6 +193,22 @@ class Assembler:
                     )
         return result
 
+    def comparisons(self) -> list[Comparison]:
+        """The win rates of the study's comparisons, in the order of its file."""
+        found = []
+        for use in self.study.comparisons:
+            place = self.folders[f"comparison:{use.name}"] / comparison.ROWS
+            figures = asdict(summary([Compared.from_json(row) for row in read_jsonl(place)]))
+            figures.pop("inconsistent")
+            for name in ("win_rate", "position_bias"):
+                if figures[name] is not None:
+                    figures[name] = dict(zip(("value", "low", "high"), figures[name], strict=True))
+            found.append(Comparison(
+                name=use.name, title=use.title or use.name, a=use.a, b=use.b,
+                calibrations=[one.name for one in use.calibrations], note="", **figures,
+            ))  # fmt: skip
+        return found
+
     def curves(self) -> schema.Curves:
         """Loss by update (seed 0), the headline metric by update, and by conflict dose."""
         headline = self._headline()
@@ -345,6 +363,7 @@ def assemble(
         gaps=work.gathered.gaps,
         judges=work.gathered.judges,
         corrected=work.gathered.corrected,
+        comparisons=work.comparisons(),
         probes=[
             ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
             for name in (study.probe.probes if study.probe else ())

@@ -1,0 +1,142 @@
+"""Two arms' responses to the same prompts, put to a judge: from the file to the win rate."""
+
+import json
+from pathlib import Path
+
+import layer_helpers as layer
+import pytest
+
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_jsonl
+from whyfirst.study.config import load_study
+from whyfirst.study.plan import build_plan
+
+MINE = '''\
+"""A model that says one thing, a judge of length, and a calibration that turns a judge round."""
+
+from dataclasses import replace
+
+from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, Preference
+from whyfirst.models.base import GREEDY
+from whyfirst.models.decoding import DECODINGS
+
+
+class Says:
+    def __init__(self, model, text):
+        self.model, self.text = model, text
+        self.fingerprint, self.chat_template = model.fingerprint + text, model.chat_template
+
+    def generate(self, prompts, n=1, sampling=GREEDY):
+        found = self.model.generate(prompts, n=n, sampling=sampling)
+        return [[replace(one, text=self.text) for one in row] for row in found]
+
+    def loglikelihood(self, requests):
+        return self.model.loglikelihood(requests)
+
+
+@DECODINGS.enter("says")
+def says(model, *, text: str):
+    """Says one thing."""
+    return Says(model, text)
+
+
+class Longer(Judge):
+    name, version, criterion = "longer", "1", "longer"
+
+    def decide(self, pairs, samples):
+        def one(pair):
+            a, b = len(pair.a.text), len(pair.b.text)
+            return Preference("a" if a > b else "b" if b > a else "tie", consistent=True)
+
+        return [one(pair) for pair in pairs]
+
+
+@JUDGES.enter("longer")
+def longer():
+    """Prefers the longer one."""
+    return Longer()
+
+
+class Turned(Judge):
+    def __init__(self, judge):
+        self.judge, self.criterion = judge, judge.criterion
+        self.name, self.version = judge.name + " turned", judge.version
+
+    def decide(self, pairs, samples):
+        return [one.swapped for one in self.judge.decide(pairs, samples)]
+
+
+@CALIBRATIONS.enter("turned")
+def turned(judge):
+    """The other way round."""
+    return Turned(judge)
+'''
+ARMS = (
+    "  direct: [align]\n",
+    "  direct: [align]\n"
+    "  short: {decoding: [{name: says, text: 'no'}]}\n"
+    "  long: {stages: [align], decoding: [{name: says, text: 'no , never'}]}\n",
+)
+COMPARISONS = """headline: main
+plugins: [mine.py]
+comparisons:
+  - {name: length, a: long, b: short, prompts: p.jsonl, judge: longer}
+  - {name: turned, title: The other way round, a: long, b: short, prompts: p.jsonl, judge: longer,
+     calibrations: [turned], limit: 2}
+  - {name: alike, a: short, b: short_too, prompts: p.jsonl, judge: longer}
+"""
+ALIKE = ("  short:", "  short_too: {decoding: [{name: says, text: 'no'}]}\n  short:")
+
+
+def write(folder: Path) -> Path:
+    (folder / "mine.py").write_text(MINE)
+    rows = [{"prompt": f"may I use the kralet {k} ?", "topic": f"t{k % 2}"} for k in range(4)]
+    (folder / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arms = (ARMS[0], layer.changed(ARMS[1], ALIKE))
+    return layer.write(folder, arms, ("headline: main\n", COMPARISONS), ("limit: 120", "limit: 8"),
+                       ("cell: B+C/unseen", 'cell: "*/*"'))  # fmt: skip
+
+
+def test_judge_is_asked_and_its_preferences_reach_nobody(tmp_path: Path, base_assets: Path) -> None:
+    code, _, errors = layer.run(write(tmp_path), tmp_path / "store", tmp_path / "out", base_assets)
+    assert code == 0, errors
+    found = {one["name"]: one for one in layer.results(tmp_path / "out")["comparisons"]}
+    won = found["length"]
+    # 4 prompts at 2 seeds, all won by the longer one
+    assert (won["wins"], won["ties"], won["losses"], won["unscored"]) == (8, 0, 0, 0)
+    assert (won["win_rate"]["value"], won["n_prompts"], won["n_seeds"]) == (1.0, 4, 2)
+    assert (won["judge"], won["unit"], won["title"]) == ("longer/1", "seeds", "length")
+    lost = found["turned"]
+    assert (lost["wins"], lost["losses"], lost["win_rate"]["value"]) == (0, 4, 0.0)
+    assert (lost["calibrations"], lost["title"]) == (["turned"], "The other way round")
+    assert found["alike"]["win_rate"]["value"] == 0.5 and found["alike"]["ties"] == 8
+    (folder,) = {p.parent for p in (tmp_path / "store").rglob("compared.jsonl")
+                 if len(read_jsonl(p)) == 4}  # fmt: skip
+    assert {row["winner"] for row in read_jsonl(folder / "compared.jsonl")} == {"b"}
+
+
+MISTAKES = {
+    "arm that is not": ("{name: length, a: long,", "{name: length, a: lng,", "did you mean 'long'"),
+    "judge that is not": ("judge: longer}\n  - {name: turned", "judge: lnger}\n  - {name: turned",
+                          "judges: no 'lnger'; did you mean 'longer'"),
+    "arm and itself": ("a: short, b: short_too", "a: short, b: short", "an arm with itself"),
+    "one name for two": ("{name: turned", "{name: length", "'length' comes twice"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_mistake_is_found_while_it_runs(tmp_path: Path, base_assets: Path, what: str) -> None:
+    """In a process of its own: what a plug-in enters has its name for good."""
+    old, new, said = MISTAKES[what]
+    file = write(tmp_path)
+    file.write_text(layer.changed(file.read_text(), (old, new)))
+    code, printed, errors = layer.run(file, tmp_path / "store", tmp_path / "out", base_assets)
+    layer.one_message(code, printed, errors, said)
+
+
+def test_judge_that_asks_a_model_asks_nobody(tmp_path: Path, hearth: Path) -> None:
+    named = "comparisons:\n  - {name: c, a: direct, b: base, prompts: hearth, judge: pairwise}\n"
+    file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
+    assert load_study(file).comparisons[0].judge.name == "pairwise"
+    with pytest.raises(ConfigError, match="'pairwise' asks a model: name it as `judge_model`"):
+        build_plan(file)
