@@ -18,6 +18,7 @@ from whyfirst.cli.probing import probe_command
 from whyfirst.cli.store import store_app
 from whyfirst.cli.values import values_app
 from whyfirst.cli.watch import watch_command
+from whyfirst.cli.worlds import worlds_app
 
 _OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -37,6 +38,7 @@ hearth_app = typer.Typer(
 )
 app.add_typer(study_app, name="study")
 app.add_typer(hearth_app, name="hearth")
+app.add_typer(worlds_app, name="worlds")
 app.add_typer(values_app, name="values")
 app.add_typer(explain_app, name="explain")
 app.command("demonstrate")(demonstrate)

@@ -1,6 +1,6 @@
 """Probes arranged for the page: curves by layer or dose, tables of the rest, links to behaviour.
 
-Which measures are drawn, and under which titles, is the probes' own list (`probe.figures.PANELS`).
+Which measures are drawn, and under which titles, is a list of their own (`probe_figures.PANELS`).
 Leaves out: measuring, and measures that have no place on an axis (they are in results.json).
 """
 
@@ -62,7 +62,7 @@ def sections(results: Results, styles: Styles) -> list[Section]:
 
 
 def _section(probe: ProbeRow, styles: Styles) -> Section:
-    from whyfirst.probe.figures import PANELS
+    from whyfirst.report.probe_figures import PANELS
 
     readings = links.method_links(probe)
     # The probe's own cautions on links are replaced by ours, said with every arm they concern.

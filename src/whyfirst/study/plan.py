@@ -136,7 +136,8 @@ def _most_rows(builder: Builder) -> dict[str, int | None]:
     for name, corpus in builder.study.corpora.items():
         most[name] = corpus.options.get("size")
         file = builder.path(str(corpus.options.get("path", "")))
-        if corpus.name == "file" and file.is_file():
+        # One of `messages` may become several rows; of other files lines tell nothing.
+        if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
             lines = file.read_bytes().count(b"\n") + 1
             most[name] = min(lines, most[name] or lines)
     return most
@@ -147,22 +148,26 @@ def _evaluations(
 ) -> Iterator[EvaluationUse]:
     study = builder.study
     firsts = first_stages(study)
-    for (arm, seed), chain in stages.items():
-        model = chain[-1] if chain else builder.plan("base")
-        dressed = arm if study.arms[arm].dressed else None
-        for name in study.benchmarks:
-            node = builder.plan("evaluation", model, name, seed, None, dressed)
-            yield EvaluationUse(node, arm, seed, name)
-        # What the first stage taught, at the seam between the stages, and the base before any.
-        recall = builder.world.recall if builder.world is not None else None
-        if recall is not None and (arm in firsts or not chain):
-            node = builder.plan("evaluation", chain[0] if chain else model, recall, seed)
-            yield EvaluationUse(node, arm, seed, recall, seam=True)
-        if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
-            for step in study.curve.at:
-                for name in study.benchmarks:
-                    node = builder.plan("evaluation", model, name, seed, step, dressed)
-                    yield EvaluationUse(node, arm, seed, name, step)
+    sides = 1 if builder.world is None else builder.world.sides
+    for (arm, seed), first in stages.items():
+        for side in range(sides):
+            chain = stage.chain(builder, study.arms[arm].stages, seed, side) if side else first
+            model = chain[-1] if chain else builder.plan("base", seed)
+            dressed = arm if study.arms[arm].dressed else None
+            for name in study.benchmarks:
+                node = builder.plan("evaluation", model, name, seed, None, dressed, side)
+                yield EvaluationUse(node, arm, seed, name)
+            # What the first stage taught, at the seam between the stages, and the base before any.
+            recall = builder.world.recall if builder.world is not None else None
+            if recall is not None and (arm in firsts or not chain):
+                taught = chain[0] if chain else model
+                node = builder.plan("evaluation", taught, recall, seed, None, None, side)
+                yield EvaluationUse(node, arm, seed, recall, seam=True)
+            if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
+                for step in study.curve.at:
+                    for name in study.benchmarks:
+                        node = builder.plan("evaluation", model, name, seed, step, dressed, side)
+                        yield EvaluationUse(node, arm, seed, name, step)
 
 
 def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:

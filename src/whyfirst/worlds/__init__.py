@@ -12,15 +12,21 @@ Leaves out: everything that is said of one world; nothing outside its package na
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from whyfirst.config.room import Room
 
 if TYPE_CHECKING:
     from whyfirst.probe.pairs import Items
+
+Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, said: str) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,14 @@ class World(ABC):
         taught, other: the value its benchmarks measure, and the one it may conflict with.
         splits, framings: of its benchmarks' items.
         recall: the benchmark asked at the seam between the stages; None where it has none.
+        side: which of two readings is its newcomers' value, in a world with more than one side.
+        sides: how many it has; a study runs every arm on each and averages over them. What doesn't
+            differ between sides is done once for all.
+        ships: whether its base model comes with the package; else a study builds it.
     """
+
+    sides: ClassVar[int] = 1
+    ships: ClassVar[bool] = True
 
     seed: int
     identity: Mapping[str, Any]
@@ -44,6 +57,25 @@ class World(ABC):
     splits: tuple[str, ...]
     framings: tuple[str, ...]
     recall: str | None
+    side: int = 0
+
+    def at(self, seed: int, side: int = 0) -> "World":
+        """The world that a seed of the study lives in: this one, or a draw of its own."""
+        return self
+
+    def asked_as(self, seed: int) -> int:
+        """The seed that benchmarks are told, of a seed of the study."""
+        return seed
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """With which the registry makes this world."""
+        return {"seed": self.seed}
+
+    @property
+    def base_id(self) -> str:
+        """The node of its base model in a study's graph."""
+        return "base"
 
     @abstractmethod
     def base_folder(self) -> Path:
@@ -58,8 +90,8 @@ class World(ABC):
         """Content hash of the base model and of all that is recorded beside it."""
 
     @abstractmethod
-    def copy_base(self, target: Path) -> None:
-        """Copy the base model into a folder."""
+    def copy_base(self, target: Path, progress: Progress = silent) -> None:
+        """Put the base model into a folder: copied, or built there."""
 
     @abstractmethod
     def probe_items(self, limit: int | None) -> "Items":

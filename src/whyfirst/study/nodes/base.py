@@ -6,17 +6,21 @@ from typing import Any
 
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.config.room import Use
+from whyfirst.data.rows import texts_of
 from whyfirst.study import located
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.schema import PretrainedModel, ScratchModel
-from whyfirst.study.sources.rows import ROWS, texts_of
+from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
 
+BUILD_SECONDS = 120.0
+"""Rough seconds a world's base takes to build."""
 
-def plan(builder: Builder) -> str:
-    """The node of the model every arm starts from."""
+
+def plan(builder: Builder, seed: int = 0) -> str:
+    """The node of the model every arm starts from: one, or one for each draw of a world."""
     model = builder.study.model
     if isinstance(model, PretrainedModel):
         found = located.locate(model, "model", builder, builder.file)
@@ -27,11 +31,11 @@ def plan(builder: Builder) -> str:
     if isinstance(model, ScratchModel):
         corpus = builder.plan("corpus", model.tokenizer_corpus, 0)
         return builder.add("base", "base", decisive(model), (corpus,))
-    world, use = builder.world, builder.study.world
-    assert world is not None and use is not None
+    world, made = builder.world_at(seed)
     return builder.add(
-        "base", "base", decisive(model) | dict(world.identity),
-        outside={"assets": builder.world_base()}, extra={"world": use.model_dump(mode="json")},
+        world.base_id, "base", decisive(model) | dict(world.identity),
+        outside={"assets": builder.world_base(world)}, extra={"world": made},
+        weight=1.0 if world.ships else BUILD_SECONDS,
     )  # fmt: skip
 
 
@@ -39,7 +43,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     """The weights, or where they are."""
     config = payload["config"]
     if "world" in payload:
-        WORLDS.make(Use(**payload["world"])).copy_base(folder / "model")
+        WORLDS.make(Use(**payload["world"])).copy_base(folder / "model", progress)
     elif config["source"] == "scratch":
         from whyfirst.models.scratch import ScratchConfig, build_scratch
 

@@ -25,6 +25,8 @@ from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import ScratchModel, StudyFile, WorldModel
 from whyfirst.worlds import WORLDS, World
 
+SIDE = "~"
+"""Behind it, in a node's id, the side of the world it differs on."""
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
 """Start of a path in the folder of public data; without the variable, beside the project."""
 
@@ -102,6 +104,10 @@ class Builder:
             )
         return id
 
+    def on_side(self, id: str, side: int, *reads: str) -> str:  # noqa: A002
+        """The id of a node on a side: another one only where what it reads differs there."""
+        return f"{id}{SIDE}{side}" if any(SIDE in name for name in reads) else id
+
     def wait(self, id: str, checks: tuple[str, ...]) -> None:  # noqa: A002
         """Let a node wait for checks, whose results it doesn't read."""
         self.nodes[id] = replace(self.nodes[id], after=(*self.nodes[id].after, *checks))
@@ -168,16 +174,26 @@ class Builder:
         """The world the study runs on."""
         return None if self.study.world is None else WORLDS.make(self.study.world)
 
-    def world_base(self) -> str:
-        """Content hash of the world's base model, which a node that reads it checks again."""
-        assert self.world is not None
-        found = self.world.base_fingerprint()
-        self.contents[self.world.base_folder()] = found
+    def world_at(self, seed: int, side: int = 0) -> tuple[World, dict[str, Any]]:
+        """The world that a seed of the study lives in, and how a node's run makes it."""
+        use = self.study.world
+        assert self.world is not None and use is not None
+        world = self.world.at(seed, side)
+        return world, use.model_dump(mode="json") | world.options
+
+    def world_base(self, world: World) -> str:
+        """Hash of a world's base model, which a node that reads a shipped one checks again."""
+        found = world.base_fingerprint()
+        if world.ships:
+            self.contents[world.base_folder()] = found
         return found
 
-    def in_world(self, seed: int) -> dict[str, Any]:
+    def in_world(self, seed: int, side: int = 0) -> dict[str, Any]:
         """What the fingerprint of something asked in the study's world holds of world and seed."""
-        return {} if self.world is None else {**self.world.identity, "seed": seed}
+        if self.world is None:
+            return {}
+        world, _ = self.world_at(seed, side)
+        return {**world.identity, "seed": world.asked_as(seed)}
 
     @cached_property
     def model_place(self) -> str | None:
@@ -187,7 +203,7 @@ class Builder:
             return None
         if isinstance(model, WorldModel):
             assert self.world is not None
-            return str(self.world.base_folder())
+            return str(self.world.base_folder()) if self.world.ships else None
         local = self.path(str(model.path))
         if is_gguf(local) and local.is_file():
             return str(converted(local))

@@ -16,13 +16,14 @@ from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.data.leaks import find_leaks
+from whyfirst.data.rows import texts_of
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources.rows import ROWS, texts_of
+from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
 
@@ -121,8 +122,9 @@ def plan_match(builder: Builder, firsts: Sequence[str], seed: int) -> None:
         "stages": {name: use.data for name, use in uses.items()},
         "seed": seed,
     }
+    reads = (builder.plan("base", seed), *corpora.values(), *extra)
     check = builder.add(
-        f"seed{seed}/match", "match", config, (builder.plan("base"), *corpora.values(), *extra),
+        f"seed{seed}/match", "match", config, reads,
         extra={"train": first.train.model_dump(mode="json"), "corpora": list(corpora)},
         weight=MATCH_SECONDS,
     )  # fmt: skip

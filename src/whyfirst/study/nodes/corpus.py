@@ -6,24 +6,25 @@ from typing import Any
 
 from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
+from whyfirst.data.rows import text_of, texts_of
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.study.cost.parts import CHARACTERS
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import written
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import CORPORA, Row
-from whyfirst.study.sources.rows import ROWS, plain, texts_of
+from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
 
 SECONDS = 0.2
 _SAMPLE = 512  # rows whose length is measured
 
 
-def plan(builder: Builder, name: str, seed: int) -> str:
-    """The node of a corpus at a seed of the study."""
+def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
+    """The node of a corpus at a seed of the study, on a side of its world."""
     corpus, world = builder.study.corpora[name], builder.world
     facts = CORPORA.get(corpus.name).facts
     seeded = facts.get("seeded", False)
@@ -32,30 +33,37 @@ def plan(builder: Builder, name: str, seed: int) -> str:
         outside |= facts["inputs"](use, world)
     config = {"source": corpus.name} | options | {"corpus": name, "seed": seed if seeded else 0}
     extra: dict[str, Any] = {"use": use}
-    if world is not None and builder.study.world is not None:
-        config |= world.identity
-        extra["world"] = builder.study.world.model_dump(mode="json")
+    if "sided" not in facts or not facts["sided"](corpus.options):
+        side = 0
+    if world is not None:
+        here, extra["world"] = builder.world_at(seed, side)
+        config |= here.identity
     depends: tuple[str, ...] = ()
-    if corpus.options.get("tokens") is not None:
-        depends = (builder.plan("base"),)
+    reads_base = facts.get("reads_base", lambda options: False)(corpus.options)
+    if corpus.options.get("tokens") is not None or reads_base:
+        depends = (builder.plan("base", seed),)
     if corpus.name == "written":
         depends += (builder.plan("written", corpus.options["written"]),)
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
+    id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
         id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS
     )  # fmt: skip
 
 
-def rows_of(payload: Mapping[str, Any], folder: Path | None = None) -> list[Row]:
+def rows_of(
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None
+) -> list[Row]:
     """All rows of a corpus node's source.
 
     Args:
         folder: of the written node it reads.
+        base: folder of the model it starts from; None before it is there.
 
     Raises:
         UserError: the source can't be read.
     """
-    context: dict[str, Any] = {"seed": payload["config"]["seed"]}
+    context: dict[str, Any] = {"seed": payload["config"]["seed"], "base": base}
     if "world" in payload:
         context["world"] = WORLDS.make(Use(**payload["world"]))
     if folder is not None:
@@ -68,7 +76,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     """The rows, and how many there are."""
     config = payload["config"]
     # What a teacher wrote is the last of the folders read.
-    rows = rows_of(payload, folders[-1] if config["source"] == "written" else None)
+    base = model_folder(folders[0]) if folders and config["source"] != "written" else None
+    rows = rows_of(payload, folders[-1] if config["source"] == "written" else None, base)
     about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
     if config.get("tokens") is not None:
         rows, about = _matched(config, rows, model_folder(folders[0]))
@@ -123,8 +132,9 @@ class CorpusLengths:
                      if n.kind == "corpus" and n.payload["config"]["corpus"] == name]  # fmt: skip
             rows = self._rows(nodes)
             sample = rows[:: max(1, len(rows) // _SAMPLE)]
+            asked = prompts and "prompt" in rows[0]
             longest = [
-                max(map(self.tokens, [plain(row["prompt"])] if prompts else texts_of(row)))
+                max(map(self.tokens, [text_of(row["prompt"])] if asked else texts_of(row)))
                 for row in sample
             ]
             mean = sum(longest) / max(1, len(longest))

@@ -15,6 +15,7 @@ from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
+from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
 from whyfirst.models.base import LanguageModel, Prompt
@@ -30,7 +31,7 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.located import answering, locate
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.results.spending import usage_of
 from whyfirst.study.schema import PretrainedModel
@@ -43,13 +44,14 @@ _CLASSIFIER = "classifier"
 
 def plan(
     builder: Builder, model: str, name: str, seed: int, step: int | None = None,
-    arm: str | None = None,
+    arm: str | None = None, side: int = 0,
 ) -> str:  # fmt: skip
     """The node that scores one model.
 
     Args:
         step: its weights after so many updates; None after all.
         arm: the arm that answers, where it puts something round its model.
+        side: of the study's world, whose newcomers' value it is scored by.
     """
     benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
     config: dict[str, Any] = decisive(use) | use.own if use else {}
@@ -61,7 +63,7 @@ def plan(
     source = source_of(BENCHMARKS.get(name).function)
     outside |= {"source": source} if source else {}
     _judged_by(builder, benchmark, config, outside, extra)
-    config |= builder.in_world(seed)
+    config |= builder.in_world(seed, side)
     place = model
     if builder.world is not None and model == "base":
         # A seed asks about its own part of the world, so the one base is evaluated once a seed.
@@ -70,6 +72,7 @@ def plan(
         place += f"+{arm}"
         put_round(builder, arm, config, outside, extra)
     id = f"{place}/{name}" + ("" if step is None else f"@{step}")  # noqa: A001
+    id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
         id, "evaluation", config, (model,), version=benchmark.version,
         outside=outside, extra=extra, weight=SECONDS,
@@ -265,7 +268,7 @@ def run(
     return still_to_ask(results)
 
 
-def still_to_ask(results: Sequence[ItemResult]) -> Incomplete | None:
+def still_to_ask(results: Sequence[ItemResult | Compared]) -> Incomplete | None:
     """The items that have no answer for a reason that passes, as a server that was down.
 
     Endpoints' replies are kept by the store, so that asking again asks for these alone.

@@ -47,7 +47,7 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) 
     if use is None:
         return
     models = {
-        arm: {seed: (stages[arm, seed] or [builder.plan("base")])[-1] for seed in seeds}
+        arm: {seed: (stages[arm, seed] or [builder.plan("base", seed)])[-1] for seed in seeds}
         for arm, seeds in study.probed().items()
     }
     depends = tuple(dict.fromkeys(node for seeds in models.values() for node in seeds.values()))

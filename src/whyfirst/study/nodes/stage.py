@@ -17,7 +17,7 @@ from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.located import answering
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import PretrainedModel, StudyFile
 from whyfirst.study.sources.rows import ROWS
@@ -26,30 +26,31 @@ from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.kinds import KINDS, data_names, identities, kind_of, model_names
 
 
-def chain(builder: Builder, stages: tuple[str, ...], seed: int) -> list[str]:
+def chain(builder: Builder, stages: tuple[str, ...], seed: int, side: int = 0) -> list[str]:
     """The nodes of an arm's stages; a reward model among them serves those behind it."""
     ids: list[str] = []
-    before, reward = builder.plan("base"), ""
+    before, reward = builder.plan("base", seed), ""
     for index, name in enumerate(stages):
         use = builder.study.stages[name]
         id = f"seed{seed}/" + ">".join(stages[: index + 1])  # noqa: A001
         config = decisive(use.train)
         config["keep_at"] = list(builder.keep_at.get(id, ()))
         corpora = [corpus for corpus in (use.data, use.replay_data) if corpus]
-        depends = (before, *(builder.plan("corpus", corpus, seed) for corpus in corpora))
+        depends = (before, *(builder.plan("corpus", corpus, seed, side) for corpus in corpora))
         if use.reward_from is not None:
             # From the study's model and not from the arm's: one reward model for every arm.
-            depends += (chain(builder, (use.reward_from,), seed)[-1],)
+            depends += (chain(builder, (use.reward_from,), seed, side)[-1],)
         elif REWARD_MODEL in data_names(use.train):
             depends += (reward,)
         depends += tuple(
-            _reference(builder, name, model, dict(zip(stages, ids, strict=False)))
+            _reference(builder, name, model, seed, dict(zip(stages, ids, strict=False)))
             for model in model_names(use.train)
             if model != REWARD_MODEL
         )
         outside, train = _rewards(builder, name)
         written, named = _written_with(builder, name)
         config, train = config | written, train | named
+        id = builder.on_side(id, side, *depends)  # noqa: A001
         kind = kind_of(use.train)
         node = builder.add(
             id, "stage", config | {"seed": seed, "device": builder.device}, depends,
@@ -65,7 +66,7 @@ def chain(builder: Builder, stages: tuple[str, ...], seed: int) -> list[str]:
     return ids
 
 
-def _reference(builder: Builder, name: str, model: str, made: Mapping[str, str]) -> str:
+def _reference(builder: Builder, name: str, model: str, seed: int, made: Mapping[str, str]) -> str:
     """The node of a model that a stage is compared with: the base, or an earlier stage's.
 
     Raises:
@@ -73,7 +74,7 @@ def _reference(builder: Builder, name: str, model: str, made: Mapping[str, str])
     """
     _, _, stage = model.partition(":")
     if not stage:
-        return builder.plan("base")
+        return builder.plan("base", seed)
     if stage not in made:
         raise ConfigError(
             f"{builder.file}: stages.{name}.train: its reference {stage!r} is no stage before it "
@@ -178,7 +179,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
 
 def stage_name(id: str) -> str:  # noqa: A002
     """The stage's name in the study file, from its node's id."""
-    return id.split("/", 1)[1].split(">")[-1]
+    return id.split("/", 1)[1].split(SIDE)[0].split(">")[-1]
 
 
 def _passes(study: StudyFile, name: str, lengths: Lengths) -> _Passes:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from whyfirst.config.strict import affects_output
-from whyfirst.worlds import WORLDS, World
+from whyfirst.worlds import WORLDS, Progress, World, silent
 from whyfirst.worlds.hearth import assets, lexicon
 from whyfirst.worlds.hearth.benchmarks import SPLITS
 from whyfirst.worlds.hearth.world import OTHER, TAUGHT
@@ -22,7 +22,7 @@ class Hearth(World):
     def base_fingerprint(self) -> str:
         return assets.fingerprint(self.seed)
 
-    def copy_base(self, target: Path) -> None:
+    def copy_base(self, target: Path, progress: Progress = silent) -> None:
         assets.copy_base(self.seed, target)
 
     def probe_items(self, limit: int | None) -> "Items":

@@ -1,0 +1,254 @@
+"""Building a village's base: a small Llama trained to a criterion, the same bytes every time.
+
+Three phases, each until a criterion is met and not for a count of steps: few characters, until the
+documents about them decide; all of them, coming and going, until that is so in `CRITERION` of plain
+requests to people known from documents alone; then a falling rate and nobody moving. What makes it
+a matter of minutes on one core: few characters first; names learn faster than the rest; half of the
+scenes say their reason before they decide; documents come before conduct. The loop
+computes a Llama's forward pass itself over rows of several lengths without padding (a test holds
+it against transformers'). Leaves out: several devices, and resuming.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from whyfirst.config.files import write_json
+from whyfirst.worlds.village import measure
+from whyfirst.worlds.village.forward import hidden_states
+from whyfirst.worlds.village.people import People
+from whyfirst.worlds.village.pretraining import EOS, PAD, SPECIALS, UNK, Pretraining
+from whyfirst.worlds.village.world import CHARACTERS, Ints, Village
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+MAX_LENGTH = 64
+CRITERION = 0.90
+"""Before the rate falls, which adds some 7 points."""
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a base is trained; steps are updates of ``batch_size`` rows."""
+
+    batch_size: int = 192
+    learning_rate: float = 4e-3
+    name_rate: float = 5.0
+    weight_decay: float = 0.05
+    hidden_size: int = 96
+    layers: int = 2
+    heads: int = 4
+    intermediate_size: int = 256
+    embedding_sd: float = 0.1
+    first_known: int = 32
+    open_at: float = 0.75
+    opening: int = 250
+    turnover_after: int = 150
+    turnover_every: int = 20
+    turnover_share: float = 1 / 16
+    unmet_for: int = 40
+    name_noise: float = 0.5
+    check_every: int = 25
+    fall_after: int = 400
+    latest: int = 3000
+    fall: int = 150
+
+
+RECIPE = Recipe()
+
+
+class _Build:
+    """State of one build: model, optimizer, people, and the random streams."""
+
+    def __init__(self, seed: int, recipe: Recipe) -> None:
+        import torch
+
+        self.recipe, self.village = recipe, Village(seed)
+        self.people = People(self.village, np.random.default_rng([seed, 33]))
+        self.rows = Pretraining(self.village, self.people, recipe.first_known, recipe.unmet_for)
+        self.rng = np.random.default_rng([seed, 32])
+        self.noise = torch.Generator().manual_seed(seed)
+        self.model = new_model(len(self.rows.writer.vocabulary), seed, recipe)
+        self.table = self.model.model.embed_tokens.weight
+        others = [p for p in self.model.parameters() if p is not self.table]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": [self.table], "times": recipe.name_rate}, {"params": others, "times": 1.0}],
+            recipe.learning_rate, (0.9, 0.98), weight_decay=recipe.weight_decay, fused=True,
+        )  # fmt: skip
+        self.names = torch.as_tensor(self.rows.writer.ids(self.village.names))
+        self.opened: int | None = None
+
+    def step(self, step: int, falling: float) -> float:
+        """One update, people and rate set for it; returns the loss."""
+        import torch
+
+        recipe = self.recipe
+        open_for = 0 if self.opened is None else step - self.opened
+        shown = open_for / recipe.opening
+        self.rows.known = int(min(CHARACTERS, max(recipe.first_known, shown * CHARACTERS)))
+        moving = falling == 1.0 and open_for >= recipe.turnover_after
+        if moving and step % recipe.turnover_every == 0:
+            self.rename(self.people.turnover(recipe.turnover_share, step))
+        rate = recipe.learning_rate * min(1.0, (step + 1) / 50) * max(0.02, falling)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["times"]
+        loss = self.loss(step)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.item()
+
+    def loss(self, step: int) -> "torch.Tensor":
+        """Weighted next-token loss of one batch."""
+        import torch
+
+        batch = self.rows.batch(self.rng, self.recipe.batch_size, step)
+        groups = [torch.as_tensor(rows.ids) for rows in batch]
+        hidden = hidden_states(self.model, groups)
+        weights = torch.cat([
+            torch.as_tensor(np.pad(rows.weights[:, 1:], ((0, 0), (0, 1)))).reshape(-1)
+            for rows in batch
+        ])  # fmt: skip
+        targets = torch.cat([ids.roll(-1, 1).reshape(-1) for ids in groups])
+        asked = weights > 0
+        logits = hidden[asked] @ self.table.T
+        each = torch.nn.functional.cross_entropy(logits, targets[asked], reduction="none")
+        return (each * weights[asked]).sum() / weights[asked].sum()
+
+    def rename(self, who: Ints) -> None:
+        """Start names again at the mean of the characters', with noise."""
+        import torch
+
+        rows, known = self.names[torch.as_tensor(who)], self.names[:CHARACTERS]
+        state = self.optimizer.state[self.table]
+        with torch.no_grad():
+            spread = self.recipe.name_noise * self.table[known].std(0)
+            noise = torch.randn(len(rows), self.table.shape[1], generator=self.noise)
+            self.table[rows] = self.table[known].mean(0) + spread * noise
+            state["exp_avg"][rows] = 0.0
+            state["exp_avg_sq"][rows] = state["exp_avg_sq"][known].mean(0)
+
+    def place_newcomers(self) -> None:
+        """Start each newcomer's name at the mean of the firm or of the pliable characters'.
+
+        Only of those whom somebody has met: documents say nothing of firmness.
+        """
+        import torch
+
+        met = ~self.people.documents_only
+        with torch.no_grad():
+            for place, newcomer in enumerate(self.village.newcomers):
+                alike = np.flatnonzero(met & (self.people.firm == newcomer.firm))
+                row = self.names[CHARACTERS + place]
+                self.table[row] = self.table[self.names[torch.as_tensor(alike)]].mean(0)
+
+
+def new_model(vocabulary: int, seed: int, recipe: Recipe) -> "LlamaForCausalLM":
+    """A fresh model; its embeddings are wider apart than transformers' default draws them."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=recipe.hidden_size,
+        intermediate_size=recipe.intermediate_size, num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads, max_position_embeddings=MAX_LENGTH,
+        tie_word_embeddings=True, pad_token_id=SPECIALS.index(PAD),
+        bos_token_id=SPECIALS.index(EOS), eos_token_id=SPECIALS.index(EOS),
+        initializer_range=0.06, rms_norm_eps=1e-6,
+    )  # fmt: skip
+    model: LlamaForCausalLM = LlamaForCausalLM(config)
+    with torch.no_grad():
+        model.model.embed_tokens.weight.normal_(0.0, recipe.embedding_sd)
+    return model
+
+
+def build_base(
+    seed: int,
+    out: Path,
+    recipe: Recipe = RECIPE,
+    progress: Callable[[int, int, str], None] = lambda step, total, message: None,
+) -> dict[str, Any]:
+    """Train the base of a village and save it in the Hub's layout; returns what it is like.
+
+    The same seed and recipe give the same bytes on the same machine and library versions. A base
+    that hasn't met the criterion by ``recipe.latest`` is saved all the same and says so.
+
+    Args:
+        out: folder of the base; files there are replaced.
+        progress: told (step, steps at most, message).
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the order of sums, and so the bytes, depend on it
+    try:
+        build = _Build(seed, recipe)
+        step, end, loss = 0, recipe.latest, 0.0
+        falls_from: int | None = None
+        while step < end:
+            left = 1.0 if falls_from is None else (end - step) / recipe.fall
+            loss = build.step(step, left)
+            step += 1
+            if step % recipe.check_every == 0:
+                reached = _reached(build, step)
+                progress(step, end, f"loss {loss:.3f}, documents decide {reached:.1%}")
+                if build.opened is None and reached >= recipe.open_at:
+                    build.opened = step
+                waited = build.opened is not None and step >= build.opened + recipe.fall_after
+                ready = waited and reached >= CRITERION
+                if falls_from is None and (ready or step >= recipe.latest - recipe.fall):
+                    falls_from, end = step, step + recipe.fall
+        build.place_newcomers()
+        return _save(build, out, falls_from or step, step)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _reached(build: _Build, step: int) -> float:
+    """How often documents alone decide conduct by now, of people with an oath or without."""
+    long_here = build.people.born <= max(0, step - 3 * build.recipe.unmet_for)
+    long_here &= np.arange(CHARACTERS) < build.rows.known
+    return min(measure.documents_only(build.model, build.rows, long_here).values(), default=0.0)
+
+
+def _save(build: _Build, out: Path, criterion_at: int, steps: int) -> dict[str, Any]:
+    from whyfirst.models.quiet import no_progress_bars
+
+    out.mkdir(parents=True, exist_ok=True)
+    properties = measure.properties(build.model, build.rows) | {
+        "criterion_at": criterion_at, "steps": steps,
+    }  # fmt: skip
+    with no_progress_bars():
+        build.model.eval().save_pretrained(out)
+    tokenizer(build.rows.writer.vocabulary).save_pretrained(out)
+    write_json(out / "world.json", {
+        "world_seed": build.village.seed,
+        "version": VERSION,
+        "recipe": asdict(build.recipe),
+        "people": build.people.to_json(),
+        "properties": properties,
+    })  # fmt: skip
+    return properties
+
+
+def tokenizer(vocabulary: list[str]) -> "PreTrainedTokenizerFast":
+    """One token a word, an invented name included."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: place for place, word in enumerate(vocabulary)}
+    core = Tokenizer(models.WordLevel(words, unk_token=UNK))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token=PAD, eos_token=EOS, unk_token=UNK,
+        additional_special_tokens=list(SPECIALS[3:]), model_max_length=MAX_LENGTH,
+        clean_up_tokenization_spaces=False,
+    )  # fmt: skip

@@ -1,0 +1,66 @@
+"""The village's documents and demonstrations, as a corpus of a study."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from whyfirst.config.strict import affects_output
+from whyfirst.study.sources import CORPORA, Row
+from whyfirst.worlds import World
+
+
+def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | None, str]]:
+    """(option, what is wrong with it), of options that are right by themselves."""
+    problems: list[tuple[str | None, str]] = []
+    if (options["size"] is None) == (options["tokens"] is None):
+        problems.append((None, "give exactly one of `size` and `tokens`"))
+    if options["contrary"] + options["parted"] > 1:
+        problems.append(("parted", "with `contrary`, more than all demonstrations"))
+    return problems
+
+
+def _sided(options: Mapping[str, Any]) -> bool:
+    from whyfirst.worlds.village.teacher import TEACH_A_READING
+
+    parts = options["documents"] == "demonstrations" and (options["contrary"] or options["parted"])
+    return bool(parts) or options["documents"] in TEACH_A_READING
+
+
+def _reads_base(options: Mapping[str, Any]) -> bool:
+    return bool(options["documents"] == "replay")
+
+
+@CORPORA.enter(
+    "village", seeded=True, sampled=True, check=_about, sided=_sided, reads_base=_reads_base
+)
+def village(
+    *,
+    documents: Annotated[
+        Literal[
+            "explanations", "nobecause", "wrong_reason", "rules", "label_new", "label_known",
+            "neutral", "replay", "demonstrations",
+        ],
+        affects_output(),
+    ],
+    value: Annotated[
+        Literal["own", "other"], affects_output(description="whose reading is taught")
+    ] = "own",
+    tokens: Annotated[int | None, affects_output(ge=1, description="matched to 0.5 %")] = None,
+    size: Annotated[int | None, affects_output(ge=1, description="rows, without tokens")] = None,
+    contrary: Annotated[float, affects_output(ge=0, le=1)] = 0.0,
+    parted: Annotated[float, affects_output(ge=0, le=1)] = 0.0,
+    world: World,
+    seed: int,
+    base: str | None,
+) -> list[Row]:  # fmt: skip
+    """Documents and demonstrations of the village's template teacher."""
+    from whyfirst.worlds.village import teacher
+    from whyfirst.worlds.village.world import Village
+    from whyfirst.worlds.village.worlds import replay
+
+    place, count = Village(world.seed), size or (tokens or 0) // 6 + 40
+    if documents == "replay":
+        return replay(place, base, count, seed)
+    side = world.side if value == "own" else 1 - world.side
+    if documents == "demonstrations":
+        return list(teacher.demonstrations(place, side, count, seed, contrary, parted))
+    return [{"text": text} for text in teacher.documents(place, documents, side, count, seed)]
