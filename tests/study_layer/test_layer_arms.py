@@ -164,7 +164,7 @@ def test_model_at_an_endpoint_is_steered_in_silence(tmp_path: Path) -> None:
     path.write_text(
         "study: s\ntitle: t\nmodel: {source: pretrained, endpoint: 'http://127.0.0.1:9/v1', "
         "model: m}\ncorpora: {}\nstages: {}\narms: {base: [], up: {edits: [{name: steer, layer: 0, "
-        "direction: d}]}}\nseeds: 1\nbenchmarks: {truthfulqa: {}}\n"
+        "direction: d}]}}\nseeds: 1\nbenchmarks: {truthfulqa: {data: t.csv}}\n"
     )
     with pytest.raises(ConfigError, match=r":6: arms.up.edits: a model at an endpoint has no act"):
         load_study(path)

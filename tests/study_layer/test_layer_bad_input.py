@@ -78,13 +78,24 @@ def test_missing_study_file_and_missing_data_file_are_named(tmp_path: Path) -> N
     layer.one_message(*attempt(file, tmp_path), "corpora.demos.path", "demos.jsonl")
 
 
-def test_refused_row_is_named_by_its_number_and_what_is_complete_is_kept(tmp_path: Path) -> None:
+def test_row_that_teaches_nothing_is_refused_before_any_work(tmp_path: Path) -> None:
+    """Explanations were written and trained on before an empty response stopped the study."""
+    file = file_study(tmp_path)
+    rows = (tmp_path / "demos.jsonl").read_text().splitlines()
+    empty = json.dumps({"prompt": "Human: How?\n\nAssistant:", "completion": " "})
+    (tmp_path / "demos.jsonl").write_text("\n\n".join([*rows[:2], empty, rows[3]]) + "\n")
+    said = ("corpora.demos", "rows 5 have an empty", "stages.align (sft) reads it")
+    layer.one_message(*attempt(file, tmp_path), *said)
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_is_complete_is_lost_when_a_stage_refuses_its_rows(tmp_path: Path) -> None:
     file = file_study(tmp_path)
     good = (tmp_path / "demos.jsonl").read_text()
     rows = good.splitlines()
-    empty = json.dumps({"prompt": "Human: How?\n\nAssistant:", "completion": " "})
-    (tmp_path / "demos.jsonl").write_text("\n".join([*rows[:2], empty, rows[3]]) + "\n")
-    layer.one_message(*attempt(file, tmp_path), "rows 3 have an empty", "What is complete is kept")
+    long = json.dumps({"prompt": "Human: How?\n\nAssistant:", "completion": " so" * 999})
+    (tmp_path / "demos.jsonl").write_text("\n".join([*rows[:2], long, rows[3]]) + "\n")
+    layer.one_message(*attempt(file, tmp_path), "longer than max_length", "complete is kept")
     done = set(artifacts(Store(tmp_path / "store")))
     assert {"base", "evaluation"} <= {kind for kind, _ in done}
     (tmp_path / "demos.jsonl").write_text(good)

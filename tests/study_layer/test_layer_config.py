@@ -138,7 +138,7 @@ def test_tokenizer_trained_on_a_corpus_that_it_must_count_is_a_cycle(tmp_path: P
     path.write_text(
         "study: s\ntitle: t\nmodel: {source: scratch, tokenizer_corpus: texts}\n"
         "corpora:\n  texts: {source: constitution, constitution: hhh, documents: rules, tokens: 9}"
-        "\nstages: {}\narms: {base: []}\nseeds: {default: 1}\nbenchmarks: {truthfulqa: {}}\n"
+        "\nstages: {}\narms: {base: []}\nseeds: 1\nbenchmarks: {truthfulqa: {data: t.csv}}\n"
     )
     with pytest.raises(ConfigError, match=r":3: model.tokenizer_corpus: a cycle"):
         load_study(path)
@@ -149,7 +149,7 @@ def test_missing_data_file_is_named_before_any_work(tmp_path: Path) -> None:
     path.write_text(
         "study: s\ntitle: t\nmodel: {source: scratch, tokenizer_corpus: rows}\n"
         "corpora:\n  rows: {source: file, path: rows.jsonl}\n"
-        "stages: {}\narms: {base: []}\nseeds: {default: 1}\nbenchmarks: {truthfulqa: {}}\n"
+        "stages: {}\narms: {base: []}\nseeds: 1\nbenchmarks: {truthfulqa: {data: t.csv}}\n"
     )
     with pytest.raises(UserError, match=r"corpora.rows.path: no such file or folder: .*rows.jsonl"):
         build_plan(path)
@@ -159,7 +159,7 @@ def test_hub_model_without_a_pinned_revision_could_not_be_repeated(tmp_path: Pat
     path = tmp_path / "s.yaml"
     path.write_text(
         "study: s\ntitle: t\nmodel: {source: pretrained, path: org/model}\ncorpora: {}\n"
-        "stages: {}\narms: {base: []}\nseeds: {default: 1}\nbenchmarks: {truthfulqa: {}}\n"
+        "stages: {}\narms: {base: []}\nseeds: 1\nbenchmarks: {truthfulqa: {data: t.csv}}\n"
     )
     with pytest.raises(ConfigError, match="pin the `revision`"):
         build_plan(path)

@@ -113,10 +113,11 @@ def test_data_file_that_changes_or_moves(tmp_path: Path) -> None:
     text = (
         "study: s\ntitle: t\nmodel: {source: scratch, tokenizer_corpus: rows}\n"
         "corpora:\n  rows: {source: file, path: PATH}\n"
-        "stages: {}\narms: {base: []}\nseeds: {default: 1}\nbenchmarks: {truthfulqa: {}}\n"
+        "stages: {}\narms: {base: []}\nseeds: 1\nbenchmarks: {truthfulqa: {data: t.csv}}\n"
     )
     (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
     (tmp_path / "moved.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "t.csv").write_text("")
     found = []
     for name in ("rows.jsonl", "moved.jsonl"):
         (tmp_path / "s.yaml").write_text(text.replace("PATH", name))

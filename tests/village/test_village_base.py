@@ -9,7 +9,8 @@ import torch
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.models.local import LocalModel
 from whyfirst.worlds.village import lexicon
-from whyfirst.worlds.village.base import Recipe, build_base, hidden_states, new_model
+from whyfirst.worlds.village.base import Recipe, build_base, new_model
+from whyfirst.worlds.village.forward import hidden_states
 from whyfirst.worlds.village.people import People
 from whyfirst.worlds.village.pretraining import Pretraining, Writer
 from whyfirst.worlds.village.world import CHARACTERS, Village

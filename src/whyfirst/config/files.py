@@ -113,7 +113,10 @@ def sync_tree(folder: Path) -> None:
 def _refuse_write(path: Path, error: OSError | ValueError) -> NoReturn:
     if isinstance(error, ValueError):
         raise StoreError(f"{str(path)!r}: can't be written: {error}") from error
-    reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    # The system's words first: whoever looks them up, or tells a full disk by them, finds them.
+    reason = "; ".join(
+        filter(None, (error.strerror or str(error), _REMEDIES.get(error.errno or 0)))
+    )
     raise StoreError(f"{path}: can't be written: {reason}") from error
 
 

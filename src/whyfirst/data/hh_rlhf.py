@@ -15,7 +15,7 @@ from whyfirst.data.published import json_lines, other_benchmark
 from whyfirst.data.split import split_by_prompt_hash
 from whyfirst.models.base import Chat, Message
 
-_REPLY = "\n\nAssistant:"
+_REPLY, _ASKS = "\n\nAssistant:", "\n\nHuman:"
 _FOLDERS = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
 
 
@@ -156,6 +156,9 @@ def _pair(file: Path, number: int, row: Any, name: str) -> Pair | Skipped:
             return Skipped(number, "the dialogues differ before the last reply", name, prompt)
         chosen, rejected = row["chosen"][cut:], row["rejected"][cut:]
     for column, text in (("chosen", chosen), ("rejected", rejected)):
+        if _ASKS in text:
+            reason = f"the {column} dialogue goes on after its last reply"
+            return Skipped(number, reason, name, prompt)
         if not text.strip():
             return Skipped(number, f"the {column} reply is empty", name, prompt)
     return Pair(number, prompt, chosen, rejected, name)

@@ -136,7 +136,8 @@ def _most_rows(builder: Builder) -> dict[str, int | None]:
     for name, corpus in builder.study.corpora.items():
         most[name] = corpus.options.get("size")
         file = builder.path(str(corpus.options.get("path", "")))
-        if corpus.name == "file" and file.is_file():
+        # One of `messages` may become several rows; of other files lines tell nothing.
+        if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
             lines = file.read_bytes().count(b"\n") + 1
             most[name] = min(lines, most[name] or lines)
     return most

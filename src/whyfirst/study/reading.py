@@ -4,10 +4,12 @@ Costs about what ``whyfirst plan`` does, loads no model, and is left out of a fi
 Leaves out: data of other sources than files (hh_rlhf and what is written are read by their nodes).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from whyfirst.config.errors import DataError
+from whyfirst.data.checks import Finding, check_rows, columns_of
+from whyfirst.data.rows import shaped
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.study.nodes import corpus, evaluation, stage
 from whyfirst.study.plan import Plan, refuse_empty_cells
@@ -56,12 +58,23 @@ def _check_corpora(plan: Plan) -> None:
             raise DataError(f"{plan.file}: corpora.{name}: {error}") from error
         for reader, data in readers.get(name, ()):
             train = plan.study.stages[reader].train
+            path = Path(payload["use"]["path"])
             try:
-                kind_of(train).check(train, data, rows, Path(payload["use"]["path"]))
+                kind_of(train).check(train, data, rows, path)
+                if kind_of(train).encode is not None:  # it trains on the responses of its rows
+                    made = list(shaped(rows, path, getattr(train, "turns", "last")))
+                    _refuse(check_rows(made, columns_of(made[0])), path)
             except DataError as error:
                 raise DataError(
                     f"{plan.file}: corpora.{name}: {error}; stages.{reader} ({train.kind}) reads it"
                 ) from error
+
+
+def _refuse(findings: Sequence[Finding], path: Path) -> None:
+    """What training would refuse of the rows alone, before anything is paid for."""
+    bad = [f"{found.check}: {found.message}" for found in findings if found.level == "refuse"]
+    if bad:
+        raise DataError(f"{path}: " + "; ".join(bad))
 
 
 def _reads(plan: Plan) -> Iterator[tuple[str, str, str]]:

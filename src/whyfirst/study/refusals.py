@@ -96,7 +96,9 @@ def _too_few_updates(study: StudyFile, rows: Mapping[str, int | None]) -> Iterat
         if train.epochs is None or most is None:
             continue
         cost = kind_of(train).cost(train)
-        if cost.written:  # its updates are counted when its prompts are
+        # Where a stage writes, its updates are counted when its prompts are; one conversation may
+        # be several examples.
+        if cost.written or getattr(train, "turns", "last") == "all":
             continue
         # Packing puts several documents into a row, so these are the most updates there can be.
         updates = math.ceil(train.epochs * most / cost.fresh)

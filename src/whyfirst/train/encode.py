@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.config.files import read_jsonl
 from whyfirst.data.hh_rlhf import dialogue
+from whyfirst.data.rows import Row, numbered, read_rows, shaped
 from whyfirst.models import chat
 from whyfirst.models.base import Chat, Message, asked
 from whyfirst.train.config_base import Stage
@@ -99,7 +99,7 @@ def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
             raise DataError(f"the {config.kind} stage needs the file '{name}'; got {sorted(data)}")
         if what == "rows":
             path = Path(data[name])
-            files[name] = read_jsonl(path, whole_characters=True), path
+            files[name] = read_rows(path, getattr(config, "turns", "last")), path
             if not files[name][0]:
                 raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
     return kind.encode(config, tokenizer, files)
@@ -117,28 +117,8 @@ def unfold(
     Raises:
         DataError: messages of another shape, or without a reply at their end; names file and row.
     """
-    made, numbers = [], []
-    for number, row in enumerate(rows, 1):
-        if "messages" not in row or "prompt" in row:
-            made.append(row)
-            numbers.append(number)
-            continue
-        try:
-            roles = [turn.role for turn in chat.read_turns(row["messages"])]
-        except ValueError as error:
-            raise DataError(f"{path}: row {number}: 'messages' {error}") from error
-        if len(roles) < 2 or roles[-1] != "assistant":
-            raise DataError(
-                f"{path}: row {number}: 'messages' must end with the assistant's turn, which is "
-                f"trained on; its last role is {roles[-1]!r}"
-            )
-        replies = [at for at, role in enumerate(roles) if role == "assistant" and at]
-        rest = {key: value for key, value in row.items() if key != "messages"}
-        for at in replies if turns == "all" else replies[-1:]:
-            said = row["messages"]
-            made.append(rest | {"prompt": said[:at], "completion": said[at : at + 1]})
-            numbers.append(number)
-    return made, numbers
+    made = list(shaped(rows, path, turns))
+    return made, [row.line for row in made]
 
 
 def prompted(rows: Rows, path: Path) -> Rows:
@@ -148,14 +128,14 @@ def prompted(rows: Rows, path: Path) -> Rows:
         DataError: messages of another shape, or without a turn of the user; names file and row.
     """
     made = []
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         if "messages" in row and "prompt" not in row:
             try:
                 roles = [turn.role for turn in chat.read_turns(row["messages"])]
                 end = len(roles) - roles[::-1].index("user")
             except ValueError as error:
                 raise DataError(f"{path}: row {number}: 'messages' {error}") from error
-            row = row | {"prompt": row["messages"][:end]}
+            row = Row(row | {"prompt": row["messages"][:end]}, number)
         made.append(row)
     return made
 
@@ -166,12 +146,12 @@ def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
     Raises:
         DataError: names file and row.
     """
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         _check_texts(row, columns, path, number)
 
 
 def render_prompts(
-    tokenizer: Any, rows: list[dict[str, Any]], path: Path, prompts_as: PromptFormat = None
+    tokenizer: Any, rows: Rows, path: Path, prompts_as: PromptFormat = None
 ) -> tuple[list[str], list[list[int]]]:
     """Text and token ids of each row's prompt, as a stage on responses to it would train on them.
 
@@ -250,7 +230,7 @@ class _Rendered:
 
 def _rendered(
     tokenizer: Any,
-    rows: list[dict[str, Any]],
+    rows: Rows,
     keys: tuple[str, ...],
     path: Path,
     prompts_as: PromptFormat,
@@ -263,7 +243,8 @@ def _rendered(
     """
     template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
     found = []
-    for number, row in zip(numbers or range(1, len(rows) + 1), rows, strict=True):
+    lines = numbers or [number for number, _ in numbered(rows)]
+    for number, row in zip(lines, rows, strict=True):
         _check_texts(row, ("prompt", *keys), path, number)
         is_text = isinstance(row["prompt"], str)
         if is_text and not all(isinstance(row[key], str) for key in keys):
@@ -354,7 +335,7 @@ def texts(rows: Rows, path: Path, key: str = "text") -> list[str]:
     Raises:
         DataError: a row without it; names file and row.
     """
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         if not isinstance(row.get(key), str):
             raise DataError(
                 f"{path}: row {number}: '{key}' must be text; found "

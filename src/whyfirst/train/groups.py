@@ -4,7 +4,7 @@ Leaves out: the prompts, rewards and guards (`online`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from transformers import set_seed
 
@@ -13,11 +13,13 @@ from whyfirst.train import checkpoint, trainer, weights
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.guards import measure
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.kinds.group import GRPOStage, RLOOStage
 from whyfirst.train.logs import GrowingLog, counted
 from whyfirst.train.prompts import end_tokens
 from whyfirst.train.watch import Watch
 from whyfirst.train.weights import Start
+
+if TYPE_CHECKING:
+    from whyfirst.train.kinds.group import GRPOStage, RLOOStage
 
 _LOGGED = {
     "loss": "loss",
@@ -31,8 +33,7 @@ _LOGGED = {
 
 def train_groups(online: OnlineJob) -> Trained:
     """Train, save `model/`, and return the log: one row an update."""
-    job, config = online.job, online.config
-    assert isinstance(config, RLOOStage | GRPOStage)
+    job, config = online.job, cast("RLOOStage | GRPOStage", online.config)
     updates = config.updates or len(online.plan.updates) * config.iterations
     trainer.quiet_libraries()
     found = checkpoint.newest_complete(job.out_dir / "checkpoints", job.manifest)
@@ -80,8 +81,7 @@ def _trainer(
     """
     import trl
 
-    job, config = online.job, online.config
-    assert isinstance(config, RLOOStage | GRPOStage)
+    job, config = online.job, cast("RLOOStage | GRPOStage", online.config)
     more: dict[str, Any] = {
         "num_generations": config.group_size,
         "max_completion_length": config.max_new_tokens,
@@ -93,7 +93,7 @@ def _trainer(
         "disable_dropout": True,  # or the first ratio and the first KL would be noise
         "log_completions": False,
     }
-    if isinstance(config, GRPOStage):
+    if config.kind == "grpo":
         more |= {"loss_type": config.loss_type, "scale_rewards": config.scale_rewards}
         kinds = trl.GRPOConfig, trl.GRPOTrainer
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Use
+from whyfirst.data.rows import numbered
 from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Candidates, check_responses, exchanges
 from whyfirst.train.kinds import Rows
@@ -27,7 +28,7 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
     facts = OBJECTIVES.get(objective.name).facts
     fewest, most = facts.get("responses", (2, 2))
     check_responses(rows, columns_of(rows, path), path)
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         at, responses = f"{path}: row {number}", len(responses_of(row))
         if responses < fewest or (most is not None and responses > most):
             wanted = f"{fewest}" if most == fewest else f"{fewest} to {most or 'any number of'}"
@@ -81,13 +82,13 @@ def read_candidates(
         columns: name -> shape, of the columns that go into `Candidates.extras`.
     """
     flat, numbers = [], []
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         for prompt, response in zip(prompts_of(row), responses_of(row), strict=True):
             flat.append({"prompt": prompt, "response": response})
             numbers.append(number)
     tokens = iter(exchanges(tokenizer, flat, path, "response", config.format, numbers))
     made = []
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")
         pairs = [next(tokens) for _ in labels]
         order = sorted(range(len(labels)), key=lambda k: -labels[k])

@@ -7,32 +7,21 @@ leakage and coverage).
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.data.checks import Finding, check_rows, some_rows, whole_texts
 from whyfirst.data.leaks import find_leaks
 from whyfirst.models.limits import limits_of
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import Stage
-from whyfirst.train.encode import Candidates, Encoded, PromptFormat
+from whyfirst.train.encode import Encoded, PromptFormat
 from whyfirst.train.plan import Plan
-
-Level = Literal["refuse", "warn", "ok"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found; `message` says how to proceed where it is not ok."""
-
-    level: Level
-    check: str
-    message: str
 
 
 def examine(
@@ -44,25 +33,22 @@ def examine(
     data: Mapping[str, Path],
 ) -> list[Finding]:
     """Every check that applies to the stage, in a fixed order."""
-    lengths, texts = encoded.lengths, _texts(encoded)
+    lengths, rows = encoded.lengths, encoded.main[0]
     findings = [
         enough_updates(config, plan),
         truncation(lengths, config.max_length, config.truncation),
         context(min(max(lengths), config.max_length), base_folder(model_dir)),
         eos_trained(_endings(config, encoded), tokenizer.eos_token_id),
         something_trained(config, encoded),
-        duplicates(texts),
+        *check_rows(rows, encoded.columns, tokenizer),
         unknown_tokens(_sequences(encoded), tokenizer.unk_token_id),
         *vocabulary(_sequences(encoded), base_folder(model_dir)),
     ]
     if encoded.columns != ("text",):
         findings.append(prompt_masked(tokenizer, encoded, config.format))
-        findings.append(empty_responses(encoded))
-    if encoded.candidates:
-        findings.append(responses_differ(encoded.candidates))
     if "evaluation" in data:
         tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
-        findings.append(evaluation_overlap(texts, tested))
+        findings.append(evaluation_overlap(whole_texts(rows, encoded.columns), tested))
     return findings
 
 
@@ -207,50 +193,6 @@ def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = N
     return Finding("ok", "prompt masked", "exactly the prompts are left out of the loss")
 
 
-def empty_responses(encoded: Encoded) -> Finding:
-    """Responses without text: they would teach the model to say nothing."""
-    empty = [
-        number
-        for number, row in enumerate(encoded.main[0], 1)
-        if any(not text.strip() for key in encoded.columns[1:] for text in _texts_of(row[key]))
-    ]
-    if empty:
-        return Finding(
-            "refuse",
-            "empty responses",
-            f"rows {some_rows(empty)} have an empty response; drop them",
-        )
-    return Finding("ok", "empty responses", "every response has text")
-
-
-def responses_differ(rows: Sequence[Candidates]) -> Finding:
-    """Responses that are the same teach nothing and count as data."""
-    same = [
-        number
-        for number, row in enumerate(rows, 1)
-        if len({tuple(p + r) for p, r in zip(row.prompts, row.responses, strict=True)})
-        < len(row.responses)
-    ]
-    if same:
-        return Finding(
-            "refuse", "chosen == rejected", f"rows {some_rows(same)} prefer a response to itself; "
-            "drop them",
-        )  # fmt: skip
-    return Finding("ok", "chosen == rejected", "every pair's responses differ")
-
-
-def duplicates(texts: Sequence[str]) -> Finding:
-    """Rows that repeat another row word for word: allowed, since matching may repeat documents."""
-    repeated = len(texts) - len(set(texts))
-    if repeated:
-        most = Counter(texts).most_common(1)[0][1]
-        return Finding(
-            "warn", "duplicates", f"{repeated} of {len(texts)} rows repeat an earlier row (one "
-            f"occurs {most} times); drop them unless the repetition is meant",
-        )  # fmt: skip
-    return Finding("ok", "duplicates", "no row is repeated")
-
-
 def unknown_tokens(sequences: Sequence[list[int]], unk_id: int | None) -> Finding:
     """Words the tokenizer doesn't know are all one token: the model can't tell them apart."""
     if unk_id is None:
@@ -315,26 +257,3 @@ def _sequences(encoded: Encoded) -> list[list[int]]:
         for row in encoded.candidates
         for prompt, response in zip(row.prompts, row.responses, strict=True)
     ]
-
-
-def _texts(encoded: Encoded) -> list[str]:
-    """Each main row as one text; replay is the base's own data and is left out."""
-    return [
-        "\n".join(text for key in encoded.columns for text in _texts_of(row[key]))
-        for row in encoded.main[0]
-    ]
-
-
-def _texts_of(part: Any) -> list[str]:
-    """A column as texts: one, that of a list of messages, or a list of texts."""
-    if isinstance(part, str):
-        return [part]
-    if part and not isinstance(part[0], Mapping):
-        return [text for one in part for text in _texts_of(one)]
-    return ["\n".join(str(message.get("content", "")) for message in part)]
-
-
-def some_rows(numbers: Sequence[int], shown: int = 5) -> str:
-    """The first few row numbers, and how many more there are."""
-    head = ", ".join(str(number) for number in numbers[:shown])
-    return head + (f" and {len(numbers) - shown} more" if len(numbers) > shown else "")

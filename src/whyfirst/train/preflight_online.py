@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import read_jsonl
+from whyfirst.data.checks import Finding, duplicates, some_rows
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_rl import Online
 from whyfirst.train.preflight import (
-    Finding,
     context,
-    duplicates,
     evaluation_overlap,
-    some_rows,
     unknown_tokens,
     vocabulary,
 )

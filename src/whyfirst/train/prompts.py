@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_json, read_jsonl
+from whyfirst.config.files import read_json
+from whyfirst.data.rows import Row, iter_rows, shaped
 from whyfirst.models import loading
 from whyfirst.train.encode import PromptFormat, prompted, render_prompts
+from whyfirst.train.kinds import Rows
 from whyfirst.train.plan import held_out
 
 
@@ -26,7 +28,7 @@ class Prompts:
     """
 
     path: Path
-    rows: list[dict[str, Any]]
+    rows: Rows
     texts: list[str]
     ids: list[list[int]]
     trained: list[int]
@@ -44,11 +46,11 @@ def read_prompts(
     if "prompts" not in data:
         raise DataError(f"a stage that generates needs the file 'prompts'; got {sorted(data)}")
     path = Path(data["prompts"])
-    rows = prompted(read_jsonl(path, whole_characters=True), path)
+    rows = list(shaped(prompted(list(iter_rows(path)), path), path))
     if not rows:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     if prompts_as is not None:  # a reward model reads them in the same way
-        rows = [row | {"format": prompts_as} for row in rows]
+        rows = [Row(row | {"format": prompts_as}, row.line) for row in rows]
     texts, ids = render_prompts(tokenizer, rows, path, prompts_as)
     kept = held_out(texts, share)
     trained = [number for number, out in enumerate(kept) if not out]

@@ -6,12 +6,13 @@ from typing import Any
 
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.config.room import Use
+from whyfirst.data.rows import texts_of
 from whyfirst.study import located
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.schema import PretrainedModel, ScratchModel
-from whyfirst.study.sources.rows import ROWS, texts_of
+from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
 
 BUILD_SECONDS = 120.0

@@ -16,13 +16,14 @@ from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.data.leaks import find_leaks
+from whyfirst.data.rows import texts_of
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources.rows import ROWS, texts_of
+from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
+from whyfirst.data.rows import text_of, texts_of
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.study.cost.parts import CHARACTERS
 from whyfirst.study.execute.graph import Node
@@ -15,7 +16,7 @@ from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import CORPORA, Row
-from whyfirst.study.sources.rows import ROWS, plain, texts_of
+from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
 
 SECONDS = 0.2
@@ -131,8 +132,9 @@ class CorpusLengths:
                      if n.kind == "corpus" and n.payload["config"]["corpus"] == name]  # fmt: skip
             rows = self._rows(nodes)
             sample = rows[:: max(1, len(rows) // _SAMPLE)]
+            asked = prompts and "prompt" in rows[0]
             longest = [
-                max(map(self.tokens, [plain(row["prompt"])] if prompts else texts_of(row)))
+                max(map(self.tokens, [text_of(row["prompt"])] if asked else texts_of(row)))
                 for row in sample
             ]
             mean = sum(longest) / max(1, len(longest))

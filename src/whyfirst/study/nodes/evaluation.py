@@ -15,6 +15,7 @@ from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
+from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
 from whyfirst.models.base import LanguageModel, Prompt
@@ -267,7 +268,7 @@ def run(
     return still_to_ask(results)
 
 
-def still_to_ask(results: Sequence[ItemResult]) -> Incomplete | None:
+def still_to_ask(results: Sequence[ItemResult | Compared]) -> Incomplete | None:
     """The items that have no answer for a reason that passes, as a server that was down.
 
     Endpoints' replies are kept by the store, so that asking again asks for these alone.

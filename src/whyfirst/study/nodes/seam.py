@@ -14,6 +14,7 @@ from typing import Any
 
 from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.constitution import Value, load_constitution
+from whyfirst.data.rows import texts_of
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.located import answering
@@ -22,7 +23,7 @@ from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import PretrainedModel
-from whyfirst.study.sources.rows import ROWS, texts_of
+from whyfirst.study.sources.rows import ROWS
 
 SECONDS = 2.0
 DOCUMENTS = 64

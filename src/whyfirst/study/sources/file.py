@@ -1,11 +1,12 @@
-"""A JSONL file with a stage's columns."""
+"""A file of rows with a stage's columns: JSONL, JSON, CSV or parquet."""
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
 from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_jsonl
 from whyfirst.config.strict import runtime_only
+from whyfirst.data.rows import iter_rows
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.train.config_base import added_later
 
@@ -19,7 +20,7 @@ def file(
     ] = None,
 ) -> list[Row]:
     """A JSONL file with the stage's columns."""
-    rows = read_jsonl(path, whole_characters=True)
+    rows: list[Row] = list(itertools.islice(iter_rows(path), size))
     if not rows:
         raise DataError(f"{path}: no rows")
-    return rows[:size]
+    return rows

@@ -6,7 +6,7 @@ the version whenever the same options and data would give other weights. The fil
 at the top, since a study file is read through them. Leaves out: running a stage (`train/run.py`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whyfirst.train.encode import Encoded, Files
     from whyfirst.train.job import Job, Trained
 
-Rows = list[dict[str, Any]]
+Rows = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.strict import affects_output
+from whyfirst.data.rows import numbered
 from whyfirst.train import encode
 from whyfirst.train.config_base import Stage, added_later
 from whyfirst.train.job import Job, Run, Trained
@@ -48,7 +49,7 @@ def _encode(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Enc
 
 def _check(config: KTOStage, name: str, rows: Rows, path: Path) -> None:
     encode.check_responses(encode.unfold(rows, path)[0], _COLUMNS, path)
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         if not isinstance(row.get("label"), bool):
             raise DataError(
                 f"{path}: row {number}: 'label' must be true (desirable) or false; found "

@@ -14,6 +14,7 @@ from pydantic import model_validator
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.strict import affects_output
+from whyfirst.data.rows import numbered
 from whyfirst.train import encode
 from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Run, Trained
@@ -60,7 +61,7 @@ def _margins(rows: Rows, path: Path) -> list[float] | None:
     """The column `margin`, which all rows have or none."""
     if not any("margin" in row for row in rows):
         return None
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered(rows):
         value = row.get("margin")
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
             raise DataError(

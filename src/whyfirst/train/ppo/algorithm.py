@@ -19,14 +19,16 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from whyfirst.train.kinds.ppo import PPOStage
 from whyfirst.train.ppo import maths
 from whyfirst.train.ppo.rollout import Episode, lay_out
+
+if TYPE_CHECKING:
+    from whyfirst.train.kinds.ppo import PPOStage
 
 
 class ActorCritic(torch.nn.Module):
@@ -83,7 +85,7 @@ class Learner:
         bad: called with a loss or gradient norm that is not finite, and the update; must raise.
     """
 
-    config: PPOStage
+    config: "PPOStage"
     accelerator: Any
     policy: Any
     module: ActorCritic
@@ -165,7 +167,7 @@ def update(
     }
 
 
-def _minibatches(config: PPOStage, seed: int, number: int, epoch: int) -> list[list[int]]:
+def _minibatches(config: "PPOStage", seed: int, number: int, epoch: int) -> list[list[int]]:
     """The batch's rows in the order of one epoch, cut into minibatches."""
     order = list(range(config.batch_size))
     random.Random(f"{seed}/ppo/{number}/{epoch}").shuffle(order)
@@ -173,7 +175,7 @@ def _minibatches(config: PPOStage, seed: int, number: int, epoch: int) -> list[l
     return [order[i : i + size] for i in range(0, len(order), size)]
 
 
-def _with_penalty(config: PPOStage, episodes: Sequence[Episode], score_B: Tensor) -> Tensor:
+def _with_penalty(config: "PPOStage", episodes: Sequence[Episode], score_B: Tensor) -> Tensor:
     """Scores, less the penalty where a response has no end (Huang et al. 2024, the EOS trick)."""
     cut_B = torch.tensor([not episode.finished for episode in episodes], device=score_B.device)
     return score_B - (config.missing_eos_penalty or 0.0) * cut_B

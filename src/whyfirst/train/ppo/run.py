@@ -14,7 +14,7 @@ stays off like all dropout here.
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers import get_scheduler, set_seed
@@ -26,7 +26,6 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.kinds.ppo import PPOStage
 from whyfirst.train.logs import GrowingLog, counted
 from whyfirst.train.ppo import algorithm, rollout, state
 from whyfirst.train.ppo.algorithm import ActorCritic, Learner
@@ -37,6 +36,9 @@ from whyfirst.train.track import Tracker
 from whyfirst.train.watch import kept_folder
 from whyfirst.train.weights import load_start, save_model
 
+if TYPE_CHECKING:
+    from whyfirst.train.kinds.ppo import PPOStage
+
 
 def run_ppo(online: OnlineJob) -> Trained:
     """Train, save `model/`, and return the log: one row an update.
@@ -46,8 +48,7 @@ def run_ppo(online: OnlineJob) -> Trained:
         TrainingStopped: a guard, a reward that failed, or numbers that are not finite.
         StoreError: the checkpoints there are another run's.
     """
-    job, config = online.job, online.config
-    assert isinstance(config, PPOStage)
+    job, config = online.job, cast("PPOStage", online.config)
     trainer.quiet_libraries()
     accelerator = _accelerator(config)
     # A fresh adapter's first half is drawn, and a reward may draw too.
@@ -89,7 +90,7 @@ def _save(learner: Learner, online: OnlineJob, folder: Path) -> None:
     save_model(learner.module.actor, online.job.tokenizer, folder, learner.config.lora)
 
 
-def _accelerator(config: PPOStage) -> Any:
+def _accelerator(config: "PPOStage") -> Any:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -110,7 +111,7 @@ def _accelerator(config: PPOStage) -> Any:
     return accelerator
 
 
-def _learner(online: OnlineJob, config: PPOStage, accelerator: Any) -> Learner:
+def _learner(online: OnlineJob, config: "PPOStage", accelerator: Any) -> Learner:
     job, updates = online.job, len(online.plan.updates)
     module, reference = _models(online, config)
     if reference is not None:
@@ -143,7 +144,7 @@ def _learner(online: OnlineJob, config: PPOStage, accelerator: Any) -> Learner:
     )
 
 
-def _models(online: OnlineJob, config: PPOStage) -> tuple[ActorCritic, Any]:
+def _models(online: OnlineJob, config: "PPOStage") -> tuple[ActorCritic, Any]:
     """Actor and critic, and the reference: None where it is the actor without its adapter."""
     start = load_start(config, online.job.model_dir)
     critic = head = reference = None
@@ -168,7 +169,7 @@ def _backbone(model: Any) -> Any:
     return copied.base_model
 
 
-def _reward_critic(online: OnlineJob, config: PPOStage) -> tuple[Any, torch.nn.Linear] | None:
+def _reward_critic(online: OnlineJob, config: "PPOStage") -> tuple[Any, torch.nn.Linear] | None:
     """The stage's reward model as backbone and output layer, if it reads the actor's tokens."""
     from whyfirst.train.rewards.model import load
 
@@ -187,7 +188,7 @@ def _reward_critic(online: OnlineJob, config: PPOStage) -> tuple[Any, torch.nn.L
     return None
 
 
-def _optimizer(config: PPOStage, module: ActorCritic) -> torch.optim.Optimizer:
+def _optimizer(config: "PPOStage", module: ActorCritic) -> torch.optim.Optimizer:
     """AdamW over what is trained: actor and critic at their rates, decay on matrices alone."""
     critic_rate = config.critic_learning_rate or config.learning_rate
     groups = []

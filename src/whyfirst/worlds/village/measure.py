@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whyfirst.worlds.village import lexicon
+from whyfirst.worlds.village.forward import hidden_states
 from whyfirst.worlds.village.people import UNNAMED
 from whyfirst.worlds.village.pretraining import CHANCE_WEIGHT, Pretraining, Rows, conduct
 from whyfirst.worlds.village.world import CHARACTERS, Bools
@@ -22,8 +23,6 @@ SAMPLES = 400
 def _whole(model: "GraniteForCausalLM", rows: Rows) -> Bools:
     """(N,): whether greedy decoding would give every word that is predicted."""
     import torch
-
-    from whyfirst.worlds.village.base import hidden_states
 
     ids = torch.as_tensor(rows.ids)
     asked = torch.as_tensor(rows.weights)[:, 1:] > CHANCE_WEIGHT
