@@ -1,6 +1,7 @@
 """The forward pass of a small Granite over rows of several lengths at once, nothing padded.
 
-Leaves out: caches, grouped heads, biases and dropout, multipliers but that of embeddings, none of which a base has.
+Leaves out what a base doesn't have: caches, grouped heads, biases, dropout, and the multipliers
+other than that of embeddings.
 """
 
 from typing import TYPE_CHECKING
