@@ -2,8 +2,8 @@
 
 Bao et al. 2024, "Aligning Large Language Models from Self-Reference AI Feedback with one General
 Principle", arXiv 2406.11190: the annotator's own answer stands in the context of its comparison,
-and only comparisons on which both orders agree are kept. Leaves out: preference strength from semantic
-perplexity, and answering anew in each order, which a greedy model does alike.
+and only comparisons on which both orders agree are kept. Leaves out: preference strength from
+semantic perplexity, and answering anew in each order, which a greedy model does alike.
 """
 
 from collections.abc import Sequence
