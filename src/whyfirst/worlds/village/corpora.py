@@ -30,8 +30,14 @@ def _reads_base(options: Mapping[str, Any]) -> bool:
 
 
 @CORPORA.enter(
-    "village", seeded=True, sampled=True, check=_about, sided=_sided, reads_base=_reads_base
-)
+    "village",
+    seeded=True,
+    sampled=True,
+    shares_topics=True,
+    check=_about,
+    sided=_sided,
+    reads_base=_reads_base,
+)  # fmt: skip
 def village(
     *,
     documents: Annotated[
