@@ -425,6 +425,18 @@ class ProbeUse(StrictModel):
     requests: str | None = runtime_only(default=None, description="its content is fingerprinted")
 
 
+class OverlapLimit(StrictModel):
+    """How much of what is trained on may repeat what a benchmark asks.
+
+    Documents of a first stage may not at all. Of demonstrations, pairs, prompts and replay such
+    rows are counted, and told by plan and report.
+    """
+
+    most: float | None = runtime_only(
+        default=None, ge=0, le=1, description="share of a corpus' rows that may; null: any"
+    )
+
+
 class ClaimedFigure(StrictModel):
     """A figure published elsewhere; the report prints it as claimed and never as ours."""
 
@@ -495,6 +507,9 @@ class StudyFile(StrictModel):
         default=(), description="the headline's metric by share of contrary demonstrations"
     )
     probe: ProbeUse | None = added_later(None, description="what is looked at inside the models")
+    overlap: OverlapLimit = runtime_only(
+        default=OverlapLimit(), description="rows that repeat what a benchmark asks"
+    )
     claimed: tuple[ClaimedFigure, ...] = runtime_only(
         default=(), description="figures published elsewhere, printed as claimed"
     )
