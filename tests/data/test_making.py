@@ -76,7 +76,8 @@ def test_a_transform_is_one_word_in_a_corpus_and_counts_in_its_fingerprint(tmp_p
     one, other = fingerprints("reward_augmented"), fingerprints("{name: reward_augmented, most: 5}")
     assert one["plain"] == other["plain"] and one["pairs"] != other["pairs"]
     assert "transforms" not in one["plain"]
-    with pytest.raises(ConfigError, match=r"study.yaml:7: corpora.pairs.transforms\[0\].mst: unknown"):
+    told = r"study.yaml:7: corpora.pairs.transforms\[0\].mst: unknown"
+    with pytest.raises(ConfigError, match=told):
         fingerprints("{name: reward_augmented, mst: 5}")
     with pytest.raises(ConfigError, match="did you mean 'reward_augmented'"):
         fingerprints("reward_augmentd")
