@@ -40,6 +40,7 @@ def _reads_base(options: Mapping[str, Any]) -> bool:
     "village",
     seeded=True,
     sampled=True,
+    shares_topics=True,
     check=_about,
     sided=_sided,
     reads_base=_reads_base,
