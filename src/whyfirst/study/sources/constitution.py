@@ -31,7 +31,13 @@ def constitution(
     constitution: Annotated[str, affects_output(description="a shipped name or a YAML file")],
     documents: Annotated[
         Literal[
-            "explanations", "label", "nobecause", "wrong_reason", "rules", "more_rules", "shuffled",
+            "explanations",
+            "label",
+            "nobecause",
+            "wrong_reason",
+            "rules",
+            "more_rules",
+            "shuffled",
             "neutral",
         ],
         affects_output(),
