@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.interop.imported import (
+from whyfirst.interop.reading import read_any
+from whyfirst.report.html import report_html
+from whyfirst.report.schema import Results
+from whyfirst.stats.scores import Scores
+from whyfirst.stats.statistics import contrast
+from whyfirst.study.results.imported import (
     Import,
     add,
     joined,
     load,
     lower_is_better,
     parse_target,
-    read_any,
     save,
 )
-from whyfirst.report.html import report_html
-from whyfirst.report.schema import Results
-from whyfirst.stats.scores import Scores
-from whyfirst.stats.statistics import contrast
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from whyfirst.config.errors import DataError
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.item import judged, unscored
-from whyfirst.interop.imported import read_any
+from whyfirst.interop.reading import read_any
 
 pytest.importorskip("inspect_ai", reason="inspect-ai is not installed (extra [inspect])")
 

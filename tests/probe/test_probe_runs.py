@@ -20,12 +20,12 @@ from whyfirst.models.base import Loglikelihood, Prompt
 from whyfirst.models.local import LocalModel
 from whyfirst.probe.activations import asked_tokens, capture, margins
 from whyfirst.probe.direction import difference_in_means
-from whyfirst.probe.figures import figure
 from whyfirst.probe.intervention import doses
 from whyfirst.probe.logit_difference import log_odds
 from whyfirst.probe.pairs import Items, write_pairs
 from whyfirst.probe.patching import ALL, LAST, patched_margins
 from whyfirst.probe.record import PROBES, ProbeOptions, ProbeResult, run_probe, run_probes
+from whyfirst.report.probe_figures import figure
 
 
 def named(result: ProbeResult, name: str, **at: Any) -> list[Any]:

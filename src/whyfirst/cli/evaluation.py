@@ -279,7 +279,7 @@ def _warn_of_unknown_words(model: LanguageModel, name: str, task: Task) -> None:
     if share > 0.01:
         warn(
             f"{name}: {share:.0%} of the prompts' tokens are unknown words to this "
-            "model's tokenizer; its scores say little (for Hearth: is it the right --world?)"
+            "model's tokenizer; its scores say little (of a world: is it the right --world?)"
         )
 
 

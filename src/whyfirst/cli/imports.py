@@ -22,9 +22,10 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str], *, as_json: bo
     """
     from whyfirst.cli.reporting import results_of
     from whyfirst.config.files import write_json
-    from whyfirst.interop import imported
+    from whyfirst.interop.reading import read_any
     from whyfirst.report.schema import results_to_json
     from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, one_unit
+    from whyfirst.study.results import imported
 
     folder = run / "report"
     kept = imported.load(folder)
@@ -35,7 +36,7 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str], *, as_json: bo
     news: list[str] = []
     with nothing_printed(as_json):
         for arm, seed, path in [imported.parse_target(text, results) for text in logs]:
-            found, left = imported.read_any(path)
+            found, left = read_any(path)
             for name, why in left.items():
                 warn(f"{path}: {name} is left out: {why}")
             whose = {"arm": arm, "seed": seed}

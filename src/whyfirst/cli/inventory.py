@@ -135,6 +135,7 @@ ROOMS = {
     "probes": ("whyfirst.probe.record", "PROBES"),
     "judges": ("whyfirst.evaluate.judges", "JUDGES"),
     "calibrations": ("whyfirst.evaluate.judges", "CALIBRATIONS"),
+    "reproductions": ("whyfirst.evaluate.judges.published", "REPRODUCTIONS"),
     "attacks": ("whyfirst.evaluate.attacks", "ATTACKS"),
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whyfirst.cli.output import AsJson, KeyEnv, command, nothing_printed, print_json, say, table
+from whyfirst.cli.reproducing import reproduce
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.completions import Row
@@ -23,11 +24,7 @@ judge_app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-@judge_app.callback()
-def _verbs() -> None:
-    """Keep `agreement` a verb of its own while it is the only one."""
+judge_app.command("reproduce")(reproduce)
 
 
 @judge_app.command("agreement")

@@ -55,6 +55,8 @@ def plan(
     known = "not known before the first parts ran" if left is None else f"about {duration(left)}"
     say(f"time left on this machine ({device_kind()}, {workers} workers): {known}")
     _print_cost(found)
+    for said in description.repeats:
+        warn(said)
     if description.power:
         _print_power(description)
 

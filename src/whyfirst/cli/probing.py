@@ -168,7 +168,7 @@ def _possible(models: Mapping[str, object], items: "Items") -> tuple[str, ...]:
 
 def _write(folder: Path, whole: dict[str, Any], results: Sequence["ProbeResult"]) -> list[Path]:
     from whyfirst.config.files import atomic_write, write_json
-    from whyfirst.probe.figures import figure
+    from whyfirst.report.probe_figures import figure
 
     write_json(folder / "probes.json", whole)
     written = [folder / "probes.json"]

@@ -14,7 +14,7 @@ from typing import Any
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.evaluate.benchmark import Benchmark
 from whyfirst.evaluate.item import ItemResult
-from whyfirst.interop.imported import Import
+from whyfirst.study.results.imported import Import
 
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _GENERATION = ("temperature", "top_p", "top_k", "max_tokens", "system_message")

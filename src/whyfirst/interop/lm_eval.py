@@ -15,7 +15,7 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
-from whyfirst.interop.imported import Import, Total
+from whyfirst.study.results.imported import Import, Total
 
 _TIME = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.-]+)$")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function, where a prompt is made by one

@@ -2,7 +2,7 @@
 
 A probe is a registered function from arms and items to measures. To add one: decorate its function
 with `probe` and name its file under `plugins:` (in a package of your own: the entry point group
-``whyfirst.probes``). Leaves out: showing results (`figures`, cli/probing.py).
+``whyfirst.probes``). Leaves out: showing results (report/, cli/probing.py).
 """
 
 import tempfile

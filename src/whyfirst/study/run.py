@@ -117,9 +117,9 @@ def run_study(
             + "\nWhat is complete is kept; run the same command again once the cause is mended."
         )
     _refuse_damaged(plan, place)
-    from whyfirst.interop import imported
     from whyfirst.report.html import report_html
     from whyfirst.report.items import write_items
+    from whyfirst.study.results import imported
     from whyfirst.study.results.assemble import assemble
 
     results, items = assemble(plan, place, outcome, command)

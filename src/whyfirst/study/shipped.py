@@ -1,7 +1,7 @@
 """Where the studies that ship with the package lie: beside its code, or in a checkout's `studies/`.
 
 Leaves out: stores and run folders (study/run.py), and the other things that ship (constitutions,
-Hearth's bases), which lie inside the package and are found by their own modules.
+the worlds' bases), which lie inside the package and are found by their own modules.
 """
 
 from pathlib import Path

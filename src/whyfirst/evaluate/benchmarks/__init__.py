@@ -1,1 +1,1 @@
-"""The benchmarks, one module each; the world's own is in hearth/."""
+"""The benchmarks, one module each; those of a world are in its own package."""

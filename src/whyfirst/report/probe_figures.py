@@ -1,7 +1,6 @@
 """A probe as SVG: a panel for each thing measured, a row for each layer or dose, with intervals.
 
-Built from the report's own marks and colours (`report.svg`, `report.palette`). Leaves out: what
-the report shows of it, and measures that have no place on an axis.
+Leaves out: what the page shows of it (`probes`), and measures that have no place on an axis.
 """
 
 import xml.etree.ElementTree as ET

@@ -3,7 +3,7 @@
 `report/imported.json` beside results.json keeps every imported item, so that arms which come in
 one by one are paired all the same. What is joined is named ``inspect:...`` or ``lm-eval:...``; it
 has the intervals, pairs and Holm's adjustment of the study's own, in a family of its own, since
-the study's plan didn't name it. Leaves out: reading the files (inspect_log, lm_eval), and the
+the study's plan didn't name it. Leaves out: reading the files (interop/), and the
 texts of items (the tool that made the file shows them).
 """
 
@@ -21,6 +21,7 @@ from whyfirst.config.suggest import did_you_mean
 from whyfirst.report import schema
 from whyfirst.stats import statistics
 from whyfirst.stats.scores import Scores, paired
+from whyfirst.study.results.table import measured, summarise
 
 FILE = "imported.json"
 PREFIXES = ("inspect:", "lm-eval:")
@@ -86,34 +87,6 @@ def parse_target(text: str, results: schema.Results) -> tuple[str, int, Path]:
     if not Path(file).exists():
         raise UserError(f"--import-log: no such file: {file}")
     return arm, int(number) if colon else seeds[0], Path(file)
-
-
-def read_any(path: Path) -> tuple[list[Import], dict[str, str]]:
-    """What a file of another tool holds, and the metrics left out with their reasons.
-
-    Raises:
-        DataError: neither an Inspect log nor lm-eval's results, or nothing in it can be taken.
-        UserError: an Inspect log, and the extra is not installed.
-    """
-    if path.is_file() and path.suffix == ".json":
-        data = read_json(path, nan=True)  # of lm-eval; what is NaN is left out and named
-        if isinstance(data, dict) and isinstance(data.get("results"), dict) and "configs" in data:
-            from whyfirst.interop.lm_eval import read_results
-
-            try:
-                return read_results(path, data)
-            except (KeyError, TypeError, AttributeError) as error:
-                raise DataError(f"{path}: not laid out as lm-eval 0.4's ({error!r})") from None
-        if not (isinstance(data, dict) and {"eval", "status"} <= set(data)):
-            raise DataError(
-                f"{path}: neither lm-eval's results (with 'results' and 'configs') nor an Inspect "
-                "log (with 'eval' and 'status')"
-            )
-    elif path.suffix != ".eval":
-        raise DataError(f"{path}: give an Inspect log (.eval or .json) or lm-eval's results_*.json")
-    from whyfirst.interop.inspect_log import read_log
-
-    return read_log(path)
 
 
 def load(folder: Path) -> list[Import]:
@@ -256,8 +229,6 @@ def _scores(found: Sequence[Import]) -> Scores:
 
 
 def _cell(found: Sequence[Import]) -> dict[str, Any]:
-    from whyfirst.study.results.table import summarise
-
     total = found[0].total
     if total is None:
         return summarise(_scores(found)).model_dump(mode="json")
@@ -288,8 +259,6 @@ def _unscored(name: str, arm: str, found: Sequence[Import]) -> list[dict[str, An
 def _contrast(about: Import, a: str, b: str, left: Scores, right: Scores) -> list[dict[str, Any]]:
     """The paired comparison, or nothing where no item is scored in both arms."""
     name = f"{about.name}: {a} - {b}"
-    from whyfirst.study.results.table import measured
-
     pairs = paired([left, right], name)
     if not pairs.comparable:
         return []

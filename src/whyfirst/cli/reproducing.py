@@ -1,0 +1,57 @@
+"""`whyfirst judge reproduce`: published judgements counted again, ours beside theirs.
+
+Leaves out: the published texts, none of which is printed.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from whyfirst.cli.output import AsJson, command, print_json, say, table
+
+if TYPE_CHECKING:
+    from whyfirst.stats.statistics import Interval
+
+
+@command
+def reproduce(
+    name: Annotated[str, typer.Argument(help="auto_j, discretion, faireval or judgebench.")],
+    data: Annotated[Path, typer.Option("--data", help="The folder of the published files.")],
+    as_json: AsJson = False,
+) -> None:
+    """Count published judgements again; ends with 1 where a count differs."""
+    from whyfirst.config.room import Use
+    from whyfirst.evaluate.judges.published import REPRODUCTIONS
+
+    figures = REPRODUCTIONS.make(Use.model_validate({"name": name, "data": str(data)}))
+    if as_json:
+        print_json({"name": name, "figures": [_as_object(figure) for figure in figures]})
+    else:
+        say(f"{name}: {REPRODUCTIONS.get(name).paper}", style="bold")
+        table(
+            [("count of", "left"), ("ours", "right"), ("published", "right"), ("of", "right"),
+             ("share, over items", "right"), ("over topics", "right")],
+            [(f.what, "-" if f.ours is None else f.ours, f.published, len(f.flags) or "-",
+              _shown(f.over_items), _shown(f.over_topics)) for f in figures],
+        )  # fmt: skip
+        for figure in figures:
+            if figure.missing:
+                say(f"not counted: {figure.what}: {figure.missing} is not there", style="dim")
+    if any(figure.ours not in (None, figure.published) for figure in figures):
+        raise typer.Exit(1)
+
+
+def _as_object(figure: Any) -> dict[str, Any]:
+    return {
+        "what": figure.what, "ours": figure.ours, "published": figure.published,
+        "of": len(figure.flags), "missing": figure.missing or None,
+        "over_items": figure.over_items and figure.over_items._asdict(),
+        "over_topics": figure.over_topics and figure.over_topics._asdict(),
+    }  # fmt: skip
+
+
+def _shown(interval: "Interval | None") -> str:
+    if interval is None:
+        return "-"
+    return f"{interval.value:.2%} ({interval.low:.1%} to {interval.high:.1%})"
