@@ -1,56 +1,27 @@
 """Audits against models that are biased in a known way: each bias comes out at its size."""
 
-import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
+from audit_helpers import gap, mean, rows, run, says
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whyfirst.evaluate.audits import label_distance as ld
 from whyfirst.evaluate.audits import neulr, slaq, survey, word_norms
 from whyfirst.evaluate.audits.conditions import Answer, paired_gaps
-from whyfirst.evaluate.benchmark import benchmark_named
-from whyfirst.evaluate.gaps import Gap
 from whyfirst.evaluate.item import Item, ItemResult, judged
 from whyfirst.evaluate.scorers import Scorer, make_scorer
 from whyfirst.evaluate.scorers.expected import expected_grade
 from whyfirst.evaluate.verdict import Verdict
 from whyfirst.models.base import Completion
 from whyfirst.models.scripted import ScriptedModel
-
-
-def run(
-    name: str, model: Any, scorers: Sequence[Scorer] = (), **options: Any
-) -> tuple[dict[str, list[ItemResult]], list[Gap]]:
-    """(metric -> records, gaps)."""
-    declared = benchmark_named(name)
-    records = declared.task(**options).run(model, scorers, lambda done, total, what: None)
-    found: dict[str, list[ItemResult]] = {}
-    for record in records:
-        found.setdefault(record.benchmark, []).append(record)
-    return found, declared.gaps(records) if declared.gaps else []
-
-
-def rows(path: Path, *values: Any) -> Path:
-    path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
-    return path
-
-
-def mean(records: Sequence[ItemResult], group: str | None = None) -> float:
-    return float(np.mean([r.number for r in records if group in (None, r.group)]))
-
-
-def gap(gaps: Sequence[Gap], a: str, b: str) -> Gap:
-    return next(one for one in gaps if one.between == (a, b))
-
 
 # --- pairs ---------------------------------------------------------------------------------------
 
@@ -192,10 +163,6 @@ def test_a_model_that_answers_from_the_world_falls_to_chance_on_neutral_words() 
 
 
 # --- answers under conditions --------------------------------------------------------------------
-
-
-def says(rule: Callable[[str], str]) -> ScriptedModel:
-    return ScriptedModel(rule)
 
 
 def test_a_model_that_complies_where_it_is_trained_on_has_a_gap(tmp_path: Path) -> None:
