@@ -46,7 +46,14 @@ def read_prompts(
     if "prompts" not in data:
         raise DataError(f"a stage that generates needs the file 'prompts'; got {sorted(data)}")
     path = Path(data["prompts"])
-    rows = list(shaped(prompted(list(iter_rows(path)), path), path))
+    return prompts_of(tokenizer, list(iter_rows(path)), path, share, prompts_as)
+
+
+def prompts_of(
+    tokenizer: Any, rows: Rows, path: Path, share: float, prompts_as: PromptFormat = None
+) -> Prompts:
+    """Rows as prompts; see `read_prompts`."""
+    rows = list(shaped(prompted(rows, path), path))
     if not rows:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     if prompts_as is not None:  # a reward model reads them in the same way

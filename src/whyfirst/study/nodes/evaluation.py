@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError
+from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
@@ -292,7 +292,7 @@ def within_decoding(
         return budget.counting(loaded, "answers")
     tokenizer = getattr(loaded, "tokenizer", None)
     model: LanguageModel = budget.counting(loaded, "model", tokenizer)
-    context: dict[str, Any] = {"score": _score}
+    context: dict[str, Any] = {"score": partial(_score, tokenizer)}
     if judge is not None:
         given = getattr(judge, "tokenizer", None)
         context["judge_model"] = budget.counting(judge, "judge", given)
@@ -301,12 +301,30 @@ def within_decoding(
     return budget.counting(model, "answers", tokenizer)
 
 
-def _score(name: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float | None]:
+class _NoTokens(Sequence[Any]):
+    """Tokens of responses that come without any; a reward that counts them must not count none."""
+
+    def __getitem__(self, place: object) -> Any:
+        raise UserError(
+            "a reward that counts tokens can't score responses of a model whose tokenizer isn't "
+            "here (at an endpoint): choose a reward of the text alone, or a local model"
+        )
+
+    def __len__(self) -> int:
+        return int(self[0])
+
+
+def _score(
+    tokenizer: Any, name: str, prompts: Sequence[Prompt], texts: Sequence[str]
+) -> list[float | None]:
     """A reward's scores of responses; see `whyfirst.models.decoding`."""
     asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
+    ids: Sequence[Any] = _NoTokens()
+    if tokenizer is not None:  # with the end that each of them came to
+        end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        ids = [[*tokenizer.encode(text, add_special_tokens=False), *end] for text in texts]
     return REWARDS.get(name).function(
-        prompts=asked, completions=list(texts), completion_ids=[[] for _ in texts],
-        finished=[True] * len(texts),
+        prompts=asked, completions=list(texts), completion_ids=ids, finished=[True] * len(texts),
     )  # fmt: skip
 
 
