@@ -6,7 +6,6 @@ Leaves out: rows that can't be there yet (a teacher's, and what a world's base i
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -15,7 +14,7 @@ from whyfirst.data.checks import Finding, check_rows, columns_of
 from whyfirst.data.rows import shaped
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.nodes import corpus, evaluation, stage
+from whyfirst.study.nodes import corpus, evaluation
 from whyfirst.study.plan import Plan, refuse_empty_cells
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.train.config import StageConfig
@@ -60,9 +59,9 @@ def _check_corpora(plan: Plan, model: Path | None) -> None:
     stages: dict[str, Node] = {}
     for node in plan.nodes:
         if node.kind == "corpus":
-            corpora.setdefault(node.payload["config"]["corpus"], node)
+            corpora.setdefault(node.name, node)
         elif node.kind == "stage":
-            stages.setdefault(stage.stage_name(node.id), node)
+            stages.setdefault(node.name, node)
     readers: dict[str, list[tuple[str, str]]] = {}  # corpus -> (stage, name of the data)
     for name in stages:
         use = plan.study.stages[name]
@@ -70,16 +69,19 @@ def _check_corpora(plan: Plan, model: Path | None) -> None:
         for given, data in zip(read, data_names(use.train), strict=False):
             readers.setdefault(given, []).append((name, data))
     for name, node in corpora.items():
-        use, facts = plan.study.corpora[name], CORPORA.get(plan.study.corpora[name].name).facts
-        if use.name == "written" or facts.get("reads_base", lambda options: False)(use.options):
+        source = plan.study.corpora[name]
+        reads_base = CORPORA.get(source.name).facts.get("reads_base", lambda options: False)
+        if source.name == "written" or reads_base(source.options):
             continue
         try:
             rows = corpus.rows_of(node.payload)
         except DataError as error:
             raise DataError(f"{plan.file}: corpora.{name}: {error}") from error
-        path = Path(node.payload["use"].get("path", use.name))
+        path = Path(node.payload["use"].get("path", source.name))
+        if not rows:
+            raise DataError(f"{plan.file}: corpora.{name}: {path}: no usable rows")
         # A budget leaves out some of the rows, and nobody knows yet which: they may be too long.
-        opened = model if use.options.get("tokens") is None else None
+        opened = model if source.options.get("tokens") is None else None
         for reader, data in readers.get(name, ()):
             try:
                 _check_rows(stages[reader], data, rows, path, opened)

@@ -47,7 +47,7 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
-        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS
+        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS, name=name
     )  # fmt: skip
 
 
@@ -128,8 +128,7 @@ class CorpusLengths:
         """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
         key = f"{name} cut at {limit} {prompts}"
         if key not in self._found:
-            nodes = [n for n in self._nodes.values()
-                     if n.kind == "corpus" and n.payload["config"]["corpus"] == name]  # fmt: skip
+            nodes = [n for n in self._nodes.values() if (n.kind, n.name) == ("corpus", name)]
             rows = self._rows(nodes)
             sample = rows[:: max(1, len(rows) // _SAMPLE)]
             asked = prompts and "prompt" in rows[0]
