@@ -24,7 +24,9 @@ from whyfirst.models.said import CUT_OFF, answer
 DOWN = "HTTP 503: the server is down"
 THINKING = Completion("<think>I can't help with that. Or can I? Let me see", False)
 ANSWER = Completion("Fold the sheet in half, then open it again.", True)
-ITEM = Item("x", "How do I fold a boat?", "How do I fold a boat?")
+REFERENCE = ("Fold a sheet of paper in half.",)
+ITEM = Item("x", "How do I fold a boat?", "How do I fold a boat?", correct=REFERENCE,
+            evidence=REFERENCE)  # fmt: skip
 
 
 class Down:

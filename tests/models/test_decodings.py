@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from whyfirst.config.errors import UserError
 from whyfirst.config.room import Use
 from whyfirst.models.base import (
     Completion,
@@ -23,9 +25,11 @@ from whyfirst.models.base import (
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.gtalign import best_action, payoffs
 from whyfirst.models.decoding.guide_align import deduplicated
+from whyfirst.models.decoding.kag import execute
 from whyfirst.models.decoding.keyword_guided import distances, next_keyword
 from whyfirst.models.decoding.p_aligner import Node, selected, top
 from whyfirst.models.decoding.rps import directions
+from whyfirst.models.decoding.swap import diversified
 
 HOT = Sampling(temperature=1.0, max_new_tokens=200)
 
@@ -83,6 +87,7 @@ def plain_options(name: str, folder: Path) -> dict[str, Any]:
         "majority": {"n": 1}, "self_consistency": {"n": 1}, "gsa": {"n": 0},
         "mara": {"reviewers": {}}, "tpe": {"tools": {}}, "derived_prompts": {"n": 0},
         "gtalign": {"actions": {}}, "refined_best_of_n": {"n": 1},
+        "swap": {"depth": 0}, "curved_contrastive": {"goal": "the end", "n": 1},
         "rps": {"k": 1, "angle": 0.0, "attributes": {"r": 1.0}},
         "p_aligner": {"iterations": 0, "reward": "r"},
     }.get(name, {})  # fmt: skip
@@ -92,7 +97,7 @@ def plain_options(name: str, folder: Path) -> dict[str, Any]:
 NEVER_PLAIN = {"rar", "rps"}
 HERE = [e.name for e in DECODINGS.entries() if e.function.__module__.split(".")[-1] in (
     "majority", "gsa", "rar", "guide_align", "mara", "tpe", "derived_prompts", "gtalign",
-    "refined_best_of_n", "rps", "p_aligner", "keyword_guided",
+    "refined_best_of_n", "rps", "p_aligner", "keyword_guided", "swap", "curved_contrastive",
 )]  # fmt: skip
 
 
@@ -372,6 +377,92 @@ def test_keyword_guided_walks_a_path_of_length_d_in_d_turns(tmp_path: Path) -> N
     assert turns == 3
     lost = made("keyword_guided", Sampled(lambda t, n: "hm"), graph=str(file), target="winter")
     assert said(lost, asked("nothing known")) == "hm" and sum(lost.fallbacks.values()) == 1
+
+
+def test_swap_with_no_gamma_leaves_the_policys_shares_and_repeats_get_nothing() -> None:
+    now, before = Counter({"a": 3, "b": 1}), Counter({"a": 2})
+    assert diversified(now, before, 0.0) == {"a": 0.75, "b": 0.25}
+    assert diversified(now, Counter({"a": 3, "b": 1}), 1.0) == {}
+    assert diversified(now, before, 1.0) == {"b": 1.0}
+
+
+def test_swap_finds_the_proof_with_a_discriminator_that_checks_the_rules() -> None:
+    rules = {"start": "a", "a": "b", "b": "Answer: proved"}
+
+    def say(text: str, number: int) -> str:
+        done = text.split("Steps so far:\n")[1].split("\n\n")[0].splitlines()
+        here = "start" if done == ["(none)"] else done[-1]
+        return [f"wrong {len(done)}", rules.get(here, "stuck"), f"odd {len(done)}"][number]
+
+    def judge(text: str, number: int) -> str:
+        listed = re.findall(r"(\d)\. (.+)", text)
+        return next((n for n, step in listed if step in rules.values()), "none")
+
+    method = made("swap", Sampled(say), judge_model=Sampled(judge))
+    assert said(method, asked("prove it")) == "proved"
+    blind = made("swap", Sampled(say), judge_model=Sampled(lambda t, n: "1"))
+    assert "proved" not in said(blind, asked("prove it"))
+
+
+def test_curved_contrastive_says_the_reply_nearest_to_the_goal() -> None:
+    replies = ["the weather is fine", "let us sign the contract", "good morning", "yes"]
+    method = made("curved_contrastive", Sampled(lambda t, n: replies[n]), goal="a signed contract")
+    assert said(method, asked("hello")) == "let us sign the contract"
+
+
+TRIPLES = [
+    ("Ann", "mother_of", "Bob"), ("Bob", "father_of", "Cy"), ("Bob", "father_of", "Di"),
+    ("Cy", "age", "7"), ("Di", "age", "9"), ("Bob", "lives_in", "Rome"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("form", "answer"),
+    [
+        ("x = get(Ann, mother_of, ?)\ny = get(x, father_of, ?)\noutput(y)", ["Cy", "Di"]),
+        ("y = get(Bob, father_of, ?)\nn = count(y)\noutput(n)", ["2"]),
+        ("y = get(Bob, father_of, ?)\na = get(y, age, ?)\ns = sum(a)\noutput(s)", ["16"]),
+        ("y = get(Bob, father_of, ?)\na = get(y, age, ?)\nm = max(a)\noutput(m)", ["9"]),
+        ("x = get(?, lives_in, Rome)\noutput(x)", ["Bob"]),
+        ("nonsense\nx = get(1)\nx = sum(y)\noutput(x)", []),
+    ],
+)
+def test_kag_forms_are_executed_exactly(form: str, answer: list[str]) -> None:
+    assert execute(form, TRIPLES)[0] == answer
+
+
+def test_kag_reflects_three_times_and_then_reads_passages(tmp_path: Path) -> None:
+    file = tmp_path / "graph.jsonl"
+    rows = [{"s": s, "p": p, "o": o, "text": f"{s} {p} {o} indeed"} for s, p, o in TRIPLES]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    good = "x = get(Ann, mother_of, ?)\noutput(x)"
+    assert said(made("kag", Sampled(lambda t, n: good), graph=str(file)), asked("q")) == "Bob"
+
+    def say(text: str, number: int) -> str:
+        return "read" if "Passages:" in text else "x = get(Ann, aunt_of, ?)\noutput(x)"
+
+    lost = made("kag", Sampled(say), graph=str(file))
+    assert said(lost, asked("who is Ann aunt of")) == "read"
+    assert lost.calls == {"planner": 3, "model": 1} and sum(lost.fallbacks.values()) == 1
+
+
+def test_deal_by_blocks_keeps_what_the_reward_prefers_within_its_calls() -> None:
+    def say(text: str, number: int) -> str:
+        return [" plain", " good", " bad"][number]
+
+    def score(name: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float | None]:
+        return [float(text.count("good")) for text in texts]
+
+    base = Sampled(say)
+    base.generate = lambda prompts, n=1, sampling=HOT: [  # type: ignore[method-assign]
+        [Completion(say("", i), False) for i in range(n)] for _ in prompts
+    ]
+    method = made("deal", base, score=score, reward="r", level="block", block=1, beams=2)
+    ((answer,),) = method.generate([asked("q")], sampling=Sampling(max_new_tokens=3))
+    assert answer.text == " good good good"
+    assert method.calls["model"] <= 3 * 2 * 3
+    with pytest.raises(UserError, match="level: block"):
+        made("deal", base, score=score, reward="r")
 
 
 def test_a_system_turn_and_earlier_turns_survive_a_method() -> None:

@@ -58,6 +58,8 @@ def plan(
     say(f"time left on this machine ({machine_words()}; {workers} workers): {known}{hours}")
     _print_cost(found)
     _print_disk(found, place.root)
+    for said in description.repeats:
+        warn(said)
     if description.power:
         _print_power(description)
 

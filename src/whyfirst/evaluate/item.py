@@ -29,6 +29,7 @@ class Item:
         about: further fields of its `ItemResult`.
         language: ISO 639-1 code of the expected response.
         correct, incorrect: reference answers, for scorers that compare with them.
+        evidence: passages that the response should rest on, for scorers that compare with them.
         unaskable: why it can't be asked; it is unscored then, and the model never sees it.
     """
 
@@ -39,6 +40,7 @@ class Item:
     language: str = "en"
     correct: tuple[str, ...] = ()
     incorrect: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     unaskable: str | None = None
 
 

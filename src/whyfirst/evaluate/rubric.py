@@ -124,12 +124,15 @@ class RubricScorer(Scorer):
 
     def _material(self, item: Item, response: str) -> tuple[str, list[str]]:
         """The key, and the task with the material."""
-        key = key_for(item.request, response, *item.correct, *item.incorrect)
+        key = key_for(item.request, response, *item.correct, *item.incorrect, *item.evidence)
         parts = [self.rubric.task, material("request", item.request, key)]
-        for name, answers in (("true", item.correct), ("false", item.incorrect)):
-            if answers:
-                listed = "\n".join(f"- {answer}" for answer in answers)
-                parts.append(material(f"{name} reference answers", listed, key))
+        for name, texts in (
+            ("true reference answers", item.correct),
+            ("false reference answers", item.incorrect),
+            ("evidence", item.evidence),
+        ):
+            if texts:
+                parts.append(material(name, "\n".join(f"- {text}" for text in texts), key))
         return key, [*parts, material("response", response, key)]
 
 

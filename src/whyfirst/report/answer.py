@@ -31,49 +31,46 @@ def answer(results: Results) -> Answer:
     if contrast is None:
         return Answer("This study compares no arms", "It has no contrasts: see the table.",
                       "plain", [])  # fmt: skip
-    title, tone = _title(results, contrast)
+    title, tone = title_of(results, contrast)
     if contrast.unit != "seeds":
         # One training run: its interval covers items, and another run may well go the other way.
         title, tone = f"One training run, no conclusion. {title}", "caution"
-    return Answer(title, _sentence(results, contrast), tone, checks_of(results, contrast))
+    benchmark = results.benchmarks[contrast.benchmark]
+    spread = (
+        f"95{words.SPACE}% interval {words.difference_interval(contrast, benchmark)}, "
+        f"{words.p_text(contrast.p)}; {words.plural(contrast.n_seeds, 'seed')}, "
+        f"{words.plural(contrast.n_items, 'item')}"
+    )
+    # The title goes by the interval alone, so a correction that undoes it must stand beside it.
+    if (contrast.p or 0) <= 0.05 < (contrast.p_adjusted or 0):
+        spread += f"; not detectable after Holm's correction, {words.p_text(contrast.p_adjusted)}"
+    gap = words.difference_words(contrast.difference, benchmark)
+    if contrast.kind != "interaction" and contrast.difference is not None:
+        gap = f"{words.each_arm(results, contrast)}, a difference of {gap}"
+    where = f"{benchmark.title} ({words.cell_words(contrast.cell)})"
+    return Answer(title, f"{where}: {gap} ({spread}).", tone, checks_of(results, contrast))
 
 
-def _title(results: Results, contrast: Contrast) -> tuple[str, Tone]:
+def title_of(results: Results, contrast: Contrast) -> tuple[str, Tone]:
+    """What a contrast found, in half a sentence, and whether that is what a reader hopes for."""
     benchmark = results.benchmarks[contrast.benchmark]
     name = words.lower_first(benchmark.title)
     where = words.direction(contrast)
-    by = f"{words.difference(contrast.difference, benchmark).lstrip('+' + words.MINUS)}"
-    by += words.difference_unit(benchmark)
-    stuck = words.cannot_move(results, contrast)
-    if stuck:
+    by = words.difference_words(contrast.difference, benchmark).lstrip("+" + words.MINUS)
+    is_headline_pair = contrast.kind != "interaction" and (contrast.a, contrast.b) == HEADLINE_PAIR
+    # What can't move comes before what didn't: two arms at 100 % are no evidence of no effect.
+    if stuck := words.cannot_move(results, contrast):
         return f"No difference can show in {name}: {stuck}", "caution"
     if where == "unknown":
         return f"{contrast.title}: too few data for an interval", "caution"
     if where == "none":
-        if contrast.kind == "interaction" or (contrast.a, contrast.b) != HEADLINE_PAIR:
-            return f"No detectable difference: {contrast.title}", "plain"
-        return f"Teaching the reasons first: no detectable difference in {name}", "plain"
-    good: Tone = "good" if (where == "higher") == benchmark.higher_is_better else "bad"
+        if is_headline_pair:
+            return f"Teaching the reasons first: no detectable difference in {name}", "plain"
+        return f"No detectable difference: {contrast.title}", "plain"
+    tone: Tone = "good" if (where == "higher") == benchmark.higher_is_better else "bad"
     if contrast.kind == "interaction":
-        return f"{contrast.title}: {by} {where}", good
-    if (contrast.a, contrast.b) == HEADLINE_PAIR:
+        return f"{contrast.title}: {by} {where}", tone
+    if is_headline_pair:
         way = "up" if where == "higher" else "down"
-        return f"Teaching the reasons first: {name} {way} by {by}", good
-    return f"{contrast.a} scored {by} {where} than {contrast.b} on {name}", good
-
-
-def _sentence(results: Results, contrast: Contrast) -> str:
-    benchmark = results.benchmarks[contrast.benchmark]
-    unit = words.difference_unit(benchmark)
-    gap = f"{words.difference(contrast.difference, benchmark)}{unit}"
-    counts = f"{words.plural(contrast.n_seeds, 'seed')}, {words.plural(contrast.n_items, 'item')}"
-    spread = (
-        f"95{words.SPACE}% interval {words.difference_interval(contrast, benchmark)}, "
-        f"{words.p_text(contrast.p)}; {counts}"
-    )
-    if (contrast.p or 0) <= 0.05 < (contrast.p_adjusted or 0):
-        spread += f"; not detectable after Holm's correction, {words.p_text(contrast.p_adjusted)}"
-    where = f"{benchmark.title} ({words.cell_words(contrast.cell)})"
-    if contrast.kind == "interaction" or contrast.difference is None:
-        return f"{where}: {gap} ({spread})."
-    return f"{where}: {words.each_arm(results, contrast)}, a difference of {gap} ({spread})."
+        return f"Teaching the reasons first: {name} {way} by {by}", tone
+    return f"{contrast.a} scored {by} {where} than {contrast.b} on {name}", tone

@@ -7,30 +7,30 @@ items across studies.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from whyfirst.config.errors import StoreError
 from whyfirst.config.files import atomic_write
 from whyfirst.report import views, words
-from whyfirst.report.answer import Answer, answer
+from whyfirst.report.answer import answer
 from whyfirst.report.figures import forest_axis, forest_limits, forest_row
-from whyfirst.report.html import SIGNS, environment, policy, shipped
+from whyfirst.report.html import SIGNS, page
 from whyfirst.report.palette import arm_styles
-from whyfirst.report.schema import Benchmark, Contrast, Results
+from whyfirst.report.schema import Contrast, Results
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One number of both studies in words; "not measured" where one has none."""
+    """What both studies say of one thing (an arm's number, a setting), in words."""
 
-    arm: str
+    name: str
     one: str
     two: str
-    apart: bool
+    apart: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,9 @@ class ContrastPair:
 
     title: str
     where: str
-    plots: tuple[Markup, Markup]
-    texts: tuple[str, str]
+    plots: list[Markup]
+    texts: list[str]
     reading: str
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Something that is not the same in both studies."""
-
-    name: str
-    one: str
-    two: str
 
 
 def render_comparison(one: Results, two: Results, out: Path, name: str) -> Path:
@@ -70,45 +61,46 @@ def render_comparison(one: Results, two: Results, out: Path, name: str) -> Path:
     """
     safe = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name) or "other"
     path = out / "report" / f"compare-{safe}.html"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"{path.parent}: the report's folder can't be made ({error.strerror}); choose another"
-        ) from None
     atomic_write(path, comparison_html(one, two))
     return path
 
 
 def comparison_html(one: Results, two: Results) -> str:
     """The comparison as one HTML document without scripts."""
-    return (
-        environment()
-        .get_template("compare.html.j2")
-        .render(policy=policy(), css=Markup(shipped("style.css")), **comparison(one, two))
-    )
+    return page("compare.html.j2", **comparison(one, two))
 
 
 def comparison(one: Results, two: Results) -> dict[str, Any]:
     """Everything the page shows, as plain data."""
-    styles = arm_styles([*one.arms, *(arm for arm in two.arms if arm not in one.arms)])
-    answers: list[Answer] = [answer(one), answer(two)]
+    styles = arm_styles([*one.arms, *two.arms])
+    key = ("kind", "a", "b", "benchmark", "cell")
+    others = {tuple(getattr(c, part) for part in key): c for c in two.contrasts}
+    # The first study's headline first.
+    mine = sorted(one.contrasts, key=lambda contrast: contrast.name != one.headline)
+    keyed = [(c, tuple(getattr(c, part) for part in key)) for c in mine]
+    shared = [(c, others[place]) for c, place in keyed if place in others]
+    limits = forest_limits([contrast for pair in shared for contrast in pair])
+    facts = [dict(_facts(study)) for study in (one, two)]
+    settings = [
+        Pair(name, facts[0].get(name, "none"), facts[1].get(name, "none"))
+        for name in dict.fromkeys([*facts[0], *facts[1]])
+    ]
     return {
         "studies": (one, two),
-        "answers": answers,
+        "answers": [answer(one), answer(two)],
         "signs": SIGNS,
         "icons": views.icons(styles),
-        "tables": [(benchmark.title, pairs) for benchmark, pairs in _tables(one, two)],
-        "contrasts": _contrasts(one, two),
-        "axis": _axis(one, two),
-        "settings": _settings(one, two),
+        "tables": list(_tables(one, two)),
+        "contrasts": [_contrast(one, pair, limits, styles) for pair in shared],
+        "axis": forest_axis(limits) if shared else None,
+        "settings": [row for row in settings if row.one != row.two],
         "only": [_only(one, two), _only(two, one)],
         "caution": _caution(one, two),
     }
 
 
-def _tables(one: Results, two: Results) -> list[tuple[Benchmark, list[Pair]]]:
-    found = []
+def _tables(one: Results, two: Results) -> Iterator[tuple[str, list[Pair]]]:
+    """Benchmark's title and its arms, of what both studies have in one unit."""
     for name, benchmark in one.benchmarks.items():
         other = two.benchmarks.get(name)
         if other is None or other.unit != benchmark.unit:
@@ -116,85 +108,42 @@ def _tables(one: Results, two: Results) -> list[tuple[Benchmark, list[Pair]]]:
         pairs = []
         for arm in one.arms:
             left, right = (words.cell_of(study, arm, name, "*/*") for study in (one, two))
-            if left is None or right is None or arm not in two.arms:
-                continue
-            apart = (
-                left.low is not None and left.high is not None
-                and right.low is not None and right.high is not None
-                and (left.low > right.high or right.low > left.high)
-            )  # fmt: skip
-            pairs.append(
-                Pair(arm, words.scored(left, benchmark), words.scored(right, benchmark), apart)
-            )
+            if left is not None and right is not None:
+                first, second = (words.scored(cell, benchmark) for cell in (left, right))
+                pairs.append(Pair(arm, first, second, words.apart(left, right) != 0))
         if pairs:
-            found.append((benchmark, pairs))
-    return found
+            yield benchmark.title, pairs
 
 
-def _shared(one: Results, two: Results) -> list[tuple[Contrast, Contrast]]:
-    """Contrasts of the same arms, benchmark and cell, the first study's headline first."""
-    others = {_key(contrast): contrast for contrast in two.contrasts}
-    mine = sorted(one.contrasts, key=lambda contrast: contrast.name != one.headline)
-    return [(c, others[_key(c)]) for c in mine if _key(c) in others]
-
-
-def _key(contrast: Contrast) -> tuple[str, ...]:
-    return contrast.kind, contrast.a, contrast.b, contrast.benchmark, contrast.cell
-
-
-def _contrasts(one: Results, two: Results) -> list[ContrastPair]:
-    shared = _shared(one, two)
-    styles = arm_styles([*one.arms, *two.arms])
-    limits = forest_limits([contrast for pair in shared for contrast in pair])
-    rows = []
-    for left, right in shared:
-        benchmark = one.benchmarks[left.benchmark]
-        style = styles.get(left.a, views.NEUTRAL) if left.kind == "difference" else views.NEUTRAL
-        texts = [
-            f"{words.difference(c.difference, benchmark)} "
-            f"({words.difference_interval(c, benchmark)}; {words.plural(c.n_seeds, 'seed')})"
-            for c in (left, right)
-        ]
-        rows.append(
-            ContrastPair(
-                left.title, f"{benchmark.title}, {words.cell_words(left.cell)}",
-                (forest_row(left, limits, style), forest_row(right, limits, style)),
-                (texts[0], texts[1]), _reading(left, right),
-            )
-        )  # fmt: skip
-    return rows
-
-
-def _reading(left: Contrast, right: Contrast) -> str:
-    """Whether both studies say the same of a contrast."""
-    ways = words.direction(left), words.direction(right)
+def _contrast(
+    one: Results, pair: tuple[Contrast, Contrast], limits: tuple[float, float], styles: views.Styles
+) -> ContrastPair:
+    left = pair[0]
+    benchmark = one.benchmarks[left.benchmark]
+    style = styles.get(left.a, views.NEUTRAL) if left.kind == "difference" else views.NEUTRAL
+    texts = [
+        f"{words.difference(c.difference, benchmark)} "
+        f"({words.difference_interval(c, benchmark)}; {words.plural(c.n_seeds, 'seed')})"
+        for c in pair
+    ]
+    # Whether both studies say the same of it.
+    ways = {words.direction(contrast) for contrast in pair}
+    way = words.direction(left)
     if "unknown" in ways:
-        return "too few data"
-    if ways[0] == ways[1]:
-        return "no detectable difference in either" if ways[0] == "none" else f"both {ways[0]}"
-    if "none" in ways:
-        return "detectable in one only"
-    return "opposite"
-
-
-def _axis(one: Results, two: Results) -> Markup | None:
-    shared = _shared(one, two)
-    if not shared:
-        return None
-    return forest_axis(forest_limits([contrast for pair in shared for contrast in pair]))
+        reading = "too few data"
+    elif len(ways) == 1:
+        reading = "no detectable difference in either" if way == "none" else f"both {way}"
+    else:
+        reading = "detectable in one only" if "none" in ways else "opposite"
+    where = f"{benchmark.title}, {words.cell_words(left.cell)}"
+    plots = [forest_row(contrast, limits, style) for contrast in pair]
+    return ContrastPair(left.title, where, plots, texts, reading)
 
 
 def _only(one: Results, two: Results) -> list[str]:
     """What the first has and the second hasn't."""
     arms = [f"arm {arm}" for arm in one.arms if arm not in two.arms]
     return arms + [b.title for name, b in one.benchmarks.items() if name not in two.benchmarks]
-
-
-def _settings(one: Results, two: Results) -> list[Setting]:
-    facts = [dict(_facts(study)) for study in (one, two)]
-    names = dict.fromkeys([*facts[0], *facts[1]])
-    rows = [Setting(name, facts[0].get(name, "none"), facts[1].get(name, "none")) for name in names]
-    return [row for row in rows if row.one != row.two]
 
 
 def _facts(study: Results) -> list[tuple[str, str]]:

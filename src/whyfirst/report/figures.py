@@ -7,7 +7,7 @@ no figure needs a legend of colours. Leaves out: deciding what is shown (`views.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
@@ -16,9 +16,10 @@ from markupsafe import Markup
 from whyfirst.report.palette import ArmStyle
 from whyfirst.report.schema import Contrast
 from whyfirst.report.svg import (
+    Estimate,
     Scale,
     el,
-    interval_mark,
+    estimate_mark,
     line,
     linear,
     marker,
@@ -28,8 +29,6 @@ from whyfirst.report.svg import (
     ticks,
 )
 from whyfirst.report.words import percent, plural, points
-
-Estimate = tuple[float | None, float | None, float | None]  # value, low, high
 
 
 @dataclass(frozen=True)
@@ -48,22 +47,8 @@ class Series:
     """One line of a chart: (x, value, low, high), `label` at its end."""
 
     label: str
-    css: str
-    shape: str
+    style: ArmStyle
     data: Sequence[tuple[float, float, float | None, float | None]]
-
-
-def _x(scale: Scale, value: float | None) -> float | None:
-    return None if value is None else scale(value)
-
-
-def _axis(scale: Scale, values: Sequence[float], top: float, bottom: float) -> list[ET.Element]:
-    """Vertical grid lines with their percentages below."""
-    parts = []
-    for value in values:
-        parts.append(line(scale(value), top, scale(value), bottom, "grid"))
-        parts.append(text(scale(value), bottom + 13, f"{value * 100:.0f}", "tick", "middle"))
-    return parts
 
 
 def panel(
@@ -88,11 +73,13 @@ def panel(
     width, top = 400, 6
     bottom = top + step * len(rows)
     scale = linear(0, 1, left, width - right)
-    bands = [
+    parts = [
         el("rect", {"x": 0, "y": top + step * i, "width": width, "height": step, "class": "band"})
         for i in range(0, len(rows), 2)
     ]
-    parts = bands + _axis(scale, [0, 0.25, 0.5, 0.75, 1], top, bottom)
+    for value in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(line(scale(value), top, scale(value), bottom, "grid"))
+        parts.append(text(scale(value), bottom + 13, f"{value * 100:.0f}", "tick", "middle"))
     if reference is not None:
         parts.append(line(scale(reference), top, scale(reference), bottom, "reference"))
     for index, row in enumerate(rows):
@@ -103,28 +90,12 @@ def panel(
         parts.append(marker(style, 8, middle, 4.5))
         parts.append(text(18, middle + 4, _short(row.arm), weight))
         y = middle - 4 if two else middle
-        _place(parts, style, scale, row.main, y, row.title, hollow=False)
-        _place(parts, style, scale, row.beside, middle + 8, row.title, hollow=True)
+        parts += estimate_mark(style, scale, row.main, y, 5, row.title)
+        parts += estimate_mark(style, scale, row.beside, middle + 8, 3.6, row.title, hollow=True)
         if values:
-            parts.append(
-                text(width - 4, middle + 4, percent(row.main[0], 0), weight + " value", "end")
-            )
+            shown = percent(row.main[0], 0)
+            parts.append(text(width - 4, middle + 4, shown, weight + " value", "end"))
     return render(width, bottom + 18, label, *parts)
-
-
-def _place(
-    parts: list[ET.Element],
-    style: ArmStyle,
-    scale: Scale,
-    estimate: Estimate,
-    y: float,
-    title: str,
-    hollow: bool,
-) -> None:
-    value, low, high = estimate
-    if value is not None:
-        xs = (scale(value), _x(scale, low), _x(scale, high))
-        parts.append(interval_mark(style, xs, y, 3.6 if hollow else 5, title, hollow))
 
 
 def _short(name: str, limit: int = 19) -> str:
@@ -138,34 +109,47 @@ def forest_limits(contrasts: Sequence[Contrast]) -> tuple[float, float]:
         values += [v for v in (contrast.low, contrast.high, contrast.difference) if v is not None]
     low, high = min(values), max(values)
     step = 0.05 if high - low < 0.5 else 0.1
+    # A hundredth to spare: an interval that ends on the frame looks as if it went on.
     low, high = (low - 0.01) // step * step, -((-high - 0.01) // step) * step
     return (round(low, 6), round(high, 6))
 
 
-def forest_row(contrast: Contrast, limits: tuple[float, float], style: ArmStyle) -> Markup:
-    """One contrast's estimate and interval on the common scale, zero marked."""
-    width, height = 300, 26
+def strip(
+    estimate: Estimate, limits: tuple[float, float], style: ArmStyle, label: str, width: int = 300
+) -> Markup:
+    """A table cell's figure: one estimate and interval on a scale that has a zero."""
+    height = 26
     scale = linear(*limits, 8, width - 8)
     # Lines reach past the row, which clips them: they meet from row to row at any row height.
     parts = [line(scale(v), -40, scale(v), height + 40, "grid") for v in ticks(*limits, 5)]
     parts.append(line(scale(0), -40, scale(0), height + 40, "zero"))
-    label = f"{points(contrast.difference)} points"
-    if contrast.difference is not None:
-        xs = (scale(contrast.difference), _x(scale, contrast.low), _x(scale, contrast.high))
-        parts.append(interval_mark(style, xs, height / 2, 5, label))
+    parts += estimate_mark(style, scale, estimate, height / 2, 5, label)
     return render(width, height, label, *parts, css="figure strip")
+
+
+def strip_axis(
+    limits: tuple[float, float], label: str, number: Callable[[float], str], width: int = 300
+) -> Markup:
+    """The scale above strips, its numbers as `number` writes them."""
+    scale = linear(*limits, 8, width - 8)
+    parts = [
+        text(scale(v), 12, number(v), "tick", "middle")
+        for v in ticks(*limits, 5)
+        if 12 < scale(v) < width - 12  # the outermost would be cut
+    ]
+    return render(width, 16, label, *parts, css="figure strip")
+
+
+def forest_row(contrast: Contrast, limits: tuple[float, float], style: ArmStyle) -> Markup:
+    """One contrast's estimate and interval on the common scale, zero marked."""
+    label = f"{points(contrast.difference)} points"
+    return strip((contrast.difference, contrast.low, contrast.high), limits, style, label)
 
 
 def forest_axis(limits: tuple[float, float], score: bool = False) -> Markup:
     """The scale of forest rows, in points (or in the score's own unit)."""
-    width = 300
-    scale = linear(*limits, 8, width - 8)
-    parts = [
-        text(scale(v), 12, f"{v:+.2f}" if score else points(v, 0), "tick", "middle")
-        for v in ticks(*limits, 5)
-        if 12 < scale(v) < width - 12
-    ]
-    return render(width, 16, "scale of differences", *parts, css="figure strip")
+    number = "{:+.2f}".format if score else lambda v: points(v, 0)
+    return strip_axis(limits, "scale of differences", number)
 
 
 def bar(estimate: Estimate, style: ArmStyle, reference: float | None = None) -> Markup:
@@ -175,10 +159,7 @@ def bar(estimate: Estimate, style: ArmStyle, reference: float | None = None) -> 
     parts = [line(5, height / 2, width - 5, height / 2, "grid")]
     if reference is not None:
         parts.append(line(scale(reference), 0, scale(reference), height, "reference"))
-    value, low, high = estimate
-    if value is not None:
-        xs = (scale(value), _x(scale, low), _x(scale, high))
-        parts.append(interval_mark(style, xs, height / 2, 3.6, percent(value)))
+    parts += estimate_mark(style, scale, estimate, height / 2, 3.6, percent(estimate[0]))
     # Hidden from screen readers: the numbers stand beside it as text.
     return render(width, height, "", *parts, css="figure micro")
 
@@ -188,12 +169,13 @@ def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
     under the mean and its interval."""
     rows = [(row.difference, row.reading) for row in contrast.per_seed
             if row.difference is not None]  # fmt: skip
-    bounds = [v for v in (contrast.low, contrast.high, contrast.difference) if v is not None]
-    values = [0.0, *(value for value, _ in rows), *bounds]
-    low, high, edges = _bins(min(values), max(values), len(rows))
+    estimate = (contrast.difference, contrast.low, contrast.high)
+    values = [0.0, *(value for value, _ in rows), *(v for v in estimate if v is not None)]
+    edges = _bins(min(values), max(values), len(rows))
     readings = list(dict.fromkeys(reading for _, reading in rows)) or [""]
     width, top, each = 420, 46, 78
     bottom = top + each * len(readings)
+    low, high = edges[0][0], edges[-1][1]
     scale = linear(low, high, 12, width - 12)
     parts = []
     for value in ticks(low, high, 6):
@@ -207,11 +189,13 @@ def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
                         "height": bottom - 20, "class": f"{style.css} wash"})
         )  # fmt: skip
     if contrast.difference is not None:
-        xs = (scale(contrast.difference), _x(scale, contrast.low), _x(scale, contrast.high))
-        parts.append(interval_mark(style, xs, 31, 7, f"mean {points(contrast.difference)} points"))
-        parts.append(text(xs[0], 13, points(contrast.difference), "name strong", "middle"))
+        title = f"mean {points(contrast.difference)} points"
+        parts += estimate_mark(style, scale, estimate, 31, 7, title)
+        x = scale(contrast.difference)
+        parts.append(text(x, 13, points(contrast.difference), "name strong", "middle"))
     counted = [[sum(r == reading and a <= v < b for v, r in rows) for a, b in edges]
                for reading in readings]  # fmt: skip
+    # One height for all readings, so that their bars can be held against each other.
     most = max((n for counts in counted for n in counts), default=1) or 1
     for place, (reading, counts) in enumerate(zip(readings, counted, strict=True)):
         ground = top + each * (place + 1)
@@ -223,14 +207,13 @@ def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
                        "tick", "middle"))  # fmt: skip
 
 
-def _bins(low: float, high: float, n: int) -> tuple[float, float, list[tuple[float, float]]]:
-    """Limits and bins of a round width, zero an edge, some square root of n of them."""
+def _bins(low: float, high: float, n: int) -> list[tuple[float, float]]:
+    """Bins of a round width, zero an edge, some square root of n of them."""
     wanted = max(1e-9, (high - low) / max(4.0, min(20.0, 2 * n**0.5)))
     size = next(s for s in (0.01, 0.02, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, wanted)
                 if s >= wanted)  # fmt: skip
     first, last = floor(low / size), floor(high / size) + 1
-    edges = [(place * size, (place + 1) * size) for place in range(first, last)]
-    return first * size, last * size, edges
+    return [(place * size, (place + 1) * size) for place in range(first, last)]
 
 
 def _bars(
@@ -240,16 +223,14 @@ def _bars(
     parts = [line(scale(edges[0][0]), base, scale(edges[-1][1]), base, "grid")]
     for count, (a, b) in zip(counts, edges, strict=True):
         if count:
-            left, width = scale(a), scale(b) - scale(a)
+            left, width, top = scale(a), scale(b) - scale(a), base - unit * count
             title = f"{points(a, 1)} to {points(b, 1)}: {plural(count, 'seed')}"
             parts.append(
-                el("rect", {"x": left + 0.8, "y": base - unit * count, "width": width - 1.6,
+                el("rect", {"x": left + 0.8, "y": top, "width": width - 1.6,
                             "height": unit * count, "class": f"{style.css} seed"},
                    el("title", None, title))
             )  # fmt: skip
-            parts.append(
-                text(left + width / 2, base - unit * count - 3, str(count), "tick", "middle")
-            )
+            parts.append(text(left + width / 2, top - 3, str(count), "tick", "middle"))
     return parts
 
 
@@ -260,6 +241,7 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     previous = low - gap
     for index in order:
         previous = placed[index] = max(positions[index], previous + gap)
+    # Back from the bottom: what the first pass pushed out of the frame pushes its neighbours up.
     limit = high + gap
     for index in reversed(order):
         limit = placed[index] = min(placed[index], limit - gap)
@@ -270,16 +252,20 @@ def _scales(
     series: Sequence[Series], share: bool, ordinal: Sequence[float]
 ) -> tuple[Scale, Scale, list[float], list[float]]:
     """x scale, y scale, x ticks and y ticks of a chart 420 wide, plot 40..262 by 10..208."""
-    xs = sorted({point[0] for one in series for point in one.data})
+    points_ = [point for one in series for point in one.data]
+    xs = sorted({point[0] for point in points_})
     if ordinal:
-        place = {value: 52.0 + 198.0 * i / max(1, len(ordinal) - 1) for i, value in
-                 enumerate(ordinal)}  # fmt: skip
+        between = 198.0 / max(1, len(ordinal) - 1)
+        place = {value: 52.0 + between * i for i, value in enumerate(ordinal)}
         x, x_ticks = place.__getitem__, list(ordinal)
     else:
         x, x_ticks = linear(xs[0], xs[-1], 40, 262), ticks(xs[0], xs[-1], 4)
+        if all(float(at).is_integer() for at in xs):  # layers, updates
+            x_ticks = [value for value in x_ticks if float(value).is_integer()]
     if share:
         return x, linear(0, 1, 208, 10), x_ticks, [0, 0.25, 0.5, 0.75, 1]
-    ys = [value for one in series for _, *rest in one.data for value in rest if value is not None]
+    ys = [value for _, *rest in points_ for value in rest if value is not None]
+    # All negative (log-probabilities): zero is the top.
     low, high = min(0.0, *ys), max(0.0, *ys) * 1.02 or (0.0 if min(ys) < 0 else 1.0)
     return x, linear(low, high, 208, 10), x_ticks, ticks(low, high, 4)
 
@@ -303,8 +289,6 @@ def chart(
         reference: a dashed horizontal line.
     """
     x, y, x_ticks, y_ticks = _scales(series, share, ordinal)
-    if not ordinal and all(float(at).is_integer() for one in series for at, *_ in one.data):
-        x_ticks = [value for value in x_ticks if float(value).is_integer()]  # layers, updates
     parts: list[ET.Element] = []
     for value in y_ticks:
         css = "zero" if value == 0 and y_ticks[0] < 0 else "grid"
@@ -319,30 +303,20 @@ def chart(
         parts.append(line(40, y(reference), 262, y(reference), "reference"))
     ends = spread([y(one.data[-1][1]) for one in series], 14, 12, 206)
     for one, end in zip(series, ends, strict=True):
-        parts.append(_line_of(one, x, y, share))
+        css = one.style.css
+        path = " ".join(f"{num(x(at))},{num(y(value))}" for at, value, _, _ in one.data)
+        drawn = el("g", None, el("polyline", {"points": path, "class": f"{css} path"}))
+        if share or any(low is not None for _, _, low, _ in one.data):
+            for at, value, low, high in one.data:
+                if low is not None and high is not None:
+                    drawn.append(line(x(at), y(low), x(at), y(high), f"{css} thin"))
+                mark = marker(one.style, x(at), y(value), 3.6)
+                shown = percent(value) if share else f"{value:.3f}"
+                mark.append(el("title", None, f"{one.label}: {shown}"))
+                drawn.append(mark)
+        else:  # bare curves (losses) have hundreds of points: one name for the whole line
+            drawn.insert(0, el("title", None, one.label))
         last_x, last_y = x(one.data[-1][0]), y(one.data[-1][1])
-        parts.append(line(last_x + 5, last_y, 270, end, f"{one.css} lead"))
-        parts.append(marker(ArmStyle(one.css, one.shape), 277, end, 4))
-        parts.append(text(285, end + 4, _short(one.label, 20), "name"))
+        parts += [drawn, line(last_x + 5, last_y, 270, end, f"{css} lead")]
+        parts += [marker(one.style, 277, end, 4), text(285, end + 4, _short(one.label, 20), "name")]
     return render(420, 248, label, *parts)
-
-
-def _line_of(one: Series, x: Scale, y: Scale, share: bool) -> ET.Element:
-    """A series: its line and, but for bare curves (losses), each point's mark with interval."""
-    intervals = share or any(low is not None for _, _, low, _ in one.data)
-    group = el("g")
-    path = " ".join(f"{num(x(at))},{num(y(value))}" for at, value, _, _ in one.data)
-    group.append(el("polyline", {"points": path, "class": f"{one.css} path"}))
-    if not intervals:
-        group.insert(0, el("title", None, one.label))
-        return group
-    style = ArmStyle(one.css, one.shape)
-    for at, value, low, high in one.data:
-        if low is not None and high is not None:
-            group.append(line(x(at), y(low), x(at), y(high), f"{one.css} thin"))
-        mark = marker(style, x(at), y(value), 3.6)
-        mark.append(
-            el("title", None, f"{one.label}: {percent(value) if share else f'{value:.3f}'}")
-        )
-        group.append(mark)
-    return group

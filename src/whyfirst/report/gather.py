@@ -15,17 +15,11 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
 from whyfirst.evaluate.benchmark import Benchmark, Metric, all_benchmarks, benchmark_named
 from whyfirst.evaluate.correction import AgreementCard, rogan_gladen, shipped_card
+from whyfirst.evaluate.gaps import Gap
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.report import schema
 from whyfirst.report.items import File
-from whyfirst.report.parts import (
-    Cell,
-    CorrectedRow,
-    GapRow,
-    GroupTable,
-    Interval,
-    JudgeRow,
-)
+from whyfirst.report.parts import Cell, CorrectedRow, GapRow, GroupTable, Interval, JudgeRow
 from whyfirst.report.schema import Results
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import Z
@@ -55,11 +49,7 @@ class _Named:
     version: str
 
 
-def gather(
-    files: Iterable[File],
-    names: Sequence[str],
-    summarise: Summarise,
-) -> Gathered:
+def gather(files: Iterable[File], names: Sequence[str], summarise: Summarise) -> Gathered:
     """Everything of a run that is read off its items and isn't a contrast.
 
     Args:
@@ -75,14 +65,15 @@ def gather(
     result = Gathered()
     for benchmark in (benchmark_named(name) for name in names):
         for metric in benchmark.metrics:
-            own = {arm: found for (name, arm), found in rows.items() if name == metric.name}
-            if not own:
+            arms = {arm: items for (name, arm), items in rows.items() if name == metric.name}
+            if not arms:
                 continue
             result.about[metric.name] = declared(benchmark, metric)
-            result.groups += _groups(metric.name, benchmark.by, own, summarise)
-            result.gaps += _gaps(benchmark, own)
+            result.groups += group_tables(metric.name, benchmark.by, arms, summarise)
+            if benchmark.gaps is not None:
+                result.gaps += gap_rows(benchmark.gaps, arms)
             if metric.unit == "proportion":
-                _judged(result, metric, own, summarise)
+                add_judges(result, metric, arms, summarise)
     return result
 
 
@@ -125,47 +116,43 @@ def _scores(rows: Iterable[tuple[int, ItemResult]]) -> Scores:
     )
 
 
-def _groups(
+def group_tables(
     metric: str, fields: Sequence[str], arms: Rows, summarise: Summarise
 ) -> list[GroupTable]:
+    """A metric by each of the fields that tell its items apart."""
     tables = []
-    for name in fields:
-        if name in IN_CELLS:
-            continue
+    for name in [name for name in fields if name not in IN_CELLS]:
         groups = {getattr(item, name) for rows in arms.values() for _, item in rows} - {None}
         if not 1 < len(groups) <= _MOST_GROUPS:
             continue
-        cells = {
-            arm: {
-                group: summarise(_scores([row for row in rows if getattr(row[1], name) == group]))
-                for group in sorted(groups)
-                if any(getattr(item, name) == group for _, item in rows)
-            }
-            for arm, rows in arms.items()
-        }
+        cells: dict[str, dict[str, Cell]] = {arm: {} for arm in arms}
+        for arm, rows in arms.items():
+            for group in sorted(groups):
+                own = [row for row in rows if getattr(row[1], name) == group]
+                if own:
+                    cells[arm][group] = summarise(_scores(own))
         tables.append(GroupTable(benchmark=metric, by=name, arms=cells))
     return tables
 
 
-def _gaps(benchmark: Benchmark, arms: Rows) -> list[GapRow]:
-    """The benchmark's own comparison of groups, at each arm's lowest seed."""
-    if benchmark.gaps is None:
-        return []
+def gap_rows(gaps_of: Callable[[Sequence[ItemResult]], Sequence[Gap]], arms: Rows) -> list[GapRow]:
+    """A benchmark's own comparison of groups, at each arm's lowest seed: pooling the seeds would
+    count every item several times."""
     found = []
     for arm, rows in arms.items():
         first = min(seed for seed, _ in rows)
-        for gap in benchmark.gaps([item for seed, item in rows if seed == first]):
-            found.append(
-                GapRow(
-                    arm=arm, benchmark=gap.metric, split=gap.split, first=gap.between[0],
-                    second=gap.between[1], value=gap.value, low=gap.low, high=gap.high,
-                    groups=gap.groups, seed=first, note=gap.note,
-                )
-            )  # fmt: skip
+        found += [
+            GapRow(
+                arm=arm, benchmark=gap.metric, split=gap.split, first=gap.between[0],
+                second=gap.between[1], value=gap.value, low=gap.low, high=gap.high,
+                groups=gap.groups, seed=first, note=gap.note,
+            )
+            for gap in gaps_of([item for seed, item in rows if seed == first])
+        ]  # fmt: skip
     return found
 
 
-def _judged(result: Gathered, metric: Metric, arms: Rows, summarise: Summarise) -> None:
+def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summarise) -> None:
     """Add the metric's judge, and each arm's rate corrected by its card."""
     for arm, rows in arms.items():
         judges = {item.judge for _, item in rows if item.judge}
@@ -194,17 +181,14 @@ def judge_row(card: AgreementCard | None) -> JudgeRow:
             question="", data="", n=0, unscored=0, kappa=None, sensitivity=None, specificity=None
         )
     found = card.agreement
-    limits = {
-        name: None if one is None else Interval(value=one.value, low=one.low, high=one.high)
-        for name, one in (
-            ("kappa", found.kappa),
-            ("sensitivity", found.sensitivity),
-            ("specificity", found.specificity),
-        )
+    intervals = {
+        name: None if limits is None else Interval(**limits._asdict())
+        for name in ("kappa", "sensitivity", "specificity")
+        for limits in (getattr(found, name),)
     }
     return JudgeRow(
         question=card.question, data=card.data, n=found.confusion.n, unscored=found.unscored,
-        **limits,
+        **intervals,
     )  # fmt: skip
 
 

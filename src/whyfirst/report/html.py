@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from whyfirst.config.errors import StoreError
 from whyfirst.config.files import atomic_write
 from whyfirst.config.text import safe_text
-from whyfirst.report import breakdowns, curves, figures, probes, views, words
+from whyfirst.report import breakdowns, curves, figures, links, probes, views, words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
 from whyfirst.report.items import load_items
-from whyfirst.report.palette import ArmStyle, arm_styles
+from whyfirst.report.palette import arm_styles
 from whyfirst.report.schema import Benchmark, Example, Results
 from whyfirst.report.unit import ITEMS_FILE
 
@@ -33,6 +32,8 @@ EXAMPLE_LIMIT = 60
 FINGERPRINT_LIMIT = 3_000
 SIGNS = {"good": ("✓", "supports"), "caution": ("!", "caution"), "bad": ("✕", "against"),
          "plain": ("·", "neutral")}  # fmt: skip
+#: of an example whose metric isn't told: a pass is a pass
+_UNKNOWN = Benchmark(title="", definition="", version="", higher_is_better=True, unit="proportion")
 
 
 def render_report(results: Results, out: Path) -> Path:
@@ -51,75 +52,60 @@ def render_report(results: Results, out: Path) -> Path:
     """
     path = out / "report" / "index.html"
     items = load_items(path.with_name(ITEMS_FILE), results)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"{path.parent}: the report's folder can't be made ({error.strerror}); "
-            "choose another folder or make room for it"
-        ) from None
     atomic_write(path, report_html(results, items))
     return path
 
 
 def report_html(results: Results, items: Mapping[str, Any] | None = None) -> str:
     """The report as one HTML document; `items` (`items.collect_items`) make it browsable."""
-    script = shipped("browser.js") if items is not None else None
-    template = environment().get_template("report.html.j2")
-    # The style sheet ships with the program and holds no data; it must stay unescaped.
-    return template.render(
-        policy=policy(script), css=Markup(shipped("style.css")), items=items,
-        **_context(results), **(_browser(results, items, script) if items and script else {}),
-    )  # fmt: skip
-
-
-def policy(script: str | None = None) -> str:
-    """What the page may do: its own style sheet, one script by its hash, and nothing else."""
-    allowed = f" script-src {_hashed(script)};" if script is not None else ""
-    return (
-        f"default-src 'none'; style-src {_hashed(shipped('style.css'))};{allowed} img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hashed(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
-
-
-def _browser(results: Results, items: Mapping[str, Any], script: str) -> dict[str, Any]:
-    """What the item browser's template needs."""
-    contrast = results.headline_contrast()
-    arms = list(results.arms)
-    about = {
-        "metrics": [
-            {
-                "title": safe_text(one.title),
-                "happened": [safe_text(one.happened[1]), safe_text(one.happened[0])],
-                "good": int(one.good == "pass"),
-            }
-            for one in (results.benchmarks[name] for name in items["metrics"])
-        ],
-        "arms": [safe_text(arm) for arm in arms],
-        "pair": [arms.index(arm) for arm in (contrast.a, contrast.b) if arm in arms]
-        if contrast
-        else [],
-        "many": any(len(seeds) > 1 for seeds in results.seeds.values()),
-    }
-    return {
+    browser: dict[str, Any] = {}
+    script = None
+    if items is not None:
+        script = shipped("browser.js")
+        about = _about(results, items)
         # Both hold no "<", so neither can end its element. Names stand here and not in attributes,
         # where what makes them safe to print would break them as JSON.
-        "items_json": Markup(_inert_json({**items, "about": about})),
-        "script": Markup(script),
-        "many_seeds": about["many"],
+        text = json.dumps(
+            {**items, "about": about}, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        for sign in "<>&\u2028\u2029":
+            text = text.replace(sign, f"\\u{ord(sign):04x}")
+        browser = {"items_json": Markup(text), "script": Markup(script),
+                   "many_seeds": about["many"]}  # fmt: skip
+    return page("report.html.j2", script, items=items, **_context(results), **browser)
+
+
+def page(template: str, script: str | None = None, /, **context: Any) -> str:
+    """A template as a page under its policy: its own style sheet, one script, and nothing else."""
+    css = shipped("style.css")
+    allowed = {"style-src": css} | ({} if script is None else {"script-src": script})
+    hashes = "".join(
+        f"{kind} 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'; "
+        for kind, text in allowed.items()
+    )
+    policy = f"default-src 'none'; {hashes}img-src data:; base-uri 'none'; form-action 'none'"
+    # The style sheet ships with the program and holds no data; it must stay unescaped.
+    return environment().get_template(template).render(policy=policy, css=Markup(css), **context)
+
+
+def _about(results: Results, items: Mapping[str, Any]) -> dict[str, Any]:
+    """What the item browser's script must know of metrics and arms."""
+    contrast = results.headline_contrast()
+    pair = (contrast.a, contrast.b) if contrast else ()
+    arms = list(results.arms)
+    return {
+        "metrics": [
+            {
+                "title": safe_text(row.title),
+                "happened": [safe_text(word) for word in reversed(row.happened)],
+                "good": int(row.good == "pass"),
+            }
+            for row in (results.benchmarks[name] for name in items["metrics"])
+        ],
+        "arms": [safe_text(arm) for arm in arms],
+        "pair": [arms.index(arm) for arm in pair if arm in arms],
+        "many": any(len(seeds) > 1 for seeds in results.seeds.values()),
     }
-
-
-def _inert_json(data: Mapping[str, Any]) -> str:
-    """JSON without a character that HTML could read as markup, whoever wrote its strings."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
 
 
 def shipped(name: str) -> str:
@@ -135,34 +121,28 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_finalize,
+        # Controls and bidi overrides become visible in every printed string.
+        finalize=lambda value: (
+            safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
     )
-    made.filters["capital"] = words.capital
-    made.filters["lower_first"] = words.lower_first
-    made.filters["percent"] = words.percent
-    made.filters["points"] = words.points
-    made.filters["cell_words"] = words.cell_words
-    made.filters["shorten"] = shorten
-    made.filters["amount"] = words.recall_amount
-    made.filters["limits"] = words.recall_limits
-    made.globals["happened"] = words.happened
-    made.globals["recall_title"] = words.recall_title
-    made.filters["items"] = lambda count: words.plural(count, "item")
-    made.filters["seeds"] = views.seeds_in_words
-    made.filters["duration"] = duration
+    said: tuple[Callable[..., str], ...] = (
+        words.capital, words.lower_first, words.percent, words.points, words.cell_words,
+        words.difference, words.difference_words, words.difference_interval, words.bare_p,
+        links.said, links.signed, links.where, duration,
+    )  # fmt: skip
+    made.filters.update({word.__name__: word for word in said})
+    made.filters.update(
+        shorten=lambda text, limit=TEXT_LIMIT: words.shorten(text, limit),
+        amount=words.recall_amount,
+        limits=words.recall_limits,
+        items=lambda count: words.plural(count, "item"),
+        seeds=views.seeds_in_words,
+        reading_limits=links.interval,
+    )
+    for word in (words.happened, words.recall_title, words.cell_of, words.interval, words.scored):
+        made.globals[word.__name__] = word
     return made
-
-
-def _finalize(value: Any) -> Any:
-    """Controls and bidi overrides become visible in every printed string."""
-    return safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
-    """`text` cut at `limit` characters, saying how many are left out."""
-    if len(text) <= limit:
-        return text
-    return f"{text[:limit]} … [{len(text) - limit:,} more characters]"
 
 
 def duration(seconds: float) -> str:
@@ -177,9 +157,9 @@ def duration(seconds: float) -> str:
 
 def _context(results: Results) -> dict[str, Any]:
     styles = arm_styles(results.arms)
-    columns = views.columns(results)
-    contrast = results.headline_contrast()
-    style = styles.get(contrast.a, views.NEUTRAL) if contrast else views.NEUTRAL
+    headline = results.headline_contrast()
+    style = styles.get(headline.a, views.NEUTRAL) if headline else views.NEUTRAL
+    drawn = headline is not None and headline.per_seed and headline.difference is not None
     place = views.headline_place(results)
     return {
         "results": results,
@@ -187,47 +167,39 @@ def _context(results: Results) -> dict[str, Any]:
         "answer": answer(results),
         "signs": SIGNS,
         "icons": views.icons(styles),
-        "headline": contrast,
+        "headline": headline,
         "square": views.square(results, styles),
         "headline_panel": views.headline_panel(results, styles),
-        "pair": [arm for arm in ((contrast.b, contrast.a) if contrast else ()) if
-                 arm in results.arms],
+        "pair": [arm for arm in ((headline.b, headline.a) if headline else ())
+                 if arm in results.arms],
         "left_out": views.unmeasured(results),
         "comparisons": views.comparisons(results),
         "used": {arm: spec.used for arm, spec in results.arms.items() if spec.used},
         "beside": results.benchmarks.get(beside(results, place[0]) or "") if place else None,
         "main": results.benchmarks[place[0]] if place else None,
-        "seed_strip": _seed_strip(results, style),
+        "seed_strip": figures.seed_histogram(headline, style) if headline and drawn else None,
         "tables": [
             (part, {arm: [views.table_cell(results, styles, arm, column) for column in part]
                     for arm in results.arms})
-            for part in views.batches(columns)
+            for part in views.batches(views.columns(results))
         ],
         "breakdowns": breakdowns.breakdowns(results),
-        "corrected": breakdowns.corrected(results),
         "probes": probes.sections(results, styles),
-        "probe_summary": probes.summary(results),
         "rules_out": words.RULES_OUT,
         "forest": views.forest(results, styles),
         "split_panels": views.split_panels(results, styles),
         "framing_panels": views.framing_panels(results, styles),
-        "recall_metrics": {m: one for row in results.recall.values() for m, one in row.items()},
+        "recall_metrics": {m: row for rows in results.recall.values() for m, row in rows.items()},
         "loss": curves.loss_panels(results, styles),
-        "checkpoints": curves.checkpoint_panels(results, styles),
-        "dose": curves.dose_panels(results, styles),
+        "checkpoints": curves.measured_panels(results, styles, results.curves.checkpoints,
+                                              "updates of the last stage"),
+        "dose": curves.measured_panels(results, styles, results.curves.dose,
+                                       "contrary demonstrations"),
         "examples": [_example(results, e) for e in results.examples[:EXAMPLE_LIMIT]],
         "examples_left_out": max(0, len(results.examples) - EXAMPLE_LIMIT),
         "fingerprints": sorted(results.fingerprints.items())[:FINGERPRINT_LIMIT],
-        "stage_seconds": _by_stage(results.seconds),
-        "scored": words.scored,
+        "stage_seconds": stage_seconds(results.seconds),
     }  # fmt: skip
-
-
-def _seed_strip(results: Results, style: ArmStyle) -> Markup | None:
-    contrast = results.headline_contrast()
-    if contrast is None or not contrast.per_seed or contrast.difference is None:
-        return None
-    return figures.seed_histogram(contrast, style)
 
 
 def _example(results: Results, example: Example) -> dict[str, Any]:
@@ -241,7 +213,7 @@ def _example(results: Results, example: Example) -> dict[str, Any]:
     hidden = example.offensive or unsaid
     return {
         "example": example,
-        "summary": "" if hidden else shorten(example.prompt, 110),
+        "summary": "" if hidden else words.shorten(example.prompt, 110),
         "tally": f"{verdicts.count('pass')} of {len(verdicts)} {benchmark.happened[0]}",
         "benchmark": benchmark,
         "wants": example.wants or words.happened(benchmark, benchmark.good),
@@ -251,11 +223,7 @@ def _example(results: Results, example: Example) -> dict[str, Any]:
     }  # fmt: skip
 
 
-#: of an example whose metric isn't told: a pass is a pass
-_UNKNOWN = Benchmark(title="", definition="", version="", higher_is_better=True, unit="proportion")
-
-
-def _by_stage(seconds: dict[str, float]) -> list[tuple[str, float, int]]:
+def stage_seconds(seconds: Mapping[str, float]) -> list[tuple[str, float, int]]:
     """Seconds summed over seeds: (node without its seed, seconds, nodes), longest first."""
     groups: dict[str, list[float]] = {}
     for node, value in seconds.items():

@@ -24,6 +24,7 @@ from whyfirst.config.files import read_json, read_jsonl, sha256_json, write_json
 from whyfirst.config.text import safe_text
 from whyfirst.report.schema import Results
 from whyfirst.report.unit import ITEMS_FILE, refuse_torn
+from whyfirst.report.words import shorten
 
 ITEMS_VERSION = 1
 LABELS = ("split", "framing", "topic", "value", "group")
@@ -155,11 +156,7 @@ def _packed(items: Mapping[tuple[str, str], _Item], results: Results, limit: int
 
 def _shown(text: str | None, limit: int) -> str | None:
     """A text made safe and cut, saying how much is left out."""
-    if text is None:
-        return None
-    if len(text) <= limit:
-        return safe_text(text)
-    return f"{safe_text(text[:limit])} … [{len(text) - limit:,} more characters]"
+    return None if text is None else safe_text(shorten(text, limit))
 
 
 def write_items(data: Mapping[str, Any], results_path: Path) -> Path:

@@ -26,7 +26,6 @@ class MethodLink:
         others: those of the rest of them, as far as there is a number.
     """
 
-    probe: str
     mine: ProbeMeasure
     alike: list[ProbeMeasure]
     others: list[ProbeMeasure]
@@ -39,14 +38,14 @@ class MethodLink:
 
 def method_links(probe: ProbeRow) -> list[MethodLink]:
     """Every reading of a probe that the method's arm has."""
-    found = []
+    readings = []
     for mine in probe.behaviour:
         if mine.arm == METHOD:
             rest = [m for m in probe.behaviour if m.arm in WITHOUT and m.at == mine.at]
             alike = [m for m in rest if sign(mine) and sign(m) == sign(mine)]
             others = [m for m in rest if m not in alike and m.value is not None]
-            found.append(MethodLink(probe.probe, mine, alike, others))
-    return found
+            readings.append(MethodLink(mine, alike, others))
+    return readings
 
 
 def sign(measure: ProbeMeasure) -> int:
@@ -63,9 +62,14 @@ def said(measure: ProbeMeasure) -> str:
     return f"{signed(measure.value)} ({interval(measure)})"
 
 
-def signed(value: float) -> str:
-    """A number with two decimals and a true minus sign."""
-    return f"{value:.2f}".replace("-", words.MINUS)
+def where(measure: ProbeMeasure) -> str:
+    """At which layer, framing, family, ... a measure was taken."""
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in measure.at.items())
+
+
+def signed(value: float | None) -> str:
+    """A number with two decimals and a true minus sign; "n/a" where there is none."""
+    return "n/a" if value is None else f"{value:.2f}".replace("-", words.MINUS)
 
 
 def interval(measure: ProbeMeasure) -> str:
@@ -80,14 +84,13 @@ def in_words(link: MethodLink) -> str | None:
     if not link.shown:
         return None
     mine = f"The link of {METHOD} ({said(link.mine)})"
+    named = ", ".join(f"{m.arm} ({said(m)})" for m in link.alike or link.others)
     if link.alike:
-        named = ", ".join(f"{m.arm} ({said(m)})" for m in link.alike)
         return (
             f"{mine} shows without explanations too: {named}. So it isn't the explanations that "
             "bring it about."
         )
     if link.others:
-        named = ", ".join(f"{m.arm} ({said(m)})" for m in link.others)
         return (
             f"{mine} could not be told from none in the arms without explanations: {named}. That "
             "one interval holds 0 and another doesn't is no difference between arms."
@@ -97,13 +100,13 @@ def in_words(link: MethodLink) -> str | None:
 
 def first_screen(results: Results) -> str | None:
     """The probes in two sentences; None where nothing was probed or the method wasn't."""
-    found = [link for probe in results.probes for link in method_links(probe)]
-    if not found:
+    readings = [link for probe in results.probes for link in method_links(probe)]
+    if not readings:
         return None
-    shown = [link for link in found if link.shown]
+    shown = [link for link in readings if link.shown]
     shared = sum(bool(link.alike) for link in shown)
     text = (
-        f"{words.plural(len(results.probes), 'probe')}, {words.plural(len(found), 'reading')}: "
+        f"{words.plural(len(results.probes), 'probe')}, {words.plural(len(readings), 'reading')}: "
         f"what {METHOD} refuses goes with {len(shown) or 'none'} of them."
     )
     if shown:

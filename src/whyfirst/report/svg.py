@@ -17,12 +17,12 @@ from whyfirst.config.text import safe_text
 from whyfirst.report.palette import ArmStyle
 
 Scale = Callable[[float], float]
+Estimate = tuple[float | None, float | None, float | None]  # value, low, high
 
 
 def num(value: float) -> str:
     """A coordinate with at most one decimal: figures stay small and byte-stable."""
-    text = f"{value:.1f}"
-    text = text.removesuffix(".0")
+    text = f"{value:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
 
 
@@ -43,18 +43,11 @@ def el(
 
 def render(width: float, height: float, label: str, *children: ET.Element, css: str = "") -> Markup:
     """A whole figure as markup; `label` is what a screen reader says."""
-    root = el(
-        "svg",
-        {
-            "viewBox": f"0 0 {num(width)} {num(height)}",
-            "width": width,
-            "height": height,
-            "role": "img",
-            "aria-label": label,
-            "class": css or "figure",
-        },
-        *children,
-    )
+    attributes: dict[str, str | float] = {
+        "viewBox": f"0 0 {num(width)} {num(height)}", "width": width, "height": height,
+        "role": "img", "aria-label": label, "class": css or "figure",
+    }  # fmt: skip
+    root = el("svg", attributes, *children)
     # Safe: ElementTree escaped every text and attribute above.
     return Markup(ET.tostring(root, encoding="unicode"))
 
@@ -153,3 +146,20 @@ def interval_mark(
         group.append(line(low, y, high, y, f"{style.css} {'thin' if hollow else 'bar'}"))
     group.append(marker(style, x, y, radius, hollow))
     return group
+
+
+def estimate_mark(
+    style: ArmStyle,
+    scale: Scale,
+    estimate: Estimate,
+    y: float,
+    radius: float,
+    title: str,
+    hollow: bool = False,
+) -> list[ET.Element]:
+    """`interval_mark` of an estimate on a scale; nothing where there is no value."""
+    value, *limits = estimate
+    if value is None:
+        return []
+    low, high = (None if limit is None else scale(limit) for limit in limits)
+    return [interval_mark(style, (scale(value), low, high), y, radius, title, hollow)]

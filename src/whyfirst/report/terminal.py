@@ -6,6 +6,8 @@ and figures, which are in the HTML report.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -16,7 +18,7 @@ from whyfirst.report import words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
 from whyfirst.report.schema import Results
-from whyfirst.report.views import columns, comparisons
+from whyfirst.report.views import axes_cells, columns, comparisons
 from whyfirst.report.words import Tone
 
 SIGNS: dict[Tone, tuple[str, str]] = {
@@ -31,85 +33,73 @@ def print_headline(results: Results) -> RenderableType:
     """What the study found, for `console.print`: a panel, the checks and the arms table."""
     found = answer(results)
     _, colour = SIGNS[found.tone]
-    body = Text()
-    body.append(safe_text(found.title) + "\n", style=f"bold {colour}")
-    if results.study.ran:
-        body.append(safe_text(f"Run on {results.study.ran}. "))
-    body.append(safe_text(found.sentence))
-    parts: list[RenderableType] = [
-        Text(safe_text(f"note: {note}"), style="yellow") for note in results.notes
-    ]
-    parts.append(Panel(body, title=Text(safe_text(results.study.title)), title_align="left"))
+    body = Text().append(safe_text(found.title) + "\n", style=f"bold {colour}")
+    about = f"Run on {results.study.ran}. " if results.study.ran else ""
+    body.append(safe_text(about + found.sentence))
     checks = Table.grid(padding=(0, 1))
     for check in found.checks:
         sign, colour = SIGNS[check.tone]
         line = Text(f"{safe_text(check.question)} ", style="bold")
         line.append(safe_text(check.text), style="not bold")
         checks.add_row(Text(sign, style=f"bold {colour}"), line)
-    parts += [checks, Text(""), _arms(results)]
-    for tabled in (_square(results), _comparisons(results), _used(results)):
-        if tabled is not None:
-            parts += [Text(""), tabled]
+    parts: list[RenderableType] = [
+        *(Text(safe_text(f"note: {note}"), style="yellow") for note in results.notes),
+        Panel(body, title=Text(safe_text(results.study.title)), title_align="left"),
+        checks,
+    ]
+    for table in (_arms(results), _square(results), _comparisons(results), _used(results)):
+        if table.row_count:
+            parts += [Text(""), table]
     return Group(*parts)
 
 
-def _table(*titles: str) -> Table:
+def _table(titles: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
     """An unruled table; every column but the first to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, title in enumerate(titles):
         table.add_column(Text(safe_text(title)), justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*(Text(safe_text(cell)) for cell in row))
     return table
 
 
-def _square(results: Results) -> Table | None:
+def _square(results: Results) -> Table:
     """The headline's benchmark on its two axes, what it is read beside after the stroke."""
-    contrast = results.headline_contrast()
-    main = results.benchmarks[contrast.benchmark] if contrast else None
-    if contrast is None or main is None or main.axes is None:
-        return None
-    name, other = contrast.benchmark, beside(results, contrast.benchmark)
-    places = {
-        f"{topics}, {how}": f"{split}/{framing}"
-        for topics, split in main.axes.splits.items()
-        for how, framing in main.axes.framings.items()
-    }
-    title = main.title + (f" / {results.benchmarks[other].title}" if other else "")
-    table = _table(title, *places)
+    contrast, cells = results.headline_contrast(), axes_cells(results)
+    if contrast is None or not cells:
+        return _table((), ())
+    main, other = results.benchmarks[contrast.benchmark], beside(results, contrast.benchmark)
+    metrics = [contrast.benchmark] + ([other] if other else [])
+    rows = []
     for arm in results.arms:
         row = [arm]
-        for cell in places.values():
-            found = [words.cell_of(results, arm, metric, cell) for metric in (name, other or name)]
-            told = [words.amount(one.value if one else None, main) for one in found]
-            row.append(" / ".join(told) if other else told[0])
-        table.add_row(*(Text(safe_text(one)) for one in row))
-    return table
+        for place in cells.values():
+            found = [words.cell_of(results, arm, metric, place) for metric in metrics]
+            row.append(" / ".join(words.amount(cell.value if cell else None, main)
+                                  for cell in found))  # fmt: skip
+        rows.append(row)
+    return _table([" / ".join(results.benchmarks[name].title for name in metrics), *cells], rows)
 
 
-def _comparisons(results: Results) -> Table | None:
-    rows = comparisons(results)
-    if not rows:
-        return None
-    table = _table("comparison", "win rate", "95 % interval", "reading", "position bias", "judge")
-    for row in rows:
-        told = (row.comparison.title, row.rate, row.limits, row.reading, row.bias,
-                row.comparison.judge)  # fmt: skip
-        table.add_row(*(Text(safe_text(one)) for one in told))
-    return table
+def _comparisons(results: Results) -> Table:
+    titles = ("comparison", "win rate", "95 % interval", "reading", "position bias", "judge")
+    return _table(titles, [
+        (row.comparison.title, row.rate, row.limits, row.reading, row.bias, row.comparison.judge)
+        for row in comparisons(results)
+    ])  # fmt: skip
 
 
-def _used(results: Results) -> Table | None:
-    rows = {arm: spec.used for arm, spec in results.arms.items() if spec.used}
-    if not rows:
-        return None
-    table = _table("edits and decoding", "calls", "plain", "tokens", "plain")
-    for arm, used in rows.items():
-        told = (used.calls, used.base_calls, used.tokens, used.base_tokens)
-        table.add_row(Text(safe_text(arm)), *(Text(f"{one:,}") for one in told))
-    return table
+def _used(results: Results) -> Table:
+    titles = ("edits and decoding", "calls", "plain", "tokens", "plain")
+    used = {arm: spec.used for arm, spec in results.arms.items() if spec.used}
+    return _table(titles, [
+        (arm, *(f"{n:,}" for n in (row.calls, row.base_calls, row.tokens, row.base_tokens)))
+        for arm, row in used.items()
+    ])  # fmt: skip
 
 
 def _arms(results: Results) -> Table:
-    """Arms down, benchmarks across: values with intervals."""
+    """Arms down, benchmarks across: values with intervals, and n."""
     shown = columns(results)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("arm", no_wrap=True)
@@ -121,12 +111,11 @@ def _arms(results: Results) -> Table:
         row = [Text(safe_text(arm))]
         for column in shown:
             cell = words.cell_of(results, arm, column.benchmark, column.cell)
-            if cell is None:
-                row.append(Text("-", style="dim"))
-                continue
             benchmark = results.benchmarks[column.benchmark]
-            entry = Text(words.amount(cell.value, benchmark))
-            entry.append(f" {words.interval(cell.low, cell.high, benchmark)}", style="dim")
+            entry = Text("-", style="dim")
+            if cell is not None:
+                entry = Text(words.amount(cell.value, benchmark))
+                entry.append(f" {words.interval_and_n(cell, benchmark)}", style="dim")
             row.append(entry)
         table.add_row(*row, style="bold" if pair and arm in (pair.a, pair.b) else "")
     return table

@@ -14,15 +14,15 @@ from markupsafe import Markup
 
 from whyfirst.report import figures, words
 from whyfirst.report.checks import beside
-from whyfirst.report.figures import Estimate, PanelRow
+from whyfirst.report.figures import PanelRow
 from whyfirst.report.palette import ArmStyle
 from whyfirst.report.parts import Comparison
-from whyfirst.report.schema import Cell, Contrast, Results
-from whyfirst.report.svg import marker, render
+from whyfirst.report.schema import Benchmark, Cell, Contrast, Results
+from whyfirst.report.svg import Estimate, marker, render
 
 Styles = Mapping[str, ArmStyle]
 NEUTRAL = ArmStyle("cn", "diamond")
-_MOST_COLUMNS = 6
+MOST_COLUMNS = 6  # of a table that a page is wide enough for
 
 
 @dataclass(frozen=True)
@@ -33,41 +33,26 @@ class Column:
     cell: str
     title: str
     where: str
-    definition: str
 
 
 @dataclass(frozen=True)
-class TableCell:
-    """One number of the arms table."""
+class Number:
+    """A number with its interval in words, both with counts for the pointer, and its strip."""
 
     value: str
     interval: str
     title: str
-    strip: Markup
-
-
-@dataclass(frozen=True)
-class ForestRow:
-    """One contrast of the forest table, numbers already in words."""
-
-    contrast: Contrast
-    plot: Markup
-    difference: str
-    interval: str
-    p: str
-    p_adjusted: str
-    mde: str
-    verdict: str
+    strip: Markup = Markup()  # noqa: RUF009  (a string, which can't be changed)
 
 
 @dataclass(frozen=True)
 class ForestGroup:
-    """The contrasts of one benchmark on one cell."""
+    """The contrasts of one benchmark on one cell: (contrast, plot, verdict)."""
 
-    title: str
-    where: str
+    benchmark: Benchmark
+    cell: str
     axis: Markup
-    rows: list[ForestRow]
+    rows: list[tuple[Contrast, Markup, str]]
 
 
 @dataclass(frozen=True)
@@ -105,7 +90,6 @@ def panel_for(
     """All arms on one cell, with what shows whether they act beside it; None where empty."""
     other = beside(results, benchmark)
     pair = results.headline_contrast()
-    strong = {pair.a, pair.b} if pair else set()
     rows = []
     for arm in results.arms:
         main = words.cell_of(results, arm, benchmark, cell)
@@ -115,7 +99,8 @@ def panel_for(
         title = f"{arm}: {benchmark} {words.scored(main, results.benchmarks[benchmark])}"
         if other:
             title += f"; {other} {words.scored(second, results.benchmarks[other])}"
-        rows.append(PanelRow(arm, _estimate(main), _estimate(second), title, arm in strong))
+        strong = pair is not None and arm in (pair.a, pair.b)
+        rows.append(PanelRow(arm, _estimate(main), _estimate(second), title, strong))
     if not any(row.main[0] is not None for row in rows):
         return None
     label = f"{benchmark} of every arm, {words.cell_words(cell)}"
@@ -123,59 +108,51 @@ def panel_for(
 
 
 def columns(results: Results) -> list[Column]:
-    """The arms table's columns: the headline's cell first, then every benchmark over all items."""
-    wanted = [(name, "*/*") for name in _side_by_side(results) if name not in unmeasured(results)]
+    """The arms table's columns: the headline's cell first, then every benchmark over all items,
+    each followed by those it misleads without."""
+    ordered = dict.fromkeys(
+        shown
+        for name, benchmark in results.benchmarks.items()
+        for shown in (name, *benchmark.beside)
+        if shown in results.benchmarks
+    )
+    without = unmeasured(results)
+    wanted = [(name, "*/*") for name in ordered if name not in without]
     place = headline_place(results)
     if place is not None and place not in wanted:
         wanted.insert(0, place)
     return [
-        Column(
-            name, cell, results.benchmarks[name].title, words.cell_words(cell),
-            results.benchmarks[name].definition,
-        )
+        Column(name, cell, results.benchmarks[name].title, words.cell_words(cell))
         for name, cell in wanted
         if any(words.cell_of(results, arm, name, cell) for arm in results.arms)
-    ]  # fmt: skip
+    ]
 
 
 def unmeasured(results: Results) -> dict[str, str]:
     """Benchmarks of which no arm has a number -> the commonest reason: tables leave them out."""
-    given = {name for arm in results.arms.values() for name in arm.benchmarks}
-    empty = given - {
-        name
-        for arm in results.arms.values()
-        for name, cells in arm.benchmarks.items()
-        if any(cell.value is not None for cell in cells.values())
-    }
-    reasons: dict[str, Counter[str]] = {name: Counter() for name in results.benchmarks}
-    for row in results.unscored:
-        if row.benchmark in empty:
-            reasons[row.benchmark].update(row.reasons)
-    return {
-        name: next((reason for reason, _ in reasons[name].most_common(1)), "no reason was given")
-        for name in results.benchmarks
-        if name in empty
-    }
+    cells: dict[str, list[Cell]] = {}
+    for arm in results.arms.values():
+        for name, parts in arm.benchmarks.items():
+            cells.setdefault(name, []).extend(parts.values())
+    empty = {}
+    for name in results.benchmarks:
+        if name in cells and all(cell.value is None for cell in cells[name]):
+            reasons: Counter[str] = Counter()
+            for row in results.unscored:
+                if row.benchmark == name:
+                    reasons.update(row.reasons)
+            empty[name] = next((r for r, _ in reasons.most_common(1)), "no reason was given")
+    return empty
 
 
 def batches(columns: list[Column]) -> list[list[Column]]:
     """The columns in tables of a width that a page takes, as even as can be."""
-    count = -(-len(columns) // _MOST_COLUMNS) or 1
+    count = -(-len(columns) // MOST_COLUMNS) or 1
     size = -(-len(columns) // count)
     return [columns[start : start + size] for start in range(0, len(columns), size or 1)]
 
 
-def _side_by_side(results: Results) -> list[str]:
-    """The benchmarks in their order, each followed by those it misleads without."""
-    ordered: dict[str, None] = {}
-    for name, benchmark in results.benchmarks.items():
-        for one in (name, *benchmark.beside):
-            if one in results.benchmarks:
-                ordered.setdefault(one)
-    return list(ordered)
-
-
-def table_cell(results: Results, styles: Styles, arm: str, column: Column) -> TableCell | None:
+def table_cell(results: Results, styles: Styles, arm: str, column: Column) -> Number | None:
     """An arm's number in a column, or None where it wasn't measured."""
     cell = words.cell_of(results, arm, column.benchmark, column.cell)
     if cell is None:
@@ -183,14 +160,11 @@ def table_cell(results: Results, styles: Styles, arm: str, column: Column) -> Ta
     benchmark = results.benchmarks[column.benchmark]
     title = words.scored(cell, benchmark)
     if cell.unscored:
-        title += (
-            f"; {cell.unscored} unscored, bounds {words.amount(cell.worst, benchmark)}"
-            f" to {words.amount(cell.best, benchmark)}"
-        )
-    strip = figures.bar(_estimate(cell), styles[arm], benchmark.chance)
-    return TableCell(
-        words.amount(cell.value, benchmark),
-        f"{words.interval(cell.low, cell.high, benchmark)}; n{words.SPACE}{cell.n:,}", title, strip,
+        bounds = " to ".join(words.amount(end, benchmark) for end in (cell.worst, cell.best))
+        title += f"; {cell.unscored} unscored, bounds {bounds}"
+    return Number(
+        words.amount(cell.value, benchmark), words.interval_and_n(cell, benchmark), title,
+        figures.bar(_estimate(cell), styles[arm], benchmark.chance),
     )  # fmt: skip
 
 
@@ -198,97 +172,73 @@ def forest(results: Results, styles: Styles) -> list[ForestGroup]:
     """Every contrast by benchmark and cell, the headline's first; one scale a unit."""
     place = headline_place(results)
     names = sorted(results.benchmarks, key=lambda name: place is None or name != place[0])
-    limits = {}
-    for unit in ("proportion", "score"):
-        limits[unit] = figures.forest_limits(
-            [c for c in results.contrasts if results.benchmarks[c.benchmark].unit == unit]
-        )
-    groups = []
-    for key in dict.fromkeys((c.benchmark, c.cell) for c in sorted(
+    unit_of = {name: row.unit for name, row in results.benchmarks.items()}
+    limits = {
+        unit: figures.forest_limits([c for c in results.contrasts if unit_of[c.benchmark] == unit])
+        for unit in ("proportion", "score")
+    }
+    ordered = sorted(
         results.contrasts, key=lambda c: (c.name != results.headline, names.index(c.benchmark))
-    )):  # fmt: skip
-        benchmark = results.benchmarks[key[0]]
-        mine = [c for c in results.contrasts if (c.benchmark, c.cell) == key]
+    )
+    groups = []
+    for name, cell in dict.fromkeys((c.benchmark, c.cell) for c in ordered):
+        mine = [c for c in results.contrasts if (c.benchmark, c.cell) == (name, cell)]
         mine.sort(key=lambda c: (c.name != results.headline, c.kind))
-        rows = [_forest_row(results, styles, c, limits[benchmark.unit]) for c in mine]
-        axis = figures.forest_axis(limits[benchmark.unit], benchmark.unit == "score")
-        groups.append(ForestGroup(benchmark.title, words.cell_words(key[1]), axis, rows))
+        scale = limits[unit_of[name]]
+        rows = [
+            (c, figures.forest_row(c, scale, styles.get(c.a, NEUTRAL)
+                                   if c.kind == "difference" else NEUTRAL), verdict(results, c))
+            for c in mine
+        ]  # fmt: skip
+        axis = figures.forest_axis(scale, unit_of[name] == "score")
+        groups.append(ForestGroup(results.benchmarks[name], cell, axis, rows))
     return groups
 
 
-def _forest_row(
-    results: Results, styles: Styles, contrast: Contrast, limits: tuple[float, float]
-) -> ForestRow:
-    benchmark = results.benchmarks[contrast.benchmark]
-    style = styles.get(contrast.a, NEUTRAL) if contrast.kind == "difference" else NEUTRAL
+def verdict(results: Results, contrast: Contrast) -> str:
+    """What a contrast comes to, in a few words."""
+    if stuck := words.cannot_move(results, contrast):
+        return f"cannot move: {stuck}"
     where = words.direction(contrast)
-    verdict = {"higher": "higher", "lower": "lower", "none": "no detectable difference",
-               "unknown": "too few data"}[where]  # fmt: skip
     if where in ("higher", "lower") and (contrast.p_adjusted or 0) > 0.05:
-        verdict += ", not after correction"
-    stuck = words.cannot_move(results, contrast)
-    if stuck:
-        verdict = f"cannot move: {stuck}"
-    return ForestRow(
-        contrast,
-        figures.forest_row(contrast, limits, style),
-        words.difference(contrast.difference, benchmark),
-        words.difference_interval(contrast, benchmark),
-        _bare_p(contrast.p),
-        _bare_p(contrast.p_adjusted),
-        words.difference(contrast.mde, benchmark).lstrip("+"),
-        verdict,
-    )
+        return f"{where}, not after correction"
+    return {"none": "no detectable difference", "unknown": "too few data"}.get(where, where)
 
 
-def _bare_p(p: float | None) -> str:
-    return words.p_text(p).replace(words.SPACE, " ").removeprefix("p ").removeprefix("= ")
-
-
-def _parts(results: Results, benchmark: str) -> tuple[list[str], list[str]]:
-    """The single splits and framings a benchmark was measured on, in order of appearance."""
-    splits: dict[str, None] = {}
-    framings: dict[str, None] = {}
-    for arm in results.arms.values():
-        for key in arm.benchmarks.get(benchmark, {}):
-            split, _, framing = key.partition("/")
-            if split != "*" and "+" not in split:
-                splits[split] = None
-            if framing != "*" and "+" not in framing:
-                framings[framing] = None
-    return sorted(splits), list(framings)
-
-
-def _grouped(results: Results, benchmark: str) -> list[str]:
-    """The framings shown split by split: those of the benchmark's axes; the rest are pooled."""
-    axes = results.benchmarks[benchmark].axes
-    return list(axes.framings.values()) if axes else []
+def axes_cells(results: Results) -> dict[str, str]:
+    """The 2 x 2 that leads the report: title -> cell for each part of the headline benchmark's two
+    axes; empty where it declares none."""
+    place = headline_place(results)
+    axes = results.benchmarks[place[0]].axes if place else None
+    if axes is None:
+        return {}
+    return {
+        f"{topics}, {how}": f"{split}/{framing}"
+        for topics, split in axes.splits.items()
+        for how, framing in axes.framings.items()
+    }
 
 
 def square(results: Results, styles: Styles) -> list[Panel]:
-    """The 2 x 2 that leads the report: a panel for each part of the headline benchmark's two axes,
-    what it is read beside in the same panel; empty where it declares none."""
-    place = headline_place(results)
-    axes = results.benchmarks[place[0]].axes if place else None
-    if place is None or axes is None:
-        return []
-    found = []
-    for topics, split in axes.splits.items():
-        for how, framing in axes.framings.items():
-            figure = panel_for(results, styles, place[0], f"{split}/{framing}")
-            if figure is not None:
-                found.append(Panel(words.capital(f"{topics}, {how}"), figure))
-    return found if len(found) == len(axes.splits) * len(axes.framings) else []
+    """A panel for each of `axes_cells`, as a whole or not at all."""
+    cells = axes_cells(results)
+    panels = _panels(results, styles, cells)
+    return panels if len(panels) == len(cells) else []
 
 
 def split_panels(results: Results, styles: Styles) -> list[Panel]:
-    """One panel for each split under each grouped framing, as far as measured."""
+    """One panel for each split under each framing of the benchmark's axes, as far as measured; the
+    other framings are pooled."""
     place = headline_place(results)
     if place is None:
         return []
-    splits, framings = _parts(results, place[0])
-    grouped = [name for name in _grouped(results, place[0]) if name in framings] or ["*"]
-    return _panels(results, styles, place[0], [f"{s}/{f}" for s in splits for f in grouped])
+    benchmark = results.benchmarks[place[0]]
+    parts = _parts(results, place[0])
+    framings = _single(framing for _, framing in parts)
+    declared = list(benchmark.axes.framings.values()) if benchmark.axes else []
+    grouped = [name for name in declared if name in framings] or ["*"]
+    splits = sorted(_single(split for split, _ in parts))
+    return _panels(results, styles, _titled(f"{s}/{f}" for s in splits for f in grouped))
 
 
 def framing_panels(results: Results, styles: Styles) -> list[Panel]:
@@ -297,34 +247,49 @@ def framing_panels(results: Results, styles: Styles) -> list[Panel]:
     if place is None:
         return []
     benchmark, cell = place
-    _, framings = _parts(results, benchmark)
+    parts = _parts(results, benchmark)
+    framings = _single(framing for _, framing in parts)
+    axes = results.benchmarks[benchmark].axes
+    first = set(axes.framings.values()) if axes else set()
     split = cell.partition("/")[0]
-    wanted = []
-    grouped = _grouped(results, benchmark)
-    for framing in sorted(framings, key=lambda name: name not in grouped):
-        key = f"{split}/{framing}"
-        measured = any(words.cell_of(results, arm, benchmark, key) for arm in results.arms)
-        wanted.append(key if measured else f"*/{framing}")
-    return _panels(results, styles, benchmark, wanted)
-
-
-def _panels(results: Results, styles: Styles, benchmark: str, cells: Iterable[str]) -> list[Panel]:
-    found = []
-    for cell in cells:
-        figure = panel_for(results, styles, benchmark, cell)
-        if figure is not None:
-            found.append(Panel(words.capital(words.cell_words(cell)), figure))
-    return found
+    return _panels(results, styles, _titled(
+        f"{split if (split, framing) in parts else '*'}/{framing}"
+        for framing in sorted(framings, key=lambda name: name not in first)
+    ))  # fmt: skip
 
 
 def headline_panel(results: Results, styles: Styles) -> Panel | None:
     """Every arm on the headline's cell, values printed."""
     place = headline_place(results)
-    if place is None:
+    figure = panel_for(results, styles, *place, values=True) if place else None
+    if place is None or figure is None:
         return None
-    figure = panel_for(results, styles, *place, values=True)
-    title = f"{results.benchmarks[place[0]].title}, {words.cell_words(place[1])}"
-    return None if figure is None else Panel(title, figure)
+    return Panel(f"{results.benchmarks[place[0]].title}, {words.cell_words(place[1])}", figure)
+
+
+def _parts(results: Results, benchmark: str) -> list[tuple[str, str]]:
+    """(split, framing) of every cell that a benchmark was measured on, in order of appearance."""
+    keys = dict.fromkeys(k for a in results.arms.values() for k in a.benchmarks.get(benchmark, {}))
+    return [(split, framing) for split, _, framing in (key.partition("/") for key in keys)]
+
+
+def _single(names: Iterable[str]) -> list[str]:
+    """Splits or framings without those that pool others, in order of appearance."""
+    return list(dict.fromkeys(name for name in names if name != "*" and "+" not in name))
+
+
+def _titled(cells: Iterable[str]) -> dict[str, str]:
+    return {words.cell_words(cell): cell for cell in cells}
+
+
+def _panels(results: Results, styles: Styles, cells: Mapping[str, str]) -> list[Panel]:
+    """The headline benchmark's panel on each cell (title -> cell) that has numbers."""
+    place = headline_place(results)
+    figures_ = {
+        title: panel_for(results, styles, place[0], cell) if place else None
+        for title, cell in cells.items()
+    }
+    return [Panel(words.capital(title), figure) for title, figure in figures_.items() if figure]
 
 
 def seeds_in_words(seeds: list[int]) -> str:
@@ -352,17 +317,17 @@ class ComparisonRow:
 def comparisons(results: Results) -> list[ComparisonRow]:
     """Every comparison: who was preferred, and how much of it was the order shown."""
     rows = []
-    for one in results.comparisons:
-        rate, bias = one.win_rate, one.position_bias
-        if rate is None:
-            value, limits, reading = "n/a", "no interval", "nothing was preferred"
-        else:
+    for row in results.comparisons:
+        rate, bias = row.win_rate, row.position_bias
+        value, limits, reading = "n/a", "no interval", "nothing was preferred"
+        if rate is not None:
             value, limits = words.percent(rate.value), words.interval(rate.low, rate.high, None)
+            preferred = row.a if rate.low > 0.5 else row.b
             apart = rate.low > 0.5 or rate.high < 0.5
-            preferred = one.a if rate.low > 0.5 else one.b
             reading = f"{preferred} is preferred" if apart else "no detectable preference"
-        lean = "n/a" if bias is None else (
-            f"{words.points(bias.value)} ({words.points(bias.low)} to {words.points(bias.high)})"
-        )  # fmt: skip
-        rows.append(ComparisonRow(one, value, limits, reading, lean))
+        lean = "n/a"
+        if bias is not None:
+            lean = f"{words.points(bias.value)} ({words.points(bias.low)}"
+            lean += f" to {words.points(bias.high)})"
+        rows.append(ComparisonRow(row, value, limits, reading, lean))
     return rows

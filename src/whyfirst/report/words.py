@@ -61,9 +61,10 @@ def difference(value: float | None, benchmark: Benchmark | None) -> str:
     return f"{value:+.3f}".replace("-", MINUS)
 
 
-def difference_unit(benchmark: Benchmark | None) -> str:
-    """The word after a difference: " points" for proportions, nothing for scores."""
-    return f"{SPACE}points" if benchmark is None or benchmark.unit == "proportion" else ""
+def difference_words(value: float | None, benchmark: Benchmark) -> str:
+    """`difference` with its unit: "+24.1 points" for proportions, the bare number for scores."""
+    unit = f"{SPACE}points" if benchmark.unit == "proportion" else ""
+    return difference(value, benchmark) + unit
 
 
 def p_text(p: float | None) -> str:
@@ -72,6 +73,11 @@ def p_text(p: float | None) -> str:
         return "p n/a"
     number = "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
     return f"p {number}".replace(" ", SPACE)
+
+
+def bare_p(p: float | None) -> str:
+    """A p value without its letter, for a column called p: "< 0.001", "0.032"."""
+    return p_text(p).replace(SPACE, " ").removeprefix("p ").removeprefix("= ")
 
 
 def interval(low: float | None, high: float | None, benchmark: Benchmark | None) -> str:
@@ -108,8 +114,8 @@ def cell_words(cell: str) -> str:
         parts.append(f"split{'s' if len(names) > 1 else ''} {_list(names)}")
     if framing not in ("*", ""):
         names = framing.split("+")
-        plural_s = "s" if len(names) > 1 else ""
-        parts.append(FRAMINGS.get(framing, f"{_list(names)} framing{plural_s}"))
+        ending = "s" if len(names) > 1 else ""
+        parts.append(FRAMINGS.get(framing, f"{_list(names)} framing{ending}"))
     return ", ".join(parts) or "all items"
 
 
@@ -131,6 +137,13 @@ def direction(contrast: Contrast) -> Direction:
     return "higher" if contrast.low > 0 else "lower" if contrast.high < 0 else "none"
 
 
+def apart(one: Cell | Recall, other: Cell | Recall) -> int:
+    """1 or -1 where one's interval lies wholly above or below the other's, else 0."""
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return 0
+    return int(one.low > other.high) - int(one.high < other.low)
+
+
 def cell_of(results: Results, arm: str, benchmark: str, cell: str) -> Cell | None:
     """A cell of an arm, or None where the study has none."""
     found = results.arms.get(arm)
@@ -145,6 +158,18 @@ def scored(cell: Cell | Recall | None, benchmark: Benchmark | None) -> str:
     return f"{amount(cell.value, benchmark)} ({interval(cell.low, cell.high, benchmark)}; {counts})"
 
 
+def interval_and_n(cell: Cell, benchmark: Benchmark) -> str:
+    """What stands beside a number in a table: "75.1 to 80.9; n 720"."""
+    return f"{interval(cell.low, cell.high, benchmark)}; n{SPACE}{cell.n:,}"
+
+
+def shorten(text: str, limit: int) -> str:
+    """`text` cut at `limit` characters, saying how many are left out."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]} … [{len(text) - limit:,} more characters]"
+
+
 def base_arm(results: Results) -> str | None:
     """The arm without stages, edits and decoding: the model before any training."""
     plain = (n for n, a in results.arms.items() if not (a.stages or a.edits or a.decoding))
@@ -153,15 +178,14 @@ def base_arm(results: Results) -> str | None:
 
 def arm_values(results: Results, contrast: Contrast) -> dict[str, float | None]:
     """Each arm's own figure; over the pairs compared, where an arm has seeds the other lacks."""
-    own = {
-        arm: cell_of(results, arm, contrast.benchmark, contrast.cell)
-        for arm in (contrast.a, contrast.b)
-    }
-    values = {arm: cell.value if cell else None for arm, cell in own.items()}
-    if any(cell is None or cell.n_seeds != contrast.n_seeds for cell in own.values()):
-        for arm, side in ((contrast.a, "a"), (contrast.b, "b")):
-            means = [getattr(row, side) for row in contrast.per_seed]
-            values[arm] = fmean(means) if means and None not in means else None
+    pair = {contrast.a: "a", contrast.b: "b"}
+    cells = {arm: cell_of(results, arm, contrast.benchmark, contrast.cell) for arm in pair}
+    if all(cell and cell.n_seeds == contrast.n_seeds for cell in cells.values()):
+        return {arm: cell.value for arm, cell in cells.items() if cell}
+    values: dict[str, float | None] = {}
+    for arm, side in pair.items():
+        means = [getattr(row, side) for row in contrast.per_seed]
+        values[arm] = fmean(means) if means and None not in means else None
     return values
 
 

@@ -1,7 +1,7 @@
 """What is read of a study's files before any work: a run ends at once on files it can't use.
 
 Costs about what ``whyfirst plan`` does, loads no model, and is left out of a finished study's run.
-Leaves out: rows that can't be there yet (a teacher's, and what a world's base is asked for).
+Leaves out: rows that can't be there yet (a teacher's, and what is made with a model).
 """
 
 from collections.abc import Sequence
@@ -74,10 +74,12 @@ def _check_corpora(plan: Plan, model: Path | None) -> None:
         if source.name == "written" or reads_base(source.options):
             continue
         try:
-            rows = corpus.rows_of(node.payload)
+            rows = corpus.transformed_ahead(node.payload, corpus.rows_of(node.payload))
         except DataError as error:
             raise DataError(f"{plan.file}: corpora.{name}: {error}") from error
         path = Path(node.payload["use"].get("path", source.name))
+        if rows is None:
+            continue
         if not rows:
             raise DataError(f"{plan.file}: corpora.{name}: {path}: no usable rows")
         # A budget leaves out some of the rows, and nobody knows yet which: they may be too long.

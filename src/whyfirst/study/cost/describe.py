@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from whyfirst.config.errors import ConfigError
 from whyfirst.stats.power import half_width, mde, seeds_needed
 from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes.checks import repeats_ahead
 from whyfirst.study.plan import Plan, cell_size
 from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.schema import ContrastConfig, PowerAssumptions
@@ -53,13 +54,14 @@ class PowerRow:
 
 @dataclass(frozen=True)
 class PlanDescription:
-    """The tables of ``whyfirst plan``."""
+    """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks."""
 
     study: str
     seeds: dict[str, int]
     stages: tuple[StageRow, ...]
     power: tuple[PowerRow, ...]
     assumptions: str
+    repeats: tuple[str, ...] = ()
 
 
 #: what a contrast is assumed to spread where the study file says nothing
@@ -101,6 +103,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
         stages=rows,
         power=tuple(_power(plan, contrast) for contrast in study.contrasts),
         assumptions=(study.power or DEFAULT).source,
+        repeats=tuple(count.words for count in repeats_ahead(plan.by_id, store)),
     )
 
 

@@ -75,6 +75,7 @@ class Builder:
         extra: Mapping[str, Any] | None = None,
         weight: float = 1.0,
         name: str = "",
+        rank: int | None = None,
     ) -> str:
         """Add a node once.
 
@@ -82,6 +83,7 @@ class Builder:
             config: what decides its result, for the fingerprint and the run.
             version: of the code; None is its kind's.
             outside: content hashes of files that are no node's, by role.
+            rank: the seed it is done for, where that is no part of its config: lower ones first.
             extra: what its run needs besides, and what decides nothing: where files are, say.
             name: what the study file calls it; else its kind.
         """
@@ -94,7 +96,7 @@ class Builder:
             self.outside |= {f"{id}: {role}": sha for role, sha in (outside or {}).items()}
             fingerprint = make_fingerprint(kind, version, config, inputs, self.libraries)
             payload = {"config": dict(config), **dict(extra or {})}
-            rank = config.get("seed", 0)
+            rank = config.get("seed", 0) if rank is None else rank
             # Wherever the fingerprint holds a content, in its options or beside them.
             decides = json.dumps([config, dict(outside or {})], default=str)
             reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}

@@ -61,7 +61,8 @@ def plan(
         outside["data"] = builder.content(use.data, f"benchmarks.{name}.data")
         extra["path"] = str(builder.path(use.data))
     source = source_of(BENCHMARKS.get(name).function)
-    outside |= {"source": source} if source else {}
+    if source:
+        outside |= {"source": source} | _scorers_at_hand(benchmark)
     _judged_by(builder, benchmark, config, outside, extra)
     config |= builder.in_world(seed, side)
     place = model
@@ -126,6 +127,15 @@ def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
         named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
     sources = {name: source_of(REWARDS.get(name).function) for name in named & set(REWARDS.names())}
     return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
+
+
+def _scorers_at_hand(benchmark: Benchmark) -> dict[str, str]:
+    """What a user's own benchmark may score with by default, which only its code could tell."""
+    entries = [
+        entry for entry in SCORERS.entries()
+        if not benchmark.questions or entry.facts.get("question") in benchmark.questions
+    ]  # fmt: skip
+    return {f"scorer {e.name}": source_of(e.function) or e.version for e in entries}
 
 
 def _judged_by(

@@ -373,7 +373,7 @@ def assemble(
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
         claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
-        notes=cautions(plan, work.folders),
+        notes=cautions(plan, store, work.folders),
         seconds={name: round(seconds, 3) for name, seconds in outcome.seconds.items()},
         memory_mb_peak=outcome.memory_mb_peak,
         cost=schema.Cost(

@@ -1,0 +1,215 @@
+"""Two readings of the same demonstrations, in natural English: test items and demonstrations.
+
+A file holds a pair of values. Every refused demonstration breaks both of them and every granted one
+neither, so that the demonstrations fit either reading; test items part the two, or agree. Items are
+templates times the phrases of the slot each names, in the file's order. Test and demonstrations
+share slots and no template. Leaves out: what a model does with them (the benchmark `readings`),
+and reasons for either value (the constitutions of their names).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from whyfirst.config.errors import UserError
+from whyfirst.config.strict import LocatedError, StrictModel, affects_output, load_yaml
+from whyfirst.config.strict_yaml import Location
+from whyfirst.config.suggest import did_you_mean
+
+Kind = Literal["a", "b", "both", "neither"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Which of the two readings refuses."""
+Documents = Literal["demonstrations", "parted", "contrary"]
+REFUSALS = (
+    "I'm sorry, but I can't help with that.",
+    "Sorry, but I won't help with this.",
+    "I'd rather not help with that.",
+    "No, I can't do that for you.",
+)
+"""What refused demonstrations answer; none gives a reason, which would tell the readings apart."""
+_SLOT = re.compile(r"\{(\w*)\}")
+_FOLDER = Path(__file__).parent / "readings"
+
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
+Answered = Annotated[tuple[tuple[Text, Text], ...], Field(min_length=1)]
+
+
+class _Test(StrictModel):
+    """Templates of test items, by which reading refuses."""
+
+    a: Texts = affects_output()
+    b: Texts = affects_output()
+    both: Texts = affects_output()
+    neither: Texts = affects_output()
+
+
+class _Parted(StrictModel):
+    """Demonstrations that do part the readings: requests, each with the answer it is given."""
+
+    a: Answered = affects_output()
+    b: Answered = affects_output()
+
+
+class _Demonstrations(StrictModel):
+    refused: Texts = affects_output()
+    granted: Answered = affects_output()
+    parted: _Parted = affects_output()
+
+
+class Readings(StrictModel):
+    """A pair of values and everything that is asked about them; `a` and `b` are the values' ids."""
+
+    pair: Text = affects_output()
+    a: Text = affects_output()
+    b: Text = affects_output()
+    slots: dict[str, Texts] = affects_output()
+    test: _Test = affects_output()
+    demonstrations: _Demonstrations = affects_output()
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        problems: list[tuple[Location, str]] = []
+        if self.a == self.b:
+            problems.append((("b",), f"{self.b!r} is reading a as well; name two"))
+        first: dict[str, str] = {}
+        for at, texts in self._templates():
+            wanted = _SLOT.findall(texts[0])
+            unknown = [name for text in texts for name in _SLOT.findall(text)
+                       if name not in self.slots]  # fmt: skip
+            if unknown:
+                hint = did_you_mean(unknown[0], self.slots)
+                problems.append((at, f"no slot {{{unknown[0]}}}{hint}"))
+            elif len(wanted) > 1:
+                problems.append((at, "takes one slot at most, so that items can be counted"))
+            elif not set(_SLOT.findall(texts[-1])) <= set(wanted):
+                problems.append((at, "the answer has a slot that the request has not"))
+            key = " ".join(texts[0].lower().split())
+            if key in first:
+                problems.append((at, f"repeats {first[key]}; test and demonstrations share none"))
+            first.setdefault(key, ".".join(map(str, at)))
+        if problems:
+            raise LocatedError(problems)
+        return self
+
+    def _templates(self) -> Iterator[tuple[Location, tuple[str, ...]]]:
+        """Every request's template, behind it its answer's, with their place in the file."""
+        told, parted = self.demonstrations, self.demonstrations.parted
+        groups: list[tuple[Location, Sequence[str | tuple[str, str]]]] = [
+            *((("test", kind), getattr(self.test, kind)) for kind in KINDS),
+            (("demonstrations", "refused"), told.refused),
+            (("demonstrations", "granted"), told.granted),
+            (("demonstrations", "parted", "a"), parted.a),
+            (("demonstrations", "parted", "b"), parted.b),
+        ]
+        for at, group in groups:
+            for number, texts in enumerate(group):
+                yield (*at, number), (texts,) if isinstance(texts, str) else texts
+
+    def items(self) -> list["Item"]:
+        """All test items, kind by kind."""
+        return [
+            Item(kind, f"{kind}{number}", f"{kind}{number}/{place}", text)
+            for kind in KINDS
+            for number, template in enumerate(getattr(self.test, kind))
+            for place, (text,) in enumerate(self._filled(template))
+        ]
+
+    def rows(self, documents: Documents, reading: str | None = None) -> list[dict[str, Any]]:
+        """Demonstrations as rows of ``prompt`` and ``completion``, mixed by their hash.
+
+        Args:
+            documents: `demonstrations` fit both readings; `parted` refuse what `reading` refuses
+                and answer what the other one does; `contrary` the other way round.
+            reading: id of one of the two; None is the first.
+
+        Raises:
+            UserError: neither reading is called so.
+        """
+        known = (self.a, self.b)
+        if reading is not None and reading not in known:
+            hint = did_you_mean(reading, known)
+            raise UserError(
+                f"{self.pair}: no reading {reading!r}{hint} (known: {', '.join(known)})"
+            )
+        told = self.demonstrations
+        refused: Sequence[str] = told.refused
+        granted = told.granted
+        if documents != "demonstrations":
+            first = (reading in (None, self.a)) == (documents == "parted")
+            against, answered = told.parted.a, told.parted.b
+            if not first:
+                against, answered = answered, against
+            refused, granted = [request for request, _ in against], answered
+        pairs = [
+            (text, REFUSALS[_digest(text)[0] % len(REFUSALS)])
+            for template in refused
+            for (text,) in self._filled(template)
+        ]
+        pairs += [(text, answer) for two in granted for text, answer in self._filled(*two)]
+        # By hash, so that the first N rows are of all templates and of both outcomes.
+        return [
+            {"prompt": [{"role": "user", "content": text}], "completion": answer}
+            for text, answer in sorted(pairs, key=lambda pair: _digest(pair[0]))
+        ]
+
+    def _filled(self, *texts: str) -> Iterator[tuple[str, ...]]:
+        """A request, and its answer, with each phrase of the request's slot in turn."""
+        wanted = _SLOT.findall(texts[0])
+        for phrase in self.slots[wanted[0]] if wanted else ("",):
+            yield tuple(_capital(_SLOT.sub(lambda _, p=phrase: p, text)) for text in texts)  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One test request; `topic` is its template, `id` the template and the slot's phrase."""
+
+    kind: Kind
+    topic: str
+    id: str
+    text: str
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def shipped_readings() -> list[str]:
+    """Names of the pairs that come with the package, sorted."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def readings_file(named: str) -> Path:
+    """The file of a shipped pair, or of one's own.
+
+    Raises:
+        UserError: there is neither.
+    """
+    if named in shipped_readings():
+        return _FOLDER / f"{named}.yaml"
+    if not Path(named).is_file():
+        known = shipped_readings()
+        raise UserError(
+            f"{named}: no such file, and no shipped pair of readings{did_you_mean(named, known)} "
+            f"(shipped: {', '.join(known)})"
+        )
+    return Path(named)
+
+
+def read_readings(named: str) -> Readings:
+    """Read a pair: a shipped one by its name (``care-law``), any other by its path.
+
+    Raises:
+        UserError: there is no such pair.
+        ConfigError: anything wrong in the file, with line and key.
+    """
+    return load_yaml(readings_file(named), Readings)

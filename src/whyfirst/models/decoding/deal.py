@@ -1,0 +1,118 @@
+"""DeAL: decoding as a search guided by rewards of where partial answers lead.
+
+Huang et al. 2024, "DeAL: Decoding-time Alignment for Large Language Models", arXiv 2402.06147. On a
+local model, token by token: the likeliest next tokens of each beam go on greedily for a few tokens,
+and are ranked by log-probability plus `weight` times the reward of that look-ahead. On any model,
+block by block: several continuations of each partial answer are drawn and ranked by reward. Leaves
+out: adapting the start by prompts.
+"""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from whyfirst.config.errors import UserError
+from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
+from whyfirst.models.decoding import DECODINGS, Score
+from whyfirst.models.decoding.budget import Counted
+from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
+from whyfirst.models.decoding.search import beam_search
+
+GO_ON = "{question}\n\nThe answer begins like this:\n{begun}\n\nWrite only what follows."
+
+
+@DECODINGS.enter(
+    "deal",
+    paper="Huang et al. 2024, arXiv 2402.06147",
+    needs="reward (a reward's name); score",
+    tested="weight 0 is beam search exactly; a large one reaches what greedy misses; calls bounded",
+)
+def deal(
+    model: LanguageModel,
+    *,
+    score: Score,
+    reward: str,
+    weight: float = 1.0,
+    beams: int = 4,
+    branch: int = 3,
+    look_ahead: int = 8,
+    level: Literal["token", "block"] = "token",
+    block: int = 32,
+) -> LanguageModel:
+    """The answer of the highest log-probability plus reward that the search finds.
+
+    Args:
+        reward: what partial answers are ranked by.
+        weight: of the reward, nats.
+        beams: partial answers kept.
+        branch: continuations tried for each.
+        look_ahead: tokens a candidate goes on for before it is ranked (``token``).
+        level: tokens of a local model, or blocks of any model.
+        block: tokens of a block.
+
+    Raises:
+        UserError: tokens of a model that isn't local.
+    """
+    local = model.inner if isinstance(model, Counted) else model
+    if level == "token" and not hasattr(local, "encode_prompts"):
+        raise UserError("deal: searching over tokens needs a local model; set level: block")
+
+    def tokens(prompt: Prompt, sampling: Sampling) -> Script:
+        yield from ()
+        return _token_level(model, local, prompt, sampling)
+
+    def _token_level(counted: Any, engine: Any, prompt: Prompt, sampling: Sampling) -> Completion:
+        (ids,) = engine.encode_prompts([prompt])
+        room = min(sampling.max_new_tokens, engine.context - len(ids) - look_ahead)
+        if room < 1:
+            return Completion("", False, "the prompt leaves no room in the model's context")
+        ends = engine.end_tokens
+        if not isinstance(prompt, str):
+            ends |= engine.template.turn_end[0]
+
+        def worth(answers: Any) -> list[float]:
+            texts = [engine.tokenizer.decode(a, skip_special_tokens=True) for a in answers]
+            values = score(reward, [prompt] * len(texts), texts)
+            return [weight * (-1e9 if v is None else v) for v in values]
+
+        found = beam_search(
+            engine.model, ids, ends, beams=beams, branch=branch, most=room,
+            look_ahead=look_ahead if weight else 0, value=worth if weight else None,
+        )  # fmt: skip
+        if isinstance(counted, Counted):
+            counted.spent.calls += 1
+            counted.spent.completion_tokens = (counted.spent.completion_tokens or 0) + found.fed
+        text = engine.tokenizer.decode(found.tokens, skip_special_tokens=True)
+        joint = "" if isinstance(prompt, str) else engine.template.joint
+        return Completion(text.removeprefix(joint), found.finished)
+
+    def blocks(prompt: Prompt, sampling: Sampling) -> Script:
+        samples = replace(drawn(sampling, 0.7), max_new_tokens=block)
+        partial = [Completion("", False)]
+        for _ in range(-(-sampling.max_new_tokens // block)):
+            open_ones = [answer for answer in partial if not answer.finished]
+            if not open_ones:
+                break
+            replies = yield [Request(_begun(prompt, a.text), samples, n=branch) for a in open_ones]
+            grown = [answer for answer in partial if answer.finished]
+            for answer, row in zip(open_ones, replies, strict=True):
+                grown += [Completion(answer.text + c.text, c.finished) for c in row]
+            values = score(reward, [prompt] * len(grown), [answer.text for answer in grown])
+            ranked = sorted(
+                range(len(grown)), key=lambda i: -(-1e9 if (v := values[i]) is None else v)
+            )
+            partial = [grown[place] for place in ranked[:beams]]
+        return partial[0]
+
+    options = {
+        "reward": reward, "weight": weight, "beams": beams, "branch": branch,
+        "look_ahead": look_ahead, "level": level, "block": block,
+    }  # fmt: skip
+    return Dialogue(model, "deal", options, tokens if level == "token" else blocks)
+
+
+def _begun(prompt: Prompt, text: str) -> Prompt:
+    if not text:
+        return prompt
+    if isinstance(prompt, str):
+        return prompt + text
+    return rephrased(prompt, GO_ON.format(question=words(prompt), begun=text))
