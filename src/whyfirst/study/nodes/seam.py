@@ -160,8 +160,9 @@ def cost(ahead: Ahead) -> Iterator[Work]:
     for name, nodes in ahead.by_name("seam").items():
         if ahead.lengths is not None:
             _, mean, _ = ahead.lengths.corpus(name, _MOST_TOKENS, False)
-            read = round(3 * DOCUMENTS * mean * CHARACTERS)
-            asked = Asked(calls=3 * DOCUMENTS, read=read, longest=round(mean * CHARACTERS))
+            most = ahead.study.seam_documents
+            read = round(3 * most * mean * CHARACTERS)
+            asked = Asked(calls=3 * most, read=read, longest=round(mean * CHARACTERS))
             yield from answering_work(ahead, nodes, asked, 200.0 * asked.calls)
 
 
