@@ -206,6 +206,11 @@ REWARDS = {
     "at the end": ("rl: [align, rlhf]", "rl: [align, prefer]", "no later stage of the arm trains"),
     "idle": ("rl: [align, rlhf]", "rl: [align, prefer, rlhf]", "no later stage of the arm trains"),
     "no effect": ("{name: reward_model}", "{name: length}", "has no effect without the reward"),
+    "read otherwise": (
+        "{kind: reward,",
+        "{kind: reward, format: text,",
+        r"read as chat.*\('prefer'\) as text",
+    ),
     "no such": ("{name: reward_model}", "{name: rewrd_model}", "did you mean 'reward_model'"),
 }
 

@@ -11,8 +11,10 @@ from whyfirst.config.errors import DataError
 from whyfirst.data.checks import Finding, check_rows, columns_of
 from whyfirst.data.rows import shaped
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
+from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.nodes import corpus, evaluation, stage
 from whyfirst.study.plan import Plan, refuse_empty_cells
+from whyfirst.study.schema import PretrainedModel
 from whyfirst.train.kinds import data_names, kind_of
 
 
@@ -31,10 +33,11 @@ def refuse_unusable(plan: Plan) -> None:
 
 def _check_model(plan: Plan) -> None:
     """A local folder of the study's own; an adapter's base may have to be fetched first."""
-    if plan.study.model.source != "pretrained" or plan.model_place is None:
+    model = plan.study.model
+    if not isinstance(model, PretrainedModel) or plan.model_place is None:
         return
     folder = Path(plan.model_place)
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").is_file() or is_gguf(str(model.path)):
         return
     check_weights(folder)
     adapter = plan.by_id["base"].payload["model"].get("adapter")
