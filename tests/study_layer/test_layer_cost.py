@@ -161,14 +161,15 @@ def test_judge_without_its_model_is_refused(place: Path) -> None:
 def test_judge_and_chat_template_are_part_of_an_evaluation_and_of_nothing_else(
     place: Path,
 ) -> None:
-    """Another judge gave the old judge's scores."""
+    """Another judge gave the old judge's scores; and a template is trained with, too."""
     path = study(place, name="one")
     one = {node.id: node.fingerprint for node in build_plan(path).nodes}
     text, both = path.read_text(), {"hh_responses", "preference"}
+    trained = {"align", "align>rlhf", "prefer"}
     for old, new, names in (
         ("model: judge", "model: other", {"hh_responses"}),
         ("judges: [harmless]", "judges: [helpful]", {"hh_responses"}),
-        ("dtype: bfloat16", "dtype: bfloat16, chat_template: plain", both),
+        ("dtype: bfloat16", "dtype: bfloat16, chat_template: plain", both | trained),
         ("dtype: bfloat16", "dtype: float32", both),
     ):
         path.write_text(text.replace(old, new))
