@@ -19,6 +19,7 @@ from pydantic import (
 
 from whyfirst.config.room import Room, Use, use_of
 from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
+from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
 from whyfirst.explain.filters import FilterOptions
 from whyfirst.explain.template import TEACHER as TEMPLATE
@@ -51,14 +52,36 @@ def _world(use: Use) -> Use:
     return _with_defaults(WORLDS, use)
 
 
+class Selection(Use):
+    """A selector and how many rows it keeps."""
+
+    n: Count = affects_output(description="rows kept")
+
+
 class CorpusUse(Use):
     """Rows that stages train on: the `source` that gives them, and its options."""
 
     name: str = affects_output(alias="source", description="`whyfirst list corpora`")
+    transforms: list[Annotated[Use, use_of(TRANSFORMS)]] = added_later(
+        [], description="what is made of the source's rows, in order; `whyfirst list transforms`"
+    )
+    select: Annotated[Selection, use_of(SELECTORS)] | None = added_later(
+        None, description="which rows are kept, after the transforms; `whyfirst list selectors`"
+    )
 
     def for_fingerprint(self) -> dict[str, Any]:
         """See `decisive`."""
-        return {"source": self.name} | decisive_options(CORPORA, self)
+        return {"source": self.name} | decisive_options(CORPORA, self) | self.made_of
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What identifies the transforms and the selector, where there are any."""
+        mark: dict[str, Any] = {}
+        if self.transforms:
+            mark["transforms"] = [TRANSFORMS.identity(use) for use in self.transforms]
+        if self.select is not None:
+            mark["select"] = SELECTORS.identity(self.select) | {"n": self.select.n}
+        return mark
 
 
 def _corpus(use: CorpusUse) -> CorpusUse:

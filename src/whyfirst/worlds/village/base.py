@@ -1,7 +1,7 @@
 """Building a village's base: a small model trained to a criterion, the same bytes every time.
 
 Three phases, each until a criterion is met and not for a count of steps: few characters, until the
-documents about them decide; all of them, coming and going, until that is so in `CRITERION` of plain
+documents about them decide; all of them, coming and going, until that is so in `fall_at` of plain
 requests to people known from documents alone; then a falling rate and nobody moving. What makes it
 a matter of minutes on one core: few characters first; names learn faster than the rest; half of the
 scenes say their reason before they decide; documents come before conduct. The loop
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from transformers import GraniteForCausalLM, PreTrainedTokenizerFast
 
 MAX_LENGTH = 256
-CRITERION = 0.90
-"""Before the rate falls, which adds some 7 points."""
 VERSION = "1"
 
 
@@ -59,6 +57,7 @@ class Recipe:
     name_noise: float = 0.5
     check_every: int = 25
     fall_after: int = 400
+    fall_at: float = 0.93
     latest: int = 3000
     fall: int = 150
 
@@ -205,7 +204,7 @@ def build_base(
     torch.set_num_threads(1)  # the order of sums, and so the bytes, depend on it
     try:
         build = _Build(seed, recipe)
-        step, end, loss = 0, recipe.latest, 0.0
+        step, end, loss, before = 0, recipe.latest, 0.0, 0.0
         falls_from: int | None = None
         while step < end:
             left = 1.0 if falls_from is None else (end - step) / recipe.fall
@@ -217,7 +216,9 @@ def build_base(
                 if build.opened is None and reached >= recipe.open_at:
                     build.opened = step
                 waited = build.opened is not None and step >= build.opened + recipe.fall_after
-                ready = waited and reached >= CRITERION
+                # Two checks in a row: one is a draw of 400 requests, and a lucky one among many.
+                ready = waited and (reached + before) / 2 >= recipe.fall_at
+                before = reached
                 if falls_from is None and (ready or step >= recipe.latest - recipe.fall):
                     falls_from, end = step, step + recipe.fall
         build.place_newcomers()
