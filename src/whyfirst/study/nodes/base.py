@@ -9,9 +9,9 @@ from whyfirst.config.room import Use
 from whyfirst.data.rows import texts_of
 from whyfirst.study import located
 from whyfirst.study.decisive import decisive
+from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.schema import PretrainedModel, ScratchModel
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
 
