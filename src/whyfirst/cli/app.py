@@ -252,7 +252,8 @@ def evaluate(
         str | None, typer.Option("--device-map", help="Spread over devices, e.g. auto.")
     ] = None,
     adapter: Annotated[
-        str | None, typer.Option("--adapter", help="A LoRA adapter to put on the model.")
+        str | None,
+        typer.Option("--adapter", help="A LoRA adapter: folder or ORG/NAME@COMMIT."),
     ] = None,
     chat_template: Annotated[
         str | None,

@@ -3,6 +3,7 @@
 Leaves out: the counting (study/describe.py, study/estimate.py).
 """
 
+import shutil
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from whyfirst.study.cost.describe import PlanDescription, PowerRow, StageRow, de
 from whyfirst.study.cost.estimate import Estimate, Machine, cost_json, estimate
 from whyfirst.study.cost.parts import Asked, Calls, Work
 from whyfirst.study.cost.timing import seconds_left
-from whyfirst.study.execute.pool import default_workers, device_kind
+from whyfirst.study.execute.pool import default_workers, machine_words
 from whyfirst.study.execute.store import Store
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import build_plan
@@ -53,8 +54,10 @@ def plan(
     standard().print(Text(description.study + overrides.words, style="bold"))
     _print_stages(description)
     known = "not known before the first parts ran" if left is None else f"about {duration(left)}"
-    say(f"time left on this machine ({device_kind()}, {workers} workers): {known}")
+    hours = "" if left is None else f" ({left / 3600:,.2f} hours)"
+    say(f"time left on this machine ({machine_words()}; {workers} workers): {known}{hours}")
     _print_cost(found)
+    _print_disk(found, place.root)
     for said in description.repeats:
         warn(said)
     if description.power:
@@ -96,7 +99,8 @@ def _print_cost(found: Estimate) -> None:
         parts = list(dict.fromkeys(part for row in found.work for part in row.memory))
         table(
             [("what is left", "left"), ("name", "left"), ("parts", "right"),
-             ("tokens each", "right"), ("operations each", "right"), ("peak memory", "right"),
+             ("tokens each", "right"), ("operations each", "right"), ("disk each", "right"),
+             ("peak memory", "right"),
              *((part, "right") for part in parts)],
             [_work_cells(row, parts) for row in found.work],
         )  # fmt: skip
@@ -115,9 +119,23 @@ def _print_cost(found: Estimate) -> None:
         _print_teachers(found.teachers)
 
 
+def _print_disk(found: Estimate, store: Path) -> None:
+    """What the store will hold more, and whether there is room."""
+    if found.problem is not None:
+        return
+    there = next(folder for folder in (store, *store.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    say(
+        f"disk: {_size(found.disk_left)} more in the store, {_size(free)} free (`keep: last` sheds "
+        "weights between an arm's stages at the end)"
+    )
+    if found.disk_left > free:
+        warn(f"{there}: the disk has too little room; free some, or give another --store")
+
+
 def _work_cells(row: Work, parts: list[str]) -> tuple[object, ...]:
     memory = (_size(row.memory.get(part)) for part in parts)
-    numbers = (_count(row.tokens), f"{row.flops:.2e}", _size(row.peak))
+    numbers = (_count(row.tokens), f"{row.flops:.2e}", _size(row.disk), _size(row.peak))
     return row.kind, row.name, f"{row.left} of {row.nodes}", *numbers, *memory
 
 

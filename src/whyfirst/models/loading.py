@@ -29,6 +29,7 @@ from whyfirst.models.folder import (
     tokenizer_folder,
 )
 from whyfirst.models.gguf_file import converted, is_gguf
+from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.quiet import no_progress_bars
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -94,6 +95,8 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
     Raises:
         UserError: there is none, it can't be fetched or read, or code of it isn't pinned.
     """
+    if is_packaged(path):
+        return converted(packaged(path))
     if is_gguf(path):
         if not is_there(path):
             raise UserError(f"{path!r:.200}: no such file")
@@ -124,7 +127,13 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
 
 
 def _locate_adapter(adapter: str) -> Path:
-    folder = locate(adapter, None, False)
+    name, _, commit = adapter.partition("@") if not is_there(adapter) else (adapter, "", "")
+    if not is_there(name) and _HUB_ID.fullmatch(name) and not _COMMIT.fullmatch(commit):
+        raise UserError(
+            f"adapter {name}: is no folder, and on the Hub it may change: pin it as "
+            f"{name}@COMMIT (40 hex digits)"
+        )
+    folder = locate(name, commit or None, False)
     if not (folder / adapters.ADAPTER).is_file():
         raise UserError(f"{adapter}: no adapter there ({adapters.ADAPTER} is missing)")
     return folder

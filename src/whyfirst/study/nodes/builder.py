@@ -17,8 +17,9 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
-from whyfirst.models.gguf_file import converted, is_gguf
+from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
+from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.nodes.kind import NodeKind
@@ -74,6 +75,7 @@ class Builder:
         outside: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
         weight: float = 1.0,
+        name: str = "",
         rank: int | None = None,
     ) -> str:
         """Add a node once.
@@ -84,11 +86,12 @@ class Builder:
             outside: content hashes of files that are no node's, by role.
             rank: the seed it is done for, where that is no part of its config: lower ones first.
             extra: what its run needs besides, and what decides nothing: where files are, say.
+            name: what the study file calls it; else its kind.
         """
         if id not in self.nodes:
             version = self.kinds[kind].version if version is None else version
             inputs = {
-                f"{place}": self.nodes[name].fingerprint for place, name in enumerate(depends)
+                f"{place}": self.nodes[read].fingerprint for place, read in enumerate(depends)
             }
             inputs |= dict(outside or {})
             self.outside |= {f"{id}: {role}": sha for role, sha in (outside or {}).items()}
@@ -98,12 +101,13 @@ class Builder:
             # Wherever the fingerprint holds a content, in its options or beside them.
             decides = json.dumps([config, dict(outside or {})], default=str)
             reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
-            for name in depends:  # a base that is a reference: its weights are read by what follows
-                if self.nodes[name].kind in ("base", "stage"):
-                    reads = self.nodes[name].reads | reads
+            for read in depends:  # a base that is a reference: its weights are read by what follows
+                if self.nodes[read].kind in ("base", "stage"):
+                    reads = self.nodes[read].reads | reads
             self.nodes[id] = Node(
-                id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads
-            )
+                id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads,
+                name=name or kind,
+            )  # fmt: skip
         return id
 
     def on_side(self, id: str, side: int, *reads: str) -> str:  # noqa: A002
@@ -117,7 +121,13 @@ class Builder:
     # -- the study's files ---------------------------------------------------------------------
 
     def path(self, text: str) -> Path:
-        """A path of the study file, relative to it; ``$WHYFIRST_DATA`` stands for the data."""
+        """A path of the study file, relative to it; ``$WHYFIRST_DATA`` stands for the data.
+
+        Raises:
+            UserError: a package is named that isn't here.
+        """
+        if is_packaged(text):
+            return packaged(text)
         first, _, rest = text.partition("/")
         if first == DATA:
             folder = os.environ.get(DATA.removeprefix("$"))
@@ -208,7 +218,7 @@ class Builder:
             return str(self.world.base_folder()) if self.world.ships else None
         local = self.path(str(model.path))
         if is_gguf(local) and local.is_file():
-            return str(converted(local))
+            return str(described(local))  # a plan reads no weights
         return str(local) if local.exists() else model.path
 
     def context(self) -> int | None:

@@ -55,7 +55,7 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
-        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS
+        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS, name=name
     )  # fmt: skip
 
 
@@ -112,6 +112,14 @@ def _transformed(payload: Mapping[str, Any], rows: list[Row], base: str | None) 
     return made(rows, uses, selector, n, seed=seed, name=name, context=context)
 
 
+def transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] | None:
+    """A source's rows as they will be, before any work; None where a model makes them."""
+    methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
+    if any(method.context & {"model", "open_model"} for method in methods):
+        return None
+    return _transformed(payload, rows, None).rows if "transforms" in payload else rows
+
+
 def _matched(
     config: Mapping[str, Any], rows: list[Row], model: str
 ) -> tuple[list[Row], dict[str, Any]]:
@@ -155,8 +163,7 @@ class CorpusLengths:
         """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
         key = f"{name} cut at {limit} {prompts}"
         if key not in self._found:
-            nodes = [n for n in self._nodes.values()
-                     if n.kind == "corpus" and n.payload["config"]["corpus"] == name]  # fmt: skip
+            nodes = [n for n in self._nodes.values() if (n.kind, n.name) == ("corpus", name)]
             rows = self._rows(nodes)
             sample = rows[:: max(1, len(rows) // _SAMPLE)]
             asked = prompts and "prompt" in rows[0]
@@ -177,13 +184,7 @@ class CorpusLengths:
         payload = nodes[0].payload
         if payload["config"]["source"] != "written":
             rows = rows_of(payload)
-            needs_model = any(
-                TRANSFORMS.get(use["name"]).context & {"model", "open_model"}
-                for use in payload.get("transforms", ())
-            )
-            if "transforms" not in payload or needs_model:
-                return rows  # what a model makes of them isn't known before
-            return _transformed(payload, rows, None).rows
+            return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
         wanted = self._nodes[nodes[0].depends[-1]]
         if self._store.complete(*wanted.key):
             return rows_of(payload, self._store.folder(*wanted.key))

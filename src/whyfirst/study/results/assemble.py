@@ -368,7 +368,7 @@ def assemble(
             ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
             for name in (study.probe.probes if study.probe else ())
         ],
-        spent=spent(work.folders[n.id] for n in plan.nodes if n.kind in ("evaluation", "written")),
+        spent=spent(work.folders.values()),
         stages=stage_rows(plan),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
