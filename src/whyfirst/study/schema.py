@@ -201,7 +201,7 @@ class ContrastConfig(StrictModel):
 class ComparisonUse(StrictModel):
     """Two arms' responses to the same prompts, put to a judge in both orders: a win rate."""
 
-    name: Name = affects_output()
+    name: Name = affects_output(description="what the report calls it by")
     title: str = runtime_only(default="", description="for the report; empty: its name")
     a: Name = affects_output(description="an arm")
     b: Name = affects_output(description="the arm it is held against")
