@@ -37,6 +37,7 @@ app = group(
 
 
 def _version(wanted: bool) -> None:
+    # Eager: told before any verb is looked for, so that `--version` needs none.
     if wanted:
         typer.echo(f"whyfirst {__version__}")
         raise typer.Exit
@@ -54,6 +55,7 @@ def options(
 ) -> None:
     """Options of every verb."""
     if offline:
+        # By the environment, since worker processes must keep to it as well.
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 

@@ -42,10 +42,12 @@ def card_command(
 
     run = run_folder(run)
     results = results_of(run)
+    # What can't be looked at is never sent.
     if push_to_hub is not None and out is None:
         raise UserError("--push-to-hub sends the folder of --out; name one, so you can look at it")
     if out is None:
         text = render_card(results, arm)
+        # Bare print: the card is a file's content, to be piped as it is.
         print_json({"arm": arm, "card": text}) if as_json else print(text, end="")
         return
     model = arm_model(results, arm, seed, store_of(run, store))

@@ -63,6 +63,7 @@ def chat_command(
     run = run_folder(run)
     results = results_of(run)
     chosen = chosen_arms(results, arms)
+    # Loading prints progress of its own.
     with nothing_printed(as_json):
         models = open_arms(results, chosen, store_of(run, store), seed)
     invented = results.study.world is not None
@@ -95,6 +96,7 @@ def chosen_arms(results: "Results", given: str) -> list[str]:
         if name not in results.arms:
             hint = did_you_mean(name, list(results.arms))
             raise UserError(f"--arms: no arm {name!r}{hint} (arms: {', '.join(results.arms)})")
+    # Who opens a run wants to hear what its headline is about.
     headline = results.headline_contrast()
     if not chosen and headline is not None:
         chosen = tuple(name for name in (headline.b, headline.a) if name in results.arms)
@@ -121,7 +123,9 @@ def refusal_probability(
 ) -> tuple[float | None, float | None]:
     """(r / (r + h), r + h) of this module's head; None where an opening can't be scored."""
     refusals, helps = openings
+    # One call: the prompt is read once for all openings.
     scores = model.loglikelihood([(prompt, [*refusals, *helps])])[0]
+    # A share over the openings that happen to fit would not compare between models.
     if any(score.problem is not None for score in scores):
         return None, None
     mass = [math.exp(score.logprob) for score in scores]

@@ -28,6 +28,7 @@ def summary(built: Built, folder: Path) -> dict[str, Any]:
 
 def show(report: Any) -> None:
     """Corpora, and controls with their match, as tables; overlap with benchmarks."""
+    # A reader would take the figures for those of written text.
     if report["is_a_grammar"]:
         output.say(
             "The teacher is a grammar: documents are filled in, not written.", style="yellow"

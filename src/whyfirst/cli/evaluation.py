@@ -138,6 +138,7 @@ def run(request: Request, *, as_json: bool) -> None:
         from whyfirst.interop.inspect_log import installed
 
         installed()  # said before an hour of scoring, not after
+    # Every file is read before the model, which may take minutes to load.
     tasks = _tasks(chosen, request)
     with nothing_printed(as_json):
         measured = _score(request, chosen, tasks)
@@ -252,6 +253,7 @@ def _score(request: Request, chosen: Sequence["Benchmark"], tasks: Sequence["Tas
     replies = default_store() / REPLIES
     asker = None if request.judge_model is None else open_model(request.judge_model, cache=replies)
     judges = _judges(request.judges, asker, chosen)
+    # Replies are kept by what was asked, so another run of the same costs nothing.
     inner = open_model(request.model, cache=replies)
     model = Counted(inner)
     results = []
@@ -279,6 +281,7 @@ def _judges(
         except UserError as error:
             hint = "" if asker is not None else " (--judge-model)"
             raise UserError(f"--judge: {error}{hint}") from None
+        # A judge that answers another question would give verdicts that look right.
         takers = [one.name for one in chosen if judge.question in one.questions]
         if not takers:
             questions = sorted({question for one in chosen for question in one.questions})
@@ -298,6 +301,7 @@ def _warn_of_unknown_words(model: "LanguageModel", name: str, task: "Task") -> N
     unknown = None if tokenizer is None else tokenizer.unk_token_id
     if tokenizer is None or unknown is None:
         return
+    # Some hundreds show it: a vocabulary that doesn't fit misses in every other prompt.
     encoded = tokenizer(task.prompts[:500], add_special_tokens=False)["input_ids"]
     tokens = [token for ids in encoded for token in ids]
     share = sum(token == unknown for token in tokens) / max(1, len(tokens))

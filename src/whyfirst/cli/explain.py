@@ -157,6 +157,7 @@ def _asking(models: tuple[str | None, ...], **options: Any) -> dict[str, Any]:
     Raises:
         UserError: none of the models is an endpoint, so that a cap or a price would do nothing.
     """
+    # None is "not given"; 0 is a cap that somebody wants.
     given = {name: value for name, value in options.items() if value is not None}
     if given and not any(map(_is_endpoint, models)):
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -205,6 +206,7 @@ def plan(
         plan_with(model, loaded, folder / "plan", chosen)
     drawn = plan_of(folder, loaded, chosen)
     dealer = Dealer(drawn, loaded, seed)
+    # Dealt as writing would deal them, each taken as kept, since nothing is rejected here.
     cells: list[Cell] = []
     while len(cells) < documents:
         dealt = dealer.deal(documents - len(cells))
@@ -249,6 +251,7 @@ def audit(
     else:
         corpus_output.show(report)
         say(f"audit: {page}")
+    # Last: who is refused wants to see the figures that say why.
     audits.refuse(report, most_overlaps)
 
 

@@ -236,6 +236,7 @@ def environment() -> dict[str, Any]:
 
     from whyfirst.study.execute.pool import available_cores
 
+    # Names are asked for only where there is a driver: else torch raises.
     cuda = torch.cuda.is_available()
     packages: dict[str, str | None] = dict.fromkeys(_PACKAGES)
     for name in packages:
@@ -265,6 +266,7 @@ def environment() -> dict[str, Any]:
 
 def memory_gib(file: Path) -> float | None:
     """The machine's memory, as Linux tells it; None elsewhere."""
+    # Only Linux tells it in a file; other systems would need a package for one number.
     if not file.is_file():
         return None
     kib = re.search(r"MemTotal:\s+(\d+)", file.read_text(encoding="ascii"))

@@ -47,6 +47,7 @@ def agreement(
     from whyfirst.study.execute.store import REPLIES
     from whyfirst.study.run import default_store
 
+    # Before the judge, which may have to load a model.
     files = completion_files(data)
     with nothing_printed(as_json):
         asker = None

@@ -51,5 +51,6 @@ def group(text: str, **more: Any) -> typer.Typer:
 
 def names(given: str | None) -> tuple[str, ...]:
     """Words with commas, as an option takes them: stripped, each once, none empty."""
+    # A trailing comma or a blank after one is no name.
     words = (word.strip() for word in (given or "").split(","))
     return tuple(dict.fromkeys(word for word in words if word))

@@ -44,6 +44,7 @@ def messages() -> Console:
 
 def say(text: str, style: str = "") -> None:
     """Print lines of plain text, unwrapped so that paths and `file:line` stay whole."""
+    # A Text and no string: rich would read [brackets] in a path as markup.
     standard().print(Text(safe_text(text), style=style), soft_wrap=True)
 
 
@@ -70,6 +71,7 @@ def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on one line, in ASCII: safe in any terminal and pipe."""
     global _answered
     _answered = True
+    # allow_nan: NaN is no JSON, and a reader in another language would refuse the whole.
     print(json.dumps(value, allow_nan=False, ensure_ascii=True), file=sys.stdout, flush=True)
 
 

@@ -45,6 +45,7 @@ def plan(
     from whyfirst.study.shipped import study_file
 
     overrides = Overrides(model, limit)
+    # The plan that a run would make, so that nothing is counted by another rule.
     resolved, place = build_plan(study_file(file), overrides), Store(store or default_store())
     description = describe_plan(resolved, place)
     cost = estimate(resolved, place, utilisation=utilisation, devices=tuple(gpu or ()))
@@ -66,6 +67,7 @@ def show_stages(description: "PlanDescription") -> None:
     """Print the arms' seeds and how many parts of each kind there are."""
     from whyfirst.report.html import duration
 
+    # Arms nearly always have the same number of seeds: those that differ are named.
     usual = Counter(description.seeds.values()).most_common(1)[0][0]
     others = [f"{arm} {count}" for arm, count in description.seeds.items() if count != usual]
     more = f" (but {', '.join(others)})" if others else ""
@@ -125,6 +127,7 @@ def show_calls(calls: "tuple[Calls, ...]") -> None:
            "price, at most"), [
         (row.benchmark, ", ".join(row.judges), *_asked(row)) for row in calls
     ], "lllr")  # fmt: skip
+    # A total that leaves some out would read as the whole bill.
     unpriced = sum(row.price is None for row in calls)
     total = sum(row.price for row in calls if row.price is not None)
     if unpriced:
@@ -187,6 +190,7 @@ def show_power(description: "PlanDescription") -> None:
     table(("contrast", "arms", "seeds", "topics", "items", "detectable (80 %)", "interval",
            "seeds for ±5"), map(cells, description.power), "llr")  # fmt: skip
     say(f"assuming the spread of: {description.assumptions}")
+    # A spread measured elsewhere makes the power of these a guess.
     borrowed = [row.contrast for row in description.power if row.spread == "headline"]
     if borrowed:
         say(

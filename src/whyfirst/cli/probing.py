@@ -89,6 +89,7 @@ def probe(request: Request, *, as_json: bool) -> None:
     from whyfirst.report.probe_figures import figure
 
     models = named_models(request.models)
+    # A slip in a name is told before any model is loaded.
     for name in request.probes:
         PROBES.get(name)
     with nothing_printed(as_json):
@@ -147,6 +148,7 @@ def _items(request: Request) -> "Items":
     from whyfirst.worlds import WORLDS, World, shipped
 
     given = [request.world is not None, request.pairs is not None, bool(request.constitution)]
+    # Two sources would mix items whose numbers don't compare.
     if sum(given) != 1:
         raise UserError("say what to probe on, with one of --world, --pairs and --constitution")
     if request.world is not None:

@@ -95,6 +95,7 @@ class StudyView:
     def take(self, event: Event) -> None:
         """Account for one event."""
         with self._lock:
+            # Reading the plan takes a second, which a finished study shouldn't wait for.
             if self.tracker is None:
                 self.tracker = self._load_tracker()
             self.tracker.take(event)
@@ -257,6 +258,7 @@ def writing(title: str, wanted: int, models: Sequence[object], quiet: bool) -> I
                 f"{title}: kept {kept} of {wanted}" + (f"; {message}" if message else "")
             ), _SAID_EVERY_S)  # fmt: skip
         told.wanted = wanted
+        # Teacher and judge may be one model: its tokens count once.
         for module in {id(m): m for m in (getattr(one, "model", None) for one in models)}.values():
             register = getattr(module, "register_forward_hook", None)
             if register is not None:

@@ -48,6 +48,7 @@ def report(
             output.say(line)
     results = results_of(run)
     if compare is None:
+        # Results and items stay what was vouched for; only the page is new.
         with one_unit(run / "report", [PAGE_FILE]):
             written = render_report(results, run)
     else:
@@ -126,6 +127,7 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str]) -> list[str]:
 
 def run_folder(given: Path) -> Path:
     """The folder that was given; where there is none, the run of that name under ``runs``."""
+    # A folder of that name here comes first: a path is never taken for a name.
     named = Path("runs") / given
     is_name = len(given.parts) == 1
     return named if is_name and not given.exists() and named.is_dir() else given
@@ -143,6 +145,7 @@ def store_of(run: Path, given: Path | None) -> Path:
     if given is not None:
         return given
     noted = noted_run(run)
+    # A run that was copied here notes a store of another machine.
     return noted.store if noted is not None and noted.store.is_dir() else default_store()
 
 
@@ -157,6 +160,7 @@ def results_of(run: Path) -> "Results":
     from whyfirst.report.schema import load_results
     from whyfirst.study.running import unfinished
 
+    # Completed from today's declarations, so that an older file reads as a newer one does.
     source = run / "report" / "results.json"
     if source.is_file():
         return completed(load_results(source))

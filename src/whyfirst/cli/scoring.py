@@ -96,6 +96,7 @@ def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:
         title = row.title + ("" if row.higher_is_better else " (lower is better)")
         lines.append(_cells(title, row.score))
         for name, parts in row.groups.items():
+            # One group says nothing, and fifty push the metrics off the screen.
             if not every_group and not 2 <= len(parts) <= _GROUPS:
                 left_out += [f"{row.metric} by {name}"] if len(parts) > _GROUPS else []
                 continue

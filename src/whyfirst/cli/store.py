@@ -30,6 +30,7 @@ def _open(given: Path | None) -> "Store":
     from whyfirst.study.run import default_store
 
     store = Store(given or default_store())
+    # An empty listing of a mistyped path would read as "nothing is kept".
     if not store.root.is_dir():
         raise UserError(f"{store.root}: no store there; name it with --store")
     return store
@@ -61,6 +62,7 @@ def list_(store: StorePath = None, as_json: AsJson = False) -> None:
         here = [held[key] for key in use.keys if key in held]
         done = sum(holding.state == "complete" for holding in here)
         rows.append((use.name, done, len(use.keys), _size(here), use.protected, use.file))
+    # What studies share counts for each, so that "other" is what none of them needs.
     used = {key for use in uses for key in use.keys}
     other = [holding for key, holding in held.items() if key not in used]
     if as_json:

@@ -75,6 +75,7 @@ def run(
     from whyfirst.study.overrides import Overrides
     from whyfirst.study.shipped import study_file
 
+    # It would do nothing, silently.
     if address is not None and executor != "ray":
         raise ConfigError("--address is a Ray cluster's: give --executor ray as well")
     _run(
@@ -94,6 +95,7 @@ def _run(
     from whyfirst.study.plan import build_plan
     from whyfirst.study.run import Cluster, default_store, run_study
 
+    # One place for the run and for the estimate of time left.
     place = store or default_store()
 
     def tracker() -> "Tracker":
@@ -170,6 +172,7 @@ def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) 
     from whyfirst.study.shipped import study_file
 
     path = study_file(file)
+    # A shipped study lies where the next installation would remove a registration.
     package = Path(registrar.__file__).parents[1]
     ships = not Path(file).is_file() or path.resolve().is_relative_to(package)
     if ships and not registrar.registration_path(path).exists():

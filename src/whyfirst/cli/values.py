@@ -31,6 +31,7 @@ def import_(
 
     given = name or file.stem
     place = out or Path(f"{given}.yaml")
+    # A skeleton is filled in by hand: hours of work would be gone.
     if place.exists():
         raise UserError(
             f"{place}: is there already, and may have been edited; choose another --out"

@@ -124,6 +124,7 @@ def watch_command(
         print_json(as_data(looker.look()))
         return
     console = standard()
+    # A log file would get the same screen every two seconds.
     if not console.is_terminal:
         console.print(render(plan.study.title, looker.look()))
         return
@@ -225,6 +226,7 @@ def read_loss(name: str, folder: Path, updates: int | None, now: float) -> Loss:
     path = folder / "log.jsonl"
     try:
         rows = read_jsonl(path, allow_torn_tail=True) if path.is_file() else []
+        # Clocks of machines on one disk differ: no file is from the future.
         ages = [max(0.0, now - one.stat().st_mtime) for one in folder.iterdir()]
     except (DataError, OSError):  # being written, or moved away, at this moment
         rows, ages = [], []
@@ -242,6 +244,7 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
     if not values:
         return ""
     count = min(width, len(values))
+    # Cut by share and not by size, so that the last run isn't a stump.
     cuts = [round(place * len(values) / count) for place in range(count + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(cuts)]
     low, span = min(means), (max(means) - min(means)) or 1.0

@@ -84,6 +84,7 @@ def _build(name: str) -> Callable[..., None]:
         from whyfirst.cli import output, progress
 
         with output.nothing_printed(as_json), progress.steps(f"world {world}") as step:
+            # Only now: it imports torch.
             commands = import_module(f"whyfirst.worlds.{name}.commands")
             measured: dict[str, Any] = commands.build(world, out, progress=step)
         if as_json:

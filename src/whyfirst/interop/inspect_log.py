@@ -59,6 +59,7 @@ def read_log(path: Path) -> tuple[list[Import], dict[str, str]]:
     except Exception as error:  # zip, JSON and pydantic have a kind each
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: not a readable Inspect log: {reason}") from error
+    # Half a run's mean is of the items that happened to be asked first.
     if log.status != "success":
         raise DataError(
             f"{path}: the run's status is {log.status!r}; finish it with `inspect eval-retry`"
@@ -102,7 +103,9 @@ def metric_rows(samples: Sequence[Any]) -> tuple[dict[str, list[Row]], dict[str,
 def sample_row(sample: Any, name: str, many: bool) -> Row | None:
     """One sample under one metric; None where its scorer passed it over."""
     item = f"{sample.id}/epoch {sample.epoch}" if many else str(sample.id)
+    # Intervals go over topics; without one every sample is its own.
     topic = str((sample.metadata or {}).get("topic") or sample.id)
+    # A crash is no wrong answer.
     if sample.error is not None:
         lines = str(sample.error.message).strip().splitlines() or ["unknown"]
         return item, topic, None, f"error: {lines[0][:120]}"
@@ -162,6 +165,7 @@ def write_log(
     from whyfirst import __version__
 
     log = _inspect("log")
+    # Inspect keeps a sample with all its scores, we a record a score.
     by_item: dict[str, list[ItemResult]] = {}
     for item in items:
         by_item.setdefault(item.id, []).append(item)

@@ -89,8 +89,10 @@ def scorer_of(measure: Measure, items: dict[str, Item], judge: Judge) -> Scorer:
 
     async def score(state: Any, target: Any) -> Any:
         item = items[str(state.sample_id)]
+        # None leaves the sample out of this metric; a zero would count it.
         if not measure.covers(item):
             return None
+        # Cut at the token limit is not finished: some judges must know.
         said = Completion(state.output.completion, finished=state.output.stop_reason == "stop")
         return to_score(measure.records(judge, [item], [said])[0])
 

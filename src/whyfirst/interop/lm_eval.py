@@ -40,6 +40,7 @@ def read_results(path: Path, data: Mapping[str, Any]) -> tuple[list[Import], dic
             continue
         for key, value in values.items():
             metric, comma, filtered = key.partition(",")
+            # Every key is "metric,filter"; the rest are names and errors of the mean.
             if not comma or metric.endswith("_stderr"):
                 continue
             name = f"lm-eval:{task}/{metric}" + ("" if filtered == "none" else f"/{filtered}")
@@ -93,6 +94,7 @@ def import_of(
 
 
 def _fraction(value: Any) -> float:
+    # Before the numbers: a bool is an int.
     if isinstance(value, bool):
         return float(value)
     if not isinstance(value, int | float) or not math.isfinite(value):
@@ -122,5 +124,6 @@ def documents(path: Path, data: Mapping[str, Any], task: str) -> list[Any] | Non
     time = _TIME.search(path.stem)
     if time is None:
         return None
+    # The harness gives both files the same time, and nothing else ties them.
     beside = path.with_name(f"samples_{task}_{time.group(1)}.jsonl")
     return list(read_jsonl(beside, nan=True)) if beside.is_file() else None
