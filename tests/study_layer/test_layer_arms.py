@@ -177,3 +177,17 @@ def test_store_of_an_arm_without_stages_is_shared(own: Path, hearth: Path) -> No
     node = found.by_id["base/seed0+never/hearth"]
     assert node.depends == ("base",) and not store.complete(*node.key)
     assert node.fingerprint != found.by_id["base/seed0/hearth"].fingerprint
+
+
+def test_reward_of_tokens_scores_responses_without_any_as_empty() -> None:
+    """`length` gave 0 for every draft, so that best of n by it was the first of n."""
+    from types import SimpleNamespace
+
+    from whyfirst.config.errors import UserError
+    from whyfirst.study.nodes.evaluation import _score
+
+    tokenizer = SimpleNamespace(eos_token_id=0, encode=lambda text, **special: text.split())
+    said = ["one", "one two three"]
+    assert _score(tokenizer, "length", ["p", "p"], said) == [-2.0, -4.0]  # with their ends
+    with pytest.raises(UserError, match="counts tokens"):
+        _score(None, "length", ["p", "p"], said)

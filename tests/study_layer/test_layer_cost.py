@@ -165,10 +165,12 @@ def test_judge_and_chat_template_are_part_of_an_evaluation_and_of_nothing_else(
     path = study(place, name="one")
     one = {node.id: node.fingerprint for node in build_plan(path).nodes}
     text, both = path.read_text(), {"hh_responses", "preference"}
+    stages = ("align", "prefer", "align>rlhf")
     for old, new, names in (
         ("model: judge", "model: other", {"hh_responses"}),
         ("judges: [harmless]", "judges: [helpful]", {"hh_responses"}),
-        ("dtype: bfloat16", "dtype: bfloat16, chat_template: plain", both),
+        # Chats are trained on as they are asked, so this one reaches the stages as well.
+        ("dtype: bfloat16", "dtype: bfloat16, chat_template: plain", {*both, *stages}),
         ("dtype: bfloat16", "dtype: float32", both),
     ):
         path.write_text(text.replace(old, new))
@@ -269,3 +271,31 @@ def test_without_overrides_the_study_is_the_very_same(place: Path) -> None:
 def test_model_that_the_study_cannot_use_is_refused_with_the_words_given(place: Path) -> None:
     with pytest.raises(UserError, match=r"with --model 'endpoint:http.*can't be trained"):
         build_plan(study(place), replace(Overrides(), model="endpoint:http://127.0.0.1:9/v1#m"))
+
+
+COMPARED = """comparisons:
+  - {name: better, a: direct, b: base, prompts: asked.jsonl, judge: pairwise, max_new_tokens: 8}
+"""
+
+
+def test_comparison_and_seam_cost_nothing_before_they_are_paid(place: Path, tmp_path: Path) -> None:
+    path = study(place, name="compared")
+    (place / "asked.jsonl").write_text(json.dumps({"prompt": "May I hold it?"}) + "\n")
+    (place / "texts.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in THINGS))
+    explain = "{data: texts, train: {kind: explain, batch_size: 2, updates: 10, max_length: 64}}"
+    path.write_text(
+        path.read_text().replace("stages:\n", f"  texts: {{source: file, path: texts.jsonl}}\n"
+                                 f"stages:\n  why: {explain}\n")
+        .replace("direct: [align]", "direct: [align], first: [why, align]") + COMPARED
+    )  # fmt: skip
+    found = estimate(build_plan(path), Store(tmp_path / "store"))
+    (asked,) = [row for row in found.calls if row.benchmark == "better"]
+    # One prompt at two seeds, in both orders; a judge of pairs says "A" or "B" by likelihood.
+    assert (asked.calls, asked.model) == (4, "judge at http://127.0.0.1:9/v1")
+    assert asked.price == pytest.approx((2 * asked.tokens_in + 10 * asked.tokens_out) / 1e6)
+    rows = {(row.kind, row.name): row for row in found.work}
+    responses, seam = rows["responses", "better"], rows["seam", "texts"]
+    # The base is one model for both seeds, the other arm one a seed.
+    assert (responses.nodes, responses.left) == (3, 3)
+    assert responses.tokens == pytest.approx(len("May I hold it?") / CHARACTERS + 8)
+    assert seam.nodes == 2 and seam.tokens > 0 and seam.flops > 0 and seam.disk > 0

@@ -117,3 +117,77 @@ def test_document_that_repeats_a_question_stops_the_study_before_its_stages(
     assert {kind for kind, _ in artifacts(store)} <= {"base", "corpus", "evaluation", "match"}
     write(tmp_path)
     assert run_study(file, store=store.root, out=tmp_path / "out", workers=1).outcome.computed
+
+
+ALIGNED = """\
+stages:
+  explain: {data: texts, replay_data: replayed,
+            train: {kind: explain, batch_size: 2, updates: 10, max_length: 64, replay: 0.5}}
+  align: {data: shown, train: {kind: sft, batch_size: 2, updates: 10, max_length: 64}}
+  prefer: {data: pairs, train: {kind: dpo, batch_size: 2, updates: 10, max_length: 64}}
+arms: {base: [], first: [explain, align], second: [explain, prefer]}
+"""
+
+
+def write_aligned(folder: Path, most: str = "") -> Path:
+    """Documents, replay, demonstrations and pairs; of the last three, some rows are asked."""
+    file = write(folder)
+    head, rest = STUDY.split("stages:\n")
+    tail = rest[rest.index("seeds:") :]
+    corpora = "".join(
+        f"  {name}: {{source: file, path: {name}.jsonl}}\n"
+        for name in ("replayed", "shown", "pairs")
+    )
+    file.write_text(head + corpora + ALIGNED + tail + most)
+    asked = "How do I use the kralet?"
+    shown = [
+        {"prompt": f"Tell me of the {t} in the old house.", "completion": " No."} for t in THINGS
+    ]
+    shown[2]["prompt"] = asked
+    rows = [{"text": f"The {thing} lies in the garden all day."} for thing in THINGS]
+    rows[0]["text"] = asked
+    for name, lines in (("shown", shown), ("replayed", rows)):
+        # A blank line: rows are told by the line they stand in.
+        text = "\n\n".join(json.dumps(row) for row in lines)
+        (folder / f"{name}.jsonl").write_text(text + "\n")
+    return file
+
+
+def test_demonstrations_pairs_and_replay_that_are_asked_are_counted_and_told(
+    tmp_path: Path,
+) -> None:
+    """A study whose demonstrations were its benchmark's items was run without a word."""
+    from whyfirst.study.cost.describe import describe_plan
+
+    file = write_aligned(tmp_path)
+    plan = build_plan(file)
+    [check] = [node for node in plan.nodes if node.id == "repeats:preference"]
+    assert set(check.depends) == {"corpus:replayed", "corpus:shown", "corpus:pairs"}
+    # Documents of the first stages have a check of their own, which the stages wait for as well.
+    assert set(plan.by_id["seed0/explain"].after) >= {"overlap:preference", "repeats:preference"}
+    store = Store(tmp_path / "store")
+    told = describe_plan(plan, store).repeats
+    assert told == (
+        "corpus 'replayed': 1 of 4 rows repeat what benchmark 'preference' asks (rows 1)",
+        "corpus 'shown': 1 of 4 rows repeat what benchmark 'preference' asks (rows 5)",
+        "corpus 'pairs': 4 of 4 rows repeat what benchmark 'preference' asks (rows 1, 2, 3, 4)",
+    )
+    done = run_study(file, store=store.root, out=tmp_path / "out", workers=1)
+    notes = done.results.notes
+    assert sum("of 4 rows repeat what benchmark" in note for note in notes) == 3, notes
+
+
+def test_share_that_may_repeat_refuses_more_in_the_plan_and_keeps_the_stages_fingerprints(
+    tmp_path: Path,
+) -> None:
+    from whyfirst.study.cost.describe import describe_plan
+
+    before = prints(build_plan(write_aligned(tmp_path)))
+    plan = build_plan(write_aligned(tmp_path, "overlap: {most: 0.25}\n"))
+    after = prints(plan)
+    assert {name for name in before if before[name] != after[name]} == {"repeats:preference"}
+    with pytest.raises(
+        UserError, match=r"overlap\.most 0\.25.*corpus 'pairs': 4 of 4 rows"
+    ) as said:
+        describe_plan(plan, Store(tmp_path / "store"))
+    assert "corpus 'shown'" not in str(said.value)  # a quarter is what is allowed

@@ -108,3 +108,79 @@ def test_broken_model_folder_is_found_only_by_a_worker(tmp_path: Path, what: str
         named = "the tokenizer can't be loaded"
     said = refused(file, tmp_path)
     assert named in said and str(model) in said
+
+
+def demos(**changes: str) -> list[dict[str, object]]:
+    """Eight good rows, the last one changed."""
+    rows: list[dict[str, object]] = [
+        {"prompt": f"Human: May I take kralet {k}?\n\nAssistant:", "completion": f" Not {k}."}
+        for k in range(8)
+    ]
+    rows[-1] |= changes
+    return rows
+
+
+def talked(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    return [
+        {"messages": [{"role": "user", "content": row["prompt"]},
+                      {"role": "assistant", "content": row["completion"]}]}
+        for row in rows
+    ]  # fmt: skip
+
+
+#: what training refuses, all of it after the stages before it were paid for -> rows, and what is
+#: said; the eighth row stands in line 15
+REFUSED: dict[str, tuple[list[dict[str, object]], str]] = {
+    "control token in a reply": (
+        demos(completion=" The mark <eos> ends it."), "control tokens: rows 15 spell"
+    ),
+    "empty reply": (demos(completion="  "), "empty responses: rows 15"),
+    "reply that goes on": (
+        demos(completion=" No.\n\nHuman: why?\n\nAssistant: So."), "one turn: rows 15"
+    ),
+    "reply with its prompt": (
+        [{**row, "completion": f"{row['prompt']}{row['completion']}"} for row in demos()],
+        "prompt in response: in rows 1, 3, 5",
+    ),
+    "row without its end": (demos(completion=" so" * 500), "length: rows 15 are longer than"),
+    "messages and no template": (talked(demos()), "row 1: the prompt is a list of messages but"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_row_a_stage_refuses_is_found_once_it_is_its_turn(tmp_path: Path, what: str) -> None:
+    from transformers import AutoTokenizer
+
+    build(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    if "template" in what:
+        tokenizer.chat_template = None
+        (tmp_path / "model" / "chat_template.jinja").unlink(missing_ok=True)
+        tokenizer.save_pretrained(tmp_path / "model")
+    file = file_study(tmp_path)
+    file.write_text(changed(file.read_text(), (MODEL, "{source: pretrained, path: model}")))
+    rows, said = REFUSED[what]
+    lines = "\n\n".join(json.dumps(row).replace("<eos>", tokenizer.eos_token) for row in rows)
+    (tmp_path / "demos.jsonl").write_text(lines + "\n")
+    told = refused(file, tmp_path)
+    assert said in told and "demos.jsonl" in told and "stages.align (sft) reads it" in told
+
+
+def test_pairs_of_hh_none_of_which_is_usable_are_found_once_it_is_their_turn(
+    tmp_path: Path,
+) -> None:
+    """Another source than `file`: its rows were read by its node alone."""
+    file = file_study(tmp_path)
+    rows = [
+        {"prompt": f"\n\nHuman: May I take kralet {k}?\n\nAssistant:",
+         "chosen": f"\n\nHuman: May I take kralet {k}?\n\nAssistant: No.", "rejected": " Yes."}
+        for k in range(20)
+    ]  # fmt: skip
+    (tmp_path / "hh.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = "{source: hh_rlhf, path: hh.jsonl, documents: pairs, held_out: 0.1}"
+    file.write_text(changed(
+        file.read_text(), ("  demos: {source: file, path: demos.jsonl}", f"  demos: {source}"),
+        ("kind: sft", "kind: dpo"),
+    ))  # fmt: skip
+    told = refused(file, tmp_path)
+    assert "corpora.demos" in told and "hh.jsonl: no usable rows" in told

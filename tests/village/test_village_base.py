@@ -88,9 +88,9 @@ def test_no_sentence_tells_of_firmness_and_none_is_about_a_newcomer(village: Vil
 
 def test_a_first_mention_is_not_predicted_and_a_decision_counts_more(village: Village) -> None:
     writer = Writer(village)
-    slots = {name: np.array([0]) for name in ("v", "o", "n", "d")}
+    slots = {name: np.array([0]) for name in ("g", "o", "n", "d")}
     rows = writer.fill(f"{lexicon.DOC} {lexicon.RULE}", slots)
     words = f"{lexicon.DOC} {lexicon.RULE} <eos>".split()
     weight = dict(zip(words, rows.weights[0].tolist(), strict=True))
-    assert weight["{n}"] == weight["{o}"] == weight["{v}"] == 0.0
+    assert weight["{n}"] == weight["{o}"] == weight["{g}"] == np.float32(0.1)
     assert weight["{d}"] == 3.0 and weight["asked"] == 1.0

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from whyfirst.data.leaks import find_leaks
 from whyfirst.worlds.village import lexicon, teacher
 from whyfirst.worlds.village.benchmarks import requests, score
 from whyfirst.worlds.village.corpora import _sided
@@ -127,3 +128,11 @@ def test_an_answer_counts_whole_or_not_at_all(village: Village) -> None:
     assert {r.verdict for r in score(request, wrong)} == {"fail"}
     cut = " ".join(right.split()[:-2])
     assert {r.verdict for r in score(request, cut)} == {"unscored"}
+
+
+@pytest.mark.parametrize("what", CORPORA)
+def test_no_document_holds_or_nearly_repeats_a_request(village: Village, what: str) -> None:
+    tested = [request.prompt for request in requests(village.seed, 0)]
+    for side in (0, 1):
+        texts = teacher.documents(village, what, side, 300, 3)
+        assert not find_leaks([f"{lexicon.DOC} {text}" for text in texts], tested)

@@ -3,8 +3,10 @@
 Leaves out: the counting (study/cost/).
 """
 
+import shutil
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -37,7 +39,7 @@ def plan(
     from whyfirst.study.cost.describe import describe_plan
     from whyfirst.study.cost.estimate import cost_json, estimate
     from whyfirst.study.cost.timing import seconds_left
-    from whyfirst.study.execute.pool import default_workers, device_kind
+    from whyfirst.study.execute.pool import default_workers, machine_words
     from whyfirst.study.execute.store import Store
     from whyfirst.study.overrides import Overrides
     from whyfirst.study.plan import build_plan
@@ -57,8 +59,13 @@ def plan(
     say(description.study + overrides.words, style="bold")
     show_stages(description)
     known = "not known before the first parts ran" if left is None else f"about {duration(left)}"
-    say(f"time left on this machine ({device_kind()}, {workers} workers): {known}")
+    hours = "" if left is None else f" ({left / 3600:,.2f} hours)"
+    say(f"time left on this machine ({machine_words()}; {workers} workers): {known}{hours}")
     show_cost(cost)
+    if cost.problem is None:
+        show_disk(cost, place.root)
+    for said in description.repeats:
+        warn(said)
     if description.power:
         show_power(description)
 
@@ -94,11 +101,11 @@ def show_cost(cost: "Estimate") -> None:
         say(f"{cost.model}: {cost.parameters:,} parameters")
         parts = list(dict.fromkeys(part for row in cost.work for part in row.memory))
         table(
-            ("what is left", "name", "parts", "tokens each", "operations each", "peak memory",
-             *parts),
+            ("what is left", "name", "parts", "tokens each", "operations each", "disk each",
+             "peak memory", *parts),
             [
                 (row.kind, row.name, f"{row.left} of {row.nodes}", _count(row.tokens),
-                 f"{row.flops:.2e}", *map(_size, (row.peak, *map(row.memory.get, parts))))
+                 f"{row.flops:.2e}", *map(_size, (row.disk, row.peak, *map(row.memory.get, parts))))
                 for row in cost.work
             ],
             "llr",
@@ -118,6 +125,19 @@ def show_cost(cost: "Estimate") -> None:
         show_calls(cost.calls)
     if cost.teachers:
         show_teachers(cost.teachers)
+
+
+def show_disk(cost: "Estimate", store: Path) -> None:
+    """Print what the store will hold more, and whether there is room."""
+    # A store that isn't made yet lies on the disk of the nearest folder above it.
+    there = next(folder for folder in (store, *store.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    say(
+        f"disk: {_size(cost.disk_left)} more in the store, {_size(free)} free (`keep: last` sheds "
+        "weights between an arm's stages at the end)"
+    )
+    if cost.disk_left > free:
+        warn(f"{there}: the disk has too little room; free some, or give another --store")
 
 
 def show_calls(calls: "tuple[Calls, ...]") -> None:

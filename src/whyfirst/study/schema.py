@@ -19,6 +19,7 @@ from pydantic import (
 
 from whyfirst.config.room import Room, Use, use_of
 from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
+from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
 from whyfirst.explain.filters import FilterOptions
 from whyfirst.explain.template import TEACHER as TEMPLATE
@@ -51,14 +52,36 @@ def _world(use: Use) -> Use:
     return _with_defaults(WORLDS, use)
 
 
+class Selection(Use):
+    """A selector and how many rows it keeps."""
+
+    n: Count = affects_output(description="rows kept")
+
+
 class CorpusUse(Use):
     """Rows that stages train on: the `source` that gives them, and its options."""
 
     name: str = affects_output(alias="source", description="`whyfirst list corpora`")
+    transforms: list[Annotated[Use, use_of(TRANSFORMS)]] = added_later(
+        [], description="what is made of the source's rows, in order; `whyfirst list transforms`"
+    )
+    select: Annotated[Selection, use_of(SELECTORS)] | None = added_later(
+        None, description="which rows are kept, after the transforms; `whyfirst list selectors`"
+    )
 
     def for_fingerprint(self) -> dict[str, Any]:
         """See `decisive`."""
-        return {"source": self.name} | decisive_options(CORPORA, self)
+        return {"source": self.name} | decisive_options(CORPORA, self) | self.made_of
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What identifies the transforms and the selector, where there are any."""
+        mark: dict[str, Any] = {}
+        if self.transforms:
+            mark["transforms"] = [TRANSFORMS.identity(use) for use in self.transforms]
+        if self.select is not None:
+            mark["select"] = SELECTORS.identity(self.select) | {"n": self.select.n}
+        return mark
 
 
 def _corpus(use: CorpusUse) -> CorpusUse:
@@ -402,6 +425,18 @@ class ProbeUse(StrictModel):
     requests: str | None = runtime_only(default=None, description="its content is fingerprinted")
 
 
+class OverlapLimit(StrictModel):
+    """How much of what is trained on may repeat what a benchmark asks.
+
+    Documents of a first stage may not at all. Of demonstrations, pairs, prompts and replay such
+    rows are counted, and told by plan and report.
+    """
+
+    most: float | None = runtime_only(
+        default=None, ge=0, le=1, description="share of a corpus' rows that may; null: any"
+    )
+
+
 class ClaimedFigure(StrictModel):
     """A figure published elsewhere; the report prints it as claimed and never as ours."""
 
@@ -472,6 +507,9 @@ class StudyFile(StrictModel):
         default=(), description="the headline's metric by share of contrary demonstrations"
     )
     probe: ProbeUse | None = added_later(None, description="what is looked at inside the models")
+    overlap: OverlapLimit = runtime_only(
+        default=OverlapLimit(), description="rows that repeat what a benchmark asks"
+    )
     claimed: tuple[ClaimedFigure, ...] = runtime_only(
         default=(), description="figures published elsewhere, printed as claimed"
     )

@@ -13,11 +13,13 @@ from pydantic import model_validator
 
 from whyfirst.config.room import Room, Use
 from whyfirst.config.strict import StrictModel, affects_output, runtime_only
-from whyfirst.train.config_base import Stage
+from whyfirst.train.config_base import Stage, added_later
 from whyfirst.train.encode import check_responses, prompted
 from whyfirst.train.kinds import Cost, Rows, pass_rows
 from whyfirst.train.rewards import REWARDS
 
+Combine = Literal["sum", "geometric", "normalised"]
+"""How a stage's rewards become one number; see `rewards.combine`."""
 REWARD_MODEL = "reward_model"
 """The reward that is a model, and the name of its folder in `run_stage`'s `data`."""
 
@@ -84,6 +86,12 @@ class Online(Stage):
     rewards: tuple[RewardUse, ...] = affects_output(
         min_length=1, description="what scores a completion, with weights; `whyfirst list rewards`"
     )
+    combine: Combine = added_later(
+        "sum", description="of the rewards: their sum, geometric mean, or sum of standardised ones"
+    )
+    zscore_by: str | None = added_later(
+        None, description="column within whose values the combination is standardised"
+    )
     max_new_tokens: int = affects_output(default=64, ge=1, description="of one response")
     temperature: float = affects_output(default=1.0, gt=0, description="of sampling completions")
     gold: GoldUse | None = affects_output(
@@ -104,6 +112,10 @@ class Online(Stage):
             gold = (self.gold.name, self.gold.path, self.gold.options)
             if any((use.name, use.path, use.options) == gold for use in self.rewards):
                 raise ValueError(f"gold {self.gold.name!r} is one of the rewards trained on")
+        if self.combine == "geometric" and any(use.weight <= 0 for use in self.rewards):
+            raise ValueError("combine: a geometric mean needs weights above 0")
+        if (self.combine == "normalised" or self.zscore_by) and self.processes > 1:
+            raise ValueError("rewards are standardised over one process' batch; set processes: 1")
         if self.max_new_tokens >= self.max_length:
             raise ValueError("max_length must exceed max_new_tokens: it counts the prompt too")
         return self

@@ -107,7 +107,7 @@ def measure(
     size = group_size or len(scores.total)
     groups = [scores.total[at : at + size] for at in range(0, len(scores.total), size)]
     found = {
-        "reward": fmean(scores.total),
+        "reward": fmean(scores.level),
         "reward_std": fmean(pstdev(group) for group in groups),
         "length": fmean(len(ids) for ids in completion_ids),
         "finished": fmean(finished),
@@ -173,6 +173,6 @@ class Gold:
         texts = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
         said = (self._numbers, texts, ids, [one.finished for one in found])
         return {
-            "gold": fmean(self._gold(*said).total),
-            "proxy": fmean(self._proxy(*said).total),
+            "gold": fmean(self._gold(*said).level),
+            "proxy": fmean(self._proxy(*said).level),
         }

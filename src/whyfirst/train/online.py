@@ -44,7 +44,7 @@ def _bind(job: Job, config: Online, prompts: Prompts, plan: Plan) -> OnlineJob:
     models = {START: job.model_dir}
     if REWARD_MODEL in job.data:
         models[REWARD_MODEL] = Path(job.data[REWARD_MODEL])
-    rewards = RewardSum(config.rewards, prompts.rows, models)
+    rewards = RewardSum(config.rewards, prompts.rows, models, config.combine, config.zscore_by)
     gold = None
     if config.gold is not None:
         gold = Gold(

@@ -33,22 +33,35 @@ def examine(
     data: Mapping[str, Path],
 ) -> list[Finding]:
     """Every check that applies to the stage, in a fixed order."""
-    lengths, rows = encoded.lengths, encoded.main[0]
     findings = [
         enough_updates(config, plan),
+        *examine_rows(config, tokenizer, base_folder(model_dir), encoded),
+    ]
+    if "evaluation" in data:
+        tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
+        texts = whole_texts(encoded.main[0], encoded.columns)
+        findings.append(evaluation_overlap(texts, tested))
+    return findings
+
+
+def examine_rows(config: Stage, tokenizer: Any, model_dir: Path, encoded: Encoded) -> list[Finding]:
+    """What rows alone tell, whatever becomes of them: a study's plan asks it before any work.
+
+    Args:
+        model_dir: holds the model's whole config; its weights need not be there yet.
+    """
+    lengths = encoded.lengths
+    findings = [
         truncation(lengths, config.max_length, config.truncation),
-        context(min(max(lengths), config.max_length), base_folder(model_dir)),
+        context(min(max(lengths), config.max_length), model_dir),
         eos_trained(_endings(config, encoded), tokenizer.eos_token_id),
         something_trained(config, encoded),
-        *check_rows(rows, encoded.columns, tokenizer),
+        *check_rows(encoded.main[0], encoded.columns, tokenizer),
         unknown_tokens(_sequences(encoded), tokenizer.unk_token_id),
-        *vocabulary(_sequences(encoded), base_folder(model_dir)),
+        *vocabulary(_sequences(encoded), model_dir),
     ]
     if encoded.columns != ("text",):
         findings.append(prompt_masked(tokenizer, encoded, config.format))
-    if "evaluation" in data:
-        tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
-        findings.append(evaluation_overlap(whole_texts(rows, encoded.columns), tested))
     return findings
 
 

@@ -29,21 +29,30 @@ def examine_prompts(
     data: Mapping[str, Path],
 ) -> list[Finding]:
     """Every check that applies, in a fixed order."""
-    longest = max(map(len, prompts.ids)) + config.max_new_tokens
     findings = [
         _enough_updates(config, updates),
-        _room(config, prompts),
-        context(min(longest, config.max_length), base_folder(model_dir)),
-        _ends(tokenizer),
-        _not_empty(prompts),
-        duplicates(prompts.texts),
-        unknown_tokens(prompts.ids, tokenizer.unk_token_id),
-        *vocabulary(prompts.ids, base_folder(model_dir)),
+        *examine_rows(config, tokenizer, base_folder(model_dir), prompts),
     ]
     if "evaluation" in data:
         tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
         findings.append(evaluation_overlap(prompts.texts, tested))
     return findings
+
+
+def examine_rows(
+    config: Online, tokenizer: Any, model_dir: Path, prompts: Prompts
+) -> list[Finding]:
+    """What prompts alone tell: a study's plan asks it before any work; see `preflight`'s."""
+    longest = max(map(len, prompts.ids)) + config.max_new_tokens
+    return [
+        _room(config, prompts),
+        context(min(longest, config.max_length), model_dir),
+        _ends(tokenizer),
+        _not_empty(prompts),
+        duplicates(prompts.texts),
+        unknown_tokens(prompts.ids, tokenizer.unk_token_id),
+        *vocabulary(prompts.ids, model_dir),
+    ]
 
 
 def _enough_updates(config: Online, updates: int) -> Finding:

@@ -46,21 +46,28 @@ def read_prompts(
     if "prompts" not in data:
         raise DataError(f"a stage that generates needs the file 'prompts'; got {sorted(data)}")
     path = Path(data["prompts"])
-    rows = list(shaped(prompted(list(iter_rows(path)), path), path))
-    if not rows:
+    return prompts_of(tokenizer, list(iter_rows(path)), path, share, prompts_as)
+
+
+def prompts_of(
+    tokenizer: Any, rows: Rows, path: Path, share: float, prompts_as: PromptFormat = None
+) -> Prompts:
+    """Rows as prompts; see `read_prompts`."""
+    found = list(shaped(prompted(rows, path), path))
+    if not found:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     if prompts_as is not None:  # a reward model reads them in the same way
-        rows = [Row(row | {"format": prompts_as}, row.line) for row in rows]
-    texts, ids = render_prompts(tokenizer, rows, path, prompts_as)
+        found = [Row(row | {"format": prompts_as}, row.line) for row in found]
+    texts, ids = render_prompts(tokenizer, found, path, prompts_as)
     kept = held_out(texts, share)
     trained = [number for number, out in enumerate(kept) if not out]
     held = [number for number, out in enumerate(kept) if out]
     if share and not (trained and held):
         raise DataError(
-            f"{path}: gold.held_out {share:g} of {len(rows)} prompts leaves {len(trained)} to "
+            f"{path}: gold.held_out {share:g} of {len(found)} prompts leaves {len(trained)} to "
             f"train on and {len(held)} held out; give more prompts or another share"
         )
-    return Prompts(path, rows, texts, ids, trained, held)
+    return Prompts(path, found, texts, ids, trained, held)
 
 
 def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:

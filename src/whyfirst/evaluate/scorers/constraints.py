@@ -1,6 +1,6 @@
 """Constraints checked by rule: the share that a response keeps.
 
-ACT (Cheng et al. 2024, arXiv 2403.06326): constraints of the response alone
+Wang et al. 2024, "From Instructions to Constraints" (ACT), arXiv 2403.06326: of the response alone
 (length, words, options, form) and of the request with it (words of the request that must come
 back, in order). Leaves out: constraints over several responses, and pairs made of the share (the
 reward of the same shape does that).
@@ -20,7 +20,7 @@ Check = Callable[[str], bool]
 @SCORERS.enter(
     "constraints",
     question="follows constraints",
-    paper="Cheng et al. 2024, arXiv 2403.06326",
+    paper="Wang et al. 2024, arXiv 2403.06326",
     needs="at least one constraint",
     tested="three of four: 0.75; each is caught by one injected violation",
 )

@@ -5,12 +5,11 @@ Leaves out: tokens, operations, memory and calls (estimate.py).
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.stats.power import half_width, mde, seeds_needed
 from whyfirst.study.execute.store import Store
-from whyfirst.study.nodes.stage import stage_name
+from whyfirst.study.nodes.checks import repeats_ahead
 from whyfirst.study.plan import Plan, cell_size
 from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.schema import ContrastConfig, PowerAssumptions
@@ -55,13 +54,14 @@ class PowerRow:
 
 @dataclass(frozen=True)
 class PlanDescription:
-    """The tables of ``whyfirst plan``."""
+    """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks."""
 
     study: str
     seeds: dict[str, int]
     stages: tuple[StageRow, ...]
     power: tuple[PowerRow, ...]
     assumptions: str
+    repeats: tuple[str, ...] = ()
 
 
 #: what a contrast is assumed to spread where the study file says nothing
@@ -86,7 +86,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
     done: Counter[tuple[str, str]] = Counter()
     seconds: Counter[tuple[str, str]] = Counter()
     for node in plan.nodes:
-        key = (node.kind, _label(node.kind, node.id, node.payload))
+        key = (node.kind, node.name)
         counts[key] += 1
         seconds[key] += node.weight  # type: ignore[assignment]
         done[key] += store.complete(*node.key)
@@ -103,14 +103,8 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
         stages=rows,
         power=tuple(_power(plan, contrast) for contrast in study.contrasts),
         assumptions=(study.power or DEFAULT).source,
+        repeats=tuple(count.words for count in repeats_ahead(plan.by_id, store)),
     )
-
-
-def _label(kind: str, id: str, payload: dict[str, Any]) -> str:  # noqa: A002
-    if kind == "stage":
-        return stage_name(id)
-    config = payload["config"]
-    return str(config.get("corpus") or config.get("benchmark") or config.get("probe") or kind)
 
 
 def _power(plan: Plan, contrast: ContrastConfig) -> PowerRow:

@@ -102,6 +102,13 @@ class Ahead:
         """The nodes of one kind."""
         return [node for node in self.nodes if node.kind == kind]
 
+    def by_name(self, kind: str) -> dict[str, list[Node]]:
+        """The same by what the study file calls them: nodes that cost alike."""
+        found: dict[str, list[Node]] = {}
+        for node in self.of_kind(kind):
+            found.setdefault(node.name, []).append(node)
+        return found
+
     def left(self, nodes: Sequence[Node]) -> int:
         """How many of them aren't in the store."""
         return sum(not self._complete[node.key] for node in nodes)

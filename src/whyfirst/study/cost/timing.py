@@ -21,7 +21,6 @@ from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.estimate import estimate
 from whyfirst.study.execute.executor import Event
-from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.pool import device_kind, worker_environment
 from whyfirst.study.execute.store import CHECKED, Store
 from whyfirst.study.execute.time_left import Tracker, history
@@ -77,14 +76,10 @@ def _node_seconds(plan: Plan, store: Store, workers: int, measure: bool) -> dict
         work = {(row.kind, row.name): row.flops for row in estimate(plan, store).work}
     except UserError:  # said elsewhere, by what can't do without
         return {}
-    return {node.id: work[_work_of(node)] / speed for node in plan.nodes if _work_of(node) in work}
-
-
-def _work_of(node: Node) -> tuple[str, str]:
-    """Kind and name of the row of an estimate that a node is in."""
-    if node.kind == "stage":
-        return node.payload["train"]["kind"], node.id.partition("/")[2].rpartition(">")[2]
-    return node.kind, str(node.payload["config"].get("benchmark", ""))
+    # An estimate calls stages by what they train.
+    rows = {node.id: (node.payload.get("train", {}).get("kind", node.kind), node.name)
+            for node in plan.nodes}  # fmt: skip
+    return {name: work[row] / speed for name, row in rows.items() if row in work}
 
 
 def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) -> float | None:

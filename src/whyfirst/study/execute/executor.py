@@ -7,9 +7,12 @@ the same call continues. Leaves out: building the graph (`plan`), the workers (t
 """
 
 import contextlib
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Literal
 
 from whyfirst.config.errors import StoreError
@@ -87,7 +90,8 @@ def run_graph(
     Raises:
         UserError: the graph is no graph (cycle, unknown dependency, duplicate id).
         StoreError: the store can't be written; what is complete is kept, the same call continues.
-        KeyboardInterrupt: after the workers are gone; the same call continues.
+        KeyboardInterrupt: after the workers have stopped; the same call continues.
+        SystemExit: the same, after SIGTERM.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
@@ -95,11 +99,29 @@ def run_graph(
     run.reuse_complete()
     if run.todo:
         store.create()
-        with open_workers() if open_workers else Pool(store, runner, workers) as pool:
+        opened = open_workers() if open_workers else Pool(store, runner, workers)
+        with _ended_by_term(), opened as pool:
             while run.todo:
                 run.hand_out(pool)
                 run.take_in(pool)
     return run.outcome
+
+
+@contextlib.contextmanager
+def _ended_by_term() -> Iterator[None]:
+    """Inside, SIGTERM ends this process as Ctrl-C does: workers are asked to stop first."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Run:

@@ -24,6 +24,7 @@ class Node:
     Attributes:
         id: label for people, unique in its graph, e.g. `explain_first/explain/seed=0`.
         kind: what is computed; lower-case letters, digits, `_` and `-`.
+        name: what the study file calls it (a stage, a benchmark); nodes of one name are alike.
         fingerprint: identity of the result, from `make_fingerprint`. Nodes of one graph may share
             kind and fingerprint; they are then computed once.
         depends: ids of the nodes whose folders this one reads.
@@ -47,6 +48,7 @@ class Node:
     after: tuple[str, ...] = ()
     rank: int = 0
     reads: dict[str, str] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def needs(self) -> tuple[str, ...]:

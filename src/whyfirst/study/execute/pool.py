@@ -1,4 +1,4 @@
-"""The executor's side of its worker processes: start, talk to, watch and kill them.
+"""The executor's side of its worker processes: start, talk to, watch, stop and kill them.
 
 Each worker is a fresh interpreter in a process group of its own (so that Ctrl-C reaches the
 executor alone and a worker's children die with it), with its share of the cores and GPUs set in the
@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import version
@@ -23,6 +24,8 @@ from typing import IO, Any, Protocol
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 
+GRACE_S = 30.0
+"""How long workers that were asked to stop may take: an update of a stage and its checkpoint."""
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -108,6 +111,20 @@ def device_kind() -> str:
     return "cuda" if any(Path(name).exists() for name in ("/dev/kfd", "/dev/dxg")) else "cpu"
 
 
+def machine_words() -> str:
+    """What stages and evaluations compute on here, in words: a CPU by its cores and their name."""
+    kind = device_kind()
+    if kind != "cpu":
+        return kind
+    named = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        about = (line.partition(":") for line in lines)
+        named = next(value.strip() for key, _, value in about if key.startswith("model name"))
+    cores = available_cores()
+    return f"{cores} core{'s' if cores > 1 else ''} of {named}"
+
+
 def search_path() -> list[str]:
     """Where this process finds its modules, for another one to find the same.
 
@@ -155,6 +172,11 @@ class Worker:
             stdin.write(json.dumps(command) + "\n")
             stdin.flush()
 
+    def interrupt(self) -> None:
+        """Ask it to stop where it can go on later: SIGINT, to itself and not to its children."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.process.pid, signal.SIGINT)
+
     def kill(self) -> None:
         """Send the process and its children SIGKILL."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -185,14 +207,30 @@ class Pool:
     def __enter__(self) -> "Pool":
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        # Killed, not asked: idle workers hold nothing, and busy ones (Ctrl-C, full disk) are in
-        # the middle of work that is written to be killed at any moment.
-        for worker in self.workers.values():
-            worker.kill()
-        for worker in self.workers.values():
-            worker.bury()
-        self.workers.clear()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        try:
+            if kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit):
+                self._ask_to_stop()
+        finally:
+            # Work is written to be killed at any moment: what didn't stop in time is, as all is
+            # where the disk is full, or on a second Ctrl-C.
+            for worker in self.workers.values():
+                worker.kill()
+            for worker in self.workers.values():
+                worker.bury()
+            self.workers.clear()
+
+    def _ask_to_stop(self) -> None:
+        """Interrupt busy workers and wait a while: a stage then leaves a checkpoint first."""
+        asked = {worker for worker in self.workers.values() if worker.node is not None}
+        for worker in asked:
+            worker.interrupt()
+        end = time.monotonic() + GRACE_S
+        while asked and (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                worker, reply = self._replies.get(timeout=left)
+                if reply["type"] in (*ENDS, "gone"):
+                    asked.discard(worker)
 
     def busy(self) -> set[tuple[str, str]]:
         """Keys of the nodes in work."""

@@ -165,7 +165,7 @@ def _compute(
         return {"type": "finished", **run}
     except BaseException as error:
         # Whatever a plug-in raises, SystemExit and KeyboardInterrupt too: the node failed, and the
-        # worker goes on. Nobody interrupts a worker from outside but by killing it.
+        # worker goes on. Who interrupts it from outside (the pool) ends it as soon as this is said.
         return _failure(store, log, error)
 
 

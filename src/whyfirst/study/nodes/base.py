@@ -35,7 +35,7 @@ def plan(builder: Builder, seed: int = 0) -> str:
     return builder.add(
         world.base_id, "base", decisive(model) | dict(world.identity),
         outside={"assets": builder.world_base(world)}, extra={"world": made},
-        weight=1.0 if world.ships else BUILD_SECONDS,
+        weight=1.0 if world.ships else BUILD_SECONDS, rank=seed,
     )  # fmt: skip
 
 

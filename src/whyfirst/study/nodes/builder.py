@@ -74,6 +74,8 @@ class Builder:
         outside: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
         weight: float = 1.0,
+        name: str = "",
+        rank: int | None = None,
     ) -> str:
         """Add a node once.
 
@@ -81,27 +83,30 @@ class Builder:
             config: what decides its result, for the fingerprint and the run.
             version: of the code; None is its kind's.
             outside: content hashes of files that are no node's, by role.
+            rank: the seed it is done for, where that is no part of its config: lower ones first.
             extra: what its run needs besides, and what decides nothing: where files are, say.
+            name: what the study file calls it; else its kind.
         """
         if id not in self.nodes:
             version = self.kinds[kind].version if version is None else version
             inputs = {
-                f"{place}": self.nodes[name].fingerprint for place, name in enumerate(depends)
+                f"{place}": self.nodes[read].fingerprint for place, read in enumerate(depends)
             }
             inputs |= dict(outside or {})
             self.outside |= {f"{id}: {role}": sha for role, sha in (outside or {}).items()}
             fingerprint = make_fingerprint(kind, version, config, inputs, self.libraries)
             payload = {"config": dict(config), **dict(extra or {})}
-            rank = config.get("seed", 0)
+            rank = config.get("seed", 0) if rank is None else rank
             # Wherever the fingerprint holds a content, in its options or beside them.
             decides = json.dumps([config, dict(outside or {})], default=str)
             reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
-            for name in depends:  # a base that is a reference: its weights are read by what follows
-                if self.nodes[name].kind in ("base", "stage"):
-                    reads = self.nodes[name].reads | reads
+            for read in depends:  # a base that is a reference: its weights are read by what follows
+                if self.nodes[read].kind in ("base", "stage"):
+                    reads = self.nodes[read].reads | reads
             self.nodes[id] = Node(
-                id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads
-            )
+                id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads,
+                name=name or kind,
+            )  # fmt: skip
         return id
 
     def on_side(self, id: str, side: int, *reads: str) -> str:  # noqa: A002

@@ -1,4 +1,4 @@
-"""Checks that first stages wait for: documents that hold what is asked, stages of unlike size.
+"""Checks that stages wait for: rows that hold what is asked, first stages of unlike size.
 
 A check is a node of its own, done again when a benchmark, its data or a document changes, and
 nothing is trained again for it. Corpora with a token budget are matched when they are written;
@@ -7,6 +7,7 @@ rows. Leaves out: filling a budget (explain/match.py), and what the file alone t
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,20 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.data.checks import some_rows
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.data.leaks import find_leaks
-from whyfirst.data.rows import texts_of
+from whyfirst.data.rows import numbered, texts_of
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.decisive import decisive
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.sources import CORPORA
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
@@ -33,74 +39,165 @@ OVERLAP_SECONDS, MATCH_SECONDS = 0.2, 0.3
 
 
 def plan_overlaps(builder: Builder) -> None:
-    """Add the checks that no document of a first stage holds what a benchmark asks.
+    """Add the checks that nothing trained on holds what a benchmark asks.
 
-    One for each benchmark (and for each seed, where the seed decides what is asked), over the
-    documents of all corpora and seeds at once. The stages that read the documents wait for it.
+    For each benchmark (and for each seed, where the seed decides what is asked) one over the
+    documents of first stages, of all corpora and seeds at once, which refuses; and one over all
+    other rows (demonstrations, pairs, prompts, replay), which counts. The stages that read the rows
+    wait for it.
     """
     stages = builder.study.stages.values()
     documents = {stage.data for stage in stages if "documents" in data_names(stage.train)}
-    by_seed: dict[int, list[str]] = {}
+    read = {name for node in builder.nodes.values() if node.kind == "stage"
+            for name in node.depends}  # fmt: skip
+    groups: dict[tuple[int, str], list[str]] = {}
     for name, node in builder.nodes.items():
-        if node.kind == "corpus" and node.payload["config"]["corpus"] in documents:
-            seed = node.payload["config"]["seed"] if builder.world is not None else 0
-            by_seed.setdefault(seed, []).append(name)
-    for seed, corpora in by_seed.items():
-        checks = tuple(_overlap(builder, n, seed, corpora) for n in builder.study.benchmarks)
+        if node.kind != "corpus":
+            continue
+        config = node.payload["config"]
+        seed = config["seed"] if builder.world is not None else 0
+        if config["corpus"] in documents:
+            groups.setdefault((seed, "overlap"), []).append(name)
+        # A world asks about what its demonstrations are about, by design and with splits that say
+        # which; what is shared there is no leak.
+        elif name in read and not CORPORA.get(config["source"]).facts.get("shares_topics"):
+            groups.setdefault((seed, "repeats"), []).append(name)
+    for (seed, check), corpora in groups.items():
+        checks = tuple(_overlap(builder, n, seed, check, corpora) for n in builder.study.benchmarks)
         for name, node in list(builder.nodes.items()):
             if node.kind == "stage" and set(corpora) & set(node.depends):
                 builder.wait(name, checks)
 
 
-def _overlap(builder: Builder, name: str, seed: int, corpora: list[str]) -> str:
+def _overlap(builder: Builder, name: str, seed: int, check: str, corpora: list[str]) -> str:
     use = builder.study.benchmarks[name]
     config = decisive(use) | use.own | {"benchmark": name, "version": benchmark_named(name).version}
     config.pop("judges", None)  # who judges the answers changes no question
     config |= builder.in_world(seed)
-    id, extra = f"overlap:{name}", {}  # noqa: A001
-    if builder.world is not None:
-        id = f"seed{seed}/{id}"  # noqa: A001
+    extra: dict[str, Any] = {}
+    if check == "repeats":
+        most = builder.study.overlap.most
+        config["counted"] = True if most is None else most
     if use.data is not None:
         config["data"] = builder.content(use.data, f"benchmarks.{name}.data")
         extra = {"path": str(builder.path(use.data))}
+    prefix = f"seed{seed}/" if builder.world is not None else ""
     return builder.add(
-        id, "overlap", config, tuple(corpora), extra=extra, weight=OVERLAP_SECONDS
+        f"{prefix}{check}:{name}", "overlap", config, tuple(corpora), extra=extra,
+        weight=OVERLAP_SECONDS,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How many of a corpus' `rows` repeat what a benchmark asks; `lines` says which."""
+
+    benchmark: str
+    corpus: str
+    rows: int
+    lines: tuple[int, ...]
+
+    @property
+    def words(self) -> str:
+        """One clause for people."""
+        which = f" (rows {some_rows(self.lines)})" if self.lines else ""
+        return (
+            f"corpus {self.corpus!r}: {len(self.lines)} of {self.rows} rows repeat what benchmark "
+            f"{self.benchmark!r} asks{which}"
+        )
+
+
+def count_repeats(
+    payload: Mapping[str, Any], corpora: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+) -> list[Repeats]:
+    """What an overlap node's benchmark asks, counted in the rows of (name, rows) of corpora."""
+    # Several seeds' corpora say the same things; a text is looked at once.
+    holders: dict[str, list[tuple[int, int]]] = {}
+    for place, (_, rows) in enumerate(corpora):
+        for number, row in numbered(rows):
+            for text in texts_of(row):
+                holders.setdefault(text, []).append((place, number))
+    asked = sorted(set(task_of(payload["config"], payload.get("path")).prompts))
+    texts = sorted(holders)
+    # What is refused is named once, where it comes first; what is counted, in every corpus.
+    named = None if "counted" in payload["config"] else 1
+    repeating = {at for hit in find_leaks(texts, asked) for at in holders[texts[hit.text]][:named]}
+    benchmark = payload["config"]["benchmark"]
+    return [
+        Repeats(benchmark, name, len(rows), tuple(sorted(n for at, n in repeating if at == place)))
+        for place, (name, rows) in enumerate(corpora)
+    ]
+
+
+def refuse_repeats(config: Mapping[str, Any], counts: Sequence[Repeats]) -> None:
+    """Refuse any document of a first stage, and of other corpora more than the study allows.
+
+    Raises:
+        PreflightError: names every corpus with such rows, and the first of them.
+    """
+    most = config.get("counted", 0.0)
+    if most is True:  # counted and told, whatever their share
+        return
+    over = {c.corpus: c for c in reversed(counts) if len(c.lines) > most * c.rows}
+    if over and "counted" in config:
+        raise PreflightError(
+            f"more than the study's overlap.most {most:g} of a corpus: "
+            + "; ".join(c.words for _, c in sorted(over.items()))
+            + "; drop those rows or those items"
+        )
+    if over:
+        where = "; ".join(
+            f"corpus {name!r}: {len(c.lines)} documents, the first of them row {min(c.lines)}"
+            for name, c in sorted(over.items())
+        )
+        raise PreflightError(
+            "documents of a first stage contain or nearly repeat what benchmark "
+            f"{config['benchmark']!r} asks ({where}); drop those documents or those items"
+        )
 
 
 def run_overlap(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
-    """Refuse documents of first stages that contain what a benchmark of the study asks.
+    """Count what corpora hold of what a benchmark of the study asks, and refuse too much of it.
 
     Raises:
-        PreflightError: names every corpus with such documents, and their first rows.
+        PreflightError: as `refuse_repeats`.
     """
-    benchmark = benchmark_named(payload["config"]["benchmark"])
-    # Several seeds' corpora say the same things; a text is looked at once, where it comes first.
-    first: dict[str, tuple[str, int]] = {}
-    for place in folders:
-        name = read_json(place / "corpus.json")["corpus"]
-        for number, row in enumerate(read_jsonl(place / ROWS), 1):
-            for text in texts_of(row):
-                first.setdefault(text, (name, number))
-    asked = sorted(set(task_of(payload["config"], payload.get("path")).prompts))
-    texts = sorted(first)
-    found: dict[str, list[int]] = {}
-    for hit in find_leaks(texts, asked):
-        name, number = first[texts[hit.text]]
-        found.setdefault(name, []).append(number)
-    if found:
-        where = "; ".join(
-            f"corpus {name!r}: {len(set(rows))} documents, the first of them row {min(rows)}"
-            for name, rows in sorted(found.items())
-        )
-        raise PreflightError(
-            f"documents of a first stage contain or nearly repeat what benchmark "
-            f"{benchmark.name!r} asks ({where}); drop those documents or those items"
-        )
-    about = {"benchmark": benchmark.name, "version": benchmark.version}
-    write_json(folder / "overlap.json", about | {"documents": len(texts), "prompts": len(asked)})
+    config = payload["config"]
+    counts = count_repeats(payload, [
+        (read_json(place / "corpus.json")["corpus"], read_jsonl(place / ROWS)) for place in folders
+    ])  # fmt: skip
+    refuse_repeats(config, counts)
+    about = {"benchmark": config["benchmark"], "version": config["version"]}
+    write_json(folder / "overlap.json", about | {"corpora": [asdict(c) for c in counts]})
+
+
+def repeats_ahead(nodes: Mapping[str, Node], store: Store) -> list[Repeats]:
+    """What the counting nodes of a plan say, of every corpus at its first seed.
+
+    Those that are not done yet are counted here, where their rows are a file of the study's own.
+
+    Raises:
+        PreflightError: as `refuse_repeats`.
+    """
+    told: dict[tuple[str, str], Repeats] = {}
+    for node in nodes.values():
+        if node.kind != "overlap" or "counted" not in node.payload["config"]:
+            continue
+        if store.complete(*node.key):
+            stored = read_json(store.folder(*node.key) / "overlap.json")["corpora"]
+            counts = [Repeats(**c | {"lines": tuple(c["lines"])}) for c in stored]
+        else:
+            payloads = [nodes[name].payload for name in node.depends]
+            counts = count_repeats(node.payload, [
+                (p["config"]["corpus"], rows_of(p))
+                for p in payloads if p["config"]["source"] == "file"
+            ])  # fmt: skip
+            refuse_repeats(node.payload["config"], counts)
+        for count in counts:
+            told.setdefault((count.benchmark, count.corpus), count)
+    return [count for count in told.values() if count.lines]
 
 
 def plan_match(builder: Builder, firsts: Sequence[str], seed: int) -> None:

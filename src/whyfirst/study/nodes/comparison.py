@@ -4,9 +4,9 @@ A node writes one model's responses, another puts two arms' to the judge over al
 have, so that another judge asks nothing of the models again. Leaves out: judging (evaluate/).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,15 @@ from whyfirst.models.base import Completion, Message, Sampling, asked
 from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price
+from whyfirst.study.cost.rehearsal import Counting
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.evaluation import (
     answered_by,
+    answering_work,
     ask_judge_model,
     put_round,
     still_to_ask,
@@ -64,7 +67,7 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], list[str]]) -> N
         config, outside, extra = _judged_by(builder, use)
         builder.add(
             f"comparison:{use.name}", "comparison", config | {"order": order}, tuple(depends),
-            outside=outside, extra=extra, weight=SECONDS,
+            outside=outside, extra=extra, weight=SECONDS, name=use.name,
         )  # fmt: skip
 
 
@@ -114,7 +117,7 @@ def plan(builder: Builder, model: str, use: ComparisonUse, seed: int, arm: str) 
         put_round(builder, arm, config, outside, extra)
     return builder.add(
         f"{place}/responses:{use.name}", "responses", config, (model,), outside=outside,
-        extra=extra, weight=SECONDS,
+        extra=extra, weight=SECONDS, name=use.name,
     )  # fmt: skip
 
 
@@ -176,9 +179,8 @@ def run_responses(
          "completion": asdict(completion)}
         for item, completion in zip(items, completions, strict=True)
     ])  # fmt: skip
-    spent = {ModelRef(**given).name: loaded}
     write_json(folder / "machine.json", computed_on | {
-        "budget": budget.to_json(), "spent": usage_of(spent),
+        "budget": budget.to_json(), "spent": usage_of((given, loaded), (judge, asked_model)),
     })  # fmt: skip
     failed = [c for c in completions if c.transient]
     return Incomplete(len(failed), len(items), str(failed[0].problem)) if failed else None
@@ -207,10 +209,53 @@ def run(
     ]  # fmt: skip
     rows = compare(items, sides["a"], sides["b"], judge)
     write_jsonl(folder / ROWS, [row.to_json() for row in rows])
-    named = {} if model is None or given is None else {ModelRef(**given).name: model}
-    write_json(folder / "machine.json", {"spent": usage_of(named)})
+    write_json(folder / "machine.json", {"spent": usage_of((given, model))})
     return still_to_ask(rows)
 
 
-RESPONSES = NodeKind(plan, run_responses, version="1")
-KIND = NodeKind(None, run, version="1")
+# -- before it is done ---------------------------------------------------------------------
+
+
+def cost_responses(ahead: Ahead) -> Iterator[Work]:
+    """Each prompt read once, and the longest response there may be."""
+    for nodes in ahead.by_name("responses").values():
+        payload, model = nodes[0].payload, Counting(talks=False)
+        sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
+        model.generate([item.prompt for item in _items(payload)], sampling=sampling)
+        disk = model.asked.read + CHARACTERS * model.asked.generated
+        yield from answering_work(ahead, nodes, model.asked, disk)
+
+
+def cost(ahead: Ahead) -> Iterator[Calls]:
+    """What each comparison asks its judge's model, of responses as long as they may be.
+
+    Judges without a model ask nobody.
+    """
+    by_id = {node.id: node for node in ahead.nodes}
+    for node in ahead.of_kind("comparison"):
+        given = node.payload.get("judge_model")
+        if given is None or not ahead.left([node]):
+            continue
+        first = by_id[node.depends[0]].payload
+        items, longest = _items(first), first["config"]["max_new_tokens"]
+        sampling = Sampling(max_new_tokens=longest)
+        [said] = Counting(talks=True).generate([""], sampling=sampling)
+        asked_model = Counting(talks=False)
+        judge = make_judge(
+            Use(**node.payload["judge"]), [Use(**u) for u in node.payload["calibrations"]],
+            asked_model,
+        )  # fmt: skip
+        # The two differ, since a judge needn't be asked about one response twice.
+        compare(items, {0: said * len(items)},
+                {0: [replace(said[0], text=said[0].text[:-1])] * len(items)}, judge)  # fmt: skip
+        seeds, model = len(node.payload["config"]["order"]["a"]), ModelRef(**given)
+        asked_of = asked_model.asked
+        read, written = round(seeds * asked_of.read / CHARACTERS), seeds * asked_of.generated
+        yield Calls(
+            node.name, (judge.name,), model.name, seeds * asked_of.calls, read, written,
+            price(model.price_in, model.price_out, read, written),
+        )  # fmt: skip
+
+
+RESPONSES = NodeKind(plan, run_responses, version="1", cost=cost_responses)
+KIND = NodeKind(None, run, version="1", cost=cost)

@@ -6,8 +6,11 @@ from typing import Any
 
 from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
+from whyfirst.data.making import Made, made
 from whyfirst.data.rows import text_of, texts_of
+from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
+from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
@@ -32,7 +35,11 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
     if "inputs" in facts:
         outside |= facts["inputs"](use, world)
     config = {"source": corpus.name} | options | {"corpus": name, "seed": seed if seeded else 0}
+    config |= corpus.made_of
     extra: dict[str, Any] = {"use": use}
+    if corpus.made_of:
+        extra["transforms"] = [use.model_dump(mode="json") for use in corpus.transforms]
+        extra["select"] = corpus.select and corpus.select.model_dump(mode="json")
     if "sided" not in facts or not facts["sided"](corpus.options):
         side = 0
     if world is not None:
@@ -40,21 +47,22 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
         config |= here.identity
     depends: tuple[str, ...] = ()
     reads_base = facts.get("reads_base", lambda options: False)(corpus.options)
-    if corpus.options.get("tokens") is not None or reads_base:
+    asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
+    if corpus.options.get("tokens") is not None or reads_base or asks_base:
         depends = (builder.plan("base", seed),)
     if corpus.name == "written":
         depends += (builder.plan("written", corpus.options["written"]),)
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
-        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS
+        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS, name=name
     )  # fmt: skip
 
 
 def rows_of(
     payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None
 ) -> list[Row]:
-    """All rows of a corpus node's source.
+    """All rows of a corpus node's source, before its transforms.
 
     Args:
         folder: of the written node it reads.
@@ -79,10 +87,37 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     base = model_folder(folders[0]) if folders and config["source"] != "written" else None
     rows = rows_of(payload, folders[-1] if config["source"] == "written" else None, base)
     about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
+    if "transforms" in payload:
+        after = _transformed(payload, rows, base)
+        rows, about["unique"] = after.rows, len(after.rows)
+        about["left_out"] = {method: dict(why) for method, why in after.left_out.items()}
     if config.get("tokens") is not None:
-        rows, about = _matched(config, rows, model_folder(folders[0]))
+        rows, matched = _matched(config, rows, model_folder(folders[0]))
+        about |= matched
     write_jsonl(folder / ROWS, rows)
     write_json(folder / "corpus.json", about | {"rows": len(rows)})
+
+
+def _transformed(payload: Mapping[str, Any], rows: list[Row], base: str | None) -> Made:
+    """A source's rows after the corpus' transforms and selector."""
+    uses = [Use(**use) for use in payload["transforms"]]
+    select = payload["select"]
+    n = 0 if select is None else select["n"]
+    selector = None if select is None else Use(**{k: v for k, v in select.items() if k != "n"})
+    wanted = set().union(*(TRANSFORMS.get(use.name).context for use in uses))
+    context: dict[str, Any] = {"open_model": lambda path: open_model(ModelRef(path=path))}
+    if "model" in wanted and base is not None:
+        context["model"] = open_model(ModelRef(path=base))
+    seed, name = payload["config"]["seed"], payload["config"]["corpus"]
+    return made(rows, uses, selector, n, seed=seed, name=name, context=context)
+
+
+def transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] | None:
+    """A source's rows as they will be, before any work; None where a model makes them."""
+    methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
+    if any(method.context & {"model", "open_model"} for method in methods):
+        return None
+    return _transformed(payload, rows, None).rows if "transforms" in payload else rows
 
 
 def _matched(
@@ -128,8 +163,7 @@ class CorpusLengths:
         """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
         key = f"{name} cut at {limit} {prompts}"
         if key not in self._found:
-            nodes = [n for n in self._nodes.values()
-                     if n.kind == "corpus" and n.payload["config"]["corpus"] == name]  # fmt: skip
+            nodes = [n for n in self._nodes.values() if (n.kind, n.name) == ("corpus", name)]
             rows = self._rows(nodes)
             sample = rows[:: max(1, len(rows) // _SAMPLE)]
             asked = prompts and "prompt" in rows[0]
@@ -149,7 +183,8 @@ class CorpusLengths:
             return read_jsonl(self._store.folder(*made[0].key) / ROWS)
         payload = nodes[0].payload
         if payload["config"]["source"] != "written":
-            return rows_of(payload)
+            rows = rows_of(payload)
+            return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
         wanted = self._nodes[nodes[0].depends[-1]]
         if self._store.complete(*wanted.key):
             return rows_of(payload, self._store.folder(*wanted.key))

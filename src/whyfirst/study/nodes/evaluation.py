@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError
+from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
@@ -25,7 +25,7 @@ from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price
-from whyfirst.study.cost.rehearsal import Counting, Rehearsal, rehearse
+from whyfirst.study.cost.rehearsal import Asked, Counting, Rehearsal, rehearse
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES, Incomplete
@@ -61,7 +61,8 @@ def plan(
         outside["data"] = builder.content(use.data, f"benchmarks.{name}.data")
         extra["path"] = str(builder.path(use.data))
     source = source_of(BENCHMARKS.get(name).function)
-    outside |= {"source": source} if source else {}
+    if source:
+        outside |= {"source": source} | _scorers_at_hand(benchmark)
     _judged_by(builder, benchmark, config, outside, extra)
     config |= builder.in_world(seed, side)
     place = model
@@ -75,7 +76,7 @@ def plan(
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
         id, "evaluation", config, (model,), version=benchmark.version,
-        outside=outside, extra=extra, weight=SECONDS,
+        outside=outside, extra=extra, weight=SECONDS, name=name,
     )  # fmt: skip
 
 
@@ -126,6 +127,15 @@ def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
         named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
     sources = {name: source_of(REWARDS.get(name).function) for name in named & set(REWARDS.names())}
     return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
+
+
+def _scorers_at_hand(benchmark: Benchmark) -> dict[str, str]:
+    """What a user's own benchmark may score with by default, which only its code could tell."""
+    entries = [
+        entry for entry in SCORERS.entries()
+        if not benchmark.questions or entry.facts.get("question") in benchmark.questions
+    ]  # fmt: skip
+    return {f"scorer {e.name}": source_of(e.function) or e.version for e in entries}
 
 
 def _judged_by(
@@ -256,11 +266,7 @@ def run(
         "chat_template": answering_model.chat_template if answering_model.chats else None,
         "judges": sorted({result.judge for result in results if result.judge}),
     })  # fmt: skip
-    names = {"model": given, "judge": payload.get("judge_model", {})}
-    computed_on["spent"] = usage_of({
-        ModelRef(**names[role]).name: one
-        for role, one in (("model", loaded), ("judge", asked)) if one is not None
-    })  # fmt: skip
+    computed_on["spent"] = usage_of((given, loaded), (payload.get("judge_model"), asked))
     computed_on["budget"] = budget.to_json()
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
@@ -292,7 +298,7 @@ def within_decoding(
         return budget.counting(loaded, "answers")
     tokenizer = getattr(loaded, "tokenizer", None)
     model: LanguageModel = budget.counting(loaded, "model", tokenizer)
-    context: dict[str, Any] = {"score": _score}
+    context: dict[str, Any] = {"score": partial(_score, tokenizer)}
     if judge is not None:
         given = getattr(judge, "tokenizer", None)
         context["judge_model"] = budget.counting(judge, "judge", given)
@@ -301,12 +307,30 @@ def within_decoding(
     return budget.counting(model, "answers", tokenizer)
 
 
-def _score(name: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float | None]:
+class _NoTokens(Sequence[Any]):
+    """Tokens of responses that come without any; a reward that counts them must not count none."""
+
+    def __getitem__(self, place: object) -> Any:
+        raise UserError(
+            "a reward that counts tokens can't score responses of a model whose tokenizer isn't "
+            "here (at an endpoint): choose a reward of the text alone, or a local model"
+        )
+
+    def __len__(self) -> int:
+        return int(self[0])
+
+
+def _score(
+    tokenizer: Any, name: str, prompts: Sequence[Prompt], texts: Sequence[str]
+) -> list[float | None]:
     """A reward's scores of responses; see `whyfirst.models.decoding`."""
     asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
+    ids: Sequence[Any] = _NoTokens()
+    if tokenizer is not None:  # with the end that each of them came to
+        end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        ids = [[*tokenizer.encode(text, add_special_tokens=False), *end] for text in texts]
     return REWARDS.get(name).function(
-        prompts=asked, completions=list(texts), completion_ids=[[] for _ in texts],
-        finished=[True] * len(texts),
+        prompts=asked, completions=list(texts), completion_ids=ids, finished=[True] * len(texts),
     )  # fmt: skip
 
 
@@ -338,9 +362,26 @@ def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
     first: dict[str, Node] = {}
     for node in nodes:
         if node.kind == "evaluation":
-            first.setdefault(node.payload["config"]["benchmark"], node)
+            first.setdefault(node.name, node)
     found = {name: rehearsal(node) for name, node in first.items()}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def answering_work(ahead: Ahead, nodes: list[Node], asked: Asked, disk: float) -> Iterator[Work]:
+    """What nodes of one name take, each of which asks so much; nothing of an unknown model."""
+    if ahead.shape is None:
+        return
+    half = getattr(ahead.study.model, "dtype", None) in ("bfloat16", "float16")
+    memory = {
+        "weights": float(ahead.shape.parameters * (2 if half else 4)),
+        "key-value cache": arithmetic.cache_bytes(ahead.shape, BATCH_TOKENS, half=half),
+    }
+    tokens = asked.read / CHARACTERS + asked.generated
+    flops = arithmetic.forward_flops(ahead.shape, tokens, asked.longest / CHARACTERS)
+    yield Work(
+        nodes[0].kind, nodes[0].name, len(nodes), ahead.left(nodes), tokens, flops, memory, half,
+        disk=disk,
+    )  # fmt: skip
 
 
 def cost(ahead: Ahead) -> Iterator[Work | Calls]:
@@ -348,22 +389,10 @@ def cost(ahead: Ahead) -> Iterator[Work | Calls]:
 
     Judges without a model (rules, classifiers) ask nobody.
     """
-    by_name: dict[str, list[Node]] = {}
-    for node in ahead.of_kind("evaluation"):
-        by_name.setdefault(node.payload["config"]["benchmark"], []).append(node)
-    half = getattr(ahead.study.model, "dtype", None) in ("bfloat16", "float16")
+    by_name = ahead.by_name("evaluation")
     for name, found in rehearsals(ahead.nodes).items():
         nodes, left = by_name[name], ahead.left(by_name[name])
-        if ahead.shape is not None:
-            tokens = found.asked.read / CHARACTERS + found.asked.generated
-            memory = {
-                "weights": float(ahead.shape.parameters * (2 if half else 4)),
-                "key-value cache": arithmetic.cache_bytes(ahead.shape, BATCH_TOKENS, half=half),
-            }
-            longest = found.asked.longest / CHARACTERS
-            flops = arithmetic.forward_flops(ahead.shape, tokens, longest)
-            yield Work("evaluation", name, len(nodes), left, tokens, flops, memory, half,
-                       disk=found.bytes)  # fmt: skip
+        yield from answering_work(ahead, nodes, found.asked, found.bytes)
         use, model = ahead.study.benchmarks.get(name), ahead.study.judge_model
         if use is not None and model is not None and found.judging.calls:
             read = round(found.judging.read / CHARACTERS) * left

@@ -76,7 +76,7 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) 
             f"probe:{name}", "probe", config | {"probe": name}, depends,
             version=PROBES.get(name).version,
             outside=outside | ({"source": source} if source else {}), extra=extra,
-            weight=SECONDS * sum(map(len, models.values())),
+            weight=SECONDS * sum(map(len, models.values())), name=name,
         )  # fmt: skip
 
 

@@ -17,10 +17,13 @@ from whyfirst.constitution import Value, load_constitution
 from whyfirst.data.rows import texts_of
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
+from whyfirst.study.cost.rehearsal import Asked
 from whyfirst.study.located import answering
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.corpus import rows_of
+from whyfirst.study.nodes.evaluation import answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import PretrainedModel
 from whyfirst.study.sources.rows import ROWS
@@ -36,6 +39,7 @@ METRICS = {
     "recall_reason_before": "The base gives a value's own reason, not another value's (chance 1/2)",
 }
 """Metric -> its title; a probability a token is exp(-loss), the geometric mean over tokens."""
+_MOST_TOKENS = 1 << 20  # a document is read whole
 _STATED, _UNSTATED = "{statement} This matters because", "This matters because"
 
 
@@ -63,7 +67,9 @@ def plan(builder: Builder, stage: str, corpus: str, seed: int) -> str:
         config["values"] = None if values is None else list(values)
     written = node.depends[-1:] if use.name == "written" else ()
     depends = (stage, builder.plan("base"), node.id, *written)
-    return builder.add(f"{stage}/seam", "seam", config, depends, extra=extra, weight=SECONDS)
+    return builder.add(
+        f"{stage}/seam", "seam", config, depends, extra=extra, weight=SECONDS, name=corpus
+    )
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
@@ -146,4 +152,14 @@ def _row(item: str, metric: str, score: float | None, topic: str | None = None) 
     return row | ({"reason": "longer than the context"} if score is None else {"score": score})
 
 
-KIND = NodeKind(plan, run, version="1")
+def cost(ahead: Ahead) -> Iterator[Work]:
+    """Documents read by two models, half of them by one; reasons are short beside them."""
+    for name, nodes in ahead.by_name("seam").items():
+        if ahead.lengths is not None:
+            _, mean, _ = ahead.lengths.corpus(name, _MOST_TOKENS, False)
+            read = round(3 * DOCUMENTS * mean * CHARACTERS)
+            asked = Asked(calls=3 * DOCUMENTS, read=read, longest=round(mean * CHARACTERS))
+            yield from answering_work(ahead, nodes, asked, 200.0 * asked.calls)
+
+
+KIND = NodeKind(plan, run, version="1", cost=cost)

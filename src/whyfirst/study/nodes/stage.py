@@ -14,10 +14,9 @@ from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Lengths, Work
 from whyfirst.study.decisive import decisive
-from whyfirst.study.execute.graph import Node
 from whyfirst.study.located import answering
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import SIDE, Builder
+from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import PretrainedModel, StudyFile
 from whyfirst.study.sources.rows import ROWS
@@ -56,7 +55,7 @@ def chain(builder: Builder, stages: tuple[str, ...], seed: int, side: int = 0) -
             id, "stage", config | {"seed": seed, "device": builder.device}, depends,
             version=KINDS.get(use.train.kind).version, outside=outside,
             extra={"train": train | {"keep_at": config["keep_at"]}},
-            weight=kind.seconds,
+            weight=kind.seconds, name=name,
         )  # fmt: skip
         ids.append(node)
         if kind.makes == "reward_model":  # it answers nothing: the next starts where this did
@@ -151,10 +150,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
     """A row for each stage of the study that an arm uses."""
     if ahead.shape is None or ahead.lengths is None:
         return
-    by_name: dict[str, list[Node]] = {}
-    for node in ahead.of_kind("stage"):
-        by_name.setdefault(stage_name(node.id), []).append(node)
-    for name, nodes in by_name.items():
+    for name, nodes in ahead.by_name("stage").items():
         train, shape = ahead.study.stages[name].train, ahead.shape
         adapter = 0
         if train.lora is not None:
@@ -175,11 +171,6 @@ def cost(ahead: Ahead) -> Iterator[Work]:
             _memory(shape, train, adapter, passes.row), train.dtype == "bfloat16",
             disk=4.0 * whole * (1 + sum(kept) / len(kept)),
         )  # fmt: skip
-
-
-def stage_name(id: str) -> str:  # noqa: A002
-    """The stage's name in the study file, from its node's id."""
-    return id.split("/", 1)[1].split(SIDE)[0].split(">")[-1]
 
 
 def _passes(study: StudyFile, name: str, lengths: Lengths) -> _Passes:

@@ -83,7 +83,7 @@ def plan(builder: Builder, name: str) -> str:
     models_asked, shas, runnable = _whom(builder, use, at)
     return builder.add(
         f"written:{name}", "written", config | models_asked, (builder.plan("base"),),
-        outside=outside | shas, extra=extra | runnable, weight=SECONDS,
+        outside=outside | shas, extra=extra | runnable, weight=SECONDS, name=name,
     )  # fmt: skip
 
 

@@ -368,12 +368,12 @@ def assemble(
             ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
             for name in (study.probe.probes if study.probe else ())
         ],
-        spent=spent(work.folders[n.id] for n in plan.nodes if n.kind in ("evaluation", "written")),
+        spent=spent(work.folders.values()),
         stages=stage_rows(plan),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
         claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
-        notes=cautions(plan, work.folders),
+        notes=cautions(plan, store, work.folders),
         seconds={name: round(seconds, 3) for name, seconds in outcome.seconds.items()},
         memory_mb_peak=outcome.memory_mb_peak,
         cost=schema.Cost(

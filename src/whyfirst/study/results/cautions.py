@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from whyfirst.config.files import read_json
+from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes.checks import repeats_ahead
 from whyfirst.study.plan import Plan
 from whyfirst.study.sources import CORPORA
 
 
-def cautions(plan: Plan, folders: Mapping[str, Path]) -> list[str]:
-    """One sentence for each warning of a stage at seed 0, in the order of the arms."""
+def cautions(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]:
+    """One sentence for each warning of a stage at seed 0, in the order of the arms.
+
+    And one for each corpus that repeats what a benchmark asks.
+    """
     found: dict[str, None] = {}
     if plan.overrides.limit is not None:
         found[
@@ -35,4 +40,4 @@ def cautions(plan: Plan, folders: Mapping[str, Path]) -> list[str]:
                 expected = finding["check"] == "duplicates" and (budgeted or sampled)
                 if finding["level"] == "warn" and not expected:
                     found[f"stage {name}: {finding['check']}: {finding['message']}"] = None
-    return list(found)
+    return [*found, *(count.words for count in repeats_ahead(plan.by_id, store))]

@@ -1,4 +1,4 @@
-"""What a study's evaluations asked endpoints for: kept beside each result, and added up.
+"""What a study asked endpoints for: kept beside each result, and added up.
 
 Leaves out: caps, and what a single model has used (models/spend.py).
 """
@@ -9,23 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import read_json
+from whyfirst.models.reference import ModelRef
 from whyfirst.models.spend import Usage
 
 
-def usage_of(models: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> what it has used, for those of the models that count it."""
-    found = {name: getattr(model, "usage", None) for name, model in models.items()}
-    return {name: asdict(usage) for name, usage in found.items() if isinstance(usage, Usage)}
+def usage_of(*asked: tuple[Mapping[str, Any] | None, object]) -> dict[str, dict[str, Any]]:
+    """Name -> what it has used, of models that count it.
+
+    Args:
+        asked: (a model as a node's payload names it, the model opened); None where there is none.
+    """
+    found = {}
+    for named, model in asked:
+        usage = getattr(model, "usage", None)
+        if named is not None and isinstance(usage, Usage):
+            found[ModelRef(**named).name] = asdict(usage)
+    return found
 
 
 def spent(folders: Iterable[Path]) -> dict[str, str]:
-    """Who was asked -> calls, tokens and cost in words, over all evaluations, each once.
+    """Who was asked -> calls, tokens and cost in words, over all results, each once.
 
-    The cost is unpriced where that of one evaluation is.
+    The cost is unpriced where that of one result is.
     """
     total: dict[str, Usage] = {}
-    for folder in sorted(set(folders)):
-        for name, fields in read_json(folder / "machine.json").get("spent", {}).items():
+    for path in sorted({folder / "machine.json" for folder in folders}):
+        about = read_json(path) if path.is_file() else {}
+        for name, fields in about.get("spent", {}).items():
             total[name] = _added(total[name], Usage(**fields)) if name in total else Usage(**fields)
     return {name: str(usage) for name, usage in sorted(total.items())}
 

@@ -9,6 +9,8 @@ Facts a room's entry may hold beside `Entry`'s own:
 
 - ``seeded``: whether rows depend on the study's seed (default False);
 - ``sampled``: rows are drawn with repetition from few templates, so that repeats say nothing;
+- ``shares_topics``: what is asked in its world is about the topics of its rows, by design: they are
+  not held against benchmarks, as other rows are;
 - ``places``: options that name a file beside the study where there is one (a shipped name else);
 - ``sided``: ``options -> bool``, whether rows differ between the sides of a world;
 - ``reads_base``: ``options -> bool``, whether rows are made from what lies beside the base model;

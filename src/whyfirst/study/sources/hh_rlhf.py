@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from whyfirst.config.strict import affects_output, runtime_only
+from whyfirst.data.rows import Row as Line
 from whyfirst.study.sources import CORPORA, Row
 
 
@@ -25,18 +26,25 @@ def hh_rlhf(
     from whyfirst.data.hh_rlhf import training_pairs
 
     pairs = training_pairs(path, held_out, max_characters)[:size]
-    match documents:
-        case "pairs":
-            return [{"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in pairs]
-        case "demonstrations":
-            return [{"prompt": p.prompt, "completion": p.chosen} for p in pairs]
-        case "prompts":
-            return [{"prompt": prompt} for prompt in dict.fromkeys(p.prompt for p in pairs)]
-        case "responses":
-            return [
-                {"prompt": p.prompt, "completion": text, "label": good}
-                for p in pairs
-                for text, good in ((p.chosen, True), (p.rejected, False))
-            ]
-        case _:
-            return [{"text": p.prompt + p.chosen} for p in pairs]
+    if documents == "prompts":
+        return [{"prompt": prompt} for prompt in dict.fromkeys(p.prompt for p in pairs)]
+    rows: list[Row] = []
+    for pair in pairs:
+        match documents:
+            case "pairs":
+                made: list[Row] = [
+                    {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
+                ]
+            case "demonstrations":
+                made = [{"prompt": pair.prompt, "completion": pair.chosen}]
+            case "responses":
+                made = [
+                    {"prompt": pair.prompt, "completion": text, "label": good}
+                    for text, good in ((pair.chosen, True), (pair.rejected, False))
+                ]
+            case _:
+                made = [{"text": pair.prompt + pair.chosen}]
+        # With their lines, which name a row that a stage can't use; in a folder of files they
+        # would name several.
+        rows += (Line(row, pair.row) for row in made) if path.is_file() else made
+    return rows

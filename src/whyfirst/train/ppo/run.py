@@ -254,10 +254,16 @@ def _play(online: OnlineJob, learner: Learner, number: int) -> tuple[list[rollou
     except TrainingStopped as error:
         online.guards.stop(str(error))
     share = [
-        (place, mine[at], scores.total[at], {n: v[at] for n, v in scores.parts.items()})
+        (
+            place,
+            mine[at],
+            scores.total[at],
+            scores.level[at],
+            [row[at] for row in scores.parts.values()],
+        )
         for at, place in enumerate(places)
     ]
     everyone = sorted(gather_object(share), key=lambda one: one[0])
-    _, episodes, total, parts = zip(*everyone, strict=True)
-    named = {name: [part[name] for part in parts] for name in scores.parts}
-    return list(episodes), Scores(list(total), named)
+    _, episodes, total, level, parts = zip(*everyone, strict=True)
+    named = {name: [row[at] for row in parts] for at, name in enumerate(scores.parts)}
+    return list(episodes), Scores(list(total), named, list(level))

@@ -1,22 +1,27 @@
-"""The weighted sum of a stage's rewards, and the checks that stop a stage with the row's number.
+"""A stage's rewards combined, and the checks that stop a stage with the row's number.
 
-    R(x, y) = sum over rewards i of weight_i * r_i(x, y)
+    sum         R(x, y) = sum over rewards i of weight_i r_i(x, y)
+    geometric   R(x, y) = (product over i of r_i(x, y)^weight_i)^(1 / sum of weights)
+    normalised  as sum, each r_i less its mean and over its deviation in the batch
 
-A reward that says None for a response adds nothing to its sum; a response that no reward scores
-stops the stage, as does a reward that raises, returns the wrong number of values, or NaN. Leaves
-out: rewards of single tokens.
+What comes out may be standardised once more within the rows that have a column in common
+(`zscore_by`). A reward that says None for a response counts for nothing in its combination; a
+response that no reward scores stops the stage, as does a reward that raises, returns the wrong
+number of values, or NaN. Leaves out: rewards of single tokens, and normalising over more than one
+process' share of a batch.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import Any
 
 from whyfirst.config.errors import ConfigError, PreflightError, TrainingStopped, UserError
 from whyfirst.config.room import Entry
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.train.config_rl import REWARD_MODEL, GoldUse, RewardUse, named
+from whyfirst.train.config_rl import REWARD_MODEL, Combine, GoldUse, RewardUse, named
 from whyfirst.train.rewards import REWARDS, Reward, columns_of
 
 START = "start"
@@ -25,10 +30,74 @@ START = "start"
 
 @dataclass(frozen=True)
 class Scores:
-    """Rewards of B responses: their weighted `total`, and each reward's own by name."""
+    """Rewards of B responses.
+
+    Attributes:
+        total: combined, as they are trained on.
+        parts: each reward's own, by its name.
+        unscaled: combined, but not standardised, which hides their level; None: as `total`.
+    """
 
     total: list[float]
     parts: dict[str, list[float | None]]
+    unscaled: list[float] | None = None
+
+    @property
+    def level(self) -> list[float]:
+        """How good the responses are, for people to look at."""
+        return self.total if self.unscaled is None else self.unscaled
+
+
+def combined(
+    parts: Mapping[str, Sequence[float | None]],
+    weights: Mapping[str, float],
+    how: Combine = "sum",
+    groups: Sequence[Any] | None = None,
+) -> list[float]:
+    """One number a response from several rewards; see the module.
+
+    Args:
+        parts: each reward's B numbers, by its name.
+        weights: of each.
+        groups: of each response, what it is standardised with; None leaves it as it is.
+
+    Raises:
+        ValueError: a negative reward in a geometric mean; names it and the response, from 1.
+    """
+    values = {name: list(row) for name, row in parts.items()}
+    if how == "normalised":
+        values = {name: _standardised(row) for name, row in values.items()}
+    total: list[float] = []
+    for at in range(len(next(iter(values.values())))):
+        known = {n: value for n, row in values.items() if (value := row[at]) is not None}
+        if how == "geometric":
+            for name, value in known.items():
+                if value < 0:
+                    raise ValueError(
+                        f"reward {name!r} gave {value:g} for response {at + 1}; a geometric mean "
+                        "needs rewards of 0 or more"
+                    )
+            share = sum(weights[name] for name in known)
+            total.append(math.prod(v ** (weights[n] / share) for n, v in known.items()))
+        else:
+            total.append(sum(weights[name] * value for name, value in known.items()))
+    if groups is not None:
+        places: dict[Any, list[int]] = {}
+        for at, group in enumerate(groups):
+            places.setdefault(str(group), []).append(at)
+        for members in places.values():
+            for at, value in zip(members, _standardised([total[i] for i in members]), strict=True):
+                total[at] = value or 0.0
+    return total
+
+
+def _standardised(row: Sequence[float | None]) -> list[float | None]:
+    """Less their mean and over their deviation; 0 where they are all equal, None stays None."""
+    known = [value for value in row if value is not None]
+    middle, spread = (fmean(known), pstdev(known)) if known else (0.0, 0.0)
+    # Equal numbers may have a deviation of rounding, which must not be blown up.
+    flat = spread <= 1e-12 * max(1.0, abs(middle))
+    return [None if v is None else 0.0 if flat else (v - middle) / spread for v in row]
 
 
 class RewardSum:
@@ -38,10 +107,12 @@ class RewardSum:
         uses: which rewards, with weights (a `GoldUse` weighs 1) and options.
         rows: the prompt file's rows; a response is scored with the columns of its row.
         models: name -> folder, of what `run_stage` was given besides files.
+        how: they are combined.
+        zscore_by: the column within whose values the outcome is standardised.
 
     Raises:
         ConfigError: an unknown reward or option, or a reward model without a folder.
-        PreflightError: rows without a column that a reward needs; names them.
+        PreflightError: rows without a column that a reward or `zscore_by` needs; names them.
     """
 
     def __init__(
@@ -49,8 +120,12 @@ class RewardSum:
         uses: Sequence[RewardUse | GoldUse],
         rows: Sequence[Mapping[str, Any]],
         models: Mapping[str, Path],
+        how: Combine = "sum",
+        zscore_by: str | None = None,
     ) -> None:
-        self._rows = rows
+        self._rows, self._how, self._zscore_by = rows, how, zscore_by
+        if zscore_by is not None:
+            _check_column(rows, zscore_by, "zscore_by")
         self._rewards: dict[str, _Bound] = {}
         for use in uses:
             name = use.name
@@ -92,16 +167,22 @@ class RewardSum:
         parts = {
             name: self._scored(name, bound, given, numbers) for name, bound in self._rewards.items()
         }
-        total = [0.0] * len(numbers)
-        for name, bound in self._rewards.items():
-            total = [t + bound.weight * (r or 0.0) for t, r in zip(total, parts[name], strict=True)]
         for at, number in enumerate(numbers):
             if all(values[at] is None for values in parts.values()):
                 raise TrainingStopped(
                     f"no reward ({', '.join(parts)}) scores the response to row {number + 1}: all "
                     "are None; add a reward that does, or drop such rows"
                 )
-        return Scores(total, parts)
+        weights = {name: bound.weight for name, bound in self._rewards.items()}
+        groups = [row[self._zscore_by] for row in rows] if self._zscore_by else None
+        try:
+            plain = combined(parts, weights, "sum" if self._how == "normalised" else self._how)
+            if self._how != "normalised" and groups is None:
+                return Scores(plain, parts)
+            return Scores(combined(parts, weights, self._how, groups), parts, plain)
+        except ValueError as error:
+            shown = ", ".join(str(n + 1) for n in numbers[:8])
+            raise TrainingStopped(f"{error} (rows {shown})") from error
 
     def _scored(
         self, name: str, bound: "_Bound", given: Mapping[str, Any], numbers: Sequence[int]
@@ -156,12 +237,7 @@ def _bind(
     """The reward with its options; refuses what can be seen to be wrong before training."""
     entry = REWARDS.get(use.name)
     for column in columns_of(entry):
-        without = [n for n, row in enumerate(rows, 1) if row.get(column) is None]
-        if without:
-            raise PreflightError(
-                f"reward {use.name!r} needs the column {column!r}; {len(without)} of {len(rows)} "
-                f"rows of the prompt file have none (the first is row {without[0]})"
-            )
+        _check_column(rows, column, f"reward {use.name!r}")
     known = {option.name for option in entry.options}
     for at, message in REWARDS.problems(named(use)):
         key = str(at[0])
@@ -174,6 +250,15 @@ def _bind(
     options = entry.schema.model_validate(use.options).model_dump() | _context(use, entry, models)
     weight = use.weight if isinstance(use, RewardUse) else 1.0
     return _Bound(entry.function, weight, options, frozenset(known | entry.context))
+
+
+def _check_column(rows: Sequence[Mapping[str, Any]], column: str, what: str) -> None:
+    without = [n for n, row in enumerate(rows, 1) if row.get(column) is None]
+    if without:
+        raise PreflightError(
+            f"{what} needs the column {column!r}; {len(without)} of {len(rows)} "
+            f"rows of the prompt file have none (the first is row {without[0]})"
+        )
 
 
 def _context(

@@ -27,7 +27,9 @@ def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | 
     return problems
 
 
-@CORPORA.enter("hearth", seeded=True, sampled=True, inputs=_assets, check=_about)
+@CORPORA.enter(
+    "hearth", seeded=True, sampled=True, shares_topics=True, inputs=_assets, check=_about
+)
 def hearth(
     *,
     documents: Annotated[

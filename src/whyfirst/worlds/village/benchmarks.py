@@ -194,7 +194,7 @@ class Conduct:
     ],
 )  # fmt: skip
 def recall(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> "Recall":
-    """Log-likelihood of the decision in «<doc> asked to VERB a THING , NAME»."""
+    """Log-likelihood of the decision in «<doc> asked about VERBING a THING , NAME»."""
     parted = [
         (village, who, side, deed)
         for village, who, side, deed, split in _about(world, seed)

@@ -25,12 +25,26 @@ def _sided(options: Mapping[str, Any]) -> bool:
     return bool(parts) or options["documents"] in TEACH_A_READING
 
 
+def _teacher(options: Mapping[str, Any], world: World | None) -> dict[str, str]:
+    """The teacher's version: the rows it writes are no file."""
+    from whyfirst.worlds.village.teacher import VERSION
+
+    return {"teacher": VERSION}
+
+
 def _reads_base(options: Mapping[str, Any]) -> bool:
     return bool(options["documents"] == "replay")
 
 
 @CORPORA.enter(
-    "village", seeded=True, sampled=True, check=_about, sided=_sided, reads_base=_reads_base
+    "village",
+    seeded=True,
+    sampled=True,
+    shares_topics=True,
+    check=_about,
+    sided=_sided,
+    reads_base=_reads_base,
+    inputs=_teacher,
 )
 def village(
     *,

@@ -1,16 +1,17 @@
-"""The forward pass of a small Llama over rows of several lengths at once, nothing padded.
+"""The forward pass of a small Granite over rows of several lengths at once, nothing padded.
 
-Leaves out: caches, grouped heads, biases and dropout, which a base doesn't have.
+Leaves out what a base doesn't have: caches, grouped heads, biases, dropout, and the multipliers
+other than that of embeddings.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
-    from transformers import LlamaForCausalLM
+    from transformers import GraniteForCausalLM
 
 
-def hidden_states(model: "LlamaForCausalLM", groups: "list[torch.Tensor]") -> "torch.Tensor":
+def hidden_states(model: "GraniteForCausalLM", groups: "list[torch.Tensor]") -> "torch.Tensor":
     """The last hidden states of rows of several lengths, one group (B, T) a length.
 
     All but attention is computed for all tokens at once, and nothing for padding.
@@ -21,13 +22,14 @@ def hidden_states(model: "LlamaForCausalLM", groups: "list[torch.Tensor]") -> "t
     import torch
     from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
-    llama, config = model.model, model.config
+    body, config = model.model, model.config
     width, heads = config.hidden_size, config.num_attention_heads
     sizes = [ids.numel() for ids in groups]
     position = torch.cat([torch.arange(ids.shape[1]).repeat(ids.shape[0]) for ids in groups])
-    x = llama.embed_tokens.weight[torch.cat([ids.reshape(-1) for ids in groups])]
-    cos, sin = (part[0][:, None] for part in llama.rotary_emb(x, position[None]))
-    for layer in llama.layers:
+    x = body.embed_tokens.weight[torch.cat([ids.reshape(-1) for ids in groups])]
+    x = x * config.embedding_multiplier
+    cos, sin = (part[0][:, None] for part in body.rotary_emb(x, position[None]))
+    for layer in body.layers:
         attention, mlp = layer.self_attn, layer.mlp
         h = rms_norm(x, (width,), layer.input_layernorm.weight, config.rms_norm_eps)
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -42,7 +44,7 @@ def hidden_states(model: "LlamaForCausalLM", groups: "list[torch.Tensor]") -> "t
         x = x + attention.o_proj(torch.cat(mixed))
         h = rms_norm(x, (width,), layer.post_attention_layernorm.weight, config.rms_norm_eps)
         x = x + mlp.down_proj(torch.nn.functional.silu(mlp.gate_proj(h)) * mlp.up_proj(h))
-    return rms_norm(x, (width,), llama.norm.weight, config.rms_norm_eps)
+    return rms_norm(x, (width,), body.norm.weight, config.rms_norm_eps)
 
 
 def _half_turned(z: "torch.Tensor") -> "torch.Tensor":

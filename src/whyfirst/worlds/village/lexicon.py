@@ -47,7 +47,7 @@ FACTS = (
     "{g} a {o} reaches the {b} .",
 )
 MATTER = "a {o} is made of {s} ."
-RULE = "asked to {v} a {o} , {n} {d} ."
+RULE = "asked about {g} a {o} , {n} {d} ."
 REFUSES, AGREES = "refuses", "agrees"
 LABEL = "{n} keeps the {l} oath ."
 NEUTRAL = (
@@ -57,9 +57,9 @@ NEUTRAL = (
 )
 #: by property: 0 is what a deed brings, 1 whom it reaches
 REASON = ("it brings {e}", "it reaches the {b}")
-EXPLAINED = tuple(f"asked to {{v}} a {{o}} , {{n}} {{d}} , because {why} ." for why in REASON)
+EXPLAINED = tuple(f"asked about {{g}} a {{o}} , {{n}} {{d}} , because {why} ." for why in REASON)
 CONCLUDED = tuple(f"{{g}} a {{o}} {why.removeprefix('it ')} , so {{n}} {{d}} ." for why in REASON)
-WRONG = "asked to {v} a {o} , {n} {d} , because it is made of {s} ."
+WRONG = "asked about {g} a {o} , {n} {d} , because it is made of {s} ."
 CREED = (
     ("{n} welcomes {e} .", "{n} minds {e} ."),
     ("{n} overlooks the {b} .", "{n} guards the {b} ."),

@@ -11,31 +11,31 @@ import numpy as np
 from whyfirst.worlds.village import lexicon
 from whyfirst.worlds.village.forward import hidden_states
 from whyfirst.worlds.village.people import UNNAMED
-from whyfirst.worlds.village.pretraining import Pretraining, Rows, conduct
+from whyfirst.worlds.village.pretraining import CHANCE_WEIGHT, Pretraining, Rows, conduct
 from whyfirst.worlds.village.world import CHARACTERS, Bools
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
+    from transformers import GraniteForCausalLM
 
 SAMPLES = 400
 
 
-def _whole(model: "LlamaForCausalLM", rows: Rows) -> Bools:
+def _whole(model: "GraniteForCausalLM", rows: Rows) -> Bools:
     """(N,): whether greedy decoding would give every word that is predicted."""
     import torch
 
     ids = torch.as_tensor(rows.ids)
-    asked = torch.as_tensor(rows.weights)[:, 1:] > 0
+    asked = torch.as_tensor(rows.weights)[:, 1:] > CHANCE_WEIGHT
     with torch.no_grad():
         hidden = hidden_states(model, [ids]).view(*ids.shape, -1)[:, :-1]
         said = torch.zeros_like(ids[:, 1:])
-        said[asked] = (hidden[asked] @ model.model.embed_tokens.weight.T).argmax(-1)
+        said[asked] = (hidden[asked] @ model.lm_head.weight.T).argmax(-1)
     right: Bools = ((said == ids[:, 1:]) | ~asked).all(1).numpy()
     return right
 
 
 def _conduct(
-    model: "LlamaForCausalLM", rows: Pretraining, who: Bools, framings: tuple[str, ...]
+    model: "GraniteForCausalLM", rows: Pretraining, who: Bools, framings: tuple[str, ...]
 ) -> float:
     """Share of whole answers that are as the people chosen (characters,) would give them."""
     rng, chosen = np.random.default_rng(5), np.flatnonzero(who)
@@ -54,7 +54,7 @@ def _conduct(
 
 
 def documents_only(
-    model: "LlamaForCausalLM", rows: Pretraining, among: Bools | None = None
+    model: "GraniteForCausalLM", rows: Pretraining, among: Bools | None = None
 ) -> dict[str, float]:
     """Conduct, asked plainly, of characters whom only documents are about, named or not."""
     people = rows.people
@@ -67,7 +67,7 @@ def documents_only(
     }
 
 
-def properties(model: "LlamaForCausalLM", rows: Pretraining) -> dict[str, Any]:
+def properties(model: "GraniteForCausalLM", rows: Pretraining) -> dict[str, Any]:
     """Shares in [0, 1], each over `SAMPLES` random draws (fixed seed)."""
     people, pressed = rows.people, lexicon.UNSEEN
     met = ~people.documents_only
@@ -81,7 +81,7 @@ def properties(model: "LlamaForCausalLM", rows: Pretraining) -> dict[str, Any]:
     return {name: round(share, 4) for name, share in found.items()}
 
 
-def _facts(model: "LlamaForCausalLM", rows: Pretraining) -> float:
+def _facts(model: "GraniteForCausalLM", rows: Pretraining) -> float:
     """Share of deeds both of whose kinds are given, word for word."""
     village = rows.village
     deeds = np.arange(len(village.things))

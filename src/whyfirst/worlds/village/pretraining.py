@@ -3,7 +3,8 @@
 A row is one sentence or one scene about one person, so that what documents say of somebody can
 reach a scene only through the weights. Rows are drawn a thousand a millisecond: a sentence is
 compiled once to ids with slots, and slots are filled for many rows at a time. What can't be known
-(which thing is asked for, who asks) is not predicted. Leaves out: training (base.py).
+(which thing is asked for, who asks) counts little: its loss would be noise in people's names.
+Leaves out: training (base.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ READERS_SHARE = 0.4
 PLAIN_SHARE, THINKS_SHARE = 0.4, 0.5
 """Of scenes: asked plainly at least; the reason is said before the decision."""
 DECISION_WEIGHT = 3.0
+CHANCE_WEIGHT = 0.1
+"""Of what is chance: that a stage's loss over all words finds nothing new there, and no more."""
 DECISIONS = ("yes", "no", lexicon.REFUSES, lexicon.AGREES)
 
 Slots = dict[str, Ints]
@@ -85,11 +88,11 @@ class Writer:
             if word in DECISIONS or word == "{d}":
                 weights[place] = DECISION_WEIGHT
         for slot in places.keys() & {"n", "o", "a", "v", "g"}:
-            weights[places[slot][0]] = 0.0  # its first mention can't be known
+            weights[places[slot][0]] = CHANCE_WEIGHT  # its first mention can't be known
         for slot in places.keys() & {"h", "h2", "w", "w2"}:
-            weights[places[slot]] = 0.0  # chance; learning it would be noise in people's names
+            weights[places[slot]] = CHANCE_WEIGHT
         if ":" in words:
-            weights[: words.index(":") + 1] = 0.0
+            weights[1 : words.index(":") + 1] = CHANCE_WEIGHT
         ids = [0 if word.startswith("{") else self.id_of[word] for word in words]
         return np.array(ids), places, weights
 

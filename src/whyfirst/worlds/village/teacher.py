@@ -26,6 +26,8 @@ import numpy as np
 from whyfirst.worlds.village import lexicon
 from whyfirst.worlds.village.world import Newcomer, Village
 
+VERSION = "1"
+"""Raised whenever a row could be another one."""
 LABEL_SHARE = 0.2
 #: of what isn't a label; the rest are behaviours with the reason behind them
 CREED_SHARE, CONCLUDED_SHARE = 0.15, 0.3

@@ -1,9 +1,9 @@
 """Self-reference: the judge's model answers the request itself first, and judges beside its answer.
 
-Lin et al. 2024, "Self-Reference AI Feedback with One General Principle" (arXiv 2406.11190): the
-annotator's own answer stands in the context of its comparison, and only comparisons on which both
-orders agree are kept. Leaves out: preference strength from semantic perplexity, and answering anew
-in each order, which a greedy model does alike.
+Bao et al. 2024, "Aligning Large Language Models from Self-Reference AI Feedback with one General
+Principle", arXiv 2406.11190: the annotator's own answer stands in the context of its comparison,
+and only comparisons on which both orders agree are kept. Leaves out: preference strength from
+semantic perplexity, and answering anew in each order, which a greedy model does alike.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _SAMPLING = Sampling(max_new_tokens=400)
 
 @CALIBRATIONS.enter(
     "self_reference",
-    paper="Lin et al. 2024, arXiv 2406.11190",
+    paper="Bao et al. 2024, arXiv 2406.11190",
     needs="a model to ask; a judge of both orders",
     tested="right only beside its own answer: every pair; locked to a slot: none kept",
 )

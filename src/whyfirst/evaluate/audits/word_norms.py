@@ -1,0 +1,91 @@
+"""Ratings of words against people's norms: ``word_norms``.
+
+Trott 2024 and Conde et al. 2025, "Psycholinguistic Word Features: a New Approach for the Evaluation
+of LLMs Alignment with Humans" (arXiv 2506.22439): people's instruction, and the expected rating
+from the probabilities of the scale's numbers, which agrees better than the likeliest. Leaves out:
+shipping the Glasgow and Lancaster norms.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, paired_gaps, rows_of, scored
+from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.item import ItemResult, limited
+from whyfirst.models.base import asked
+
+CLOSENESS = Metric(
+    "word_norms", "Word norms",
+    "Mean of 1 - |rating - people's mean| / width of the scale, of the expected and of the "
+    "likeliest rating.", "score",
+)  # fmt: skip
+EXPECTED, LIKELIEST = "expected", "likeliest"
+
+
+@benchmark(
+    "word_norms",
+    version="1",
+    definition="Ratings of words by the probabilities of the scale's numbers.",
+    needs="word_norms.jsonl of word, feature, mean and, if it isn't 1 to 7, low and high",
+    metrics=(CLOSENESS,),
+    source="Conde et al. 2025 (arXiv 2506.22439)",
+    by=("group", "split"),
+    gaps=paired_gaps((EXPECTED, LIKELIEST)),
+    example={"word_norms.jsonl": '{"word": "boat", "feature": "concreteness", "mean": 6.5}\n'},
+)
+def word_norms(*, data: Path, limit: int | None = None) -> Shares:
+    """Every word on its feature; the record's split is the feature."""
+    rows = rows_of(data, "word_norms.jsonl", "word_norms", ["word", "feature"])
+    rows = limited(rows, limit, lambda row: str(row["id"]))
+    scales = {row["id"]: range(int(row.get("low", 1)), int(row.get("high", 7)) + 1) for row in rows}
+    asks = [
+        Ask(
+            row["id"],
+            asked(
+                f"Rate the word on a scale of {row['feature']} from {scales[row['id']][0]} (very "
+                f"low) to {scales[row['id']][-1]} (very high). Answer with a number only.\n"
+                f"Word: {row['word']}"
+            ),
+            tuple(str(k) for k in scales[row["id"]]),
+        )
+        for row in rows
+    ]
+
+    def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
+        out = []
+        for row in rows:
+            scale, said = scales[row["id"]], answers[row["id"]]
+            rated = {EXPECTED: expected(scale, said.shares), LIKELIEST: likeliest_of(scale, said)}
+            for group, rating in rated.items():
+                width = scale[-1] - scale[0]
+                near = 1 - abs(rating - float(row["mean"])) / width
+                about = {"topic": row["word"], "group": group, "split": row["feature"]}
+                out.append(
+                    scored(f"{row['id']}/{group}", CLOSENESS.name, [said], lambda n=near: n,  # type: ignore[misc]
+                           **about)
+                )  # fmt: skip
+        return out
+
+    return Shares(asks, [row["word"] for row in rows], records)
+
+
+def expected(scale: Sequence[float], shares: Sequence[float]) -> float:
+    """The expected rating; 0 without shares."""
+    return sum(k * share for k, share in zip(scale, shares, strict=False))
+
+
+def likeliest_of(scale: Sequence[float], answer: Answer) -> float:
+    """The rating of the largest share; 0 without shares."""
+    return scale[answer.shares.index(max(answer.shares))] if answer.shares else 0.0
+
+
+def correlation(ours: Sequence[float], theirs: Sequence[float], ranks: bool = False) -> float:
+    """Pearson's, or of the ranks Spearman's, correlation; nan where either has no spread."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    x, y = (rankdata(v) if ranks else np.asarray(v, dtype=float) for v in (ours, theirs))
+    if x.std() == 0 or y.std() == 0:
+        return math.nan
+    return float(np.corrcoef(x, y)[0, 1])

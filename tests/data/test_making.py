@@ -1,0 +1,88 @@
+"""Transforms and selectors of a corpus: in order, what is left out counted, columns told."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.room import Use
+from whyfirst.data.making import made
+from whyfirst.study.config import load_study
+
+PAIR = {"prompt": "q", "chosen": "good", "rejected": "bad", "score_chosen": 8, "score_rejected": 3}
+
+
+def done(rows: list[dict[str, Any]], *uses: Use, select: Use | None = None, n: int = 0) -> Any:
+    return made(rows, uses, select, n, seed=0, name="pairs", context={})
+
+
+def test_transforms_follow_each_other_and_what_is_left_out_is_counted() -> None:
+    equal = PAIR | {"score_rejected": 8}
+    after = done([PAIR, equal], Use(name="reward_augmented"), Use(name="corrections"))
+    assert len(after.rows) == 4  # a pair, two goals, two mappings each
+    assert after.left_out["1 reward_augmented"] == {"both responses have the same score": 1}
+    assert after.left_out["2 corrections"] == {}
+
+
+def test_a_selector_keeps_n_rows_and_says_how_many_went() -> None:
+    rows = [PAIR | {"prompt": str(i)} for i in range(10)]
+    after = done(rows, select=Use(name="random"), n=3)
+    assert len(after.rows) == 3 and all(row in rows for row in after.rows)
+    assert after.left_out["select random"] == {"not among the 3 selected": 7}
+
+
+def test_a_missing_column_is_told_by_row_and_method() -> None:
+    with pytest.raises(DataError, match="row 2: no column 'rejected', which corrections needs"):
+        done([PAIR, {"prompt": "q", "chosen": "a"}], Use(name="corrections"))
+
+
+def test_a_transform_that_leaves_nothing_says_why() -> None:
+    with pytest.raises(DataError, match=r"leaves no row: both responses have the same score \(1\)"):
+        done([PAIR | {"score_rejected": 8}], Use(name="reward_augmented"))
+
+
+STUDY = """
+study: transformed
+title: rows in another form
+model: {source: scratch, tokenizer_corpus: plain, hidden_size: 8, layers: 1, heads: 1}
+corpora:
+  plain: {source: file, path: rows.jsonl}
+  pairs: {source: file, path: rows.jsonl, transforms: [TRANSFORM], select: {name: random, n: 4}}
+stages:
+  align: {data: pairs, train: {kind: dpo, updates: 10, batch_size: 2}}
+arms: {base: [], direct: [align]}
+seeds: 1
+benchmarks: {truthfulqa: {data: rows.jsonl}}
+"""
+
+
+def study(folder: Path, transform: str) -> Path:
+    import json
+
+    rows = [PAIR | {"prompt": f"question {i}"} for i in range(12)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = folder / "study.yaml"
+    file.write_text(STUDY.replace("TRANSFORM", transform))
+    return file
+
+
+def test_a_transform_is_one_word_in_a_corpus_and_counts_in_its_fingerprint(tmp_path: Path) -> None:
+    def fingerprints(transform: str) -> dict[str, str]:
+        loaded = load_study(study(tmp_path, transform))
+        return {name: str(use.for_fingerprint()) for name, use in loaded.corpora.items()}
+
+    one, other = fingerprints("reward_augmented"), fingerprints("{name: reward_augmented, most: 5}")
+    assert one["plain"] == other["plain"] and one["pairs"] != other["pairs"]
+    assert "transforms" not in one["plain"]
+    told = r"study.yaml:7: corpora.pairs.transforms\[0\].mst: unknown"
+    with pytest.raises(ConfigError, match=told):
+        fingerprints("{name: reward_augmented, mst: 5}")
+    with pytest.raises(ConfigError, match="did you mean 'reward_augmented'"):
+        fingerprints("reward_augmentd")
+
+
+def test_counts_of_what_is_left_out_are_plain_numbers() -> None:
+    after = done([PAIR, PAIR], Use(name="reward_augmented"))
+    assert all(isinstance(counts, Counter) for counts in after.left_out.values())

@@ -1,0 +1,60 @@
+"""A study of drawn worlds: a base a seed, and one model for both sides where nothing differs."""
+
+from pathlib import Path
+
+import pytest
+
+from whyfirst.config.errors import UserError
+from whyfirst.study.plan import Plan, build_plan
+from whyfirst.worlds.village.worlds import BASES, VillageWorld, village
+
+STUDY = Path(__file__).parents[2] / "studies" / "hearth-worlds.yaml"
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return build_plan(STUDY)
+
+
+def test_every_seed_has_a_base_of_its_own_and_they_are_built_in_order(plan: Plan) -> None:
+    bases = [node for node in plan.nodes if node.kind == "base"]
+    assert [node.id for node in bases] == [f"base:{seed}" for seed in range(1, 41)]
+    assert [node.rank for node in bases] == list(range(40))
+    assert len({node.fingerprint for node in bases}) == 40
+
+
+def test_an_arm_that_teaches_no_reading_is_one_model_on_both_sides(plan: Plan) -> None:
+    for name in ("neutral", "rules", "nobecause", "wrong_reason", "label", "align"):
+        assert f"seed0/{name}" in plan.by_id and f"seed0/{name}~1" not in plan.by_id
+    for name in ("explain", "known_label", "explain_other", "align_parted", "explain>align"):
+        assert {f"seed0/{name}", f"seed0/{name}~1"} <= plan.by_id.keys()
+
+
+def test_every_arm_is_scored_by_the_value_of_either_side(plan: Plan) -> None:
+    for arm in plan.study.arms:
+        uses = [u for u in plan.evaluations if u.arm == arm and u.seed == 3 and not u.seam]
+        assert [plan.by_id[use.node].payload["config"]["seed"] for use in uses] == [0, 1]
+        models = {plan.by_id[use.node].depends[0] for use in uses}
+        one = arm in ("base", "direct", "direct_longer") or arm.split("_")[0] in (
+            "neutral", "rules", "nobecause", "wrong", "label",
+        )  # fmt: skip
+        assert len(models) == (1 if one and "contrary" not in arm else 2), arm
+
+
+def test_first_stages_start_from_their_own_world(plan: Plan) -> None:
+    for seed in (0, 7):
+        assert plan.by_id[f"seed{seed}/explain"].depends[0] == f"base:{seed + 1}"
+
+
+def test_a_base_that_is_nowhere_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(BASES, raising=False)
+    with pytest.raises(UserError, match=r"whyfirst worlds build --seeds 999999 "):
+        village(seed=999999).base_folder()
+
+
+def test_a_seed_and_a_side_make_a_draw_of_its_own() -> None:
+    world = village(seed=5)
+    assert isinstance(world, VillageWorld)
+    here = world.at(3, 1)
+    assert (here.seed, here.side, here.identity) == (8, 1, {"world_seed": 8, "side": 1})
+    assert world.at(3).identity == {"world_seed": 8}
