@@ -108,6 +108,37 @@ def test_a_gguf_file_is_read_at_every_opening_or_not_when_it_changes(
     assert sorted(path.suffix for path in cache().iterdir()) == ["", "", ".lock", ".lock"]
 
 
+def test_reading_a_file_is_not_announced_and_a_plan_reads_its_weights(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from whyfirst.models import gguf_file
+
+    file = write(tmp_path / "m.gguf", llama)
+    with monkeypatch.context() as patched:
+        patched.setattr(gguf_file, "convert", lambda *_: pytest.fail("weights were read"))
+        light = gguf_file.described(file)
+        assert gguf_file.described(file) == light
+    assert not list(light.glob("*.safetensors"))
+    config = json.loads((light / "config.json").read_text())
+    assert config["hidden_size"] == json.loads((llama / "config.json").read_text())["hidden_size"]
+    assert (light / "tokenizer.json").is_file() and capsys.readouterr().err == ""
+    whole = gguf_file.converted(file)
+    assert gguf_file.described(file) == whole == gguf_file.converted(file)
+    assert capsys.readouterr().err.count("reading it once into") == 1
+
+
+def test_base_of_a_study_lies_beside_its_store(llama: Path, tmp_path: Path) -> None:
+    from whyfirst.study.nodes import base
+
+    file, node = write(tmp_path / "m.gguf", llama), tmp_path / "node"
+    node.mkdir()
+    payload = {"config": {"source": "pretrained"}, "model": {"path": str(file)}}
+    base.run(payload, [], node, lambda step, total, message: None)
+    assert base.model_folder(node) == str(node / "model")
+    assert LocalModel(node / "model", device="cpu").template.render(asked("q")) == "[user]q"
+    assert not list(cache().glob("*/*.safetensors"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

@@ -55,7 +55,7 @@ def test_grif_leaves_out_the_unlabelled_and_tells_start_from_goal() -> None:
     torch.manual_seed(0)
     model = Grif()
     told = ["open the door", "light the lamp"]
-    starts, goals = ["door shut", "lamp dark"], ["door open", "lamp bright"]
+    starts, goals = ["door shut", "lamp out"], ["door open", "lamp burning"]
     more = ([*told, None], [*starts, "x"], [*goals, "y"])
     assert torch.equal(model.alignment(told, starts, goals), model.alignment(*more))
     assert model.alignment([None], ["x"], ["y"]).item() == 0

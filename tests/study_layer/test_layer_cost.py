@@ -161,7 +161,7 @@ def test_judge_without_its_model_is_refused(place: Path) -> None:
 def test_judge_and_chat_template_are_part_of_an_evaluation_and_of_nothing_else(
     place: Path,
 ) -> None:
-    """Another judge gave the old judge's scores."""
+    """Another judge gave the old judge's scores; and a template is trained with, too."""
     path = study(place, name="one")
     one = {node.id: node.fingerprint for node in build_plan(path).nodes}
     text, both = path.read_text(), {"hh_responses", "preference"}
@@ -208,6 +208,11 @@ REWARDS = {
     "at the end": ("rl: [align, rlhf]", "rl: [align, prefer]", "no later stage of the arm trains"),
     "idle": ("rl: [align, rlhf]", "rl: [align, prefer, rlhf]", "no later stage of the arm trains"),
     "no effect": ("{name: reward_model}", "{name: length}", "has no effect without the reward"),
+    "read otherwise": (
+        "{kind: reward,",
+        "{kind: reward, format: text,",
+        r"read as chat.*\('prefer'\) as text",
+    ),
     "no such": ("{name: reward_model}", "{name: rewrd_model}", "did you mean 'reward_model'"),
 }
 

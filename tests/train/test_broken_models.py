@@ -1,5 +1,6 @@
 """A stage from a broken model folder: one message that names the file, whatever is broken."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from whyfirst.config.errors import DataError, PreflightError, TrainingStopped, UserError
 from whyfirst.train.config import DPOStage, GRPOStage, RewardStage, SFTStage
+from whyfirst.train.config_rl import RewardUse
 from whyfirst.train.rewards import model as reward_model
 from whyfirst.train.run import run_stage
 
@@ -66,6 +68,53 @@ def test_broken_folder_ends_a_stage_in_a_library_s_traceback(
     spoil(folder)
     found = said(config, folder, data, UserError)
     assert named in found and str(folder) in found and "save" in found
+
+
+def edited(folder: Path, **changes: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+def turning_more_than_there_is(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    edited(folder, rope_parameters=config["rope_parameters"] | {"partial_rotary_factor": 3.0})
+
+
+@pytest.mark.parametrize("config", [SFT, DPO, GRPO, RewardStage(updates=10)], ids=lambda c: c.kind)
+@pytest.mark.parametrize("change", ["rotation", "dropout"])
+def test_config_that_only_fails_when_computed_is_a_traceback_of_the_trainer(
+    bases: dict[str, Path], tmp_path: Path, data: dict[str, Path], config: Any, change: str
+) -> None:
+    folder = shutil.copytree(bases["phi"], tmp_path / "model")
+    if change == "dropout":  # and this one not before dropout is computed
+        edited(folder, attention_dropout=2.0)
+    else:
+        turning_more_than_there_is(folder)
+    found = said(config, folder, data, UserError)
+    assert f"{folder}: the model can't be loaded" in found and "\n" not in found
+
+
+def test_reward_model_whose_config_only_fails_when_computed_is_a_traceback(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path
+) -> None:
+    run_stage(RewardStage(updates=10), bases["phi"], {"pairs": data["pairs"]}, tmp_path / "r", 0)
+    turning_more_than_there_is(tmp_path / "r" / "model")
+    with pytest.raises(UserError, match="can't be loaded"):
+        reward_model.load(str(tmp_path / "r" / "model"))
+
+
+def test_reward_of_prompts_as_its_model_never_read_them(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path
+) -> None:
+    """A reward model trained on bare text was asked about chats, and gave numbers."""
+    run_stage(
+        RewardStage(updates=10, format="text"), bases["llama"], {"pairs": data["pairs"]},
+        tmp_path / "r", 0,
+    )  # fmt: skip
+    online = GRPO.model_copy(update={"rewards": (RewardUse(name="reward_model"),)})
+    given = {"prompts": data["prompts"], "reward_model": tmp_path / "r" / "model"}
+    with pytest.raises(PreflightError, match="trained on prompts with format text; give both"):
+        run_stage(online, bases["llama"], given, tmp_path / "out", 0)
 
 
 def test_torn_reward_model_is_a_library_s_traceback(

@@ -1,5 +1,7 @@
 """`whyfirst chat RUN --arms A,B`: one prompt to several arms, their answers side by side.
 
+`whyfirst chat MODEL` asks a model that no study made.
+
 Beside each answer stands the arm's refusal probability: with r and h the probability of the replies
 that begin as refusals and as help (the openings below), r / (r + h), and r + h, how much of what
 the model might say the openings cover. It is a comparison of two lists of openings, read before the
@@ -14,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import Argument, Option
 
-from whyfirst.cli.options import ModelSeed, RunFolder, RunStore, names
+from whyfirst.cli.options import ModelSeed, RunStore, names
 from whyfirst.cli.output import command, nothing_printed, print_json, say, standard
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
@@ -49,7 +51,13 @@ class Answer:
 
 @command
 def chat_command(
-    run: RunFolder,
+    run: Annotated[
+        str,
+        Argument(
+            metavar="RUN|MODEL",
+            help="A run's folder or name; or a model: its folder, a .gguf file, endpoint:URL#NAME.",
+        ),
+    ],
     arms: Annotated[str, Option(help="Names with commas (default: the headline's two).")] = "",
     store: RunStore = None,
     seed: ModelSeed = 0,
@@ -57,16 +65,23 @@ def chat_command(
         bool, Option("--json", help="Read all prompts, print one JSON object.")
     ] = False,
 ) -> None:
-    """Put the same prompts (one a line) to several arms, answers side by side."""
+    """Put the same prompts (one a line) to several arms, or to a model, answers side by side."""
     from whyfirst.cli.reporting import results_of, run_folder, store_of
 
-    run = run_folder(run)
-    results = results_of(run)
-    chosen = chosen_arms(results, arms)
+    results = None
     # Loading prints progress of its own.
     with nothing_printed(as_json):
-        models = open_arms(results, chosen, store_of(run, store), seed)
-    invented = results.study.world is not None
+        if is_model(run):
+            if arms:
+                raise UserError(f"--arms: {run} is a model, which has no arms")
+            models = open_alone(run)
+            chosen = list(models)
+        else:
+            folder = run_folder(Path(run))
+            results = results_of(folder)
+            chosen = chosen_arms(results, arms)
+            models = open_arms(results, chosen, store_of(folder, store), seed)
+    invented = results is not None and results.study.world is not None
     if as_json:
         told = [
             {"prompt": prompt, "answers": [asdict(a) for a in ask(models, prompt, invented)]}
@@ -77,10 +92,38 @@ def chat_command(
     say("refusal: probability of replies that begin as a refusal, over that of those and of help")
     refusals, helps = (", ".join(map(repr, side)) for side in (INVENTED if invented else OPENINGS))
     say(f"openings, refusals: {refusals}; help: {helps}", style="dim")
-    if invented and results.examples:
+    if results is not None and invented and results.examples:
         say(f"a prompt in this world's words: {results.examples[0].prompt}", style="dim")
     for prompt in _prompts(sys.stdin.isatty()):
         show(prompt, ask(models, prompt, invented))
+
+
+def is_model(given: str) -> bool:
+    """Whether a model is named, and not a run."""
+    from whyfirst.models.adapters import is_adapter
+    from whyfirst.models.folder import CONFIG
+    from whyfirst.models.gguf_file import is_gguf
+
+    folder = Path(given)
+    return (
+        given.startswith("endpoint:")
+        or is_gguf(given)
+        or (folder / CONFIG).is_file()
+        or is_adapter(folder)
+    )
+
+
+def open_alone(given: str) -> "dict[str, LanguageModel]":
+    """A model by its name.
+
+    Raises:
+        UserError: it can't be opened.
+    """
+    from whyfirst.models.reference import open_model, parse_model
+
+    ref = parse_model(given)
+    name = given if ref.endpoint is not None else Path(given).resolve().name
+    return {name: open_model(ref)}
 
 
 def chosen_arms(results: "Results", given: str) -> list[str]:

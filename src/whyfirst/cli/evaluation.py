@@ -85,7 +85,9 @@ def evaluate(
     revision: Annotated[str | None, Option(help="Branch, tag or commit of a Hub id.")] = None,
     dtype: Annotated[str | None, Option(help="float32, bfloat16 or float16.")] = None,
     device_map: Annotated[str | None, Option(help="Spread over devices, e.g. auto.")] = None,
-    adapter: Annotated[str | None, Option(help="A LoRA adapter to put on the model.")] = None,
+    adapter: Annotated[
+        str | None, Option(help="A LoRA adapter: folder or ORG/NAME@COMMIT.")
+    ] = None,
     chat_template: Annotated[
         str | None, Option(help="A shipped name, a .jinja file, or tokenizer.")
     ] = None,

@@ -114,19 +114,25 @@ class ClassifierScorer(Scorer):
 
 def _load(folder: Path) -> tuple[Any, Any]:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    import torch
+    from transformers import AutoModelForSequenceClassification
 
+    from whyfirst.models.folder import boundary, check_weights
+    from whyfirst.models.loading import config_of, open_tokenizer
     from whyfirst.models.quiet import no_progress_bars
 
-    try:
-        with no_progress_bars():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder, use_safetensors=True, output_loading_info=True
-            )
-    except (OSError, ValueError, KeyError) as error:
-        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
-        raise UserError(f"{folder}: the classifier can't be loaded: {reason}") from error
+    check_weights(folder)
+    tokenizer = open_tokenizer([folder])
+    with boundary(folder, "the classifier"), no_progress_bars(), torch.no_grad():
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            config=config_of(folder),
+            use_safetensors=True,
+            output_loading_info=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+        model.eval()(input_ids=torch.zeros(1, 1, dtype=torch.long))  # a config may be nonsense
     if report["missing_keys"]:
         # A plain language model would load with a random head and give verdicts by chance.
         raise UserError(f"{folder}: not a classifier: its file lacks {min(report['missing_keys'])}")

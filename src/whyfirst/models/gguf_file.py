@@ -3,21 +3,23 @@
 Weights are dequantised to float32 by transformers' own reader, for the architectures it knows; the
 tokenizer and the chat template come from the file as well. The folder is kept in the user's cache
 under the file's sha256, so that a name or a place changes nothing, and a file that changes is read
-again. Leaves out: files in several parts, projectors and adapters in this format, and computing
-with quantised weights.
+again; a study keeps the model it starts from in its store. Leaves out: files in several parts,
+projectors and adapters in this format, and computing with quantised weights.
 """
 
 import contextlib
 import io
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import StoreError, UserError
 from whyfirst.config.files import sha256_file, sync_tree, write_json
+from whyfirst.config.text import safe_text
 from whyfirst.models.folder import boundary, reason
 from whyfirst.models.limits import limits_of
 from whyfirst.models.quiet import no_progress_bars
@@ -51,6 +53,7 @@ def converted(file: Path) -> Path:
             if not folder.is_dir():
                 temporary = folder.with_suffix(".tmp")  # what a killed attempt left is made anew
                 shutil.rmtree(temporary, ignore_errors=True)
+                _say(f"{file}: reading it once into {folder} (float32)")
                 convert(file, temporary)
                 write_json(temporary / "gguf.json", {"sha256": digest, "dtype": "float32"})
                 sync_tree(temporary)
@@ -61,6 +64,36 @@ def converted(file: Path) -> Path:
             "or set XDG_CACHE_HOME"
         ) from error
     return folder
+
+
+def described(file: Path) -> Path:
+    """A folder with the model's config and tokenizer, for reckoning: its weights are not read.
+
+    Raises:
+        UserError, StoreError: as `converted`.
+    """
+    digest = _digest(file, *_stamp(file))
+    whole, light = cache() / digest, cache() / f"{digest}-about"
+    if whole.is_dir() or light.is_dir():
+        return whole if whole.is_dir() else light
+    temporary = light.with_suffix(f".{os.getpid()}")
+    try:
+        config, tokenizer = _about(file)
+        config.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        with contextlib.suppress(OSError):  # another process was quicker
+            temporary.rename(light)
+    except OSError as error:
+        raise StoreError(f"{light}: can't be kept: {reason(error)}; set XDG_CACHE_HOME") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return light
+
+
+def _say(line: str) -> None:
+    """Minutes of work that nobody asked for by name are announced, whoever opens the model."""
+    sys.stderr.write(f"{safe_text(line)}\n")
+    sys.stderr.flush()
 
 
 def cache() -> Path:
@@ -86,26 +119,12 @@ def convert(file: Path, folder: Path) -> None:
     Raises:
         UserError: as `converted`.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoModelForCausalLM, GgufConfig
 
-    chat_template, numbers = _header(file)
-    place: dict[str, Any] = {
-        "pretrained_model_name_or_path": file.parent,
-        "gguf_file": file.name,
-        "local_files_only": True,
-        "trust_remote_code": False,
-    }
-    # Its reader has a bar of its own, which no switch of the library reaches.
-    quiet = contextlib.redirect_stderr(io.StringIO())
-    with boundary(file, _WHAT), no_progress_bars(), quiet:
-        least = limits_of(AutoConfig.from_pretrained(**place).to_dict()).at_least
-        if least > 1.05 * numbers + 1e6:
-            raise UserError(
-                f"{file}: describes a model of at least {least:.3g} parameters and holds "
-                f"{numbers:.3g}; fetch it again"
-            )
+    _, tokenizer = _about(file)
+    with _reading(file):
         model, info = AutoModelForCausalLM.from_pretrained(
-            **place,
+            **_place(file),
             dtype="float32",
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
@@ -116,13 +135,46 @@ def convert(file: Path, folder: Path) -> None:
                 f"{file}: {len(odd)} tensors of the file and of its architecture don't match, e.g. "
                 f"{odd[0]}; give the model's safetensors"
             )
-        tokenizer = AutoTokenizer.from_pretrained(**place)
-        if chat_template:
-            tokenizer.chat_template = chat_template
         if getattr(model, "hf_quantizer", None) is not None:  # of weights that are plain by now
             model.hf_quantizer.remove_quantization_config(model)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def _about(file: Path) -> tuple[Any, Any]:
+    """The file's config, held against what its tensors hold, and its tokenizer."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    chat_template, numbers = _header(file)
+    with _reading(file):
+        config = AutoConfig.from_pretrained(**_place(file))
+        least = limits_of(config.to_dict()).at_least
+        if least > 1.05 * numbers + 1e6:
+            raise UserError(
+                f"{file}: describes a model of at least {least:.3g} parameters and holds "
+                f"{numbers:.3g}; fetch it again"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(**_place(file))
+        if chat_template:
+            tokenizer.chat_template = chat_template
+    return config, tokenizer
+
+
+def _place(file: Path) -> dict[str, Any]:
+    return {
+        "pretrained_model_name_or_path": file.parent,
+        "gguf_file": file.name,
+        "local_files_only": True,
+        "trust_remote_code": False,
+    }
+
+
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    # Its reader has a bar of its own, which no switch of the library reaches.
+    quiet = contextlib.redirect_stderr(io.StringIO())
+    with boundary(file, _WHAT), no_progress_bars(), quiet:
+        yield
 
 
 def _header(file: Path) -> tuple[str | None, int]:

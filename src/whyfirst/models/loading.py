@@ -124,7 +124,13 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
 
 
 def _locate_adapter(adapter: str) -> Path:
-    folder = locate(adapter, None, False)
+    name, _, commit = adapter.partition("@") if not is_there(adapter) else (adapter, "", "")
+    if not is_there(name) and _HUB_ID.fullmatch(name) and not _COMMIT.fullmatch(commit):
+        raise UserError(
+            f"adapter {name}: is no folder, and on the Hub it may change: pin it as "
+            f"{name}@COMMIT (40 hex digits)"
+        )
+    folder = locate(name, commit or None, False)
     if not (folder / adapters.ADAPTER).is_file():
         raise UserError(f"{adapter}: no adapter there ({adapters.ADAPTER} is missing)")
     return folder

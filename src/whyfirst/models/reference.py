@@ -46,7 +46,9 @@ class ModelRef(StrictModel):
         None, description="float32, bfloat16 or float16"
     )
     device_map: str | None = runtime_only(None, description="spread over devices, as auto")
-    adapter: str | None = affects_output(None, description="a LoRA adapter's folder or Hub id")
+    adapter: str | None = affects_output(
+        None, description="a LoRA adapter: folder or org/name@COMMIT"
+    )
     chat_template: str | None = affects_output(
         None, description="a shipped name, a .jinja file, or tokenizer"
     )

@@ -11,7 +11,7 @@ from whyfirst.config.strict_yaml import Location
 from whyfirst.config.suggest import did_you_mean
 from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
 from whyfirst.evaluate.scorers import SCORERS
-from whyfirst.study.schema import ContrastConfig, PretrainedModel, ScratchModel, StudyFile
+from whyfirst.study.schema import ContrastConfig, PretrainedModel, ScratchModel, StageUse, StudyFile
 from whyfirst.study.sources import CORPORA
 from whyfirst.train.config_rl import REWARD_MODEL, named
 from whyfirst.train.kinds import data_names, kind_of
@@ -168,23 +168,38 @@ def _arms(study: StudyFile) -> Problems:
 def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
     """Reward models of an arm that train nothing, and stages of it that lack one."""
     idle: Location | None = None
-    given = False
+    given: str | None = None
     for index, name in enumerate(study.arms[arm].stages):
         if name not in study.stages:
             continue
         stage = study.stages[name]
         if kind_of(stage.train).makes == "reward_model":
-            idle, given = idle or (*at, index), True
-        elif stage.reward_from is None and REWARD_MODEL in data_names(stage.train):
+            idle, given = idle or (*at, index), name
+            continue
+        if REWARD_MODEL not in data_names(stage.train):
+            continue
+        source = study.stages.get(stage.reward_from or given or "")
+        if stage.reward_from is None:
             idle = None
-            if not given:
+            if source is None:
                 yield (
                     (*at, index),
                     f"stage {name!r} needs a reward model: put a stage of kind reward before it, "
                     "or name one as its `reward_from`",
                 )
+        # A reward is of a text as the reward model read it in training, or of another one.
+        if source is not None and _as_read(source) != _as_read(stage):
+            yield (
+                ("stages", name, "train", "format"),
+                f"prompts are read as {_as_read(stage)}, and by its reward model "
+                f"({stage.reward_from or given!r}) as {_as_read(source)}; say the same `format`",
+            )
     if idle is not None:
         yield idle, "gives a reward model that no later stage of the arm trains against"
+
+
+def _as_read(stage: StageUse) -> str:
+    return stage.train.format or "chat"
 
 
 def _benchmarks(study: StudyFile) -> Problems:

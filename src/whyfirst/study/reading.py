@@ -13,9 +13,11 @@ from whyfirst.config.errors import DataError, UserError
 from whyfirst.data.checks import Finding, check_rows, columns_of
 from whyfirst.data.rows import shaped
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
+from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.nodes import corpus, evaluation
 from whyfirst.study.plan import Plan, refuse_empty_cells
+from whyfirst.study.schema import PretrainedModel
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
@@ -40,13 +42,17 @@ def refuse_unusable(plan: Plan) -> None:
 def _checked_model(plan: Plan) -> Path | None:
     """The local folder of the study's own model, where there is one and it is whole.
 
-    An adapter's base may have to be fetched first.
+    An adapter's base may have to be fetched first; of a GGUF file there is no more than its config
+    and tokenizer before it is read.
     """
-    if plan.study.model.source != "pretrained" or plan.model_place is None:
+    model = plan.study.model
+    if not isinstance(model, PretrainedModel) or plan.model_place is None:
         return None
     folder = Path(plan.model_place)
     if not (folder / "config.json").is_file():
         return None
+    if is_gguf(str(model.path)):
+        return folder
     check_weights(folder)
     adapter = plan.by_id["base"].payload["model"].get("adapter")
     fast_tokenizer(tokenizer_folder([folder] if adapter is None else [folder, Path(adapter)]))

@@ -17,7 +17,7 @@ from whyfirst.train.guards import Gold, Guards
 from whyfirst.train.job import Job, OnlineJob, Trained
 from whyfirst.train.logs import counted
 from whyfirst.train.plan import Plan, make_prompt_plan
-from whyfirst.train.preflight_online import examine_prompts
+from whyfirst.train.preflight_online import examine_prompts, rewarded_alike
 from whyfirst.train.prompts import Prompts, end_tokens, read_prompts
 from whyfirst.train.rewards.combine import START, RewardSum
 from whyfirst.train.weights import materialise
@@ -33,6 +33,8 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
     updates = config.updates or len(plan.updates) * getattr(config, "iterations", 1)
     folder = job.model_dir
     findings = examine_prompts(config, job.tokenizer, folder, prompts, updates, job.data)
+    if REWARD_MODEL in job.data:
+        findings.append(rewarded_alike(config, job.tokenizer, Path(job.data[REWARD_MODEL])))
     preflight.settle(findings, job.out_dir)
 
     job = replace(job, model_dir=materialise(config, folder, job.out_dir))

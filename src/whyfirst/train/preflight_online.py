@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.data.checks import Finding, duplicates, some_rows
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_rl import Online
 from whyfirst.train.preflight import (
     context,
     evaluation_overlap,
+    template_sha,
     unknown_tokens,
     vocabulary,
 )
@@ -37,6 +38,24 @@ def examine_prompts(
         tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
         findings.append(evaluation_overlap(prompts.texts, tested))
     return findings
+
+
+def rewarded_alike(config: Online, tokenizer: Any, reward_model: Path) -> Finding:
+    """Does the reward model read prompts as it was trained to, by the record of its stage?"""
+    record = reward_model.parent / "stage.json"
+    if not record.is_file():
+        return Finding("ok", "reward's prompts", "the reward model's training has no record here")
+    stored = read_json(record)
+    read = stored["manifest"]["config"].get("format") or "chat"
+    wanted = config.format or "chat"
+    templates = stored.get("chat_template_sha256"), template_sha(tokenizer)
+    if read != wanted or (wanted == "chat" and templates[0] != templates[1]):
+        how = "another chat template" if read == wanted else f"format {read}"
+        return Finding(
+            "refuse", "reward's prompts", f"{reward_model} was trained on prompts with {how}; give "
+            "both stages the same `format` and `chat_template`",
+        )  # fmt: skip
+    return Finding("ok", "reward's prompts", "the reward model was trained on prompts as these")
 
 
 def examine_rows(

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from whyfirst.config.files import read_json, sync, sync_tree, write_json
 from whyfirst.models import adapters, chat
 from whyfirst.models.adapters import ADAPTER, is_adapter
-from whyfirst.models.folder import check_weights, weight_files
+from whyfirst.models.folder import boundary, check_weights, weight_files
 from whyfirst.models.loading import config_of, open_config, open_tokenizer, open_weights
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
@@ -114,7 +114,9 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Any:
         UserError: its files are missing or broken, or hold another kind of model.
     """
     check_weights(path)
-    return open_weights(AutoModelForCausalLM, path, config=open_config(path), dtype=dtype)
+    return _computing(
+        open_weights(AutoModelForCausalLM, path, config=open_config(path), dtype=dtype), path
+    )
 
 
 def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -126,9 +128,24 @@ def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
     check_weights(path)
     config = config_of(path)
     config.num_labels = 1
-    return open_weights(
-        AutoModelForSequenceClassification, path, inner=True, config=config, dtype=dtype
+    return _computing(
+        open_weights(
+            AutoModelForSequenceClassification, path, inner=True, config=config, dtype=dtype
+        ),
+        path,
     )
+
+
+def _computing(model: Any, path: Path) -> Any:
+    """The model, once it has computed: some configs load, and only then turn out to be nonsense.
+
+    Raises:
+        UserError: it can't compute.
+    """
+    # As in training, where dropout is computed too, and without a draw that anyone would miss.
+    with boundary(path), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        model.train()(input_ids=torch.zeros(1, 4, dtype=torch.long), use_cache=False)
+    return model.eval()
 
 
 def not_finite(folder: Path) -> str | None:

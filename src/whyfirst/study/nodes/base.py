@@ -7,6 +7,7 @@ from typing import Any
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.config.room import Use
 from whyfirst.data.rows import texts_of
+from whyfirst.models.gguf_file import convert, is_gguf
 from whyfirst.study import located
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.builder import Builder
@@ -60,6 +61,9 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         )
         merged.model.save_pretrained(folder / "model")
         merged.tokenizer.save_pretrained(folder / "model")
+    elif is_gguf(payload["model"]["path"]):
+        progress(0, 1, "reading the GGUF file")
+        convert(Path(payload["model"]["path"]), folder / "model")
     else:
         write_json(folder / "reference.json", payload["model"])
 

@@ -17,7 +17,7 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
-from whyfirst.models.gguf_file import converted, is_gguf
+from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
@@ -211,7 +211,7 @@ class Builder:
             return str(self.world.base_folder()) if self.world.ships else None
         local = self.path(str(model.path))
         if is_gguf(local) and local.is_file():
-            return str(converted(local))
+            return str(described(local))  # a plan reads no weights
         return str(local) if local.exists() else model.path
 
     def context(self) -> int | None:

@@ -77,7 +77,7 @@ def load(path: str) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification
 
     from whyfirst.config.files import read_json
-    from whyfirst.models.folder import check_weights
+    from whyfirst.models.folder import boundary, check_weights
     from whyfirst.models.loading import config_of, open_weights
     from whyfirst.train.weights import load_tokenizer
 
@@ -95,7 +95,9 @@ def load(path: str) -> tuple[Any, Any]:
     device = torch.accelerator.current_accelerator(check_available=True)
     if device is not None:
         model.to(device)
-    return model.eval().requires_grad_(False), load_tokenizer(folder)
+    with boundary(folder, "the reward model"):  # some configs only turn out to be nonsense here
+        score(model.eval().requires_grad_(False), 0, [[0]], 1)
+    return model, load_tokenizer(folder)
 
 
 def _config(path: str) -> Path:

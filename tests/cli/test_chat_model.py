@@ -1,0 +1,41 @@
+"""`whyfirst chat MODEL`: a model that no run made is asked as an arm is."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_models import build_tiny
+from typer.testing import CliRunner
+
+from whyfirst.cli.app import app
+from whyfirst.config.errors import UserError
+from whyfirst.models import loading
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny("llama", tmp_path_factory.mktemp("chat") / "kettle")
+
+
+def test_model_without_a_run_is_answered_with_no_run_there(model: Path) -> None:
+    asked = CliRunner().invoke(app, ["chat", str(model), "--json"], input="hello\n\nand you\n")
+    assert asked.exit_code == 0, asked.output
+    told = json.loads(asked.stdout)
+    assert told["arms"] == ["kettle"]
+    assert [row["prompt"] for row in told["prompts"]] == ["hello", "and you"]
+    [answer] = told["prompts"][0]["answers"]
+    assert answer["arm"] == "kettle" and 0 <= answer["covered"] <= 1
+
+
+def test_arms_of_a_model_are_passed_over_in_silence(model: Path) -> None:
+    refused = CliRunner().invoke(app, ["chat", str(model), "--arms", "direct"], input="hello\n")
+    assert refused.exit_code != 0 and "which has no arms" in refused.output
+
+
+def test_adapter_on_the_hub_may_change_between_two_runs(model: Path) -> None:
+    for given in ("org/adapter", "org/adapter@main"):
+        with pytest.raises(UserError, match="pin it as org/adapter@COMMIT"):
+            loading.load(
+                str(model), revision=None, dtype=None, device="cpu", device_map=None,
+                adapter=given, trust_remote_code=False,
+            )  # fmt: skip
