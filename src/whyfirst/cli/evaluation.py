@@ -88,8 +88,6 @@ def evaluate(
     adapter: Annotated[
         str | None, Option(help="A LoRA adapter: folder or ORG/NAME@COMMIT.")
     ] = None,
-        str | None, Option(help="A LoRA adapter: folder or ORG/NAME@COMMIT.")
-    ] = None,
     chat_template: Annotated[
         str | None, Option(help="A shipped name, a .jinja file, or tokenizer.")
     ] = None,
