@@ -506,6 +506,11 @@ class StudyFile(StrictModel):
     dose_curve: tuple[DosePoint, ...] = affects_output(
         default=(), description="the headline's metric by share of contrary demonstrations"
     )
+    seam_documents: int = added_later(
+        64,
+        ge=1,
+        description="most documents measured at the seam, trained on and held out",
+    )
     probe: ProbeUse | None = added_later(None, description="what is looked at inside the models")
     overlap: OverlapLimit = runtime_only(
         default=OverlapLimit(), description="rows that repeat what a benchmark asks"
