@@ -111,7 +111,7 @@ def demo(
     from whyfirst.cli import study
     from whyfirst.study.shipped import shipped_study
 
-    file = shipped_study("hearth-quick" if quick else "hearth-demo")
+    file = shipped_study("hearth-quick" if quick else "hearth-worlds-demo")
     given = "demo --quick" if quick else "demo"
     study.run(file, store=store, out=out, workers=workers, as_json=as_json, command=given)
 
