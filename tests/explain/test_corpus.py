@@ -105,6 +105,20 @@ def test_the_audit_is_json_and_a_page_that_hostile_text_can_not_run_in(
     assert "filled in from a grammar" in page
 
 
+def test_the_page_shows_the_same_cell_in_every_corpus(whole: tuple[Path, Built]) -> None:
+    corpora, shown = whole[1].corpora, whole[1].report["side_by_side"]
+    assert len(shown) == audits.SHOWN == len({one["genre"] for one in shown})
+    for one in shown:
+        assert list(one["texts"]) == list(corpora)
+        for name, rows in corpora.items():
+            (row,) = [row for row in rows if row["cell"] == one["cell"]]
+            assert one["texts"][name] == row["text"]
+    page = audit_html(dict(whole[1].report, side_by_side=[dict(shown[0], texts={"x": "a <b> c"})]))
+    assert "<h4>x</h4><pre>a &lt;b&gt; c</pre>" in page
+    torn = {"explanations": corpora["explanations"], "rules": corpora["rules"][:1]}
+    assert [s["cell"] for s in audits.side_by_side(torn)] == [corpora["rules"][0]["cell"]]
+
+
 def test_datasets_reads_what_was_written(
     whole: tuple[Path, Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

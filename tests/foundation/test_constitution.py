@@ -84,7 +84,7 @@ def test_no_behaviours_no_values_and_blank_texts_are_refused(tmp_path: Path) -> 
 
 
 def test_unknown_name_offers_the_shipped_ones() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean 'hhh'\? \(shipped: broad, hhh"):
+    with pytest.raises(ConfigError, match=r"did you mean 'hhh'\? \(shipped: animals, broad, "):
         load_constitution("hhhh")
 
 

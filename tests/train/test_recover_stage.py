@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from whyfirst.config.errors import ConfigError, TrainingStopped
+from whyfirst.config.errors import ConfigError, DataError, TrainingStopped
 from whyfirst.models.edits import SURGERIES
 from whyfirst.study.plan import build_plan
 from whyfirst.train.config import RecoverStage
@@ -102,3 +102,22 @@ def test_the_surgery_is_done_otherwise_than_by_hand(bases: dict[str, Path], tmp_
 def test_training_options_of_a_surgery_do_nothing_silently() -> None:
     with pytest.raises(ValueError, match="learning_rate: no effect"):
         RecoverStage(surgery="test_halfway", learning_rate=1e-3)
+
+
+def test_a_surgery_of_rows_reads_none(bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl) -> None:
+    base = load_model(bases["llama"])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in base.parameters():
+            weight += 0.2 * torch.randn_like(weight)
+    base.save_pretrained(tmp_path / "moved")
+    load_tokenizer(bases["llama"]).save_pretrained(tmp_path / "moved")
+    config = RecoverStage(surgery={"name": "recover_alignment", "rate": 0.01, "steps": 1})
+    rows = [{"prompt": "w1 w2", "harmful": True}]
+    rows += [{"prompt": "w3", "harmful": False, "completion": "w4 w5"}]
+    given = {"reference": bases["llama"], "prompts": jsonl("rows", rows)}
+    result = run_stage(config, tmp_path / "moved", given, tmp_path / "out", 0)
+    assert result.updates == 1
+    given["prompts"] = jsonl("bad", [{"prompt": "w1"}])
+    with pytest.raises(DataError, match=r"bad\.jsonl: row 1: needs `prompt` and `harmful`"):
+        run_stage(config, tmp_path / "moved", given, tmp_path / "other", 0)

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_json
 from whyfirst.study.plan import Plan, build_plan
+from whyfirst.worlds.village.world import Village
 from whyfirst.worlds.village.worlds import BASES, VillageWorld, village
 
 STUDY = Path(__file__).parents[2] / "studies" / "hearth-worlds.yaml"
@@ -58,3 +60,20 @@ def test_a_seed_and_a_side_make_a_draw_of_its_own() -> None:
     here = world.at(3, 1)
     assert (here.seed, here.side, here.identity) == (8, 1, {"world_seed": 8, "side": 1})
     assert world.at(3).identity == {"world_seed": 8}
+
+
+def test_the_worlds_of_the_demo_ship_with_bases_of_the_present_recipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A recipe was changed and `whyfirst study run hearth-worlds-demo` built bases for minutes."""
+    monkeypatch.delenv(BASES, raising=False)
+    demo = build_plan(STUDY.with_name("hearth-worlds-demo.yaml"))
+    worlds = [node.payload["world"]["seed"] for node in demo.nodes if node.kind == "base"]
+    assert worlds == [41, 42, 43] and not set(worlds) & set(range(1, 41))
+    for seed in worlds:
+        folder = village(seed=seed).base_folder()
+        about = read_json(folder / "world.json")["properties"]
+        named, unnamed = (about[f"documents_only_{kind}"] for kind in ("named", "unnamed"))
+        assert min(named, unnamed) >= 0.95 and about["facts"] == 1.0
+        vocabulary = read_json(folder / "tokenizer.json")["model"]["vocab"]
+        assert set(Village(seed).vocabulary) <= set(vocabulary)

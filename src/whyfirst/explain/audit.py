@@ -7,6 +7,7 @@ drawing it (`audit_page.py`), and judging how well the documents argue.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from whyfirst.explain.write import RUN
 VERSION = 1
 REJECTED = "rejected.json"
 MAIN: Corpus = "explanations"
+SHOWN = 3
+"""Cells whose documents the page shows side by side."""
 DEFINITIONS = {
     "attribution": "share of documents in which a window of two sentences holds half of the "
     "content words of one of the value's reasons, in a document that gives reasons as such",
@@ -93,6 +96,7 @@ def audit(folder: Path, tested: Sequence[PromptSet]) -> dict[str, Any]:
             "pairs": [pair | {"corpus": name} for name, rows in corpora.items()
                       for pair in overlaps(rows, tested)],
         },
+        "side_by_side": side_by_side(corpora),
         "tells": [t.row() for t in tells([row["text"] for row in main], constitution)],
         "filters": rejected,
     }  # fmt: skip
@@ -152,6 +156,25 @@ def coverage_tables(
             for key in ("value", "genre", "audience", "stance", "angle", "domain")
         },
     }
+
+
+def side_by_side(
+    corpora: Mapping[str, Sequence[Mapping[str, Any]]], count: int = SHOWN
+) -> list[dict[str, Any]]:
+    """The documents of some cells that every corpus has, to be read beside each other.
+
+    Cells of different genres, the first by hash of their id: no one has chosen the best.
+    """
+    by_cell = [{row["cell"]: row for row in rows} for rows in corpora.values()]
+    common = set.intersection(*(set(rows) for rows in by_cell))
+    shown: dict[str, dict[str, Any]] = {}
+    for cell in sorted(common, key=lambda name: sha256(name.encode()).digest()):
+        main = by_cell[0][cell]
+        if main["genre"] not in shown and len(shown) < count:
+            texts = {name: rows[cell]["text"] for name, rows in zip(corpora, by_cell, strict=True)}
+            said = {key: main[key] for key in ("cell", "value", "behaviour", "upheld", "genre")}
+            shown[main["genre"]] = said | {"texts": texts}
+    return list(shown.values())
 
 
 def _separability(

@@ -8,7 +8,7 @@ through the final norm. Leaves out: attention heads, MLPs and other places insid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,14 @@ def decoder_layers(model: Any) -> list[Any]:
     layers = list(next(iter(outer.values())))
     _check_causal(model, layers, name)
     return layers
+
+
+def check_layers(model: Any, numbers: Iterable[int]) -> None:
+    """Raise UserError for a layer the model doesn't have."""
+    count = len(decoder_layers(model))
+    for number in numbers:
+        if not 0 <= number < count:
+            raise UserError(f"no layer {number}: the model has layers 0 to {count - 1}")
 
 
 def _check_causal(model: Any, layers: list[Any], name: str) -> None:
@@ -132,10 +140,8 @@ def editing(model: Any, edits: Mapping[int, Edit]) -> Iterator[None]:
     Raises:
         UserError: as `decoder_layers`, or a layer the model doesn't have.
     """
+    check_layers(model, edits)
     layers = decoder_layers(model)
-    for number in edits:
-        if not 0 <= number < len(layers):
-            raise UserError(f"no layer {number}: the model has layers 0 to {len(layers) - 1}")
 
     def change(edit: Edit) -> Callable[..., Any]:
         def hook(_module: Any, _inputs: Any, output: Any) -> Any:

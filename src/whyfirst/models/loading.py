@@ -29,6 +29,7 @@ from whyfirst.models.folder import (
     tokenizer_folder,
 )
 from whyfirst.models.gguf_file import converted, is_gguf
+from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.quiet import no_progress_bars
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -94,6 +95,8 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
     Raises:
         UserError: there is none, it can't be fetched or read, or code of it isn't pinned.
     """
+    if is_packaged(path):
+        return converted(packaged(path))
     if is_gguf(path):
         if not is_there(path):
             raise UserError(f"{path!r:.200}: no such file")

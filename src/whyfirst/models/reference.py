@@ -1,7 +1,8 @@
 """Naming a model: in a study's YAML, or as one word on the command line; and opening it.
 
-A model is a local folder, a GGUF file, a Hub id, or a name at an OpenAI-compatible endpoint. Leaves
-out: the models that ship or are built from scratch (the study knows those).
+A model is a local folder, a GGUF file (or package:NAME, one that a package holds), a Hub id, or a
+name at an OpenAI-compatible endpoint. Leaves out: the models that ship or are built from scratch
+(the study knows those).
 """
 
 import re
@@ -39,7 +40,8 @@ class ModelRef(StrictModel):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     path: str | None = affects_output(
-        None, description="a folder (relative to the file) or a Hub id"
+        None,
+        description="a folder or .gguf file (relative to the file), package:NAME, or a Hub id",
     )
     revision: str | None = affects_output(None, description="commit of a Hub id")
     dtype: Literal["float32", "bfloat16", "float16"] | None = affects_output(
@@ -110,7 +112,8 @@ class ModelRef(StrictModel):
 
 
 def parse_model(text: str, **more: Any) -> ModelRef:
-    """A model named in one word: a folder or .gguf file, ``org/name``, ``endpoint:URL#MODEL``.
+    """A model in one word: a folder or .gguf file, ``package:NAME``, ``org/name``,
+    ``endpoint:URL#MODEL``.
 
     Args:
         more: further fields of `ModelRef`, e.g. from other options of the command.

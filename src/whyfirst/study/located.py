@@ -13,6 +13,7 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_file
 from whyfirst.models.adapters import base_name, is_adapter
 from whyfirst.models.folder import is_folder
+from whyfirst.models.packaged import is_packaged
 from whyfirst.models.reference import ModelRef
 
 _COMMIT = re.compile("[0-9a-f]{40}")
@@ -57,6 +58,9 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
         return Located(identity, {}, runnable)
     identity = {"path": ref.path, "revision": ref.revision}
     contents: dict[str, str] = {}
+    if is_packaged(str(ref.path)):  # where a package lies decides nothing; its file does
+        contents["file"] = files.content(str(ref.path), f"{key}.path")
+        return _with_adapter(ref, key, files, where, Located(identity, contents, runnable))
     place = files.path(str(ref.path))
     if place.exists():
         contents["folder"] = files.content(str(ref.path), f"{key}.path")
@@ -77,13 +81,18 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
             f"{where}: {key}.path: {ref.path!r} is no local folder; for a Hub id pin the "
             "`revision` (a commit of 40 hex digits), so that the study can be repeated"
         )
-    if ref.adapter is not None:
-        folder = files.path(ref.adapter)
-        if not folder.is_dir():
-            raise ConfigError(f"{where}: {key}.adapter: {ref.adapter!r} is no local folder")
-        contents["adapter"] = files.content(ref.adapter, f"{key}.adapter")
-        identity["adapter"] = runnable["adapter"] = str(folder)
-    return Located(identity, contents, runnable)
+    return _with_adapter(ref, key, files, where, Located(identity, contents, runnable))
+
+
+def _with_adapter(ref: ModelRef, key: str, files: Files, where: Path, found: Located) -> Located:
+    if ref.adapter is None:
+        return found
+    folder = files.path(ref.adapter)
+    if not folder.is_dir():
+        raise ConfigError(f"{where}: {key}.adapter: {ref.adapter!r} is no local folder")
+    named = {"adapter": str(folder)}
+    contents = {"adapter": files.content(ref.adapter, f"{key}.adapter")}
+    return Located(found.identity | named, found.contents | contents, found.runnable | named)
 
 
 def answering(ref: ModelRef, files: Files) -> tuple[dict[str, Any], dict[str, Any]]:

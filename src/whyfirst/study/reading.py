@@ -15,9 +15,9 @@ from whyfirst.data.rows import Which, prompts_in, shaped
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import corpus, evaluation
 from whyfirst.study.plan import Plan, refuse_empty_cells
-from whyfirst.study.schema import PretrainedModel
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online

@@ -19,10 +19,12 @@ from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
 from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
+from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
+from whyfirst.study.materials import ScratchModel, WorldModel
 from whyfirst.study.nodes.kind import NodeKind
-from whyfirst.study.schema import ScratchModel, StudyFile, WorldModel
+from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
 
 SIDE = "~"
@@ -120,7 +122,13 @@ class Builder:
     # -- the study's files ---------------------------------------------------------------------
 
     def path(self, text: str) -> Path:
-        """A path of the study file, relative to it; ``$WHYFIRST_DATA`` stands for the data."""
+        """A path of the study file, relative to it; ``$WHYFIRST_DATA`` stands for the data.
+
+        Raises:
+            UserError: a package is named that isn't here.
+        """
+        if is_packaged(text):
+            return packaged(text)
         first, _, rest = text.partition("/")
         if first == DATA:
             folder = os.environ.get(DATA.removeprefix("$"))

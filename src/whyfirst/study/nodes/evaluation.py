@@ -30,11 +30,11 @@ from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.located import answering, locate
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.results.spending import usage_of
-from whyfirst.study.schema import PretrainedModel
 from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5

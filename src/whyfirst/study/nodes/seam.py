@@ -20,17 +20,18 @@ from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
 from whyfirst.study.cost.rehearsal import Asked
 from whyfirst.study.located import answering
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.schema import PretrainedModel
+from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources.rows import ROWS
 
 SECONDS = 2.0
-DOCUMENTS = 64
-"""Documents measured, of those held out and of those trained on; the same in every seed's draw."""
+ALL_ALONG = StudyFile.model_fields["seam_documents"].default
+"""Documents measured where a study says nothing, which fingerprints don't hold."""
 METRICS = {
     "held_out_documents": "Probability a token of documents it did not train on",
     "held_out_documents_before": "The base's probability a token of the same documents",
@@ -54,6 +55,8 @@ def plan(builder: Builder, stage: str, corpus: str, seed: int) -> str:
     use = builder.study.corpora[corpus]
     model = builder.study.model
     config: dict[str, Any] = {"device": builder.device, "seed": seed, "values": None}
+    if builder.study.seam_documents != ALL_ALONG:
+        config["documents"] = builder.study.seam_documents
     extra: dict[str, Any] = {"corpus": node.payload, "constitution": None}
     if isinstance(model, PretrainedModel):
         identity, extra["model"] = answering(model, builder)
@@ -79,7 +82,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     written = folders[-1] if payload["corpus"]["config"]["source"] == "written" else None
     known = {text for row in read_jsonl(folders[2] / ROWS) for text in texts_of(row)}
     every = {text for row in rows_of(payload["corpus"], written) for text in texts_of(row)}
-    trained, held_out = _chosen(known), _chosen(every - known)
+    most = config.get("documents", ALL_ALONG)
+    trained, held_out = _chosen(known, most), _chosen(every - known, most)
     rows: list[dict[str, Any]] = []
     for place, suffix in ((folders[0], ""), (folders[1], "_before")):
         ref = ModelRef(**{**payload.get("model", {}), "path": model_folder(place)})
@@ -94,9 +98,9 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     write_jsonl(folder / "items.jsonl", rows)
 
 
-def _chosen(texts: set[str]) -> list[str]:
+def _chosen(texts: set[str], most: int) -> list[str]:
     """At most so many, by their hash: not the first of a file, and the same in every arm."""
-    return sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:DOCUMENTS]
+    return sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:most]
 
 
 def likelihoods(model: LanguageModel, texts: Sequence[str], metric: str) -> list[dict[str, Any]]:
@@ -157,8 +161,9 @@ def cost(ahead: Ahead) -> Iterator[Work]:
     for name, nodes in ahead.by_name("seam").items():
         if ahead.lengths is not None:
             _, mean, _ = ahead.lengths.corpus(name, _MOST_TOKENS, False)
-            read = round(3 * DOCUMENTS * mean * CHARACTERS)
-            asked = Asked(calls=3 * DOCUMENTS, read=read, longest=round(mean * CHARACTERS))
+            most = ahead.study.seam_documents
+            read = round(3 * most * mean * CHARACTERS)
+            asked = Asked(calls=3 * most, read=read, longest=round(mean * CHARACTERS))
             yield from answering_work(ahead, nodes, asked, 200.0 * asked.calls)
 
 

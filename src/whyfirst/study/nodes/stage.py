@@ -15,10 +15,11 @@ from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Lengths, Work
 from whyfirst.study.decisive import decisive
 from whyfirst.study.located import answering
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.schema import PretrainedModel, StudyFile
+from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL

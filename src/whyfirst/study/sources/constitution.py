@@ -30,7 +30,17 @@ def constitution(
     *,
     constitution: Annotated[str, affects_output(description="a shipped name or a YAML file")],
     documents: Annotated[
-        Literal["explanations", "rules", "more_rules", "shuffled", "neutral"], affects_output()
+        Literal[
+            "explanations",
+            "label",
+            "nobecause",
+            "wrong_reason",
+            "rules",
+            "more_rules",
+            "shuffled",
+            "neutral",
+        ],
+        affects_output(),
     ],
     values: Annotated[tuple[str, ...] | None, affects_output()] = None,
     tokens: Annotated[int, affects_output(ge=1, description="matched to 0.5 %")],
