@@ -181,7 +181,9 @@ def _passes(study: StudyFile, name: str, lengths: Lengths) -> _Passes:
     cost = kind_of(train).cost(train)
     if not use.data:  # it reads no rows
         return _Passes(0.0)
-    rows, mean, total = lengths.corpus(use.data, train.max_length, cost.written > 0)
+    rows, mean, total = lengths.corpus(
+        use.data, train.max_length, cost.written > 0, getattr(train, "turns", "last")
+    )
     packing = getattr(train, "packing", False)
     if packing:
         rows, mean = max(1, math.ceil(total / train.max_length)), float(train.max_length)
