@@ -213,6 +213,18 @@ def test_the_readme_maps_every_folder() -> None:
     assert mapped == folders | {"studies/", "tests/", "benchmarks/", "docs/"}
 
 
+def test_the_readme_names_every_room() -> None:
+    """A room was added, and a newcomer to the README could not know of it."""
+    from whyfirst.cli.inventory import ROOMS
+
+    rows = dict(re.findall(r"^\| `src/whyfirst/(\w+)/` \| (.*) \|$", README, re.MULTILINE))
+    for module, _ in ROOMS.values():
+        folder = PACKAGE.joinpath(*module.split(".")[1:])
+        if folder.is_dir() and folder.parent != PACKAGE:
+            part, *inner = folder.relative_to(PACKAGE).parts
+            assert f"`{inner[0]}/`" in rows[part], folder.name
+
+
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """(path, value) of everything in nested mappings; lists are one value."""
     if isinstance(value, dict):

@@ -11,6 +11,12 @@ DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "make"))
 import architecture  # type: ignore[import-not-found]  # noqa: E402
 import extending  # type: ignore[import-not-found]  # noqa: E402
+import methods  # type: ignore[import-not-found]  # noqa: E402
+from pydantic import TypeAdapter  # noqa: E402
+
+from whyfirst.config.room import Use  # noqa: E402
+from whyfirst.config.strict_yaml import read_yaml  # noqa: E402
+from whyfirst.train.config import StageConfig  # noqa: E402
 
 
 def test_the_page_of_examples_shows_another_file_than_the_tested_one() -> None:
@@ -58,3 +64,43 @@ def test_pages_link_to_what_is_there() -> None:
     for page in (architecture.PAGE, extending.PAGE):
         links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
         assert [link for link in links if not (DOCS / link).exists()] == []
+
+
+def test_the_page_of_methods_is_stale() -> None:
+    kept = methods.PAGE.read_text(encoding="utf-8")
+    assert kept == methods.page(), "run: python docs/make/methods.py"
+
+
+def lines() -> dict[str, list[str]]:
+    """Kind -> what stands in the first column of its table, of the page as it is kept."""
+    parts = methods.PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
+    found = [re.findall(r"^\| `(.+?)` \|", part, re.MULTILINE) for part in parts]
+    return dict(zip(methods.TITLES, found, strict=True))
+
+
+@pytest.mark.parametrize("kind", methods.TITLES)
+def test_a_line_of_the_page_is_no_part_of_a_study_file(kind: str, tmp_path: Path) -> None:
+    """Each parses, its name is known, and its options are ones that the method takes."""
+    room = methods.room_of(kind)
+    for line in lines()[kind]:
+        file = tmp_path / "line.yaml"
+        file.write_text(line if line.startswith("{") or ": " in line else f"use: {line}")
+        value = read_yaml(file).data
+        if kind == "benchmarks":
+            [(name, options)] = value.items()
+            value = {"name": name} | options
+        elif kind not in ("transforms", "selectors", "reproductions") or "use" in value:
+            [value] = value.values()
+        [value] = value if isinstance(value, list) else [value]
+        if kind == "kinds":
+            if value["kind"] != "recover" or methods.room_of("surgeries").names():
+                TypeAdapter(StageConfig).validate_python(value)
+            continue
+        if kind == "corpora":
+            value["name"] = value.pop("source")
+        assert list(room.problems(Use.model_validate(value))) == [], line
+
+
+def test_a_method_is_on_no_page() -> None:
+    for kind, found in lines().items():
+        assert len(found) == len(methods.entries(kind)), kind

@@ -1,10 +1,9 @@
 """Are a user's goals reached over several turns, and why not: ``goal_success``.
 
-Evaluating multi-turn conversations by goal success rate and root cause of failure (Rao et al. 2025,
-arXiv 2510.03696): a dialogue is cut into the user's goals; a goal succeeds whose turns all do. Each
-failed goal has one cause, that of its first failed turn: refusal, nothing said, or not helped.
-Leaves out: finding the goals in free dialogues, causes inside a system of retrieval and routing,
-and an ensemble of judges.
+Piskala et al. 2025, "Mind the Goal", arXiv 2510.03696: a dialogue is cut into the user's goals; a
+goal succeeds whose turns all do. Each failed goal has one cause, that of its first failed turn:
+refusal, nothing said, or not helped. Leaves out: finding the goals in free dialogues, causes inside
+a system of retrieval and routing, and an ensemble of judges.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +39,7 @@ GOALS = Metric(
     definition="Dialogues of several goals, each of several turns, answered turn by turn.",
     needs="dialogues.jsonl of goals, a list of goal and turns (what the user says)",
     metrics=(GOALS, TURNS),
-    source="Rao et al. 2025 (arXiv 2510.03696)",
+    source="Piskala et al. 2025 (arXiv 2510.03696)",
     questions=("helpful",),
     by=("group",),
     example={"dialogues.jsonl": '{"goals": [{"goal": "learn of boats", "turns": ["What floats?", '
