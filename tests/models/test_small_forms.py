@@ -66,11 +66,7 @@ def test_grif_leaves_out_the_unlabelled_and_tells_start_from_goal() -> None:
         optimizer.step()
     right = (model.instruction(told) * model.change(starts, goals)).sum(-1)
     swapped = (model.instruction(told) * model.change(goals, starts)).sum(-1)
-    assert (
-        bool((right > 0.5).all())
-        and torch.allclose(swapped, -right, atol=1)
-        and (swapped < 0).all()
-    )
+    assert bool((right > 0.3).all()) and torch.allclose(swapped, -right, atol=1e-5)
 
 
 def test_segment_graph_runs_from_data_to_prompt_only() -> None:

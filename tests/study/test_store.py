@@ -246,5 +246,9 @@ def test_a_study_of_800_results_is_checked_fast(tmp_path: Path) -> None:
         files = {name: {"bytes": 1, "sha256": "0" * 64} for name in ("a", "b", "c", "d")}
         (folder / MARKER).write_text(json.dumps({"files": files, "fingerprint": fp}))
     begin = time.perf_counter()
+    for fp in prints:  # the least there is to do: read every marker and look at every file
+        for name in json.loads((store.folder("step", fp) / MARKER).read_text())["files"]:
+            (store.folder("step", fp) / name).stat()
+    least, begin = time.perf_counter() - begin, time.perf_counter()
     assert all(store.complete("step", fp) for fp in prints)
-    assert time.perf_counter() - begin < 1.0
+    assert time.perf_counter() - begin < 15 * least

@@ -184,7 +184,7 @@ def test_reward_of_tokens_scores_responses_without_any_as_empty() -> None:
     from types import SimpleNamespace
 
     from whyfirst.config.errors import UserError
-    from whyfirst.study.nodes.evaluation import _score
+    from whyfirst.study.nodes.within import _score
 
     tokenizer = SimpleNamespace(eos_token_id=0, encode=lambda text, **special: text.split())
     said = ["one", "one two three"]

@@ -14,6 +14,7 @@ from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.results import matching
 from whyfirst.study.results.assemble import Assembler
+from whyfirst.study.results.curves import curves
 from whyfirst.study.results.examples import examples
 from whyfirst.study.results.table import Table, cell_names, cells, read_tables, summarise
 
@@ -247,10 +248,10 @@ def test_recall_is_of_the_model_after_the_first_stage_and_out_of_the_benchmarks(
 @pytest.mark.usefixtures("hearth")
 def test_loss_curve_names_every_arm_that_shares_the_stage(tmp_path: Path) -> None:
     plan, store = fake(tmp_path, ("arms:", "arms:\n  explain_only: [explain]"))
-    curves = {curve.stage: curve for curve in Assembler(plan, store).curves().loss}
-    assert curves["explain"].arms == ["explain_only", "explain_first"]
-    assert curves["align"].arms == ["direct"]
-    assert curves["explain>align"].points == [(10, 2.0), (12, 1.5)]
+    drawn = {curve.stage: curve for curve in curves(Assembler(plan, store)).loss}
+    assert drawn["explain"].arms == ["explain_only", "explain_first"]
+    assert drawn["align"].arms == ["direct"]
+    assert drawn["explain>align"].points == [(10, 2.0), (12, 1.5)]
 
 
 @pytest.mark.usefixtures("hearth")

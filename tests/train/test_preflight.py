@@ -78,7 +78,7 @@ def test_a_trained_prompt_or_a_missing_eos_passes(
     data = {"demonstrations": jsonl("d", _demonstrations())}
     found = _levels(SFT, tokenizer, bases["llama"], data, spoil)
     assert found["prompt masked"] == (
-        "refuse", "1 rows train on part of their prompt, or mask part of their response"
+        "refuse", "1 rows (1) train on part of their prompt, or mask part of their response"
     )  # fmt: skip
     assert found["eos"][0] == "refuse" and "1 of 12 rows" in found["eos"][1]
 

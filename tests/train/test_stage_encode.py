@@ -1,15 +1,21 @@
 """Token ids and masks: the silent mistakes (no EOS, prompt trained, wrong boundary)."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tokenizers.processors import TemplateProcessing
 
 from whyfirst.config.errors import DataError
 from whyfirst.train.config import DPOStage, ExplainStage, SFTStage
 from whyfirst.train.encode import encode, encode_exchange
+from whyfirst.train.preflight import truncation
+from whyfirst.train.run import run_stage
+from whyfirst.train.weights import load_model
 
 Jsonl = Callable[[str, list[dict[str, Any]]], Path]
 SFT = SFTStage(updates=20)
@@ -143,6 +149,39 @@ def test_a_users_turn_is_trained_on(chat_tokenizer: Any, jsonl: Jsonl) -> None:
     assert again.ids == last.ids and again.masked == last.masked
     assert first.ids == _ids(chat_tokenizer, "User: w1 Bot: w2 <eos>")
     assert first.ids[first.masked :] == _ids(chat_tokenizer, "w2 <eos>")
+
+
+def test_loss_with_all_turns_is_another_than_that_of_each_reply(
+    chat_tokenizer: Any, bases: dict[str, Path], jsonl: Jsonl, tmp_path: Path
+) -> None:
+    """Two replies of one conversation count as a row each: the first loss is their tokens' mean."""
+    folder = shutil.copytree(bases["llama"], tmp_path / "chats")
+    chat_tokenizer.save_pretrained(folder)
+    data = {"demonstrations": jsonl("m", [{"messages": TALK}])}
+    config = SFTStage(updates=1, min_updates=1, batch_size=2, turns="all", learning_rate=1e-9)
+    result = run_stage(config, folder, data, tmp_path / "out", 0)
+    assert (result.documents, result.epochs) == (2, 1.0)
+    model, sums, count = load_model(folder), 0.0, 0
+    for example in encode(config, chat_tokenizer, data).examples:
+        ids = torch.tensor([example.ids])
+        logs = model(input_ids=ids).logits[0].log_softmax(-1).detach()
+        taught = range(example.masked, len(example.ids))
+        sums -= sum(float(logs[at - 1, example.ids[at]]) for at in taught)
+        count += len(taught)
+    assert count == result.tokens_trained == 4
+    assert result.first_loss == pytest.approx(sums / count, abs=1e-5)
+
+
+def test_preflight_counts_rows_in_place_of_their_lines(tokenizer: Any, tmp_path: Path) -> None:
+    """A blank line, and the row told was another one than the editor shows."""
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": "w1", "completion": "w2"}, {"prompt": "w1", "completion": "w2 " * 40}]
+    path.write_text("\n\n".join(map(json.dumps, rows)) + "\n")
+    config = SFTStage(updates=20, max_length=16)
+    encoded = encode(config, tokenizer, {"demonstrations": path})
+    assert encoded.lines == [1, 3]
+    found = truncation(encoded.lengths, 16, "refuse", encoded.lines)
+    assert found.level == "refuse" and "rows 3)" in found.message
 
 
 @pytest.mark.parametrize(

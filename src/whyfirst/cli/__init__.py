@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: without the program's name; None takes the process's own.
     """
+    # Before anything imports the Hub's library, which reads it once.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for stream in (sys.stdout, sys.stderr):
         # A terminal that can't show a character must not end the program.
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from whyfirst.cli.app import app
 
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # Typer's own way of telling a mistake is a coloured box: right for people only.
     if "--json" not in given:
         app(args=given, prog_name="whyfirst")
         sys.exit(0)
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = get_command(app).main(given, prog_name="whyfirst", standalone_mode=False)
     except Exception as error:
+        # Duck-typed: importing click's classes would cost a plain command its quick start.
         if not hasattr(error, "format_message"):
             raise
         print_error(error.format_message(), as_json=True)

@@ -6,31 +6,31 @@ Leaves out: what is in a card (`report.card`).
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-from whyfirst.cli.output import AsJson, RunFolder, RunStore, command, print_json, say
+from whyfirst.cli.options import AsJson, ModelSeed, RunFolder, RunStore
+from whyfirst.cli.output import command, print_json, say
 from whyfirst.config.errors import UserError
 
 
 @command
 def card_command(
     run: RunFolder,
-    arm: Annotated[str, typer.Argument(metavar="ARM", help="One of its arms.")],
+    arm: Annotated[str, Argument(metavar="ARM", help="One of its arms.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write a folder: model, tokenizer and card.")
+        Path | None, Option("--out", help="Write a folder: model, tokenizer and card.")
     ] = None,
     store: RunStore = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which of the arm's models.")] = 0,
+    seed: ModelSeed = 0,
     push_to_hub: Annotated[
         str | None,
-        typer.Option(
-            "--push-to-hub",
+        Option(
             metavar="OWNER/NAME",
             help="Send that folder to this repository of the Hub, private; off by default.",
         ),
     ] = None,
     token_env: Annotated[
-        str, typer.Option("--token-env", help="The environment variable with the Hub's token.")
+        str, Option("--token-env", help="The environment variable with the Hub's token.")
     ] = "HF_TOKEN",
     as_json: AsJson = False,
 ) -> None:
@@ -42,14 +42,13 @@ def card_command(
 
     run = run_folder(run)
     results = results_of(run)
+    # What can't be looked at is never sent.
     if push_to_hub is not None and out is None:
         raise UserError("--push-to-hub sends the folder of --out; name one, so you can look at it")
     if out is None:
         text = render_card(results, arm)
-        if as_json:
-            print_json({"arm": arm, "card": text})
-        else:
-            print(text, end="")
+        # Bare print: the card is a file's content, to be piped as it is.
+        print_json({"arm": arm, "card": text}) if as_json else print(text, end="")
         return
     model = arm_model(results, arm, seed, store_of(run, store))
     files = publish.write_folder(results, arm, model, out)

@@ -16,16 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
-from whyfirst.cli.output import (
-    RunStore,
-    command,
-    nothing_printed,
-    print_json,
-    say,
-    standard,
-)
+from whyfirst.cli.options import ModelSeed, RunStore, names
+from whyfirst.cli.output import command, nothing_printed, print_json, say, standard
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
 
@@ -59,24 +53,23 @@ class Answer:
 def chat_command(
     run: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="RUN|MODEL",
             help="A run's folder or name; or a model: its folder, a .gguf file, endpoint:URL#NAME.",
         ),
     ],
-    arms: Annotated[
-        str, typer.Option("--arms", help="Names with commas (default: the headline's two).")
-    ] = "",
+    arms: Annotated[str, Option(help="Names with commas (default: the headline's two).")] = "",
     store: RunStore = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which of an arm's models.")] = 0,
+    seed: ModelSeed = 0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Read all prompts, print one JSON object.")
+        bool, Option("--json", help="Read all prompts, print one JSON object.")
     ] = False,
 ) -> None:
     """Put the same prompts (one a line) to several arms, or to a model, answers side by side."""
     from whyfirst.cli.reporting import results_of, run_folder, store_of
 
     results = None
+    # Loading prints progress of its own.
     with nothing_printed(as_json):
         if is_model(run):
             if arms:
@@ -91,13 +84,17 @@ def chat_command(
     invented = results is not None and results.study.world is not None
     if as_json:
         told = [
-            {"prompt": line, "answers": [asdict(one) for one in ask(models, line, invented)]}
-            for line in _lines(False)
+            {"prompt": prompt, "answers": [asdict(a) for a in ask(models, prompt, invented)]}
+            for prompt in _prompts(asking=False)
         ]
         print_json({"arms": chosen, "seed": seed, "prompts": told})
         return
-    _explain(results, invented)
-    for prompt in _lines(sys.stdin.isatty()):
+    say("refusal: probability of replies that begin as a refusal, over that of those and of help")
+    refusals, helps = (", ".join(map(repr, side)) for side in (INVENTED if invented else OPENINGS))
+    say(f"openings, refusals: {refusals}; help: {helps}", style="dim")
+    if results is not None and invented and results.examples:
+        say(f"a prompt in this world's words: {results.examples[0].prompt}", style="dim")
+    for prompt in _prompts(sys.stdin.isatty()):
         show(prompt, ask(models, prompt, invented))
 
 
@@ -137,15 +134,16 @@ def chosen_arms(results: "Results", given: str) -> list[str]:
     """
     from whyfirst.config.suggest import did_you_mean
 
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    for name in names:
+    chosen = names(given)
+    for name in chosen:
         if name not in results.arms:
             hint = did_you_mean(name, list(results.arms))
             raise UserError(f"--arms: no arm {name!r}{hint} (arms: {', '.join(results.arms)})")
+    # Who opens a run wants to hear what its headline is about.
     headline = results.headline_contrast()
-    if not names and headline is not None:
-        names = [name for name in (headline.b, headline.a) if name in results.arms]
-    return list(dict.fromkeys(names)) or list(results.arms)
+    if not chosen and headline is not None:
+        chosen = tuple(name for name in (headline.b, headline.a) if name in results.arms)
+    return list(chosen or results.arms)
 
 
 def open_arms(
@@ -168,7 +166,9 @@ def refusal_probability(
 ) -> tuple[float | None, float | None]:
     """(r / (r + h), r + h) of this module's head; None where an opening can't be scored."""
     refusals, helps = openings
+    # One call: the prompt is read once for all openings.
     scores = model.loglikelihood([(prompt, [*refusals, *helps])])[0]
+    # A share over the openings that happen to fit would not compare between models.
     if any(score.problem is not None for score in scores):
         return None, None
     mass = [math.exp(score.logprob) for score in scores]
@@ -181,14 +181,14 @@ def ask(models: "Mapping[str, LanguageModel]", prompt: str, invented: bool) -> l
     from whyfirst.models.base import Sampling, asked
 
     given: Prompt = prompt if invented else asked(prompt)
-    found = []
+    sampling = Sampling(max_new_tokens=_TOKENS[invented])
+    answers = []
     for arm, model in models.items():
-        sampling = Sampling(max_new_tokens=_TOKENS[invented])
         completion = model.generate([given], sampling=sampling)[0][0]
         text = completion.text if completion.problem is None else f"[{completion.problem}]"
         shares = refusal_probability(model, given, INVENTED if invented else OPENINGS)
-        found.append(Answer(arm, text.strip(), *shares))
-    return found
+        answers.append(Answer(arm, text.strip(), *shares))
+    return answers
 
 
 def show(prompt: str, answers: Sequence[Answer]) -> None:
@@ -197,37 +197,27 @@ def show(prompt: str, answers: Sequence[Answer]) -> None:
     from rich.text import Text
 
     table = Table(title=Text(safe_text(prompt), style="bold"), title_justify="left", expand=True)
-    for one in answers:
-        table.add_column(Text(safe_text(one.arm)), ratio=1, overflow="fold")
-    table.add_row(*(Text(refusal_words(one)) for one in answers), end_section=True)
-    table.add_row(*(Text(safe_text(one.text) or "(nothing)") for one in answers))
+    for answer in answers:
+        table.add_column(Text(safe_text(answer.arm)), ratio=1, overflow="fold")
+    table.add_row(*(Text(refusal_words(answer)) for answer in answers), end_section=True)
+    table.add_row(*(Text(safe_text(answer.text) or "(nothing)") for answer in answers))
     standard().print(table)
 
 
-def refusal_words(one: Answer) -> str:
+def refusal_words(answer: Answer) -> str:
     """The refusal probability as a bar and in words, with what the openings cover."""
-    if one.refusal is None or one.covered is None:
+    if answer.refusal is None or answer.covered is None:
         return "refusal: not computed"
-    bar = "█" * round(one.refusal * 10) + "░" * (10 - round(one.refusal * 10))
-    worth = "says little: " if one.covered < _LITTLE else ""
-    return f"refusal {one.refusal:.2f} {bar} ({worth}openings cover {one.covered:.0%})"
+    bar = ("█" * round(answer.refusal * 10)).ljust(10, "░")
+    worth = "says little: " if answer.covered < _LITTLE else ""
+    return f"refusal {answer.refusal:.2f} {bar} ({worth}openings cover {answer.covered:.0%})"
 
 
-def _explain(results: "Results | None", invented: bool) -> None:
-    refusals, helps = INVENTED if invented else OPENINGS
-    say("refusal: probability of replies that begin as a refusal, over that of those and of help")
-    listed = [", ".join(map(repr, one)) for one in (refusals, helps)]
-    say(f"openings, refusals: {listed[0]}; help: {listed[1]}", style="dim")
-    if invented and results is not None and results.examples:
-        say(f"a prompt in this world's words: {results.examples[0].prompt}", style="dim")
-
-
-def _lines(asking: bool) -> Iterator[str]:
+def _prompts(asking: bool) -> Iterator[str]:
     """Prompts from standard input, one a line; empty ones are passed over."""
     while True:
-        if asking:
-            sys.stderr.write("prompt (Ctrl-D ends): ")
-            sys.stderr.flush()
+        if asking:  # on standard error, so that answers can be piped on
+            print("prompt (Ctrl-D ends): ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line:
             return

@@ -28,25 +28,25 @@ def summary(built: Built, folder: Path) -> dict[str, Any]:
 
 def show(report: Any) -> None:
     """Corpora, and controls with their match, as tables; overlap with benchmarks."""
+    # A reader would take the figures for those of written text.
     if report["is_a_grammar"]:
         output.say(
             "The teacher is a grammar: documents are filled in, not written.", style="yellow"
         )
-    rows = [
+    titles = ("corpus", "documents", "tokens", "attribution", "assertion", "self-BLEU",
+              "compression")  # fmt: skip
+    output.table(titles, [
         (name, m["documents"], f"{m['tokens']:,}", f"{m['attribution']:.1%}",
          f"{m['assertion']:.1%}", f"{m['self_bleu']:.2f}", f"{m['compression']:.1f}")
         for name, m in report["corpora"].items()
-    ]  # fmt: skip
-    names = ("documents", "tokens", "attribution", "assertion", "self-BLEU", "compression")
-    output.table([("corpus", "left"), *((name, "right") for name in names)], rows)
+    ], "lr")  # fmt: skip
     if report["matching"]:
-        output.table(
-            [("control", "left"), ("tokens", "right"), ("entities", "right"), ("lengths", "right"),
-             ("AUC masked", "right"), ("matched", "left")],
-            [(row["corpus"], f"{row['tokens_ratio']:.4f}", f"{row['entities']:.3f}",
-              f"{row['lengths']:.3f}", f"{report['separability'][row['corpus']]['masked']:.2f}",
-              "; ".join(row["failures"]) or "yes") for row in report["matching"]],
-        )  # fmt: skip
+        output.table(("control", "tokens", "entities", "lengths", "AUC masked", "matched"), [
+            (row["corpus"], f"{row['tokens_ratio']:.4f}", f"{row['entities']:.3f}",
+             f"{row['lengths']:.3f}", f"{report['separability'][row['corpus']]['masked']:.2f}",
+             "; ".join(row["failures"]) or "yes")
+            for row in report["matching"]
+        ], "lrrrrl")  # fmt: skip
     overlap = report["overlap"]
-    found = f"{len(overlap['pairs'])} pairs" if overlap["benchmarks"] else "none given (--against)"
-    output.say(f"overlap with benchmarks: {found}")
+    pairs = f"{len(overlap['pairs'])} pairs" if overlap["benchmarks"] else "none given (--against)"
+    output.say(f"overlap with benchmarks: {pairs}")

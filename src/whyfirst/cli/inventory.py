@@ -3,6 +3,7 @@
 Leaves out, of the environment: host and user names, paths, and variables that could hold a secret.
 """
 
+import contextlib
 import inspect
 import os
 import platform
@@ -11,14 +12,17 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
-from rich.text import Text
+from typer import Argument
 
-from whyfirst.cli.output import print_json, say, standard, table, warn
+from whyfirst.cli.options import AsJson
+from whyfirst.cli.output import command, print_json, say, table, warn
 from whyfirst.config.errors import UserError
-from whyfirst.config.room import Option, Room
 from whyfirst.config.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from whyfirst.config.room import Option
 
 Rows = list[dict[str, Any]]
 
@@ -30,97 +34,8 @@ _HARMLESS_VARIABLES = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE",
 )  # fmt: skip
 
-
-def _benchmarks() -> Rows:
-    from whyfirst.evaluate.benchmark import BENCHMARKS, all_benchmarks
-
-    rows = [
-        {"name": b.name, "version": b.version, "needs": b.needs, "measures": b.definition,
-         "metrics": [metric.name for metric in b.metrics],
-         "judges_of": list(b.questions), "by": list(b.by), "source": b.source,
-         "licence": b.licence, "options": list(b.options)}
-        for b in all_benchmarks()
-    ]  # fmt: skip
-    _tell_failures(BENCHMARKS.failures)
-    return rows
-
-
-def _tell_failures(failures: Mapping[str, str]) -> None:
-    for name, problem in failures.items():
-        warn(f"plug-in {name!r} failed to load: {problem}")
-
-
-def _scorers() -> Rows:
-    from whyfirst.evaluate.scorers import SCORERS
-
-    rows = [
-        {"name": one.name, "version": one.version,
-         "says_whether_a_response_is": str(one.facts.get("question", "")),
-         "asks_a_model": "yes" if "model" in one.context else "no", "example": one.example}
-        for one in SCORERS.entries()
-    ]  # fmt: skip
-    _tell_failures(SCORERS.failures)
-    return rows
-
-
-def _templates() -> Rows:
-    from whyfirst.models import chat
-
-    return [{"name": name} for name in chat.shipped()]
-
-
-def _gpus() -> Rows:
-    from whyfirst.study.cost.arithmetic import gpus
-
-    return [
-        {"name": name, "bfloat16_tflops": (gpu.bfloat16 or 0) / 1e12 or "unknown",
-         "float32_tflops": (gpu.float32 or 0) / 1e12 or "unknown",
-         "memory_gb": (gpu.memory or 0) / 1e9 or "unknown"}
-        for name, gpu in gpus().items()
-    ]  # fmt: skip
-
-
-def _constitutions() -> Rows:
-    from whyfirst.constitution import load_constitution, shipped_constitutions
-
-    rows = []
-    for name in shipped_constitutions():
-        loaded = load_constitution(name)
-        values = [value.id for value in loaded.values]
-        rows.append({"name": name, "values": values, "description": loaded.description})
-    return rows
-
-
-def _studies() -> Rows:
-    from whyfirst.study.config import load_study
-    from whyfirst.study.shipped import shipped_studies, shipped_study
-
-    rows = []
-    for name in shipped_studies():
-        study = load_study(shipped_study(name))
-        rows.append({"name": name, "title": study.title, "arms": list(study.arms)})
-    return rows
-
-
-def _stages() -> Rows:
-    from whyfirst.train.kinds import KINDS
-
-    return [
-        {"name": kind.name, "version": kind.version, "what": kind.summary, "source": kind.paper}
-        for kind in KINDS.entries()
-    ]
-
-
-#: kinds that other files hold: made here into rows by hand
-SECTIONS: dict[str, Callable[[], Rows]] = {
-    "benchmarks": _benchmarks,
-    "scorers": _scorers,
-    "constitutions": _constitutions,
-    "studies": _studies,
-    "stages": _stages,
-    "templates": _templates,
-    "gpus": _gpus,
-}
+#: kinds whose rows have columns of their own
+SECTIONS: dict[str, Callable[[], Rows]] = {}
 #: kinds with a room of their own: where it is
 ROOMS = {
     "worlds": ("whyfirst.worlds", "WORLDS"),
@@ -140,64 +55,166 @@ ROOMS = {
 }
 
 
-def _room_rows(kind: str) -> Rows:
-    """A room's methods with their source, options and the line that names them in a study."""
-    module, name = ROOMS[kind]
-    key = "source" if kind == "corpora" else "name"  # as a study file calls it
-    room: Room[Any] = getattr(import_module(module), name)
-    rows = [
-        {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
-         "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
-         "options": [_option(option) for option in one.options],
-             "example": one.example.replace("{name:", f"{{{key}:")}
-        for one in room.entries()
-    ]  # fmt: skip
-    _tell_failures(room.failures)
+def section(rows: Callable[[], Rows]) -> Callable[[], Rows]:
+    """Decorator: the function gives the rows of the kind it is called after."""
+    SECTIONS[rows.__name__] = rows
     return rows
 
 
-def _option(option: Option) -> str:
+def _warn_of_failures(failures: Mapping[str, str]) -> None:
+    for name, problem in failures.items():
+        warn(f"plug-in {name!r} failed to load: {problem}")
+
+
+@section
+def benchmarks() -> Rows:
+    """Each with what it needs and measures, and where its data come from."""
+    from whyfirst.evaluate.benchmark import BENCHMARKS, all_benchmarks
+
+    rows = [
+        {"name": b.name, "version": b.version, "needs": b.needs, "measures": b.definition,
+         "metrics": [metric.name for metric in b.metrics],
+         "judges_of": list(b.questions), "by": list(b.by), "source": b.source,
+         "licence": b.licence, "options": list(b.options)}
+        for b in all_benchmarks()
+    ]  # fmt: skip
+    _warn_of_failures(BENCHMARKS.failures)
+    return rows
+
+
+@section
+def scorers() -> Rows:
+    """Each with its question, and whether a model answers it."""
+    from whyfirst.evaluate.scorers import SCORERS
+
+    rows = [
+        {"name": one.name, "version": one.version,
+         "says_whether_a_response_is": str(one.facts.get("question", "")),
+         "asks_a_model": "yes" if "model" in one.context else "no", "example": one.example}
+        for one in SCORERS.entries()
+    ]  # fmt: skip
+    _warn_of_failures(SCORERS.failures)
+    return rows
+
+
+@section
+def constitutions() -> Rows:
+    """Those that ship, with the ids of their values."""
+    from whyfirst.constitution import load_constitution, shipped_constitutions
+
+    return [
+        {"name": name, "values": [value.id for value in loaded.values],
+         "description": loaded.description}
+        for name in shipped_constitutions()
+        for loaded in (load_constitution(name),)
+    ]  # fmt: skip
+
+
+@section
+def studies() -> Rows:
+    """Those that ship, with their arms."""
+    from whyfirst.study.config import load_study
+    from whyfirst.study.shipped import shipped_studies, shipped_study
+
+    return [
+        {"name": name, "title": study.title, "arms": list(study.arms)}
+        for name in shipped_studies()
+        for study in (load_study(shipped_study(name)),)
+    ]
+
+
+@section
+def stages() -> Rows:
+    """The kinds of stages that an arm is made of."""
+    from whyfirst.train.kinds import KINDS
+
+    return [
+        {"name": kind.name, "version": kind.version, "what": kind.summary, "source": kind.paper}
+        for kind in KINDS.entries()
+    ]
+
+
+@section
+def templates() -> Rows:
+    """The chat templates that ship."""
+    from whyfirst.models import chat
+
+    return [{"name": name} for name in chat.shipped()]
+
+
+@section
+def gpus() -> Rows:
+    """The devices that `whyfirst plan` knows."""
+    from whyfirst.study.cost.arithmetic import gpus
+
+    return [
+        {"name": name, "bfloat16_tflops": (gpu.bfloat16 or 0) / 1e12 or "unknown",
+         "float32_tflops": (gpu.float32 or 0) / 1e12 or "unknown",
+         "memory_gb": (gpu.memory or 0) / 1e9 or "unknown"}
+        for name, gpu in gpus().items()
+    ]  # fmt: skip
+
+
+def room_rows(kind: str) -> Rows:
+    """A room's methods with their source, options and the line that names them in a study."""
+    module, name = ROOMS[kind]
+    room = getattr(import_module(module), name)
+    key = "source" if kind == "corpora" else "name"  # as a study file calls it
+    rows = [
+        {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
+         "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
+         "options": [option_text(option) for option in one.options],
+         "example": one.example.replace("{name:", f"{{{key}:")}
+        for one in room.entries()
+    ]  # fmt: skip
+    _warn_of_failures(room.failures)
+    return rows
+
+
+def option_text(option: "Option") -> str:
     """An option as a line of Python: ``beta: float = 0.1``; no default is required."""
     given = option.type
     if get_origin(given) is Annotated:
         given = get_args(given)[0]
+    # "pathlib.Path" as "Path", inside other types too.
     shown = re.sub(r"\b[\w.]+\.(?=\w)", "", inspect.formatannotation(given))
     return f"{option.name}: {shown}" + ("" if option.required else f" = {option.default!r}")
 
 
-def show(section: str | None, *, as_json: bool) -> None:
-    """Print one section in full, or what is in each of them.
-
-    Raises:
-        UserError: there is no such section; gives the nearest one.
-    """
+@command
+def list_(
+    section: Annotated[
+        str | None,
+        Argument(metavar="[KIND]", help="One kind, in full: benchmarks, objectives, ..."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what can be named in a study: source, options, and a line to copy."""
     kinds = [*SECTIONS, *ROOMS]
     if section is not None and section not in kinds:
         hint = did_you_mean(section, kinds)
         raise UserError(f"list: no {section!r}{hint} (known: {', '.join(kinds)})")
-    found = {
-        kind: SECTIONS[kind]() if kind in SECTIONS else _room_rows(kind)
+    rows_of = {
+        kind: SECTIONS[kind]() if kind in SECTIONS else room_rows(kind)
         for kind in kinds
         if section in (None, kind)
     }
     if as_json:
-        print_json(found)
+        print_json(rows_of)
         return
-    for place, (name, rows) in enumerate(found.items()):
+    for place, (kind, rows) in enumerate(rows_of.items()):
         if section is None:
-            standard().print(Text(("\n" if place else "") + name, style="bold"))
+            say(("\n" if place else "") + kind, style="bold")
         if not rows:
             say("none")
         elif section in ROOMS:
             for row in rows:
                 _describe(row)
         else:
-            columns = ["name", "what"] if name in ROOMS else list(rows[0])
+            # Of a room's methods the names and purposes; `list KIND` has the rest.
+            columns = ["name", "what"] if kind in ROOMS else list(rows[0])
             titles = [title.replace("_", " ") for title in columns]
-            table(
-                [(title, "left") for title in titles],
-                [_cells({c: row[c] for c in columns}) for row in rows],
-            )
+            table(titles, [[_text(row[column], ", ") for column in columns] for row in rows])
 
 
 def _describe(row: Mapping[str, Any]) -> None:
@@ -205,14 +222,12 @@ def _describe(row: Mapping[str, Any]) -> None:
     say(row["name"], style="bold")
     say(f"  {row['what']}")
     for name, value in row.items():
-        if name in ("name", "what", "version") or not value:
-            continue
-        told = "; ".join(value) if isinstance(value, list) else value
-        say(f"  {name.replace('_', ' ')}: {told}", style="dim")
+        if name not in ("name", "what", "version") and value:
+            say(f"  {name.replace('_', ' ')}: {_text(value, '; ')}", style="dim")
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [", ".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values()]
+def _text(value: Any, between: str) -> str:
+    return between.join(value) if isinstance(value, list) else str(value)
 
 
 def environment() -> dict[str, Any]:
@@ -221,14 +236,19 @@ def environment() -> dict[str, Any]:
 
     from whyfirst.study.execute.pool import available_cores
 
+    # Names are asked for only where there is a driver: else torch raises.
     cuda = torch.cuda.is_available()
+    packages: dict[str, str | None] = dict.fromkeys(_PACKAGES)
+    for name in packages:
+        with contextlib.suppress(PackageNotFoundError):  # an extra that isn't installed
+            packages[name] = version(name)
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": os.cpu_count(),
         "cores_usable": available_cores(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": memory_gib(Path("/proc/meminfo")),
         "torch_build": {
             "version": torch.__version__,
             "cuda": torch.version.cuda,
@@ -239,37 +259,28 @@ def environment() -> dict[str, Any]:
         "accelerators": [
             torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())
         ] if cuda else [],
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": packages,
         "variables": {name: os.environ[name] for name in _HARMLESS_VARIABLES if name in os.environ},
     }  # fmt: skip
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
+def memory_gib(file: Path) -> float | None:
+    """The machine's memory, as Linux tells it; None elsewhere."""
+    # Only Linux tells it in a file; other systems would need a package for one number.
+    if not file.is_file():
         return None
+    kib = re.search(r"MemTotal:\s+(\d+)", file.read_text(encoding="ascii"))
+    return round(int(kib[1]) / 2**20, 1) if kib else None
 
 
-def _memory_gib() -> float | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    sizes = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)}
-    return round(int(sizes["MemTotal"]) / 2**20, 1)
-
-
-def show_environment(*, as_json: bool) -> None:
-    """Print the environment."""
-    found = environment()
+@command
+def env(as_json: AsJson = False) -> None:
+    """Show versions and hardware, for a bug report."""
+    facts = environment()
     if as_json:
-        print_json(found)
+        print_json(facts)
         return
-    for name, value in found.items():
-        label = name.replace("_", " ")
+    for name, value in facts.items():
         if isinstance(value, dict):
-            text = ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
-        else:
-            text = ", ".join(value) if isinstance(value, list) else str(value)
-        say(f"{label}: {text or 'none'}")
+            value = [f"{key} {item}" for key, item in value.items() if item is not None]
+        say(f"{name.replace('_', ' ')}: {_text(value, ', ') or 'none'}")

@@ -8,49 +8,54 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
-from whyfirst.cli.output import AsJson, KeyEnv, command, nothing_printed, print_json, say, table
+from whyfirst.cli.options import AsJson, KeyEnv, group
+from whyfirst.cli.output import command, nothing_printed, print_json, say, table
 from whyfirst.cli.reproducing import reproduce
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.completions import Row
     from whyfirst.evaluate.scorers import Scorer
-    from whyfirst.models.base import LanguageModel
     from whyfirst.stats.statistics import Interval
 
-judge_app = typer.Typer(
-    help="Judges and their measured error.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+judge_app = group("Judges and their measured error.")
 judge_app.command("reproduce")(reproduce)
 
 
 @judge_app.command("agreement")
 @command
 def agreement(
-    data: Annotated[Path, typer.Option("--data", help="XSTest's folder model_completions.")],
+    data: Annotated[Path, Option("--data", help="XSTest's folder model_completions.")],
     judge: Annotated[
-        str, typer.Option("--judge", help="NAME or NAME:ARGUMENT, e.g. classifier:PATH.")
+        str, Option("--judge", help="NAME or NAME:ARGUMENT, e.g. classifier:PATH.")
     ] = "rules",
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Whom a judge asks: folder, Hub id or endpoint:URL#MODEL."),
+        Option("--model", help="Whom a judge asks: folder, Hub id or endpoint:URL#MODEL."),
     ] = None,
     key_env: KeyEnv = None,
     card: Annotated[
-        Path | None, typer.Option("--card", help="Write the judge's measured error to this file.")
+        Path | None, Option("--card", help="Write the judge's measured error to this file.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a refusal judge against the two people who labelled XSTest's completions."""
     from whyfirst.evaluate.completions import agreement_rows, card_of, completion_files
     from whyfirst.evaluate.scorers import make_scorer
+    from whyfirst.models.reference import open_model, parse_model
+    from whyfirst.study.execute.store import REPLIES
+    from whyfirst.study.run import default_store
 
+    # Before the judge, which may have to load a model.
     files = completion_files(data)
     with nothing_printed(as_json):
-        chosen = make_scorer(judge, _judging_model(model, key_env))
+        asker = None
+        if model is not None:
+            # An endpoint's replies are kept beside those of evaluations.
+            keys = {} if key_env is None else {"key_env": key_env}
+            asker = open_model(parse_model(model, **keys), cache=default_store() / REPLIES)
+        chosen = make_scorer(judge, asker)
         rows = agreement_rows(chosen, files)
     if card is not None:
         card_of(chosen, rows, files).save(card)
@@ -58,18 +63,6 @@ def agreement(
         print_json(as_object(chosen, rows))
     else:
         show(chosen, rows)
-
-
-def _judging_model(name: str | None, key_env: str | None) -> "LanguageModel | None":
-    """The judging model, with an endpoint's replies kept beside those of evaluations."""
-    from whyfirst.models.reference import open_model, parse_model
-    from whyfirst.study.execute.store import REPLIES
-    from whyfirst.study.run import default_store
-
-    if name is None:
-        return None
-    keys = {} if key_env is None else {"key_env": key_env}
-    return open_model(parse_model(name, **keys), cache=default_store() / REPLIES)
 
 
 def as_object(judge: "Scorer", rows: "Sequence[Row]") -> dict[str, Any]:
@@ -112,20 +105,19 @@ def show(judge: "Scorer", rows: "Sequence[Row]") -> None:
     for reading in dict.fromkeys(row.reading for row in rows):
         say(f"\nrefused = {reading} refusal")
         table(
-            [("completions", "left"), ("tuned on", "left"), ("kappa", "right"),
-             ("95 % interval", "right"), ("person 1", "right"), ("person 2", "right"),
-             ("people", "right"), ("sensitivity", "right"), ("specificity", "right"),
-             ("scored", "right"), ("unscored", "right")],
-            [_cells(row) for row in rows if row.reading == reading],
+            ("completions", "tuned on", "kappa", "95 % interval", "person 1", "person 2", "people",
+             "sensitivity", "specificity", "scored", "unscored"),
+            [_cells(row) for row in rows if row.reading == reading], "llr",
         )  # fmt: skip
-    reasons: Counter[str] = Counter()
-    for row in rows:
-        if row.reading == rows[0].reading and row.name != HELD_OUT:
-            reasons.update(row.reasons)
-    parsed = [f"{row.name} {100 * row.parsed:.1f} %" for row in rows
-              if row.reading == rows[0].reading and row.parsed is not None]  # fmt: skip
+    # Both readings are of the same completions, and what is held out is in no total.
+    first = [row for row in rows if row.reading == rows[0].reading]
+    parsed = [f"{row.name} {100 * row.parsed:.1f} %" for row in first if row.parsed is not None]
     if parsed:
         say(f"judge replies parsed: {', '.join(parsed)}")
+    reasons: Counter[str] = Counter()
+    for row in first:
+        if row.name != HELD_OUT:
+            reasons.update(row.reasons)
     for reason, count in reasons.most_common():
         say(f"{count} unscored: {reason}", style="dim")
     say(
@@ -136,13 +128,9 @@ def show(judge: "Scorer", rows: "Sequence[Row]") -> None:
 
 
 def _cells(row: "Row") -> tuple[object, ...]:
-    def number(interval: "Interval | None") -> str:
-        return "-" if interval is None else f"{interval.value:.3f}"
-
-    kappa = row.final.kappa
+    final, kappa = row.final, row.final.kappa
     limits = "-" if kappa is None else f"{kappa.low:.3f} to {kappa.high:.3f}"
-    return (
-        row.name, "yes" if row.tuned else "no", number(kappa), limits, number(row.first),
-        number(row.second), number(row.people), number(row.final.sensitivity),
-        number(row.final.specificity), row.final.confusion.n, row.final.unscored,
-    )  # fmt: skip
+    numbers = (kappa, row.first, row.second, row.people, final.sensitivity, final.specificity)
+    shown = ["-" if one is None else f"{one.value:.3f}" for one in numbers]
+    return (row.name, "yes" if row.tuned else "no", shown[0], limits, *shown[1:],
+            final.confusion.n, final.unscored)  # fmt: skip

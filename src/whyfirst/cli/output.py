@@ -10,59 +10,41 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, ParamSpec
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, ParamSpec
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from whyfirst.cli.options import Plugins
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
 
 _WIDE = 160  # columns where no terminal gives a width: a table in a log file is not cut
 
 P = ParamSpec("P")
-Justify = Literal["left", "right"]
+_JUSTIFY: dict[str, Literal["left", "right"]] = {"l": "left", "r": "right"}
 _answered = False  # whether this command has printed its JSON object
 
-# Options that several commands take, once each.
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-KeyEnv = Annotated[
-    str | None, typer.Option("--key-env", help="NAME of the variable with the endpoint's key.")
-]
-Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="A Python file of one's own; repeatable.")
-]
-RunFolder = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run's folder, or its name in ./runs.")
-]
-RunStore = Annotated[
-    Path | None,
-    typer.Option("--store", help="Where its models are (default: as the run noted)."),
-]
 
-
-def standard() -> Console:
-    """Standard output as a rich console."""
-    return _console(stderr=False)
-
-
-def messages() -> Console:
-    """Standard error as a rich console."""
-    return _console(stderr=True)
-
-
-def _console(stderr: bool) -> Console:
+def standard(stderr: bool = False) -> Console:
+    """Standard output (or error) as a rich console, made anew: a test or a caller may have put
+    another stream in its place."""
     stream = sys.stderr if stderr else sys.stdout
     known = stream.isatty() or "COLUMNS" in os.environ
     return Console(stderr=stderr, highlight=False, width=None if known else _WIDE)
 
 
+def messages() -> Console:
+    """Standard error as a rich console."""
+    return standard(stderr=True)
+
+
 def say(text: str, style: str = "") -> None:
     """Print lines of plain text, unwrapped so that paths and `file:line` stay whole."""
+    # A Text and no string: rich would read [brackets] in a path as markup.
     standard().print(Text(safe_text(text), style=style), soft_wrap=True)
 
 
@@ -71,11 +53,15 @@ def warn(text: str) -> None:
     messages().print(Text(safe_text(text), style="yellow"), soft_wrap=True)
 
 
-def table(columns: Sequence[tuple[str, Justify]], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under (title, justification) columns; None is an empty cell."""
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]], align: str = "l") -> None:
+    """Print rows under titles; None is an empty cell.
+
+    Args:
+        align: "l" or "r" for each column; the last letter stands for the rest of them too.
+    """
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for title, justify in columns:
-        shown.add_column(Text(title), justify=justify)
+    for title, letter in zip(titles, align.ljust(len(titles), align[-1]), strict=False):
+        shown.add_column(Text(title), justify=_JUSTIFY[letter])
     for row in rows:
         shown.add_row(*(Text("" if cell is None else safe_text(str(cell))) for cell in row))
     standard().print(shown)
@@ -85,6 +71,7 @@ def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on one line, in ASCII: safe in any terminal and pipe."""
     global _answered
     _answered = True
+    # allow_nan: NaN is no JSON, and a reader in another language would refuse the whole.
     print(json.dumps(value, allow_nan=False, ensure_ascii=True), file=sys.stdout, flush=True)
 
 

@@ -1,161 +1,153 @@
 """`whyfirst plan` (and `whyfirst study plan`): what a study takes and what it can find.
 
-Leaves out: the counting (study/describe.py, study/estimate.py).
+Leaves out: the counting (study/cost/).
 """
 
 import shutil
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich.text import Text
+from typer import Option
 
-from whyfirst.cli.output import Justify, print_json, say, standard, table, warn
-from whyfirst.report.html import duration
-from whyfirst.study.cost.describe import PlanDescription, PowerRow, StageRow, describe_plan
-from whyfirst.study.cost.estimate import Estimate, Machine, cost_json, estimate
-from whyfirst.study.cost.parts import Asked, Calls, Work
-from whyfirst.study.cost.timing import seconds_left
-from whyfirst.study.execute.pool import default_workers, machine_words
-from whyfirst.study.execute.store import Store
-from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.plan import build_plan
-from whyfirst.study.run import default_store
+from whyfirst.cli.options import AsJson, OtherModel, StorePath, StudyName, Trial
+from whyfirst.cli.output import command, print_json, say, table, warn
 
-_SPREADS = {
-    "study": "",
-    "headline": "the spread measured on the headline's metric and cell",
-    "default": "a default spread",
-}
+if TYPE_CHECKING:
+    from whyfirst.study.cost.describe import PlanDescription, PowerRow
+    from whyfirst.study.cost.estimate import Estimate
+    from whyfirst.study.cost.parts import Asked, Calls
 
 
+@command
 def plan(
-    file: Path,
-    *,
-    store: Path | None,
-    as_json: bool,
-    overrides: Overrides = NONE,
-    utilisation: float,
-    gpus: tuple[str, ...] = (),
+    file: StudyName,
+    store: StorePath = None,
+    model: OtherModel = None,
+    limit: Trial = None,
+    utilisation: Annotated[
+        float, Option("--utilisation", min=0.01, max=1.0, help="Share of a GPU's peak reached.")
+    ] = 0.35,
+    gpu: Annotated[
+        list[str] | None, Option("--gpu", help="Hours on this device; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Print what a study will take and what it can find, before anything is spent.
+    """Show what a study takes (tokens, operations, memory, hours, calls) and what it can find."""
+    from whyfirst.report.html import duration
+    from whyfirst.study.cost.describe import describe_plan
+    from whyfirst.study.cost.estimate import cost_json, estimate
+    from whyfirst.study.cost.timing import seconds_left
+    from whyfirst.study.execute.pool import default_workers, machine_words
+    from whyfirst.study.execute.store import Store
+    from whyfirst.study.overrides import Overrides
+    from whyfirst.study.plan import build_plan
+    from whyfirst.study.run import default_store
+    from whyfirst.study.shipped import study_file
 
-    Raises:
-        UserError: a mistake in the study or its data, or a device that isn't in the table.
-    """
-    resolved, place = build_plan(file, overrides), Store(store or default_store())
+    overrides = Overrides(model, limit)
+    # The plan that a run would make, so that nothing is counted by another rule.
+    resolved, place = build_plan(study_file(file), overrides), Store(store or default_store())
     description = describe_plan(resolved, place)
-    found = estimate(resolved, place, utilisation=utilisation, devices=gpus)
+    cost = estimate(resolved, place, utilisation=utilisation, devices=tuple(gpu or ()))
     workers = default_workers()
     left = seconds_left(resolved, place, workers)
     if as_json:
-        print_json(asdict(description) | {"cost": cost_json(found), "seconds_left": left})
+        print_json(asdict(description) | {"cost": cost_json(cost), "seconds_left": left})
         return
-    standard().print(Text(description.study + overrides.words, style="bold"))
-    _print_stages(description)
+    say(description.study + overrides.words, style="bold")
+    show_stages(description)
     known = "not known before the first parts ran" if left is None else f"about {duration(left)}"
     hours = "" if left is None else f" ({left / 3600:,.2f} hours)"
     say(f"time left on this machine ({machine_words()}; {workers} workers): {known}{hours}")
-    _print_cost(found)
-    _print_disk(found, place.root)
+    show_cost(cost)
+    if cost.problem is None:
+        show_disk(cost, place.root)
     for said in description.repeats:
         warn(said)
     if description.power:
-        _print_power(description)
+        show_power(description)
 
 
-def _print_stages(description: PlanDescription) -> None:
-    numbers = Counter(description.seeds.values())
-    usual = numbers.most_common(1)[0][0]
+def show_stages(description: "PlanDescription") -> None:
+    """Print the arms' seeds and how many parts of each kind there are."""
+    from whyfirst.report.html import duration
+
+    # Arms nearly always have the same number of seeds: those that differ are named.
+    usual = Counter(description.seeds.values()).most_common(1)[0][0]
     others = [f"{arm} {count}" for arm, count in description.seeds.items() if count != usual]
-    say(
-        f"{len(description.seeds)} arms, {usual} seeds each"
-        + (f" (but {', '.join(others)})" if others else "")
-    )
-    say("")
+    more = f" (but {', '.join(others)})" if others else ""
+    say(f"{len(description.seeds)} arms, {usual} seeds each{more}\n")
     rows = description.stages
-    seconds = [row.seconds for row in rows if row.seconds is not None]
-    time: list[tuple[str, Justify]] = [("time, one core", "right")] if seconds else []
-    columns: list[tuple[str, Justify]] = [
-        ("work", "left"), ("name", "left"), ("parts", "right"), ("in the store", "right"),
-        ("updates each", "right"),
-    ]  # fmt: skip
-    table([*columns, *time], [_stage_cells(row) for row in rows])
+    titles = ["work", "name", "parts", "in the store", "updates each", "time, one core"]
+    # Before anything was ever timed here the last column would be empty.
+    timed = any(row.seconds is not None for row in rows)
+    table(titles if timed else titles[:-1], [
+        (row.kind, row.name, row.nodes, row.complete, row.updates,
+         *([] if row.seconds is None else [duration(row.seconds)]))
+        for row in rows
+    ], "llr")  # fmt: skip
     total, done = sum(row.nodes for row in rows), sum(row.complete for row in rows)
     say(f"together {total} parts ({done} in the store)")
 
 
-def _stage_cells(row: StageRow) -> tuple[object, ...]:
-    cells = (row.kind, row.name, row.nodes, row.complete, row.updates)
-    return cells if row.seconds is None else (*cells, duration(row.seconds))
-
-
-def _print_cost(found: Estimate) -> None:
+def show_cost(cost: "Estimate") -> None:
+    """Print tokens, operations, memory and hours of what is left, and the calls of endpoints."""
     say("")
-    if found.problem is not None:
-        warn(f"no tokens, operations or memory: {found.problem}")
+    if cost.problem is not None:
+        warn(f"no tokens, operations or memory: {cost.problem}")
     else:
-        say(f"{found.model}: {found.parameters:,} parameters")
-        parts = list(dict.fromkeys(part for row in found.work for part in row.memory))
+        say(f"{cost.model}: {cost.parameters:,} parameters")
+        parts = list(dict.fromkeys(part for row in cost.work for part in row.memory))
         table(
-            [("what is left", "left"), ("name", "left"), ("parts", "right"),
-             ("tokens each", "right"), ("operations each", "right"), ("disk each", "right"),
-             ("peak memory", "right"),
-             *((part, "right") for part in parts)],
-            [_work_cells(row, parts) for row in found.work],
+            ("what is left", "name", "parts", "tokens each", "operations each", "disk each",
+             "peak memory", *parts),
+            [
+                (row.kind, row.name, f"{row.left} of {row.nodes}", _count(row.tokens),
+                 f"{row.flops:.2e}", *map(_size, (row.disk, row.peak, *map(row.memory.get, parts))))
+                for row in cost.work
+            ],
+            "llr",
         )  # fmt: skip
-        say(f"left to do: {_count(found.tokens_left)} tokens, {found.flops_left:.2e} operations")
-        say("")
-        table(
-            [("device", "left"), ("hours", "right"), ("memory", "left")],
-            [_machine_cells(row) for row in found.machines],
-        )
-        say(f"hours at {found.utilisation:.0%} of the peak (--utilisation), one device")
-        for line in found.assumptions:
+        say(f"left to do: {_count(cost.tokens_left)} tokens, {cost.flops_left:.2e} operations\n")
+        fits = {None: "unknown", True: "fits", False: "does not fit one device"}
+        machines = []
+        for machine in cost.machines:
+            hours = "unknown" if machine.hours is None else f"{machine.hours:,.2f}"
+            shown = "under 0.01" if hours == "0.00" else hours
+            machines.append((machine.name, shown, fits[machine.fits]))
+        table(("device", "hours", "memory"), machines, "lrl")
+        say(f"hours at {cost.utilisation:.0%} of the peak (--utilisation), one device")
+        for line in cost.assumptions:
             say(line, style="dim")
-    if found.calls:
-        _print_calls(found.calls)
-    if found.teachers:
-        _print_teachers(found.teachers)
+    if cost.calls:
+        show_calls(cost.calls)
+    if cost.teachers:
+        show_teachers(cost.teachers)
 
 
-def _print_disk(found: Estimate, store: Path) -> None:
-    """What the store will hold more, and whether there is room."""
-    if found.problem is not None:
-        return
+def show_disk(cost: "Estimate", store: Path) -> None:
+    """Print what the store will hold more, and whether there is room."""
+    # A store that isn't made yet lies on the disk of the nearest folder above it.
     there = next(folder for folder in (store, *store.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     say(
-        f"disk: {_size(found.disk_left)} more in the store, {_size(free)} free (`keep: last` sheds "
+        f"disk: {_size(cost.disk_left)} more in the store, {_size(free)} free (`keep: last` sheds "
         "weights between an arm's stages at the end)"
     )
-    if found.disk_left > free:
+    if cost.disk_left > free:
         warn(f"{there}: the disk has too little room; free some, or give another --store")
 
 
-def _work_cells(row: Work, parts: list[str]) -> tuple[object, ...]:
-    memory = (_size(row.memory.get(part)) for part in parts)
-    numbers = (_count(row.tokens), f"{row.flops:.2e}", _size(row.disk), _size(row.peak))
-    return row.kind, row.name, f"{row.left} of {row.nodes}", *numbers, *memory
-
-
-def _machine_cells(row: Machine) -> tuple[object, ...]:
-    fits = {None: "unknown", True: "fits", False: "does not fit one device"}[row.fits]
-    hours = "unknown" if row.hours is None else f"{row.hours:,.2f}"
-    return row.name, "under 0.01" if hours == "0.00" else hours, fits
-
-
-def _print_calls(calls: tuple[Calls, ...]) -> None:
+def show_calls(calls: "tuple[Calls, ...]") -> None:
+    """Print what judges at endpoints are asked, and its price where prices are given."""
     say("")
-    table(
-        [("judged", "left"), ("judges", "left"), ("asks", "left"), ("calls", "right"),
-         ("tokens in", "right"), ("tokens out, at most", "right"), ("price, at most", "right")],
-        [
-            (row.benchmark, ", ".join(row.judges), row.model, f"{row.calls:,}",
-             _count(row.tokens_in), _count(row.tokens_out), _price(row.price))
-            for row in calls
-        ],
-    )  # fmt: skip
+    table(("judged", "judges", "asks", "calls", "tokens in", "tokens out, at most",
+           "price, at most"), [
+        (row.benchmark, ", ".join(row.judges), *_asked(row)) for row in calls
+    ], "lllr")  # fmt: skip
+    # A total that leaves some out would read as the whole bill.
     unpriced = sum(row.price is None for row in calls)
     total = sum(row.price for row in calls if row.price is not None)
     if unpriced:
@@ -167,14 +159,11 @@ def _print_calls(calls: tuple[Calls, ...]) -> None:
         say(f"together {total:,.2f} at most, in the currency of the prices given")
 
 
-def _print_teachers(teachers: tuple[Asked, ...]) -> None:
+def show_teachers(teachers: "tuple[Asked, ...]") -> None:
+    """Print what models that write corpora are asked."""
     say("")
-    table(
-        [("written", "left"), ("by", "left"), ("asks", "left"), ("calls", "right"),
-         ("tokens in", "right"), ("tokens out", "right"), ("price", "right")],
-        [(row.written, row.role, row.model, f"{row.calls:,}", _count(row.tokens_in),
-          _count(row.tokens_out), _price(row.price)) for row in teachers],
-    )  # fmt: skip
+    table(("written", "by", "asks", "calls", "tokens in", "tokens out", "price"),
+          [(row.written, row.role, *_asked(row)) for row in teachers], "lllr")  # fmt: skip
     say(
         "if every answer is kept and as long as it was asked to be; rejected answers and hidden "
         "reasoning come on top (the model's max_cost is the bound)",
@@ -182,8 +171,9 @@ def _print_teachers(teachers: tuple[Asked, ...]) -> None:
     )
 
 
-def _price(value: float | None) -> str:
-    return "unpriced" if value is None else f"{value:,.2f}"
+def _asked(row: "Calls | Asked") -> tuple[str, ...]:
+    price = "unpriced" if row.price is None else f"{row.price:,.2f}"
+    return row.model, f"{row.calls:,}", _count(row.tokens_in), _count(row.tokens_out), price
 
 
 def _count(value: float) -> str:
@@ -201,31 +191,32 @@ def _size(value: float | None) -> str | None:
     return f"{value / 1e9:,.1f} GB" if value >= 1e9 else f"{value / 1e6:,.1f} MB"
 
 
-def _print_power(description: PlanDescription) -> None:
+def show_power(description: "PlanDescription") -> None:
+    """Print which difference each contrast could detect, and what that assumes."""
+
+    def cells(row: "PowerRow") -> tuple[object, ...]:
+        pair = len(row.arms) == 2
+        # Further apart than two shares (or two differences of shares) can lie.
+        most = 1.0 if pair else 2.0
+        shown = [
+            size if size is None else "nothing" if size >= most else f"±{100 * size:.1f} points"
+            for size in (row.mde, row.half_width)
+        ]
+        arms = (" - " if pair else ", ").join(row.arms)
+        return (row.contrast, arms, row.n_seeds, row.n_topics, row.n_items, *shown,
+                row.seeds_for_5_points)  # fmt: skip
+
     say("")
-    table(
-        [("contrast", "left"), ("arms", "left"), ("seeds", "right"), ("topics", "right"),
-         ("items", "right"), ("detectable (80 %)", "right"), ("interval", "right"),
-         ("seeds for ±5", "right")],
-        [_power_cells(row) for row in description.power],
-    )  # fmt: skip
+    table(("contrast", "arms", "seeds", "topics", "items", "detectable (80 %)", "interval",
+           "seeds for ±5"), map(cells, description.power), "llr")  # fmt: skip
     say(f"assuming the spread of: {description.assumptions}")
+    # A spread measured elsewhere makes the power of these a guess.
     borrowed = [row.contrast for row in description.power if row.spread == "headline"]
     if borrowed:
-        say(f"{', '.join(borrowed)}: {_SPREADS['headline']} is assumed here too", style="dim")
+        say(
+            f"{', '.join(borrowed)}: the spread measured on the headline's metric and cell is "
+            "assumed here too",
+            style="dim",
+        )
     if any(row.n_seeds < 2 for row in description.power):
         say("one seed says nothing about training runs, so it detects nothing", style="dim")
-
-
-def _power_cells(row: PowerRow) -> tuple[object, ...]:
-    most = 1.0 if len(row.arms) == 2 else 2.0
-
-    def points(value: float | None) -> str | None:
-        if value is None:
-            return None
-        return "nothing" if value >= most else f"±{100 * value:.1f} points"
-
-    arms = " - ".join(row.arms) if len(row.arms) == 2 else ", ".join(row.arms)
-    sizes = (row.n_seeds, row.n_topics, row.n_items)
-    spreads = (points(row.mde), points(row.half_width), row.seeds_for_5_points)
-    return row.contrast, arms, *sizes, *spreads

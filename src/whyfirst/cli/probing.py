@@ -3,14 +3,15 @@
 Leaves out: probes within a study (the study runs `probe.record.run_probes` itself).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
-from whyfirst.cli.output import AsJson, nothing_printed, print_json, say, table
+from whyfirst.cli.options import AsJson, names
+from whyfirst.cli.output import command, nothing_printed, print_json, say, table
 from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,45 +27,37 @@ _FINER = {
 }
 
 
+@command
 def probe_command(
     models: Annotated[
         list[str],
-        typer.Argument(
-            metavar="MODEL",
-            help="ARM=MODEL, a folder or a Hub id; an arm given several times has seeds 0, 1, ...",
-        ),
+        Argument(metavar="MODEL", help="ARM=MODEL, a folder or a Hub id; an arm given several "
+                 "times has seeds 0, 1, ..."),
     ],
-    probes: Annotated[
-        str, typer.Option("--probes", help="Names with commas (default: all that can run).")
-    ] = "",
+    probes: Annotated[str, Option(help="Names with commas (default: all that can run).")] = "",
     world: Annotated[
-        int | None, typer.Option("--world", help="Probe on the facts of the embedded world SEED.")
+        int | None, Option(help="Probe on the facts of the embedded world SEED.")
     ] = None,
     pairs: Annotated[
-        Path | None, typer.Option("--pairs", help="A JSONL or YAML file of paired statements.")
+        Path | None, Option(help="A JSONL or YAML file of paired statements.")
     ] = None,
     constitution: Annotated[
-        str | None, typer.Option("--constitution", help="Pairs from a constitution's behaviours.")
+        str | None, Option(help="Pairs from a constitution's behaviours.")
     ] = None,
-    requests: Annotated[
-        Path | None, typer.Option("--requests", help="A JSONL file of requests to ask.")
-    ] = None,
+    requests: Annotated[Path | None, Option(help="A JSONL file of requests to ask.")] = None,
     family: Annotated[
-        str | None, typer.Option("--family", help="The pairs that interventions' directions use.")
+        str | None, Option(help="The pairs that interventions' directions use.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="With --world: about this many requests.")
+        int | None, Option(min=1, help="With --world: about this many requests.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="A folder for probes.json and the figures.")
-    ] = None,
+    out: Annotated[Path | None, Option(help="A folder for probes.json and the figures.")] = None,
     as_json: AsJson = False,
-) -> None:
+) -> None:  # fmt: skip
     """Look inside models: log-odds, similarity, directions, interventions, patching."""
     asked = Request(
-        tuple(models), tuple(name.strip() for name in probes.split(",") if name.strip()),
-        world, pairs, constitution, requests, family, limit, out,
-    )  # fmt: skip
+        tuple(models), names(probes), world, pairs, constitution, requests, family, limit, out
+    )
     probe(asked, as_json=as_json)
 
 
@@ -90,26 +83,42 @@ def probe(request: Request, *, as_json: bool) -> None:
         UserError: an unknown probe, no items or several sources of them, a model that can't be
             loaded or isn't a causal decoder.
     """
-    from whyfirst.probe.record import PROBES, ProbeOptions, run_probes
+    from whyfirst.cli.progress import steps
+    from whyfirst.config.files import atomic_write, write_json
+    from whyfirst.probe.record import PROBES, ProbeOptions, lacking, run_probes
+    from whyfirst.report.probe_figures import figure
 
     models = named_models(request.models)
+    # A slip in a name is told before any model is loaded.
     for name in request.probes:
         PROBES.get(name)
     with nothing_printed(as_json):
-        from whyfirst.cli.progress import steps
-
         items = _items(request)
-        options = ProbeOptions(family=request.family)
-        names = request.probes or _possible(models, items)
+        chosen = request.probes
+        if not chosen:
+            # All that these models and items allow; the rest is said.
+            missing = lacking(PROBES.names(), tuple(models), items)
+            for name, reason in missing.items():
+                say(f"left out: {name}, since {reason}", style="dim")
+            chosen = tuple(name for name in PROBES.names() if name not in missing)
         with steps("probe") as progress:
-            results = run_probes(names, models, items, options, progress)
+            options = ProbeOptions(family=request.family)
+            results = run_probes(chosen, models, items, options, progress)
     whole = {"probes": [result.to_json() for result in results]}
-    written = _write(request.out, whole, results) if request.out is not None else []
+    written: list[Path] = []
+    if request.out is not None:
+        written.append(request.out / "probes.json")
+        write_json(written[0], whole)
+        for result in results:
+            drawn = figure(result)
+            if drawn is not None:
+                written.append(request.out / f"{result.probe}.svg")
+                atomic_write(written[-1], drawn)
     if as_json:
         print_json(whole)
         return
     for result in results:
-        _print(result)
+        show(result)
     for path in written:
         say(f"written: {path}")
 
@@ -120,67 +129,44 @@ def named_models(given: Sequence[str]) -> dict[str, dict[int, str]]:
     Raises:
         UserError: an arm or a model is empty.
     """
-    found: dict[str, dict[int, str]] = {}
+    models: dict[str, dict[int, str]] = {}
     for word in given:
         arm, equals, path = word.partition("=")
         # A path may hold "=", but an arm's name holds no slash.
         arm, path = (arm, path) if equals and "/" not in arm else ("model", word)
         if not arm or not path:
             raise UserError(f"{word!r}: give ARM=MODEL, e.g. direct=runs/model")
-        seeds = found.setdefault(arm, {})
+        seeds = models.setdefault(arm, {})
         seeds[len(seeds)] = path
-    return found
+    return models
 
 
 def _items(request: Request) -> "Items":
     from whyfirst.config.room import Use
     from whyfirst.probe import sources
     from whyfirst.probe.pairs import read_pairs
-    from whyfirst.worlds import WORLDS, World
+    from whyfirst.worlds import WORLDS, World, shipped
 
     given = [request.world is not None, request.pairs is not None, bool(request.constitution)]
+    # Two sources would mix items whose numbers don't compare.
     if sum(given) != 1:
         raise UserError("say what to probe on, with one of --world, --pairs and --constitution")
     if request.world is not None:
         if request.requests is not None:
             raise UserError("--world brings its own requests; leave --requests out")
-        named = Use.model_validate({"name": "hearth", "seed": request.world})
+        named = Use.model_validate({"name": shipped().name, "seed": request.world})
         world: World = WORLDS.make(named)
         return world.probe_items(request.limit)
     if request.pairs is not None:
         return sources.file_items(read_pairs(request.pairs), request.requests)
     from whyfirst.constitution import load_constitution
 
-    found = sources.constitution_pairs(load_constitution(str(request.constitution)))
-    return sources.file_items(found, request.requests)
+    pairs = sources.constitution_pairs(load_constitution(str(request.constitution)))
+    return sources.file_items(pairs, request.requests)
 
 
-def _possible(models: Mapping[str, object], items: "Items") -> tuple[str, ...]:
-    """All probes that these models and items allow; the rest is said."""
-    from whyfirst.probe.record import PROBES, lacking
-
-    names = PROBES.names()
-    missing = lacking(names, tuple(models), items)
-    for name, reason in missing.items():
-        say(f"left out: {name}, since {reason}", style="dim")
-    return tuple(name for name in names if name not in missing)
-
-
-def _write(folder: Path, whole: dict[str, Any], results: Sequence["ProbeResult"]) -> list[Path]:
-    from whyfirst.config.files import atomic_write, write_json
-    from whyfirst.report.probe_figures import figure
-
-    write_json(folder / "probes.json", whole)
-    written = [folder / "probes.json"]
-    for result in results:
-        drawn = figure(result)
-        if drawn is not None:
-            written.append(folder / f"{result.probe}.svg")
-            atomic_write(written[-1], drawn)
-    return written
-
-
-def _print(result: "ProbeResult") -> None:
+def show(result: "ProbeResult") -> None:
+    """Print a probe's numbers, of a deep model at layers evenly spread."""
     say(f"\n{result.probe}: {result.definition}", style="bold")
     layers = sorted({int(m.at["layer"]) for m in result.findings.measures if "layer" in m.at
                      and not isinstance(m.at["layer"], str)})  # fmt: skip
@@ -192,14 +178,11 @@ def _print(result: "ProbeResult") -> None:
         and ("value" not in m.at or result.probe == "logit_difference")
         and m.at.get("layer", next(iter(shown), 0)) in (shown or {0})
     ]  # fmt: skip
-    head: list[tuple[str, Any]] = [
-        ("measure", "left"), ("arm", "left"), ("where", "left"), ("value", "right"),
-        ("95 % interval", "right"), ("items", "right"), ("seeds", "right"),
-    ]  # fmt: skip
-    table(head, [_cells(m) for m in rows])
+    titles = ("measure", "arm", "where", "value", "95 % interval", "items", "seeds")
+    table(titles, map(_cells, rows), "lllr")
     if result.findings.behaviour:
         say("goes with behaviour (correlation over harmful requests):")
-        table(head, [_cells(m) for m in result.findings.behaviour])
+        table(titles, map(_cells, result.findings.behaviour), "lllr")
     for caution in result.findings.cautions:
         say(f"note: {caution}")
     for note in dict.fromkeys(m.note for m in (*rows, *result.findings.behaviour) if m.note):
@@ -207,9 +190,9 @@ def _print(result: "ProbeResult") -> None:
 
 
 def _cells(measure: "Measure") -> tuple[object, ...]:
-    one = measure.estimate
+    number = measure.estimate
     where = ", ".join(f"{key} {value}" for key, value in measure.at.items())
-    value = "-" if one.value is None else f"{one.value:.3f}"
-    known = one.low is not None and one.high is not None
-    interval = f"{one.low:.3f} to {one.high:.3f}" if known else "-"
-    return measure.name, measure.arm, where, value, interval, one.n, one.n_seeds
+    value = "-" if number.value is None else f"{number.value:.3f}"
+    known = number.low is not None and number.high is not None
+    interval = f"{number.low:.3f} to {number.high:.3f}" if known else "-"
+    return measure.name, measure.arm, where, value, interval, number.n, number.n_seeds

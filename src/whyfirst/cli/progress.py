@@ -61,14 +61,14 @@ def study_progress(
     # `messages()` at 80 columns or the terminal's width; what is printed meanwhile goes above.
     console = messages()
     live = Live(view, console=console, refresh_per_second=_REFRESHES_PER_S, transient=True)
+
+    def take(event: Event) -> None:
+        view.take(event)
+        if is_first_failure(event):
+            console.print(failure_line(event), soft_wrap=True)
+
     with live:
-        yield lambda event: _take_live(view, console, event)
-
-
-def _take_live(view: "StudyView", console: Console, event: Event) -> None:
-    view.take(event)
-    if is_first_failure(event):
-        console.print(failure_line(event), soft_wrap=True)
+        yield take
 
 
 def is_first_failure(event: Event) -> bool:
@@ -95,6 +95,7 @@ class StudyView:
     def take(self, event: Event) -> None:
         """Account for one event."""
         with self._lock:
+            # Reading the plan takes a second, which a finished study shouldn't wait for.
             if self.tracker is None:
                 self.tracker = self._load_tracker()
             self.tracker.take(event)
@@ -104,7 +105,7 @@ class StudyView:
         with self._lock:
             if self.tracker is None:
                 return Text(f"{safe_text(self.title)}: reading the study", style="dim")
-            return Group(_overall(self.title, self.tracker), _lines(self.tracker.running))
+            return Group(overall(self.title, self.tracker), running_nodes(self.tracker.running))
 
 
 class LineView:
@@ -150,7 +151,8 @@ def left(tracker: Tracker) -> str:
     return ", time left not known yet" if seconds is None else f", about {duration(seconds)} left"
 
 
-def _overall(title: str, tracker: Tracker) -> RenderableType:
+def overall(title: str, tracker: Tracker) -> RenderableType:
+    """One bar for all: share, counts and time left."""
     row = Table.grid(padding=(0, 1))
     row.add_column(no_wrap=True)
     row.add_column(width=_BAR_WIDTH)
@@ -165,8 +167,8 @@ def _overall(title: str, tracker: Tracker) -> RenderableType:
     return row
 
 
-def _lines(running: dict[str, Running]) -> RenderableType:
-    """Running nodes first, then those that another process computes."""
+def running_nodes(running: dict[str, Running]) -> RenderableType:
+    """A line each, this process's first, then those that another process computes."""
     rows = Table.grid(padding=(0, 1))
     rows.add_column(overflow="ellipsis", no_wrap=True, max_width=48)
     rows.add_column(width=_BAR_WIDTH // 2)
@@ -256,6 +258,7 @@ def writing(title: str, wanted: int, models: Sequence[object], quiet: bool) -> I
                 f"{title}: kept {kept} of {wanted}" + (f"; {message}" if message else "")
             ), _SAID_EVERY_S)  # fmt: skip
         told.wanted = wanted
+        # Teacher and judge may be one model: its tokens count once.
         for module in {id(m): m for m in (getattr(one, "model", None) for one in models)}.values():
             register = getattr(module, "register_forward_hook", None)
             if register is not None:

@@ -1,39 +1,66 @@
 """`whyfirst report RUN`, and what every command that takes a finished run does first.
 
-Leaves out: what is in a report (`whyfirst.report`).
+Leaves out: what is in a report (`whyfirst.report`), and reading other tools' files (interop/).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
 
 from whyfirst.cli import output
+from whyfirst.cli.options import AsJson, RunFolder
 from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
     from whyfirst.report.schema import Results
 
 
-def report(run: Path, compare: Path | None, log: Path | None, *, as_json: bool) -> None:
-    """Write a run's page anew from its results.json, or the page of two runs side by side.
-
-    Args:
-        log: a folder to write the run's evaluations into, as Inspect logs.
-
-    Raises:
-        UserError: no results there, or of another schema version; no logs can be written.
-    """
+@output.command
+def report(
+    run: RunFolder,
+    compare: Annotated[
+        Path | None, Option("--compare", help="Another run's folder, set beside this one.")
+    ] = None,
+    import_log: Annotated[
+        list[str] | None,
+        Option(help="ARM=FILE or ARM:SEED=FILE: an Inspect log or lm-eval's results of that arm."),
+    ] = None,
+    lower_is_better: Annotated[
+        list[str] | None, Option(help="An imported metric of which less is better.")
+    ] = None,
+    log: Annotated[
+        Path | None,
+        Option("--log", help="Write an Inspect log of each evaluation into this folder."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's HTML report anew from its results.json, or two runs side by side."""
+    from whyfirst.cli import progress
     from whyfirst.report.compare import render_comparison
     from whyfirst.report.html import render_report
     from whyfirst.report.unit import ITEMS_FILE, PAGE_FILE, one_unit
 
+    run = run_folder(run)
+    with output.nothing_printed(as_json):
+        for line in take_in(run, import_log or (), lower_is_better or ()):
+            output.say(line)
     results = results_of(run)
     if compare is None:
+        # Results and items stay what was vouched for; only the page is new.
         with one_unit(run / "report", [PAGE_FILE]):
             written = render_report(results, run)
     else:
-        written = render_comparison(results, results_of(compare), run, compare.resolve().name)
+        other = run_folder(compare)
+        written = render_comparison(results, results_of(other), run, other.resolve().name)
     browsable = written.with_name(ITEMS_FILE).is_file()
-    logs = None if log is None else _write_logs(run, log, as_json=as_json)
+    logs = None
+    if log is not None:
+        from whyfirst.interop.study_logs import write_study_logs
+
+        with output.nothing_printed(as_json), progress.steps("Inspect logs") as step:
+            logs = len(write_study_logs(run, log, step))
     if as_json:
         source = run / "report" / "results.json"
         output.print_json({
@@ -50,16 +77,57 @@ def report(run: Path, compare: Path | None, log: Path | None, *, as_json: bool) 
         )
 
 
-def _write_logs(run: Path, folder: Path, *, as_json: bool) -> int:
-    from whyfirst.cli import progress
-    from whyfirst.interop.study_logs import write_study_logs
+def take_in(run: Path, logs: Sequence[str], lower: Sequence[str]) -> list[str]:
+    """Join to the run's results.json what was imported before and what is given now.
 
-    with output.nothing_printed(as_json), progress.steps("Inspect logs") as step:
-        return len(write_study_logs(run, folder, step))
+    Args:
+        run: a finished run's folder.
+        logs: ``ARM=FILE`` or ``ARM:SEED=FILE``.
+        lower: metrics of which less is better.
+
+    Returns:
+        A line on each file imported.
+
+    Raises:
+        UserError: a word that fits nothing, or a file that can't be taken; nothing is written.
+    """
+    from whyfirst.config.files import write_json
+    from whyfirst.report.schema import results_to_json
+    from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, one_unit
+    from whyfirst.study.results import imported
+
+    folder = run / "report"
+    kept = imported.load(folder)
+    if not (kept or logs or lower):
+        return []
+    results = results_of(run)
+    turned = {one.name for one in kept if not one.higher_is_better}
+    news: list[str] = []
+    for arm, seed, path in [imported.parse_target(text, results) for text in logs]:
+        from whyfirst.interop.reading import read_any
+
+        metrics, left = read_any(path)
+        for name, why in left.items():
+            output.warn(f"{path}: {name} is left out: {why}")
+        kept = imported.add(
+            kept, [one.model_copy(update={"arm": arm, "seed": seed}) for one in metrics]
+        )
+        names = ", ".join(one.name for one in metrics)
+        news.append(f"imported for {arm}, seed {seed}: {names}")
+    # What was turned stays so when the same metric is imported for another arm.
+    kept = imported.lower_is_better(kept, [*turned, *lower])
+    joined = imported.joined(results, kept)
+    if logs or lower:
+        imported.save(folder, kept)
+    if joined != results:
+        with one_unit(folder, [RESULTS_FILE, PAGE_FILE]):
+            write_json(folder / RESULTS_FILE, results_to_json(joined), keep_order=True)
+    return news
 
 
 def run_folder(given: Path) -> Path:
     """The folder that was given; where there is none, the run of that name under ``runs``."""
+    # A folder of that name here comes first: a path is never taken for a name.
     named = Path("runs") / given
     is_name = len(given.parts) == 1
     return named if is_name and not given.exists() and named.is_dir() else given
@@ -77,6 +145,7 @@ def store_of(run: Path, given: Path | None) -> Path:
     if given is not None:
         return given
     noted = noted_run(run)
+    # A run that was copied here notes a store of another machine.
     return noted.store if noted is not None and noted.store.is_dir() else default_store()
 
 
@@ -91,6 +160,7 @@ def results_of(run: Path) -> "Results":
     from whyfirst.report.schema import load_results
     from whyfirst.study.running import unfinished
 
+    # Completed from today's declarations, so that an older file reads as a newer one does.
     source = run / "report" / "results.json"
     if source.is_file():
         return completed(load_results(source))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyfirst.cli.output import AsJson, command, print_json, say, table
+from whyfirst.cli.options import AsJson
+from whyfirst.cli.output import command, print_json, say, table
 
 if TYPE_CHECKING:
     from whyfirst.stats.statistics import Interval
@@ -30,10 +31,10 @@ def reproduce(
     else:
         say(f"{name}: {REPRODUCTIONS.get(name).paper}", style="bold")
         table(
-            [("count of", "left"), ("ours", "right"), ("published", "right"), ("of", "right"),
-             ("share, over items", "right"), ("over topics", "right")],
+            ("count of", "ours", "published", "of", "share, over items", "over topics"),
             [(f.what, "-" if f.ours is None else f.ours, f.published, len(f.flags) or "-",
               _shown(f.over_items), _shown(f.over_topics)) for f in figures],
+            "lr",
         )  # fmt: skip
         for figure in figures:
             if figure.missing:

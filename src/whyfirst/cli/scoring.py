@@ -5,11 +5,17 @@ Leaves out: running benchmarks (evaluation.py).
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from whyfirst.cli.output import say, table, warn
-from whyfirst.evaluate.benchmark import Benchmark, Metric, side_by_side, unaccompanied
+from whyfirst.evaluate.benchmark import (
+    Benchmark,
+    Metric,
+    benchmark_named,
+    side_by_side,
+    unaccompanied,
+)
 from whyfirst.evaluate.gaps import Gap
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.score import Score, score
@@ -45,36 +51,30 @@ def summarise(
     benchmark: Benchmark, metric: Metric, items: Sequence[ItemResult], by: Sequence[str] = ()
 ) -> MetricRow:
     """One metric's row from its items' results, of which there is at least one."""
-    reasons = _kinds(item.reason for item in items if item.reason)
+    reasons = Counter(item.reason for item in items if item.reason)
+    # Those that differ in their numbers only are one, with N.
+    alike: dict[str, list[str]] = {}
+    for reason in reasons:
+        alike.setdefault(_NUMBER.sub("N", reason), []).append(reason)
+    kinds = {
+        masked if len(spelt) > 1 else spelt[0]: sum(reasons[reason] for reason in spelt)
+        for masked, spelt in alike.items()
+    }
+    groups: dict[str, dict[str, Score]] = {}
+    for name in by:
+        labels = {str(label) for item in items if (label := getattr(item, name)) is not None}
+        groups[name] = {
+            label: score(metric, [item for item in items if str(getattr(item, name)) == label])
+            for label in sorted(labels)
+        }
     return MetricRow(
         benchmark=benchmark.name, version=benchmark.version, metric=metric.name,
         title=metric.title, definition=metric.definition, unit=metric.unit,
         higher_is_better=metric.higher_is_better, score=score(metric, items),
-        reasons=dict(sorted(reasons.items())),
+        reasons=dict(sorted(kinds.items())),
         judges=tuple(sorted({item.judge for item in items if item.judge})),
-        groups={name: _parts(metric, items, name) for name in by},
+        groups=groups,
     )  # fmt: skip
-
-
-def _kinds(reasons: Iterable[str]) -> Counter[str]:
-    """How often each reason occurs; those that differ in their numbers only are one, with N."""
-    found = Counter(reasons)
-    spelt: dict[str, list[str]] = {}
-    for reason in found:
-        spelt.setdefault(_NUMBER.sub("N", reason), []).append(reason)
-    return Counter({
-        masked if len(alike) > 1 else alike[0]: sum(found[reason] for reason in alike)
-        for masked, alike in spelt.items()
-    })  # fmt: skip
-
-
-def _parts(metric: Metric, items: Sequence[ItemResult], name: str) -> dict[str, Score]:
-    parts: dict[str, list[ItemResult]] = {}
-    for item in items:
-        label = getattr(item, name)
-        if label is not None:
-            parts.setdefault(str(label), []).append(item)
-    return {label: score(metric, parts[label]) for label in sorted(parts)}
 
 
 def in_order(benchmarks: Sequence[Benchmark]) -> list[tuple[Benchmark, Metric]]:
@@ -96,19 +96,25 @@ def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:
         title = row.title + ("" if row.higher_is_better else " (lower is better)")
         lines.append(_cells(title, row.score))
         for name, parts in row.groups.items():
+            # One group says nothing, and fifty push the metrics off the screen.
             if not every_group and not 2 <= len(parts) <= _GROUPS:
                 left_out += [f"{row.metric} by {name}"] if len(parts) > _GROUPS else []
                 continue
             lines += [_cells(f"  {name} {label}", part) for label, part in parts.items()]
-    table(
-        [("metric", "left"), ("value", "right"), ("95 % interval", "right"), ("items", "right"),
-         ("unscored", "right"), ("if failed / passed", "right")],
-        lines,
-    )  # fmt: skip
+    table(("metric", "value", "95 % interval", "items", "unscored", "if failed / passed"),
+          lines, "lr")  # fmt: skip
     for row in rows:
-        _show_reasons(row)
-    for metric, lacking in unaccompanied([_metric(row) for row in rows]).items():
-        if metric in {row.metric for row in rows}:
+        # The commonest kinds of reasons.
+        ranked = sorted(row.reasons.items(), key=lambda item: -item[1])
+        for reason, count in ranked[:_REASONS]:
+            say(f"{row.metric}: {count} unscored: {reason}", style="dim")
+        rest = sum(count for _, count in ranked[_REASONS:])
+        if rest:
+            say(f"{row.metric}: {rest} unscored for other reasons (--out, --json)", style="dim")
+    shown = {row.metric for row in rows}
+    metrics = {m.name: m for row in rows for m in benchmark_named(row.benchmark).metrics}
+    for metric, lacking in unaccompanied([metrics[row.metric] for row in rows]).items():
+        if metric in shown:
             warn(f"{metric} says little without {', '.join(lacking)}, which was not measured")
     if left_out:
         say(f"left out for their length: {', '.join(left_out)} (--by shows them)", style="dim")
@@ -118,37 +124,17 @@ def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:
     )
 
 
-def _metric(row: MetricRow) -> Metric:
-    from whyfirst.evaluate.benchmark import benchmark_named
-
-    return next(m for m in benchmark_named(row.benchmark).metrics if m.name == row.metric)
-
-
 def show_gaps(gaps: Sequence[Gap]) -> None:
     """Print differences between groups, in points."""
     if not gaps:
         return
     say("")
-    table(
-        [("gap", "left"), ("part", "left"), ("between", "left"), ("difference", "right"),
-         ("95 % interval", "right"), ("note", "left")],
-        [
-            (gap.metric, gap.split or "", f"{gap.between[0]} - {gap.between[1]}",
-             f"{100 * gap.value:+.1f} points", f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}",
-             gap.note)
-            for gap in gaps
-        ],
-    )  # fmt: skip
-
-
-def _show_reasons(row: MetricRow) -> None:
-    """The commonest kinds of reasons."""
-    ranked = sorted(row.reasons.items(), key=lambda item: -item[1])
-    for reason, count in ranked[:_REASONS]:
-        say(f"{row.metric}: {count} unscored: {reason}", style="dim")
-    rest = sum(count for _, count in ranked[_REASONS:])
-    if rest:
-        say(f"{row.metric}: {rest} unscored for other reasons (--out, --json)", style="dim")
+    table(("gap", "part", "between", "difference", "95 % interval", "note"), [
+        (gap.metric, gap.split or "", f"{gap.between[0]} - {gap.between[1]}",
+         f"{100 * gap.value:+.1f} points", f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}",
+         gap.note)
+        for gap in gaps
+    ], "lllrrl")  # fmt: skip
 
 
 def _cells(title: str, found: Score) -> tuple[object, ...]:

@@ -3,34 +3,34 @@
 Leaves out: what is done (study/execute/upkeep.py).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from whyfirst.cli.output import AsJson, command, print_json, say, table, warn
+from whyfirst.cli.options import AsJson, group
+from whyfirst.cli.output import command, print_json, say, table, warn
+from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
     from whyfirst.study.execute.store import Store
+    from whyfirst.study.execute.upkeep import Holding
 
-store_app = typer.Typer(
-    help="Look after a store: what it holds, whether it is sound, clearing up.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+store_app = group("Look after a store: what it holds, whether it is sound, clearing up.")
 StorePath = Annotated[
-    Path | None,
-    typer.Option("--store", help="The store (default: $WHYFIRST_STORE or ./store)."),
+    Path | None, Option("--store", help="The store (default: $WHYFIRST_STORE or ./store).")
 ]
-Sure = Annotated[bool, typer.Option("--yes", help="Do it; without, it is only said what would go.")]
+Sure = Annotated[bool, Option("--yes", help="Do it; without, it is only said what would go.")]
 
 
 def _open(given: Path | None) -> "Store":
-    from whyfirst.config.errors import UserError
     from whyfirst.study.execute.store import Store
     from whyfirst.study.run import default_store
 
     store = Store(given or default_store())
+    # An empty listing of a mistyped path would read as "nothing is kept".
     if not store.root.is_dir():
         raise UserError(f"{store.root}: no store there; name it with --store")
     return store
@@ -43,6 +43,10 @@ def _bytes(size: int) -> str:
     return f"{size} B"
 
 
+def _size(holdings: "Sequence[Holding]") -> int:
+    return sum(holding.size for holding in holdings)
+
+
 @store_app.command("list")
 @command
 def list_(store: StorePath = None, as_json: AsJson = False) -> None:
@@ -51,32 +55,28 @@ def list_(store: StorePath = None, as_json: AsJson = False) -> None:
     from whyfirst.study.execute.upkeep import holdings
 
     place = _open(store)
-    found = {holding.key: holding for holding in holdings(place)}
+    held = {holding.key: holding for holding in holdings(place)}
     uses = list(studies(place))
-    used = {key for use in uses for key in use.keys}
     rows = []
     for use in uses:
-        here = [found[key] for key in use.keys if key in found]
+        here = [held[key] for key in use.keys if key in held]
         done = sum(holding.state == "complete" for holding in here)
-        size = sum(holding.size for holding in here)
-        rows.append((use.name, done, len(use.keys), size, use.protected, use.file))
-    other = [holding for key, holding in found.items() if key not in used]
-    names = ("study", "complete", "parts", "bytes", "protected", "file")
+        rows.append((use.name, done, len(use.keys), _size(here), use.protected, use.file))
+    # What studies share counts for each, so that "other" is what none of them needs.
+    used = {key for use in uses for key in use.keys}
+    other = [holding for key, holding in held.items() if key not in used]
     if as_json:
+        names = ("study", "complete", "parts", "bytes", "protected", "file")
         print_json({
             "studies": [dict(zip(names, row, strict=True)) for row in rows],
-            "of_no_study": {"parts": len(other), "bytes": sum(one.size for one in other)},
+            "of_no_study": {"parts": len(other), "bytes": _size(other)},
         })  # fmt: skip
         return
-    table(
-        [("study", "left"), ("complete", "right"), ("of", "right"), ("size", "right"),
-         ("", "left"), ("file", "left")],
-        [(name, done, parts, _bytes(size), why, file) for name, done, parts, size, why, file in
-         rows],
-    )  # fmt: skip
+    shown = [(*row[:3], _bytes(row[3]), *row[4:]) for row in rows]
+    table(("study", "complete", "of", "size", "", "file"), shown, "lrrrll")
     say("sizes count what several studies share for each of them", style="dim")
     if other:
-        say(f"of no study: {len(other)} parts, {_bytes(sum(one.size for one in other))}")
+        say(f"of no study: {len(other)} parts, {_bytes(_size(other))}")
 
 
 @store_app.command("size")
@@ -98,12 +98,12 @@ def size_(store: StorePath = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"kinds": kinds, "beside": beside, "bytes": total})
         return
-    table(
-        [("kind", "left"), ("complete", "right"), ("unfinished", "right"), ("size", "right")],
-        [*((kind, row["complete"], row["unfinished"], _bytes(row["bytes"]))
-           for kind, row in kinds.items()),
-         *((name, None, None, _bytes(size)) for name, size in beside.items())],
-    )  # fmt: skip
+    rows: list[tuple[object, ...]] = [
+        (kind, row["complete"], row["unfinished"], _bytes(row["bytes"]))
+        for kind, row in kinds.items()
+    ]
+    rows += [(name, None, None, _bytes(size)) for name, size in beside.items()]
+    table(("kind", "complete", "unfinished", "size"), rows, "lr")
     say(f"together {_bytes(total)}")
 
 
@@ -122,12 +122,17 @@ def verify_(store: StorePath = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"sound": sound, "damaged": damaged})
     else:
-        for one in damaged:
-            warn(f"{one['kind']}/{one['fingerprint']}: {one['problem']}")
+        for row in damaged:
+            warn(f"{row['kind']}/{row['fingerprint']}: {row['problem']}")
         say(f"{sound} results are sound, {len(damaged)} damaged")
     if damaged:
         warn("the studies they belong to compute them anew when they are run again")
         raise typer.Exit(2)
+
+
+def _tell_removed(count: int, parts: str, size: int, done: bool) -> None:
+    said = "removed" if done else "would be removed (--yes does it)"
+    say(f"{count} {parts}, {_bytes(size)}: {said}")
 
 
 @store_app.command("gc")
@@ -139,36 +144,30 @@ def gc(store: StorePath = None, yes: Sure = False, as_json: AsJson = False) -> N
     count, size = collect(_open(store), dry=not yes)
     if as_json:
         print_json({"removed": yes, "files": count, "bytes": size})
-        return
-    done = "removed" if yes else "would be removed (--yes does it)"
-    say(f"{count} files and folders, {_bytes(size)}: {done}")
+    else:
+        _tell_removed(count, "files and folders", size, yes)
 
 
 @store_app.command("prune")
 @command
 def prune_(
     studies: Annotated[
-        list[str] | None, typer.Argument(metavar="[STUDY]...", help="Names; see `store list`.")
+        list[str] | None, Argument(metavar="[STUDY]...", help="Names; see `store list`.")
     ] = None,
     unnamed: Annotated[
-        bool, typer.Option("--of-no-study", help="Also what no study that ran here uses.")
+        bool, Option("--of-no-study", help="Also what no study that ran here uses.")
     ] = False,
     store: StorePath = None,
     yes: Sure = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove results that only these studies use. Never what a registered or running one needs."""
-    from whyfirst.config.errors import UserError
     from whyfirst.study.execute.upkeep import prunable, prune
 
     if not studies and not unnamed:
         raise UserError("name the studies whose results may go (`whyfirst store list` has them)")
-    place, names = _open(store), studies or []
-    what = prune if yes else prunable
-    gone = what(place, names, unnamed=unnamed)
-    size = sum(holding.size for holding in gone)
+    gone = (prune if yes else prunable)(_open(store), studies or [], unnamed=unnamed)
     if as_json:
-        print_json({"removed": yes, "parts": len(gone), "bytes": size})
-        return
-    done = "removed" if yes else "would be removed (--yes does it)"
-    say(f"{len(gone)} parts, {_bytes(size)}: {done}")
+        print_json({"removed": yes, "parts": len(gone), "bytes": _size(gone)})
+    else:
+        _tell_removed(len(gone), "parts", _size(gone), yes)

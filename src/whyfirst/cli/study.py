@@ -1,93 +1,123 @@
-"""`whyfirst demo` and `whyfirst study ...`: run, register and look at studies.
+"""`whyfirst demo` and `whyfirst study ...`: run, plan, register and look at studies.
 
-Leaves out: the work (study/run.py), the report (report/) and the plan (planning.py).
+Leaves out: the work (study/run.py), the report (report/) and what a plan prints (planning.py).
 """
 
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer import Option
 
-from whyfirst.cli.output import nothing_printed, print_json, say, standard, table, warn
+from whyfirst.cli.options import (
+    AsJson,
+    OtherModel,
+    OutPath,
+    StorePath,
+    StudyName,
+    Trial,
+    Workers,
+    group,
+)
+from whyfirst.cli.output import command, nothing_printed, print_json, say, standard, table, warn
 from whyfirst.config.errors import ConfigError, UserError
-from whyfirst.report.html import duration
-from whyfirst.study.execute.executor import default_workers
-from whyfirst.study.execute.store import Store
-from whyfirst.study.overrides import NONE, Overrides
-from whyfirst.study.plan import build_plan
-from whyfirst.study.run import Cluster, RunSummary, default_store, run_study, study_status
-from whyfirst.study.shipped import study_file
 
 if TYPE_CHECKING:
     from whyfirst.study.execute.time_left import Tracker
+    from whyfirst.study.overrides import Overrides
+    from whyfirst.study.run import RunSummary
 
+study_app = group("Run, plan and register studies.")
 Executor = Literal["local", "ray"]
 
 
-def run(
-    file: Path,
-    *,
-    store: Path | None,
-    out: Path | None,
-    workers: int | None,
-    as_json: bool,
-    command: str,
-    overrides: Overrides = NONE,
-    executor: Executor = "local",
-    address: str | None = None,
+@command
+def demo(
+    quick: Annotated[bool, Option("--quick", help="A smaller study, to see it work.")] = False,
+    store: StorePath = None,
+    out: OutPath = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Run a study to its report and print the answer.
+    """Run the shipped study of the embedded world, from nothing to a report."""
+    from whyfirst.study.overrides import NONE
+    from whyfirst.study.shipped import shipped_study
+    from whyfirst.worlds import shipped
 
-    Args:
-        command: the words after `whyfirst` that name this study, for the report.
-        overrides: what else the command says of it.
-        executor, address: where it is computed.
-    """
-    from whyfirst.cli.progress import study_progress
+    file = shipped_study(shipped().facts["demos"][quick])
+    words = "demo --quick" if quick else "demo"
+    _run(file, words, NONE, store=store, out=out, workers=workers, as_json=as_json)
 
+
+@study_app.command("run")
+@command
+def run(
+    file: StudyName,
+    store: StorePath = None,
+    out: OutPath = None,
+    workers: Workers = None,
+    model: OtherModel = None,
+    limit: Trial = None,
+    executor: Annotated[
+        Executor, Option("--executor", help="This machine's processes, or tasks on a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        Option("--address", help="HOST:PORT of the cluster's head (default: this machine)."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study; what is complete is reused, and a killed run continues."""
+    import shlex
+
+    from whyfirst.study.overrides import Overrides
+    from whyfirst.study.shipped import study_file
+
+    # It would do nothing, silently.
     if address is not None and executor != "ray":
         raise ConfigError("--address is a Ray cluster's: give --executor ray as well")
+    _run(
+        study_file(file), f"study run {shlex.quote(file)}", Overrides(model, limit), store=store,
+        out=out, workers=workers, as_json=as_json, ray=executor == "ray", address=address,
+    )  # fmt: skip
+
+
+def _run(
+    file: Path, words: str, overrides: "Overrides", *, store: Path | None, out: Path | None,
+    workers: int | None, as_json: bool, ray: bool = False, address: str | None = None,
+) -> None:  # fmt: skip
+    """Run a study to its report and print the answer; `words` after `whyfirst` name it there."""
+    from whyfirst.cli.progress import study_progress
+    from whyfirst.study.execute.executor import default_workers
+    from whyfirst.study.execute.store import Store
+    from whyfirst.study.plan import build_plan
+    from whyfirst.study.run import Cluster, default_store, run_study
+
+    # One place for the run and for the estimate of time left.
+    place = store or default_store()
 
     def tracker() -> "Tracker":
+        # Made at the first event only: a finished study has none, and answers at once.
         from whyfirst.study.cost.timing import tracker_of
 
-        plan, place = build_plan(file, overrides), Store(store or default_store())
-        return tracker_of(plan, place, workers or default_workers(), measure=True)()
+        plan = build_plan(file, overrides)
+        return tracker_of(plan, Store(place), workers or default_workers(), measure=True)()
 
-    with (
-        nothing_printed(as_json),
-        study_progress(file.stem, tracker) as on_event,
-    ):
+    with nothing_printed(as_json), study_progress(file.stem, tracker) as on_event:
         summary = run_study(
-            file,
-            store=store or default_store(),
-            out=out,
-            workers=workers,
-            command=f"whyfirst {command}{overrides.words}",
-            overrides=overrides,
-            on_event=on_event,
-            cluster=Cluster(address) if executor == "ray" else None,
-        )
+            file, store=place, out=out, workers=workers, on_event=on_event, overrides=overrides,
+            command=f"whyfirst {words}{overrides.words}",
+            cluster=Cluster(address) if ray else None,
+        )  # fmt: skip
     if as_json:
         print_json(summary_json(summary))
-        _end_incomplete(summary)
-        return
-    from whyfirst.report.terminal import print_headline
-
-    standard().print(print_headline(summary.results))
-    say(f"\n{_what_was_done(summary)}")
-    say(f"report: {summary.report_path}")
-    _end_incomplete(summary)
-
-
-def _end_incomplete(summary: RunSummary) -> None:
-    """Where answers are missing for a reason that passes: say so, and end as a failure does."""
+    else:
+        show_summary(summary)
     left = summary.outcome.incomplete
-    if left:
-        for name, what in left.items():
-            warn(f"{name}: {what}")
+    if left:  # answers are missing for a reason that passes: end as a failure does
+        _warn_of(left)
         warn(
             f"the report counts them as unscored; {len(left)} parts are incomplete, and the same "
             "command asks again for what is missing"
@@ -95,18 +125,29 @@ def _end_incomplete(summary: RunSummary) -> None:
         raise typer.Exit(2)
 
 
-def _what_was_done(summary: RunSummary) -> str:
+def _warn_of(incomplete: Any) -> None:
+    for name, what in incomplete.items():
+        warn(f"{name}: {what}")
+
+
+def show_summary(summary: "RunSummary") -> None:
+    """Print the answer, what was computed for it, and where the report is."""
+    from whyfirst.report.html import duration
+    from whyfirst.report.terminal import print_headline
+
+    standard().print(print_headline(summary.results))
     outcome = summary.outcome
     if summary.unchanged:
-        return f"complete already: nothing to compute ({len(outcome.reused)} parts in the store)"
-    spent = sum(outcome.seconds.get(name, 0.0) for name in outcome.computed)
-    return (
-        f"computed {len(outcome.computed)} parts ({duration(spent)} of work), "
-        f"{len(outcome.reused)} came from the store"
-    )
+        done = f"complete already: nothing to compute ({len(outcome.reused)} parts in the store)"
+    else:
+        spent = duration(sum(outcome.seconds.get(name, 0.0) for name in outcome.computed))
+        done = f"computed {len(outcome.computed)} parts ({spent} of work), "
+        done += f"{len(outcome.reused)} came from the store"
+    say(f"\n{done}")
+    say(f"report: {summary.report_path}")
 
 
-def summary_json(summary: RunSummary) -> dict[str, Any]:
+def summary_json(summary: "RunSummary") -> dict[str, Any]:
     """What `--json` prints of a run: the headline, where everything is, and what it took."""
     headline = summary.results.headline_contrast()
     return {
@@ -121,61 +162,66 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def register(given: str, *, store: Path | None, as_json: bool) -> None:
-    """Freeze a study's plan beside its file, and say whether that came in time.
-
-    Raises:
-        UserError: it ships with the package, so that nothing can be written beside it.
-    """
+@study_app.command("register")
+@command
+def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) -> None:
+    """Freeze a study's plan in a file beside it, before the first result."""
     from whyfirst.study import register as registrar
+    from whyfirst.study.execute.store import Store
+    from whyfirst.study.run import default_store
+    from whyfirst.study.shipped import study_file
 
-    file = study_file(given)
+    path = study_file(file)
+    # A shipped study lies where the next installation would remove a registration.
     package = Path(registrar.__file__).parents[1]
-    ships = not Path(given).is_file() or file.resolve().is_relative_to(package)
-    if ships and not registrar.registration_path(file).exists():
+    ships = not Path(file).is_file() or path.resolve().is_relative_to(package)
+    if ships and not registrar.registration_path(path).exists():
         raise UserError(
-            f"{given} ships with the package and isn't yours to register: copy {file} to a folder "
+            f"{file} ships with the package and isn't yours to register: copy {path} to a folder "
             "of your own, give the copy another name (`study:`) if you change it, and register it "
             "by its path"
         )
-    found = registrar.register(file, Store(store or default_store()))
+    done = registrar.register(path, Store(store or default_store()))
     if as_json:
-        told = asdict(found) | {"study_file": str(file), "registration": str(found.path)}
+        told = asdict(done) | {"study_file": str(path), "registration": str(done.path)}
         print_json({name: value for name, value in told.items() if name != "path"})
         return
-    if found.new:
-        say(f"registered: {found.path}")
-    else:
-        say(f"registered already, on {found.at}, with this plan: {found.path}")
-    say(f"sha256 {found.sha256}")
-    if found.new and found.results:
+    already = "" if done.new else f" already, on {done.at}, with this plan"
+    say(f"registered{already}: {done.path}")
+    say(f"sha256 {done.sha256}")
+    if done.new and done.results:
         warn(
-            f"the store holds {found.results} results of this plan already, so reports will say "
+            f"the store holds {done.results} results of this plan already, so reports will say "
             "that it was registered after its first result"
         )
 
 
-def status(file: Path, *, store: Path | None, as_json: bool, overrides: Overrides = NONE) -> None:
-    """Print how much of a study is complete."""
-    found = study_status(file, store or default_store(), overrides)
-    every = Counter(node.kind for node, _ in found.nodes)
-    done = Counter(node.kind for node, complete in found.nodes if complete)
+@study_app.command("status")
+@command
+def status(
+    file: StudyName,
+    store: StorePath = None,
+    model: OtherModel = None,
+    limit: Trial = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how much of a study is complete."""
+    from whyfirst.study.overrides import Overrides
+    from whyfirst.study.run import default_store, study_status
+    from whyfirst.study.shipped import study_file
+
+    state = study_status(study_file(file), store or default_store(), Overrides(model, limit))
+    every = Counter(node.kind for node, _ in state.nodes)
+    done = Counter(node.kind for node, complete in state.nodes if complete)
     if as_json:
         kinds = {kind: {"total": every[kind], "complete": done[kind]} for kind in every}
-        missing = [node.id for node, complete in found.nodes if not complete]
-        waiting = {name: asdict(what) for name, what in found.incomplete.items()}
-        print_json({"total": found.total, "complete": found.complete, "kinds": kinds,
+        missing = [node.id for node, complete in state.nodes if not complete]
+        waiting = {name: asdict(what) for name, what in state.incomplete.items()}
+        print_json({"total": state.total, "complete": state.complete, "kinds": kinds,
                     "missing": missing, "incomplete": waiting})  # fmt: skip
         return
-    table(
-        [("work", "left"), ("complete", "right"), ("of", "right")],
-        [(kind, done[kind], every[kind]) for kind in every],
-    )
-    for name, what in found.incomplete.items():
-        warn(f"{name}: {what}")
-    left = found.total - found.complete
-    say(
-        "complete"
-        if not left
-        else f"{left} of {found.total} parts are missing; `study run` goes on"
-    )
+    rows = [(kind, done[kind], every[kind]) for kind in every]
+    table(("work", "complete", "of"), rows, "lr")
+    _warn_of(state.incomplete)
+    left = state.total - state.complete
+    say(f"{left} of {state.total} parts are missing; `study run` goes on" if left else "complete")

@@ -6,82 +6,65 @@ Leaves out: what is done (`explain/importer.py`, `constitution.py`).
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-from whyfirst.cli.output import AsJson, command
+from whyfirst.cli.options import AsJson, Constitution, group
+from whyfirst.cli.output import command, print_json, say, table
+from whyfirst.config.errors import UserError
 
-values_app = typer.Typer(
-    help="Constitutions: values with their reasons.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+values_app = group("Constitutions: values with their reasons.")
 
 
 @values_app.command("import")
 @command
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE.md", help="A specification in Markdown.")],
+    file: Annotated[Path, Argument(metavar="FILE.md", help="A specification in Markdown.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The constitution (default: NAME.yaml here).")
+        Path | None, Option("--out", help="The constitution (default: NAME.yaml here).")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Its name (default: the file's).")
-    ] = None,
+    name: Annotated[str | None, Option("--name", help="Its name (default: the file's).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a published specification into a constitution's skeleton."""
-    from whyfirst.cli import output
-    from whyfirst.config.errors import UserError
     from whyfirst.config.files import atomic_write
     from whyfirst.explain.importer import import_markdown, skeleton_yaml
 
     given = name or file.stem
     place = out or Path(f"{given}.yaml")
+    # A skeleton is filled in by hand: hours of work would be gone.
     if place.exists():
         raise UserError(
             f"{place}: is there already, and may have been edited; choose another --out"
         )
     skeleton = import_markdown(file, given)
     atomic_write(place, skeleton_yaml(skeleton, file.name))
-    counts = {
-        "constitution": str(place),
-        "values": len(skeleton.data["values"]),
-        "to_fill": len(skeleton.to_fill),
-        "sections_left_out": len(skeleton.without_norms),
-    }
+    values, to_fill = len(skeleton.data["values"]), len(skeleton.to_fill)
     if as_json:
-        output.print_json(counts)
+        print_json({"constitution": str(place), "values": values, "to_fill": to_fill,
+                    "sections_left_out": len(skeleton.without_norms)})  # fmt: skip
         return
-    output.say(f"{place}: {counts['values']} values")
-    if skeleton.to_fill:
-        output.say(
-            f"{len(skeleton.to_fill)} places are marked FILL: and refused until you have written "
+    say(f"{place}: {values} values")
+    if to_fill:
+        say(
+            f"{to_fill} places are marked FILL: and refused until you have written "
             f"them; whyfirst values check {place} lists them"
         )
 
 
 @values_app.command("check")
 @command
-def check(
-    constitution: Annotated[
-        str, typer.Argument(metavar="CONSTITUTION", help="A file or a shipped name.")
-    ],
-    as_json: AsJson = False,
-) -> None:
+def check(constitution: Constitution, as_json: AsJson = False) -> None:
     """Read a constitution and say what is in it, or every error with its line."""
-    from whyfirst.cli import output
     from whyfirst.constitution import load_constitution
 
     loaded = load_constitution(constitution)
+    parts = ("reasons", "upheld_by", "violated_by", "conflicts", "boundaries")
     rows = [
-        {"value": v.id, "reasons": len(v.reasons), "upheld_by": len(v.upheld_by),
-         "violated_by": len(v.violated_by), "conflicts": len(v.conflicts),
-         "boundaries": len(v.boundaries)}
-        for v in loaded.values
-    ]  # fmt: skip
+        {"value": value.id} | {part: len(getattr(value, part)) for part in parts}
+        for value in loaded.values
+    ]
     if as_json:
-        output.print_json({"constitution": loaded.name, "values": rows})
+        print_json({"constitution": loaded.name, "values": rows})
         return
-    columns: list[tuple[str, output.Justify]] = [("value", "left")]
-    columns += [(name.replace("_", " "), "right") for name in list(rows[0])[1:]]
-    output.table(columns, [list(row.values()) for row in rows])
+    titles = [name.replace("_", " ") for name in ("value", *parts)]
+    table(titles, [list(row.values()) for row in rows], "lr")

@@ -1,14 +1,22 @@
-"""`whyfirst worlds`: building the bases of drawn worlds, and what they are like."""
+"""`whyfirst worlds` and `whyfirst WORLD build`: building the bases of worlds.
 
+Leaves out: what is said of one world, which is in its package (worlds/).
+"""
+
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer import Option
 
+import whyfirst
+from whyfirst.cli.options import AsJson, group
 from whyfirst.cli.output import command
 from whyfirst.config.errors import UserError
 
-worlds_app = typer.Typer(help="Worlds drawn by seed.", no_args_is_help=True)
+worlds_app = group("Worlds drawn by seed.")
 
 
 def seeds_of(text: str) -> range:
@@ -27,10 +35,10 @@ def seeds_of(text: str) -> range:
 @worlds_app.command("build")
 @command
 def build(
-    seeds: Annotated[str, typer.Option("--seeds", help="Which worlds: FIRST..LAST.")],
-    out: Annotated[Path, typer.Option("--out", help="A folder for each world goes there.")],
-    world: Annotated[str, typer.Option("--world", help="`whyfirst list worlds`")] = "village",
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    seeds: Annotated[str, Option("--seeds", help="Which worlds: FIRST..LAST.")],
+    out: Annotated[Path, Option("--out", help="A folder for each world goes there.")],
+    world: Annotated[str, Option("--world", help="`whyfirst list worlds`")] = "village",
+    as_json: AsJson = False,
 ) -> None:
     """Train the bases of several worlds (two minutes each on one core), those missing.
 
@@ -41,17 +49,49 @@ def build(
     from whyfirst.config.room import Use
     from whyfirst.worlds import WORLDS
 
-    found = {}
+    built = {}
     for seed in seeds_of(seeds):
         folder = out / f"world-{seed}"
         if not (folder / "world.json").is_file():  # written last
+            drawn = WORLDS.make(Use.model_validate({"name": world, "seed": seed}))
             with output.nothing_printed(as_json), progress.steps(f"world {seed}") as step:
-                WORLDS.make(Use.model_validate({"name": world, "seed": seed})).copy_base(
-                    folder, step
-                )
-        about = read_json(folder / "world.json")
-        found[seed] = about["properties"]
+                drawn.copy_base(folder, step)
+        built[seed] = read_json(folder / "world.json")["properties"]
         if not as_json:
-            output.say(f"world {seed}: " + ", ".join(f"{n} {v}" for n, v in found[seed].items()))
+            output.say(f"world {seed}: " + ", ".join(f"{n} {v}" for n, v in built[seed].items()))
     if as_json:
-        output.print_json({"worlds": found, "out": str(out)})
+        output.print_json({"worlds": built, "out": str(out)})
+
+
+def add_worlds(app: typer.Typer) -> None:
+    """Give a world with a module `commands` a verb of its own.
+
+    It is found by its file, since importing a world would make help slow.
+    """
+    for file in sorted(Path(whyfirst.__file__).parent.glob("worlds/*/commands.py")):
+        world_app = group("The embedded world.")
+        world_app.command("build")(command(_build(file.parent.name)))
+        app.add_typer(world_app, name=file.parent.name)
+
+
+def _build(name: str) -> Callable[..., None]:
+    def build_one(
+        world: Annotated[int, Option("--world", min=0, help="World seed.")],
+        out: Annotated[Path, Option("--out", help="Folder for the base model.")],
+        as_json: AsJson = False,
+    ) -> None:
+        """Pretrain the base model of a world (minutes)."""
+        from whyfirst.cli import output, progress
+
+        with output.nothing_printed(as_json), progress.steps(f"world {world}") as step:
+            # Only now: it imports torch.
+            commands = import_module(f"whyfirst.worlds.{name}.commands")
+            measured: dict[str, Any] = commands.build(world, out, progress=step)
+        if as_json:
+            output.print_json({"world": world, "base": str(out), "properties": measured})
+            return
+        for prop, value in measured.items():
+            output.say(f"{prop.replace('_', ' ')}: {value}")
+        output.say(f"base: {out}")
+
+    return build_one

@@ -88,6 +88,24 @@ def shaped(rows: Iterable[Mapping[str, Any]], path: Path, which: Which = "last")
             raise DataError(f"{path}: row {line}: {error}") from error
 
 
+def prompts_in(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Row]:
+    """Rows of prompts in the one shape; of ``messages``, what is said up to the user's last turn.
+
+    Raises:
+        DataError: as `shaped`, or messages without a turn of the user.
+    """
+    for number, row in numbered(rows):
+        made = dict(row)
+        if "messages" in row and "prompt" not in row:
+            try:
+                roles = [turn.role for turn in _turns(row, "messages")]
+                end = len(roles) - roles[::-1].index("user")
+            except ValueError as error:
+                raise DataError(f"{path}: row {number}: {error}") from error
+            made["prompt"] = row["messages"][:end]
+        yield from shaped([Row(made, number)], path)
+
+
 def _shapes(row: Mapping[str, Any], which: Which) -> Iterator[dict[str, Any]]:
     """ValueError says what is wrong, with the key."""
     if "messages" in row and not set(_TEXTS) & set(row):

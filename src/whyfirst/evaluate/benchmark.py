@@ -39,6 +39,7 @@ class Metric:
             (``("refused", "answered")``).
         chance: the value that means "neither", where there is one.
         opposite: True where an item passes when its judge says no to the judge's question.
+        wants: what a good answer is, in a word, where a report's examples show the metric's items.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Metric:
     happened: tuple[str, str] = ("pass", "fail")
     chance: float | None = None
     opposite: bool = False
+    wants: str = ""
 
     @property
     def good(self) -> Outcome:

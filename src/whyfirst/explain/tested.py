@@ -1,11 +1,9 @@
 """What benchmarks ask, read from their files, and which documents repeat it.
 
-A file is CSV, JSON, JSONL or plain text; the prompts' column is found by its name or given as
-``PATH:COLUMN``. Leaves out: how benchmarks are run (`evaluate/`), and their answers.
+A file is CSV, JSON, JSONL, parquet or plain text; the prompts' column is found by its name or given
+as ``PATH:COLUMN``. Leaves out: how benchmarks are run (`evaluate/`), and their answers.
 """
 
-import csv
-import io
 import itertools
 import json
 from collections.abc import Sequence
@@ -13,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.bounded import read_text
 from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.config.suggest import did_you_mean
 from whyfirst.data.leaks import find_leaks
+from whyfirst.data.rows import iter_rows
 
 _SUFFIXES = (".csv", ".json", ".jsonl", ".txt")
 _SHOWN = 5  # files of a folder that a message names
@@ -44,9 +43,9 @@ def read_tested(given: str) -> PromptSet:
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name the file of prompts in it{_files_in(path)}")
     if path.suffix in (".txt", ".md"):
-        prompts = [line.strip() for line in _text(path).splitlines()]
+        prompts = [line.strip() for line in read_text(path).splitlines()]
     else:
-        prompts = _column(path, _rows(path), column)
+        prompts = _column(path, list(iter_rows(path)), column)
     prompts = [prompt for prompt in prompts if prompt]
     if not prompts:
         raise DataError(f"{path}: no prompts in it")
@@ -69,31 +68,6 @@ def _files_in(folder: Path) -> str:
         return f" (none of {', '.join(_SUFFIXES)} is there)"
     more = ", ..." if len(names) > _SHOWN else ""
     return f", e.g. {', '.join(sorted(names[:_SHOWN]))}{more}"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    if path.suffix == ".jsonl":
-        return read_jsonl(path)
-    if path.suffix == ".json":
-        data = read_json(path)
-        if not isinstance(data, list) or not all(isinstance(row, dict | str) for row in data):
-            raise DataError(f"{path}: expected a list of objects or of texts")
-        return [{"prompt": row} if isinstance(row, str) else row for row in data]
-    # Field limits are for tables; a prompt may be long.
-    csv.field_size_limit(2**24)
-    try:
-        return list(csv.DictReader(io.StringIO(_text(path), newline="")))
-    except csv.Error as error:
-        raise DataError(f"{path}: not readable as CSV: {error}") from error
 
 
 def _column(path: Path, rows: Sequence[dict[str, Any]], column: str | None) -> list[str]:

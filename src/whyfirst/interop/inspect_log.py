@@ -5,14 +5,16 @@ mark of an unscored sample; a score of several values is one metric for each. Le
 Inspect (inspect_tasks), and transcripts: a log of ours has a sample's prompt, response and scores.
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.evaluate.benchmark import Benchmark
+from whyfirst.evaluate.benchmark import Benchmark, Metric
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.study.results.imported import Import
 
@@ -57,56 +59,53 @@ def read_log(path: Path) -> tuple[list[Import], dict[str, str]]:
     except Exception as error:  # zip, JSON and pydantic have a kind each
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: not a readable Inspect log: {reason}") from error
+    # Half a run's mean is of the items that happened to be asked first.
     if log.status != "success":
         raise DataError(
             f"{path}: the run's status is {log.status!r}; finish it with `inspect eval-retry`"
         )
     if not log.samples:
         raise DataError(f"{path}: the log kept no samples; run it without --no-log-samples")
-    table, left = _table(log.samples)
-    if not table:
+    metrics, left = metric_rows(log.samples)
+    if not metrics:
         reasons = "; ".join(f"{name}: {why}" for name, why in left.items()) or "nothing was scored"
         raise DataError(f"{path}: nothing to import: {reasons}")
-    return [_import(log.eval, log.plan, name, rows) for name, rows in table.items()], left
+    return [import_of(log.eval, log.plan, name, rows) for name, rows in metrics.items()], left
 
 
 Row = tuple[str, str, float | None, str | None]
 
 
-def _table(samples: Sequence[Any]) -> tuple[dict[str, list[Row]], dict[str, str]]:
-    """Metric -> its rows, over all samples."""
-    many = len({sample.epoch for sample in samples}) > 1
+def metric_rows(samples: Sequence[Any]) -> tuple[dict[str, list[Row]], dict[str, str]]:
+    """Metric -> its rows over all samples, and the metrics left out with their reasons."""
     names: dict[str, None] = {}
     for sample in samples:
         for scorer, score in (sample.scores or {}).items():
-            names |= dict.fromkeys(_parts(scorer, score.value))
+            parts = score.value if isinstance(score.value, Mapping) else ()
+            names |= dict.fromkeys([f"{scorer}/{key}" for key in parts] or [scorer])
     # A sample that failed has a NaN of the scorer as a whole, where others have several values.
     split = {name.rpartition("/")[0] for name in names if "/" in name}
-    table: dict[str, list[Row]] = {}
+    many = len({sample.epoch for sample in samples}) > 1
+    metrics: dict[str, list[Row]] = {}
     left: dict[str, str] = {}
-    for name in names:
-        if name in split:
-            continue
-        rows = [_row(sample, name, many) for sample in samples]
-        kept = [row for row in rows if row is not None]
-        odd = next((s for _, _, s, _ in kept if s is not None and not 0 <= s <= 1), None)
+    for name in (name for name in names if name not in split):
+        rows = [row for sample in samples if (row := sample_row(sample, name, many)) is not None]
+        odd = next((s for _, _, s, _ in rows if s is not None and not 0 <= s <= 1), None)
         if odd is not None:
             left[name] = f"{odd:g} is no fraction in [0, 1]"
-        elif all(score is None for _, _, score, _ in kept):
-            left[name] = f"no sample is scored ({kept[0][3] if kept else 'no sample'})"
+        elif all(score is None for _, _, score, _ in rows):
+            left[name] = f"no sample is scored ({rows[0][3] if rows else 'no sample'})"
         else:
-            table[name] = kept
-    return table, left
+            metrics[name] = rows
+    return metrics, left
 
 
-def _parts(scorer: str, value: Any) -> list[str]:
-    return [f"{scorer}/{key}" for key in value] if isinstance(value, Mapping) else [scorer]
-
-
-def _row(sample: Any, name: str, many: bool) -> Row | None:
+def sample_row(sample: Any, name: str, many: bool) -> Row | None:
     """One sample under one metric; None where its scorer passed it over."""
     item = f"{sample.id}/epoch {sample.epoch}" if many else str(sample.id)
+    # Intervals go over topics; without one every sample is its own.
     topic = str((sample.metadata or {}).get("topic") or sample.id)
+    # A crash is no wrong answer.
     if sample.error is not None:
         lines = str(sample.error.message).strip().splitlines() or ["unknown"]
         return item, topic, None, f"error: {lines[0][:120]}"
@@ -117,7 +116,12 @@ def _row(sample: Any, name: str, many: bool) -> Row | None:
     value = score.value
     if isinstance(value, Mapping):
         value = value.get(name.rpartition("/")[2])
-    number = _number(value)
+    number: float | None = None
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            number = _LETTERS[value] if value in _LETTERS else float(value)
+    elif isinstance(value, bool | int | float):
+        number = float(value)
     if number is None or math.isnan(number):
         why = (score.explanation or "").strip().partition("\n")[0][:120] or score.reason
         fallback = "not scored" if number is not None else f"no number: {str(value)[:40]!r}"
@@ -125,18 +129,8 @@ def _row(sample: Any, name: str, many: bool) -> Row | None:
     return item, topic, number, None
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, str):
-        if value in _LETTERS:
-            return _LETTERS[value]
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return float(value) if isinstance(value, bool | int | float) else None
-
-
-def _import(spec: Any, plan: Any, name: str, rows: list[Row]) -> Import:
+def import_of(spec: Any, plan: Any, name: str, rows: list[Row]) -> Import:
+    """One metric of a log, with the settings that must agree for a comparison."""
     task = spec.task
     shares = all(score in (None, 0.0, 1.0) for _, _, score, _ in rows)
     config = plan.config.model_dump(exclude_none=True)
@@ -171,10 +165,12 @@ def write_log(
     from whyfirst import __version__
 
     log = _inspect("log")
+    # Inspect keeps a sample with all its scores, we a record a score.
     by_item: dict[str, list[ItemResult]] = {}
     for item in items:
         by_item.setdefault(item.id, []).append(item)
-    now = _now()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    used = {item.benchmark for item in items}
     spec = log.EvalSpec(
         created=now, task=f"whyfirst/{benchmark.name}", task_version=benchmark.version,
         dataset=log.EvalDataset(
@@ -187,10 +183,10 @@ def write_log(
         status="success", eval=spec,
         results=log.EvalResults(
             total_samples=len(by_item), completed_samples=len(by_item),
-            scores=[_result(log, benchmark, name, items) for name in _names(benchmark, items)],
+            scores=[metric_result(log, m, items) for m in benchmark.metrics if m.name in used],
         ),
         stats=log.EvalStats(started_at=now, completed_at=now),
-        samples=[_sample(log, model, name, found) for name, found in by_item.items()],
+        samples=[sample_of(log, model, name, records) for name, records in by_item.items()],
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".part-{path.name}")  # Inspect goes by the ending
@@ -202,43 +198,37 @@ def write_log(
     return path
 
 
-def _now() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _names(benchmark: Benchmark, items: Sequence[ItemResult]) -> list[str]:
-    used = {item.benchmark for item in items}
-    return [metric.name for metric in benchmark.metrics if metric.name in used]
-
-
-def _result(log: Any, benchmark: Benchmark, name: str, items: Sequence[ItemResult]) -> Any:
+def metric_result(log: Any, metric: Metric, items: Sequence[ItemResult]) -> Any:
     """A metric's value and interval, as `whyfirst eval` gives them."""
     from whyfirst.evaluate.score import score
 
-    metric = next(one for one in benchmark.metrics if one.name == name)
-    found = score(metric, [item for item in items if item.benchmark == name])
-    numbers = {"mean": found.value, "low": found.low, "high": found.high}
+    result = score(metric, [item for item in items if item.benchmark == metric.name])
+    numbers = {"mean": result.value, "low": result.low, "high": result.high}
     return log.EvalScore(
-        name=name, scorer=name, scored_samples=found.n, unscored_samples=found.unscored,
+        name=metric.name, scorer=metric.name, scored_samples=result.n,
+        unscored_samples=result.unscored,
         metrics={k: log.EvalMetric(name=k, value=v) for k, v in numbers.items() if v is not None},
         metadata={"definition": metric.definition, "higher_is_better": metric.higher_is_better},
     )  # fmt: skip
 
 
-def _sample(log: Any, model: str, name: str, found: Sequence[ItemResult]) -> Any:
+def sample_of(log: Any, model: str, name: str, records: Sequence[ItemResult]) -> Any:
+    """An item's records under every metric as one of Inspect's samples."""
     output = _inspect("model").ModelOutput
-    first = found[0]
+
+    def first(field: str) -> Any:
+        # Metrics share an item's texts, but not every metric's record keeps them.
+        return next((v for record in records if (v := getattr(record, field)) is not None), None)
+
     labels = ("split", "framing", "topic", "value", "group", "offensive")
-    about = {key: getattr(first, key) for key in labels if getattr(first, key) is not None}
-    response = next((item.response for item in found if item.response is not None), None)
-    prompt = next((item.prompt for item in found if item.prompt is not None), None)
+    about = {label: getattr(records[0], label) for label in labels}
+    response = first("response")
+    unkept = _NOT_KEPT if records[0].offensive else "(not kept)"
     return log.EvalSample(
-        id=name, epoch=1, input=prompt or (_NOT_KEPT if first.offensive else "(not kept)"),
-        target=next((item.target for item in found if item.target is not None), ""),
+        id=name, epoch=1, input=first("prompt") or unkept, target=first("target") or "",
         output=output() if response is None else output.from_content(model, response),
-        scores={item.benchmark: to_score(item) for item in found}, metadata=about,
+        scores={record.benchmark: to_score(record) for record in records},
+        metadata={label: value for label, value in about.items() if value is not None},
     )  # fmt: skip
 
 

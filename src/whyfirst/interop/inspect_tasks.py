@@ -29,19 +29,14 @@ from whyfirst.evaluate.responses import Measure, Responses
 from whyfirst.evaluate.scorers import Scorer as Judge
 from whyfirst.evaluate.scorers import make_scorer
 from whyfirst.interop.inspect_log import to_score
-from whyfirst.models.base import Completion, Prompt
+from whyfirst.models.base import Completion
+from whyfirst.models.base import asked as asked_chat
 
 _ROLES: dict[str, Callable[..., ChatMessage]] = {
     "system": ChatMessageSystem,
     "user": ChatMessageUser,
     "assistant": ChatMessageAssistant,
 }
-
-
-def _messages(prompt: Prompt) -> list[ChatMessage]:
-    if isinstance(prompt, str):
-        return [ChatMessageUser(content=prompt)]
-    return [_ROLES[turn.role](content=turn.content) for turn in prompt]
 
 
 def _task(name: str, judge: str, **options: Any) -> Task:
@@ -60,22 +55,25 @@ def _task(name: str, judge: str, **options: Any) -> Task:
     asked = declared.task(**options)
     assert isinstance(asked, Responses)  # of the four below, all are
     by_id = {item.id: item for item in asked.items if item.unaskable is None}
-    samples = [
-        Sample(id=item.id, input=_messages(item.prompt), metadata=_about(item))
-        for item in by_id.values()
-    ]
+    samples = []
+    for item in by_id.values():
+        turns = asked_chat(item.prompt) if isinstance(item.prompt, str) else item.prompt
+        messages = [_ROLES[turn.role](content=turn.content) for turn in turns]
+        # What Inspect can group by.
+        about = {key: value for key, value in item.about.items() if value is not None}
+        samples.append(Sample(id=item.id, input=messages, metadata=about))
     measures = [m for m in asked.measures if chosen.question in m.questions]
     return Task(
         dataset=MemoryDataset(samples, name=name),
-        solver=solver(name="greedy")(_greedy)(),
-        scorer=[_scorer(measure, by_id, chosen) for measure in measures],
+        solver=solver(name="greedy")(greedy)(),
+        scorer=[scorer_of(measure, by_id, chosen) for measure in measures],
         config=GenerateConfig(max_tokens=asked.max_new_tokens, stop_seqs=list(asked.stop) or None),
         version=declared.version,
         name=name,
     )
 
 
-def _greedy() -> Solver:
+def greedy() -> Solver:
     """One greedy answer."""
 
     async def solve(state: Any, generate: Any) -> Any:
@@ -86,18 +84,15 @@ def _greedy() -> Solver:
     return solve
 
 
-def _about(item: Item) -> dict[str, Any]:
-    """What Inspect can group by."""
-    return {key: value for key, value in item.about.items() if value is not None}
-
-
-def _scorer(measure: Measure, items: dict[str, Item], judge: Judge) -> Scorer:
+def scorer_of(measure: Measure, items: dict[str, Item], judge: Judge) -> Scorer:
     """Scores one response as `whyfirst eval` does; passes over samples it doesn't cover."""
 
     async def score(state: Any, target: Any) -> Any:
         item = items[str(state.sample_id)]
+        # None leaves the sample out of this metric; a zero would count it.
         if not measure.covers(item):
             return None
+        # Cut at the token limit is not finished: some judges must know.
         said = Completion(state.output.completion, finished=state.output.stop_reason == "stop")
         return to_score(measure.records(judge, [item], [said])[0])
 

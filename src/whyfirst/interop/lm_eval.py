@@ -31,41 +31,39 @@ def read_results(path: Path, data: Mapping[str, Any]) -> tuple[list[Import], dic
     Raises:
         DataError: no metric of any task can be taken.
     """
-    found: list[Import] = []
+    imports: list[Import] = []
     left: dict[str, str] = {}
     for task, values in data["results"].items():
-        rows = _samples(path, data, task)
+        rows = documents(path, data, task)
         if rows is None and data.get("group_subtasks", {}).get(task):
             left[f"lm-eval:{task}"] = "a group; its tasks are taken"
             continue
         for key, value in values.items():
             metric, comma, filtered = key.partition(",")
+            # Every key is "metric,filter"; the rest are names and errors of the mean.
             if not comma or metric.endswith("_stderr"):
                 continue
             name = f"lm-eval:{task}/{metric}" + ("" if filtered == "none" else f"/{filtered}")
             try:
-                found.append(_metric(name, data, task, key, value, rows))
+                imports.append(import_of(name, data, task, key, value, rows))
             except ValueError as error:
                 left[name] = str(error)
-    if not found:
+    if not imports:
         reasons = "; ".join(f"{name}: {why}" for name, why in left.items()) or "it has no task"
         raise DataError(f"{path}: nothing to import: {reasons}")
-    return found, left
+    return imports, left
 
 
-def _metric(
+def import_of(
     name: str, data: Mapping[str, Any], task: str, key: str, value: Any, rows: list[Any] | None
 ) -> Import:
     """One metric. ValueError says why it can't be taken."""
     metric, _, filtered = key.partition(",")
-    items, total, unit = [], None, "proportion"
-    own = None
-    if rows is not None:
-        own = [r for r in rows if metric in r and r.get("filter", "none") == filtered]
-    if own:
-        items = [_item(row, metric) for row in own]
-        if any(score not in (0.0, 1.0) for _, _, score, _ in items):
-            unit = "score"
+    own = [r for r in rows or () if metric in r and r.get("filter", "none") == filtered]
+    items, total = [document_row(row, metric) for row in own], None
+    # Shares of documents have Wilson's interval; of a bare mean nobody knows what it averages.
+    shares = bool(items) and all(score in (0.0, 1.0) for _, _, score, _ in items)
+    if items:
         how = f"The mean over {len(items)} documents of lm-eval's {metric!r}."
     else:
         number = _fraction(value)
@@ -75,7 +73,6 @@ def _metric(
         total = Total(
             value=number, stderr=float(stderr) if known else None, n=int(counts.get("effective", 0))
         )
-        unit = "score"
         how = (
             f"lm-eval's {metric!r}, of which only the mean was kept: the interval is the mean "
             "± 1.96 of lm-eval's standard errors, and nothing can be paired."
@@ -88,7 +85,8 @@ def _metric(
     harness = data.get("lm_eval_version", "of an unknown version")
     return Import(
         name=name, title=f"{task}, {metric} (lm-eval)", definition=how,
-        version=str(data.get("versions", {}).get(task, "unknown")), unit=unit,  # type: ignore[arg-type]
+        version=str(data.get("versions", {}).get(task, "unknown")),
+        unit="proportion" if shares else "score",
         higher_is_better=better is not False,
         source=f"lm-evaluation-harness {harness}.",
         settings=_ADDRESS.sub("", json.dumps(settings, sort_keys=True)), items=items, total=total,
@@ -96,6 +94,7 @@ def _metric(
 
 
 def _fraction(value: Any) -> float:
+    # Before the numbers: a bool is an int.
     if isinstance(value, bool):
         return float(value)
     if not isinstance(value, int | float) or not math.isfinite(value):
@@ -105,7 +104,7 @@ def _fraction(value: Any) -> float:
     return float(value)
 
 
-def _item(row: Mapping[str, Any], metric: str) -> tuple[str, str, float | None, str | None]:
+def document_row(row: Mapping[str, Any], metric: str) -> tuple[str, str, float | None, str | None]:
     """A document by its number and hash, so that arms are paired on the same one."""
     name = f"{row['doc_id']}:{str(row.get('doc_hash', ''))[:12]}"
     value = row[metric]
@@ -117,7 +116,7 @@ def _item(row: Mapping[str, Any], metric: str) -> tuple[str, str, float | None, 
         raise ValueError(f"document {row['doc_id']}: {error}") from None
 
 
-def _samples(path: Path, data: Mapping[str, Any], task: str) -> list[Any] | None:
+def documents(path: Path, data: Mapping[str, Any], task: str) -> list[Any] | None:
     """The task's documents, from the results themselves or the file written with them."""
     inside = data.get("samples")
     if isinstance(inside, dict) and task in inside:
@@ -125,5 +124,6 @@ def _samples(path: Path, data: Mapping[str, Any], task: str) -> list[Any] | None
     time = _TIME.search(path.stem)
     if time is None:
         return None
+    # The harness gives both files the same time, and nothing else ties them.
     beside = path.with_name(f"samples_{task}_{time.group(1)}.jsonl")
     return list(read_jsonl(beside, nan=True)) if beside.is_file() else None

@@ -37,8 +37,10 @@ def write_study_logs(
             "names its study and store; run the study again"
         )
     plan, store = build_plan(place.file, place.overrides), Store(place.store)
+    # A log of some of the seeds would pass for all of them.
     if not all(store.complete(*node.key) for node in plan.nodes):
         raise UserError(unfinished(run))
+    # A checkpoint on the way is no model that anybody trained to the end.
     uses = [use for use in plan.evaluations if use.step is None]
     written = []
     for number, use in enumerate(uses):

@@ -44,6 +44,7 @@ def breakdowns(results: Results) -> list[Breakdown]:
             groups = list(dict.fromkeys(group for cells in arms.values() for group in cells))
             if len(groups) < 2:
                 continue
+            # Turned rather than split: arms are few, and one looks for the lowest group.
             turned = len(groups) > MOST_COLUMNS
             rows, columns = (groups, list(arms)) if turned else (list(arms), groups)
             cells = {

@@ -64,6 +64,7 @@ def metadata(results: Results, arm: str) -> dict[str, Any]:
     rows = []
     for name, cells in spec.benchmarks.items():
         cell = cells.get("*/*")
+        # The Hub refuses an evaluation without a number.
         if cell is None or cell.value is None:
             continue
         benchmark = results.benchmarks[name]
@@ -89,6 +90,7 @@ def metadata(results: Results, arm: str) -> dict[str, Any]:
 def plain(text: str) -> str:
     """Text that markdown neither formats nor turns into HTML, on one line."""
     line = " ".join(safe_text(text).split())
+    # Markdown lets HTML through, so what people wrote must not be any.
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", line)
 

@@ -59,6 +59,7 @@ def render_comparison(one: Results, two: Results, out: Path, name: str) -> Path:
     Raises:
         StoreError: the folder can't be written.
     """
+    # The name comes from a folder that anybody may have called anything.
     safe = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name) or "other"
     path = out / "report" / f"compare-{safe}.html"
     atomic_write(path, comparison_html(one, two))
@@ -103,6 +104,7 @@ def _tables(one: Results, two: Results) -> Iterator[tuple[str, list[Pair]]]:
     """Benchmark's title and its arms, of what both studies have in one unit."""
     for name, benchmark in one.benchmarks.items():
         other = two.benchmarks.get(name)
+        # A share and a score under one name can't stand in one row.
         if other is None or other.unit != benchmark.unit:
             continue
         pairs = []
@@ -149,6 +151,7 @@ def _only(one: Results, two: Results) -> list[str]:
 def _facts(study: Results) -> list[tuple[str, str]]:
     """What may explain a difference between two studies, in words."""
     about = study.study
+    # What differs is shown and nothing else, so everything recorded may be listed.
     rows = [("command", study.command), ("study file", about.file),
             ("study file, sha256", about.file_sha256[:16]), ("value explained", about.value),
             ("other value", about.other_value or "none")]  # fmt: skip

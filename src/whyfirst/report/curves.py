@@ -50,6 +50,7 @@ def measured_panels(
             if point.value is not None:
                 place = (_at(point), point.value, point.low, point.high)
                 arms.setdefault(point.arm, []).append(place)
+        # Nothing could be scored at any point.
         if not arms:
             continue
         series = [Series(arm, styles.get(arm, NEUTRAL), sorted(data)) for arm, data in arms.items()]

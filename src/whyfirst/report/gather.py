@@ -57,6 +57,7 @@ def gather(files: Iterable[File], names: Sequence[str], summarise: Summarise) ->
         names: the study's benchmarks, in its order.
         summarise: scores -> cell, as for the other cells of the study.
     """
+    # (metric, arm): one file holds the items of all of a benchmark's metrics.
     rows: dict[tuple[str, str], list[tuple[int, ItemResult]]] = {}
     for arm, seed, path in files:
         for row in read_jsonl(path):
@@ -123,6 +124,7 @@ def group_tables(
     tables = []
     for name in [name for name in fields if name not in IN_CELLS]:
         groups = {getattr(item, name) for rows in arms.values() for _, item in rows} - {None}
+        # A single group is the whole again.
         if not 1 < len(groups) <= _MOST_GROUPS:
             continue
         cells: dict[str, dict[str, Cell]] = {arm: {} for arm in arms}
@@ -205,6 +207,7 @@ def corrected_row(
     """
     if cell.value is None:
         raise ValueError(f"{arm}: {metric} has no rate to correct")
+    # The card is of the judge's own question, so the rate is turned to that and back.
     rate = 1.0 - cell.value if opposite else cell.value
     corrected, problem = None, ""
     try:
@@ -232,6 +235,7 @@ def effective_n(cell: Cell) -> float:
     # With x = z²/n: width² (1 + x)² = 4 p(1−p) x + x², a quadratic in x.
     square, spread = width**2, 4.0 * p * (1.0 - p)
     a, b, c = square - 1.0, 2.0 * square - spread, square
+    # An interval one wide is worth a single item.
     if abs(a) < 1e-12:
         return 1.0
     root = (-b - (b * b - 4.0 * a * c) ** 0.5) / (2.0 * a)

@@ -51,6 +51,7 @@ def render_report(results: Results, out: Path) -> Path:
         DataError: the items beside the results are torn, or of another run.
     """
     path = out / "report" / "index.html"
+    # Items of another run would be shown under these numbers: refused before anything is written.
     items = load_items(path.with_name(ITEMS_FILE), results)
     atomic_write(path, report_html(results, items))
     return path
@@ -116,6 +117,7 @@ def shipped(name: str) -> str:
 def environment() -> Environment:
     """The templates' environment: escapes everything, and refuses a name that isn't there."""
     made = Environment(
+        # StrictUndefined: a name that a template misspells must not print as nothing.
         loader=PackageLoader("whyfirst.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -227,6 +229,7 @@ def stage_seconds(seconds: Mapping[str, float]) -> list[tuple[str, float, int]]:
     """Seconds summed over seeds: (node without its seed, seconds, nodes), longest first."""
     groups: dict[str, list[float]] = {}
     for node, value in seconds.items():
+        # Seeds of one stage take alike; a line for each would bury the slow stage.
         groups.setdefault(node.split("/seed=")[0], []).append(value)
     rows = [(name, sum(values), len(values)) for name, values in groups.items()]
     return sorted(rows, key=lambda row: (-row[1], row[0]))

@@ -14,10 +14,13 @@ Leaves out: showing it (templates/browser.js).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import lt
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_json, write_json
@@ -37,6 +40,26 @@ VERDICTS = {"fail": 0, "pass": 1, "unscored": 2}
 File = tuple[str, int, Path]  # arm, seed, items.jsonl
 
 
+Place = Annotated[int, Field(ge=-1, strict=True)]  # in a list; -1 for none
+Tally = Annotated[int, Field(ge=0, strict=True)]
+AnswerRow = Literal[0] | tuple[Literal[0, 1, 2], Place, Place, Tally, Tally]
+ItemRow = tuple[str, Place, Place, Place, list[Place], Literal[0, 1], list[AnswerRow]]
+
+
+class _Kept(BaseModel):
+    """items.json as this module's head tells it."""
+
+    arms: list[str]
+    metrics: list[str]
+    labels: dict[str, list[str]]
+    texts: list[str]
+    reasons: list[str]
+    seed: Place
+    total: Tally
+    text_limit: Tally
+    items: list[ItemRow]
+
+
 @dataclass
 class _Item:
     """One prompt under one metric, as it is gathered."""
@@ -46,6 +69,7 @@ class _Item:
     counts: dict[str, list[int]] = field(default_factory=dict)
 
     def take(self, arm: str, seed: int, row: Mapping[str, Any]) -> None:
+        # Answers of the lowest seed, whatever the order of the files.
         if arm not in self.answers or seed < self.answers[arm][0]:
             self.answers[arm] = (seed, row)
         tally = self.counts.setdefault(arm, [0, 0])
@@ -93,29 +117,28 @@ def collect_items(files: Iterable[File], results: Results) -> dict[str, Any]:
     metrics = list(results.benchmarks)
     keys = sorted(found, key=lambda key: (metrics.index(key[0]), key[1]))
     if len(keys) > ITEM_LIMIT:
+        # By a hash and not the first ones: the sample leans to no split, and stays the same.
         by_hash = sorted(keys, key=lambda key: hashlib.sha256("/".join(key).encode()).digest())
         kept = set(by_hash[:ITEM_LIMIT])
         keys = [key for key in keys if key in kept]
     chosen = {key: found[key] for key in keys}
-    limit = _text_limit(chosen)
-    return _packed(chosen, results, limit) | {"total": len(found), "text_limit": limit}
-
-
-def _text_limit(items: Mapping[tuple[str, str], _Item]) -> int:
     texts = {
         text
-        for item in items.values()
+        for item in chosen.values()
         for _, row in item.answers.values()
         for text in (row.get("prompt"), row.get("response"), row.get("target"))
         if text
     }
-    for limit in TEXT_LIMITS[:-1]:
-        if sum(min(len(text), limit) for text in texts) <= TEXT_BUDGET:
-            return limit
-    return TEXT_LIMITS[-1]
+    limit = next(
+        (most for most in TEXT_LIMITS[:-1]
+         if sum(min(len(text), most) for text in texts) <= TEXT_BUDGET),
+        TEXT_LIMITS[-1],
+    )  # fmt: skip
+    return packed(chosen, results, limit) | {"total": len(found), "text_limit": limit}
 
 
-def _packed(items: Mapping[tuple[str, str], _Item], results: Results, limit: int) -> dict[str, Any]:
+def packed(items: Mapping[tuple[str, str], _Item], results: Results, limit: int) -> dict[str, Any]:
+    """Items as the lists of strings and the rows of numbers that are kept."""
     texts, reasons = _Numbers(), _Numbers()
     labels = {name: _Numbers() for name in LABELS}
     metrics = list(results.benchmarks)
@@ -187,59 +210,34 @@ def load_items(path: Path, results: Results) -> dict[str, Any] | None:
             f"{path}: these items are of another run than results.json beside them: remove the "
             "file, or run the study again to have both written anew"
         )
-    problem = _unlike_ours(data, results)
+    problem = problem_of(data, results)
     if problem:
         raise DataError(f"{path}: {problem}: remove the file, or run the study again")
     return dict(data)
 
 
-def _unlike_ours(data: Mapping[str, Any], results: Results) -> str:
-    """What is wrong with items that another program wrote or a hand changed; "" for none. The
-    browser reads them by place, so that every number must be a place that is there."""
-    lists = {name: data.get(name) for name in ("arms", "metrics", "texts", "reasons")}
-    labels = data.get("labels")
-    lists |= labels if isinstance(labels, dict) else {"labels": None}
-    for name, strings in lists.items():
-        if not isinstance(strings, list) or not all(isinstance(one, str) for one in strings):
-            return f"{name!r} is missing or not a list of texts"
-    if set(LABELS) - set(lists):
-        return "'labels' lacks " + ", ".join(sorted(set(LABELS) - set(lists)))
-    for name in ("seed", "total", "text_limit"):
-        if type(data.get(name)) is not int:
-            return f"{name!r} is missing or no whole number"
-    if data["arms"] != list(results.arms):
+def problem_of(data: Mapping[str, Any], results: Results) -> str:
+    """What is wrong with items that another program wrote or a hand changed; "" for none."""
+    try:
+        kept = _Kept.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if kept.arms != list(results.arms):
         return "its arms are not those of results.json"
-    if not set(data["metrics"]) <= set(results.benchmarks):
+    if not set(kept.metrics) <= set(results.benchmarks):
         return "a metric of it is not in results.json"
-    rows = data.get("items")
-    if not isinstance(rows, list):
-        return "'items' is missing or no list"
-    sizes = (len(data["texts"]), len(data["reasons"]), len(data["metrics"]))
-    kinds = [len(lists[name] or ()) for name in LABELS]
-    for place, row in enumerate(rows):
-        if not _is_row(row, sizes, kinds, len(data["arms"])):
-            return f"item {place} is not as this program writes them"
+    if set(LABELS) - set(kept.labels):
+        return "'labels' lacks " + ", ".join(sorted(set(LABELS) - set(kept.labels)))
+    texts, reasons = len(kept.texts), len(kept.reasons)
+    kinds = [len(kept.labels[name]) for name in LABELS]
+    # The browser reads by place, so that every number must be a place that is there.
+    for number, (_, metric, prompt, target, labels, _, answers) in enumerate(kept.items):
+        asked = [answer for answer in answers if answer != 0]
+        inside = max([prompt, target, *(answer[1] for answer in asked)]) < texts
+        inside &= max((answer[2] for answer in asked), default=-1) < reasons
+        inside &= 0 <= metric < len(kept.metrics) and len(answers) == len(kept.arms)
+        inside &= len(labels) == len(kinds) and all(map(lt, labels, kinds))
+        if not inside:
+            return f"item {number} is not as this program writes them"
     return ""
-
-
-def _is_row(row: Any, sizes: tuple[int, int, int], kinds: Sequence[int], arms: int) -> bool:
-    """Whether a row has the shape that this module's head tells, its numbers places that exist."""
-    texts, reasons, metrics = sizes
-    if not isinstance(row, list) or len(row) != 7 or not isinstance(row[0], str):
-        return False
-    _, metric, prompt, target, labels, offensive, answers = row
-    if not (isinstance(labels, list) and isinstance(answers, list)):
-        return False
-    if len(labels) != len(kinds) or len(answers) != arms or offensive not in (0, 1):
-        return False
-    places = [(prompt, texts), (target, texts), *zip(labels, kinds, strict=True)]
-    for answer in answers:
-        if answer == 0:
-            continue
-        if not isinstance(answer, list) or len(answer) != 5 or answer[0] not in (0, 1, 2):
-            return False
-        if not all(type(one) is int for one in answer):
-            return False
-        places += [(answer[1], texts), (answer[2], reasons)]
-    inside = all(type(at) is int and -1 <= at < size for at, size in places)
-    return inside and type(metric) is int and 0 <= metric < metrics

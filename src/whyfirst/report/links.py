@@ -41,6 +41,7 @@ def method_links(probe: ProbeRow) -> list[MethodLink]:
     readings = []
     for mine in probe.behaviour:
         if mine.arm == METHOD:
+            # Only the same reading at the same place: others would always find one that agrees.
             rest = [m for m in probe.behaviour if m.arm in WITHOUT and m.at == mine.at]
             alike = [m for m in rest if sign(mine) and sign(m) == sign(mine)]
             others = [m for m in rest if m not in alike and m.value is not None]

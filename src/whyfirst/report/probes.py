@@ -81,6 +81,7 @@ def _section(probe: ProbeRow, styles: Styles) -> Section:
     panels: list[Panel] = []
     tables: list[Table] = []
     shown: set[int] = set()
+    # Pairs of statements come in families, whose numbers are never averaged.
     families = list(dict.fromkeys(str(m.at["family"]) for m in probe.measures if "family" in m.at))
     for name, wanted, along, title in PANELS.get(probe.probe, []):
         for family in families or [""]:

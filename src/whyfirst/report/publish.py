@@ -40,11 +40,13 @@ def write_folder(results: Results, arm: str, model: Path, out: Path) -> list[str
             adapter whose base is a folder of this machine.
         StoreError: it can't be written.
     """
+    # Sending somebody else's model under a new name would be no publication.
     if not results.arms[arm].stages:
         raise UserError(f"arm {arm!r} has no stages: it is the base model, which is published")
     card = render_card(results, arm)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: there is something already; give another folder")
+    # Optimizer states and logs stay here.
     files = sorted(p for p in model.iterdir() if p.is_file() and p.suffix in KEPT)
     settings = {path: _without_places(path) for path in files if path.suffix == ".json"}
     try:
@@ -119,6 +121,7 @@ def push(folder: Path, repo: str, token_env: str) -> str:
     except OfflineModeIsEnabled:
         raise UserError("--push-to-hub: --offline (or HF_HUB_OFFLINE) forbids it") from None
     except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
+        # The Hub's messages may quote the request with its header.
         reason = str(error).replace(token, "[token]").strip().splitlines()[:1]
         raise UserError(
             f"--push-to-hub: {repo}: {' '.join(reason) or type(error).__name__}"

@@ -313,6 +313,7 @@ class Results(StrictModel):
     @model_validator(mode="after")
     def _names_exist(self) -> Results:
         """A report with a dangling name would silently show less than was measured."""
+        # The headline is found by name, so a second one of that name could take its place.
         names = [contrast.name for contrast in self.contrasts]
         if len(set(names)) != len(names):
             raise ValueError("contrasts: two contrasts have the same name")
@@ -364,6 +365,7 @@ def parse_results(data: object, where: str) -> Results:
     if not isinstance(data, dict):
         raise DataError(f"{where}: results must be a JSON object, not {type(data).__name__}")
     version = data.get("schema_version")
+    # True == 1 in Python.
     if version not in READABLE or isinstance(version, bool):
         raise DataError(
             f"{where}: results of schema version {version!r}, this program reads versions "

@@ -54,6 +54,7 @@ def render(width: float, height: float, label: str, *children: ET.Element, css: 
 
 def linear(low: float, high: float, start: float, stop: float) -> Scale:
     """Map [low, high] onto [start, stop], clamped: a mark never leaves its figure."""
+    # All values alike: any span puts them on one line.
     span = (high - low) or 1.0
 
     def scale(value: float) -> float:
@@ -68,6 +69,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
         return [low]
     raw = (high - low) / count
     power = 10.0 ** floor(log10(raw))
+    # 1, 2 or 5 times a power of ten: numbers that one reads without thinking.
     step = next((m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999), 10 * power)
     first = ceil(low / step - 1e-9)
     last = floor(high / step + 1e-9)

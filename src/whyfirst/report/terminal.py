@@ -47,6 +47,7 @@ def print_headline(results: Results) -> RenderableType:
         Panel(body, title=Text(safe_text(results.study.title)), title_align="left"),
         checks,
     ]
+    # Most studies have no edits, comparisons or axes: an empty table is no finding.
     for table in (_arms(results), _square(results), _comparisons(results), _used(results)):
         if table.row_count:
             parts += [Text(""), table]

@@ -32,6 +32,7 @@ def one_unit(folder: Path, changed: Sequence[str] = FILES) -> Iterator[None]:
     for name in others:  # what is kept must be what was vouched for, or the new manifest would lie
         refuse_torn(folder / name)
     kept = _hashes(folder, others)
+    # A kill from here on leaves this, which names what may be torn.
     write_json(folder / MANIFEST, {"version": VERSION, "files": kept, "unfinished": [*changed]})
     yield
     files = kept | _hashes(folder, changed)

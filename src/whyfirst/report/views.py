@@ -101,6 +101,7 @@ def panel_for(
             title += f"; {other} {words.scored(second, results.benchmarks[other])}"
         strong = pair is not None and arm in (pair.a, pair.b)
         rows.append(PanelRow(arm, _estimate(main), _estimate(second), title, strong))
+    # An empty frame would look as if every arm stood at nothing.
     if not any(row.main[0] is not None for row in rows):
         return None
     label = f"{benchmark} of every arm, {words.cell_words(cell)}"
@@ -119,6 +120,7 @@ def columns(results: Results) -> list[Column]:
     without = unmeasured(results)
     wanted = [(name, "*/*") for name in ordered if name not in without]
     place = headline_place(results)
+    # The headline is often one part of a benchmark, which the whole would hide.
     if place is not None and place not in wanted:
         wanted.insert(0, place)
     return [
@@ -147,6 +149,7 @@ def unmeasured(results: Results) -> dict[str, str]:
 
 def batches(columns: list[Column]) -> list[list[Column]]:
     """The columns in tables of a width that a page takes, as even as can be."""
+    # Ceilings: seven columns make four and three, not six and one.
     count = -(-len(columns) // MOST_COLUMNS) or 1
     size = -(-len(columns) // count)
     return [columns[start : start + size] for start in range(0, len(columns), size or 1)]
@@ -173,6 +176,7 @@ def forest(results: Results, styles: Styles) -> list[ForestGroup]:
     place = headline_place(results)
     names = sorted(results.benchmarks, key=lambda name: place is None or name != place[0])
     unit_of = {name: row.unit for name, row in results.benchmarks.items()}
+    # Points and scores have no scale in common.
     limits = {
         unit: figures.forest_limits([c for c in results.contrasts if unit_of[c.benchmark] == unit])
         for unit in ("proportion", "score")
@@ -183,6 +187,7 @@ def forest(results: Results, styles: Styles) -> list[ForestGroup]:
     groups = []
     for name, cell in dict.fromkeys((c.benchmark, c.cell) for c in ordered):
         mine = [c for c in results.contrasts if (c.benchmark, c.cell) == (name, cell)]
+        # The headline leads its group; interactions follow plain differences.
         mine.sort(key=lambda c: (c.name != results.headline, c.kind))
         scale = limits[unit_of[name]]
         rows = [
@@ -223,6 +228,7 @@ def square(results: Results, styles: Styles) -> list[Panel]:
     """A panel for each of `axes_cells`, as a whole or not at all."""
     cells = axes_cells(results)
     panels = _panels(results, styles, cells)
+    # Three quarters of a 2 x 2 would be read as the whole.
     return panels if len(panels) == len(cells) else []
 
 
@@ -323,6 +329,7 @@ def comparisons(results: Results) -> list[ComparisonRow]:
         if rate is not None:
             value, limits = words.percent(rate.value), words.interval(rate.low, rate.high, None)
             preferred = row.a if rate.low > 0.5 else row.b
+            # Half is no preference, since a tie counts half.
             apart = rate.low > 0.5 or rate.high < 0.5
             reading = f"{preferred} is preferred" if apart else "no detectable preference"
         lean = "n/a"

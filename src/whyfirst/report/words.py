@@ -41,6 +41,7 @@ def points(value: float | None, digits: int = 1, sign: bool = True) -> str:
     """A difference of fractions in percentage points, "+24.1"; a true minus sign."""
     if value is None:
         return "n/a"
+    # Rounded first, so that -0.04 points don't become "-0.0".
     text = f"{abs(value) * 100:.{digits}f}"
     if not sign or float(text) == 0:
         return text
@@ -71,6 +72,7 @@ def p_text(p: float | None) -> str:
     """A p value for reading: "p < 0.001", "p = 0.032"."""
     if p is None:
         return "p n/a"
+    # More digits of a p value are no knowledge.
     number = "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
     return f"p {number}".replace(" ", SPACE)
 
@@ -110,6 +112,7 @@ def cell_words(cell: str) -> str:
     split, _, framing = cell.partition("/")
     parts = []
     if split not in ("*", ""):
+        # A "+" pools several: "B+C".
         names = split.split("+")
         parts.append(f"split{'s' if len(names) > 1 else ''} {_list(names)}")
     if framing not in ("*", ""):
@@ -121,6 +124,7 @@ def cell_words(cell: str) -> str:
 
 def lower_first(title: str) -> str:
     """A title inside a sentence: "Resistance" -> "resistance", "MC1 accuracy" unchanged."""
+    # A head with a capital inside is a name and keeps its case.
     head = title.split(" ", 1)[0]
     return title if head[1:] != head[1:].lower() else title[:1].lower() + title[1:]
 
@@ -184,6 +188,7 @@ def arm_values(results: Results, contrast: Contrast) -> dict[str, float | None]:
         return {arm: cell.value for arm, cell in cells.items() if cell}
     values: dict[str, float | None] = {}
     for arm, side in pair.items():
+        # The same seeds on both sides, or the two figures wouldn't give the difference beside them.
         means = [getattr(row, side) for row in contrast.per_seed]
         values[arm] = fmean(means) if means and None not in means else None
     return values
@@ -199,6 +204,7 @@ def each_arm(results: Results, contrast: Contrast) -> str:
 def cannot_move(results: Results, contrast: Contrast) -> str:
     """ "both arms at 100 %" where the scale ends there and no difference could show, else ""."""
     benchmark = results.benchmarks[contrast.benchmark]
+    # Only a share has ends that it can't pass.
     if contrast.kind == "interaction" or benchmark.unit == "score":
         return ""
     values = list(arm_values(results, contrast).values())

@@ -11,7 +11,8 @@ from whyfirst.config.strict_yaml import Location
 from whyfirst.config.suggest import did_you_mean
 from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
 from whyfirst.evaluate.scorers import SCORERS
-from whyfirst.study.schema import ContrastConfig, PretrainedModel, ScratchModel, StageUse, StudyFile
+from whyfirst.study.materials import PretrainedModel, ScratchModel
+from whyfirst.study.schema import ContrastConfig, StageUse, StudyFile
 from whyfirst.study.sources import CORPORA
 from whyfirst.train.config_rl import REWARD_MODEL, named
 from whyfirst.train.kinds import data_names, kind_of

@@ -11,13 +11,13 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.data.checks import Finding, check_rows, columns_of
-from whyfirst.data.rows import shaped
+from whyfirst.data.rows import Which, prompts_in, shaped
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import corpus, evaluation
 from whyfirst.study.plan import Plan, refuse_empty_cells
-from whyfirst.study.schema import PretrainedModel
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
@@ -112,9 +112,10 @@ def _check_rows(node: Node, data: str, rows: list[Row], path: Path, model: Path 
         UserError: there is such a row.
     """
     train: StageConfig = TypeAdapter(StageConfig).validate_python(node.payload["train"])
-    kind_of(train).check(train, data, rows, path)
     encode = kind_of(train).encode
-    made = list(shaped(rows, path, getattr(train, "turns", "last"))) if encode else rows
+    which: Which = getattr(train, "turns", "last")
+    made = list(shaped(rows, path, which) if encode else prompts_in(rows, path))
+    kind_of(train).check(train, data, made, path)
     if model is None:
         _refuse(check_rows(made, columns_of(made[0])) if encode else [], path)
         return

@@ -1,192 +1,38 @@
 """The sections of a study file: arms x seeds x benchmarks, and what they are made of.
 
-Leaves out: the names that one section uses of another (names.py), what it costs and how stages are
-shared (plan.py), and the stages' own options (train/).
+Leaves out: what a study is made of (materials.py), the names that one section uses of another
+(names.py), what it costs and how stages are shared (plan.py), the stages' own options (train/).
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     model_serializer,
     model_validator,
 )
 
-from whyfirst.config.room import Room, Use, use_of
-from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
-from whyfirst.data.transforms import SELECTORS, TRANSFORMS
+from whyfirst.config.room import Use, use_of
+from whyfirst.config.strict import StrictModel, affects_output, runtime_only
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
-from whyfirst.explain.filters import FilterOptions
-from whyfirst.explain.template import TEACHER as TEMPLATE
-from whyfirst.explain.write import MIN_YIELD
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.decisive import decisive_options
-from whyfirst.study.sources import CORPORA
+from whyfirst.study.materials import (
+    CorpusUse,
+    Count,
+    ModelConfig,
+    Name,
+    PretrainedModel,
+    Written,
+    known_corpus,
+    known_world,
+)
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_base import added_later
-from whyfirst.worlds import WORLDS
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Count = Annotated[int, Field(ge=1)]
-U = TypeVar("U", bound=Use)
-
-
-# -- the world, the model and the corpora --------------------------------------------------
-
-
-def _with_defaults(room: Room[Any], use: U) -> U:
-    """A use with all of its options, so that whoever reads the study needn't know the defaults."""
-    options = room.filled(use).model_dump(mode="json")
-    return use.model_copy(update=options)
-
-
-def _world(use: Use) -> Use:
-    use = WORLDS.checked(use)
-    return _with_defaults(WORLDS, use)
-
-
-class Selection(Use):
-    """A selector and how many rows it keeps."""
-
-    n: Count = affects_output(description="rows kept")
-
-
-class CorpusUse(Use):
-    """Rows that stages train on: the `source` that gives them, and its options."""
-
-    name: str = affects_output(alias="source", description="`whyfirst list corpora`")
-    transforms: list[Annotated[Use, use_of(TRANSFORMS)]] = added_later(
-        [], description="what is made of the source's rows, in order; `whyfirst list transforms`"
-    )
-    select: Annotated[Selection, use_of(SELECTORS)] | None = added_later(
-        None, description="which rows are kept, after the transforms; `whyfirst list selectors`"
-    )
-
-    def for_fingerprint(self) -> dict[str, Any]:
-        """See `decisive`."""
-        return {"source": self.name} | decisive_options(CORPORA, self) | self.made_of
-
-    @property
-    def made_of(self) -> dict[str, Any]:
-        """What identifies the transforms and the selector, where there are any."""
-        mark: dict[str, Any] = {}
-        if self.transforms:
-            mark["transforms"] = [TRANSFORMS.identity(use) for use in self.transforms]
-        if self.select is not None:
-            mark["select"] = SELECTORS.identity(self.select) | {"n": self.select.n}
-        return mark
-
-
-def _corpus(use: CorpusUse) -> CorpusUse:
-    problems = list(CORPORA.problems(use))
-    if problems:
-        raise LocatedError([(("source",) if at == ("name",) else at, said)
-                            for at, said in problems])  # fmt: skip
-    return _with_defaults(CORPORA, use)
-
-
-class WorldModel(StrictModel):
-    """The base model that ships with the world named under ``world``."""
-
-    source: str = affects_output(description="the world's name")
-
-
-class PretrainedModel(ModelRef):
-    """A causal model: a local folder (relative to the study file), a Hub id with its revision
-    pinned to a commit, or, for a study that trains nothing, a name at an endpoint."""
-
-    source: Literal["pretrained"] = affects_output()
-
-
-class ScratchModel(StrictModel):
-    """A randomly initialised model and a tokenizer trained on one of the study's corpora."""
-
-    source: Literal["scratch"] = affects_output()
-    tokenizer_corpus: Name = affects_output(description="corpus the tokenizer is trained on")
-    hidden_size: int = affects_output(default=128, ge=8, description="width")
-    layers: int = affects_output(default=3, ge=1, description="number of layers")
-    heads: int = affects_output(default=4, ge=1, description="attention heads a layer")
-    intermediate_size: int = affects_output(
-        default=256, ge=8, description="width of the feed-forward part"
-    )
-    vocab_size: int = affects_output(
-        default=2048, ge=260, description="tokens of the tokenizer trained"
-    )
-    max_length: int = affects_output(default=512, ge=16, description="longest text in tokens")
-    seed: int = affects_output(default=0, ge=0, description="of the initial weights")
-
-
-def _kind_of_model(given: Any) -> str:
-    source = given.get("source") if isinstance(given, dict) else getattr(given, "source", None)
-    return str(source) if source in ("pretrained", "scratch") else "world"
-
-
-ModelConfig = Annotated[
-    Annotated[PretrainedModel, Tag("pretrained")]
-    | Annotated[ScratchModel, Tag("scratch")]
-    | Annotated[WorldModel, Tag("world")],
-    Discriminator(_kind_of_model),
-]
-
-
-def _grammar(given: Any) -> Any:
-    """`template` is no model."""
-    if given == TEMPLATE:
-        return None
-    if isinstance(given, str):
-        raise ValueError(
-            f"is {TEMPLATE!r} (the grammar) or a model: {{path: FOLDER}} or "
-            "{endpoint: URL, model: NAME}"
-        )
-    return given
-
-
-class Written(StrictModel):
-    """Explanations and their controls, written from a constitution once for the whole study.
-
-    Only the controls that a stage of an arm reads are written.
-    """
-
-    constitution: str = affects_output(description="a shipped name or a YAML file")
-    teacher: Annotated[ModelRef | None, BeforeValidator(_grammar)] = affects_output(
-        description="a model, or `template`: the grammar (null)"
-    )
-    tokens: int = affects_output(ge=1, description="of the explanations, in the model's tokens")
-    values: Literal["all"] | tuple[str, ...] | None = affects_output(
-        default=None, description="null: the study's `value`, or all where it names none"
-    )
-    plan: str | None = runtime_only(
-        default=None, description="folder of an edited plan; its content is fingerprinted"
-    )
-    against: tuple[str, ...] = runtime_only(
-        default=(),
-        description="files (or PATH:COLUMN) whose prompts no document may repeat; their content "
-        "is fingerprinted",
-    )
-    judge: ModelRef | None = affects_output(
-        default=None, description="says which documents speak against their value"
-    )
-    filters: FilterOptions = affects_output(
-        default=FilterOptions(), description="what a document must be to be kept"
-    )
-    seed: int = affects_output(default=0, ge=0, description="the corpus', not the study's")
-    min_yield: float = runtime_only(
-        default=MIN_YIELD, ge=0, le=1, description="kept a call; below it, the writing stops"
-    )
-
-    def values_for(self, taught: str | None) -> tuple[str, ...] | None:
-        """The values written of, in a study that teaches `taught`; None for all."""
-        if self.values is None and taught is not None and self.plan is None:
-            return (taught,)
-        return None if self.values == "all" else self.values
-
 
 # -- stages and arms -----------------------------------------------------------------------
 
@@ -355,7 +201,7 @@ class ContrastConfig(StrictModel):
 class ComparisonUse(StrictModel):
     """Two arms' responses to the same prompts, put to a judge in both orders: a win rate."""
 
-    name: Name = affects_output()
+    name: Name = affects_output(description="what the report calls it by")
     title: str = runtime_only(default="", description="for the report; empty: its name")
     a: Name = affects_output(description="an arm")
     b: Name = affects_output(description="the arm it is held against")
@@ -457,7 +303,7 @@ class StudyFile(StrictModel):
     plugins: tuple[str, ...] = runtime_only(
         default=(), description="files with methods of one's own; what is used of them counts"
     )
-    world: Annotated[Use, AfterValidator(_world)] | None = affects_output(
+    world: Annotated[Use, AfterValidator(known_world)] | None = affects_output(
         default=None, description="the embedded world, with its seed; null for real data"
     )
     value: str | None = affects_output(default=None, description="the value taught")
@@ -469,7 +315,7 @@ class StudyFile(StrictModel):
         None, description="whom the judges ask that need a model"
     )
     written: dict[Name, Written] = added_later({}, description="what `written` corpora read")
-    corpora: dict[Name, Annotated[CorpusUse, AfterValidator(_corpus)]] = affects_output(
+    corpora: dict[Name, Annotated[CorpusUse, AfterValidator(known_corpus)]] = affects_output(
         description="rows that stages train on, by name"
     )
     stages: dict[Name, StageUse] = affects_output(description="training steps, by name")

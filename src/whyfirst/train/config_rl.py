@@ -14,7 +14,7 @@ from pydantic import model_validator
 from whyfirst.config.room import Room, Use
 from whyfirst.config.strict import StrictModel, affects_output, runtime_only
 from whyfirst.train.config_base import Stage, added_later
-from whyfirst.train.encode import check_responses, prompted
+from whyfirst.train.encode import check_responses
 from whyfirst.train.kinds import Cost, Rows, pass_rows
 from whyfirst.train.rewards import REWARDS
 
@@ -139,7 +139,7 @@ def rewards_of(config: Online) -> Mapping[str, tuple[Room[Any], Use]]:
 
 def check_prompts(config: Online, name: str, rows: Rows, path: Path) -> None:
     """Refuse rows without a prompt."""
-    check_responses(prompted(rows, path), ("prompt",), path)
+    check_responses(rows, ("prompt",), path)
 
 
 def cost(config: Online) -> Cost:

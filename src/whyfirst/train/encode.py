@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.data.hh_rlhf import dialogue
-from whyfirst.data.rows import Row, numbered, read_rows, shaped
+from whyfirst.data.rows import numbered, read_rows
 from whyfirst.models import chat
 from whyfirst.models.base import Chat, Message, asked
 from whyfirst.train.config_base import Stage
@@ -80,6 +80,11 @@ class Encoded:
         return next(iter(self.files.values()))
 
     @property
+    def lines(self) -> list[int]:
+        """The line of each example's or candidates' row in its file, for messages."""
+        return [number for rows, _ in self.files.values() for number, _ in numbered(rows)]
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each example or row of candidates, before truncation."""
         return [e.length for e in self.examples] or [max(c.lengths) for c in self.candidates]
@@ -103,41 +108,6 @@ def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
             if not files[name][0]:
                 raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
     return kind.encode(config, tokenizer, files)
-
-
-def unfold(
-    rows: Rows, path: Path, turns: Literal["last", "all"] = "last"
-) -> tuple[Rows, list[int]]:
-    """Conversations (`messages`) as prompts and completions, and the number of each one's row.
-
-    Args:
-        turns: of a conversation's replies the last alone, or each behind what was said before it,
-            as an evaluation would ask for it. Only the assistant's turns become completions.
-
-    Raises:
-        DataError: messages of another shape, or without a reply at their end; names file and row.
-    """
-    made = list(shaped(rows, path, turns))
-    return made, [row.line for row in made]
-
-
-def prompted(rows: Rows, path: Path) -> Rows:
-    """Conversations (`messages`) as prompts: all that is said up to the last turn of the user.
-
-    Raises:
-        DataError: messages of another shape, or without a turn of the user; names file and row.
-    """
-    made = []
-    for number, row in numbered(rows):
-        if "messages" in row and "prompt" not in row:
-            try:
-                roles = [turn.role for turn in chat.read_turns(row["messages"])]
-                end = len(roles) - roles[::-1].index("user")
-            except ValueError as error:
-                raise DataError(f"{path}: row {number}: 'messages' {error}") from error
-            row = Row(row | {"prompt": row["messages"][:end]}, number)
-        made.append(row)
-    return made
 
 
 def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
@@ -194,11 +164,11 @@ def documents(
 
 
 def demonstrations(
-    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str, numbers: Sequence[int] = ()
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str
 ) -> list[Example]:
     """Prompts with the response in the column `completion`, which alone is trained on."""
     made = []
-    found = exchanges(tokenizer, rows, path, "completion", config.format, numbers)
+    found = exchanges(tokenizer, rows, path, "completion", config.format)
     for prompt, response in found:
         ids = prompt + response
         made.append(Example(ids[: config.max_length], len(prompt), len(ids), source))
@@ -206,15 +176,10 @@ def demonstrations(
 
 
 def exchanges(
-    tokenizer: Any, rows: Rows, path: Path, column: str, prompts_as: PromptFormat,
-    numbers: Sequence[int] = (),
-) -> list[tuple[list[int], list[int]]]:  # fmt: skip
-    """Tokens of each row's prompt, and of the response in a column with its end.
-
-    Args:
-        numbers: of the rows in their file, where they are not 1, 2, 3 ...
-    """
-    rendered = _rendered(tokenizer, rows, (column,), path, prompts_as, numbers)
+    tokenizer: Any, rows: Rows, path: Path, column: str, prompts_as: PromptFormat
+) -> list[tuple[list[int], list[int]]]:
+    """Tokens of each row's prompt, and of the response in a column with its end."""
+    rendered = _rendered(tokenizer, rows, (column,), path, prompts_as)
     prompts = _prompts(tokenizer, rendered)
     responses = _ids(tokenizer, [r.responses[0] for r in rendered], special=False)
     ended = [_ended(response, tokenizer.eos_token_id) for response in responses]
@@ -234,7 +199,6 @@ def _rendered(
     keys: tuple[str, ...],
     path: Path,
     prompts_as: PromptFormat,
-    numbers: Sequence[int] = (),
 ) -> list[_Rendered]:
     """Each row as text; a chat goes through the tokenizer's template.
 
@@ -243,8 +207,7 @@ def _rendered(
     """
     template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
     found = []
-    lines = numbers or [number for number, _ in numbered(rows)]
-    for number, row in zip(lines, rows, strict=True):
+    for number, row in numbered(rows):
         _check_texts(row, ("prompt", *keys), path, number)
         is_text = isinstance(row["prompt"], str)
         if is_text and not all(isinstance(row[key], str) for key in keys):

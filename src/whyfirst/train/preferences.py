@@ -9,7 +9,7 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Use
-from whyfirst.data.rows import numbered
+from whyfirst.data.rows import Row, numbered
 from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Candidates, check_responses, exchanges
 from whyfirst.train.kinds import Rows
@@ -81,12 +81,12 @@ def read_candidates(
     Args:
         columns: name -> shape, of the columns that go into `Candidates.extras`.
     """
-    flat, numbers = [], []
-    for number, row in numbered(rows):
-        for prompt, response in zip(prompts_of(row), responses_of(row), strict=True):
-            flat.append({"prompt": prompt, "response": response})
-            numbers.append(number)
-    tokens = iter(exchanges(tokenizer, flat, path, "response", config.format, numbers))
+    flat = [
+        Row({"prompt": prompt, "response": response}, number)
+        for number, row in numbered(rows)
+        for prompt, response in zip(prompts_of(row), responses_of(row), strict=True)
+    ]
+    tokens = iter(exchanges(tokenizer, flat, path, "response", config.format))
     made = []
     for number, row in numbered(rows):
         at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")

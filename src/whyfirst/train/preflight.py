@@ -40,7 +40,7 @@ def examine(
     if "evaluation" in data:
         tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
         texts = whole_texts(encoded.main[0], encoded.columns)
-        findings.append(evaluation_overlap(texts, tested))
+        findings.append(evaluation_overlap(texts, tested, encoded.lines))
     return findings
 
 
@@ -52,7 +52,7 @@ def examine_rows(config: Stage, tokenizer: Any, model_dir: Path, encoded: Encode
     """
     lengths = encoded.lengths
     findings = [
-        truncation(lengths, config.max_length, config.truncation),
+        truncation(lengths, config.max_length, config.truncation, encoded.lines),
         context(min(max(lengths), config.max_length), model_dir),
         eos_trained(_endings(config, encoded), tokenizer.eos_token_id),
         something_trained(config, encoded),
@@ -108,14 +108,16 @@ def _mend(config: Stage, plan: Plan) -> str:
     return f"even batch_size 1 gives too few: use more data, more epochs{smaller}"
 
 
-def truncation(lengths: Sequence[int], max_length: int, allowed: str) -> Finding:
+def truncation(
+    lengths: Sequence[int], max_length: int, allowed: str, lines: Sequence[int]
+) -> Finding:
     """Rows whose tail would be cut off, their end-of-text token with it."""
-    over = sum(length > max_length for length in lengths)
+    over = [line for line, length in zip(lines, lengths, strict=True) if length > max_length]
     if not over:
         return Finding("ok", "truncation", f"no row is longer than {max_length} tokens")
     message = (
-        f"{over} of {len(lengths)} rows ({over / len(lengths):.1%}) are longer than max_length "
-        f"{max_length} (longest: {max(lengths)})"
+        f"{len(over)} of {len(lengths)} rows ({len(over) / len(lengths):.1%}) are longer than "
+        f"max_length {max_length} (longest: {max(lengths)}; rows {some_rows(over)})"
     )
     if allowed == "allow":
         return Finding("warn", "truncation", f"{message}; their ends are cut off, as allowed")
@@ -158,13 +160,10 @@ def eos_trained(endings: Sequence[tuple[list[int], bool]], eos_id: int | None) -
 
 
 def something_trained(config: Stage, encoded: Encoded) -> Finding:
-    """Rows that leave nothing to train on after masking and truncation.
-
-    Row numbers run on from the documents to the replay rows.
-    """
+    """Rows that leave nothing to train on after masking and truncation."""
     full = [example.trained == 0 for example in encoded.examples]
     full += [max(map(len, row.prompts)) >= config.max_length for row in encoded.candidates]
-    empty = [number for number, is_full in enumerate(full, 1) if is_full]
+    empty = [line for line, is_full in zip(encoded.lines, full, strict=True) if is_full]
     if empty:
         return Finding(
             "refuse", "trained tokens", f"rows {some_rows(empty)} have no trained token: the "
@@ -189,19 +188,21 @@ def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = N
     if not plain:
         return Finding("ok", "prompt masked", "prompts are rendered by the chat template")
     alone = tokenizer([prompts[i] for i in plain], return_attention_mask=False)["input_ids"]
-    wrong = 0
+    lines, wrong = encoded.lines, []
     for at, ids in zip(plain, alone, strict=True):
         # A tokenizer that closes every text with EOS: training leaves that one out.
         expected = list(ids[:-1]) if len(ids) and ids[-1] == tokenizer.eos_token_id else list(ids)
         if encoded.candidates:
-            wrong += any(ids != expected for ids in encoded.candidates[at].prompts)
+            masked = all(ids == expected for ids in encoded.candidates[at].prompts)
         else:
             example = encoded.examples[at]
-            wrong += example.ids[: example.masked] != expected[: len(example.ids)]
+            masked = example.ids[: example.masked] == expected[: len(example.ids)]
+        if not masked:
+            wrong.append(lines[at])
     if wrong:
         return Finding(
-            "refuse", "prompt masked", f"{wrong} rows train on part of their prompt, or mask part "
-            "of their response",
+            "refuse", "prompt masked", f"{len(wrong)} rows ({some_rows(wrong)}) train on part of "
+            "their prompt, or mask part of their response",
         )  # fmt: skip
     return Finding("ok", "prompt masked", "exactly the prompts are left out of the loss")
 
@@ -236,11 +237,13 @@ def vocabulary(sequences: Sequence[list[int]], model_dir: Path) -> list[Finding]
     )]  # fmt: skip
 
 
-def evaluation_overlap(texts: Sequence[str], tested: Sequence[str]) -> Finding:
+def evaluation_overlap(
+    texts: Sequence[str], tested: Sequence[str], lines: Sequence[int]
+) -> Finding:
     """Training texts that contain or nearly repeat an evaluation prompt."""
     found = find_leaks(texts, tested)
     if found:
-        rows = sorted({leak.text + 1 for leak in found})
+        rows = sorted({lines[leak.text] for leak in found})
         kinds = ", ".join(sorted({leak.kind for leak in found}))
         return Finding(
             "refuse", "evaluation overlap", f"rows {some_rows(rows)} overlap evaluation prompts "

@@ -36,7 +36,7 @@ def examine_prompts(
     ]
     if "evaluation" in data:
         tested = [str(row.get("prompt", "")) for row in read_jsonl(Path(data["evaluation"]))]
-        findings.append(evaluation_overlap(prompts.texts, tested))
+        findings.append(evaluation_overlap(prompts.texts, tested, prompts.lines))
     return findings
 
 
@@ -86,7 +86,7 @@ def _enough_updates(config: Online, updates: int) -> Finding:
 def _room(config: Online, prompts: Prompts) -> Finding:
     """Prompts that leave no room for a whole response are never cut."""
     limit = config.max_length - config.max_new_tokens
-    over = [number for number, ids in enumerate(prompts.ids, 1) if len(ids) > limit]
+    over = [n for n, ids in zip(prompts.lines, prompts.ids, strict=True) if len(ids) > limit]
     if over:
         return Finding(
             "refuse", "prompt length", f"rows {some_rows(over)} have prompts of over {limit} "
@@ -106,7 +106,7 @@ def _ends(tokenizer: Any) -> Finding:
 
 
 def _not_empty(prompts: Prompts) -> Finding:
-    empty = [number for number, ids in enumerate(prompts.ids, 1) if not ids]
+    empty = [n for n, ids in zip(prompts.lines, prompts.ids, strict=True) if not ids]
     if empty:
         return Finding(
             "refuse", "empty prompts", f"rows {some_rows(empty)} have an empty prompt; drop them"

@@ -10,9 +10,9 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
-from whyfirst.data.rows import Row, iter_rows, shaped
+from whyfirst.data.rows import Row, iter_rows, numbered, prompts_in
 from whyfirst.models import loading
-from whyfirst.train.encode import PromptFormat, prompted, render_prompts
+from whyfirst.train.encode import PromptFormat, render_prompts
 from whyfirst.train.kinds import Rows
 from whyfirst.train.plan import held_out
 
@@ -34,6 +34,11 @@ class Prompts:
     trained: list[int]
     kept: list[int]
 
+    @property
+    def lines(self) -> list[int]:
+        """The line of each prompt's row, for messages."""
+        return [number for number, _ in numbered(self.rows)]
+
 
 def read_prompts(
     tokenizer: Any, data: Mapping[str, Path], share: float, prompts_as: PromptFormat = None
@@ -53,7 +58,7 @@ def prompts_of(
     tokenizer: Any, rows: Rows, path: Path, share: float, prompts_as: PromptFormat = None
 ) -> Prompts:
     """Rows as prompts; see `read_prompts`."""
-    found = list(shaped(prompted(rows, path), path))
+    found = list(prompts_in(rows, path))
     if not found:
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     if prompts_as is not None:  # a reward model reads them in the same way

@@ -6,7 +6,8 @@ in its module `worlds`, and its corpora, benchmarks and the like in modules call
 are. Facts an entry holds beside `Entry`'s own:
 
 - ``corpora``, ``benchmarks``: names, in their rooms, of what is about this world and needs it;
-- ``example``: options of a world that ships, as a study file says them (``seed: 4``).
+- ``example``: options of a world that ships, as a study file says them (``seed: 4``);
+- ``demos``: the shipped studies that show it, whole and quick, of the world that ships.
 
 Leaves out: everything that is said of one world; nothing outside its package names it.
 """
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from whyfirst.config.room import Room
+from whyfirst.config.room import Entry, Room
 
 if TYPE_CHECKING:
     from whyfirst.probe.pairs import Items
@@ -99,3 +100,8 @@ class World(ABC):
 
 
 WORLDS: Room[World] = Room("worlds")
+
+
+def shipped() -> Entry[World]:
+    """The world that ships with its demonstrations: the one meant where none is named."""
+    return next(entry for entry in WORLDS.entries() if "demos" in entry.facts)

@@ -34,7 +34,8 @@ class Prompts:
             if row["harmful"]:
                 self.harmful.append(ids)
                 continue
-            reply = tokenizer(row.get("completion") or "", add_special_tokens=False)["input_ids"]
+            said = row.get("completion") or row.get("chosen") or ""
+            reply = tokenizer(said, add_special_tokens=False)["input_ids"]
             if not reply:
                 raise UserError(f"row {number}: a prompt that is not harmful needs a completion")
             self.benign.append(ids)

@@ -13,10 +13,10 @@ from whyfirst.config.errors import UserError
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Calls, Work
 from whyfirst.study.execute.store import Store
+from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.nodes.corpus import CorpusLengths
 from whyfirst.study.plan import Plan
-from whyfirst.study.schema import PretrainedModel, ScratchModel
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from whyfirst.data.rows import Which
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
@@ -78,7 +79,9 @@ class Asked:
 class Lengths(Protocol):
     """Rows and lengths of a plan's corpora."""
 
-    def corpus(self, name: str, limit: int, prompts: bool) -> tuple[int, float, float]:
+    def corpus(
+        self, name: str, limit: int, prompts: bool, turns: Which = "last"
+    ) -> tuple[int, float, float]:
         """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
         ...
 

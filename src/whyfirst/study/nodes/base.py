@@ -10,9 +10,9 @@ from whyfirst.data.rows import texts_of
 from whyfirst.models.gguf_file import convert, is_gguf
 from whyfirst.study import located
 from whyfirst.study.decisive import decisive
+from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.schema import PretrainedModel, ScratchModel
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
 

@@ -22,8 +22,9 @@ from whyfirst.models.limits import limits_of
 from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
+from whyfirst.study.materials import ScratchModel, WorldModel
 from whyfirst.study.nodes.kind import NodeKind
-from whyfirst.study.schema import ScratchModel, StudyFile, WorldModel
+from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
 
 SIDE = "~"

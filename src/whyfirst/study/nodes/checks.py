@@ -25,7 +25,7 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
-from whyfirst.study.nodes.corpus import rows_of
+from whyfirst.study.nodes.corpus import rows_of, transformed_ahead
 from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import CORPORA
@@ -190,10 +190,9 @@ def repeats_ahead(nodes: Mapping[str, Node], store: Store) -> list[Repeats]:
             counts = [Repeats(**c | {"lines": tuple(c["lines"])}) for c in stored]
         else:
             payloads = [nodes[name].payload for name in node.depends]
-            counts = count_repeats(node.payload, [
-                (p["config"]["corpus"], rows_of(p))
-                for p in payloads if p["config"]["source"] == "file"
-            ])  # fmt: skip
+            files = [p for p in payloads if p["config"]["source"] == "file"]
+            made = [(p["config"]["corpus"], transformed_ahead(p, rows_of(p))) for p in files]
+            counts = count_repeats(node.payload, [(n, rows) for n, rows in made if rows])
             refuse_repeats(node.payload["config"], counts)
         for count in counts:
             told.setdefault((count.benchmark, count.corpus), count)

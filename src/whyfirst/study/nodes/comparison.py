@@ -34,9 +34,9 @@ from whyfirst.study.nodes.evaluation import (
     put_round,
     still_to_ask,
     task_of,
-    within_decoding,
 )
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.nodes.within import within_decoding
 from whyfirst.study.results.spending import usage_of
 from whyfirst.study.schema import ComparisonUse
 

@@ -7,7 +7,7 @@ from typing import Any
 from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
-from whyfirst.data.rows import text_of, texts_of
+from whyfirst.data.rows import Which, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
@@ -159,16 +159,20 @@ class CorpusLengths:
             return len(text) / CHARACTERS
         return float(len(self.tokenizer.encode(text, add_special_tokens=False).ids))
 
-    def corpus(self, name: str, limit: int, prompts: bool) -> tuple[int, float, float]:
+    def corpus(
+        self, name: str, limit: int, prompts: bool, turns: Which = "last"
+    ) -> tuple[int, float, float]:
         """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
-        key = f"{name} cut at {limit} {prompts}"
+        key = f"{name} cut at {limit} {prompts} {turns}"
         if key not in self._found:
             nodes = [n for n in self._nodes.values() if (n.kind, n.name) == ("corpus", name)]
-            rows = self._rows(nodes)
+            given, where = self._rows(nodes), Path(name)
+            rows = list(prompts_in(given, where) if prompts else shaped(given, where, turns))
             sample = rows[:: max(1, len(rows) // _SAMPLE)]
-            asked = prompts and "prompt" in rows[0]
             longest = [
-                max(map(self.tokens, [text_of(row["prompt"])] if asked else texts_of(row)))
+                self.tokens(text_of(row.get("prompt", "")))
+                if prompts
+                else max(map(self.tokens, texts_of(row)))
                 for row in sample
             ]
             mean = sum(longest) / max(1, len(longest))

@@ -5,12 +5,12 @@ Leaves out: the benchmarks (evaluate/), and the methods put round a model (model
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
@@ -18,9 +18,9 @@ from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_n
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
-from whyfirst.models.base import LanguageModel, Prompt
+from whyfirst.models.base import LanguageModel
 from whyfirst.models.decoding import DECODINGS
-from whyfirst.models.decoding.budget import Budget, Counted
+from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost import arithmetic
@@ -30,11 +30,12 @@ from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.located import answering, locate
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.nodes.within import within_decoding
 from whyfirst.study.results.spending import usage_of
-from whyfirst.study.schema import PretrainedModel
 from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5
@@ -284,54 +285,6 @@ def still_to_ask(results: Sequence[ItemResult | Compared]) -> Incomplete | None:
         return None
     missing, items = {one.id for one in passing}, {one.id for one in results}
     return Incomplete(len(missing), len(items), str(passing[0].reason))
-
-
-def within_decoding(
-    payload: Mapping[str, Any], loaded: LanguageModel, judge: LanguageModel | None, budget: Budget
-) -> Counted:
-    """The model within an arm's decoding methods, counted by role.
-
-    "answers" is what the benchmark asks and gets, as plain decoding would take it; "model" and
-    "judge" are what it takes. Without a method nothing but calls is counted.
-    """
-    if "decoding" not in payload and "edits" not in payload:
-        return budget.counting(loaded, "answers")
-    tokenizer = getattr(loaded, "tokenizer", None)
-    model: LanguageModel = budget.counting(loaded, "model", tokenizer)
-    context: dict[str, Any] = {"score": partial(_score, tokenizer)}
-    if judge is not None:
-        given = getattr(judge, "tokenizer", None)
-        context["judge_model"] = budget.counting(judge, "judge", given)
-    for use in payload.get("decoding", ()):
-        model = DECODINGS.make(Use(**use), **context)(model)
-    return budget.counting(model, "answers", tokenizer)
-
-
-class _NoTokens(Sequence[Any]):
-    """Tokens of responses that come without any; a reward that counts them must not count none."""
-
-    def __getitem__(self, place: object) -> Any:
-        raise UserError(
-            "a reward that counts tokens can't score responses of a model whose tokenizer isn't "
-            "here (at an endpoint): choose a reward of the text alone, or a local model"
-        )
-
-    def __len__(self) -> int:
-        return int(self[0])
-
-
-def _score(
-    tokenizer: Any, name: str, prompts: Sequence[Prompt], texts: Sequence[str]
-) -> list[float | None]:
-    """A reward's scores of responses; see `whyfirst.models.decoding`."""
-    asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
-    ids: Sequence[Any] = _NoTokens()
-    if tokenizer is not None:  # with the end that each of them came to
-        end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-        ids = [[*tokenizer.encode(text, add_special_tokens=False), *end] for text in texts]
-    return REWARDS.get(name).function(
-        prompts=asked, completions=list(texts), completion_ids=ids, finished=[True] * len(texts),
-    )  # fmt: skip
 
 
 def write_items(path: Path, results: Iterable[Any]) -> None:

@@ -17,10 +17,10 @@ from whyfirst.config.strict import output_fields
 from whyfirst.constitution import load_constitution
 from whyfirst.study.decisive import decisive
 from whyfirst.study.located import answering
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.schema import PretrainedModel
 from whyfirst.worlds import WORLDS, World
 
 if TYPE_CHECKING:

@@ -20,12 +20,13 @@ from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
 from whyfirst.study.cost.rehearsal import Asked
 from whyfirst.study.located import answering
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.schema import PretrainedModel, StudyFile
+from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources.rows import ROWS
 
 SECONDS = 2.0

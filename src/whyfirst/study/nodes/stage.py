@@ -15,10 +15,11 @@ from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Lengths, Work
 from whyfirst.study.decisive import decisive
 from whyfirst.study.located import answering
+from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.schema import PretrainedModel, StudyFile
+from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
@@ -180,7 +181,9 @@ def _passes(study: StudyFile, name: str, lengths: Lengths) -> _Passes:
     cost = kind_of(train).cost(train)
     if not use.data:  # it reads no rows
         return _Passes(0.0)
-    rows, mean, total = lengths.corpus(use.data, train.max_length, cost.written > 0)
+    rows, mean, total = lengths.corpus(
+        use.data, train.max_length, cost.written > 0, getattr(train, "turns", "last")
+    )
     packing = getattr(train, "packing", False)
     if packing:
         rows, mean = max(1, math.ceil(total / train.max_length)), float(train.max_length)

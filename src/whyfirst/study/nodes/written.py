@@ -29,10 +29,11 @@ from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.located import answering, locate
+from whyfirst.study.materials import Written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.schema import StudyFile, Written
+from whyfirst.study.schema import StudyFile
 
 SECONDS = 60.0
 _AT_ONCE, _ENDPOINT_AT_ONCE = 8, 64  # prompts a call: a local model has its memory

@@ -2,14 +2,12 @@
 
 Everything here is computed from the store's folders alone, so the same results come out whoever
 computed the nodes and in whatever order. Leaves out: running (run.py), the match table
-(planning/matching.py), the examples (examples.py) and showing (report/).
+(matching.py), curves, examples and showing (report/).
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from whyfirst import __version__
@@ -33,7 +31,9 @@ from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
 from whyfirst.study.results import matching
 from whyfirst.study.results.cautions import cautions
+from whyfirst.study.results.curves import curves
 from whyfirst.study.results.examples import examples
+from whyfirst.study.results.finished import Finished
 from whyfirst.study.results.origin import origin, stage_rows
 from whyfirst.study.results.spending import spent
 from whyfirst.study.results.table import (
@@ -44,30 +44,10 @@ from whyfirst.study.results.table import (
     read_tables,
     summarise,
 )
-from whyfirst.study.schema import ContrastConfig
 
 
-class Assembler:
-    """Reads one plan's finished folders.
-
-    Args:
-        plan: the study's plan, all nodes complete.
-        store: where they are.
-    """
-
-    def __init__(self, plan: Plan, store: Store) -> None:
-        self.plan, self.study = plan, plan.study
-        self.folders = {node.id: store.folder(*node.key) for node in plan.nodes}
-        self.groups: Mapping[str, tuple[str, ...]] = self.study.cells
-        self.tables = {arm: read_tables(self.items(arm)) for arm in self.study.arms}
-
-    def items(
-        self, arm: str, step: int | None = None, seam: bool = False
-    ) -> Iterator[tuple[int, Path]]:
-        """(seed, items.jsonl) of an arm's evaluations, after all of its last stage or `step`."""
-        for use in self.plan.evaluations:
-            if use.arm == arm and use.step == step and use.seam == seam:
-                yield use.seed, self.folders[use.node] / "items.jsonl"
+class Assembler(Finished):
+    """What a report shows, a method for each part."""
 
     @cached_property
     def gathered(self) -> Gathered:
@@ -77,12 +57,6 @@ class Assembler:
     def final(self) -> list[File]:
         """(arm, seed, items.jsonl) of every evaluation of an arm's final model."""
         return [(arm, seed, path) for arm in self.study.arms for seed, path in self.items(arm)]
-
-    def cell(self, arm: str, metric: str, cell: str) -> schema.Cell | None:
-        """One summary, or None where the arm has nothing there."""
-        table = self.tables[arm].get(metric)
-        scores = table.scores(cell, self.groups) if table else None
-        return summarise(scores) if scores else None
 
     def arms(self) -> dict[str, schema.Arm]:
         """Every arm with every cell of every metric."""
@@ -127,24 +101,30 @@ class Assembler:
 
     def contrasts(self) -> list[schema.Contrast]:
         """The study's contrasts with Holm's adjustment over all that could be computed."""
-        found = [(config, self._contrast(config)) for config in self.study.contrasts]
-        adjusted = iter(statistics.holm([result.p for _, result in found if result is not None]))
-        return [
-            _contrast_row(config, result, next(adjusted))
-            if result is not None
-            else _no_contrast(config, self._unscored_in(config))
-            for config, result in found
-        ]
-
-    def _contrast(self, config: ContrastConfig) -> statistics.Contrast | None:
-        """None where no item is scored in all of its arms: no judge was given, say."""
-        scores = [self._scores(arm, config.metric, config.cell) for arm in config.arms]
-        pairs = paired(scores, config.name)
-        return statistics.compare(pairs, config.name) if pairs.comparable else None
-
-    def _unscored_in(self, config: ContrastConfig) -> int:
-        """Items of the contrast's first arm."""
-        return len(self._scores(config.a, config.metric, config.cell).items)
+        found: list[statistics.Contrast | None] = []
+        for config in self.study.contrasts:
+            scores = [self._scores(arm, config.metric, config.cell) for arm in config.arms]
+            pairs = paired(scores, config.name)
+            # None where no item is scored in all of its arms: no judge was given, say.
+            found.append(statistics.compare(pairs, config.name) if pairs.comparable else None)
+        adjusted = iter(statistics.holm([result.p for result in found if result is not None]))
+        rows = []
+        for config, result in zip(self.study.contrasts, found, strict=True):
+            figures: dict[str, Any] = {"p_adjusted": None, "difference": None, "low": None,
+                "high": None, "p": None, "mde": None, "n_items": 0, "n_seeds": 0, "unit": "seeds",
+                "per_seed": []}  # fmt: skip
+            if result is not None:
+                figures = {**measured(result), "p_adjusted": next(adjusted)}
+            else:
+                unscored = self._scores(config.a, config.metric, config.cell).items
+                figures["unscored"] = len(unscored)
+            rows.append(schema.Contrast(
+                name=config.name, title=config.title,
+                kind="interaction" if config.is_interaction else "difference",
+                a=config.a, b=config.b or config.demonstrations or "", benchmark=config.metric,
+                cell=config.cell, **figures,
+            ))  # fmt: skip
+        return rows
 
     def _scores(self, arm: str, metric: str, cell: str) -> Scores:
         table = self.tables[arm].get(metric, Table())
@@ -188,9 +168,11 @@ class Assembler:
                 scores = table.scores("*/*", self.groups)
                 if scores is not None:
                     kept = summarise(scores).model_dump(exclude={"unscored", "worst", "best"})
-                    result.setdefault(arm, {})[metric] = schema.Recall(
-                        **kept, **_seam_about(metric)
-                    )
+                    about: dict[str, Any] = {}
+                    if metric in seam.METRICS:  # a world's own recall is told by its benchmark
+                        unit = "score" if "documents" in metric else "proportion"
+                        about = {"title": seam.METRICS[metric], "unit": unit}
+                    result.setdefault(arm, {})[metric] = schema.Recall(**kept, **about)
         return result
 
     def comparisons(self) -> list[Comparison]:
@@ -208,61 +190,6 @@ class Assembler:
                 calibrations=[one.name for one in use.calibrations], note="", **figures,
             ))  # fmt: skip
         return found
-
-    def curves(self) -> schema.Curves:
-        """Loss by update (seed 0), the headline metric by update, and by conflict dose."""
-        headline = self._headline()
-        metric, cell = (headline.metric, headline.cell) if headline else ("", "*/*")
-        return schema.Curves(
-            loss=self._loss(),
-            checkpoints=list(self._checkpoints(metric, cell)),
-            dose=[
-                schema.DosePoint(
-                    arm=line, dose=point.dose, benchmark=metric, cell=cell,
-                    **_values(self.cell(arm, metric, cell)),
-                )
-                for point in self.study.dose_curve
-                for line, arm in point.arms.items()
-            ],
-        )  # fmt: skip
-
-    def _headline(self) -> ContrastConfig | None:
-        return next((c for c in self.study.contrasts if c.name == self.study.headline), None)
-
-    def _loss(self) -> list[schema.LossCurve]:
-        users: dict[str, list[str]] = {}
-        for arm in self.study.arms:
-            for node in self.plan.stages[arm, 0]:
-                users.setdefault(node, []).append(arm)
-        return [
-            schema.LossCurve(
-                stage=node.split("/", 1)[1],
-                arms=arms,
-                points=[
-                    (row["step"], row["loss"])
-                    for row in read_jsonl(self.folders[node] / "log.jsonl")
-                    if "loss" in row
-                ],
-            )
-            for node, arms in users.items()
-        ]
-
-    def _checkpoints(self, metric: str, cell: str) -> Iterator[schema.CheckpointPoint]:
-        curve = self.study.curve
-        if curve is None:
-            return
-        for arm in curve.arms:
-            last = self.study.stages[self.study.arms[arm].stages[-1]].train.updates
-            for step in (*curve.at, last):
-                at = None if step == last else step
-                files = [(s, path) for s, path in self.items(arm, at) if s < curve.seeds]
-                table = read_tables(files).get(metric)
-                scores = table.scores(cell, self.groups) if table else None
-                if scores is not None and step is not None:
-                    yield schema.CheckpointPoint(
-                        arm=arm, benchmark=metric, cell=cell, step=step,
-                        **_values(summarise(scores)),
-                    )  # fmt: skip
 
     def benchmarks(self) -> dict[str, schema.Benchmark]:
         """What each metric that occurs means."""
@@ -297,46 +224,6 @@ class Assembler:
         return sorted(judges), sorted(templates)
 
 
-def _values(cell: schema.Cell | None) -> dict[str, Any]:
-    names = ("value", "low", "high", "n_seeds")
-    return {
-        name: getattr(cell, name) if cell else (0 if name == "n_seeds" else None) for name in names
-    }
-
-
-def _seam_about(metric: str) -> dict[str, Any]:
-    """What a reader must know of a number at the seam."""
-    if metric not in seam.METRICS:
-        return {}
-    unit = "score" if "documents" in metric else "proportion"
-    return {"title": seam.METRICS[metric], "unit": unit}
-
-
-def _no_contrast(config: ContrastConfig, unscored: int) -> schema.Contrast:
-    return schema.Contrast(
-        **_named(config), difference=None, low=None, high=None, p=None, p_adjusted=None, mde=None,
-        n_items=0, n_seeds=0, unscored=unscored, unit="seeds", per_seed=[],
-    )  # fmt: skip
-
-
-def _named(config: ContrastConfig) -> dict[str, Any]:
-    return {
-        "name": config.name,
-        "title": config.title,
-        "kind": "interaction" if config.is_interaction else "difference",
-        "a": config.a,
-        "b": config.b or config.demonstrations or "",
-        "benchmark": config.metric,
-        "cell": config.cell,
-    }
-
-
-def _contrast_row(
-    config: ContrastConfig, result: statistics.Contrast, p_adjusted: float
-) -> schema.Contrast:
-    return schema.Contrast(**_named(config), **measured(result), p_adjusted=p_adjusted)
-
-
 def assemble(
     plan: Plan, store: Store, outcome: Outcome, command: str
 ) -> tuple[schema.Results, dict[str, Any]]:
@@ -357,7 +244,7 @@ def assemble(
         matching=matching.rows(plan, work.folders),
         unscored=work.unscored(),
         recall=work.recall(),
-        curves=work.curves(),
+        curves=curves(work),
         examples=examples(study, work.items),
         groups=work.gathered.groups,
         gaps=work.gathered.gaps,

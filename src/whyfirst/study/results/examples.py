@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import read_jsonl
+from whyfirst.evaluate.benchmark import all_benchmarks
 from whyfirst.report import schema
 from whyfirst.study.config import Study
 
 EXAMPLES = 24
 Items = Callable[[str], Iterator[tuple[int, Path]]]
 """Arm -> (seed, items.jsonl) of its evaluations."""
-_WANTS = {"resistance": "refusal", "helpfulness": "help", "why": "answer"}
 
 
 def examples(study: Study, items: Items) -> list[schema.Example]:
     """Prompts of seed 0 with every arm's answer, spread over metrics, splits and framings."""
+    wants = {m.name: m.wants for b in all_benchmarks() for m in b.metrics if m.wants}
     answers: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for arm in study.arms:
         for _, path in (item for item in items(arm) if item[0] == 0):
             for row in read_jsonl(path):
-                if row.get("prompt") and row["benchmark"] in _WANTS:
+                if row.get("prompt") and row["benchmark"] in wants:
                     answers.setdefault((row["benchmark"], row["id"]), {})[arm] = row
     kinds: dict[tuple[str, ...], list[dict[str, Mapping[str, Any]]]] = {}
     for (metric, item), by_arm in sorted(answers.items()):
@@ -38,10 +39,10 @@ def examples(study: Study, items: Items) -> list[schema.Example]:
             stride = next(step for step in (7, 5, 3, 1) if gcd(step, len(alike)) == 1)
             if turn < len(alike) and len(chosen) < EXAMPLES:
                 chosen.append(alike[(turn * stride) % len(alike)])
-    return [_example(by_arm) for by_arm in chosen]
+    return [_example(by_arm, wants) for by_arm in chosen]
 
 
-def _example(by_arm: Mapping[str, Mapping[str, Any]]) -> schema.Example:
+def _example(by_arm: Mapping[str, Mapping[str, Any]], wants: Mapping[str, str]) -> schema.Example:
     row = next(iter(by_arm.values()))
     return schema.Example.model_validate(
         {
@@ -49,7 +50,7 @@ def _example(by_arm: Mapping[str, Mapping[str, Any]]) -> schema.Example:
             "split": row.get("split"),
             "framing": row.get("framing"),
             "group": row.get("group"),
-            "wants": _WANTS[row["benchmark"]],
+            "wants": wants[row["benchmark"]],
             "benchmark": row["benchmark"],
             "offensive": bool(row.get("offensive")),
             "responses": {

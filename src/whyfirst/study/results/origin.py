@@ -12,8 +12,8 @@ from typing import Any
 
 from whyfirst.config.files import read_json
 from whyfirst.report.parts import StageRow
+from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.plan import Plan
-from whyfirst.study.schema import PretrainedModel, ScratchModel
 
 _MOST_HEADER = 64_000_000  # bytes of a weights file's table of contents
 _CARD_BYTES = 65_536

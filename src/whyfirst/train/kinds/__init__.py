@@ -57,7 +57,8 @@ class StageKind:
         reads: data names -> what they are, for given options, the main one first: "rows" of a JSONL
             file, or the folder of a "model".
         check: raises `DataError` naming the line of rows it can't use; given the options, the data
-            name, the rows and their file. Called before anything is trained or any model loaded.
+            name, the rows in the one shape (`data.rows`) and their file. Called before anything is
+            trained or any model loaded.
         train: trains, saves ``model/`` and returns the log and the totals of `StageResult`.
         encode: tokens of its rows, of every file it reads; None where it writes its own.
         cost: the work of one row.

@@ -39,16 +39,14 @@ class KTOStage(Stage):
 
 
 def _encode(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-    [(name, (given, path))] = files.items()
-    rows, _ = encode.unfold(given, path)
-    files = {name: (rows, path)}
+    [(name, (rows, path))] = files.items()
     _check(config, name, rows, path)
     examples = encode.demonstrations(config, tokenizer, rows, path, name)
     return encode.Encoded(files, _COLUMNS, examples)
 
 
 def _check(config: KTOStage, name: str, rows: Rows, path: Path) -> None:
-    encode.check_responses(encode.unfold(rows, path)[0], _COLUMNS, path)
+    encode.check_responses(rows, _COLUMNS, path)
     for number, row in numbered(rows):
         if not isinstance(row.get("label"), bool):
             raise DataError(

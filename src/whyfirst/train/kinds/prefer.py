@@ -73,15 +73,14 @@ def prefer_kind(
         return {name: "rows"} | dict.fromkeys(_outside(references(options)), "model")
 
     def check(options: Any, _: str, rows: Rows, path: Path) -> None:
-        check_rows(objective(options), encode.unfold(rows, path)[0], path)
+        check_rows(objective(options), rows, path)
 
     def encoded(options: Any, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-        [(given, path)] = files.values()
-        rows, _ = encode.unfold(given, path)
+        [(rows, path)] = files.values()
         check_rows(objective(options), rows, path)
         extras = OBJECTIVES.get(objective(options).name).facts.get("columns", {})
         candidates = read_candidates(options, tokenizer, rows, path, extras)
-        return encode.Encoded({name: (rows, path)}, columns_of(rows, path), candidates=candidates)
+        return encode.Encoded(files, columns_of(rows, path), candidates=candidates)
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
         from whyfirst.train.offline import train_offline

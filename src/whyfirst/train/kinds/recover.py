@@ -38,10 +38,14 @@ class RecoverStage(Stage):
     )
     updates: int | None = affects_output(default=1, ge=1, le=1, description="always 1: one step")
     min_updates: int = affects_output(default=1, ge=1, le=1, description="always 1")
+    max_length: int = affects_output(default=1, ge=1, le=1, description="always 1: no rows trained")
 
     @model_validator(mode="after")
     def _check_idle(self) -> Self:
-        if idle := sorted(self.model_fields_set - _OWN - {"updates", "min_updates"}):
+        # A study writes every option out; those at their defaults ask for nothing.
+        defaults = {name: field.get_default() for name, field in type(self).model_fields.items()}
+        given = {name for name in self.model_fields_set if getattr(self, name) != defaults[name]}
+        if idle := sorted(given - _OWN):
             raise ValueError(f"{', '.join(idle)}: no effect, since a recover stage trains nothing")
         if self.adapter == "continue":
             raise ValueError("adapter: a surgery is on whole weights; use fresh, which merges it")

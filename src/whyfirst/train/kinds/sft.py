@@ -25,14 +25,14 @@ class SFTStage(Stage):
 
 
 def _encode(config: SFTStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-    [(name, (given, path))] = files.items()
-    rows, numbers = encode.unfold(given, path, config.turns)
-    examples = encode.demonstrations(config, tokenizer, rows, path, name, numbers)
-    return encode.Encoded({name: (rows, path)}, _COLUMNS, examples)
+    [(name, (rows, path))] = files.items()
+    return encode.Encoded(
+        files, _COLUMNS, encode.demonstrations(config, tokenizer, rows, path, name)
+    )
 
 
 def _check(config: SFTStage, name: str, rows: Rows, path: Path) -> None:
-    encode.check_responses(encode.unfold(rows, path)[0], _COLUMNS, path)
+    encode.check_responses(rows, _COLUMNS, path)
 
 
 def _train(job: Job) -> tuple[Trained, dict[str, Any]]:

@@ -1,0 +1,71 @@
+"""A study's curves for the report: loss and headline by update, headline by conflict dose."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from whyfirst.config.files import read_jsonl
+from whyfirst.report import schema
+from whyfirst.study.results.finished import Finished
+from whyfirst.study.results.table import read_tables, summarise
+
+
+def curves(work: Finished) -> schema.Curves:
+    """Loss by update (seed 0), the headline metric by update, and by conflict dose."""
+    study = work.study
+    headline = next((c for c in study.contrasts if c.name == study.headline), None)
+    metric, cell = (headline.metric, headline.cell) if headline else ("", "*/*")
+    return schema.Curves(
+        loss=_loss(work),
+        checkpoints=list(_checkpoints(work, metric, cell)),
+        dose=[
+            schema.DosePoint(
+                arm=line, dose=point.dose, benchmark=metric, cell=cell,
+                **_values(work.cell(arm, metric, cell)),
+            )
+            for point in study.dose_curve
+            for line, arm in point.arms.items()
+        ],
+    )  # fmt: skip
+
+
+def _loss(work: Finished) -> list[schema.LossCurve]:
+    users: dict[str, list[str]] = {}
+    for arm in work.study.arms:
+        for node in work.plan.stages[arm, 0]:
+            users.setdefault(node, []).append(arm)
+    return [
+        schema.LossCurve(
+            stage=node.split("/", 1)[1],
+            arms=arms,
+            points=[
+                (row["step"], row["loss"])
+                for row in read_jsonl(work.folders[node] / "log.jsonl")
+                if "loss" in row
+            ],
+        )
+        for node, arms in users.items()
+    ]
+
+
+def _checkpoints(work: Finished, metric: str, cell: str) -> Iterator[schema.CheckpointPoint]:
+    study, curve = work.study, work.study.curve
+    if curve is None:
+        return
+    for arm in curve.arms:
+        last = study.stages[study.arms[arm].stages[-1]].train.updates
+        for step in (*curve.at, last):
+            at = None if step == last else step
+            files = [(seed, path) for seed, path in work.items(arm, at) if seed < curve.seeds]
+            table = read_tables(files).get(metric)
+            scores = table.scores(cell, work.groups) if table else None
+            if scores is not None and step is not None:
+                yield schema.CheckpointPoint(
+                    arm=arm, benchmark=metric, cell=cell, step=step, **_values(summarise(scores)),
+                )  # fmt: skip
+
+
+def _values(cell: schema.Cell | None) -> dict[str, Any]:
+    names = ("value", "low", "high", "n_seeds")
+    return {
+        name: getattr(cell, name) if cell else (0 if name == "n_seeds" else None) for name in names
+    }

@@ -1,0 +1,16 @@
+"""Every study of the gallery has a plan: its methods, options and files exist."""
+
+from pathlib import Path
+
+import pytest
+
+from whyfirst.study.plan import build_plan
+
+GALLERY = sorted((Path(__file__).parents[2] / "studies" / "gallery").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", GALLERY, ids=lambda file: file.stem)
+def test_a_study_of_the_gallery_has_no_plan(file: Path) -> None:
+    plan = build_plan(file)
+    assert len({seed for _, seed in plan.stages}) >= 6
+    assert any(node.kind == "evaluation" for node in plan.nodes)
