@@ -81,7 +81,8 @@ def _values(given: Any) -> Iterator[Any]:
         yield from get_args(given)
     for part in get_args(given):
         yield from _values(part)
-    yield from ("NAME", 1, 0.5, ["NAME"], {"NAME": 1})
+        yield from ([value] for value in ("NAME", 1, 0.5) if get_origin(given) in (tuple, list))
+    yield from ("NAME", 1, 0.5, {"NAME": 1})
 
 
 def named(kind: str, entry: Entry[Any]) -> dict[str, Any]:
