@@ -62,7 +62,10 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path)
     """Templates, styles, schemas, base models or studies were left out of the wheel."""
     names = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
     package = {f"whyfirst/{p.relative_to(PACKAGE).as_posix()}" for p in sources(PACKAGE)}
-    studies = {f"whyfirst/studies/{p.name}" for p in sources(ROOT / "studies")}
+    studies = {
+        f"whyfirst/studies/{p.relative_to(ROOT / 'studies').as_posix()}"
+        for p in sources(ROOT / "studies")
+    }
     assert names == package | studies
     kinds = {PurePosixPath(name).suffix for name in names}
     assert {".yaml", ".j2", ".css", ".json", ".safetensors", ".py", ".typed"} <= kinds

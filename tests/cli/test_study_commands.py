@@ -26,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert done.returncode == 0, done.stderr
     found = one_object(done.stdout)
     assert found["unchanged"] is False
-    assert found["computed"] == 12
+    assert found["computed"] == 13
     assert found["headline"]["name"] == "main"
     assert "\x1b" not in done.stderr
     assert len(done.stderr.splitlines()) <= 10
@@ -72,16 +72,16 @@ def test_a_finished_study_imports_no_torch_in_the_parent(finished: Path) -> None
     )  # fmt: skip
     assert done.stderr.splitlines() == ["[]"]
     found = one_object(done.stdout)
-    assert (found["unchanged"], found["computed"], found["reused"]) == (True, 0, 12)
+    assert (found["unchanged"], found["computed"], found["reused"]) == (True, 0, 13)
 
 
 def test_status_and_plan_count_the_same_parts(finished: Path) -> None:
     """Status and plan disagreed about what a study is made of."""
     status = one_object(whyfirst("study", "status", "tiny.yaml", "--json", cwd=finished).stdout)
     plan = one_object(whyfirst("study", "plan", "tiny.yaml", "--json", cwd=finished).stdout)
-    assert (status["total"], status["complete"], status["missing"]) == (12, 12, [])
-    assert sum(row["nodes"] for row in plan["stages"]) == 12
-    assert sum(row["complete"] for row in plan["stages"]) == 12
+    assert (status["total"], status["complete"], status["missing"]) == (13, 13, [])
+    assert sum(row["nodes"] for row in plan["stages"]) == 13
+    assert sum(row["complete"] for row in plan["stages"]) == 13
     for kind, numbers in status["kinds"].items():
         assert numbers["total"] == sum(r["nodes"] for r in plan["stages"] if r["kind"] == kind)
 
@@ -90,7 +90,7 @@ def test_plan_for_people_names_every_stage_and_contrast(finished: Path) -> None:
     """The table was cut where output is no terminal."""
     done = whyfirst("study", "plan", "tiny.yaml", cwd=finished)
     assert done.returncode == 0, done.stderr
-    for words in ("align_other", "preference", "direct - other", "together 12 parts"):
+    for words in ("align_other", "preference", "direct - other", "together 13 parts"):
         assert words in done.stdout
     assert "…" not in done.stdout
 
@@ -126,7 +126,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(finished: Path, tmp_
     assert err.endswith("stopped; the same command continues\n")
     assert "Traceback" not in err
     again = one_object(whyfirst(*RUN, "--json", cwd=tmp_path).stdout)
-    assert again["computed"] + again["reused"] == 12
+    assert again["computed"] + again["reused"] == 13
     assert again["reused"] >= 1
     one, two = (
         without_timings(read_json(place / "runs/tiny/report/results.json"))

@@ -275,7 +275,7 @@ def test_the_fsdp_configuration_is_not_accelerates(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 8)
     stage = SFTStage(updates=10, batch_size=8, processes=8, fsdp=True)
-    command = launch._launcher(stage)[3:]
+    command = launch._launcher(stage)[4:]  # python -P -m accelerate.commands.launch
     # What the launcher asks of the machine when it reads the file.
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     arguments, *_ = _validate_launch_command(
@@ -344,8 +344,9 @@ def test_a_process_that_is_not_the_main_one_writes(
 def test_a_job_without_its_parent_goes_on(tmp_path: Path) -> None:
     """Processes end when the one that asked for the stage is gone."""
     code = (
-        "import sys; from pathlib import Path; from whyfirst.train import launch\n"
-        "import threading; thread = threading.Thread(target=launch._die_with, args=(2**22 + 1,))\n"
+        "from whyfirst.train import launch; from whyfirst.config.process import identity\n"
+        "import threading; gone = identity(2**22 + 1)\n"
+        "thread = threading.Thread(target=launch._die_with, args=(gone,))\n"
         "thread.start(); thread.join(30); print('still here')"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
