@@ -258,3 +258,18 @@ def test_umask_is_respected(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_zip_that_unpacks_to_too_much_is_refused_before_it_is(tmp_path: Path) -> None:
+    import zipfile
+
+    from whyfirst.config.bounded import check_zip
+
+    with zipfile.ZipFile(tmp_path / "bomb.eval", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("header.json", b"0" * 2**22)
+    check_zip(tmp_path / "bomb.eval")
+    with pytest.raises(DataError, match="unpacks to 4 MiB in 1 files; at most 1 MiB"):
+        check_zip(tmp_path / "bomb.eval", most=2**20)
+    (tmp_path / "none.eval").write_bytes(b"PK not a zip")
+    with pytest.raises(DataError, match="can't be read as a zip"):
+        check_zip(tmp_path / "none.eval")

@@ -4,7 +4,7 @@ A file may be hostile, or only broken: too large, a gzip that unpacks to a thous
 ten thousand brackets, a number of a million digits, a path with a NUL. All of it ends in one
 `DataError` (or `ValueError`, where there is no file to name), soon and in bounded memory. The one
 place that opens, unpacks and parses what this project did not write. Leaves out: writing
-(`files`), YAML (`strict_yaml`), zip (no reader here opens one).
+(`files`), YAML (`strict_yaml`), and unpacking zip, which other readers do: `check_zip` looks first.
 """
 
 import gzip
@@ -13,6 +13,7 @@ import math
 import os
 import re
 import stat
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ MOST_ROW = 2**26
 MOST_DEPTH = 100
 """Lists and objects inside each other: enough for data, and far from any library's own end."""
 _BLOCK = 2**20
+_MOST_ENTRIES = 100_000
 _BOM = b"\xef\xbb\xbf"
 _INTEGERS = 2**64
 # A number that may be too large for a machine's own: only then is each one looked at in Python.
@@ -73,6 +75,24 @@ def decode(data: bytes) -> str:
         wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         found = "UTF-16" if wide else byte
         raise ValueError(f"not UTF-8 text ({found}); save it as UTF-8") from None
+
+
+def check_zip(path: Path, most: int = MOST_BYTES) -> None:
+    """Refuse a zip that another library is about to unpack, if it would be too much.
+
+    Raises:
+        DataError: not a zip, more than 100,000 files in it, or over `most` bytes unpacked.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            sizes = [entry.file_size for entry in packed.infolist()]
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise DataError(f"{path}: can't be read as a zip ({error})") from error
+    if len(sizes) > _MOST_ENTRIES or sum(sizes) > most:
+        raise DataError(
+            f"{path}: unpacks to {sum(sizes) >> 20} MiB in {len(sizes)} files; at most "
+            f"{most >> 20} MiB in {_MOST_ENTRIES} are read"
+        )
 
 
 def _depth(value: Any) -> int:

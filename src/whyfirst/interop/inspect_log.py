@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.bounded import check_zip
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.evaluate.benchmark import Benchmark, Metric
 from whyfirst.evaluate.item import ItemResult
@@ -54,6 +55,8 @@ def read_log(path: Path) -> tuple[list[Import], dict[str, str]]:
         UserError: Inspect is not installed.
     """
     reader = _inspect("log")
+    if path.suffix == ".eval":
+        check_zip(path)  # Inspect unpacks whatever it is given
     try:
         log = reader.read_eval_log(str(path))
     except Exception as error:  # zip, JSON and pydantic have a kind each
