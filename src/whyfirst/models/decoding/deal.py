@@ -18,6 +18,7 @@ from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, 
 from whyfirst.models.decoding.search import beam_search
 
 GO_ON = "{question}\n\nThe answer begins like this:\n{begun}\n\nWrite only what follows."
+_UNSCORED = -1e9  # of an answer that the reward can't score
 
 
 @DECODINGS.enter(
@@ -52,37 +53,31 @@ def deal(
     Raises:
         UserError: tokens of a model that isn't local.
     """
-    local = model.inner if isinstance(model, Counted) else model
+    local: Any = model.inner if isinstance(model, Counted) else model
     if level == "token" and not hasattr(local, "encode_prompts"):
         raise UserError("deal: searching over tokens needs a local model; set level: block")
 
     def tokens(prompt: Prompt, sampling: Sampling) -> Script:
         yield from ()
-        return _token_level(model, local, prompt, sampling)
-
-    def _token_level(counted: Any, engine: Any, prompt: Prompt, sampling: Sampling) -> Completion:
-        (ids,) = engine.encode_prompts([prompt])
-        room = min(sampling.max_new_tokens, engine.context - len(ids) - look_ahead)
+        (ids,) = local.encode_prompts([prompt])
+        room = min(sampling.max_new_tokens, local.context - len(ids) - look_ahead)
         if room < 1:
             return Completion("", False, "the prompt leaves no room in the model's context")
-        ends = engine.end_tokens
-        if not isinstance(prompt, str):
-            ends |= engine.template.turn_end[0]
 
         def worth(answers: Any) -> list[float]:
-            texts = [engine.tokenizer.decode(a, skip_special_tokens=True) for a in answers]
+            texts = [local.tokenizer.decode(a, skip_special_tokens=True) for a in answers]
             values = score(reward, [prompt] * len(texts), texts)
-            return [weight * (-1e9 if v is None else v) for v in values]
+            return [weight * (_UNSCORED if v is None else v) for v in values]
 
         found = beam_search(
-            engine.model, ids, ends, beams=beams, branch=branch, most=room,
+            local.model, ids, _ends(local, prompt), beams=beams, branch=branch, most=room,
             look_ahead=look_ahead if weight else 0, value=worth if weight else None,
         )  # fmt: skip
-        if isinstance(counted, Counted):
-            counted.spent.calls += 1
-            counted.spent.completion_tokens = (counted.spent.completion_tokens or 0) + found.fed
-        text = engine.tokenizer.decode(found.tokens, skip_special_tokens=True)
-        joint = "" if isinstance(prompt, str) else engine.template.joint
+        if isinstance(model, Counted):
+            model.spent.calls += 1
+            model.spent.completion_tokens = (model.spent.completion_tokens or 0) + found.fed
+        text = local.tokenizer.decode(found.tokens, skip_special_tokens=True)
+        joint = "" if isinstance(prompt, str) else local.template.joint
         return Completion(text.removeprefix(joint), found.finished)
 
     def blocks(prompt: Prompt, sampling: Sampling) -> Script:
@@ -97,9 +92,8 @@ def deal(
             for answer, row in zip(open_ones, replies, strict=True):
                 grown += [Completion(answer.text + c.text, c.finished) for c in row]
             values = score(reward, [prompt] * len(grown), [answer.text for answer in grown])
-            ranked = sorted(
-                range(len(grown)), key=lambda i: -(-1e9 if (v := values[i]) is None else v)
-            )
+            known = [_UNSCORED if value is None else value for value in values]
+            ranked = sorted(range(len(grown)), key=lambda place: -known[place])
             partial = [grown[place] for place in ranked[:beams]]
         return partial[0]
 
@@ -108,6 +102,12 @@ def deal(
         "look_ahead": look_ahead, "level": level, "block": block,
     }  # fmt: skip
     return Dialogue(model, "deal", options, tokens if level == "token" else blocks)
+
+
+def _ends(local: Any, prompt: Prompt) -> frozenset[int]:
+    """Tokens that end an answer, a turn's end among them where it is a chat's."""
+    ends: frozenset[int] = local.end_tokens
+    return ends if isinstance(prompt, str) else ends | local.template.turn_end[0]
 
 
 def _begun(prompt: Prompt, text: str) -> Prompt:
