@@ -1,17 +1,26 @@
 """The methods of this folder, in this process, and the study that uses them, run once."""
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from plugin_helpers import INSTALLED, METHODS, Study, copied
 
+from whyfirst.cli.inventory import ROOMS
 from whyfirst.config import plugins
+from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.scorers import SCORERS
 
 
 @pytest.fixture(scope="module")
 def methods() -> Iterator[None]:
-    """The plug-ins are loaded here, and what other tests start knows nothing of them."""
+    """The plug-ins are loaded here, and nothing of them is left in rooms or environment."""
+    kinds = [getattr(import_module(module), name) for module, name in ROOMS.values()]
     with pytest.MonkeyPatch.context() as patch:
+        for room in (*kinds, SCORERS, BENCHMARKS):
+            room.names()  # its own are entered first, and stay
+            patch.setattr(room, "_entries", dict(room._entries))
+        patch.setattr(plugins, "_loaded", dict(plugins._loaded))
         patch.setenv(plugins.VARIABLE, "")
         plugins.use([*METHODS, INSTALLED])
         yield
