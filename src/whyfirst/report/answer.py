@@ -41,8 +41,7 @@ def answer(results: Results) -> Answer:
         f"{words.p_text(contrast.p)}; {words.plural(contrast.n_seeds, 'seed')}, "
         f"{words.plural(contrast.n_items, 'item')}"
     )
-    # The title goes by the interval alone, so a correction that undoes it must stand beside it.
-    if (contrast.p or 0) <= 0.05 < (contrast.p_adjusted or 0):
+    if words.undone(contrast):
         spread += f"; not detectable after Holm's correction, {words.p_text(contrast.p_adjusted)}"
     gap = words.difference_words(contrast.difference, benchmark)
     if contrast.kind != "interaction" and contrast.difference is not None:
@@ -68,9 +67,13 @@ def title_of(results: Results, contrast: Contrast) -> tuple[str, Tone]:
             return f"Teaching the reasons first: no detectable difference in {name}", "plain"
         return f"No detectable difference: {contrast.title}", "plain"
     tone: Tone = "good" if (where == "higher") == benchmark.higher_is_better else "bad"
+    after = ""
+    if words.undone(contrast):
+        # A title is what people quote, so it takes back what the correction takes back.
+        tone, after = "caution", ": not detectable after correction"
     if contrast.kind == "interaction":
-        return f"{contrast.title}: {by} {where}", tone
+        return f"{contrast.title}: {by} {where}{after}", tone
     if is_headline_pair:
         way = "up" if where == "higher" else "down"
-        return f"Teaching the reasons first: {name} {way} by {by}", tone
-    return f"{contrast.a} scored {by} {where} than {contrast.b} on {name}", tone
+        return f"Teaching the reasons first: {name} {way} by {by}{after}", tone
+    return f"{contrast.a} scored {by} {where} than {contrast.b} on {name}{after}", tone

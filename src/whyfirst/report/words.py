@@ -141,6 +141,11 @@ def direction(contrast: Contrast) -> Direction:
     return "higher" if contrast.low > 0 else "lower" if contrast.high < 0 else "none"
 
 
+def undone(contrast: Contrast) -> bool:
+    """Whether Holm's correction takes back what the contrast's own interval shows."""
+    return (contrast.p or 0) <= 0.05 < (contrast.p_adjusted or 0)
+
+
 def apart(one: Cell | Recall, other: Cell | Recall) -> int:
     """1 or -1 where one's interval lies wholly above or below the other's, else 0."""
     if one.low is None or one.high is None or other.low is None or other.high is None:
