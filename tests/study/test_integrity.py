@@ -268,6 +268,7 @@ def test_a_module_in_the_working_folder_is_run(
     (tmp_path / "json.py").write_text("import os; os._exit(7)")
     (tmp_path / "executor_runners.py").write_text("raise SystemExit('from the working folder')")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # unset, as it mostly is
     monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
     assert str(tmp_path) not in search_path() and str(HERE) in search_path()
     node = make_node("n", tmp_path / "notes")

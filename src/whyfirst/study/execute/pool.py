@@ -131,7 +131,9 @@ def search_path() -> list[str]:
     The current folder, which Python puts there by itself, is left out: a file in it could pass for
     a library's. Named in PYTHONPATH it stays.
     """
-    here = {str(Path.cwd()), ""} - set(os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    # An empty entry names no folder: it is what splitting an unset variable gives.
+    named = set(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    here = {str(Path.cwd()), ""} - named
     return [entry for entry in sys.path if entry not in here]
 
 
