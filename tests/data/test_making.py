@@ -38,6 +38,15 @@ def test_a_missing_column_is_told_by_row_and_method() -> None:
         done([PAIR, {"prompt": "q", "chosen": "a"}], Use(name="corrections"))
 
 
+def test_a_missing_column_is_told_by_its_line_in_the_file(tmp_path: Path) -> None:
+    from whyfirst.data.rows import iter_rows
+
+    whole = '{"prompt": "q", "chosen": "a", "rejected": "b"}'
+    (tmp_path / "rows.jsonl").write_text(whole + '\n\n\n{"prompt": "q", "chosen": "a"}\n')
+    with pytest.raises(DataError, match="row 4: no column 'rejected'"):
+        done(list(iter_rows(tmp_path / "rows.jsonl")), Use(name="corrections"))
+
+
 def test_a_transform_that_leaves_nothing_says_why() -> None:
     with pytest.raises(DataError, match=r"leaves no row: both responses have the same score \(1\)"):
         done([PAIR | {"score_rejected": 8}], Use(name="reward_augmented"))

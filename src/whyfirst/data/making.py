@@ -44,13 +44,13 @@ def made(
         UserError: a method needs something that isn't at hand.
     """
     left_out: dict[str, Counter[str]] = {}
-    current = [dict(row) for row in rows]
+    current: list[Any] = list(rows)  # as read: a row knows its line
     for place, use in enumerate(transforms):
         _check_columns(TRANSFORMS, use, current, name)
         reasons = left_out.setdefault(f"{place + 1} {use.name}", Counter())
         given = {**context, "seed": seed, "left_out": lambda row, why, r=reasons: r.update([why])}
         rng = random.Random(f"{seed}/{name}/{place}")
-        current = [dict(row) for row in _made(TRANSFORMS, use, given)(current, rng)]
+        current = [dict(row) for row in TRANSFORMS.make(use, **given)(current, rng)]
         if not current:
             told = ", ".join(f"{why} ({count})" for why, count in reasons.most_common(3))
             raise DataError(
@@ -58,16 +58,11 @@ def made(
             )
     if select is not None:
         _check_columns(SELECTORS, select, current, name)
-        chosen = _made(SELECTORS, select, {**context, "seed": seed})(current, n)
+        chosen = SELECTORS.make(select, **context, seed=seed)(current, n)
         reasons = Counter({f"not among the {n} selected": len(current) - len(chosen)})
         left_out[f"select {select.name}"] = +reasons
         current = [current[index] for index in chosen]
     return Made(current, left_out)
-
-
-def _made(room: Room[Any], use: Use, context: Mapping[str, Any]) -> Any:
-    wanted = room.get(use.name).context
-    return room.make(use, **{key: value for key, value in context.items() if key in wanted})
 
 
 def _check_columns(
