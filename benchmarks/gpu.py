@@ -7,8 +7,8 @@ Llamas with random weights in the shapes of 135M and 1B parameters, bfloat16. Sc
 generation against `transformers` in padded batches, at the best of a few batch sizes; a stage of
 training against a plain loop; each in tokens a second, peak memory and share of the card's own peak
 (a large matrix product, measured first). Of PPO, the share of its time that goes into responses.
-What the minutes no longer suffice for is left out and named. Leaves out: several cards (FSDP spreads
-a model over those), quality.
+What the minutes no longer suffice for is left out and named. Leaves out: several cards (FSDP
+spreads a model over those), quality.
 """
 
 import argparse
