@@ -6,7 +6,7 @@ from typing import Any
 from whyfirst.config.files import read_jsonl
 from whyfirst.report import schema
 from whyfirst.study.results.finished import Finished
-from whyfirst.study.results.table import read_tables, summarise
+from whyfirst.study.results.table import summarise
 
 
 def curves(work: Finished) -> schema.Curves:
@@ -19,7 +19,7 @@ def curves(work: Finished) -> schema.Curves:
         checkpoints=list(_checkpoints(work, metric, cell)),
         dose=[
             schema.DosePoint(
-                arm=line, dose=point.dose, benchmark=metric, cell=cell,
+                arm=line, of=point.of, dose=point.dose, benchmark=metric, cell=cell,
                 **_values(work.cell(arm, metric, cell)),
             )
             for point in study.dose_curve
@@ -56,7 +56,7 @@ def _checkpoints(work: Finished, metric: str, cell: str) -> Iterator[schema.Chec
         for step in (*curve.at, last):
             at = None if step == last else step
             files = [(seed, path) for seed, path in work.items(arm, at) if seed < curve.seeds]
-            table = read_tables(files).get(metric)
+            table = work.read(files).get(metric)
             scores = table.scores(cell, work.groups) if table else None
             if scores is not None and step is not None:
                 yield schema.CheckpointPoint(
