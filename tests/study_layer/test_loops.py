@@ -80,7 +80,7 @@ def test_checks_of_what_rounds_write_make_a_circle(tmp_path: Path) -> None:
     [
         ("repeat: 3", "repeat: 0", "repeat"),
         ("stages: [raft]}", "stages: [rafted]}", "'rafted.1' is not defined"),
-        ("{data: drawn, train: *align}", "{data: drawn, rounds: [drawn], train: *align}", "repeats"),
+        ("{data: drawn,", "{data: drawn, rounds: [drawn],", "repeats it"),
         ("prompts: prompts,", "prompts: drawn,", "cycle"),
         ("prompts: prompts,", "prompts: promts,", "'promts' is not defined"),
         ("rewards: [hearth],", "", "give rewards or a judge"),
