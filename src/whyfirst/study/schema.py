@@ -21,6 +21,7 @@ from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef
+from whyfirst.study.loops import StageName, Step, written_out
 from whyfirst.study.materials import (
     CorpusUse,
     Count,
@@ -44,6 +45,9 @@ class StageUse(StrictModel):
     data: Name = affects_output(
         default="", description="the corpus it trains on; left out where the kind reads no rows"
     )
+    rounds: tuple[Name, ...] = added_later(
+        (), description="in a loop: the corpus of each round, in place of `data`"
+    )
     replay_data: Name | None = affects_output(
         default=None, description="corpus mixed in so that what is known is kept"
     )
@@ -55,14 +59,21 @@ class StageUse(StrictModel):
     train: StageConfig = affects_output(description="the stage's kind and options")
 
 
+def tupled(given: Any) -> Any:
+    """The same with tuples for lists, at any depth."""
+    if isinstance(given, dict):
+        return {key: tupled(part) for key, part in given.items()}
+    return tuple(map(tupled, given)) if isinstance(given, list | tuple) else given
+
+
 class Arm(StrictModel):
     """A named list of stages, and what is put round its model when it answers.
 
     A plain list is its stages.
     """
 
-    stages: tuple[Name, ...] = affects_output(
-        default=(), description="names of its stages, in order"
+    stages: Annotated[tuple[Step, ...], AfterValidator(written_out)] = affects_output(
+        default=(), description="names of its stages, in order, or {repeat: 3, stages: [...]}"
     )
     edits: tuple[Annotated[Use, use_of(EDITS)], ...] = added_later(
         (), description="hooks on activations while it answers; `whyfirst list edits`"
@@ -78,7 +89,7 @@ class Arm(StrictModel):
         if not isinstance(given, dict):
             raise ValueError(f"expected a list, as [one, two], found {given!r}")
         # What a validator has seen is no JSON any more, and a list of it would fill no tuple.
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        return tupled(given)
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: Any) -> Any:
@@ -322,7 +333,7 @@ class StudyFile(StrictModel):
     corpora: dict[Name, Annotated[CorpusUse, AfterValidator(known_corpus)]] = affects_output(
         description="rows that stages train on, by name"
     )
-    stages: dict[Name, StageUse] = affects_output(description="training steps, by name")
+    stages: dict[StageName, StageUse] = affects_output(description="training steps, by name")
     arms: dict[Name, Arm] = affects_output(
         min_length=1, description="lists of stages, by name; [] is the base model"
     )
