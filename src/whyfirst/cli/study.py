@@ -177,11 +177,7 @@ def register(
             "of your own, give the copy another name (`study:`) if you change it, and register it "
             "by its path"
         )
-<<<<<<< HEAD
-    done = registrar.register(path, Store(store or default_store()), amend)
-=======
-    done = registrar.register(path, store_at(store))
->>>>>>> main
+    done = registrar.register(path, store_at(store), amend)
     if as_json:
         told = asdict(done) | {"study_file": str(path), "registration": str(done.path)}
         print_json({name: value for name, value in told.items() if name != "path"})
