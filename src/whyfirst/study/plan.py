@@ -26,6 +26,7 @@ from whyfirst.study.refusals import (
     refuse_unmatched,
 )
 from whyfirst.study.schema import ContrastConfig, StudyFile
+from whyfirst.study.sources import has_model_write
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def _most_rows(builder: Builder) -> dict[str, int | None]:
     """The most rows each corpus can have, where that costs next to nothing to know."""
     most: dict[str, int | None] = {}
     for name, corpus in builder.study.corpora.items():
-        most[name] = corpus.options.get("size")
+        # Of what a model writes, `size` counts prompts, each of which may give several rows.
+        most[name] = None if has_model_write(corpus.name) else corpus.options.get("size")
         file = builder.path(str(corpus.options.get("path", "")))
         # One of `messages` may become several rows; of other files lines tell nothing.
         if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
