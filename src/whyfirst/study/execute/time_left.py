@@ -2,11 +2,11 @@
 
 A node is expected to take what nodes alike took (same kind, options and base: in this graph, or
 any in the store), else what its kind took by weight. What the store knows may be of another machine
-or of an idle one, so it counts by this run's pace: how much longer its parts take than the same ones
-took then; between two parts passes what passed between them so far. A node that runs is judged by its own pace as
-soon as that says something, and then speaks for the waiting ones like it. Where nothing of the kind
-was measured and the weights are no seconds, there is no estimate, rather than a wrong one. Leaves
-out: showing it (`whyfirst.cli`).
+or of an idle one, so it counts by this run's pace: how much longer its parts take than the same
+ones took then. Between two parts passes what passed between them so far. A node that runs is judged
+by its own pace as soon as that says something, and then speaks for the waiting ones like it. Where
+nothing of the kind was measured and the weights are no seconds, there is no estimate, rather than a
+wrong one. Leaves out: showing it (`whyfirst.cli`).
 """
 
 import heapq
