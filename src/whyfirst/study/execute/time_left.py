@@ -116,7 +116,7 @@ class Tracker:
             run = self.running.setdefault(name, Running(self._clock() - event.seconds))
             run.step, run.total, run.message = event.step, event.total, event.message
         else:
-            run = self.running.pop(name, None)
+            ended = self.running.pop(name, None)
             # Until its result is in the store it isn't done, and that takes time as well.
             here = (
                 self._clock() - run.begun if run is not None and event.kind == "finished" else 0.0
