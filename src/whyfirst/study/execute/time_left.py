@@ -119,7 +119,9 @@ class Tracker:
             ended = self.running.pop(name, None)
             # Until its result is in the store it isn't done, and that takes time as well.
             here = (
-                self._clock() - run.begun if run is not None and event.kind == "finished" else 0.0
+                self._clock() - ended.begun
+                if ended is not None and event.kind == "finished"
+                else 0.0
             )
             self._settle(name, replace(event, seconds=max(event.seconds, here)))
 
