@@ -118,12 +118,9 @@ class Tracker:
         else:
             ended = self.running.pop(name, None)
             # Until its result is in the store it isn't done, and that takes time as well.
-            here = (
-                self._clock() - ended.begun
-                if ended is not None and event.kind == "finished"
-                else 0.0
-            )
-            self._settle(name, replace(event, seconds=max(event.seconds, here)))
+            if ended is not None and event.kind == "finished":
+                event = replace(event, seconds=max(event.seconds, self._clock() - ended.begun))
+            self._settle(name, event)
 
     def _settle(self, name: str, event: Event) -> None:
         if event.kind == "damaged":  # and so to be computed again
