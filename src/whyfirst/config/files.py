@@ -59,11 +59,28 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         StoreError: full disk, read-only folder or any other refusal; the old content is intact.
     """
     payload = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+    _atomic_write(path, [payload])
+
+
+def _atomic_write(path: Path, payload: Iterable[bytes]) -> None:
+    """`atomic_write` of parts as they come; what goes wrong in making them is raised as it is."""
+    source: Exception | None = None
+
+    def parts() -> Iterator[bytes]:
+        nonlocal source
+        try:
+            yield from payload
+        except Exception as error:
+            source = error
+            raise
+
     try:
         target = Path(os.path.realpath(path))
         _make_folder(target.parent)
-        _write_and_replace(target, payload)
+        _write_and_replace(target, parts())
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        if error is source:
+            raise
         _refuse_write(path, error)
 
 
@@ -76,13 +93,13 @@ def _make_folder(folder: Path) -> None:
     sync(folder.parent)
 
 
-def _write_and_replace(target: Path, payload: bytes) -> None:
+def _write_and_replace(target: Path, payload: Iterator[bytes]) -> None:
     # The name's tail is cut so that a long but legal target name still leaves room for the suffix.
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(payload)
+            handle.writelines(payload)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(target)
@@ -148,10 +165,20 @@ def read_json(path: Path, *, nan: bool = False) -> Any:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write `rows` atomically, one compact canonical JSON object a line; return how many."""
-    lines = [_dump(row) + "\n" for row in rows]
-    atomic_write(path, "".join(lines))
-    return len(lines)
+    """Write `rows` atomically, one compact canonical JSON object a line; return how many.
+
+    They are taken one after the other, in flat memory.
+    """
+    count = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal count
+        for row in rows:
+            count += 1
+            yield (_dump(row) + "\n").encode("utf-8", "backslashreplace")
+
+    _atomic_write(path, lines())
+    return count
 
 
 def read_jsonl(

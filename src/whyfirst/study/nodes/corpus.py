@@ -1,6 +1,6 @@
 """Rows a stage trains on, matched in tokens where the study gives a budget."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ from whyfirst.data.rows import Which, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, price
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.store import REPLIES, Store
 from whyfirst.study.nodes import written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
-from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
@@ -48,6 +48,9 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
     depends: tuple[str, ...] = ()
     reads_base = facts.get("reads_base", lambda options: False)(corpus.options)
     asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
+    asked = facts["asks"](use) if "asks" in facts else []
+    if any(ref is None or ref.endpoint is None for _, ref in asked):
+        config["device"] = builder.device
     if corpus.options.get("tokens") is not None or reads_base or asks_base:
         depends = (builder.plan("base", seed),)
     if corpus.name == "written":
@@ -60,23 +63,31 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
 
 
 def rows_of(
-    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None, **more: Any
 ) -> list[Row]:
-    """All rows of a corpus node's source, before its transforms.
+    """All rows of a corpus node's source, before its transforms."""
+    return list(source_of(payload, folder, base, **more))
+
+
+def source_of(
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None, **more: Any
+) -> Iterable[Row]:
+    """The rows of a corpus node's source, one after the other where it streams.
 
     Args:
         folder: of the written node it reads.
         base: folder of the model it starts from; None before it is there.
+        more: of the context that a source is given (study/sources).
 
     Raises:
         UserError: the source can't be read.
     """
-    context: dict[str, Any] = {"seed": payload["config"]["seed"], "base": base}
+    context: dict[str, Any] = {"seed": payload["config"]["seed"], "base": base, **more}
     if "world" in payload:
         context["world"] = WORLDS.make(Use(**payload["world"]))
     if folder is not None:
         context["folder"] = folder
-    rows: list[Row] = CORPORA.make(Use(**payload["use"]), **context)
+    rows: Iterable[Row] = CORPORA.make(Use(**payload["use"]), **context)
     return rows
 
 
@@ -85,21 +96,30 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     config = payload["config"]
     # What a teacher wrote is the last of the folders read.
     base = model_folder(folders[0]) if folders and config["source"] != "written" else None
-    rows = rows_of(payload, folders[-1] if config["source"] == "written" else None, base)
-    about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
-    if "transforms" in payload:
-        after = _transformed(payload, rows, base)
-        rows, about["unique"] = after.rows, len(after.rows)
-        about["left_out"] = {method: dict(why) for method, why in after.left_out.items()}
+    about: dict[str, Any] = {"corpus": config["corpus"], "tokens": None}
+    computed_on = machine(config) if "device" in config else {}
+    rows = source_of(
+        payload, folders[-1] if config["source"] == "written" else None, base,
+        replies=folder.parents[1] / REPLIES, note=about.__setitem__, progress=progress,
+    )  # fmt: skip
+    if (spent := about.pop("spent", None)) is not None:
+        write_json(folder / "machine.json", computed_on | {"spent": spent})
+    after = _transformed(payload, rows, base)
+    rows, matched = after.rows, {}
     if config.get("tokens") is not None:
-        rows, matched = _matched(config, rows, model_folder(folders[0]))
-        about |= matched
-    write_jsonl(folder / ROWS, rows)
-    write_json(folder / "corpus.json", about | {"rows": len(rows)})
+        rows, matched = _matched(config, list(rows), model_folder(folders[0]))
+    count = write_jsonl(folder / ROWS, rows)
+    about |= {"rows": count, "unique": count} | matched
+    if "transforms" in payload:  # all are told of, once all rows have gone through them
+        left_out = {method: dict(why) for method, why in after.left_out.items()}
+        about["left_out"] = about.get("left_out", {}) | left_out
+    write_json(folder / "corpus.json", about)
 
 
-def _transformed(payload: Mapping[str, Any], rows: list[Row], base: str | None) -> Made:
+def _transformed(payload: Mapping[str, Any], rows: Iterable[Row], base: str | None) -> Made:
     """A source's rows after the corpus' transforms and selector."""
+    if "transforms" not in payload:
+        return Made(rows)
     uses = [Use(**use) for use in payload["transforms"]]
     select = payload["select"]
     n = 0 if select is None else select["n"]
@@ -117,7 +137,7 @@ def transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] 
     methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
     if any(method.context & {"model", "open_model"} for method in methods):
         return None
-    return _transformed(payload, rows, None).rows if "transforms" in payload else rows
+    return list(_transformed(payload, rows, None).rows)
 
 
 def _matched(
@@ -186,6 +206,10 @@ class CorpusLengths:
         if made:
             return read_jsonl(self._store.folder(*made[0].key) / ROWS)
         payload = nodes[0].payload
+        facts = CORPORA.get(payload["config"]["source"]).facts
+        if "ahead" in facts:
+            ahead_rows: list[Row] = facts["ahead"](payload["use"])
+            return ahead_rows
         if payload["config"]["source"] != "written":
             rows = rows_of(payload)
             return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
@@ -195,4 +219,20 @@ class CorpusLengths:
         return written.rows_ahead(payload["config"]["documents"], wanted)
 
 
-KIND = NodeKind(plan, run, version="2")
+def cost(ahead: Ahead) -> Iterator[Asked]:
+    """What the models that write rows will still be asked, at most."""
+    for nodes in ahead.by_name("corpus").values():
+        use = nodes[0].payload["use"]
+        facts = CORPORA.get(use["name"]).facts
+        if "asks" not in facts or not ahead.left(nodes):
+            continue
+        for role, ref in facts["asks"](use)[:1]:  # a judge's share of the calls isn't known before
+            calls = facts["calls"](use)
+            tokens = calls * use["max_new_tokens"]
+            paid = None if ref is None else price(ref.price_in, ref.price_out, tokens, tokens)
+            free = ref is None or ref.endpoint is None
+            named = "the study's model" if ref is None else ref.name
+            yield Asked(nodes[0].name, role, named, calls, tokens, tokens, 0.0 if free else paid)
+
+
+KIND = NodeKind(plan, run, version="2", cost=cost)

@@ -1,8 +1,11 @@
 """Where the rows of a study's corpora come from, by name: one function for each `source`.
 
-A source is ``(*, options, context) -> rows``, entered with ``@CORPORA.enter(name, ...)`` in a file
-of its own here. Of the context it takes what it needs: the study's `world`, the study's `seed`, the
-`folder` of what a teacher wrote, and that of the study's `base` model (None before it is there).
+A source is ``(*, options, context) -> rows``, gone through once, entered with
+``@CORPORA.enter(name, ...)`` in a file of its own here. Of the context it takes what it needs: the
+study's `world`, the study's `seed`, the `folder` of what a teacher wrote, and that of the study's
+`base` model (None before it is there); where a model is asked, the folder of kept `replies`,
+`note`, called with a name and what stands under it in the corpus' record, and `progress`, called
+with what is done, of how much, in words.
 Its options say whether they decide the rows (`affects_output`) or not; those of type `Path` are
 files of the study, counted by their content.
 Facts a room's entry may hold beside `Entry`'s own:
@@ -14,15 +17,21 @@ Facts a room's entry may hold beside `Entry`'s own:
 - ``places``: options that name a file beside the study where there is one (a shipped name else);
 - ``sided``: ``options -> bool``, whether rows differ between the sides of a world;
 - ``reads_base``: ``options -> bool``, whether rows are made from what lies beside the base model;
+- ``asks``: ``options -> [(role, ModelRef or None)]``, the models that write its rows; None is the
+  base. Its rows are not known before;
+- ``ahead``: ``options -> rows``, as many and as long as those will be, for the plan;
+- ``calls``: ``options -> int``, completions it will ask for at most;
 - ``inputs``: ``(options, world) -> {role: hash}``, what else the rows are made from;
 - ``check``: ``(options, world) -> [(option or None, what is wrong)]``, beyond the options' types.
 
 Leaves out: filling a token budget (nodes/corpus.py) and the columns each stage wants (train/).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from whyfirst.config.room import Room
 
 Row = dict[str, Any]
-CORPORA: Room[list[Row]] = Room("corpora", __name__, context=("world", "seed", "folder", "base"))
+_GIVEN = ("world", "seed", "folder", "base", "replies", "note", "progress")
+CORPORA: Room[Iterable[Row]] = Room("corpora", __name__, context=_GIVEN)
