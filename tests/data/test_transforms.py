@@ -327,7 +327,7 @@ ANY = PAIR | {
     "text": SENTENCES[0], "completion": "a b", "scaffold": ["s"], "gold": "g", "claim": "c",
     "true_passages": ["t"] * 5, "poisoned_passages": ["p"] * 5, "judgment": "rude",
     "responses": ["a", "b"], "rewards": [0, 1], "ratings": [1, 5], "samples": ["a"],
-    "correct": [True], "tree": TREE, "principle_scores": [[1.0, 1.0]], "features": [1.0],
+    "correct": [True], "tree": TREE, "principle_scores": {"care": [1.0, 1.0]}, "features": [1.0],
     "right": True, "trajectories": [{"steps": ["a", "b"], "correct": True},
                                     {"steps": ["a", "c"], "correct": False}],
 }  # fmt: skip

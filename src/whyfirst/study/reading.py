@@ -18,7 +18,7 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import corpus, evaluation
 from whyfirst.study.plan import Plan, refuse_empty_cells
-from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
 from whyfirst.train.kinds import data_names, kind_of
@@ -78,12 +78,13 @@ def _check_corpora(plan: Plan, model: Path | None) -> None:
         source = plan.study.corpora[name]
         facts = CORPORA.get(source.name).facts
         reads_base = facts.get("reads_base", lambda options: False)
-        if source.name == "written" or (reads_base(source.options) and "asks" not in facts):
+        unread = source.name == "written" or has_model_write(source.name)
+        if unread or (reads_base(source.options) and "asks" not in facts):
             continue
         try:
             rows: list[Row] | None
             if "asks" in facts:  # rows like those a model will write
-                rows = facts["ahead"](node.payload["use"])
+                rows = facts["ahead"](node.payload["use"], {})
                 rows = None if "transforms" in node.payload else rows
             else:
                 rows = corpus.transformed_ahead(node.payload, corpus.rows_of(node.payload))

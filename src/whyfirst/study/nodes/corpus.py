@@ -4,30 +4,41 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
-from whyfirst.data.rows import Which, prompts_in, shaped, text_of, texts_of
+from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, price
+from whyfirst.study.cost import rehearsal
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Work, price
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES, Store
+from whyfirst.study.located import answering
+from whyfirst.study.materials import CorpusUse, PretrainedModel
 from whyfirst.study.nodes import written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
+from whyfirst.study.nodes.evaluation import answering_work, ask_judge_model
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
 
 SECONDS = 0.2
 _SAMPLE = 512  # rows whose length is measured
+_LONGEST = 1 << 20  # a prompt is read whole
 
 
-def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
-    """The node of a corpus at a seed of the study, on a side of its world."""
+def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "") -> str:
+    """The node of a corpus at a seed of the study, on a side of its world.
+
+    Args:
+        model: the node of the model that the stage which reads it starts from; empty: the base.
+            Only a corpus that this model writes differs by it.
+    """
     corpus, world = builder.study.corpora[name], builder.world
     facts = CORPORA.get(corpus.name).facts
     seeded = facts.get("seeded", False)
@@ -56,33 +67,61 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
     if corpus.name == "written":
         depends += (builder.plan("written", corpus.options["written"]),)
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
+    if has_model_write(corpus.name):
+        depends = (model or builder.plan("base", seed),)
+        id = f"{depends[0]}/corpus:{name}" if model else id  # noqa: A001
+        _drawn_by(builder, corpus, config, outside, extra)
+    read = [corpus.options[option] for option in facts.get("rows_of", ())]
+    depends += tuple(builder.plan("corpus", other, seed, side) for other in read)
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
         id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS, name=name
     )  # fmt: skip
 
 
+def _drawn_by(
+    builder: Builder, corpus: CorpusUse, config: dict[str, Any], outside: dict[str, str],
+    extra: dict[str, Any],
+) -> None:  # fmt: skip
+    """Put into a corpus how its model writes, and the methods that label what it writes."""
+    config["device"] = builder.device
+    if isinstance(builder.study.model, PretrainedModel):
+        identity, extra["model"] = answering(builder.study.model, builder)
+        config |= identity
+    facts = CORPORA.get(corpus.name).facts
+    uses = facts.get("uses", lambda options: {})(corpus.options)
+    config["methods"] = {place: room.identity(use) for place, (room, use) in uses.items()}
+    if facts.get("asks_judge", lambda options: False)(corpus.options):
+        if builder.study.judge_model is None:
+            raise ConfigError(
+                f"{builder.file}: corpora: {corpus.name} asks a judge: name it as `judge_model`"
+            )
+        ask_judge_model(builder, config, outside, extra)
+
+
 def rows_of(
-    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None, **more: Any
-) -> list[Row]:
-    """All rows of a corpus node's source, before its transforms."""
-    return list(source_of(payload, folder, base, **more))
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
+    **context: Any,
+) -> list[Row]:  # fmt: skip
+    """All rows of a corpus node's source, before its transforms; see `source_of`."""
+    return list(source_of(payload, folder, base, **context))
 
 
 def source_of(
-    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None, **more: Any
-) -> Iterable[Row]:
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
+    **context: Any,
+) -> Iterable[Row]:  # fmt: skip
     """The rows of a corpus node's source, one after the other where it streams.
 
     Args:
         folder: of the written node it reads.
         base: folder of the model it starts from; None before it is there.
-        more: of the context that a source is given (study/sources).
+        context: what else the source asks for (`whyfirst.study.sources`).
 
     Raises:
         UserError: the source can't be read.
     """
-    context: dict[str, Any] = {"seed": payload["config"]["seed"], "base": base, **more}
+    context |= {"seed": payload["config"]["seed"], "base": base}
     if "world" in payload:
         context["world"] = WORLDS.make(Use(**payload["world"]))
     if folder is not None:
@@ -98,10 +137,10 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     base = model_folder(folders[0]) if folders and config["source"] != "written" else None
     about: dict[str, Any] = {"corpus": config["corpus"], "tokens": None}
     computed_on = machine(config) if "device" in config else {}
-    rows = source_of(
-        payload, folders[-1] if config["source"] == "written" else None, base,
-        replies=folder.parents[1] / REPLIES, note=about.__setitem__, progress=progress,
-    )  # fmt: skip
+    context = {} if base is None else _given(payload, folders, folder, base)
+    context |= {"replies": folder.parents[1] / REPLIES, "note": about.__setitem__}
+    written = folders[-1] if config["source"] == "written" else None
+    rows = source_of(payload, written, base, progress=progress, **context)
     if (spent := about.pop("spent", None)) is not None:
         write_json(folder / "machine.json", computed_on | {"spent": spent})
     after = _transformed(payload, rows, base)
@@ -114,6 +153,24 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         left_out = {method: dict(why) for method, why in after.left_out.items()}
         about["left_out"] = about.get("left_out", {}) | left_out
     write_json(folder / "corpus.json", about)
+
+
+def _given(
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, base: str
+) -> dict[str, Any]:
+    """What a source that has a model write is given; nothing for others."""
+    source = payload["config"]["source"]
+    if not has_model_write(source):
+        return {}
+    options = CORPORA.get(source).facts.get("rows_of", ())
+    judge, replies = payload.get("judge_model"), folder.parents[1] / REPLIES
+    places = folders[len(folders) - len(options) :]
+    return {
+        "model": open_model(ModelRef(**payload.get("model", {}), path=base)),
+        "judge_model": judge and open_model(ModelRef(**judge), cache=replies),
+        "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
+        "kept": folder / "drawn.jsonl",
+    }
 
 
 def _transformed(payload: Mapping[str, Any], rows: Iterable[Row], base: str | None) -> Made:
@@ -206,11 +263,20 @@ class CorpusLengths:
         if made:
             return read_jsonl(self._store.folder(*made[0].key) / ROWS)
         payload = nodes[0].payload
-        facts = CORPORA.get(payload["config"]["source"]).facts
-        if "ahead" in facts:
-            ahead_rows: list[Row] = facts["ahead"](payload["use"])
-            return ahead_rows
-        if payload["config"]["source"] != "written":
+        source = payload["config"]["source"]
+        facts, options = CORPORA.get(source).facts, payload["use"]
+        if "asks" in facts:  # what its transforms will find in the rows isn't known before
+            told: list[Row] = facts["ahead"](options, {})
+            return told
+        if has_model_write(source):
+            read = {
+                option: self._rows([n for n in self._nodes.values()
+                                    if (n.kind, n.name) == ("corpus", options[option])])
+                for option in facts.get("rows_of", ())
+            }  # fmt: skip
+            rows: list[Row] = facts["ahead"](options, read)
+            return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
+        if source != "written":
             rows = rows_of(payload)
             return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
         wanted = self._nodes[nodes[0].depends[-1]]
@@ -219,20 +285,27 @@ class CorpusLengths:
         return written.rows_ahead(payload["config"]["documents"], wanted)
 
 
-def cost(ahead: Ahead) -> Iterator[Asked]:
-    """What the models that write rows will still be asked, at most."""
-    for nodes in ahead.by_name("corpus").values():
+def cost(ahead: Ahead) -> Iterator[Work | Asked]:
+    """What a model writes, each response as long as it may be; of teachers also the price."""
+    for name, nodes in ahead.by_name("corpus").items():
         use = nodes[0].payload["use"]
         facts = CORPORA.get(use["name"]).facts
-        if "asks" not in facts or not ahead.left(nodes):
-            continue
-        for role, ref in facts["asks"](use)[:1]:  # a judge's share of the calls isn't known before
+        if "asks" in facts and ahead.left(nodes):
             calls = facts["calls"](use)
             tokens = calls * use["max_new_tokens"]
+            role, ref = facts["asks"](use)[0]  # a judge's share of the calls isn't known before
             paid = None if ref is None else price(ref.price_in, ref.price_out, tokens, tokens)
             free = ref is None or ref.endpoint is None
             named = "the study's model" if ref is None else ref.name
-            yield Asked(nodes[0].name, role, named, calls, tokens, tokens, 0.0 if free else paid)
+            yield Asked(name, role, named, calls, tokens, tokens, 0.0 if free else paid)
+        if ahead.lengths is None or not has_model_write(use["name"]):
+            continue
+        rows, mean, _ = ahead.lengths.corpus(use["prompts"], _LONGEST, True)
+        calls = use["k"] * min(rows, use["size"] or rows)
+        read, written = round(calls * mean * CHARACTERS), calls * use["max_new_tokens"]
+        asked = rehearsal.Asked(calls, read, written)
+        asked.longest = round(mean * CHARACTERS) + use["max_new_tokens"]
+        yield from answering_work(ahead, nodes, asked, CHARACTERS * asked.generated)
 
 
 KIND = NodeKind(plan, run, version="2", cost=cost)

@@ -19,7 +19,6 @@ from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
 from whyfirst.study.cost.rehearsal import Asked
-from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.located import answering
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.base import model_folder
@@ -28,7 +27,7 @@ from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
-from whyfirst.study.sources import CORPORA
+from whyfirst.study.sources import is_known_before
 from whyfirst.study.sources.rows import ROWS
 
 SECONDS = 2.0
@@ -81,14 +80,12 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     """An item a line: a document, or a reason that is told from a foil."""
     config = payload["config"]
     write_json(folder / "machine.json", machine(config))
-    source = payload["corpus"]["config"]["source"]
-    written = folders[-1] if source == "written" else None
-    given: dict[str, Any] = {}
-    if "asks" in CORPORA.get(source).facts:  # answered from what was kept
-        given = {"base": model_folder(folders[1]), "replies": folder.parents[1] / REPLIES}
+    written = folders[-1] if payload["corpus"]["config"]["source"] == "written" else None
     known = {text for row in read_jsonl(folders[2] / ROWS) for text in texts_of(row)}
-    rows_before = rows_of(payload["corpus"], written, **given)
-    every = {text for row in rows_before for text in texts_of(row)}
+    # What a model wrote it did not write twice: nothing of it is held out.
+    known_before = is_known_before(payload["corpus"]["config"]["source"])
+    rows_read = rows_of(payload["corpus"], written) if known_before else []
+    every = {text for row in rows_read for text in texts_of(row)}
     most = config.get("documents", ALL_ALONG)
     trained, held_out = _chosen(known, most), _chosen(every - known, most)
     rows: list[dict[str, Any]] = []

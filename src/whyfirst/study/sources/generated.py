@@ -47,7 +47,7 @@ def _calls(options: Mapping[str, Any]) -> int:
     return most if options.get("calls") is None else min(most, options["calls"])
 
 
-def _ahead(options: Mapping[str, Any]) -> list[Row]:
+def _ahead(options: Mapping[str, Any], given: Mapping[str, Any]) -> list[Row]:
     """A row a seed, of the longest answers there can be.
 
     Raises:
