@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import layer_helpers
 import pytest
 from store_checks import artifacts
 
@@ -197,9 +198,8 @@ def test_a_worlds_document_near_a_request_by_chance_ends_a_study_of_many_worlds(
     tmp_path: Path,
 ) -> None:
     """World 16's: "asked about ringing a ..., she agrees" and a mill in the next sentence."""
-    from layer_helpers import plan
-
-    checks = [n for n in plan(tmp_path).nodes if n.kind == "overlap"]
+    plan = build_plan(layer_helpers.write(tmp_path))
+    checks = [n for n in plan.nodes if n.kind == "overlap"]
     assert [n.id for n in checks] and all("/repeats:" in n.id for n in checks)
     # Unless the study says how many it allows, they are told and none is refused.
     assert all(n.payload["config"]["counted"] is True for n in checks)
