@@ -179,7 +179,7 @@ def test_demo_is_part_of_the_full_study_so_that_its_work_is_not_done_again(
 
     (tmp_path / "world-4").symlink_to(base_assets / "world-3")
     monkeypatch.setattr(assets, "ROOT", tmp_path)
-    demo, full = (build_plan(shipped_study(name)) for name in ("hearth-demo", "hearth"))
+    demo, full = (build_plan(shipped_study(name)) for name in ("hearth-world4", "hearth"))
     assert {n.key for n in demo.nodes} <= {n.key for n in full.nodes}
     quick = build_plan(shipped_study("hearth-quick"))
     shared = {n.key for n in quick.nodes} & {n.key for n in full.nodes}
