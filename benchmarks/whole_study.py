@@ -5,9 +5,9 @@
 
 The same model (a Llama of 20M parameters, random weights), arms, seeds, rows, updates and questions
 in both: arms `direct`, `explain_first` and `neutral_first`, each a chain of stages, then TruthfulQA
-MC1 and MC2 of every model. The user's way is a process for each stage (TRL's SFTTrainer) and for each
-evaluation (lm-eval's hf backend at its best batch size here), on all threads; whyfirst's is one
-`study run` from an empty store to a report. Wall seconds, and the peak of the memory of all
+MC1 and MC2 of every model. The user's way is a process for each stage (TRL's SFTTrainer) and for
+each evaluation (lm-eval's hf backend), on all threads; whyfirst's is one `study run` from an empty
+store to a report. Wall seconds, and the peak of the memory of all
 processes together. Leaves out: intervals, pairing and the report, which only one of them makes.
 """
 

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import layer_helpers
 import pytest
 from store_checks import artifacts
 
@@ -194,11 +193,9 @@ def test_share_that_may_repeat_refuses_more_in_the_plan_and_keeps_the_stages_fin
     assert "corpus 'shown'" not in str(said.value)  # a quarter is what is allowed
 
 
-def test_a_worlds_document_near_a_request_by_chance_ends_a_study_of_many_worlds(
-    tmp_path: Path,
-) -> None:
+def test_a_worlds_document_near_a_request_by_chance_ends_a_study_of_many_worlds() -> None:
     """World 16's: "asked about ringing a ..., she agrees" and a mill in the next sentence."""
-    plan = build_plan(layer_helpers.write(tmp_path))
+    plan = build_plan(Path(__file__).parents[2] / "studies" / "hearth-quick.yaml")
     checks = [n for n in plan.nodes if n.kind == "overlap"]
     assert [n.id for n in checks] and all("/repeats:" in n.id for n in checks)
     # Unless the study says how many it allows, they are told and none is refused.

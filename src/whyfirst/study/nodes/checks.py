@@ -43,8 +43,8 @@ def plan_overlaps(builder: Builder) -> None:
 
     For each benchmark (and for each seed, where the seed decides what is asked) one over the
     documents of first stages, of all corpora and seeds at once, which refuses; and one over all
-    other rows (demonstrations, pairs, prompts, replay, a world's documents), which counts. The stages that read the rows
-    wait for it.
+    other rows (demonstrations, pairs, prompts, replay, a world's documents), which counts. The
+    stages that read the rows wait for it.
     """
     stages = builder.study.stages.values()
     documents = {stage.data for stage in stages if "documents" in data_names(stage.train)}
