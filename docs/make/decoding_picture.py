@@ -7,7 +7,7 @@ out: methods that keep no partial answers.
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imports import ROOT
@@ -21,6 +21,21 @@ STYLE = (
     ".given{font-weight:600}.s{font-size:11px;fill:#555}path{fill:none;stroke:#c9c2b2}"
     "path.kept{stroke:#8a8371;stroke-width:1.6}path.given{stroke:#1b1b1b;stroke-width:2.4}"
 )
+
+
+@dataclass
+class Spaced:
+    """A model whose answers begin with the space that a tokenizer of whole words drops."""
+
+    inner: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def generate(self, prompts: Sequence[Any], n: int = 1, sampling: Any = None) -> Any:
+        """As the model's own."""
+        answers = self.inner.generate(prompts, n=n, sampling=sampling)
+        return [[replace(one, text=f" {one.text}") for one in row] for row in answers]
 
 
 @dataclass
@@ -50,7 +65,7 @@ def run() -> tuple[Recorder, str]:
     from whyfirst.models.local import LocalModel
     from whyfirst.worlds.hearth.assets import base_folder
 
-    model = LocalModel(base_folder(4))
+    model = Spaced(LocalModel(base_folder(4)))
     recorder = Recorder(model)
     options = {"level": "block", "reward": "likelihood", "beams": BEAMS, "branch": BRANCH}
     use = Use.model_validate({"name": "deal", "block": BLOCK} | options)

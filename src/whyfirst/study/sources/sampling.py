@@ -45,10 +45,22 @@ def sampled(
         answers = model.generate([prompt for _, prompt in part], n=k, sampling=sampling)
         for (key, _), row in zip(part, answers, strict=True):
             # One that failed (a prompt over the context) is no response.
-            found[key] = [said.text for said in row if said.problem is None]
+            texts = [said.text for said in row if said.problem is None]
+            found[key] = [continued(model.tokenizer, text) for text in texts]
             append_jsonl(kept, {"key": key, "texts": found[key]})
         progress(len(found), len(keys), "prompts")
     return [found[key] for key in keys]
+
+
+def continued(tokenizer: Any, text: str) -> str:
+    """A response as it stands behind its prompt.
+
+    A tokenizer of whole words drops the space that a reply begins with when it is decoded; without
+    it the reply's first word would run into the prompt's last one.
+    """
+    spaced = f" {text}"
+    same = tokenizer(spaced, add_special_tokens=False) == tokenizer(text, add_special_tokens=False)
+    return spaced if same and not text[:1].isspace() else text
 
 
 def as_asked(model: Any, rows: Rows) -> list[str]:
