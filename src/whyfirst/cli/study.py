@@ -73,6 +73,7 @@ def run(
     if address is not None and executor != "ray":
         raise ConfigError("--address is a Ray cluster's: give --executor ray as well")
     cluster = Cluster(address) if executor == "ray" else None
+    # As it can be typed again: the report prints it.
     words = f"study run {shlex.quote(study.file)}"
     _run(study, words, out=out, workers=workers, as_json=as_json, cluster=cluster)
 
@@ -106,6 +107,7 @@ def _run(
         print_json(summary_json(summary))
     else:
         show_summary(summary)
+    # The answer is printed all the same; it says how many items it rests on.
     left = summary.outcome.incomplete
     if left:  # answers are missing for a reason that passes: end as a failure does
         _warn_of(left)
@@ -140,6 +142,7 @@ def show_summary(summary: "RunSummary") -> None:
 
 def summary_json(summary: "RunSummary") -> dict[str, Any]:
     """What `--json` prints of a run: the headline, where everything is, and what it took."""
+    # Without each seed's numbers, which results.json has.
     headline = summary.results.headline_contrast()
     return {
         "study": summary.results.study.name,
@@ -155,7 +158,14 @@ def summary_json(summary: "RunSummary") -> dict[str, Any]:
 
 @study_app.command("register")
 @command
-def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) -> None:
+def register(
+    file: StudyName,
+    store: StorePath = None,
+    amend: Annotated[
+        str | None, Option("--amend", help="Why a plan registered before is replaced by this one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Freeze a study's plan in a file beside it, before the first result."""
     from whyfirst.study import register as registrar
     from whyfirst.study.shipped import study_file
@@ -170,14 +180,19 @@ def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) 
             "of your own, give the copy another name (`study:`) if you change it, and register it "
             "by its path"
         )
-    done = registrar.register(path, store_at(store))
+    done = registrar.register(path, store_at(store), amend)
     if as_json:
         told = asdict(done) | {"study_file": str(path), "registration": str(done.path)}
         print_json({name: value for name, value in told.items() if name != "path"})
         return
-    already = "" if done.new else f" already, on {done.at}, with this plan"
-    say(f"registered{already}: {done.path}")
+    already = "" if done.new or done.amended else f" already, on {done.at}, with this plan"
+    say(f"{'amended' if done.amended else 'registered'}{already}: {done.path}")
     say(f"sha256 {done.sha256}")
+    if done.amended:
+        say(
+            f"the store holds {done.results} evaluations of this plan, and results were put "
+            f"together {done.looks} times before: reports will say both"
+        )
     if done.new and done.results:
         warn(
             f"the store holds {done.results} results of this plan already, so reports will say "

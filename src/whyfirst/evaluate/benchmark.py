@@ -21,6 +21,8 @@ Unit = Literal["proportion", "score"]
 Progress = Callable[[int, int, str], None]  # done, total, what
 Gaps = Callable[[Sequence[ItemResult]], list[Gap]]
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Metric:
         chance: the value that means "neither", where there is one.
         opposite: True where an item passes when its judge says no to the judge's question.
         wants: what a good answer is, in a word, where a report's examples show the metric's items.
+        readings: what an item that passes and one that fails were read as, where demonstrations fit
+            two readings; on a world's other side (`Subject.side`) it is the other way round.
     """
 
     name: str
@@ -52,11 +56,27 @@ class Metric:
     chance: float | None = None
     opposite: bool = False
     wants: str = ""
+    readings: tuple[str, str] | None = None
 
     @property
     def good(self) -> Outcome:
         """The verdict a reader hopes for: a rate of something unwanted passes when it happens."""
         return "pass" if self.higher_is_better or self.unit == "score" else "fail"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom an item of an embedded world asks.
+
+    Attributes:
+        who: its name within the world: subjects are drawn with the world, as topics are.
+        kind: which of a few kinds the design has as many of; a report tells them apart.
+        side: of the world, which decides which of two readings is the subject's value.
+    """
+
+    who: str
+    kind: str
+    side: int
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,26 @@ class Task(Protocol):
         ...
 
 
+def in_batches(
+    items: Sequence[T],
+    ask: Callable[[Sequence[T]], Sequence[R]],
+    progress: Progress,
+    size: int = 256,
+    what: str = "items",
+) -> list[R]:
+    """What is answered to every item, asked some at a time with progress told before each.
+
+    Args:
+        size: items between two reports of progress; large enough for batches of like lengths.
+    """
+    found: list[R] = []
+    for start in range(0, len(items), size):
+        progress(start, len(items), what)
+        found += ask(items[start : start + size])
+    progress(len(items), len(items), what)
+    return found
+
+
 BENCHMARKS: Room[Task] = Room(
     "benchmarks",
     "whyfirst.evaluate.benchmarks",
@@ -104,6 +144,7 @@ class Benchmark:
         by: the item fields its result is broken down by.
         gaps: compares groups.
         axes: those of the 2 x 2 that a report leads with.
+        subject: whom an item asks, by the item's id, where a world has several.
         example: the least data it reads, by file name: what they look like, and what it is tested
             on.
     """
@@ -119,6 +160,7 @@ class Benchmark:
     by: tuple[str, ...] = ()
     gaps: Gaps | None = None
     axes: Axes | None = None
+    subject: Callable[[str], Subject] | None = None
     example: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -137,6 +179,7 @@ class Benchmark:
             UserError: an option it doesn't take or that is wrong, or its data are missing.
             DataError: the data can't be read.
         """
+        # The command line says "not given" by None, and a default is the benchmark's own to say.
         given = {name: value for name, value in options.items() if value is not None}
         if "data" in self.options and "data" not in given:
             raise UserError(f"benchmark {self.name!r} needs data: {self.needs}")
@@ -174,6 +217,7 @@ def benchmark_named(name: str) -> Benchmark:
     Raises:
         UserError: there is none; gives the nearest one.
     """
+    # A plug-in may enter a plain function; its task would run and no report could name it.
     declared = BENCHMARKS.get(name).facts.get("benchmark")
     if declared is None:
         raise UserError(f"benchmark {name!r} was entered without the decorator `benchmark`")

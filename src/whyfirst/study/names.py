@@ -251,8 +251,12 @@ def _contrasts(study: StudyFile) -> Problems:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         yield ("contrasts",), f"two contrasts have one name: {', '.join(twice)}"
+    for index, name in enumerate(study.primary):
+        yield from _missing(("primary", index), name, names, "contrast")
     if study.headline is not None:
         yield from _missing(("headline",), study.headline, names, "contrast")
+        if study.primary and study.headline not in study.primary:
+            yield ("headline",), f"{study.headline!r} is none of the `primary` contrasts"
     elif names:
         yield ("contrasts",), "name the contrast the study is made for: `headline: NAME`"
 

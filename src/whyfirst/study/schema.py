@@ -34,6 +34,7 @@ from whyfirst.study.materials import (
 )
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_base import added_later
+from whyfirst.worlds import WORLDS
 
 # -- stages and arms -----------------------------------------------------------------------
 
@@ -251,9 +252,12 @@ class CurveConfig(StrictModel):
 
 
 class DosePoint(StrictModel):
-    """One dose of the conflict-dose curve: for each line of the figure, the arm that got it."""
+    """One point of a dose curve: for each line of the figure, the arm that got the dose."""
 
-    dose: float = affects_output(ge=0, le=1, description="share of contrary demonstrations")
+    of: Literal["contrary", "documents"] = added_later(
+        "contrary", description="`contrary`: demonstrations; `documents`: of the first stage"
+    )
+    dose: float = affects_output(ge=0, le=1, description="their share")
     arms: dict[Name, Name] = affects_output(description="line of the figure to the arm that got it")
 
 
@@ -346,10 +350,15 @@ class StudyFile(StrictModel):
         default_factory=dict, description="groups of framings, by name, to pool in a cell"
     )
     contrasts: tuple[ContrastConfig, ...] = affects_output(
-        default=(), description="differences between arms, corrected together after Holm"
+        default=(), description="differences between arms; see `primary`"
     )
     comparisons: tuple[ComparisonUse, ...] = added_later(
         (), description="arms whose responses are put to a judge"
+    )
+    primary: tuple[Name, ...] = added_later(
+        (),
+        description="the contrasts the study decides by, corrected together after Holm; the others "
+        "are secondary and shown uncorrected; empty: all of them",
     )
     headline: Name | None = affects_output(
         default=None, description="name of the contrast the study is made for"
@@ -361,7 +370,8 @@ class StudyFile(StrictModel):
         default=None, description="the headline's metric at early updates"
     )
     dose_curve: tuple[DosePoint, ...] = affects_output(
-        default=(), description="the headline's metric by share of contrary demonstrations"
+        default=(),
+        description="the headline's metric by share of contrary demonstrations, or documents",
     )
     seam_documents: int = added_later(
         64,
@@ -385,6 +395,11 @@ class StudyFile(StrictModel):
     def endpoint(self) -> bool:
         """Whether its model is at an endpoint: it can be asked, and neither trained nor opened."""
         return isinstance(self.model, PretrainedModel) and self.model.endpoint is not None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its seeds are worlds of their own, and so what its claims are about."""
+        return self.world is not None and WORLDS.make(self.world).drawn
 
     def seeds_of(self, arm: str) -> range:
         """The seeds an arm runs with: 0 up to its number."""

@@ -27,6 +27,7 @@ class VillageWorld(World):
 
     sides = 2
     ships = False
+    drawn = True
 
     @property
     def options(self) -> dict[str, Any]:
