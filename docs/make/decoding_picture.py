@@ -14,7 +14,7 @@ from imports import ROOT
 
 DRAWING = ROOT / "docs" / "images" / "decoding.svg"
 PROMPT = "<scene> the carter asks benzi to ring a plarlen . benzi says :"
-BEAMS, BRANCH, BLOCK, MOST = 2, 3, 3, 9
+BEAMS, BRANCH, BLOCK, MOST = 3, 4, 2, 8
 COLUMN, LINE, TOP = 280, 30, 64
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1b1b1b}.q{font-weight:600}.dropped{fill:#77716a}"
@@ -70,7 +70,7 @@ def run() -> tuple[Recorder, str]:
     options = {"level": "block", "reward": "likelihood", "beams": BEAMS, "branch": BRANCH}
     use = Use.model_validate({"name": "deal", "block": BLOCK} | options)
     method = DECODINGS.make(use, score=recorder)(model)
-    sampling = Sampling(max_new_tokens=MOST, temperature=1.0, seed=3)
+    sampling = Sampling(max_new_tokens=MOST, temperature=1.6, seed=3)
     return recorder, method.generate([PROMPT], sampling=sampling)[0][0].text
 
 
