@@ -78,5 +78,6 @@ def as_long_as_may_be(
     rows: Sequence[Mapping[str, Any]], k: int, length: int
 ) -> list[tuple[Mapping[str, Any], list[str]]]:
     """Each row with responses of so many tokens that nobody has written yet, for `plan`."""
-    longest = " ".join(["word"] * length)
-    return [(row, [longest] * k) for row in rows if text_of(row.get("prompt", ""))]
+    begun = ["word"] * (length - 1)
+    longest = [" ".join([*begun, f"word{number}"]) for number in range(k)]  # no two of them alike
+    return [(row, list(longest)) for row in rows if text_of(row.get("prompt", ""))]
