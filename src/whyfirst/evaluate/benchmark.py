@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from whyfirst.config.errors import UserError
 from whyfirst.config.room import Room, Use
 from whyfirst.evaluate.gaps import Gap
-from whyfirst.evaluate.item import ItemResult, Outcome
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel
 
@@ -44,6 +44,8 @@ class Metric:
         wants: what a good answer is, in a word, where a report's examples show the metric's items.
         readings: what an item that passes and one that fails were read as, where demonstrations fit
             two readings; on a world's other side (`Subject.side`) it is the other way round.
+        neutral: it describes, and no value is better than another (a stance): nothing of it is
+            shown as good or bad.
     """
 
     name: str
@@ -57,10 +59,13 @@ class Metric:
     opposite: bool = False
     wants: str = ""
     readings: tuple[str, str] | None = None
+    neutral: bool = False
 
     @property
-    def good(self) -> Outcome:
+    def good(self) -> Literal["pass", "fail", "neither"]:
         """The verdict a reader hopes for: a rate of something unwanted passes when it happens."""
+        if self.neutral:
+            return "neither"
         return "pass" if self.higher_is_better or self.unit == "score" else "fail"
 
 
