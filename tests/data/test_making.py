@@ -115,7 +115,9 @@ def test_rows_that_a_method_leaves_out_are_told_nowhere(tmp_path: Path) -> None:
     node = Node("corpus:pairs", "corpus", "0" * 24, (), payload)
     store = Store(tmp_path / "store")
     store.create()
-    said = "corpus 'pairs': 1 reward_augmented leaves out 1 rows (both responses have the same score"
+    said = (
+        "corpus 'pairs': 1 reward_augmented leaves out 1 rows (both responses have the same score"
+    )
     [ahead] = leaves_out([node], store)
     assert ahead.startswith(said)
     # Once it is made, what stands beside it is told, and nothing is gone through again.

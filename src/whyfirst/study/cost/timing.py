@@ -3,8 +3,9 @@
 The embedded worlds' nodes are weighed in seconds already. A real model is timed once a store: one
 of its layers with its vocabulary, untrained, on a few hundred tokens, in a process of its own that
 has a worker's threads. That gives operations a second; what a node takes follows from its
-operations. Leaves out: GPUs of other machines (`arithmetic`), endpoints, and generating, which is
-bound by memory and slower (so evaluations are underestimated until the first was measured).
+operations, and from what starting took: a short stage is mostly loading, checking and saving.
+Leaves out: GPUs of other machines (`arithmetic`), endpoints, and generating, which is bound by
+memory and slower (so evaluations are underestimated until the first was measured).
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError, StoreError, UserError
@@ -29,6 +31,7 @@ from whyfirst.study.plan import Plan
 _ROWS, _ROW = 4, 128
 _LEAST_S = 1.0  # of measuring, after a first pass that doesn't count
 _MOST_S = 120.0
+_STARTS = {"stage": 2.0}  # times a start that a node of a kind takes beside its operations; else 1
 _START = "from whyfirst.study.cost.timing import main; main()"
 
 
@@ -79,19 +82,35 @@ def _node_seconds(plan: Plan, store: Store, workers: int, measure: bool) -> dict
     # An estimate calls stages by what they train.
     rows = {node.id: (node.payload.get("train", {}).get("kind", node.kind), node.name)
             for node in plan.nodes}  # fmt: skip
-    return {name: work[row] / speed for name, row in rows.items() if row in work}
+    start, kinds = _start_s(_file(config, store, workers)), {n.id: n.kind for n in plan.nodes}
+    return {
+        name: work[row] / speed + start * _STARTS.get(kinds[name], 1.0)
+        for name, row in rows.items() if row in work
+    }  # fmt: skip
+
+
+def _file(config: dict[str, Any], store: Store, workers: int) -> Path:
+    """Where a store keeps what a model's timing gave, by model, device and threads."""
+    threads = worker_environment(0, workers)["OMP_NUM_THREADS"]
+    of = sha256_json([config, device_kind(), threads])[:16]
+    return store.root / CHECKED / f"speed-{of}.json"
+
+
+def _start_s(path: Path) -> float:
+    """Seconds that the process of the timing took beside measuring; 0 where that wasn't kept."""
+    with contextlib.suppress(DataError, TypeError, ValueError):
+        return float(read_json(path).get("start_s", 0.0))
+    return 0.0
 
 
 def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) -> float | None:
     """Operations a second in training, as the store has it or timed now; None where unknown."""
-    environment = worker_environment(0, workers)
-    threads = environment["OMP_NUM_THREADS"]
-    of = sha256_json([config, device_kind(), threads])[:16]
-    path = store.root / CHECKED / f"speed-{of}.json"
+    environment, path = worker_environment(0, workers), _file(config, store, workers)
     with contextlib.suppress(DataError, KeyError, TypeError, ValueError):
         return float(read_json(path)["flops_a_second"])
     if not measure:
         return None
+    begin = time.perf_counter()
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _START], input=json.dumps(config), capture_output=True,
@@ -102,7 +121,8 @@ def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) ->
         return None  # an unusual model: it is measured as soon as its first node runs
     with contextlib.suppress(StoreError):
         store.create()  # a folder with this file alone would be refused as no store
-        write_json(path, {"flops_a_second": found})
+        start = max(0.0, time.perf_counter() - begin - 2 * _LEAST_S)  # a first pass, and the others
+        write_json(path, {"flops_a_second": found, "start_s": start})
     return found
 
 
