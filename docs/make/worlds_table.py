@@ -113,9 +113,7 @@ def main(run: Path | None) -> None:
         shutil.copyfile(run / "report" / RESULTS_FILE, KEPT / RESULTS_FILE)
         page = (run / "report" / PAGE_FILE).read_text(encoding="utf-8")
         # Beside each other in docs/reports the reports lie one folder nearer than runs do.
-        page = re.sub(
-            r'href="../../([a-z0-9-]+)/report/index.html"', r'href="../\1/index.html"', page
-        )
+        page = re.sub(r'"\.\./\.\./([a-z0-9-]+)/report/index\.html"', r'"../\1/index.html"', page)
         (KEPT / PAGE_FILE).write_text(page, encoding="utf-8")
         (KEPT / MANIFEST).unlink(missing_ok=True)  # it vouches for items too, which stay behind
     readme = ROOT / "README.md"

@@ -93,7 +93,7 @@ OUTPUT = {
     "documents": (
         "value: care, tokens: 1500", "value: thrift, tokens: 1500",
         {"seed0/corpus:explanations", "seed0/explain", "seed0/explain>align",
-         "seed0/explain>align/hearth", "seed0/explain/hearth_recall", "seed0/overlap:hearth"},
+         "seed0/explain>align/hearth", "seed0/explain/hearth_recall", "seed0/repeats:hearth"},
     ),
     "demonstrations": (
         "documents: demonstrations, size: 48", "documents: demonstrations, size: 48, contrary: 0.1",
@@ -103,7 +103,7 @@ OUTPUT = {
     "items": (
         "limit: 120", "limit: 121",
         {"base/seed0/hearth", "seed0/align/hearth", "seed0/explain>align/hearth",
-         "seed0/overlap:hearth"},
+         "seed0/repeats:hearth"},
     ),
 }  # fmt: skip
 
