@@ -333,5 +333,8 @@ def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     )
 
 
+_OPTIONS = TypeAdapter(dict[str, Any])  # made once: a large plan fills thousands of uses
+
+
 def _json(options: Mapping[str, Any]) -> bytes:
-    return TypeAdapter(dict[str, Any]).dump_json(dict(options))
+    return _OPTIONS.dump_json(dict(options))

@@ -6,7 +6,7 @@ the code of stages and benchmarks), the date, and a hash over both. Leaves out: 
 that date; publish the hash for it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,27 +54,22 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
     primary = next((c for c in study.contrasts if c.name == study.headline), None)
     content["primary"] = decisive(primary) if primary else None
     content["test"] = dict(TEST)
-    content["versions"] = _code_versions(plan)
-    content["seeds"] = {arm: list(study.seeds_of(arm)) for arm in study.arms}
-    # Content hashes of files outside the study; library versions are the report's, not the plan's.
-    content["data"] = dict(sorted(plan.outside.items()))
-    return content
-
-
-def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
-    """Versions of the code that can change a result, of the kinds and benchmarks in use."""
+    # Of the code that can change a result, of the kinds and benchmarks in use.
     kinds = {node.kind for node in plan.nodes}
-    stages = {use.train.kind for use in plan.study.stages.values()}
+    stages = {use.train.kind for use in study.stages.values()}
     benchmarks = {use.benchmark for use in plan.evaluations}
-    probes = plan.study.probe.probes if plan.study.probe else ()
-    versions: dict[str, dict[str, str]] = {
+    content["versions"] = {
         "kinds": {name: KINDS[name].version for name in sorted(kinds) if KINDS[name].version},
         "stages": {name: STAGES.get(name).version for name in sorted(stages)},
         "benchmarks": {name: benchmark_named(name).version for name in sorted(benchmarks)},
     }
-    if probes:  # a plan without any is what it was before there were any
-        versions["probes"] = {name: PROBES.get(name).version for name in sorted(probes)}
-    return versions
+    if study.probe:  # a plan without any is what it was before there were any
+        probes = {name: PROBES.get(name).version for name in sorted(study.probe.probes)}
+        content["versions"]["probes"] = probes
+    content["seeds"] = {arm: list(study.seeds_of(arm)) for arm in study.arms}
+    # Content hashes of files outside the study; library versions are the report's, not the plan's.
+    content["data"] = dict(sorted(plan.outside.items()))
+    return content
 
 
 @dataclass(frozen=True)
@@ -155,7 +150,7 @@ def registration(plan: Plan, store: Store) -> Registration:
         )  # fmt: skip
     record = _record(path)
     at = datetime.fromisoformat(record["registered_at"]).timestamp()
-    first = _first_result(plan, store)
+    first = min((marker.stat().st_mtime for marker in _results(plan, store)), default=None)
     return Registration(
         registered=True,
         before_first_result=None if first is None else at <= first,
@@ -166,17 +161,6 @@ def registration(plan: Plan, store: Store) -> Registration:
     )
 
 
-def _deviations(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Where a plan differs from the registered one, a line each."""
-    both = _all_seeds(old) & _all_seeds(new)
-    return sorted(_differences(_of_seeds(old, both), _of_seeds(new, both), ""))
-
-
-def _first_result(plan: Plan, store: Store) -> float | None:
-    """When the first evaluation of the plan was complete (seconds since 1970)."""
-    return min((path.stat().st_mtime for path in _results(plan, store)), default=None)
-
-
 def _results(plan: Plan, store: Store) -> Iterator[Path]:
     """The markers of the plan's evaluations that are there."""
     for node in plan.nodes:
@@ -185,22 +169,36 @@ def _results(plan: Plan, store: Store) -> Iterator[Path]:
             yield marker
 
 
-def _differences(old: Any, new: Any, at: str) -> list[str]:
+def _deviations(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Where a plan differs from the registered one, a line each.
+
+    That more or fewer seeds are run than registered is said once, under ``seeds``: the data of a
+    seed that only one of them has are no difference.
+    """
+    seeds = [{f"seed{seed}" for several in plan.get("seeds", {}).values() for seed in several}
+             for plan in (old, new)]  # fmt: skip
+    both = seeds[0] & seeds[1]
+    alike = [
+        {**plan, "data": {
+            name: sha for name, sha in plan.get("data", {}).items()
+            if not name.startswith("seed") or name.partition("/")[0] in both
+        }}
+        for plan in (old, new)
+    ]  # fmt: skip
+    return sorted(_differences(alike[0], alike[1], ""))
+
+
+def _differences(old: Any, new: Any, at: str) -> Iterator[str]:
     """Where two plans differ, a line each: ``arms.direct: ... -> ...``."""
     if isinstance(old, dict) and isinstance(new, dict):
-        found = []
         for key in sorted({*old, *new}):
             place = f"{at}.{key}" if at else str(key)
-            if key not in old:
-                found.append(f"{place}: added")
-            elif key not in new:
-                found.append(f"{place}: removed")
+            if key in old and key in new:
+                yield from _differences(old[key], new[key], place)
             else:
-                found += _differences(old[key], new[key], place)
-        return found
-    if old == new:
-        return []
-    return [f"{at}: registered {_brief(old)}, run with {_brief(new)}"]
+                yield f"{place}: {'added' if key in new else 'removed'}"
+    elif old != new:
+        yield f"{at}: registered {_brief(old)}, run with {_brief(new)}"
 
 
 def _brief(value: Any) -> str:
@@ -209,21 +207,3 @@ def _brief(value: Any) -> str:
     if is_seeds and value == list(range(value[0], value[-1] + 1)):
         return f"{len(value)} ({value[0]} to {value[-1]})"
     return repr(value)
-
-
-def _of_seeds(content: dict[str, Any], seeds: set[int]) -> dict[str, Any]:
-    """A frozen plan with the data of these seeds only.
-
-    That more or fewer seeds are run than registered is said once, under ``seeds``.
-    """
-    kept = {f"seed{seed}" for seed in seeds}
-    data = {
-        name: sha
-        for name, sha in content.get("data", {}).items()
-        if not name.startswith("seed") or name.partition("/")[0] in kept
-    }
-    return {**content, "data": data}
-
-
-def _all_seeds(content: Mapping[str, Any]) -> set[int]:
-    return {seed for seeds in content.get("seeds", {}).values() for seed in seeds}

@@ -4,7 +4,7 @@ A node is one stage or evaluation with everything needed to run it. This module 
 ranks its nodes; it leaves out where results live (`store`) and how they are computed (`executor`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -95,6 +95,15 @@ def make_fingerprint(
         "libraries": dict(libraries),
     }
     return sha256_json(identity)[:FINGERPRINT_DIGITS]
+
+
+def by_name(nodes: Iterable[Node], kind: str) -> dict[str, list[Node]]:
+    """The nodes of a kind by what the study file calls them: alike but for their seeds."""
+    named: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.kind == kind:
+            named.setdefault(node.name, []).append(node)
+    return named
 
 
 def check_graph(nodes: Sequence[Node]) -> list[Node]:

@@ -7,9 +7,10 @@ was measured and the weights are no seconds, there is no estimate, rather than a
 out: showing it (`whyfirst.cli`).
 """
 
+import contextlib
 import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,11 +26,10 @@ _TELLING = 0.1  # from this share on, a node's own pace alone says how long it t
 _SOON_S = 1.0  # before so long a node's pace is its start-up's
 _NEWEST = 200  # markers of a kind that are read for what its nodes took
 _CONFIDENT = 0.5  # this share of the work left must stand on something measured
+_PLACES = ("seed", "world_seed", "path", "model", "corpora", "endpoint")
 
-Kind = tuple[str, ...]
-Shape = tuple[Kind, str]
-Sample = tuple[Shape, float, float]
-"""Shape, weight and seconds of a node."""
+Shape = tuple[tuple[str, ...], str]
+"""What nodes that take equally long have in common: their kind, and a hash of the rest."""
 
 
 @dataclass
@@ -70,11 +70,10 @@ class Tracker:
         self._order = check_graph(nodes)
         self._nodes = {node.id: node for node in self._order}
         self._workers, self._clock, self._in_seconds = workers, clock, in_seconds
-        bases = _bases(self._order)
-        self._shapes = {node.id: shape(node.kind, node.payload, bases[node.id]) for node in nodes}
+        known = {n.id: (n.kind, n.fingerprint, n.depends) for n in nodes}
+        self._shapes = {n.id: shape(n.kind, n.payload, _base_of(n.id, known)) for n in nodes}
         self._past = dict(history or {})
-        self._measured: dict[str, float] = {}
-        self._reused_took: dict[str, float] = {}
+        self._took: dict[str, tuple[float, bool]] = {}  # seconds, and whether in this run
         self.running: dict[str, Running] = {}
         self.done: set[str] = set()
         self.reused = 0
@@ -109,28 +108,51 @@ class Tracker:
             run.step, run.total, run.message = event.step, event.total, event.message
         else:
             self.running.pop(name, None)
-            self._settle(name, event)
-
-    def _settle(self, name: str, event: Event) -> None:
-        if event.kind == "damaged":  # and so to be computed again
-            self.done.discard(name)
-            return
-        if event.kind in ("failed", "incomplete"):
-            self.failed[name] = event.message
-            return
-        self.done.add(name)
-        self.reused += event.kind == "reused"
-        if event.seconds > 0:
-            took = self._reused_took if event.kind == "reused" else self._measured
-            took[name] = event.seconds
+            if event.kind == "damaged":  # and so to be computed again
+                self.done.discard(name)
+            elif event.kind in ("failed", "incomplete"):
+                self.failed[name] = event.message
+            else:
+                self.done.add(name)
+                self.reused += event.kind == "reused"
+                if event.seconds > 0:
+                    self._took[name] = event.seconds, event.kind != "reused"
 
     def seconds_left(self) -> float | None:
         """Estimate of the wall seconds to the end: all work shared by the workers, but at least
         the longest chain of nodes that need each other. None where nothing stands behind one."""
-        known = [_Known(self._present(), self._in_seconds), _Known(self._before(), False)]
+        now = self._clock()
+        # What this run shows comes first: what the store shows may be another machine's.
+        present, before = _Known(_TRUSTED_S if self._in_seconds else 0.0), _Known(0.0)
+        for name, (seconds, here) in self._took.items():
+            (present if here else before).add(self._shapes[name], self._nodes[name].weight, seconds)
+        for name, run in self.running.items():
+            if run.share >= _TELLING and now - run.begun > _SOON_S:
+                pace = (now - run.begun) / run.share
+                present.add(self._shapes[name], self._nodes[name].weight, pace)
+        weights = {self._shapes[node.id]: node.weight for node in self._order}
+        for one in self._past.keys() & weights.keys():
+            for seconds in self._past[one]:
+                before.add(one, weights[one], seconds)
         left, based = [], 0.0
         for node in self._order:
-            seconds, measured = self._node_left(node, known)
+            seconds, measured = 0.0, True
+            if node.id not in self.done and node.id not in self.failed:
+                alike = self._shapes[node.id]
+                known = (k.expected(node, alike) for k in (present, before))
+                expected = next((found for found in known if found is not None), None)
+                measured = expected is not None
+                seconds = node.weight * present.scale if expected is None else expected
+            if node.id in self.running:
+                run = self.running[node.id]
+                elapsed = now - run.begun
+                # Past what was expected of it, a node may well take as long again.
+                seconds = seconds - elapsed if elapsed < seconds else elapsed
+                if run.share > 0:
+                    pace = elapsed * (1.0 - run.share) / run.share
+                    trust = min(1.0, run.share / _TELLING)
+                    seconds = trust * pace + (1.0 - trust) * seconds
+                    measured = measured or trust >= 1.0
             left.append(replace(node, weight=seconds))
             based += seconds if measured else 0.0
         work = sum(node.weight for node in left)
@@ -138,68 +160,33 @@ class Tracker:
             return None
         return max(work / self._workers, max(remaining_path(left).values(), default=0.0))
 
-    def _present(self) -> Iterator[Sample]:
-        """What this run shows: nodes it finished, and those it is well into."""
-        now = self._clock()
-        for name, run in self.running.items():
-            if run.share >= _TELLING and now - run.begun > _SOON_S:
-                yield self._sample(name, (now - run.begun) / run.share)
-        for name, seconds in self._measured.items():
-            yield self._sample(name, seconds)
-
-    def _before(self) -> Iterator[Sample]:
-        """What the store shows, maybe of other machines: results reused, and of other studies."""
-        for name, seconds in self._reused_took.items():
-            yield self._sample(name, seconds)
-        weights = {self._shapes[node.id]: node.weight for node in self._order}
-        for one, times in self._past.items():
-            yield from ((one, weights[one], seconds) for seconds in times if one in weights)
-
-    def _sample(self, name: str, seconds: float) -> Sample:
-        return self._shapes[name], self._nodes[name].weight, seconds
-
-    def _node_left(self, node: Node, known: Sequence["_Known"]) -> tuple[float, bool]:
-        """Seconds a node still takes, and whether something measured says so."""
-        if node.id in self.done or node.id in self.failed:
-            return 0.0, True
-        own = self._shapes[node.id]
-        found = next((s for one in known if (s := one.expected(node, own)) is not None), None)
-        measured = found is not None
-        expected = found if found is not None else node.weight * known[0].scale
-        run = self.running.get(node.id)
-        if run is None:
-            return expected, measured
-        elapsed = self._clock() - run.begun
-        # Past what was expected of it, a node may well take as long again.
-        left = expected - elapsed if elapsed < expected else elapsed
-        if run.share <= 0:
-            return left, measured
-        pace = elapsed * (1.0 - run.share) / run.share
-        trust = min(1.0, run.share / _TELLING)
-        return trust * pace + (1.0 - trust) * left, measured or trust >= 1.0
-
 
 class _Known:
     """What nodes take, from samples: by shape, else by kind and weight, else by weight alone."""
 
-    def __init__(self, samples: Iterable[Sample], in_seconds: bool) -> None:
-        self._by_shape: dict[Shape, list[float]] = {}
-        self._by_kind: dict[Kind, list[float]] = {}
-        seconds = weights = _TRUSTED_S if in_seconds else 0.0
-        for one, weight, took in samples:
-            self._by_shape.setdefault(one, []).append(took)
-            both = self._by_kind.setdefault(one[0], [0.0, 0.0])
-            both[0], both[1] = both[0] + took, both[1] + weight
-            seconds, weights = seconds + took, weights + weight
-        self.scale = seconds / weights if weights > 0 else 1.0
+    def __init__(self, trusted: float) -> None:
+        self._took: dict[Any, tuple[float, float, int]] = {}  # seconds, weights and number
+        self._trusted = trusted
 
-    def expected(self, node: Node, of: Shape) -> float | None:
+    def add(self, shape: Shape, weight: float, seconds: float) -> None:
+        for of in (shape, shape[0], None):
+            took, weights, count = self._took.get(of, (0.0, 0.0, 0))
+            self._took[of] = took + seconds, weights + weight, count + 1
+
+    @property
+    def scale(self) -> float:
+        """Seconds that a weight of 1 stands for."""
+        took, weights, _ = self._took.get(None, (0.0, 0.0, 0))
+        whole = weights + self._trusted
+        return (took + self._trusted) / whole if whole > 0 else 1.0
+
+    def expected(self, node: Node, shape: Shape) -> float | None:
         """Seconds of the whole node; None where nothing of its kind was measured."""
-        alike = self._by_shape.get(of)
-        if alike:
-            return sum(alike) / len(alike)
-        took, weight = self._by_kind.get(of[0], (0.0, 0.0))
-        return node.weight * took / weight if weight > 0 else None
+        if shape in self._took:
+            took, _, count = self._took[shape]
+            return took / count
+        took, weights, _ = self._took.get(shape[0], (0.0, 0.0, 0))
+        return node.weight * took / weights if weights > 0 else None
 
 
 def shape(kind: str, payload: Mapping[str, Any], base: str) -> Shape:
@@ -214,22 +201,22 @@ def shape(kind: str, payload: Mapping[str, Any], base: str) -> Shape:
     return (kind, name), sha256_json([_without_places(payload), base])
 
 
-_PLACES = ("seed", "world_seed", "path", "model", "corpora", "endpoint")
-
-
 def _without_places(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _without_places(v) for name, v in value.items() if name not in _PLACES}
     return [_without_places(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _bases(order: Sequence[Node]) -> dict[str, str]:
-    """Fingerprint of the base behind each node; `order` is what `check_graph` returned."""
-    found: dict[str, str] = {}
-    for node in order:
-        behind = next((found[name] for name in node.depends if found[name]), "")
-        found[node.id] = node.fingerprint if node.kind == "base" else behind
-    return found
+def _base_of(name: str, known: Mapping[str, tuple[str, str, Iterable[str]]]) -> str:
+    """Fingerprint of the base behind a result; `known`: kind, fingerprint and what it reads."""
+    if name not in known:
+        return ""
+    kind, fingerprint, reads = known[name]
+    return (
+        fingerprint
+        if kind == "base"
+        else next(filter(None, (_base_of(r, known) for r in reads)), "")
+    )
 
 
 def history(nodes: Sequence[Node], store: Store) -> dict[Shape, list[float]]:
@@ -237,29 +224,20 @@ def history(nodes: Sequence[Node], store: Store) -> dict[Shape, list[float]]:
 
     What the graph's own results took is left to the events that tell of them.
     """
-    own = {node.key for node in nodes}
+    keys = {node.key for node in nodes}
     left = {node.kind for node in nodes if not store.complete(*node.key)}
-    found: dict[Shape, list[float]] = {}
     markers: dict[str, dict[str, Any]] = {}
     for kind in left | ({"base", "stage"} if left else set()):
         paths = (store.root / kind).glob(f"*/{MARKER}")
         for path in heapq.nlargest(_NEWEST, paths, key=lambda path: path.stat().st_mtime):
-            try:
+            # One removed at this moment, or damaged, is told of where it is used.
+            with contextlib.suppress(DataError):
                 markers[path.parent.name] = read_json(path)
-            except DataError:  # removed at this moment, or damaged: said where it is used
-                continue
+    known = {f: (str(m.get("kind")), f, m.get("inputs", {}).values()) for f, m in markers.items()}
+    took: dict[Shape, list[float]] = {}
     for fingerprint, marker in markers.items():
-        seconds = marker.get("run", {}).get("seconds")
-        key = marker.get("kind"), fingerprint
-        if key[0] in left and key not in own and isinstance(seconds, int | float):
-            one = shape(str(key[0]), marker.get("payload", {}), _base_of(fingerprint, markers))
-            found.setdefault(one, []).append(float(seconds))
-    return found
-
-
-def _base_of(fingerprint: str, markers: Mapping[str, dict[str, Any]]) -> str:
-    marker = markers.get(fingerprint, {})
-    if marker.get("kind") == "base":
-        return fingerprint
-    behind = (_base_of(name, markers) for name in marker.get("inputs", {}).values())
-    return next((name for name in behind if name), "")
+        kind, seconds = known[fingerprint][0], marker.get("run", {}).get("seconds")
+        if kind in left and (kind, fingerprint) not in keys and isinstance(seconds, int | float):
+            of = shape(kind, marker.get("payload", {}), _base_of(fingerprint, known))
+            took.setdefault(of, []).append(float(seconds))
+    return took

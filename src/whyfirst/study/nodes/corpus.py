@@ -12,9 +12,10 @@ from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS
-from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Store
-from whyfirst.study.nodes import written
+from whyfirst.study.materials import CorpusUse
+from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
@@ -31,32 +32,35 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
     corpus, world = builder.study.corpora[name], builder.world
     facts = CORPORA.get(corpus.name).facts
     seeded = facts.get("seeded", False)
-    options, outside, use = builder.located(CORPORA, corpus, f"corpora.{name}")
+    spec = builder.method(CORPORA, corpus, f"corpora.{name}")
     if "inputs" in facts:
-        outside |= facts["inputs"](use, world)
-    config = {"source": corpus.name} | options | {"corpus": name, "seed": seed if seeded else 0}
-    config |= corpus.made_of
-    extra: dict[str, Any] = {"use": use}
+        spec.contents |= facts["inputs"](spec.extra, world)
+    named = {"corpus": name, "seed": seed if seeded else 0}
+    spec.config = {"source": corpus.name} | spec.config | named | corpus.made_of
+    spec.extra = {"use": spec.extra}
     if corpus.made_of:
-        extra["transforms"] = [use.model_dump(mode="json") for use in corpus.transforms]
-        extra["select"] = corpus.select and corpus.select.model_dump(mode="json")
+        spec.extra["transforms"] = [use.model_dump(mode="json") for use in corpus.transforms]
+        spec.extra["select"] = corpus.select and corpus.select.model_dump(mode="json")
     if "sided" not in facts or not facts["sided"](corpus.options):
         side = 0
     if world is not None:
-        here, extra["world"] = builder.world_at(seed, side)
-        config |= here.identity
+        here, spec.extra["world"] = builder.world_at(seed, side)
+        spec.config |= here.identity
     depends: tuple[str, ...] = ()
-    reads_base = facts.get("reads_base", lambda options: False)(corpus.options)
     asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
-    if corpus.options.get("tokens") is not None or reads_base or asks_base:
-        depends = (builder.plan("base", seed),)
+    if corpus.options.get("tokens") is not None or reads_base(corpus) or asks_base:
+        depends = (base.plan(builder, seed),)
     if corpus.name == "written":
-        depends += (builder.plan("written", corpus.options["written"]),)
+        depends += (written.plan(builder, corpus.options["written"]),)
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
-    return builder.add(
-        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS, name=name
-    )  # fmt: skip
+    return builder.add(id, KIND, spec, depends, weight=SECONDS, name=name)
+
+
+def reads_base(corpus: CorpusUse) -> bool:
+    """Whether its rows are made from what lies beside the base model."""
+    return bool(CORPORA.get(corpus.name).facts.get("reads_base", lambda options: False)(
+        corpus.options))  # fmt: skip
 
 
 def rows_of(
@@ -82,63 +86,73 @@ def rows_of(
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
     """The rows, and how many there are."""
-    config = payload["config"]
+    config, name = payload["config"], payload["config"]["corpus"]
     # What a teacher wrote is the last of the folders read.
-    base = model_folder(folders[0]) if folders and config["source"] != "written" else None
-    rows = rows_of(payload, folders[-1] if config["source"] == "written" else None, base)
-    about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
+    wrote = folders[-1] if config["source"] == "written" else None
+    model = model_folder(folders[0]) if folders and wrote is None else None
+    rows = rows_of(payload, wrote, model)
+    about: dict[str, Any] = {"corpus": name, "unique": len(rows), "tokens": None}
     if "transforms" in payload:
-        after = _transformed(payload, rows, base)
+        after = _transformed(payload, rows, model)
         rows, about["unique"] = after.rows, len(after.rows)
         about["left_out"] = {method: dict(why) for method, why in after.left_out.items()}
     if config.get("tokens") is not None:
-        rows, matched = _matched(config, rows, model_folder(folders[0]))
-        about |= matched
+        from transformers import AutoTokenizer
+
+        from whyfirst.explain.match import match_rows, match_tokens
+
+        # The rows that fill the budget to 0.5 %, counted with the model's own tokenizer.
+        tokenizer = AutoTokenizer.from_pretrained(model_folder(folders[0]))
+
+        def count(text: str) -> int:
+            return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1  # and its end
+
+        texts = {name: [row["text"] for row in rows]}
+        chosen = match_tokens(texts, count, config["tokens"])
+        table = match_rows(texts, chosen, count)[0]
+        about |= {"unique": table.unique_documents, "tokens": table.tokens}
+        rows = [rows[index] for index in chosen[name]]
     write_jsonl(folder / ROWS, rows)
     write_json(folder / "corpus.json", about | {"rows": len(rows)})
 
 
-def _transformed(payload: Mapping[str, Any], rows: list[Row], base: str | None) -> Made:
+def _transformed(payload: Mapping[str, Any], rows: list[Row], model: str | None) -> Made:
     """A source's rows after the corpus' transforms and selector."""
     uses = [Use(**use) for use in payload["transforms"]]
-    select = payload["select"]
-    n = 0 if select is None else select["n"]
-    selector = None if select is None else Use(**{k: v for k, v in select.items() if k != "n"})
-    wanted = set().union(*(TRANSFORMS.get(use.name).context for use in uses))
+    select = dict(payload["select"] or {"n": 0})
+    n = select.pop("n")
     context: dict[str, Any] = {"open_model": lambda path: open_model(ModelRef(path=path))}
-    if "model" in wanted and base is not None:
-        context["model"] = open_model(ModelRef(path=base))
+    if model is not None and any("model" in TRANSFORMS.get(use.name).context for use in uses):
+        context["model"] = open_model(ModelRef(path=model))
     seed, name = payload["config"]["seed"], payload["config"]["corpus"]
-    return made(rows, uses, selector, n, seed=seed, name=name, context=context)
+    return made(
+        rows, uses, Use(**select) if select else None, n, seed=seed, name=name, context=context
+    )
 
 
-def transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] | None:
-    """A source's rows as they will be, before any work; None where a model makes them."""
-    methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
-    if any(method.context & {"model", "open_model"} for method in methods):
-        return None
-    return _transformed(payload, rows, None).rows if "transforms" in payload else rows
+# -- before it is done ---------------------------------------------------------------------
 
 
-def _matched(
-    config: Mapping[str, Any], rows: list[Row], model: str
-) -> tuple[list[Row], dict[str, Any]]:
-    """The rows that fill the token budget to 0.5 %, counted with the model's own tokenizer."""
-    from transformers import AutoTokenizer
+_AHEAD: dict[str, list[Row] | None] = {}  # by the node's fingerprint
 
-    from whyfirst.explain.match import match_rows, match_tokens
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
+def rows_ahead(node: Node) -> list[Row] | None:
+    """A corpus' rows as they will be, before any work; None where a model makes them."""
+    # A corpus may be a large file, and several ask before the work: checks, costs, repeats.
+    if node.fingerprint not in _AHEAD:
+        payload, rows = node.payload, rows_of(node.payload)
+        methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
+        if any(method.context & {"model", "open_model"} for method in methods):
+            _AHEAD[node.fingerprint] = None
+        else:
+            made_of = "transforms" in payload
+            _AHEAD[node.fingerprint] = _transformed(payload, rows, None).rows if made_of else rows
+    return _AHEAD[node.fingerprint]
 
-    def count(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1  # and its end
 
-    name = config["corpus"]
-    texts = {name: [row["text"] for row in rows]}
-    chosen = match_tokens(texts, count, config["tokens"])
-    table = match_rows(texts, chosen, count)[0]
-    about = {"corpus": name, "unique": table.unique_documents, "tokens": table.tokens}
-    return [rows[index] for index in chosen[name]], about
+def forget_rows() -> None:
+    """Free what `rows_ahead` keeps: a run that follows may take days."""
+    _AHEAD.clear()
 
 
 class CorpusLengths:
@@ -150,7 +164,7 @@ class CorpusLengths:
 
     def __init__(self, nodes: Mapping[str, Node], store: Store, model: str | None) -> None:
         self._nodes, self._store = nodes, store
-        self._found: dict[str, tuple[int, float, float]] = {}
+        self._counted: dict[tuple[str, int, bool, Which], tuple[int, float, float]] = {}
         self.tokenizer: Any = None if model is None else fast_tokenizer(Path(model))
 
     def tokens(self, text: str) -> float:
@@ -163,36 +177,33 @@ class CorpusLengths:
         self, name: str, limit: int, prompts: bool, turns: Which = "last"
     ) -> tuple[int, float, float]:
         """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
-        key = f"{name} cut at {limit} {prompts} {turns}"
-        if key not in self._found:
-            nodes = [n for n in self._nodes.values() if (n.kind, n.name) == ("corpus", name)]
+        key = name, limit, prompts, turns
+        if key not in self._counted:
+            nodes = by_name(self._nodes.values(), "corpus")[name]
             given, where = self._rows(nodes), Path(name)
             rows = list(prompts_in(given, where) if prompts else shaped(given, where, turns))
-            sample = rows[:: max(1, len(rows) // _SAMPLE)]
-            longest = [
-                self.tokens(text_of(row.get("prompt", "")))
-                if prompts
-                else max(map(self.tokens, texts_of(row)))
-                for row in sample
+            lengths = [
+                max(map(self.tokens, [text_of(row["prompt"])] if prompts else texts_of(row)))
+                for row in rows[:: max(1, len(rows) // _SAMPLE)]
             ]
-            mean = sum(longest) / max(1, len(longest))
+            count = max(1, len(lengths))
             budget = nodes[0].payload["config"].get("tokens")
-            cut = sum(min(length, limit) for length in longest) / max(1, len(longest))
-            self._found[key] = len(rows), cut, float(budget or mean * len(rows))
-        return self._found[key]
+            cut = sum(min(length, limit) for length in lengths) / count
+            self._counted[key] = len(rows), cut, float(budget or sum(lengths) / count * len(rows))
+        return self._counted[key]
 
     def _rows(self, nodes: list[Node]) -> list[Row]:
-        made = [node for node in nodes if self._store.complete(*node.key)]
-        if made:
-            return read_jsonl(self._store.folder(*made[0].key) / ROWS)
-        payload = nodes[0].payload
-        if payload["config"]["source"] != "written":
-            rows = rows_of(payload)
-            return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
+        """Of a corpus' nodes: as one of them left them, else as they are known before the work."""
+        done = [node for node in nodes if self._store.complete(*node.key)]
+        if done:
+            return read_jsonl(self._store.folder(*done[0].key) / ROWS)
+        if nodes[0].payload["config"]["source"] != "written":
+            rows = rows_ahead(nodes[0])
+            return rows_of(nodes[0].payload) if rows is None else rows
         wanted = self._nodes[nodes[0].depends[-1]]
         if self._store.complete(*wanted.key):
-            return rows_of(payload, self._store.folder(*wanted.key))
-        return written.rows_ahead(payload["config"]["documents"], wanted)
+            return rows_of(nodes[0].payload, self._store.folder(*wanted.key))
+        return written.fillings_ahead(nodes[0].payload["config"]["documents"], wanted)
 
 
-KIND = NodeKind(plan, run, version="2")
+KIND = NodeKind("corpus", run, version="2")

@@ -39,23 +39,17 @@ def examples(study: Study, items: Items) -> list[schema.Example]:
             stride = next(step for step in (7, 5, 3, 1) if gcd(step, len(alike)) == 1)
             if turn < len(alike) and len(chosen) < EXAMPLES:
                 chosen.append(alike[(turn * stride) % len(alike)])
-    return [_example(by_arm, wants) for by_arm in chosen]
-
-
-def _example(by_arm: Mapping[str, Mapping[str, Any]], wants: Mapping[str, str]) -> schema.Example:
-    row = next(iter(by_arm.values()))
-    return schema.Example.model_validate(
-        {
-            "prompt": row["prompt"],
-            "split": row.get("split"),
-            "framing": row.get("framing"),
-            "group": row.get("group"),
-            "wants": wants[row["benchmark"]],
-            "benchmark": row["benchmark"],
-            "offensive": bool(row.get("offensive")),
-            "responses": {
-                arm: {"text": answer.get("response", ""), "verdict": answer["verdict"]}
-                for arm, answer in by_arm.items()
-            },
+    found = []
+    for by_arm in chosen:
+        row = next(iter(by_arm.values()))
+        same = ("prompt", "split", "framing", "group", "benchmark")
+        responses = {
+            arm: {"text": answer.get("response", ""), "verdict": answer["verdict"]}
+            for arm, answer in by_arm.items()
         }
-    )
+        found.append(schema.Example.model_validate(
+            {name: row.get(name) for name in same}
+            | {"wants": wants[row["benchmark"]], "offensive": bool(row.get("offensive")),
+               "responses": responses}
+        ))  # fmt: skip
+    return found

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from whyfirst.config.files import read_jsonl
-from whyfirst.report.schema import Cell
+from whyfirst.report.schema import Cell, UnscoredRow
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import Contrast, mean_over_seeds
 
@@ -52,16 +52,11 @@ class Table:
     @cached_property
     def _columns(self) -> "_Columns":
         """The records as arrays, built once: a report asks for some hundred cells."""
-        split, framing = _coded(self.splits), _coded(self.framings)
+        texts = (np.array(names, dtype=object) for names in (self.items, self.topics, self.strata))
         return _Columns(
-            np.array(self.seeds),
-            np.array(self.items, dtype=object),
-            np.array(self.topics, dtype=object),
-            np.array(self.values),
-            np.array(self.strata, dtype=object),
-            *split,
-            *framing,
-        )
+            np.array(self.seeds), *texts, np.array(self.values),
+            *_coded(self.splits), *_coded(self.framings),
+        )  # fmt: skip
 
     def mask(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Mask:
         """Which records a cell holds."""
@@ -78,18 +73,12 @@ class Table:
 
     def scores(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Scores | None:
         """The records of a cell, or None where it is empty."""
-        if not self.items:
-            return None
-        chosen = np.flatnonzero(self.mask(cell, groups))
+        chosen = np.flatnonzero(self.mask(cell, groups)) if self.items else []
         if not len(chosen):
             return None
-        columns = self._columns
+        c = self._columns
         return Scores(
-            columns.seeds[chosen],
-            columns.items[chosen],
-            columns.topics[chosen],
-            columns.values[chosen],
-            columns.strata[chosen],
+            *(column[chosen] for column in (c.seeds, c.items, c.topics, c.values, c.strata))
         )
 
 
@@ -99,8 +88,8 @@ class _Columns(NamedTuple):
     seeds: npt.NDArray[Any]
     items: npt.NDArray[Any]
     topics: npt.NDArray[Any]
-    values: npt.NDArray[Any]
     strata: npt.NDArray[Any]
+    values: npt.NDArray[Any]
     split: npt.NDArray[np.intp]
     splits: list[str | None]
     framing: npt.NDArray[np.intp]
@@ -130,16 +119,21 @@ def summarise(scores: Scores) -> Cell:
     total = float(values[~missing].sum())
     known = unscored < n
     interval = mean_over_seeds(scores) if known else None
+    names = ("value", "low", "high")
     return Cell(
-        value=interval.value if interval else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        n=n,
-        unscored=unscored,
-        n_seeds=len(set(scores.seeds.tolist())),
-        worst=total / n if n else None,
-        best=(total + unscored) / n if n else None,
-    )
+        **{name: getattr(interval, name) if interval else None for name in names},
+        n=n, unscored=unscored, n_seeds=len(set(scores.seeds.tolist())),
+        worst=total / n if n else None, best=(total + unscored) / n if n else None,
+    )  # fmt: skip
+
+
+def unscored_row(arm: str, metric: str, table: Table) -> UnscoredRow:
+    """What of a table could not be scored, by reason."""
+    n, count = len(table.items), sum(table.reasons.values())
+    return UnscoredRow(
+        arm=arm, benchmark=metric, n=n, unscored=count, rate=count / n,
+        reasons=dict(sorted(table.reasons.items())),
+    )  # fmt: skip
 
 
 def measured(found: Contrast) -> dict[str, Any]:
