@@ -25,7 +25,7 @@ from whyfirst.study.refusals import (
     refuse_unknown_values,
     refuse_unmatched,
 )
-from whyfirst.study.schema import ContrastConfig
+from whyfirst.study.schema import ContrastConfig, StudyFile
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,16 @@ def _evaluations(
                 node = evaluation.plan(builder, taught, recall, seed, None, None, side)
                 yield EvaluationUse(node, arm, seed, recall, seam=True)
             if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
-                for step in study.curve.at:
-                    for name in study.benchmarks:
+                # A curve is of the headline alone: what else is measured takes as long again.
+                for name in {_owner(study, c) for c in study.contrasts if c.name == study.headline}:
+                    for step in study.curve.at:
                         node = evaluation.plan(builder, model, name, seed, step, dressed, side)
                         yield EvaluationUse(node, arm, seed, name, step)
 
 
 def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:
     """Topics and items of a contrast's cell at one seed; None where they can't be known yet."""
-    name = _owner(plan, contrast)
+    name = _owner(plan.study, contrast)
     node = next(use.node for use in plan.evaluations if use.benchmark == name)
     rehearsed = evaluation.rehearsal(plan.by_id[node])
     if rehearsed is None:
@@ -159,9 +160,9 @@ def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:
     return (0, 0) if scores is None else (len(set(scores.topics.tolist())), len(scores.items))
 
 
-def _owner(plan: Plan, contrast: ContrastConfig) -> str:
+def _owner(study: StudyFile, contrast: ContrastConfig) -> str:
     """The benchmark that gives the contrast's metric."""
-    metrics = {n: {m.name for m in benchmark_named(n).metrics} for n in plan.study.benchmarks}
+    metrics = {n: {m.name for m in benchmark_named(n).metrics} for n in study.benchmarks}
     return next(name for name, known in metrics.items() if contrast.metric in known)
 
 
@@ -176,7 +177,7 @@ def refuse_empty_cells(plan: Plan, *, reading: bool) -> None:
         ConfigError: names the contrast and its cell.
     """
     for contrast in plan.study.contrasts:
-        has_data = plan.study.benchmarks[_owner(plan, contrast)].data is not None
+        has_data = plan.study.benchmarks[_owner(plan.study, contrast)].data is not None
         if has_data and (not reading or contrast.cell == "*/*"):
             continue
         if cell_size(plan, contrast) == (0, 0):

@@ -41,15 +41,15 @@ def examples(study: Study, items: Items) -> list[schema.Example]:
                 chosen.append(alike[(turn * stride) % len(alike)])
     found = []
     for by_arm in chosen:
-        row = next(iter(by_arm.values()))
+        asked = by_arm[next(iter(by_arm))]
         same = ("prompt", "split", "framing", "group", "benchmark")
         responses = {
             arm: {"text": answer.get("response", ""), "verdict": answer["verdict"]}
             for arm, answer in by_arm.items()
         }
         found.append(schema.Example.model_validate(
-            {name: row.get(name) for name in same}
-            | {"wants": wants[row["benchmark"]], "offensive": bool(row.get("offensive")),
+            {name: asked.get(name) for name in same}
+            | {"wants": wants[asked["benchmark"]], "offensive": bool(asked.get("offensive")),
                "responses": responses}
         ))  # fmt: skip
     return found

@@ -6,7 +6,7 @@ framings that the study names (``unseen``). Leaves out: comparing arms (assemble
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,9 +52,12 @@ class Table:
     @cached_property
     def _columns(self) -> "_Columns":
         """The records as arrays, built once: a report asks for some hundred cells."""
-        texts = (np.array(names, dtype=object) for names in (self.items, self.topics, self.strata))
         return _Columns(
-            np.array(self.seeds), *texts, np.array(self.values),
+            Scores(
+                np.array(self.seeds), np.array(self.items, dtype=object),
+                np.array(self.topics, dtype=object), np.array(self.values),
+                np.array(self.strata, dtype=object),
+            ),
             *_coded(self.splits), *_coded(self.framings),
         )  # fmt: skip
 
@@ -73,23 +76,17 @@ class Table:
 
     def scores(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Scores | None:
         """The records of a cell, or None where it is empty."""
-        chosen = np.flatnonzero(self.mask(cell, groups)) if self.items else []
-        if not len(chosen):
+        if not self.items:
             return None
-        c = self._columns
-        return Scores(
-            *(column[chosen] for column in (c.seeds, c.items, c.topics, c.values, c.strata))
-        )
+        chosen = np.flatnonzero(self.mask(cell, groups))
+        every = (getattr(self._columns.scores, column.name) for column in fields(Scores))
+        return Scores(*(column[chosen] for column in every)) if len(chosen) else None
 
 
 class _Columns(NamedTuple):
-    """A table's records, N each; `split` and `framing` index the distinct names behind them."""
+    """A table's records; `split` and `framing` (N,) index the distinct names behind them."""
 
-    seeds: npt.NDArray[Any]
-    items: npt.NDArray[Any]
-    topics: npt.NDArray[Any]
-    strata: npt.NDArray[Any]
-    values: npt.NDArray[Any]
+    scores: Scores
     split: npt.NDArray[np.intp]
     splits: list[str | None]
     framing: npt.NDArray[np.intp]
