@@ -58,7 +58,8 @@ def locate(ref: ModelRef, key: str, files: "Builder") -> Spec:
         spec.contents["file"] = files.content(str(ref.path), at)
     elif place.exists():
         spec.contents["folder"] = files.content(str(ref.path), at)
-        if is_adapter(place):  # what it computes is its base's doing as well
+        # What an adapter computes is its base's doing as well.
+        if is_adapter(place):
             base, pinned = base_name(place)
             if is_folder(base):
                 spec.contents["base"] = files.content(str(Path(base).resolve()), at)
@@ -105,6 +106,7 @@ def answering(ref: ModelRef, files: "Builder") -> Spec:
         from whyfirst.models import chat
 
         text = Path(chat.__file__).parent / "templates" / f"{named}.jinja"
-        if text.is_file():  # else the model's own error says what there is
+        # Else the model's own error says what there is.
+        if text.is_file():
             spec.config["chat_template_sha256"] = sha256_file(text)
     return spec

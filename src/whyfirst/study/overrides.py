@@ -17,8 +17,8 @@ from whyfirst.config.strict_yaml import dotted
 from whyfirst.models.reference import ModelRef, parse_model
 from whyfirst.study.config import Study
 
+# Tokens of a budget that `limit` leaves for each row it leaves of other corpora.
 TOKENS_A_ROW = 1000
-"""Tokens of a budget that `limit` leaves for each row it leaves of other corpora."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,16 @@ class Overrides:
             return study
         data = study.model_dump(mode="json", by_alias=True)
         if self.model is not None:
-            data["model"] = _other_model(self.model, study)
+            # Run as the study's own is (dtype, chat template) where the file says so.
+            kept: dict[str, Any] = {}
+            if isinstance(study.model, ModelRef) and not self.model.startswith("endpoint:"):
+                names = ("dtype", "device_map", "chat_template")
+                kept = {n: value for n in names if (value := getattr(study.model, n)) is not None}
+            # A path on the command line starts where the command is given, not at the study file.
+            local = Path(self.model).expanduser()
+            named = parse_model(str(local.resolve()) if local.exists() else self.model, **kept)
+            given = named.model_dump(mode="json", exclude_unset=True)
+            data["model"] = {"source": "pretrained"} | given
         if self.limit is not None:
             _limit(data, self.limit, study)
         try:
@@ -76,18 +85,6 @@ class Overrides:
 
 
 NONE = Overrides()
-
-
-def _other_model(text: str, study: Study) -> dict[str, Any]:
-    """The named model, run as the study's own is (dtype, chat template) where it says so."""
-    kept: dict[str, Any] = {}
-    if isinstance(study.model, ModelRef) and not text.startswith("endpoint:"):
-        names = ("dtype", "device_map", "chat_template")
-        kept = {n: value for n in names if (value := getattr(study.model, n)) is not None}
-    # A path on the command line starts where the command is given, not at the study file.
-    local = Path(text).expanduser()
-    named = parse_model(str(local.resolve()) if local.exists() else text, **kept)
-    return {"source": "pretrained"} | named.model_dump(mode="json", exclude_unset=True)
 
 
 def _limit(data: dict[str, Any], limit: int, study: Study) -> None:

@@ -35,8 +35,18 @@ def refuse_unusable(plan: Plan) -> None:
         UserError: a broken model folder, a corpus with rows that a stage would refuse, benchmark
             data that can't be read, or a contrast that would compare nothing; names the file.
     """
-    model = _checked_model(plan)
-    readers: dict[str, list[tuple[Node, str]]] = {}  # corpus -> (stage, name of the data)
+    model, ref = None, plan.study.model
+    if isinstance(ref, PretrainedModel) and plan.model_place is not None:
+        folder = Path(plan.model_place)
+        # The base of an adapter may have to be fetched first.
+        model = folder if (folder / "config.json").is_file() else None
+        # Of a GGUF file there is no more than its config and tokenizer before it is read.
+        if model is not None and not is_gguf(str(ref.path)):
+            check_weights(folder)
+            adapter = plan.by_id["base"].payload["model"].get("adapter")
+            fast_tokenizer(tokenizer_folder([folder, *([Path(adapter)] if adapter else [])]))
+    # Corpus -> the stages that read it, each with what it calls the rows.
+    readers: dict[str, list[tuple[Node, str]]] = {}
     for name, (stage, *_) in by_name(plan.nodes, "stage").items():
         use = plan.study.stages[name]
         read = [given for given in (use.data, use.replay_data) if given]
@@ -48,23 +58,6 @@ def refuse_unusable(plan: Plan) -> None:
             _check_corpus(plan, node, readers.get(name, []), model)
     evaluation.rehearsals(plan.nodes)
     refuse_empty_cells(plan, reading=True)
-
-
-def _checked_model(plan: Plan) -> Path | None:
-    """The local folder of the study's own model, where there is one and it is whole."""
-    model = plan.study.model
-    if not isinstance(model, PretrainedModel) or plan.model_place is None:
-        return None
-    folder = Path(plan.model_place)
-    # The base of an adapter may have to be fetched first.
-    if not (folder / "config.json").is_file():
-        return None
-    # Of a GGUF file there is no more than its config and tokenizer before it is read.
-    if not is_gguf(str(model.path)):
-        check_weights(folder)
-        adapter = plan.by_id["base"].payload["model"].get("adapter")
-        fast_tokenizer(tokenizer_folder([folder] if adapter is None else [folder, Path(adapter)]))
-    return folder
 
 
 def _check_corpus(
@@ -124,13 +117,15 @@ def _findings(
 
     tokenizer = load_tokenizer(model, train.chat_template)
     some = made[:: -(-len(made) // _ENCODED)]
-    if kind.encode is None:  # it answers the prompts of its rows
+    # It answers the prompts of its rows itself, so there is nothing to encode.
+    if kind.encode is None:
         assert isinstance(train, Online)
         prompts = prompts_of(tokenizer, some, path, 0.0, train.format)
         return preflight_online.examine_rows(train, tokenizer, model, prompts)
     longest = train.max_length if train.truncation == "refuse" else None
     found = check_rows(made, columns_of(made[0]), tokenizer, longest)
-    if any(one.level == "refuse" for one in found):  # tokens would tell of the same rows
+    # Tokens would tell of the same rows again.
+    if any(one.level == "refuse" for one in found):
         return found
     encoded = kind.encode(train, tokenizer, {data: (some, path)})
     return preflight.examine_rows(train, tokenizer, model, encoded)

@@ -82,7 +82,15 @@ def refuse_in_vain(builder: Builder) -> None:
     told: dict[str, list[str]] = {"few": [], "long": []}
     context = builder.context()
     for name, use in builder.study.stages.items():
-        train, most = use.train, _most_rows(builder, use.data)
+        train, most = use.train, None
+        if use.data:
+            corpus = builder.study.corpora[use.data]
+            most = corpus.options.get("size")
+            file = builder.path(str(corpus.options.get("path", "")))
+            # One of `messages` may become several rows; of other files lines tell nothing.
+            if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
+                lines = file.read_bytes().count(b"\n") + 1
+                most = min(lines, most or lines)
         if use.data and context is not None and train.max_length > context:
             told["long"].append(
                 f"{name}.train.max_length: {train.max_length} tokens exceed the model's context of "
@@ -103,19 +111,5 @@ def refuse_in_vain(builder: Builder) -> None:
                 "more rows (or lower min_updates knowingly)"
             )
     if any(told.values()):
-        lines = (*told["few"], *told["long"])
-        raise ConfigError("\n".join(f"{builder.file}: stages.{line}" for line in lines))
-
-
-def _most_rows(builder: Builder, corpus: str) -> int | None:
-    """The most rows a corpus can have, where that costs next to nothing to know."""
-    if not corpus:
-        return None
-    use = builder.study.corpora[corpus]
-    most: int | None = use.options.get("size")
-    file = builder.path(str(use.options.get("path", "")))
-    # One of `messages` may become several rows; of other files lines tell nothing.
-    if use.name == "file" and file.suffix == ".jsonl" and file.is_file():
-        lines = file.read_bytes().count(b"\n") + 1
-        most = min(lines, most or lines)
-    return most
+        every = (*told["few"], *told["long"])
+        raise ConfigError("\n".join(f"{builder.file}: stages.{line}" for line in every))

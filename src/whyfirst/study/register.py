@@ -63,7 +63,8 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
         "stages": {name: STAGES.get(name).version for name in sorted(stages)},
         "benchmarks": {name: benchmark_named(name).version for name in sorted(benchmarks)},
     }
-    if study.probe:  # a plan without any is what it was before there were any
+    # A plan without any is what it was before there were any.
+    if study.probe:
         probes = {name: PROBES.get(name).version for name in sorted(study.probe.probes)}
         content["versions"]["probes"] = probes
     content["seeds"] = {arm: list(study.seeds_of(arm)) for arm in study.arms}
@@ -119,7 +120,8 @@ def register(file: Path, store: Store) -> Registered:
             "registration if nothing was run yet"
         )
     results = sum(1 for _ in _results(plan, store))
-    if results:  # so that clearing up leaves them
+    # Noted as the study's, so that clearing up leaves them.
+    if results:
         keys = [node.key for node in plan.nodes]
         note_study(store, plan.study.study, file, keys, running=False)
     return Registered(path, record["registered_at"], record["sha256"], new, results)

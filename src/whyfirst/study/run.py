@@ -130,7 +130,8 @@ def run_study(
     from whyfirst.study.results.assemble import assemble
 
     results, items = assemble(plan, place, outcome, command)
-    others = imported.load(folder)  # of other tools, from before
+    # What was imported of other tools before the study was computed anew stays.
+    others = imported.load(folder)
     if others:
         results = imported.joined(results, others)
     with one_unit(folder):

@@ -56,7 +56,8 @@ def noted_in_store(plan: "Plan", store: Store) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(StoreError):  # it is of no more use than the process' own end
+        # Unwritten, the note is of no more use than the process' own end, which others see.
+        with contextlib.suppress(StoreError):
             note_study(store, name, plan.file, keys, running=False)
 
 

@@ -24,7 +24,8 @@ from whyfirst.models.limits import limits_of
 UTILISATION = 0.35
 _KNOWN = Path(__file__).with_name("known_models.yaml")
 _GPUS = Path(__file__).with_name("gpus.yaml")
-_OPTIMIZER_BYTES = 8  # AdamW keeps two float32 moments for each trained parameter
+# AdamW keeps two float32 moments for each trained parameter.
+_OPTIMIZER_BYTES = 8
 _FLOAT = 4
 
 
@@ -205,7 +206,8 @@ def activation_bytes(
     tokens, width = rows * row, 1.0 if half else 2.0
     layer = 34.0 * tokens * shape.hidden * width
     kept = 2.0 * tokens * shape.hidden * width * shape.layers + layer
-    logits = 2.0 * _FLOAT * tokens * shape.vocabulary  # float32, and their gradient
+    # The logits are float32 in any case, and have a gradient of their size.
+    logits = 2.0 * _FLOAT * tokens * shape.vocabulary
     return (kept if recompute else layer * shape.layers) + logits
 
 

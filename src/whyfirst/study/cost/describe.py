@@ -109,17 +109,17 @@ def _power(plan: Plan, contrast: ContrastConfig) -> PowerRow:
     alike = (contrast.metric, contrast.cell) == (headline.metric, headline.cell)
     spread = "default" if study.power is None else "study" if alike else "headline"
     size = cell_size(plan, contrast)
+    topics, items = size or (None, None)
     least, half, needed = None, None, None
     if size is not None:
         # An interaction is a difference of two differences: twice the variance.
         factor, most = (2**0.5, 2.0) if contrast.is_interaction else (1.0, 1.0)
         given = study.power or DEFAULT
         spreads = factor * given.seed_sd, factor * given.topic_sd, factor * given.residual_sd
-        with contextlib.suppress(ConfigError):  # the topics alone make the interval wider
+        # Where the topics alone make the interval wider no number of seeds helps.
+        with contextlib.suppress(ConfigError):
             needed = seeds_needed(*spreads, *size, half_width=0.05)
         if seeds > 1:
             least = min(most, mde(*spreads, seeds, *size))
             half = min(most, half_width(*spreads, seeds, *size))
-    return PowerRow(
-        contrast.name, contrast.arms, seeds, *(size or (None, None)), least, half, needed, spread
-    )
+    return PowerRow(contrast.name, contrast.arms, seeds, topics, items, least, half, needed, spread)

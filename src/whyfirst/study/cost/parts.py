@@ -69,7 +69,8 @@ class Questions:
         ref, price = ModelRef(**model), None
         if ref.endpoint is None:
             price = 0.0
-        elif ref.price_in is not None and ref.price_out is not None:  # per million tokens
+        elif ref.price_in is not None and ref.price_out is not None:
+            # Prices are per million tokens.
             price = (read * ref.price_in + written * ref.price_out) / 1e6
         return cls(ref.name, calls, read, written, price, *about)
 

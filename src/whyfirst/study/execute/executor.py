@@ -202,13 +202,22 @@ class _Run:
         node, reply = received
         if reply["type"] in ENDS:
             self._on_end(node, reply, pool.retry_s)
-        elif reply["type"] in ("died", "lost"):
-            self._on_death(node, reply["type"], reply["reason"])
+        elif reply["type"] in _MOST:
+            # A full disk also kills: writing to a mapped file ends in SIGBUS.
+            if self._store.is_full():
+                raise self._store.refusal(OSError("no space left on device"))
+            # Its process died or its machine was lost: it is handed out again, at first.
+            deaths, most = self._deaths.setdefault(node.id, []), _MOST[reply["type"]]
+            deaths.append((reply["type"], reply["reason"]))
+            if sum(kind == reply["type"] for kind, _ in deaths) >= most:
+                log = self._store.log_path(*node.key)
+                see = f"; its output: {log}" if log.exists() else ""
+                self._fail(node, f"{reply['reason']}, {most} times{see}", 0.0)
         elif reply["type"] == "started":
             self._begun[node.id] = time.monotonic()
             self._retry_at.pop(node.id, None)
-            deaths = self._deaths.get(node.id)
-            message = f"again: {deaths[-1][1]}" if deaths else reply.get("message", "")
+            before = self._deaths.get(node.id)
+            message = f"again: {before[-1][1]}" if before else reply.get("message", "")
             self._emit(Event("started", node.id, message=message))
         elif reply["type"] == "waiting":
             self._wait(node, reply["message"])
@@ -252,18 +261,6 @@ class _Run:
         if node.id not in self._waits:
             self._waits.add(node.id)
             self._emit(Event("waiting", node.id, message=message))
-
-    def _on_death(self, node: Node, kind: str, reason: str) -> None:
-        """A node whose process `died` or whose machine was `lost` is handed out again, at first."""
-        # A full disk also kills: writing to a mapped file ends in SIGBUS.
-        if self._store.is_full():
-            raise self._store.refusal(OSError("no space left on device"))
-        deaths = self._deaths.setdefault(node.id, [])
-        deaths.append((kind, reason))
-        if sum(each == kind for each, _ in deaths) >= _MOST[kind]:
-            log = self._store.log_path(*node.key)
-            see = f"; its output: {log}" if log.exists() else ""
-            self._fail(node, f"{reason}, {_MOST[kind]} times{see}", 0.0)
 
     def _redo(self, name: str, why: str) -> None:
         """Put a result aside and its node back into the work."""

@@ -13,8 +13,8 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 
 FINGERPRINT_DIGITS = 24
+# Whose versions reach a result, and so its fingerprint.
 LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "accelerate", "peft", "numpy")
-"""Whose versions reach a result, and so its fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def check_graph(nodes: Sequence[Node]) -> list[Node]:
         order = TopologicalSorter({node.id: node.needs for node in nodes}).static_order()
         return [by_id[name] for name in order]
     except CycleError as error:
-        ids = error.args[1][:0:-1]  # each needs the next, and the last the first
+        # Each needs the next, and the last the first.
+        ids = error.args[1][:0:-1]
         first = ids.index(min(ids))
         cycle = [*ids[first:], *ids[:first], ids[first]]
         raise UserError(f"the study's graph has a cycle: {' needs '.join(cycle)}") from None

@@ -60,7 +60,8 @@ class Lock:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(OSError):  # a full or read-only disk keeps the name, not the lock
+        # A full or read-only disk keeps the name, not the lock.
+        with contextlib.suppress(OSError):
             self._write(b"")
         os.close(self._file)
 

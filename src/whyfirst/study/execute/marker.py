@@ -17,7 +17,8 @@ from whyfirst.config.files import read_json, sha256_file
 
 LAYOUT = 1
 MARKER = "COMPLETE.json"
-TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")  # what a killed `atomic_write` leaves
+# What a killed `atomic_write` leaves.
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
 
 
 def read_marker(folder: Path) -> tuple[dict[str, Any] | None, str]:
@@ -47,7 +48,8 @@ def read_marker(folder: Path) -> tuple[dict[str, Any] | None, str]:
             )
         if marker.get("fingerprint") != folder.name:
             return None, f"{path}: is the marker of another result"
-        known = {folder}  # folders that are no links
+        # Folders that are known to be no links: a result may hold thousands of files.
+        known = {folder}
         for name, entry in marker["files"].items():
             if damage := _misfit(folder, name, entry["bytes"], known):
                 return None, damage

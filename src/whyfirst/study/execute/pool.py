@@ -65,10 +65,10 @@ class Workers(Protocol):
         """Resident memory of everything now, in MB; None where unknown."""
 
 
+# Starts the workers; leaving the context stops them. Called only where there is work.
 OpenWorkers = Callable[[], AbstractContextManager[Workers]]
-"""Starts the workers; leaving the context stops them. Called only where there is work."""
+# Types of reply after which a worker is free again.
 ENDS = ("finished", "incomplete", "exists", "locked", "failed", "damaged", "store")
-"""Types of reply after which a worker is free again."""
 
 
 def available_cores() -> int:
@@ -201,9 +201,21 @@ class Pool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        asked = {worker for worker in self.workers.values() if worker.node is not None}
+        if kind is None or not issubclass(kind, KeyboardInterrupt | SystemExit):
+            asked = set()
         try:
-            if kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit):
-                self._ask_to_stop()
+            # Busy workers are interrupted and given a while: a stage then leaves a checkpoint. The
+            # worker alone is: its children would leave none.
+            for worker in asked:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(worker.process.pid, signal.SIGINT)
+            end = time.monotonic() + GRACE_S
+            while asked and (left := end - time.monotonic()) > 0:
+                with contextlib.suppress(queue.Empty):
+                    worker, reply = self._replies.get(timeout=left)
+                    if reply["type"] in (*ENDS, "gone"):
+                        asked.discard(worker)
         finally:
             # Work is written to be killed at any moment: what didn't stop in time is, as all is
             # where the disk is full, or on a second Ctrl-C.
@@ -212,20 +224,6 @@ class Pool:
             for worker in self.workers.values():
                 worker.bury()
             self.workers.clear()
-
-    def _ask_to_stop(self) -> None:
-        """Interrupt busy workers and wait a while: a stage then leaves a checkpoint first."""
-        asked = {worker for worker in self.workers.values() if worker.node is not None}
-        for worker in asked:
-            # To the worker alone: its children would not leave a checkpoint.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(worker.process.pid, signal.SIGINT)
-        end = time.monotonic() + GRACE_S
-        while asked and (left := end - time.monotonic()) > 0:
-            with contextlib.suppress(queue.Empty):
-                worker, reply = self._replies.get(timeout=left)
-                if reply["type"] in (*ENDS, "gone"):
-                    asked.discard(worker)
 
     def busy(self) -> set[tuple[str, str]]:
         """Keys of the nodes in work."""
@@ -238,25 +236,21 @@ class Pool:
             free = [slot for slot in range(self._limit) if slot not in self.workers]
             if not free:
                 return False
-            worker = self._start(free[0])
+            with self._store.writing():
+                output = self.log.open("ab")
+            with output:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _START, *search_path()],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
+                    text=True, encoding="utf-8", env=worker_environment(free[0], self._limit),
+                    start_new_session=True,
+                )  # fmt: skip
+            worker = self.workers[free[0]] = Worker(free[0], process)
+            threading.Thread(target=self._read, args=(worker,), daemon=True).start()
+            worker.send(store=str(self._store.root), runner=self._runner)
         worker.node = node
         worker.send(node=node.to_json(), inputs={name: str(path) for name, path in inputs.items()})
         return True
-
-    def _start(self, slot: int) -> Worker:
-        with self._store.writing():
-            output = self.log.open("ab")
-        with output:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, *search_path()],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
-                text=True, encoding="utf-8", env=worker_environment(slot, self._limit),
-                start_new_session=True,
-            )  # fmt: skip
-        worker = self.workers[slot] = Worker(slot, process)
-        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
-        worker.send(store=str(self._store.root), runner=self._runner)
-        return worker
 
     def _read(self, worker: Worker) -> None:
         stdout: IO[str] | None = worker.process.stdout
@@ -279,7 +273,8 @@ class Pool:
         except queue.Empty:
             for worker in self.workers.values():
                 if worker.process.poll() is not None:
-                    worker.kill()  # its children could hold the pipe, and the lock, open
+                    # Its children could hold the pipe, and the lock, open.
+                    worker.kill()
             return None
         node = worker.node
         if reply["type"] == "ready":

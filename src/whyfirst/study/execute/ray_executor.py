@@ -133,7 +133,8 @@ class RayWorkers:
                 self._replies.append((node, {"type": vain}))
                 return
             for key in inputs.values():
-                if key not in self._packed:  # a reference to its files in Ray's object store
+                # Its files go into Ray's object store once, for all that read them.
+                if key not in self._packed:
                     self._packed[key] = self._ray.put(pack(self._store.folder(*key)))
             shipped = {name: self._packed[key] for name, key in inputs.items()}
         task = Task(
@@ -157,25 +158,23 @@ class RayWorkers:
                 time.sleep(timeout_s)
                 return None
             for ref in self._ray.wait(waited, timeout=timeout_s)[0]:
-                if ref == self._inbox:
-                    self._collect()
-                else:
+                if ref != self._inbox:
                     self._end(ref)
+                    continue
+                try:
+                    letters = self._ray.get(self._inbox)
+                except self._ray.exceptions.RayActorError:
+                    # Progress isn't shown any more, and that is all: results come from the tasks.
+                    self._inbox = None
+                    continue
+                self._inbox = self._mailbox.collect.remote()
+                # Letters of attempts that are over come too late.
+                known = {attempt.number: attempt for attempt in self._attempts.values()}
+                for number, reply in letters:
+                    if number in known:
+                        known[number].started = True
+                        self._replies.append((known[number].node, reply))
         return self._replies.popleft() if self._replies else None
-
-    def _collect(self) -> None:
-        """Take the letters in; those of attempts that are over come too late."""
-        try:
-            letters = self._ray.get(self._inbox)
-        except self._ray.exceptions.RayActorError:
-            self._inbox = None  # progress isn't shown any more, and that is all
-            return
-        self._inbox = self._mailbox.collect.remote()
-        known = {attempt.number: attempt for attempt in self._attempts.values()}
-        for number, reply in letters:
-            if number in known:
-                known[number].started = True
-                self._replies.append((known[number].node, reply))
 
     def _end(self, ref: Any) -> None:
         """Take a task's end in."""

@@ -22,8 +22,8 @@ from whyfirst.study.execute.pool import environment_for
 from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.worker import serve
 
+# A result's files by their names inside its folder, its marker too.
 Files = dict[str, bytes]
-"""A result's files by their names inside its folder, its marker too."""
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,8 @@ class Store:
         known = seen if isinstance(seen, dict) else {}
         damage, found = find_changed(folder, marker, known)
         if not damage and found != known:
-            with contextlib.suppress(StoreError):  # in a read-only store it is looked at again
+            # In a read-only store it is hashed again the next time.
+            with contextlib.suppress(StoreError):
                 write_json(path, found)
         return damage
 

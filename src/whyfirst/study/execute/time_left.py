@@ -28,8 +28,8 @@ _NEWEST = 200  # markers of a kind that are read for what its nodes took
 _CONFIDENT = 0.5  # this share of the work left must stand on something measured
 _PLACES = ("seed", "world_seed", "path", "model", "corpora", "endpoint")
 
+# What nodes that take equally long have in common: their kind, and a hash of the rest.
 Shape = tuple[tuple[str, ...], str]
-"""What nodes that take equally long have in common: their kind, and a hash of the rest."""
 
 
 @dataclass
@@ -108,7 +108,8 @@ class Tracker:
             run.step, run.total, run.message = event.step, event.total, event.message
         else:
             self.running.pop(name, None)
-            if event.kind == "damaged":  # and so to be computed again
+            # It is put aside, and so to be computed again.
+            if event.kind == "damaged":
                 self.done.discard(name)
             elif event.kind in ("failed", "incomplete"):
                 self.failed[name] = event.message

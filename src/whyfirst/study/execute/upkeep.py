@@ -23,8 +23,10 @@ from whyfirst.study.execute.store import ASIDE, CHECKED, Store
 from whyfirst.study.execute.studies import Key, protected, studies
 
 WEIGHTS = ".safetensors"
-_UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")  # a folder that a killed saving of weights left
-_OLD_S = 3600.0  # a temporary file outside any result, so old, belongs to nobody who still runs
+# A folder that a killed saving of weights left.
+_UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")
+# A temporary file outside any result, so old, belongs to nobody who still runs.
+_OLD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def garbage(store: Store) -> Iterator[Path]:
                 if not inner and _UNFINISHED_SAVE.fullmatch(path.name):
                     yield path
             for name in (store.marker(*holding.key) or {}).get("removed", {}):
-                if (folder / name).is_file():  # a kill between the marker and the removal
+                # A kill came between the marker and the removal.
+                if (folder / name).is_file():
                     yield folder / name
 
 

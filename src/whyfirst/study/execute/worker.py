@@ -30,13 +30,13 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.marker import stamp
 from whyfirst.study.execute.store import Incomplete, Store
 
+# Step, total (0: unknown), message.
 Progress = Callable[[int, int, str], None]
-"""Step, total (0: unknown), message."""
+# Computes a node: node, folder of each dependency by id, own folder, progress.
+#
+# What it gives back says that something is still to be done, for a reason that passes: it is called
+# again, by the next run, with the folder as it left it.
 Runner = Callable[[Node, Mapping[str, Path], Path, Progress], Incomplete | None]
-"""Computes a node: node, folder of each dependency by id, own folder, progress.
-
-What it gives back says that something is still to be done, for a reason that passes: it is called
-again, by the next run, with the folder as it left it."""
 
 PROGRESS_INTERVAL_S = 0.1
 

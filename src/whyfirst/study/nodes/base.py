@@ -13,7 +13,7 @@ from whyfirst.study.located import Spec, locate
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import ROWS
 from whyfirst.worlds import WORLDS
 
 BUILD_SECONDS = 120.0  # roughly, of a world's base
@@ -31,7 +31,8 @@ def plan(builder: Builder, seed: int = 0) -> str:
         return builder.add("base", KIND, Spec(decisive(model)), (builder.tokenizer_corpus,))
     world, made = builder.world_at(seed)
     assets = world.base_fingerprint()
-    if world.ships:  # then every node that reads it checks it again
+    # A shipped one can change under the plan: every node that reads it checks it again.
+    if world.ships:
         builder.contents[world.base_folder()] = assets
     spec = Spec(decisive(model) | dict(world.identity), {"assets": assets}, {"world": made})
     weight = 1.0 if world.ships else BUILD_SECONDS

@@ -199,7 +199,8 @@ class Builder:
             return str(self.world.base_folder()) if self.world.ships else None
         local = self.path(str(model.path))
         if is_gguf(local) and local.is_file():
-            return str(described(local))  # a plan reads no weights
+            # A plan reads no weights: the head of the file has config and tokenizer.
+            return str(described(local))
         return str(local) if local.exists() else model.path
 
     def context(self) -> int | None:

@@ -30,8 +30,7 @@ from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.corpus import rows_ahead
 from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources import CORPORA
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import CORPORA, ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
 
@@ -65,16 +64,19 @@ def plan_overlaps(builder: Builder) -> None:
         elif name in read and not CORPORA.get(config["source"]).facts.get("shares_topics"):
             groups.setdefault((seed, "repeats"), []).append(name)
     for (seed, check), corpora in groups.items():
-        checks = tuple(_overlap(builder, n, seed, check, corpora) for n in builder.study.benchmarks)
+        added = tuple(
+            _overlap(builder, name, seed, check, corpora) for name in builder.study.benchmarks
+        )
         for name, node in list(builder.nodes.items()):
             if node.kind == "stage" and set(corpora) & set(node.depends):
-                builder.wait(name, checks)
+                builder.wait(name, added)
 
 
 def _overlap(builder: Builder, name: str, seed: int, check: str, corpora: list[str]) -> str:
     use, version = builder.study.benchmarks[name], benchmark_named(name).version
     spec = Spec(decisive(use) | use.own | {"benchmark": name, "version": version})
-    spec.config.pop("judges", None)  # who judges the answers changes no question
+    # Who judges the answers changes no question.
+    spec.config.pop("judges", None)
     spec.config |= builder.in_world(seed)
     if check == "repeats":
         most = builder.study.overlap.most
@@ -136,7 +138,8 @@ def refuse_repeats(config: Mapping[str, Any], counts: Sequence[Repeats]) -> None
         PreflightError: names every corpus with such rows, and the first of them.
     """
     most = config.get("counted", 0.0)
-    if most is True:  # counted and told, whatever their share
+    # Counted and told, whatever their share.
+    if most is True:
         return
     over = {c.corpus: c for c in reversed(counts) if len(c.lines) > most * c.rows}
     if over and "counted" in config:

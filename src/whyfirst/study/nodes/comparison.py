@@ -89,9 +89,11 @@ def _responses(
     if benchmark is not None:
         spec.config |= decisive(benchmark) | benchmark.own | builder.in_world(seed)
         spec.config |= {"benchmark": use.prompts, "version": benchmark_named(use.prompts).version}
-        spec.config.pop("judges", None)  # who judges another measure asks nothing else
+        # Who judges another measure asks nothing else.
+        spec.config.pop("judges", None)
         at, prompts = f"benchmarks.{prompts}.data", benchmark.data
-        if builder.world is not None and model == "base":  # a seed asks about its own part of it
+        # A seed asks about its own part of the world.
+        if builder.world is not None and model == "base":
             place = f"base/seed{seed}"
     if prompts is not None:
         spec.contents["prompts"], spec.extra["path"] = builder.data(prompts, at)

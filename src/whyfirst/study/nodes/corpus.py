@@ -19,8 +19,7 @@ from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources import CORPORA, Row
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import CORPORA, ROWS, Row
 from whyfirst.worlds import WORLDS
 
 SECONDS = 0.2

@@ -4,7 +4,6 @@ Leaves out: the benchmarks (evaluate/), and the methods put round a model (model
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,23 +124,21 @@ def _judged_by(builder: Builder, benchmark: Benchmark, spec: Spec) -> None:
     """
     use = builder.study.benchmarks.get(benchmark.name)
     at = f"benchmarks.{benchmark.name}.judges"
-    named = [_named_judge(spec, at, builder) for spec in (use.judges if use else ())]
-    for judge in named:
-        if judge.question not in benchmark.questions:
+    named = [_named_judge(judge, at, builder) for judge in (use.judges if use else ())]
+    for judge, _, question in named:
+        if question not in benchmark.questions:
             raise ConfigError(
-                f"{builder.file}: {at}: {judge.spec!r} says whether a response is "
-                f"{judge.question!r}, and the benchmark asks whether it is "
-                f"{' or '.join(map(repr, benchmark.questions))}"
+                f"{builder.file}: {at}: {judge!r} says whether a response is {question!r}, and the "
+                f"benchmark asks whether it is {' or '.join(map(repr, benchmark.questions))}"
             )
-        source = source_of(SCORERS.get(judge.spec.partition(":")[0]).function)
-        spec.contents |= {f"source of judge {judge.spec}": source} if source else {}
+        source = source_of(SCORERS.get(judge.partition(":")[0]).function)
+        spec.contents |= {f"source of judge {judge}": source} if source else {}
+        if asks_a_model(judge):
+            ask_judge_model(builder, f"{at}: {judge!r}", spec)
     # The rules judge where no other does, so their version counts as well.
     rules = _named_judge("rules", at, builder)
-    spec.config["judges"] = [judge.identity for judge in (*named, rules)]
-    spec.extra["judges"] = [judge.spec for judge in named]
-    for judge in named:
-        if judge.asks:
-            ask_judge_model(builder, f"{at}: {judge.spec!r}", spec)
+    spec.config["judges"] = [identity for _, identity, _ in (*named, rules)]
+    spec.extra["judges"] = [judge for judge, _, _ in named]
 
 
 def ask_judge_model(builder: Builder, asking: str, spec: Spec) -> None:
@@ -159,25 +156,11 @@ def ask_judge_model(builder: Builder, asking: str, spec: Spec) -> None:
     spec.hold("judge", found.contents)
 
 
-@dataclass(frozen=True)
-class _NamedJudge:
-    """A judge a benchmark uses.
-
-    Attributes:
-        spec: for `make_scorer`, a classifier's folder as a whole path.
-        identity: what of it enters a fingerprint.
-        question: what its pass means.
-        asks: whether it needs a model.
-    """
-
-    spec: str
-    identity: dict[str, str]
-    question: str
-    asks: bool
-
-
-def _named_judge(spec: str, used_by: str, builder: Builder) -> _NamedJudge:
+def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[str, str], str]:
     """The judge called ``name`` or ``name:argument``, without loading a classifier or a model.
+
+    Returns:
+        How `make_scorer` makes it, what of it enters a fingerprint, and what its pass means.
 
     Raises:
         UserError: no such judge, or an argument it doesn't take.
@@ -187,14 +170,12 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> _NamedJudge:
         place, mark, label = argument.partition("#")
         folder = builder.path(place)
         if not folder.is_dir():
-            return _NamedJudge(spec, {"judge": spec}, "refused", False)
-        whole = f"{_CLASSIFIER}:{folder}{mark}{label}"  # as it is loaded, from anywhere
+            return spec, {"judge": spec}, "refused"
         identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
-        return _NamedJudge(whole, identity, "refused", False)
+        return f"{_CLASSIFIER}:{folder}{mark}{label}", identity, "refused"
     # A judge built on a model that is never asked tells its name and version.
     judge = make_scorer(spec, Counting(talks=False))
-    identity = {"judge": judge.name, "version": judge.version}
-    return _NamedJudge(spec, identity, judge.question, asks_a_model(spec))
+    return spec, {"judge": judge.name, "version": judge.version}, judge.question
 
 
 def task_of(config: Mapping[str, Any], path: str | None) -> Task:

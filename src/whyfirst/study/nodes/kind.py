@@ -14,8 +14,8 @@ from whyfirst.study.cost.parts import Ahead, Asked, Calls, Work
 from whyfirst.study.execute.store import Incomplete
 
 Progress = Callable[[int, int, str], None]
+# (payload, folders of the nodes it depends on, its own folder, progress) -> what is left to do.
 Run = Callable[[Mapping[str, Any], list[Path], Path, Progress], Incomplete | None]
-"""(payload, folders of the nodes it depends on, its own folder, progress) -> what is left to do."""
 Cost = Callable[[Ahead], Iterator[Work | Calls | Asked]]
 
 

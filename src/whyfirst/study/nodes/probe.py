@@ -132,7 +132,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         arm: {int(seed): partial(load, place) for seed, place in seeds.items()}
         for arm, seeds in config["models"].items()
     }
-    options = ProbeOptions()  # activations go to a temporary folder: they are large, and quick
+    # Activations go to a temporary folder: they are large, and quick to compute again.
+    options = ProbeOptions()
     findings = run_probe(config["probe"], models, _items(config, payload), options, progress)
     write_json(folder / FINDINGS, findings.to_json())
 

@@ -27,7 +27,7 @@ from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import ROWS
 
 SECONDS = 2.0
 # Documents measured where a study says nothing, which fingerprints don't hold.

@@ -20,7 +20,7 @@ from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.kinds import KINDS, data_names, identities, kind_of, model_names
@@ -61,7 +61,8 @@ def _add(
     elif REWARD_MODEL in data_names(use.train):
         depends.append(rewards[-1])
     for model in model_names(use.train):
-        reference = model.partition(":")[2]  # of the model that all start from it is empty
+        # A reference to the model that every arm starts from names no stage.
+        reference = model.partition(":")[2]
         if model == REWARD_MODEL:
             continue
         if reference and reference not in made:
@@ -138,14 +139,16 @@ def cost(ahead: Ahead) -> Iterator[Work]:
         if train.lora is not None:
             adapter = shape.adapter(train.lora.r, train.lora.target_modules)
         row = seen = 0.0
-        if use.data:  # else it reads no rows
+        # A stage that reads no rows (it recovers weights) takes no tokens.
+        if use.data:
             turns: Which = getattr(train, "turns", "last")
             rows, row, total = ahead.lengths.corpus(
                 use.data, train.max_length, each.written > 0, turns
             )
             if getattr(train, "packing", False):
                 rows, row = max(1, math.ceil(total / train.max_length)), float(train.max_length)
-            if each.written:  # the longest responses there may be
+            # An upper bound: the longest responses there may be.
+            if each.written:
                 row = min(row + each.written, train.max_length)
             updates = train.updates or math.ceil((train.epochs or 0.0) * rows / each.fresh)
             seen = updates * train.batch_size * row
@@ -175,12 +178,14 @@ def _memory(shape: Shape, train: Any, adapter: int, row: float) -> dict[str, flo
         reference=cost.references > 0,
     )  # fmt: skip
     if cost.written:
-        tokens = train.batch_size * row  # all responses of an update are written at once
+        # All responses of an update are written at once.
+        tokens = train.batch_size * row
         parts["key-value cache"] = arithmetic.cache_bytes(shape, tokens, half=half)
         if cost.reward_models:
             parts["reward model"] = cost.reward_models * 4.0 * shape.parameters
     if cost.critic:
-        parts["critic"] = 16.0 * shape.parameters  # weights, gradients and both moments
+        # Weights, gradients and both moments, 4 bytes each.
+        parts["critic"] = 16.0 * shape.parameters
     return parts
 
 

@@ -70,7 +70,8 @@ def answering_as(
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
     budget, model, tokenizer = Budget(), loaded, None
-    if "decoding" in payload or "edits" in payload:  # else nothing but calls is counted
+    # Else nothing but calls is counted: tokens are for setting a method beside its base.
+    if "decoding" in payload or "edits" in payload:
         tokenizer = getattr(loaded, "tokenizer", None)
         model = budget.counting(loaded, "model", tokenizer)
         context: dict[str, Any] = {"score": partial(_score, tokenizer)}
@@ -105,7 +106,8 @@ def _score(
     """A reward's scores of responses; see `whyfirst.models.decoding`."""
     asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
     ids: Sequence[Any] = _NoTokens()
-    if tokenizer is not None:  # with the end that each of them came to
+    # With the end that each of them came to: some rewards count tokens.
+    if tokenizer is not None:
         end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
         ids = [[*tokenizer.encode(text, add_special_tokens=False), *end] for text in texts]
     return REWARDS.get(name).function(

@@ -78,7 +78,8 @@ def plan(builder: Builder, name: str) -> str:
         "documents": documents_read(builder.study, name),
         "columns": columns,
     }
-    if against:  # what is left out as a leak; without `against` nothing is
+    # What is left out as a leak is decided by code that may change; without these nothing is.
+    if against:
         spec.config["leaks"] = LEAKS
     _ask(builder, use, at, spec)
     reads = (base.plan(builder),)
@@ -199,23 +200,20 @@ def cost(ahead: Ahead) -> Iterator[Asked]:
             journal = ahead.store.folder(*node.key) / ANSWERS
             answered = journal.read_bytes().count(b"\n") if journal.is_file() else 0
             calls = max(0, documents * len(config["documents"]) - answered)
-            read = calls * round(_prompt_characters(payload) / CHARACTERS)
+            constitution, seed = load_constitution(payload["constitution"]), config["writing_seed"]
+            order = _order(constitution, payload["plan"], config["values"])
+            chats = [
+                asked_for(Request(cell, corpus), constitution, order, seed)
+                for cell in Dealer(order, constitution, seed).deal(_SAMPLE)
+                for corpus in config["documents"]
+            ]
+            length = sum(len(turn.content) for chat in chats for turn in chat) / len(chats)
+            read = calls * round(length / CHARACTERS)
             yield Asked.of(payload["teacher"], calls, read, calls * long, name, "teacher")
-        if payload["judge"] is not None:  # of the explanations alone
+        # Controls have no value that a document could speak against.
+        if payload["judge"] is not None:
             read = documents * (long + _QUESTION)
             yield Asked.of(payload["judge"], documents, read, documents * _VERDICT, name, "judge")
-
-
-def _prompt_characters(payload: Mapping[str, Any]) -> float:
-    """Mean length of what is asked for a document, over the corpora."""
-    config, constitution = payload["config"], load_constitution(payload["constitution"])
-    order, seed = _order(constitution, payload["plan"], config["values"]), config["writing_seed"]
-    chats = [
-        asked_for(Request(cell, corpus), constitution, order, seed)
-        for cell in Dealer(order, constitution, seed).deal(_SAMPLE)
-        for corpus in config["documents"]
-    ]
-    return sum(len(turn.content) for chat in chats for turn in chat) / len(chats)
 
 
 def fillings_ahead(documents: Corpus, node: Node) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ from whyfirst.study.results.table import (
     measured,
     read_tables,
     summarise,
+    unscored_row,
 )
 
 
@@ -138,21 +139,11 @@ class Assembler(Finished):
 
     def unscored(self) -> list[schema.UnscoredRow]:
         """What could not be scored, by arm and metric."""
-        rows = []
-        for arm, tables in self.tables.items():
-            for metric, table in tables.items():
-                count = sum(table.reasons.values())
-                rows.append(
-                    schema.UnscoredRow(
-                        arm=arm,
-                        benchmark=metric,
-                        n=len(table.items),
-                        unscored=count,
-                        rate=count / len(table.items),
-                        reasons=dict(sorted(table.reasons.items())),
-                    )
-                )
-        return rows
+        return [
+            unscored_row(arm, metric, table)
+            for arm, tables in self.tables.items()
+            for metric, table in tables.items()
+        ]
 
     def recall(self) -> dict[str, dict[str, schema.Recall]]:
         """What each arm's model knew after its first stage (the base: before any)."""
@@ -169,7 +160,8 @@ class Assembler(Finished):
                 if scores is not None:
                     kept = summarise(scores).model_dump(exclude={"unscored", "worst", "best"})
                     about: dict[str, Any] = {}
-                    if metric in seam.METRICS:  # a world's own recall is told by its benchmark
+                    # A world's own recall is told by its benchmark.
+                    if metric in seam.METRICS:
                         unit = "score" if "documents" in metric else "proportion"
                         about = {"title": seam.METRICS[metric], "unit": unit}
                     result.setdefault(arm, {})[metric] = schema.Recall(**kept, **about)

@@ -14,8 +14,8 @@ from whyfirst.report import schema
 from whyfirst.study.config import Study
 
 EXAMPLES = 24
+# Arm -> (seed, items.jsonl) of its evaluations.
 Items = Callable[[str], Iterator[tuple[int, Path]]]
-"""Arm -> (seed, items.jsonl) of its evaluations."""
 
 
 def examples(study: Study, items: Items) -> list[schema.Example]:

@@ -148,7 +148,12 @@ def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results
         DataError: a metric was measured with other settings in another arm.
     """
     data: dict[str, Any] = json.loads(results.model_dump_json())
-    _strip(data)
+    for part in (data, *data["arms"].values()):
+        kept = {k: v for k, v in part["benchmarks"].items() if not k.startswith(PREFIXES)}
+        part["benchmarks"] = kept
+    for key in ("contrasts", "unscored"):
+        data[key] = [row for row in data[key] if not row["benchmark"].startswith(PREFIXES)]
+    data["notes"] = [note for note in data["notes"] if not note.startswith(_NOTE)]
     pairs = list(dict.fromkeys(
         (c.a, c.b) for c in results.contrasts
         if c.kind == "difference" and not c.benchmark.startswith(PREFIXES)
@@ -176,8 +181,16 @@ def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results
                 scores[arm] = rows
                 data["unscored"].append(unscored_row(arm, name, table).model_dump(mode="json"))
         for a, b in pairs:
-            if a in scores and b in scores and set(scores[a].seeds) & set(scores[b].seeds):
-                contrasts += _contrast(first, a, b, scores[a], scores[b])
+            shared = a in scores and b in scores and set(scores[a].seeds) & set(scores[b].seeds)
+            of = f"{name}: {a} - {b}"
+            both = paired([scores[a], scores[b]], of) if shared else None
+            if both is not None and both.comparable:  # some item is scored in both arms
+                found = measured(statistics.compare(both, of))
+                contrasts.append({
+                    "name": of, "title": f"{first.title}: {a} minus {b}", "kind": "difference",
+                    "a": a, "b": b, "benchmark": name, "cell": "*/*", "p_adjusted": found["p"],
+                    **found,
+                })  # fmt: skip
         said = " ".join(dict.fromkeys(one.source for one in of_it))
         data["notes"].append(f"{_NOTE}{first.title}, for {', '.join(arms)}. {said}")
     if contrasts:
@@ -190,16 +203,6 @@ def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results
             "adjusted among themselves, and the study's own p values are as they were."
         )
     return schema.parse_results(data, "imported results")
-
-
-def _strip(data: dict[str, Any]) -> None:
-    """Take out what an earlier `joined` put in."""
-    for part in (data, *data["arms"].values()):
-        kept = {k: v for k, v in part["benchmarks"].items() if not k.startswith(PREFIXES)}
-        part["benchmarks"] = kept
-    for part in ("contrasts", "unscored"):
-        data[part] = [row for row in data[part] if not row["benchmark"].startswith(PREFIXES)]
-    data["notes"] = [note for note in data["notes"] if not note.startswith(_NOTE)]
 
 
 def _refuse_unlike(imports: Sequence[Import]) -> None:
@@ -230,16 +233,3 @@ def _mean(one: Import) -> dict[str, Any]:
         "high": None if half is None else min(1.0, total.value + half),
         "n": total.n, "unscored": 0, "n_seeds": 1, "worst": None, "best": None,
     }  # fmt: skip
-
-
-def _contrast(about: Import, a: str, b: str, left: Scores, right: Scores) -> list[dict[str, Any]]:
-    """The paired comparison, or nothing where no item is scored in both arms."""
-    name = f"{about.name}: {a} - {b}"
-    pairs = paired([left, right], name)
-    if not pairs.comparable:
-        return []
-    found = measured(statistics.compare(pairs, name))
-    return [{
-        "name": name, "title": f"{about.title}: {a} minus {b}", "kind": "difference",
-        "a": a, "b": b, "benchmark": about.name, "cell": "*/*", "p_adjusted": found["p"], **found,
-    }]  # fmt: skip

@@ -24,5 +24,6 @@ from typing import Any
 
 from whyfirst.config.room import Room
 
+ROWS = "rows.jsonl"  # in the folder of a corpus node
 Row = dict[str, Any]
 CORPORA: Room[list[Row]] = Room("corpora", __name__, context=("world", "seed", "folder", "base"))
