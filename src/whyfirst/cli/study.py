@@ -155,7 +155,14 @@ def summary_json(summary: "RunSummary") -> dict[str, Any]:
 
 @study_app.command("register")
 @command
-def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) -> None:
+def register(
+    file: StudyName,
+    store: StorePath = None,
+    amend: Annotated[
+        str | None, Option("--amend", help="Why a plan registered before is replaced by this one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Freeze a study's plan in a file beside it, before the first result."""
     from whyfirst.study import register as registrar
     from whyfirst.study.shipped import study_file
@@ -170,14 +177,19 @@ def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) 
             "of your own, give the copy another name (`study:`) if you change it, and register it "
             "by its path"
         )
-    done = registrar.register(path, store_at(store))
+    done = registrar.register(path, store_at(store), amend)
     if as_json:
         told = asdict(done) | {"study_file": str(path), "registration": str(done.path)}
         print_json({name: value for name, value in told.items() if name != "path"})
         return
-    already = "" if done.new else f" already, on {done.at}, with this plan"
-    say(f"registered{already}: {done.path}")
+    already = "" if done.new or done.amended else f" already, on {done.at}, with this plan"
+    say(f"{'amended' if done.amended else 'registered'}{already}: {done.path}")
     say(f"sha256 {done.sha256}")
+    if done.amended:
+        say(
+            f"the store holds {done.results} evaluations of this plan, and results were put "
+            f"together {done.looks} times before: reports will say both"
+        )
     if done.new and done.results:
         warn(
             f"the store holds {done.results} results of this plan already, so reports will say "

@@ -36,11 +36,13 @@ _INTEGERS = 2**64
 _SUSPECT = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}")
 
 
-def parse_json(data: bytes | str, *, nan: bool = False) -> Any:
+def parse_json(data: bytes | str, *, nan: bool = False, unique: bool = False) -> Any:
     """One JSON value.
 
     Args:
         nan: take NaN and infinities, which are not JSON, as other tools write them.
+        unique: refuse a key that stands twice in one object; JSON's readers keep the last one, and
+            whoever wrote the row may have meant the other.
 
     Raises:
         ValueError: not UTF-8, not JSON, nested over `MOST_DEPTH` deep, or a number that no
@@ -52,6 +54,8 @@ def parse_json(data: bytes | str, *, nan: bool = False) -> Any:
         hooks["parse_int"] = _integer
         if not nan:
             hooks["parse_float"] = _finite
+    if unique:
+        hooks["object_pairs_hook"] = _unique
     try:
         value = json.loads(data if isinstance(data, str) else decode(data), **hooks)
     except RecursionError:
@@ -102,6 +106,15 @@ def _depth(value: Any) -> int:
         depth += 1
         layer = [v for c in layer for v in (c.values() if isinstance(c, dict) else c)]
     return depth
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r:.60} stands twice")
+    return made
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -195,7 +195,7 @@ def parse_row(path: Path, number: int, line: bytes, *, nan: bool = False) -> dic
         DataError: it is none; names file and row.
     """
     try:
-        row = parse_json(line, nan=nan)
+        row = parse_json(line, nan=nan, unique=True)
     except ValueError as error:
         raise DataError(f"{path}: row {number}: not readable as JSON: {error}") from error
     if not isinstance(row, dict):

@@ -34,6 +34,7 @@ class Compared:
         topic: prompts of one topic are no independent draws.
         judge: name and version, its calibrations included.
         transient: the reason may be gone when the same is asked again.
+        raw: what the judge replied, where that could not be read.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Compared:
     slot: Literal["first", "second"] | None = None
     topic: str | None = None
     transient: bool | None = None
+    raw: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields that say something, as JSON types."""
@@ -129,6 +131,7 @@ def compare(items: Sequence[Item], a: Responses, b: Responses, judge: Judge) -> 
         Compared(
             item.id, seed, one.winner, f"{judge.name}/{judge.version}", one.reason, one.scores,
             one.consistent, one.slot, item.about.get("topic"), True if one.transient else None,
+            one.raw,
         )
         for (seed, item, _), one in zip(pairs, found, strict=True)
     ]  # fmt: skip

@@ -75,6 +75,8 @@ class Measure:
                 more["judge"] = f"{scorer.name}/{scorer.version}"
             if asked and self.keep_response:
                 more["response"] = completion.text
+            if outcome == "unscored" and verdict.raw is not None:
+                more["raw"] = verdict.raw
             found.append(
                 ItemResult(
                     item.id, self.metric.name, outcome, verdict.reason, score, **item.about, **more

@@ -184,8 +184,8 @@ class Connection:
             self._refuse(ask, response.status_code, body, after)
         if not isinstance(body, dict):
             raise Malformed("a reply that is not JSON" if isinstance(body, str) else _NO_OBJECT)
-        if body.get("error"):
-            self._refuse(ask, _status(body["error"]), body, after)
+        if inside := _error_in(body):
+            self._refuse(ask, _status(inside), {"error": inside}, after)
         return body
 
     def _decoded(self, data: bytes) -> Any:
@@ -270,6 +270,17 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except (httpx2.InvalidURL, ValueError):
         return False
+
+
+def _error_in(body: dict[str, Any]) -> Any:
+    """The error object inside a reply of status 200, wherever servers put it; None without one."""
+    choices = body.get("choices")
+    if body.get("error") or not choices:
+        # Without choices any word of what went wrong is better than "no choices".
+        said = any(name in body for name in ("detail", "message"))
+        return body.get("error") or (body if said else None)
+    inside = choices if isinstance(choices, list) else []
+    return next((c["error"] for c in inside if isinstance(c, dict) and c.get("error")), None)
 
 
 def _status(error: Any) -> int:

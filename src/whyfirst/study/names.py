@@ -14,7 +14,7 @@ from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
 from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.schema import StudyFile
-from whyfirst.study.sources import CORPORA
+from whyfirst.study.sources import CORPORA, has_model_write
 from whyfirst.train.config_rl import REWARD_MODEL, named
 from whyfirst.train.kinds import data_names, kind_of
 from whyfirst.train.rewards import REWARDS
@@ -25,7 +25,7 @@ Problems = Iterator[tuple[Location, str]]
 
 def problems(study: StudyFile) -> Problems:
     """Every use of a name that is not defined, at the place of its use."""
-    for part in (_materials, _stages, _arms, _measures, _curves, _probe, _world):
+    for part in (_materials, _read_corpora, _stages, _arms, _measures, _curves, _probe, _world):
         yield from part(study)
 
 
@@ -49,8 +49,9 @@ def _materials(study: StudyFile) -> Problems:
         corpus = study.corpora.get(name)
         # What makes the corpus must not need the tokenizer, or the model, that it is made for.
         transforms = () if corpus is None else corpus.transforms
-        if any("model" in TRANSFORMS.get(use.name).context for use in transforms):
-            yield at, f"a cycle: a transform of {name!r} asks the model; name another corpus"
+        asks = any("model" in TRANSFORMS.get(use.name).context for use in transforms)
+        if asks or (corpus is not None and has_model_write(corpus.name)):
+            yield at, f"a cycle: {name!r} is made with the model; name another corpus"
         counted = ""
         if corpus is not None and corpus.options.get("tokens") is not None:
             counted = f"the tokenizer is trained on {name!r}, whose tokens are counted with it"
@@ -72,6 +73,26 @@ def _materials(study: StudyFile) -> Problems:
             yield ("written", name, "values"), "has no effect beside `plan`, which has its own"
 
 
+def _read_corpora(study: StudyFile) -> Problems:
+    """Corpora whose rows another one reads: they exist, and none reads itself in the end."""
+
+    def reads(name: str) -> list[tuple[str, str]]:
+        corpus = study.corpora[name]
+        options = CORPORA.get(corpus.name).facts.get("rows_of", ())
+        return [(option, str(corpus.options[option])) for option in options]
+
+    for name in study.corpora:
+        for option, other in reads(name):
+            at: Location = ("corpora", name, option)
+            yield from _missing(at, other, study.corpora, "corpus")
+            chain = [name]
+            while other in study.corpora and other not in chain:
+                chain.append(other)
+                other = next((o for _, o in reads(other)), "")
+            if other in chain:
+                yield at, f"a cycle: {' reads '.join([*chain, other])}"
+
+
 def _stages(study: StudyFile) -> Problems:
     for name, stage in study.stages.items():
         at, train, reads = ("stages", name), stage.train, data_names(stage.train)
@@ -87,6 +108,8 @@ def _stages(study: StudyFile) -> Problems:
             yield at, "train.replay needs `replay_data`, the corpus replayed"
         if stage.replay_data is not None and "replay" not in reads:
             yield (*at, "replay_data"), "has no effect without `replay` above 0 in an explain stage"
+        if stage.rounds:
+            yield (*at, "rounds"), "has no effect outside a loop (`repeat`) of an arm"
         for place in ("rewards", "gold"):
             uses = getattr(train, place, None) or ()
             for index, use in enumerate(uses if isinstance(uses, tuple) else (uses,)):
@@ -187,8 +210,12 @@ def _measures(study: StudyFile) -> Problems:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         yield ("contrasts",), f"two contrasts have one name: {', '.join(twice)}"
+    for index, name in enumerate(study.primary):
+        yield from _missing(("primary", index), name, names, "contrast")
     if study.headline is not None:
         yield from _missing(("headline",), study.headline, names, "contrast")
+        if study.primary and study.headline not in study.primary:
+            yield ("headline",), f"{study.headline!r} is none of the `primary` contrasts"
     elif names:
         yield ("contrasts",), "name the contrast the study is made for: `headline: NAME`"
     names = [comparison.name for comparison in study.comparisons]

@@ -19,7 +19,7 @@ from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import corpus, evaluation
 from whyfirst.study.plan import Plan, refuse_empty_cells
-from whyfirst.study.sources import Row
+from whyfirst.study.sources import Row, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
 from whyfirst.train.kinds import data_names, kind_of
@@ -54,7 +54,8 @@ def refuse_unusable(plan: Plan) -> None:
             readers.setdefault(given, []).append((stage, data))
     for name, (node, *_) in by_name(plan.nodes, "corpus").items():
         source = plan.study.corpora[name]
-        if source.name != "written" and not corpus.reads_base(source):
+        asks = source.name == "written" or has_model_write(source.name)
+        if not asks and not corpus.reads_base(source):
             _check_corpus(plan, node, readers.get(name, []), model)
     evaluation.rehearsals(plan.nodes)
     refuse_empty_cells(plan, reading=True)

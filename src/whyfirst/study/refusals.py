@@ -13,6 +13,7 @@ from whyfirst.constitution import load_constitution
 from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.schema import StudyFile
+from whyfirst.study.sources import has_model_write
 from whyfirst.train.kinds import data_names, kind_of
 
 
@@ -85,7 +86,8 @@ def refuse_in_vain(builder: Builder) -> None:
         train, most = use.train, None
         if use.data:
             corpus = builder.study.corpora[use.data]
-            most = corpus.options.get("size")
+            # Of what a model writes, `size` counts prompts, each of which may give several rows.
+            most = None if has_model_write(corpus.name) else corpus.options.get("size")
             file = builder.path(str(corpus.options.get("path", "")))
             # One of `messages` may become several rows; of other files lines tell nothing.
             if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():

@@ -2,11 +2,12 @@
 
 A registration file beside the study file holds everything that decides the results (arms, stages,
 corpora, data hashes, seeds, benchmarks, contrasts, the primary contrast with its test, versions of
-the code of stages and benchmarks), the date, and a hash over both. Leaves out: proof of time beyond
-that date; publish the hash for it.
+the code of stages and benchmarks), the date, and a hash over both. An amendment stands behind it
+with its own date, its reason and a hash that holds the one before: none but the last can be taken
+out unseen. Leaves out: proof of time beyond these dates; publish the hash for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +17,11 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
-from whyfirst.report.schema import Registration
+from whyfirst.report.schema import Amendment, Look, Registration
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.marker import MARKER
 from whyfirst.study.execute.store import Store
-from whyfirst.study.execute.studies import note_study
+from whyfirst.study.execute.studies import looks, note_look, note_study
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.train.kinds import KINDS as STAGES
@@ -39,6 +40,18 @@ TEST = {
     "alpha": 0.05,
     "code": "whyfirst.stats.statistics.contrast and interaction",
 }
+#: what of it is otherwise where each seed is a world of its own
+WORLDS_TEST = {
+    "pairs": "by item within each world that both arms have; an item unscored in either is left "
+    "out",
+    "estimate": "mean over worlds, each with equal weight, of the mean paired difference",
+    "random": "worlds; topics and subjects are each world's own",
+    "strata": "none",
+    "variance": "of the worlds' mean differences, over their number",
+    "degrees_of_freedom": "worlds - 1",
+    "exact": "sign-flip over the worlds' mean differences, beside it",
+}
+PRIMARY_ONLY = "Holm over the primary contrasts; secondary ones are shown uncorrected"
 _CHANGES = 8  # shown of a plan that was registered otherwise
 
 
@@ -51,26 +64,33 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
     """Everything that decides a study's results, as JSON-able data without a date."""
     study = plan.study
     content: dict[str, Any] = decisive(study)
-    primary = next((c for c in study.contrasts if c.name == study.headline), None)
-    content["primary"] = decisive(primary) if primary else None
-    content["test"] = dict(TEST)
-    # Of the code that can change a result, of the kinds and benchmarks in use.
-    kinds = {node.kind for node in plan.nodes}
-    stages = {use.train.kind for use in study.stages.values()}
-    benchmarks = {use.benchmark for use in plan.evaluations}
-    content["versions"] = {
-        "kinds": {name: KINDS[name].version for name in sorted(kinds) if KINDS[name].version},
-        "stages": {name: STAGES.get(name).version for name in sorted(stages)},
-        "benchmarks": {name: benchmark_named(name).version for name in sorted(benchmarks)},
-    }
-    # A plan without any is what it was before there were any.
-    if study.probe:
-        probes = {name: PROBES.get(name).version for name in sorted(study.probe.probes)}
-        content["versions"]["probes"] = probes
+    headline = next((c for c in study.contrasts if c.name == study.headline), None)
+    content["primary"] = decisive(headline) if headline else None
+    content["test"] = TEST | (WORLDS_TEST if study.drawn else {})
+    if study.primary:
+        content["primaries"] = list(study.primary)
+        content["test"]["multiplicity"] = PRIMARY_ONLY
+    content["versions"] = _code_versions(plan)
     content["seeds"] = {arm: list(study.seeds_of(arm)) for arm in study.arms}
     # Content hashes of files outside the study; library versions are the report's, not the plan's.
     content["data"] = dict(sorted(plan.outside.items()))
     return content
+
+
+def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
+    """Versions of the code that can change a result, of the kinds and benchmarks in use."""
+    kinds = {node.kind for node in plan.nodes}
+    stages = {use.train.kind for use in plan.study.stages.values()}
+    benchmarks = {use.benchmark for use in plan.evaluations}
+    probes = plan.study.probe.probes if plan.study.probe else ()
+    versions: dict[str, dict[str, str]] = {
+        "kinds": {name: KINDS[name].version for name in sorted(kinds) if KINDS[name].version},
+        "stages": {name: STAGES.get(name).version for name in sorted(stages)},
+        "benchmarks": {name: benchmark_named(name).version for name in sorted(benchmarks)},
+    }
+    if probes:  # a plan without any is what it was before there were any
+        versions["probes"] = {name: PROBES.get(name).version for name in sorted(probes)}
+    return versions
 
 
 @dataclass(frozen=True)
@@ -82,49 +102,79 @@ class Registered:
         at: when it was registered (ISO 8601, UTC).
         sha256: its hash.
         new: whether it was written now; else it was there, with the same plan.
+        amended: whether an amendment was written now, to a plan registered before.
         results: how many evaluations of this plan the store already held: above 0, the study was
             not registered before its first result, and reports will say so.
+        looks: how often results of it had been put together.
     """
 
     path: Path
     at: str
     sha256: str
     new: bool
+    amended: bool
     results: int
+    looks: int
 
 
-def register(file: Path, store: Store) -> Registered:
+def register(file: Path, store: Store, amend: str | None = None) -> Registered:
     """Freeze a study's plan beside its file.
 
     Args:
         store: where results are looked for that exist already.
+        amend: why a plan registered before is replaced by the present one.
 
     Raises:
-        UserError: a registration with other content is there already; says what differs.
+        UserError: a registration with other content is there already and no reason is given; says
+            what differs. Or there is nothing to amend.
     """
     plan = build_plan(file)
     content, path = frozen_plan(plan), registration_path(file)
     new = not path.exists()
+    if new and amend is not None:
+        raise UserError(f"{path}: nothing to amend: the study isn't registered yet")
     if new:
         fresh = {"registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "plan": content}
         write_json(path, fresh | {"sha256": sha256_json(fresh)})
     record = _record(path)
-    if record["plan"] != content:
-        changes = _deviations(record["plan"], content)
+    changed = _last(record) != content
+    if amend is not None and not changed:
+        raise UserError(f"{path}: nothing to amend: the study's plan is what was registered")
+    results, looked = sum(1 for _ in _results(plan, store)), len(looks(store, plan.study.study))
+    if changed and amend is not None:
+        record["amendments"] = [*record.get("amendments", ()), _amendment(
+            record, {"reason": amend, "plan": content, "results": results, "looks": looked}
+        )]  # fmt: skip
+        write_json(path, record)
+    elif changed:
+        changes = _deviations(_last(record), content)
         shown = "\n".join(f"  {line}" for line in changes[:_CHANGES])
         more = f"\n  and {len(changes) - _CHANGES} more" if len(changes) > _CHANGES else ""
         raise UserError(
             f"{path}: this study is registered already (on {record['registered_at']}), and its "
             f"plan has changed since:\n{shown}{more}\nResults will list the deviations. To "
-            "register the new plan instead, give the study a new name and file, or remove the "
-            "registration if nothing was run yet"
+            "register the new plan instead, give the study a new name and file, say why it "
+            "changed with --amend REASON, or remove the registration if nothing was run yet"
         )
-    results = sum(1 for _ in _results(plan, store))
-    # Noted as the study's, so that clearing up leaves them.
-    if results:
+    if results:  # so that clearing up leaves them
         keys = [node.key for node in plan.nodes]
         note_study(store, plan.study.study, file, keys, running=False)
-    return Registered(path, record["registered_at"], record["sha256"], new, results)
+    last = [record, *record.get("amendments", ())][-1]
+    at = last.get("at", record["registered_at"])
+    return Registered(path, at, last["sha256"], new, changed, results, looked)
+
+
+def _amendment(record: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Dated, and hashed together with the hash of what it amends."""
+    fresh = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **said}
+    before = [record, *record.get("amendments", ())][-1]["sha256"]
+    return fresh | {"sha256": sha256_json(fresh | {"amends": before})}
+
+
+def _last(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan as it was last registered."""
+    plan: dict[str, Any] = [record, *record.get("amendments", ())][-1]["plan"]
+    return plan
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -137,7 +187,13 @@ def _record(path: Path) -> dict[str, Any]:
     names = ("registered_at", "plan")
     if not isinstance(record, dict) or not {*names, "sha256"} <= set(record):
         raise UserError(f"{path}: not a registration; restore it, or remove it and register anew")
-    if sha256_json({name: record[name] for name in names}) != record["sha256"]:
+    whole = sha256_json({name: record[name] for name in names}) == record["sha256"]
+    before = record["sha256"]
+    for one in record.get("amendments", ()):
+        said = {name: value for name, value in one.items() if name != "sha256"}
+        whole &= sha256_json(said | {"amends": before}) == one["sha256"]
+        before = one["sha256"]
+    if not whole:
         raise UserError(f"{path}: the registration was edited: its hash does not fit its content")
     return record
 
@@ -152,15 +208,57 @@ def registration(plan: Plan, store: Store) -> Registration:
         )  # fmt: skip
     record = _record(path)
     at = datetime.fromisoformat(record["registered_at"]).timestamp()
-    first = min((marker.stat().st_mtime for marker in _results(plan, store)), default=None)
+    first = _first_result(plan, store)
     return Registration(
         registered=True,
         before_first_result=None if first is None else at <= first,
         sha256=record["sha256"],
         file=path.name,
-        primary=(record["plan"].get("primary") or {}).get("name"),
-        deviations=_deviations(record["plan"], frozen_plan(plan)),
+        primary=_primary(_last(record)),
+        deviations=_deviations(_last(record), frozen_plan(plan)),
+        amendments=list(_amendments(record)),
+        looks=list(_interim(plan, store)),
     )
+
+
+def _primary(content: Mapping[str, Any]) -> str | None:
+    """The contrasts a plan decides by."""
+    named = content.get("primaries") or [(content.get("primary") or {}).get("name")]
+    return ", ".join(filter(None, named)) or None
+
+
+def _amendments(record: Mapping[str, Any]) -> Iterator[Amendment]:
+    before = record["plan"]
+    for one in record.get("amendments", ()):
+        told = {name: one[name] for name in ("at", "reason", "sha256", "results", "looks")}
+        yield Amendment(**told, changes=_deviations(before, one["plan"]))
+        before = one["plan"]
+
+
+def _interim(plan: Plan, store: Store) -> Iterator[Look]:
+    """When results of fewer seeds than now were put together."""
+    seeds = {arm: len(plan.study.seeds_of(arm)) for arm in plan.study.arms}
+    for look in looks(store, plan.study.study):
+        if any(look["seeds"].get(arm, 0) < count for arm, count in seeds.items()):
+            yield Look(at=look["at"], seeds=look["seeds"])
+
+
+def note_results(plan: Plan, store: Store) -> None:
+    """Note that results of a registered study are put together: who has them has looked."""
+    if registration_path(plan.file).exists():
+        seeds = {arm: len(plan.study.seeds_of(arm)) for arm in plan.study.arms}
+        note_look(store, plan.study.study, seeds)
+
+
+def _deviations(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Where a plan differs from the registered one, a line each."""
+    both = _all_seeds(old) & _all_seeds(new)
+    return sorted(_differences(_of_seeds(old, both), _of_seeds(new, both), ""))
+
+
+def _first_result(plan: Plan, store: Store) -> float | None:
+    """When the first evaluation of the plan was complete (seconds since 1970)."""
+    return min((path.stat().st_mtime for path in _results(plan, store)), default=None)
 
 
 def _results(plan: Plan, store: Store) -> Iterator[Path]:
@@ -171,36 +269,22 @@ def _results(plan: Plan, store: Store) -> Iterator[Path]:
             yield marker
 
 
-def _deviations(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Where a plan differs from the registered one, a line each.
-
-    That more or fewer seeds are run than registered is said once, under ``seeds``: the data of a
-    seed that only one of them has are no difference.
-    """
-    seeds = [{f"seed{seed}" for several in plan.get("seeds", {}).values() for seed in several}
-             for plan in (old, new)]  # fmt: skip
-    both = seeds[0] & seeds[1]
-    alike = [
-        {**plan, "data": {
-            name: sha for name, sha in plan.get("data", {}).items()
-            if not name.startswith("seed") or name.partition("/")[0] in both
-        }}
-        for plan in (old, new)
-    ]  # fmt: skip
-    return sorted(_differences(alike[0], alike[1], ""))
-
-
-def _differences(old: Any, new: Any, at: str) -> Iterator[str]:
+def _differences(old: Any, new: Any, at: str) -> list[str]:
     """Where two plans differ, a line each: ``arms.direct: ... -> ...``."""
     if isinstance(old, dict) and isinstance(new, dict):
+        found = []
         for key in sorted({*old, *new}):
             place = f"{at}.{key}" if at else str(key)
-            if key in old and key in new:
-                yield from _differences(old[key], new[key], place)
+            if key not in old:
+                found.append(f"{place}: added")
+            elif key not in new:
+                found.append(f"{place}: removed")
             else:
-                yield f"{place}: {'added' if key in new else 'removed'}"
-    elif old != new:
-        yield f"{at}: registered {_brief(old)}, run with {_brief(new)}"
+                found += _differences(old[key], new[key], place)
+        return found
+    if old == new:
+        return []
+    return [f"{at}: registered {_brief(old)}, run with {_brief(new)}"]
 
 
 def _brief(value: Any) -> str:
@@ -209,3 +293,21 @@ def _brief(value: Any) -> str:
     if is_seeds and value == list(range(value[0], value[-1] + 1)):
         return f"{len(value)} ({value[0]} to {value[-1]})"
     return repr(value)
+
+
+def _of_seeds(content: dict[str, Any], seeds: set[int]) -> dict[str, Any]:
+    """A frozen plan with the data of these seeds only.
+
+    That more or fewer seeds are run than registered is said once, under ``seeds``.
+    """
+    kept = {f"seed{seed}" for seed in seeds}
+    data = {
+        name: sha
+        for name, sha in content.get("data", {}).items()
+        if not name.startswith("seed") or name.partition("/")[0] in kept
+    }
+    return {**content, "data": data}
+
+
+def _all_seeds(content: Mapping[str, Any]) -> set[int]:
+    return {seed for seeds in content.get("seeds", {}).values() for seed in seeds}

@@ -4,7 +4,6 @@ A finished study run again computes nothing and writes nothing. Leaves out: the 
 (executor.py, kinds.py) and how it is shown while it runs (the command line).
 """
 
-import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,9 +125,12 @@ def run_study(
     _refuse_damaged(plan, place)
     from whyfirst.report.html import report_html
     from whyfirst.report.items import write_items
+    from whyfirst.study.register import note_results
     from whyfirst.study.results import imported
     from whyfirst.study.results.assemble import assemble
 
+    if overrides == NONE:
+        note_results(plan, place)
     results, items = assemble(plan, place, outcome, command)
     # What was imported of other tools before the study was computed anew stays.
     others = imported.load(folder)
@@ -146,15 +148,17 @@ def run_study(
 
 def _finished(plan: Plan, store: Store, folder: Path) -> Results | None:
     """The results, if they are this plan's and everything is complete."""
-    # Results of another version, or torn by a full disk, are written anew.
-    with contextlib.suppress(DataError):
-        if is_whole(folder):
-            from whyfirst.study.results.assemble import describes
+    if not is_whole(folder):
+        return None
+    from whyfirst.study.results.assemble import describes
 
-            results = load_results(folder / RESULTS_FILE)
-            if describes(results, plan, store) and all(store.complete(*n.key) for n in plan.nodes):
-                return results
-    return None
+    # Results of another version, or torn by a full disk, are written anew.
+    try:
+        results = load_results(folder / RESULTS_FILE)
+    except DataError:
+        return None
+    done = describes(results, plan, store) and all(store.complete(*n.key) for n in plan.nodes)
+    return results if done else None
 
 
 def _refuse_damaged(plan: Plan, store: Store) -> None:

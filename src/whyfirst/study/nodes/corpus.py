@@ -1,33 +1,41 @@
 """Rows a stage trains on, matched in tokens where the study gives a budget."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
-from whyfirst.data.rows import Which, prompts_in, shaped, text_of, texts_of
+from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
+from whyfirst.study.cost.rehearsal import Tally
 from whyfirst.study.execute.graph import Node, by_name
-from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.store import REPLIES, Store
 from whyfirst.study.materials import CorpusUse
 from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
+from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_judge_model
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources import CORPORA, ROWS, Row
+from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
 from whyfirst.worlds import WORLDS
 
 SECONDS = 0.2
 _SAMPLE = 512  # rows whose length is measured
+_LONGEST = 1 << 20  # a prompt is read whole
 
 
-def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
-    """The node of a corpus at a seed of the study, on a side of its world."""
+def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "") -> str:
+    """The node of a corpus at a seed of the study, on a side of its world.
+
+    Args:
+        model: the node of the model that the stage which reads it starts from; empty: the base.
+            Only a corpus that this model writes differs by it.
+    """
     corpus, world = builder.study.corpora[name], builder.world
     facts = CORPORA.get(corpus.name).facts
     seeded = facts.get("seeded", False)
@@ -52,6 +60,18 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
     if corpus.name == "written":
         depends += (written.plan(builder, corpus.options["written"]),)
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
+    if has_model_write(corpus.name):
+        depends = (model or base.plan(builder, seed),)
+        id = f"{depends[0]}/corpus:{name}" if model else id  # noqa: A001
+        # How its model writes, and the methods that label what it writes.
+        answered_by(builder, spec)
+        uses = facts.get("uses", lambda options: {})(corpus.options)
+        methods = {place: room.identity(use) for place, (room, use) in uses.items()}
+        spec.config["methods"] = methods
+        if facts.get("asks_judge", lambda options: False)(corpus.options):
+            ask_judge_model(builder, f"corpora: {corpus.name}", spec)
+    read = [corpus.options[option] for option in facts.get("rows_of", ())]
+    depends += tuple(plan(builder, other, seed, side) for other in read)
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(id, KIND, spec, depends, weight=SECONDS, name=name)
 
@@ -63,18 +83,20 @@ def reads_base(corpus: CorpusUse) -> bool:
 
 
 def rows_of(
-    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None
-) -> list[Row]:
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
+    **context: Any,
+) -> list[Row]:  # fmt: skip
     """All rows of a corpus node's source, before its transforms.
 
     Args:
         folder: of the written node it reads.
         base: folder of the model it starts from; None before it is there.
+        context: what else the source asks for (`whyfirst.study.sources`).
 
     Raises:
         UserError: the source can't be read.
     """
-    context: dict[str, Any] = {"seed": payload["config"]["seed"], "base": base}
+    context |= {"seed": payload["config"]["seed"], "base": base}
     if "world" in payload:
         context["world"] = WORLDS.make(Use(**payload["world"]))
     if folder is not None:
@@ -89,7 +111,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     # What a teacher wrote is the last of the folders read.
     wrote = folders[-1] if config["source"] == "written" else None
     model = model_folder(folders[0]) if folders and wrote is None else None
-    rows = rows_of(payload, wrote, model)
+    context = {} if model is None else _given(payload, folders, folder, model, progress)
+    rows = rows_of(payload, wrote, model, **context)
     about: dict[str, Any] = {"corpus": name, "unique": len(rows), "tokens": None}
     if "transforms" in payload:
         after = _transformed(payload, rows, model)
@@ -113,6 +136,25 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         rows = [rows[index] for index in chosen[name]]
     write_jsonl(folder / ROWS, rows)
     write_json(folder / "corpus.json", about | {"rows": len(rows)})
+
+
+def _given(
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, model: str, progress: Progress
+) -> dict[str, Any]:
+    """What a source that has a model write is given; nothing for others."""
+    source = payload["config"]["source"]
+    if not has_model_write(source):
+        return {}
+    options = CORPORA.get(source).facts.get("rows_of", ())
+    judge, replies = payload.get("judge_model"), folder.parents[1] / REPLIES
+    places = folders[len(folders) - len(options) :]
+    return {
+        "model": open_model(ModelRef(**payload.get("model", {}), path=model)),
+        "judge_model": judge and open_model(ModelRef(**judge), cache=replies),
+        "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
+        "kept": folder / "drawn.jsonl",
+        "progress": progress,
+    }
 
 
 def _transformed(payload: Mapping[str, Any], rows: list[Row], model: str | None) -> Made:
@@ -139,14 +181,15 @@ def rows_ahead(node: Node) -> list[Row] | None:
     """A corpus' rows as they will be, before any work; None where a model makes them."""
     # A corpus may be a large file, and several ask before the work: checks, costs, repeats.
     if node.fingerprint not in _AHEAD:
-        payload, rows = node.payload, rows_of(node.payload)
-        methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
-        if any(method.context & {"model", "open_model"} for method in methods):
-            _AHEAD[node.fingerprint] = None
-        else:
-            made_of = "transforms" in payload
-            _AHEAD[node.fingerprint] = _transformed(payload, rows, None).rows if made_of else rows
+        _AHEAD[node.fingerprint] = _transformed_ahead(node.payload, rows_of(node.payload))
     return _AHEAD[node.fingerprint]
+
+
+def _transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] | None:
+    methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
+    if any(method.context & {"model", "open_model"} for method in methods):
+        return None
+    return _transformed(payload, rows, None).rows if "transforms" in payload else rows
 
 
 def forget_rows() -> None:
@@ -196,7 +239,15 @@ class CorpusLengths:
         done = [node for node in nodes if self._store.complete(*node.key)]
         if done:
             return read_jsonl(self._store.folder(*done[0].key) / ROWS)
-        if nodes[0].payload["config"]["source"] != "written":
+        source = nodes[0].payload["config"]["source"]
+        if has_model_write(source):
+            facts, options = CORPORA.get(source).facts, nodes[0].payload["use"]
+            corpora = by_name(self._nodes.values(), "corpus")
+            read = {o: self._rows(corpora[options[o]]) for o in facts.get("rows_of", ())}
+            drawn: list[Row] = facts["ahead"](options, read)
+            rows = _transformed_ahead(nodes[0].payload, drawn)
+            return drawn if rows is None else rows
+        if source != "written":
             rows = rows_ahead(nodes[0])
             return rows_of(nodes[0].payload) if rows is None else rows
         wanted = self._nodes[nodes[0].depends[-1]]
@@ -205,4 +256,17 @@ class CorpusLengths:
         return written.fillings_ahead(nodes[0].payload["config"]["documents"], wanted)
 
 
-KIND = NodeKind("corpus", run, version="2")
+def cost(ahead: Ahead) -> Iterator[Work]:
+    """What a model writes, each response as long as it may be."""
+    for name, nodes in ahead.by_name("corpus").items():
+        use = nodes[0].payload["use"]
+        if ahead.lengths is None or not has_model_write(ahead.study.corpora[name].name):
+            continue
+        rows, mean, _ = ahead.lengths.corpus(use["prompts"], _LONGEST, True)
+        calls = use["k"] * min(rows, use["size"] or rows)
+        asked = Tally(calls, round(calls * mean * CHARACTERS), calls * use["max_new_tokens"])
+        asked.longest = round(mean * CHARACTERS) + use["max_new_tokens"]
+        yield from answering_work(ahead, nodes, asked, CHARACTERS * asked.generated)
+
+
+KIND = NodeKind("corpus", run, version="2", cost=cost)

@@ -54,7 +54,7 @@ def _add(
         rewarding = kind_of(study.stages[stage].train).makes == "reward_model"
         (rewards if rewarding else models).append(node)
     corpora = [name for name in (use.data, use.replay_data) if name]
-    depends = [models[-1], *(corpus.plan(builder, c, seed, side) for c in corpora)]
+    depends = [models[-1], *(corpus.plan(builder, c, seed, side, models[-1]) for c in corpora)]
     if use.reward_from is not None:
         # From the study's model and not from the arm's: one reward model for every arm.
         depends.append(chain(builder, (use.reward_from,), seed, side)[-1])

@@ -12,6 +12,7 @@ from typing import Any
 
 from whyfirst.config.files import sha256_json, write_json
 from whyfirst.constitution import Constitution, load_constitution
+from whyfirst.data.leaks import DRESS
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.explanation import CONTROLS, CORPORA, Corpus
@@ -80,7 +81,7 @@ def plan(builder: Builder, name: str) -> str:
     }
     # What is left out as a leak is decided by code that may change; without these nothing is.
     if against:
-        spec.config["leaks"] = LEAKS
+        spec.config["leaks"] = LEAKS if use.teacher is None else f"{LEAKS}.{DRESS}"
     _ask(builder, use, at, spec)
     reads = (base.plan(builder),)
     return builder.add(f"written:{name}", KIND, spec, reads, weight=SECONDS, name=name)
