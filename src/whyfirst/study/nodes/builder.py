@@ -48,6 +48,7 @@ class Builder:
         outside: content hashes of files that are no node's, by node and role.
         tokenizer_corpus: the node of the rows a new model's tokenizer is trained on.
         keep_at: stage node -> updates after which its weights are kept, for the curve.
+        sources: corpus -> what its source is made of, whatever the seed.
         chained: (stages in a row, seed, side) -> the node of the last of them.
     """
 
@@ -60,6 +61,7 @@ class Builder:
     tokenizer_corpus: str | None = None
     keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
     contents: dict[Path, str] = field(default_factory=dict)
+    sources: dict[str, Spec] = field(default_factory=dict)
     chained: dict[tuple[tuple[str, ...], int, int], str] = field(default_factory=dict)
 
     def add(

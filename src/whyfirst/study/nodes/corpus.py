@@ -15,6 +15,7 @@ from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
 from whyfirst.study.cost.rehearsal import Tally
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import REPLIES, Store
+from whyfirst.study.located import Spec
 from whyfirst.study.materials import CorpusUse
 from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
@@ -38,18 +39,28 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
     """
     corpus, world = builder.study.corpora[name], builder.world
     facts = CORPORA.get(corpus.name).facts
-    seeded = facts.get("seeded", False)
-    spec = builder.method(CORPORA, corpus, f"corpora.{name}")
-    if "inputs" in facts:
-        spec.contents |= facts["inputs"](spec.extra, world)
+    seeded, drawn = facts.get("seeded", False), has_model_write(corpus.name)
+    if "sided" not in facts or not facts["sided"](corpus.options):
+        side = 0
+    id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
+    id = f"{model}/corpus:{name}" if drawn and model else id  # noqa: A001
+    id += f"{SIDE}{side}" if side else ""  # noqa: A001
+    if id in builder.nodes:
+        return id
+    # What its source is made of is the same at every seed, and files are hashed for it.
+    if name not in builder.sources:
+        of_source = builder.sources[name] = builder.method(CORPORA, corpus, f"corpora.{name}")
+        if "inputs" in facts:
+            of_source.contents |= facts["inputs"](of_source.extra, world)
+    source = builder.sources[name]
     named = {"corpus": name, "seed": seed if seeded else 0}
-    spec.config = {"source": corpus.name} | spec.config | named | corpus.made_of
-    spec.extra = {"use": spec.extra}
+    spec = Spec(
+        {"source": corpus.name} | source.config | named | corpus.made_of, dict(source.contents),
+        {"use": source.extra},
+    )  # fmt: skip
     if corpus.made_of:
         spec.extra["transforms"] = [use.model_dump(mode="json") for use in corpus.transforms]
         spec.extra["select"] = corpus.select and corpus.select.model_dump(mode="json")
-    if "sided" not in facts or not facts["sided"](corpus.options):
-        side = 0
     if world is not None:
         here, spec.extra["world"] = builder.world_at(seed, side)
         spec.config |= here.identity
@@ -59,10 +70,8 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
         depends = (base.plan(builder, seed),)
     if corpus.name == "written":
         depends += (written.plan(builder, corpus.options["written"]),)
-    id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
-    if has_model_write(corpus.name):
+    if drawn:
         depends = (model or base.plan(builder, seed),)
-        id = f"{depends[0]}/corpus:{name}" if model else id  # noqa: A001
         # How its model writes, and the methods that label what it writes.
         answered_by(builder, spec)
         uses = facts.get("uses", lambda options: {})(corpus.options)
@@ -72,7 +81,6 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
             ask_judge_model(builder, f"corpora: {corpus.name}", spec)
     read = [corpus.options[option] for option in facts.get("rows_of", ())]
     depends += tuple(plan(builder, other, seed, side) for other in read)
-    id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(id, KIND, spec, depends, weight=SECONDS, name=name)
 
 
