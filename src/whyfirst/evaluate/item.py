@@ -106,6 +106,7 @@ class ItemResult:
         Raises:
             DataError: a field is unknown, missing or out of range.
         """
+        # A field of a newer version may change what the record says, so it isn't passed over.
         unknown = set(row) - {field.name for field in fields(cls)}
         if unknown:
             raise DataError(f"item result: unknown field {min(unknown)!r}")
@@ -128,6 +129,7 @@ def check_verdict(outcome: str, reason: str | None, score: float | None) -> None
         raise ValueError("unscored needs a reason, and nothing else has one")
     if (outcome == "unscored") != (score is None):
         raise ValueError("unscored has no score, and everything else has one")
+    # Every average rests on this; a score of 5 out of 5 would pass every later check.
     if score is not None and not 0 <= score <= 1:  # NaN fails too
         raise ValueError(f"the score {score} is not in [0, 1]")
 

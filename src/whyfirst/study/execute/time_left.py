@@ -1,16 +1,18 @@
 """How far a graph of work is and how long the rest will take: one estimate for all who show it.
 
 A node is expected to take what nodes alike took (same kind, options and base: in this graph, or
-any in the store), else what its kind took by weight. A node that runs is judged by its own pace as
-soon as that says something, and then speaks for the waiting ones like it. Where nothing of the kind
-was measured and the weights are no seconds, there is no estimate, rather than a wrong one. Leaves
-out: showing it (`whyfirst.cli`).
+any in the store), else what its kind took by weight. What the store knows may be of another machine
+or of an idle one, so it counts by this run's pace: how much longer its parts take than the same
+ones took then. Between two parts passes what passed between them so far. A node that runs is judged
+by its own pace as soon as that says something, and then speaks for the waiting ones like it. Where
+nothing of the kind was measured and the weights are no seconds, there is no estimate, rather than a
+wrong one. Leaves out: showing it (`whyfirst.cli`).
 """
 
 import contextlib
 import heapq
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,13 +25,15 @@ from whyfirst.study.execute.store import Store
 
 _TRUSTED_S = 10.0  # weights that are seconds count as much as this many measured seconds
 _TELLING = 0.1  # from this share on, a node's own pace alone says how long it takes
+_STEADY_S = 2.0  # so many seconds more on both sides: the pace of tiny parts is mostly noise
 _SOON_S = 1.0  # before so long a node's pace is its start-up's
 _NEWEST = 200  # markers of a kind that are read for what its nodes took
 _CONFIDENT = 0.5  # this share of the work left must stand on something measured
-_PLACES = ("seed", "world_seed", "path", "model", "corpora", "endpoint")
 
-# What nodes that take equally long have in common: their kind, and a hash of the rest.
-Shape = tuple[tuple[str, ...], str]
+Kind = tuple[str, ...]
+Shape = tuple[Kind, str]
+Sample = tuple[Shape, float, float]
+"""Shape, weight and seconds of a node."""
 
 
 @dataclass
@@ -73,7 +77,10 @@ class Tracker:
         known = {n.id: (n.kind, n.fingerprint, n.depends) for n in nodes}
         self._shapes = {n.id: shape(n.kind, n.payload, _base_of(n.id, known)) for n in nodes}
         self._past = dict(history or {})
-        self._took: dict[str, tuple[float, bool]] = {}  # seconds, and whether in this run
+        self._measured: dict[str, float] = {}
+        self._reused_took: dict[str, float] = {}
+        self._freed: float | None = None  # when a worker had nothing to do last
+        self._gaps: list[float] = []
         self.running: dict[str, Running] = {}
         self.done: set[str] = set()
         self.reused = 0
@@ -102,92 +109,129 @@ class Tracker:
         name = event.node_id
         if event.kind in ("started", "waiting"):
             waiting = event.kind == "waiting"
+            if self._freed is not None and not waiting:
+                self._gaps.append(self._clock() - self._freed)
+                self._freed = None
             self.running[name] = Running(self._clock(), message=event.message, waiting=waiting)
         elif event.kind == "progress":
             run = self.running.setdefault(name, Running(self._clock() - event.seconds))
             run.step, run.total, run.message = event.step, event.total, event.message
         else:
-            self.running.pop(name, None)
-            # It is put aside, and so to be computed again.
-            if event.kind == "damaged":
-                self.done.discard(name)
-            elif event.kind in ("failed", "incomplete"):
-                self.failed[name] = event.message
-            else:
-                self.done.add(name)
-                self.reused += event.kind == "reused"
-                if event.seconds > 0:
-                    self._took[name] = event.seconds, event.kind != "reused"
+            ended = self.running.pop(name, None)
+            # Until its result is in the store it isn't done, and that takes time as well.
+            if ended is not None and event.kind == "finished":
+                event = replace(event, seconds=max(event.seconds, self._clock() - ended.begun))
+            self._settle(name, event)
+
+    def _settle(self, name: str, event: Event) -> None:
+        if event.kind == "damaged":  # and so to be computed again
+            self.done.discard(name)
+            return
+        if event.kind in ("failed", "incomplete"):
+            self.failed[name] = event.message
+            return
+        self.done.add(name)
+        if event.kind == "finished" and self._freed is None:
+            self._freed = self._clock()
+        self.reused += event.kind == "reused"
+        if event.seconds > 0:
+            took = self._reused_took if event.kind == "reused" else self._measured
+            took[name] = event.seconds
 
     def seconds_left(self) -> float | None:
         """Estimate of the wall seconds to the end: all work shared by the workers, but at least
         the longest chain of nodes that need each other. None where nothing stands behind one."""
-        now = self._clock()
-        # What this run shows comes first: what the store shows may be another machine's.
-        present, before = _Known(_TRUSTED_S if self._in_seconds else 0.0), _Known(0.0)
-        for name, (seconds, here) in self._took.items():
-            (present if here else before).add(self._shapes[name], self._nodes[name].weight, seconds)
-        for name, run in self.running.items():
-            if run.share >= _TELLING and now - run.begun > _SOON_S:
-                pace = (now - run.begun) / run.share
-                present.add(self._shapes[name], self._nodes[name].weight, pace)
-        weights = {self._shapes[node.id]: node.weight for node in self._order}
-        for one in self._past.keys() & weights.keys():
-            for seconds in self._past[one]:
-                before.add(one, weights[one], seconds)
+        samples = list(self._present())
+        present, before = _Known(samples, self._in_seconds), _Known(self._before(), False)
+        pace = _pace(samples, before)
+        gap = sum(self._gaps) / len(self._gaps) if self._gaps else 0.0
         left, based = [], 0.0
         for node in self._order:
-            seconds, measured = 0.0, True
-            if node.id not in self.done and node.id not in self.failed:
-                alike = self._shapes[node.id]
-                known = (k.expected(node, alike) for k in (present, before))
-                expected = next((found for found in known if found is not None), None)
-                measured = expected is not None
-                seconds = node.weight * present.scale if expected is None else expected
-            if node.id in self.running:
-                run = self.running[node.id]
-                elapsed = now - run.begun
-                # Past what was expected of it, a node may well take as long again.
-                seconds = seconds - elapsed if elapsed < seconds else elapsed
-                if run.share > 0:
-                    pace = elapsed * (1.0 - run.share) / run.share
-                    trust = min(1.0, run.share / _TELLING)
-                    seconds = trust * pace + (1.0 - trust) * seconds
-                    measured = measured or trust >= 1.0
-            left.append(replace(node, weight=seconds))
+            seconds, measured = self._node_left(node, present, before, pace)
+            waits = gap if seconds and node.id not in self.running else 0.0
+            left.append(replace(node, weight=seconds + waits))
             based += seconds if measured else 0.0
         work = sum(node.weight for node in left)
         if not self._in_seconds and based < _CONFIDENT * work:
             return None
         return max(work / self._workers, max(remaining_path(left).values(), default=0.0))
 
+    def _present(self) -> Iterator[Sample]:
+        """What this run shows: nodes it finished, and those it is well into."""
+        now = self._clock()
+        for name, run in self.running.items():
+            if run.share >= _TELLING and now - run.begun > _SOON_S:
+                yield self._sample(name, (now - run.begun) / run.share)
+        for name, seconds in self._measured.items():
+            yield self._sample(name, seconds)
+
+    def _before(self) -> Iterator[Sample]:
+        """What the store shows, maybe of other machines: results reused, and of other studies."""
+        for name, seconds in self._reused_took.items():
+            yield self._sample(name, seconds)
+        weights = {self._shapes[node.id]: node.weight for node in self._order}
+        for one, times in self._past.items():
+            yield from ((one, weights[one], seconds) for seconds in times if one in weights)
+
+    def _sample(self, name: str, seconds: float) -> Sample:
+        return self._shapes[name], self._nodes[name].weight, seconds
+
+    def _node_left(
+        self, node: Node, present: "_Known", before: "_Known", pace: float
+    ) -> tuple[float, bool]:
+        """Seconds a node still takes, and whether something measured says so."""
+        if node.id in self.done or node.id in self.failed:
+            return 0.0, True
+        own = self._shapes[node.id]
+        found = present.expected(node.weight, own)
+        if found is None and (past := before.expected(node.weight, own)) is not None:
+            found = pace * past
+        measured = found is not None
+        expected = found if found is not None else node.weight * present.scale
+        run = self.running.get(node.id)
+        if run is None:
+            return expected, measured
+        elapsed = self._clock() - run.begun
+        # Past what was expected of it, a node may well take as long again.
+        left = expected - elapsed if elapsed < expected else elapsed
+        if run.share <= 0:
+            return left, measured
+        pace = elapsed * (1.0 - run.share) / run.share
+        trust = min(1.0, run.share / _TELLING)
+        return trust * pace + (1.0 - trust) * left, measured or trust >= 1.0
+
 
 class _Known:
     """What nodes take, from samples: by shape, else by kind and weight, else by weight alone."""
 
-    def __init__(self, trusted: float) -> None:
-        self._took: dict[Any, tuple[float, float, int]] = {}  # seconds, weights and number
-        self._trusted = trusted
+    def __init__(self, samples: Iterable[Sample], in_seconds: bool) -> None:
+        self._by_shape: dict[Shape, list[float]] = {}
+        self._by_kind: dict[Kind, list[float]] = {}
+        seconds = weights = _TRUSTED_S if in_seconds else 0.0
+        for one, weight, took in samples:
+            self._by_shape.setdefault(one, []).append(took)
+            both = self._by_kind.setdefault(one[0], [0.0, 0.0])
+            both[0], both[1] = both[0] + took, both[1] + weight
+            seconds, weights = seconds + took, weights + weight
+        self.scale = seconds / weights if weights > 0 else 1.0
 
-    def add(self, shape: Shape, weight: float, seconds: float) -> None:
-        for of in (shape, shape[0], None):
-            took, weights, count = self._took.get(of, (0.0, 0.0, 0))
-            self._took[of] = took + seconds, weights + weight, count + 1
+    def expected(self, weight: float, of: Shape) -> float | None:
+        """Seconds of a whole node; None where nothing of its kind was measured."""
+        alike = self._by_shape.get(of)
+        if alike:
+            return sum(alike) / len(alike)
+        took, weighed = self._by_kind.get(of[0], (0.0, 0.0))
+        return weight * took / weighed if weighed > 0 else None
 
-    @property
-    def scale(self) -> float:
-        """Seconds that a weight of 1 stands for."""
-        took, weights, _ = self._took.get(None, (0.0, 0.0, 0))
-        whole = weights + self._trusted
-        return (took + self._trusted) / whole if whole > 0 else 1.0
 
-    def expected(self, node: Node, shape: Shape) -> float | None:
-        """Seconds of the whole node; None where nothing of its kind was measured."""
-        if shape in self._took:
-            took, _, count = self._took[shape]
-            return took / count
-        took, weights, _ = self._took.get(shape[0], (0.0, 0.0, 0))
-        return node.weight * took / weights if weights > 0 else None
+def _pace(present: Sequence[Sample], before: _Known) -> float:
+    """How many times as long parts take now as parts like them took before; 1 where none is."""
+    now = then = _STEADY_S
+    for of, weight, seconds in present:
+        usual = before.expected(weight, of)
+        if usual is not None:
+            now, then = now + seconds, then + usual
+    return now / then
 
 
 def shape(kind: str, payload: Mapping[str, Any], base: str) -> Shape:
@@ -200,6 +244,9 @@ def shape(kind: str, payload: Mapping[str, Any], base: str) -> Shape:
     asked = payload.get("config") or {}
     name = str(train.get("kind") or asked.get("benchmark") or asked.get("probe") or "")
     return (kind, name), sha256_json([_without_places(payload), base])
+
+
+_PLACES = ("seed", "world_seed", "path", "model", "corpora", "endpoint")
 
 
 def _without_places(value: Any) -> Any:
