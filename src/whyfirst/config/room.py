@@ -333,25 +333,8 @@ def use_of(room: Room[Any]) -> Any:
     return AfterValidator(room.checked)
 
 
-<<<<<<< HEAD
-def _is_given(parameter: inspect.Parameter) -> bool:
-    """Whether a caller has to give it: it stands by position and has no default."""
-    positional = (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    return parameter.kind in positional and parameter.default is parameter.empty
-
-
-def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether two functions are one, a module imported again included."""
-    return one is other or (one.__module__, one.__qualname__) == (
-        other.__module__,
-        other.__qualname__,
-    )
-
-
 _OPTIONS = TypeAdapter(dict[str, Any])  # made once: a large plan fills thousands of uses
 
 
-=======
->>>>>>> main
 def _json(options: Mapping[str, Any]) -> bytes:
     return _OPTIONS.dump_json(dict(options))
