@@ -45,6 +45,7 @@ ROOMS = {
     "edits": ("whyfirst.models.edits", "EDITS"),
     "surgeries": ("whyfirst.models.edits", "SURGERIES"),
     "decodings": ("whyfirst.models.decoding", "DECODINGS"),
+    "generators": ("whyfirst.explain.generators", "GENERATORS"),
     "transforms": ("whyfirst.data.transforms", "TRANSFORMS"),
     "selectors": ("whyfirst.data.transforms", "SELECTORS"),
     "probes": ("whyfirst.probe.record", "PROBES"),

@@ -159,10 +159,32 @@ def read_json(path: Path, *, nan: bool = False) -> Any:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write `rows` atomically, one compact canonical JSON object a line; return how many."""
-    lines = [_dump(row) + "\n" for row in rows]
-    atomic_write(path, "".join(lines))
-    return len(lines)
+    """Write `rows` atomically, one compact canonical JSON object a line; return how many.
+
+    They are taken one after the other, in flat memory; what goes wrong in making them is raised as
+    it is.
+    """
+    count = 0
+    source: Exception | None = None
+
+    def lines() -> Iterator[bytes]:
+        nonlocal count, source
+        try:
+            for row in rows:
+                count += 1
+                yield (_dump(row) + "\n").encode("utf-8", "backslashreplace")
+        except Exception as error:
+            source = error
+            raise
+
+    try:
+        with replacing(path) as handle:
+            handle.writelines(lines())
+    except StoreError:
+        if source is not None:  # not the file's fault
+            raise source from None
+        raise
+    return count
 
 
 def read_jsonl(

@@ -227,7 +227,11 @@ class Room(Generic[T]):
             schema.model_validate_json(_json(use.options), strict=True)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                yield tuple(detail["loc"]), problem_text(detail, schema)
+                at, cause = tuple(detail["loc"]), detail.get("ctx", {}).get("error")
+                if isinstance(cause, LocatedError):  # an option that is a use of another room
+                    yield from (((*at, *more), text) for more, text in cause.problems)
+                else:
+                    yield at, problem_text(detail, schema)
 
     def checked(self, use: Use) -> Use:
         """The use, if its name and options are right; for a validator of a file's schema.

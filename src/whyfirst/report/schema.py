@@ -50,7 +50,8 @@ TIMING_FIELDS = ("seconds", "memory_mb_peak", "cost")
 class Study(StrictModel):
     """The study file and what the study is about; `overrides` is what the command changed in it,
     and `ran` the model it was run on, in words ("a model organism of 0.35 million parameters");
-    `base_model` is its Hub id and `licence` its licence, as far as known."""
+    `base_model` is its Hub id and `licence` its licence, as far as known; `sisters` are studies to
+    be read beside it, each with what it is."""
 
     name: str
     title: str
@@ -64,6 +65,7 @@ class Study(StrictModel):
     ran: str = ""
     base_model: str = ""
     licence: str = ""
+    sisters: dict[str, str] = Field(default_factory=dict)
 
 
 class Arm(StrictModel):

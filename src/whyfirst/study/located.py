@@ -85,6 +85,20 @@ def locate(ref: ModelRef, key: str, files: "Builder") -> Spec:
     return spec
 
 
+def located_to_ask(ref: ModelRef, key: str, files: "Builder") -> Spec:
+    """`locate`, for a model that is only asked: where its files lie decides nothing."""
+    spec = locate(ref, key, files)
+    if ref.endpoint is None:
+        answers = answering(ref, files)
+        # Its content is what it is.
+        for part, place in (("folder", "path"), ("adapter", "adapter")):
+            if part in spec.contents:
+                del spec.config[place]
+        spec.config |= answers.config
+        spec.extra |= answers.extra
+    return spec
+
+
 def answering(ref: ModelRef, files: "Builder") -> Spec:
     """What decides how a local model answers, once its weights are given: dtype and chat template.
 

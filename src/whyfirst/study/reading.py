@@ -19,7 +19,7 @@ from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import corpus, evaluation
 from whyfirst.study.plan import Plan, refuse_empty_cells
-from whyfirst.study.sources import Row, has_model_write
+from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
 from whyfirst.train.kinds import data_names, kind_of
@@ -54,8 +54,9 @@ def refuse_unusable(plan: Plan) -> None:
             readers.setdefault(given, []).append((stage, data))
     for name, (node, *_) in by_name(plan.nodes, "corpus").items():
         source = plan.study.corpora[name]
-        asks = source.name == "written" or has_model_write(source.name)
-        if not asks and not corpus.reads_base(source):
+        drawn = source.name == "written" or has_model_write(source.name)
+        asks = "asks" in CORPORA.get(source.name).facts
+        if not drawn and (asks or not corpus.reads_base(source)):
             _check_corpus(plan, node, readers.get(name, []), model)
     evaluation.rehearsals(plan.nodes)
     refuse_empty_cells(plan, reading=True)
@@ -72,8 +73,14 @@ def _check_corpus(
     """
     at = f"{plan.file}: corpora.{node.name}"
     path = Path(node.payload["use"].get("path", node.payload["use"]["name"]))
+    # Of what models are asked for, rows like those they will write.
+    facts = CORPORA.get(node.payload["use"]["name"]).facts
     try:
-        rows = corpus.rows_ahead(node)
+        rows: list[Row] | None = None
+        if "asks" not in facts:
+            rows = corpus.rows_ahead(node)
+        elif "transforms" not in node.payload:
+            rows = facts["ahead"](node.payload["use"], {})
     except DataError as error:
         raise DataError(f"{at}: {error}") from error
     if rows is None:
@@ -81,7 +88,7 @@ def _check_corpus(
     if not rows:
         raise DataError(f"{at}: {path}: no usable rows")
     # A budget leaves out some of the rows, and nobody knows yet which: they may be too long.
-    if node.payload["config"].get("tokens") is not None:
+    if node.payload["config"].get("tokens") is not None or "asks" in facts:
         model = None
     for stage, data in readers:
         train: StageConfig = TypeAdapter(StageConfig).validate_python(stage.payload["train"])

@@ -66,7 +66,10 @@ class Questions:
         Args:
             about: whose questions these are, as the fields of the class say it.
         """
-        ref, price = ModelRef(**model), None
+        if model is None:
+            return cls("the study's model", calls, read, written, 0.0, *about)
+        ref = model if isinstance(model, ModelRef) else ModelRef(**model)
+        price: float | None = None
         if ref.endpoint is None:
             price = 0.0
         elif ref.price_in is not None and ref.price_out is not None:

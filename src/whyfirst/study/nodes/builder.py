@@ -20,9 +20,10 @@ from whyfirst.config.source import source_of
 from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
 from whyfirst.models.packaged import is_packaged, packaged
+from whyfirst.models.reference import ModelRef
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
-from whyfirst.study.located import Spec
+from whyfirst.study.located import Spec, located_to_ask
 from whyfirst.study.materials import ScratchModel, WorldModel
 from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import StudyFile
@@ -156,9 +157,13 @@ class Builder:
         What it needs besides (`extra`) is the use as `Use` reads it, with whole paths.
         """
         spec = Spec(decisive_options(room, use), extra={"name": use.name})
-        places = room.get(use.name).facts.get("places", ())
-        for name, value in room.filled(use).model_dump().items():
-            if isinstance(value, Path):
+        places, filled = room.get(use.name).facts.get("places", ()), room.filled(use)
+        for name, value in filled.model_dump().items():
+            if isinstance(model := getattr(filled, name), ModelRef):
+                found = located_to_ask(model, f"{used_by}.{name}", self)
+                spec.config[name], value = found.config, found.extra
+                spec.hold(name, found.contents)
+            elif isinstance(value, Path):
                 role = "data" if name == "path" else name
                 given = str(use.options[name])
                 spec.contents[role], value = self.data(given, f"{used_by}.{name}")

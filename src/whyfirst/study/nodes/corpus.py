@@ -1,6 +1,6 @@
 """Rows a stage trains on, matched in tokens where the study gives a budget."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, te
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Work
 from whyfirst.study.cost.rehearsal import Tally
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import REPLIES, Store
@@ -21,7 +21,7 @@ from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_judge_model
-from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
 from whyfirst.worlds import WORLDS
 
@@ -65,6 +65,9 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
         here, spec.extra["world"] = builder.world_at(seed, side)
         spec.config |= here.identity
     depends: tuple[str, ...] = ()
+    asked = facts["asks"](spec.extra["use"]) if "asks" in facts else []
+    if any(ref is None or ref.endpoint is None for _, ref in asked):
+        spec.config["device"] = builder.device
     asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
     if corpus.options.get("tokens") is not None or reads_base(corpus) or asks_base:
         depends = (base.plan(builder, seed),)
@@ -94,7 +97,15 @@ def rows_of(
     payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
     **context: Any,
 ) -> list[Row]:  # fmt: skip
-    """All rows of a corpus node's source, before its transforms.
+    """All rows of a corpus node's source, before its transforms; see `source_of`."""
+    return list(source_of(payload, folder, base, **context))
+
+
+def source_of(
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
+    **context: Any,
+) -> Iterable[Row]:  # fmt: skip
+    """The rows of a corpus node's source, one after the other where it streams.
 
     Args:
         folder: of the written node it reads.
@@ -109,7 +120,7 @@ def rows_of(
         context["world"] = WORLDS.make(Use(**payload["world"]))
     if folder is not None:
         context["folder"] = folder
-    rows: list[Row] = CORPORA.make(Use(**payload["use"]), **context)
+    rows: Iterable[Row] = CORPORA.make(Use(**payload["use"]), **context)
     return rows
 
 
@@ -119,13 +130,15 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     # What a teacher wrote is the last of the folders read.
     wrote = folders[-1] if config["source"] == "written" else None
     model = model_folder(folders[0]) if folders and wrote is None else None
-    context = {} if model is None else _given(payload, folders, folder, model, progress)
-    rows = rows_of(payload, wrote, model, **context)
-    about: dict[str, Any] = {"corpus": name, "unique": len(rows), "tokens": None}
-    if "transforms" in payload:
-        after = _transformed(payload, rows, model)
-        rows, about["unique"] = after.rows, len(after.rows)
-        about["left_out"] = {method: dict(why) for method, why in after.left_out.items()}
+    about: dict[str, Any] = {"corpus": name, "tokens": None}
+    computed_on = machine(config) if "device" in config else {}
+    context = {} if model is None else _given(payload, folders, folder, model)
+    context |= {"replies": folder.parents[1] / REPLIES, "note": about.__setitem__}
+    rows = source_of(payload, wrote, model, progress=progress, **context)
+    if (spent := about.pop("spent", None)) is not None:
+        write_json(folder / "machine.json", computed_on | {"spent": spent})
+    after = _transformed(payload, rows, model)
+    rows, matched = after.rows, {}
     if config.get("tokens") is not None:
         from transformers import AutoTokenizer
 
@@ -137,17 +150,23 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         def count(text: str) -> int:
             return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1  # and its end
 
-        texts = {name: [row["text"] for row in rows]}
+        every = list(rows)
+        texts = {name: [row["text"] for row in every]}
         chosen = match_tokens(texts, count, config["tokens"])
         table = match_rows(texts, chosen, count)[0]
-        about |= {"unique": table.unique_documents, "tokens": table.tokens}
-        rows = [rows[index] for index in chosen[name]]
-    write_jsonl(folder / ROWS, rows)
-    write_json(folder / "corpus.json", about | {"rows": len(rows)})
+        matched = {"unique": table.unique_documents, "tokens": table.tokens}
+        rows = [every[index] for index in chosen[name]]
+    written_rows = write_jsonl(folder / ROWS, rows)
+    about |= {"rows": written_rows, "unique": written_rows} | matched
+    # All are told of, once all rows have gone through them.
+    if "transforms" in payload:
+        left_out = {method: dict(why) for method, why in after.left_out.items()}
+        about["left_out"] = about.get("left_out", {}) | left_out
+    write_json(folder / "corpus.json", about)
 
 
 def _given(
-    payload: Mapping[str, Any], folders: list[Path], folder: Path, model: str, progress: Progress
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, model: str
 ) -> dict[str, Any]:
     """What a source that has a model write is given; nothing for others."""
     source = payload["config"]["source"]
@@ -161,12 +180,13 @@ def _given(
         "judge_model": judge and open_model(ModelRef(**judge), cache=replies),
         "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
         "kept": folder / "drawn.jsonl",
-        "progress": progress,
     }
 
 
-def _transformed(payload: Mapping[str, Any], rows: list[Row], model: str | None) -> Made:
+def _transformed(payload: Mapping[str, Any], rows: Iterable[Row], model: str | None) -> Made:
     """A source's rows after the corpus' transforms and selector."""
+    if "transforms" not in payload:
+        return Made(rows)
     uses = [Use(**use) for use in payload["transforms"]]
     select = dict(payload["select"] or {"n": 0})
     n = select.pop("n")
@@ -197,7 +217,7 @@ def _transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row]
     methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
     if any(method.context & {"model", "open_model"} for method in methods):
         return None
-    return _transformed(payload, rows, None).rows if "transforms" in payload else rows
+    return list(_transformed(payload, rows, None).rows)
 
 
 def forget_rows() -> None:
@@ -247,9 +267,13 @@ class CorpusLengths:
         done = [node for node in nodes if self._store.complete(*node.key)]
         if done:
             return read_jsonl(self._store.folder(*done[0].key) / ROWS)
-        source = nodes[0].payload["config"]["source"]
+        source, options = nodes[0].payload["config"]["source"], nodes[0].payload["use"]
+        facts = CORPORA.get(source).facts
+        # What its transforms will find in the rows isn't known before.
+        if "asks" in facts:
+            told: list[Row] = facts["ahead"](options, {})
+            return told
         if has_model_write(source):
-            facts, options = CORPORA.get(source).facts, nodes[0].payload["use"]
             corpora = by_name(self._nodes.values(), "corpus")
             read = {o: self._rows(corpora[options[o]]) for o in facts.get("rows_of", ())}
             drawn: list[Row] = facts["ahead"](options, read)
@@ -264,11 +288,18 @@ class CorpusLengths:
         return written.fillings_ahead(nodes[0].payload["config"]["documents"], wanted)
 
 
-def cost(ahead: Ahead) -> Iterator[Work]:
-    """What a model writes, each response as long as it may be."""
+def cost(ahead: Ahead) -> Iterator[Work | Asked]:
+    """What a model writes, each response as long as it may be; of teachers also the price."""
     for name, nodes in ahead.by_name("corpus").items():
         use = nodes[0].payload["use"]
-        if ahead.lengths is None or not has_model_write(ahead.study.corpora[name].name):
+        facts = CORPORA.get(use["name"]).facts
+        if "asks" in facts and ahead.left(nodes):
+            calls = facts["calls"](use)
+            tokens = calls * use["max_new_tokens"]
+            # A judge's share of the calls isn't known before.
+            role, ref = facts["asks"](use)[0]
+            yield Asked.of(ref, calls, tokens, tokens, name, role)
+        if ahead.lengths is None or not has_model_write(use["name"]):
             continue
         rows, mean, _ = ahead.lengths.corpus(use["prompts"], _LONGEST, True)
         calls = use["k"] * min(rows, use["size"] or rows)

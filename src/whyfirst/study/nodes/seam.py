@@ -27,7 +27,7 @@ from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
-from whyfirst.study.sources import ROWS, has_model_write
+from whyfirst.study.sources import ROWS, is_known_before
 
 SECONDS = 2.0
 # Documents measured where a study says nothing, which fingerprints don't hold.
@@ -77,7 +77,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     known = {text for row in read_jsonl(folders[2] / ROWS) for text in texts_of(row)}
     # What a model wrote it did not write twice: nothing of it is held out.
     every = set()
-    if not has_model_write(source["config"]["source"]):
+    if is_known_before(source["config"]["source"]):
         every = {text for row in rows_of(source, wrote) for text in texts_of(row)}
     trained, held_out = (
         # By their hash: not the first of a file, and the same in every arm.

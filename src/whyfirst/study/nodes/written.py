@@ -29,7 +29,7 @@ from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES
-from whyfirst.study.located import Spec, answering, locate
+from whyfirst.study.located import Spec, located_to_ask
 from whyfirst.study.materials import Written
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
@@ -108,15 +108,8 @@ def _ask(builder: Builder, use: Written, at: str, spec: Spec) -> None:
         spec.config[role] = spec.extra[role] = None
         if model is None:
             continue
-        found = locate(model, f"{at}.{role}", builder)
+        found = located_to_ask(model, f"{at}.{role}", builder)
         if model.endpoint is None:
-            answers = answering(model, builder)
-            # Its content is what it is; where a folder lies decides nothing here.
-            for part, place in (("folder", "path"), ("adapter", "adapter")):
-                if part in found.contents:
-                    del found.config[place]
-            found.config |= answers.config
-            found.extra |= answers.extra
             spec.config["device"] = builder.device
         spec.config[role], spec.extra[role] = found.config, found.extra
         spec.extra[f"{role}_name"] = model.name

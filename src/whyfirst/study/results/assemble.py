@@ -250,5 +250,6 @@ def _about(plan: Plan, store: Store) -> schema.Study:
         other_value=study.other_value,
         world=study.world.model_dump() if study.world else None,
         overrides=plan.overrides.record,
+        sisters=study.sisters,
         **origin(plan, store.folder(*next(n.key for n in plan.nodes if n.kind == "base"))),
     )
