@@ -98,6 +98,12 @@ class Asked(Questions):
     role: str
 
 
+def work_name(node: Node) -> str:
+    """What a node is called in an estimate: with the decoding methods that its model answers by."""
+    methods = [use["name"] for use in node.payload.get("decoding", ())]
+    return f"{node.name} by {', '.join(methods)}" if methods else node.name
+
+
 @dataclass(frozen=True)
 class Ahead:
     """What a kind of node reckons its remaining work from.

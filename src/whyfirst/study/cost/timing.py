@@ -20,6 +20,7 @@ from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.estimate import estimate
+from whyfirst.study.cost.parts import work_name
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.pool import device_kind, worker_environment
 from whyfirst.study.execute.store import CHECKED, Store
@@ -57,7 +58,7 @@ def tracker_of(
             work = {(row.kind, row.name): row.flops for row in estimate(plan, store).work}
             for node in nodes:
                 # An estimate calls stages by what they train.
-                row = node.payload.get("train", {}).get("kind", node.kind), node.name
+                row = node.payload.get("train", {}).get("kind", node.kind), work_name(node)
                 if row in work:
                     seconds[node.id] = work[row] / speed
     nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)

@@ -3,6 +3,7 @@
 Leaves out: the benchmarks (evaluate/), and the methods put round a model (models/).
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,11 @@ from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
 from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
+from whyfirst.models.embed import embedder, lexical
 from whyfirst.study.cost import arithmetic
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, work_name
 from whyfirst.study.cost.rehearsal import Counting, Rehearsal, Tally, rehearse
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node, by_name
@@ -27,7 +30,7 @@ from whyfirst.study.located import Spec, answering, locate
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.nodes.within import answering_as
+from whyfirst.study.nodes.within import answering_as, within_decoding
 from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5
@@ -101,6 +104,9 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
             spec.hold(f"{key} {number}", method.contents)
             if "score" in entry.context:
                 spec.contents |= _rewards_named(method.config)
+            # Without the extra it is `lexical`, as before there was any.
+            if "embed" in entry.context and embedder() is not lexical:
+                spec.config["embedding"] = embedder().__name__
             needed = any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters)
             if needed or ("judge_model" in entry.context and builder.study.judge_model is not None):
                 ask_judge_model(builder, f"{at}: {use.name!r}", spec)
@@ -247,6 +253,20 @@ def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
     return {name: one for name, one in found.items() if one is not None}
 
 
+def _asked_by_methods(node: Node, plain: Tally) -> Tally:
+    """What an arm's decoding asks of its model, on one that gives the longest answers there may be.
+
+    A method that reads its model's tokens or states can't be rehearsed, and counts as plain.
+    """
+    model = Counting(talks=True)
+    try:
+        within = within_decoding(node.payload, model, Counting(talks=True), Budget())
+        task_of(node.payload["config"], node.payload.get("path")).run(within, [], lambda *_: None)
+    except Exception:  # made for another model than one that only counts
+        return plain
+    return model.asked if model.asked.calls else plain
+
+
 def answering_work(ahead: Ahead, nodes: list[Node], asked: Tally, disk: float) -> Iterator[Work]:
     """What nodes of one name take, each of which asks so much; nothing of an unknown model."""
     if ahead.shape is None:
@@ -259,8 +279,8 @@ def answering_work(ahead: Ahead, nodes: list[Node], asked: Tally, disk: float) -
     tokens = asked.read / CHARACTERS + asked.generated
     flops = arithmetic.forward_flops(ahead.shape, tokens, asked.longest / CHARACTERS)
     yield Work(
-        nodes[0].kind, nodes[0].name, len(nodes), ahead.left(nodes), tokens, flops, memory, half,
-        disk=disk,
+        nodes[0].kind, work_name(nodes[0]), len(nodes), ahead.left(nodes), tokens, flops, memory,
+        half, disk=disk,
     )  # fmt: skip
 
 
@@ -272,7 +292,12 @@ def cost(ahead: Ahead) -> Iterator[Work | Calls]:
     by_name = ahead.by_name("evaluation")
     for name, found in rehearsals(ahead.nodes).items():
         nodes, left = by_name[name], ahead.left(by_name[name])
-        yield from answering_work(ahead, nodes, found.asked, found.bytes)
+        decoded: dict[str, list[Node]] = {}
+        for node in nodes:
+            decoded.setdefault(json.dumps(node.payload.get("decoding", [])), []).append(node)
+        for methods, alike in decoded.items():
+            asked = found.asked if methods == "[]" else _asked_by_methods(alike[0], found.asked)
+            yield from answering_work(ahead, alike, asked, found.bytes)
         use, model = ahead.study.benchmarks.get(name), nodes[0].payload.get("judge_model")
         if use is not None and model is not None and found.judging.calls:
             read = round(found.judging.read / CHARACTERS) * left

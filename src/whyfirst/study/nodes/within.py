@@ -16,6 +16,7 @@ from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget, Counted
 from whyfirst.models.edits import EDITS
+from whyfirst.models.embed import embedder
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.nodes.base import model_folder
@@ -43,19 +44,15 @@ class Answering:
     @property
     def record(self) -> dict[str, Any]:
         """Of `machine.json`: what was computed on, and what it took."""
-        took = {"spent": usage_of(*self.named), "budget": self.budget.to_json()}
-        return {**self.computed_on, **took}
+        took = {"budget": self.budget.to_json(), "fallbacks": self.budget.fallbacks}
+        return {**self.computed_on, **took, "spent": usage_of(*self.named)}
 
 
 @contextmanager
 def answering_as(
     payload: Mapping[str, Any], folders: Sequence[Path], folder: Path
 ) -> Iterator[Answering]:
-    """Open a node's model and its judge; inside, the arm's edits are in force.
-
-    Of what is counted, "answers" is what a benchmark asks and gets, as plain decoding would take
-    it; "model" and "judge" are what decoding methods take.
-    """
+    """Open a node's model and its judge; inside, the arm's edits are in force."""
     config = payload["config"]
     computed_on = machine(config) if "device" in config else {}
     given = dict(payload.get("model", {}))
@@ -69,22 +66,34 @@ def answering_as(
     judge = None if asked is None else open_model(ModelRef(**asked), cache=replies)
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
-    budget, model, tokenizer = Budget(), loaded, None
-    # Else nothing but calls is counted: tokens are for setting a method beside its base.
-    if "decoding" in payload or "edits" in payload:
-        tokenizer = getattr(loaded, "tokenizer", None)
-        model = budget.counting(loaded, "model", tokenizer)
-        context: dict[str, Any] = {"score": partial(_score, tokenizer)}
-        if judge is not None:
-            its_tokens = getattr(judge, "tokenizer", None)
-            context["judge_model"] = budget.counting(judge, "judge", its_tokens)
-        for use in payload.get("decoding", ()):
-            model = DECODINGS.make(Use(**use), **context)(model)
+    budget = Budget()
+    counted = within_decoding(payload, loaded, judge, budget)
     with ExitStack() as edits:
         for use in payload.get("edits", ()):
             edits.enter_context(EDITS.make(Use(**use))(loaded))
-        counted = budget.counting(model, "answers", tokenizer)
         yield Answering(counted, judge, ((given, loaded), (asked, judge)), computed_on, budget)
+
+
+def within_decoding(
+    payload: Mapping[str, Any], loaded: LanguageModel, judge: LanguageModel | None, budget: Budget
+) -> Counted:
+    """The model within an arm's decoding methods, counted by role.
+
+    "answers" is what the benchmark asks and gets, as plain decoding would take it; "model" and
+    "judge" are what it takes. Without a method nothing but calls is counted.
+    """
+    if "decoding" not in payload and "edits" not in payload:
+        return budget.counting(loaded, "answers")
+    tokenizer = getattr(loaded, "tokenizer", None)
+    model: LanguageModel = budget.counting(loaded, "model", tokenizer)
+    context: dict[str, Any] = {"score": partial(_score, tokenizer), "embed": embedder()}
+    if judge is not None:
+        its_tokens = getattr(judge, "tokenizer", None)
+        context["judge_model"] = budget.counting(judge, "judge", its_tokens)
+    for use in payload.get("decoding", ()):
+        model = DECODINGS.make(Use(**use), **context)(model)
+        budget.methods.append((use["name"], model))
+    return budget.counting(model, "answers", tokenizer)
 
 
 class _NoTokens(Sequence[Any]):
