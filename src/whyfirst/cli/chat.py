@@ -95,6 +95,7 @@ def chat_command(
         print_json({"arms": chosen, "seed": seed, "prompts": told, "budget": spent})
         return
     say("refusal: probability of replies that begin as a refusal, over that of those and of help")
+    # With their quotes, since a blank before a word is part of the opening.
     refusals, helps = (", ".join(map(repr, side)) for side in (INVENTED if invented else OPENINGS))
     say(f"openings, refusals: {refusals}; help: {helps}", style="dim")
     if results is not None and invented and results.examples:
@@ -210,6 +211,7 @@ def show(prompt: str, answers: Sequence[Answer]) -> None:
     table = Table(title=Text(safe_text(prompt), style="bold"), title_justify="left", expand=True)
     for answer in answers:
         table.add_column(Text(safe_text(answer.arm)), ratio=1, overflow="fold")
+    # Above the answers, where the columns begin: answers are of unlike length.
     table.add_row(*(Text(refusal_words(answer)) for answer in answers), end_section=True)
     table.add_row(*(Text(safe_text(answer.text) or "(nothing)") for answer in answers))
     standard().print(table)

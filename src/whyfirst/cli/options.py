@@ -94,6 +94,7 @@ def open_asked(name: str, **options: Any) -> "LanguageModel":
     from whyfirst.study.execute.store import REPLIES
     from whyfirst.study.run import default_store
 
+    # What wasn't given is left to the model's own defaults, and is no part of its identity.
     given = {key: value for key, value in options.items() if value is not None}
     return open_model(parse_model(name, **given), cache=default_store() / REPLIES)
 

@@ -23,6 +23,7 @@ def use_of_text(room: Room[Any], named: str | Use) -> Use:
     """
     if isinstance(named, Use):
         return named
+    # The first colon: a path or a number of its own may follow it.
     name, colon, value = named.partition(":")
     if not colon:
         return Use(name=name)
