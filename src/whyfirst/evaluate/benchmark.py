@@ -188,6 +188,7 @@ class Benchmark:
         given = {name: value for name, value in options.items() if value is not None}
         if "data" in self.options and "data" not in given:
             raise UserError(f"benchmark {self.name!r} needs data: {self.needs}")
+        # Through the room, so that the command line and a study file are held to the same options.
         use = Use.model_validate({"name": self.name, **given})
         task: Task = BENCHMARKS.make(use, seed=seed, world=world)
         return task
@@ -208,6 +209,7 @@ def benchmark(
         metrics: none given means one, of the benchmark's own name and definition.
         more: the other fields of `Benchmark`.
     """
+    # A benchmark of one number needs no second name for it.
     given = tuple(metrics) or (Metric(name, name.replace("_", " ").capitalize(), definition),)
     declared = Benchmark(name, version, definition, needs, given, **more)
     return BENCHMARKS.enter(
@@ -240,6 +242,7 @@ def side_by_side(metrics: Sequence[Metric]) -> list[Metric]:
     by_name = {metric.name: metric for metric in metrics}
     ordered: dict[str, Metric] = {}
     for metric in metrics:
+        # A metric that is another's company moves up to it and isn't shown again.
         for name in (metric.name, *metric.beside):
             if name in by_name:
                 ordered.setdefault(name, by_name[name])

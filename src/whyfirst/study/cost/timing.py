@@ -3,9 +3,8 @@
 The embedded worlds' nodes are weighed in seconds already. A real model is timed once a store: one
 of its layers with its vocabulary, untrained, on a few hundred tokens, in a process of its own that
 has a worker's threads. That gives operations a second; what a node takes follows from its
-operations, and from what starting took: a short stage is mostly loading, checking and saving.
-Leaves out: GPUs of other machines (`arithmetic`), endpoints, and generating, which is bound by
-memory and slower (so evaluations are underestimated until the first was measured).
+operations. Leaves out: GPUs of other machines (`arithmetic`), endpoints, and generating, which is
+bound by memory and slower (so evaluations are underestimated until the first was measured).
 """
 
 import contextlib
@@ -15,13 +14,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.estimate import estimate
+from whyfirst.study.cost.parts import work_name
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.pool import device_kind, worker_environment
 from whyfirst.study.execute.store import CHECKED, Store
@@ -29,9 +28,9 @@ from whyfirst.study.execute.time_left import Tracker, history
 from whyfirst.study.plan import Plan
 
 _ROWS, _ROW = 4, 128
-_LEAST_S = 1.0  # of measuring, after a first pass that doesn't count
+# Of measuring, after a first pass that doesn't count: it compiles and fills caches.
+_LEAST_S = 1.0
 _MOST_S = 120.0
-_STARTS = {"stage": 2.0}  # times a start that a node of a kind takes beside its operations; else 1
 _START = "from whyfirst.study.cost.timing import main; main()"
 
 
@@ -44,13 +43,26 @@ def tracker_of(
         workers: how many nodes run at a time.
         measure: time the model now if it wasn't; else only what the store knows counts.
     """
-    past, nodes, in_seconds = history(plan.nodes, store), plan.nodes, True
+    past, nodes, seconds = history(plan.nodes, store), plan.nodes, {}
     # A world's base and a new one are small, and what is made of them is weighed in seconds.
     bases = (node.payload["config"] for node in nodes if node.kind == "base")
-    if any(config.get("source") == "pretrained" for config in bases):
-        seconds = _node_seconds(plan, store, workers, measure)
-        nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)
-        in_seconds = bool(seconds)
+    in_seconds = all(config.get("source") != "pretrained" for config in bases)
+    place, revision = plan.model_place, getattr(plan.study.model, "revision", None)
+    # What can't be counted or timed is told of by what can't do without.
+    with contextlib.suppress(UserError):
+        speed = None
+        if not in_seconds and place is not None:
+            config = arithmetic.model_config(place, revision)
+            speed = _speed(config, store, workers, measure)
+        if speed is not None:
+            work = {(row.kind, row.name): row.flops for row in estimate(plan, store).work}
+            for node in nodes:
+                # An estimate calls stages by what they train.
+                row = node.payload.get("train", {}).get("kind", node.kind), work_name(node)
+                if row in work:
+                    seconds[node.id] = work[row] / speed
+    nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)
+    in_seconds = in_seconds or bool(seconds)
     return lambda: Tracker(nodes, workers, history=past, in_seconds=in_seconds)
 
 
@@ -65,52 +77,16 @@ def seconds_left(plan: Plan, store: Store, workers: int) -> float | None:
     return tracker.seconds_left()
 
 
-def _node_seconds(plan: Plan, store: Store, workers: int, measure: bool) -> dict[str, float]:
-    """Seconds of each stage and evaluation; empty where the model wasn't timed or can't be."""
-    if plan.model_place is None:
-        return {}
-    try:
-        config = arithmetic.model_config(
-            plan.model_place, getattr(plan.study.model, "revision", None)
-        )
-        speed = _speed(config, store, workers, measure)
-        if speed is None:
-            return {}
-        work = {(row.kind, row.name): row.flops for row in estimate(plan, store).work}
-    except UserError:  # said elsewhere, by what can't do without
-        return {}
-    # An estimate calls stages by what they train.
-    rows = {node.id: (node.payload.get("train", {}).get("kind", node.kind), node.name)
-            for node in plan.nodes}  # fmt: skip
-    start, kinds = _start_s(_file(config, store, workers)), {n.id: n.kind for n in plan.nodes}
-    return {
-        name: work[row] / speed + start * _STARTS.get(kinds[name], 1.0)
-        for name, row in rows.items() if row in work
-    }  # fmt: skip
-
-
-def _file(config: dict[str, Any], store: Store, workers: int) -> Path:
-    """Where a store keeps what a model's timing gave, by model, device and threads."""
-    threads = worker_environment(0, workers)["OMP_NUM_THREADS"]
-    of = sha256_json([config, device_kind(), threads])[:16]
-    return store.root / CHECKED / f"speed-{of}.json"
-
-
-def _start_s(path: Path) -> float:
-    """Seconds that the process of the timing took beside measuring; 0 where that wasn't kept."""
-    with contextlib.suppress(DataError, TypeError, ValueError):
-        return float(read_json(path).get("start_s", 0.0))
-    return 0.0
-
-
 def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) -> float | None:
     """Operations a second in training, as the store has it or timed now; None where unknown."""
-    environment, path = worker_environment(0, workers), _file(config, store, workers)
+    environment = worker_environment(0, workers)
+    threads = environment["OMP_NUM_THREADS"]
+    of = sha256_json([config, device_kind(), threads])[:16]
+    path = store.root / CHECKED / f"speed-{of}.json"
     with contextlib.suppress(DataError, KeyError, TypeError, ValueError):
         return float(read_json(path)["flops_a_second"])
     if not measure:
         return None
-    begin = time.perf_counter()
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _START], input=json.dumps(config), capture_output=True,
@@ -118,11 +94,12 @@ def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) ->
         )  # fmt: skip
         found = float(done.stdout.split()[-1])
     except (subprocess.SubprocessError, OSError, ValueError, IndexError):
-        return None  # an unusual model: it is measured as soon as its first node runs
+        # An unusual model: it is measured as soon as its first node runs.
+        return None
     with contextlib.suppress(StoreError):
-        store.create()  # a folder with this file alone would be refused as no store
-        start = max(0.0, time.perf_counter() - begin - 2 * _LEAST_S)  # a first pass, and the others
-        write_json(path, {"flops_a_second": found, "start_s": start})
+        # A folder with this file alone would be refused as no store.
+        store.create()
+        write_json(path, {"flops_a_second": found})
     return found
 
 
@@ -147,7 +124,8 @@ def flops_a_second(config: dict[str, Any]) -> float:
     while passes < 1 or time.perf_counter() - begin < _LEAST_S:
         loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
-        float(loss.detach())  # waits for the device
+        # Waits for the device, which computes on its own time.
+        float(loss.detach())
         if passes < 0:
             begin = time.perf_counter()
         passes += 1
