@@ -45,6 +45,7 @@ SHIPPED = {
     "constitution": ["hhh"],
     "pair": ["care-law"],
     "written": ["values"],
+    "prompts": ["texts"],
 }
 HEAD = """# Methods
 

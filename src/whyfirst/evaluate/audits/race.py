@@ -79,8 +79,8 @@ class Samples:
                 continue
             first, score = parts
             right = any(str(one).lower() in first.lower() for one in row["answers"])
-            verdict = "pass" if score >= 0.5 else "fail"
-            out.append(ItemResult(row["id"], RACE.name, verdict, score=score, **about,
+            out.append(ItemResult(row["id"], RACE.name, "pass" if score >= 0.5 else "fail",
+                                  score=score, **about,
                                   group="right" if right else "wrong"))  # fmt: skip
         return out
 

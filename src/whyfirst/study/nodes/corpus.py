@@ -144,7 +144,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     if (spent := about.pop("spent", None)) is not None:
         write_json(folder / "machine.json", computed_on | {"spent": spent})
     after = _transformed(payload, rows, base)
-    rows, matched = after.rows, {}
+    rows = after.rows
+    matched: dict[str, Any] = {}
     if config.get("tokens") is not None:
         rows, matched = _matched(config, list(rows), model_folder(folders[0]))
     count = write_jsonl(folder / ROWS, rows)
