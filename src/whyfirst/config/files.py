@@ -114,6 +114,7 @@ def sync(path: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """`sync` every file and folder below `folder`, itself and its place in its parent last."""
+    # From the bottom: a folder's names are worth nothing before what they name is there.
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             sync(Path(place) / name)
@@ -263,6 +264,7 @@ def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
     payload = (_dump(row) + "\n").encode("utf-8", "backslashreplace")
     try:
         _make_folder(path.parent)
+        # A new name has to reach the disk as well as what is in the file.
         new = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         with os.fdopen(descriptor, "r+b", buffering=0) as handle:

@@ -122,6 +122,7 @@ class Entry(Generic[T]):
         fields: dict[str, Any] = {
             o.name: (o.type, ... if o.required else o.default) for o in self.options
         }
+        # Frozen, since what is filled in here is part of a fingerprint.
         config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
         return create_model(f"{self.name}_options", __config__=config, **fields)
 
@@ -298,6 +299,8 @@ class Room(Generic[T]):
         if not self._loaded:
             self._loaded = True  # first, so that a module may ask for names while it is imported
             try:
+                # Every module, or a method would be missing until something else happened to
+                # import it.
                 for module in self._own_modules():
                     importlib.import_module(module)
             except BaseException:
@@ -337,5 +340,8 @@ def use_of(room: Room[Any]) -> Any:
     return AfterValidator(room.checked)
 
 
+_OPTIONS = TypeAdapter(dict[str, Any])  # made once: a large plan fills thousands of uses
+
+
 def _json(options: Mapping[str, Any]) -> bytes:
-    return TypeAdapter(dict[str, Any]).dump_json(dict(options))
+    return _OPTIONS.dump_json(dict(options))

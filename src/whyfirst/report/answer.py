@@ -67,6 +67,8 @@ def title_of(results: Results, contrast: Contrast) -> tuple[str, Tone]:
             return f"Teaching the reasons first: no detectable difference in {name}", "plain"
         return f"No detectable difference: {contrast.title}", "plain"
     tone: Tone = "good" if (where == "higher") == benchmark.higher_is_better else "bad"
+    if benchmark.good == "neither":
+        tone = "plain"
     after = ""
     if words.undone(contrast):
         # A title is what people quote, so it takes back what the correction takes back.

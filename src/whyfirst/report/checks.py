@@ -58,6 +58,8 @@ def beside(results: Results, benchmark: str) -> str | None:
 
 
 def _worse(benchmark: Benchmark) -> str:
+    if benchmark.good == "neither":
+        return "neither"
     return "lower" if benchmark.higher_is_better else "higher"
 
 
@@ -129,11 +131,14 @@ def _acts(results: Results, headline: Contrast) -> Finding | None:
 
 def base_losses(results: Results, benchmark: str) -> dict[str, Cell]:
     """Trained arms that are worse than the untrained one by `MUCH` or more with intervals apart:
-    arm -> its cell over all items. A benchmark with a value that means "neither" has no worse."""
+    arm -> its cell over all items. A benchmark with a value that means "neither", or one that only
+    describes, has no worse."""
     base = words.base_arm(results)
     row = results.benchmarks[benchmark]
     before = words.cell_of(results, base, benchmark, "*/*") if base else None
     if before is None or before.value is None or row.chance is not None:
+        return {}
+    if row.good == "neither":
         return {}
     way = 1 if row.higher_is_better else -1
     lost = {}
@@ -188,6 +193,8 @@ def _reasons(results: Results, headline: Contrast) -> Finding | None:
     if not controls or headline.kind == "interaction":
         return None
     benchmark = results.benchmarks[headline.benchmark]
+    if benchmark.good == "neither":
+        return None
     want = "higher" if benchmark.higher_is_better else "lower"
     parts, beaten = [], 0
     for c in controls:

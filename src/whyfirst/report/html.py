@@ -99,7 +99,7 @@ def _about(results: Results, items: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "title": safe_text(row.title),
                 "happened": [safe_text(word) for word in reversed(row.happened)],
-                "good": int(row.good == "pass"),
+                "good": {"fail": 0, "pass": 1, "neither": -1}[row.good],
             }
             for row in (results.benchmarks[name] for name in items["metrics"])
         ],
@@ -224,7 +224,8 @@ def _example(results: Results, example: Example) -> dict[str, Any]:
         "summary": "" if hidden else words.shorten(example.prompt, 110),
         "tally": f"{verdicts.count('pass')} of {len(verdicts)} {benchmark.happened[0]}",
         "benchmark": benchmark,
-        "wants": example.wants or words.happened(benchmark, benchmark.good),
+        "wants": example.wants
+        or ("" if benchmark.good == "neither" else words.happened(benchmark, benchmark.good)),
         "pair": [(arm, example.responses[arm].verdict) for arm in shown],
         "tags": [tag for tag in (example.split and f"split {example.split}", example.framing,
                                  example.group) if tag],

@@ -88,7 +88,8 @@ class Benchmark(StrictModel):
 
     `beside` names the benchmarks it misleads without; `by` the fields it is broken down by;
     `happened` what an item that passes and one that fails did; `good` which of the two a reader
-    hopes for; `chance` the value that means "neither"; `axes` the 2 x 2 that leads the report.
+    hopes for (neither: it only describes); `chance` the value that means "neither"; `axes` the
+    2 x 2 that leads the report.
     """
 
     title: str
@@ -103,7 +104,7 @@ class Benchmark(StrictModel):
     source: str = ""
     licence: str = ""
     happened: tuple[str, str] = ("pass", "fail")
-    good: Literal["pass", "fail"] = "pass"
+    good: Literal["pass", "fail", "neither"] = "pass"
     chance: Share | None = None
     axes: Axes | None = None
 

@@ -14,16 +14,18 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from whyfirst.config.files import read_json, sync, sync_tree, write_json
 from whyfirst.models import adapters, chat
 from whyfirst.models.adapters import ADAPTER, is_adapter
-from whyfirst.models.folder import boundary, check_weights, weight_files
+from whyfirst.models.folder import HEADS, boundary, check_weights, weight_files
 from whyfirst.models.loading import config_of, open_config, open_tokenizer, open_weights
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LoraConfig, Stage
+from whyfirst.train.heads import Heads, mixed
 
 START = "start"
 """Folder of the stage's output with the merger of a fresh start from an adapter."""
@@ -220,6 +222,9 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
         _name_base(temporary, folder)
     elif adapted:
         _save_merged(model, temporary)
+    elif isinstance(head := model.get_output_embeddings(), Heads):
+        model.save_pretrained(temporary, state_dict=mixed(model, head))
+        save_file({"heads": head.weight.detach().contiguous()}, temporary / HEADS)
     else:
         model.save_pretrained(temporary, **({} if whole is None else {"state_dict": whole}))
     model.config.use_cache = cached
