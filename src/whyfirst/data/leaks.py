@@ -113,23 +113,18 @@ class _Inside:
         for number, hits in sorted(places.items()):
             if len(hits) < self._least[number]:
                 continue
-            share = self._share(text, number, hits)
-            if share >= INSIDE + max(0, _SHORT - len(self._letters[number])) / 160:
+            prompt, count = self._letters[number], len(self._letters) + 1
+            weights = {g: math.log(count / self._common[g]) for g in _pieces(prompt, _GRAM)}
+            width = len(prompt) + len(prompt) // 2 + _SEED
+            best, done = 0.0, 0
+            for hit in hits:
+                if hit >= done:  # else the stretch round an earlier hit has it
+                    start, done = max(0, hit - width), hit + width
+                    best = max(best, _heaviest(text[start:done], weights, width))
+            share = best / sum(weights.values())
+            if share >= INSIDE + max(0, _SHORT - len(prompt)) / 160:
                 found.append((number, share))
         return found
-
-    def _share(self, text: str, number: int, hits: list[int]) -> float:
-        """The largest share of the prompt in one stretch of the text round a hit."""
-        prompt, count = self._letters[number], len(self._letters) + 1
-        weights = {g: math.log(count / self._common[g]) for g in _pieces(prompt, _GRAM)}
-        width = len(prompt) + len(prompt) // 2 + _SEED
-        best, done = 0.0, 0
-        for hit in hits:
-            if hit < done:
-                continue
-            start, done = max(0, hit - width), hit + width
-            best = max(best, _heaviest(text[start:done], weights, width))
-        return best / sum(weights.values())
 
 
 def _heaviest(text: str, weights: dict[str, float], width: int) -> float:
@@ -178,21 +173,18 @@ class _Repeats:
         hit = next((self._runs[gram] for gram in _grams(words, RUN) if gram in self._runs), None)
         if hit is not None:
             found.append(Leak(number, hit, "13-word run", 1.0))
-        near = self._nearest(_word_shingles(words))
-        if near is not None and near[1] >= NEAR:
-            found.append(Leak(number, near[0], "near-duplicate", near[1]))
-        return found
-
-    def _nearest(self, own: set[tuple[str, ...]]) -> tuple[int, float] | None:
-        """The tested text with the highest Jaccard similarity, and that similarity."""
+        shingles = _word_shingles(words)
         shared: Counter[int] = Counter()
-        for gram in own:
+        for gram in shingles:
             shared.update(self._shingles.get(gram, ()))
-        best = max(
-            ((n / (len(own) + self._sizes[other] - n), -other) for other, n in shared.items()),
-            default=None,
+        # |A and B| / |A or B| from counts alone; of equals the first tested text is told.
+        similarity, other = max(
+            ((n / (len(shingles) + self._sizes[k] - n), -k) for k, n in shared.items()),
+            default=(0.0, 0),
         )
-        return None if best is None else (-best[1], best[0])
+        if similarity >= NEAR:
+            found.append(Leak(number, -other, "near-duplicate", similarity))
+        return found
 
 
 def _pieces(text: str, size: int, step: int = 1) -> set[str]:

@@ -6,14 +6,17 @@ says whose. Leaves out: what the columns mean (the readers), and writing.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from whyfirst.config import bounded
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import refuse_half_characters
 from whyfirst.config.suggest import did_you_mean
+
+T = TypeVar("T")
 
 # Columns or keys that only this benchmark's data have, the most particular first.
 _SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
@@ -44,44 +47,52 @@ def read_text(file: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8-sig")
-        row = len(list(csv.reader(io.StringIO(before + "x", newline="")))) if _is_csv(file) else (
-            before.count("\n") + 1
-        )  # fmt: skip
+        row = before.count("\n") + 1
+        if file.name.removesuffix(".gz").endswith(".csv"):
+            # A quoted field may have lines of its own, so a line's number is not its record's.
+            row = len(list(csv.reader(io.StringIO(before + "x", newline=""))))
         raise DataError(
             f"{file}: row {row}: not UTF-8 text (byte 0x{data[error.start]:02x}); "
             "save the file as UTF-8"
         ) from error
 
 
-def _is_csv(file: Path) -> bool:
-    return file.name.removesuffix(".gz").endswith(".csv")
+def csv_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(record number, fields) of every record of a CSV file, the header being record 1.
+
+    A field that a short record lacks is None.
+
+    Raises:
+        DataError: as `read_text`; the file is empty, or a record is malformed or too long.
+    """
+    text = read_text(file)
+    if not text.strip():
+        raise DataError(f"{file}: the file is empty")
+    csv.field_size_limit(2**24)  # the limit is for tables; a text may be long
+    number = 1
+    try:
+        for number, row in enumerate(csv.DictReader(io.StringIO(text, newline=""), strict=True), 2):
+            # What has no column, DictReader keeps under None.
+            if None in row:
+                raise DataError(f"{file}: row {number}: more fields than the header has columns")
+            yield number, dict(row)
+    except csv.Error as error:
+        raise DataError(f"{file}: row {number + 1}: not readable as CSV: {error}") from error
 
 
 def csv_rows(
     file: Path, required: Sequence[str], benchmark: str, what: str = "row"
 ) -> list[tuple[int, dict[str, str]]]:
-    """(record number, fields) of every record, the header being record 1.
-
-    A field that a short record lacks is an empty string; `field` refuses it where it is needed.
+    """The records of a CSV file; a field that a short one lacks is "", and `field` refuses it.
 
     Raises:
-        DataError: as `read_text`; a column is missing, a record is malformed or too long, or there
-            are no records.
+        DataError: as `csv_records`; a column is missing, or there are no records.
     """
-    text = read_text(file)
-    if not text.strip():
-        raise DataError(f"{file}: the file is empty")
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
-    try:
-        refuse_columns(file, reader.fieldnames or [], required, benchmark)
-        for number, row in enumerate(reader, start=2):
-            if None in row:
-                raise DataError(f"{file}: row {number}: more fields than the header has columns")
-            rows.append((number, {name: value or "" for name, value in row.items()}))
-    except csv.Error as error:
-        at = len(rows) + 2
-        raise DataError(f"{file}: row {at}: not readable as CSV: {error}") from error
+    for number, row in csv_records(file):
+        if not rows:  # before the second record is read: what is wrong there may follow from it
+            refuse_columns(file, list(row), required, benchmark)
+        rows.append((number, {name: value or "" for name, value in row.items()}))
     if not rows:
         raise DataError(f"{file}: holds no {what}")
     return rows
@@ -94,15 +105,11 @@ def refuse_columns(
     missing = [column for column in required if column not in found]
     if missing:
         unused = [column for column in found if column and column not in required]
+        shown = [repr(column[:40]) for column in found[:12]] + ["..."] * (len(found) > 12)
         raise DataError(
             f"{file}: row 1: column {missing[0]!r} is missing{did_you_mean(missing[0], unused)} "
-            f"(found: {_shown(found)}){other_benchmark(file, benchmark)}"
+            f"(found: {', '.join(shown) or 'none'}){other_benchmark(file, benchmark)}"
         )
-
-
-def _shown(columns: Sequence[str]) -> str:
-    names = [repr(column[:40]) for column in columns[:12]]
-    return ", ".join([*names, "..."] if len(columns) > 12 else names) or "none"
 
 
 def field(file: Path, number: int, row: Mapping[str, Any], name: str) -> str:
@@ -130,6 +137,7 @@ def json_value(file: Path) -> Any:
         value = bounded.parse_json(text)
     except ValueError as error:
         raise DataError(f"{file}: not readable as JSON: {error}") from error
+    # Half a character can only come out of an escape, and looking for one walks through the value.
     if "\\u" in text:
         refuse_half_characters(value, str(file))
     return value
@@ -151,9 +159,48 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
         yield number, value
 
 
+def examples(file: Path, benchmark: str, what: str) -> list[tuple[int, dict[str, Any]]]:
+    """(number from 1, fields) of what a file holds under ``examples``, or of the lines of a .jsonl.
+
+    Raises:
+        DataError: as `json_value`; there is no such list, it is empty, or holds anything but
+            objects.
+    """
+    if file.name.endswith(".jsonl"):
+        rows = list(json_lines(file))
+    else:
+        value = json_value(file)
+        if not isinstance(value, dict) or not isinstance(value.get("examples"), list):
+            raise DataError(f"{file}: 'examples' is missing{other_benchmark(file, benchmark)}")
+        rows = list(enumerate(value["examples"], start=1))
+    if not rows:
+        raise DataError(f"{file}: holds no {what}")
+    for number, row in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"{file}: row {number}: expected an object")
+    return rows
+
+
 def found_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
     """Every file at any depth whose path ends like one of the glob patterns, sorted."""
     return sorted({f for pattern in patterns for f in folder.rglob(pattern) if f.is_file()})
+
+
+def files_of(path: Path, patterns: Sequence[str], benchmark: str) -> list[Path]:
+    """`path` itself if it is a file, else every file in it with a published name.
+
+    Raises:
+        DataError: nothing there, or no file of these names.
+    """
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    files = found_files(path, patterns)
+    if not files:
+        names = ", ".join(patterns)
+        raise DataError(f"{path}: holds no data of {benchmark!r} (looked for {names} at any depth)")
+    return files
 
 
 def one_file(path: Path, patterns: Sequence[str], benchmark: str) -> Path:
@@ -162,52 +209,68 @@ def one_file(path: Path, patterns: Sequence[str], benchmark: str) -> Path:
     Patterns are tried in order; the first that names any file decides.
 
     Raises:
-        DataError: nothing there, no file of these names, or several of them.
+        DataError: as `files_of`, or several of them.
     """
-    if path.is_file():
-        return path
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    for pattern in patterns:
-        files = found_files(path, [pattern])
-        if len(files) > 1:
-            names = ", ".join(str(file.relative_to(path)) for file in files[:5])
-            raise DataError(
-                f"{path}: several files could be the data of {benchmark!r} ({names}"
-                f"{', ...' if len(files) > 5 else ''}); give one of them"
-            )
-        if files:
-            return files[0]
-    raise nothing_found(path, patterns, benchmark)
+    matches = [files for pattern in patterns if (files := found_files(path, [pattern]))]
+    files = matches[0] if matches else files_of(path, patterns, benchmark)
+    if len(files) > 1:
+        names = ", ".join(str(file.relative_to(path)) for file in files[:5])
+        raise DataError(
+            f"{path}: several files could be the data of {benchmark!r} ({names}"
+            f"{', ...' if len(files) > 5 else ''}); give one of them"
+        )
+    return files[0]
 
 
-def nothing_found(path: Path, patterns: Sequence[str], benchmark: str) -> DataError:
-    """The error for a folder without any of the published names."""
-    return DataError(
-        f"{path}: holds no data of {benchmark!r} (looked for {', '.join(patterns)} at any depth)"
-    )
+def by_name(folder: Path, files: Iterable[Path], name: Callable[[Path], T]) -> dict[T, Path]:
+    """Files by what they are called there, in their order.
+
+    Raises:
+        DataError: two are called the same.
+    """
+    named: dict[T, Path] = {}
+    for file in files:
+        if (other := named.setdefault(name(file), file)) != file:
+            raise DataError(f"{folder}: holds {name(file)} twice ({other}, {file}); give one")
+    return named
+
+
+def distinct(rows: Iterable[tuple[Path, int, str, T]]) -> list[T]:
+    """Rows given as (file, record number, what tells the row from others, row).
+
+    Raises:
+        DataError: two that nothing tells apart, in one file or in two.
+    """
+    first: dict[str, Path] = {}
+    found = []
+    for file, number, key, row in rows:
+        if key in first:
+            other = os.path.relpath(first[key], file.parent)
+            where = "there twice" if first[key] == file else f"also in {other}; give one of the two"
+            raise DataError(f"{file}: row {number}: {key} is {where}")
+        first[key] = file
+        found.append(row)
+    return found
 
 
 def looks_like(file: Path) -> str | None:
     """Whose data a file holds, by its columns or keys; None where that can't be told."""
     try:
-        names = _names(file)
+        text = read_text(file)
+        names = set()
+        if text.lstrip()[:1] not in ("{", "["):
+            names = set(next(csv.reader(io.StringIO(text, newline="")), []))
+        else:
+            try:
+                value = bounded.parse_json(text)
+            except ValueError:  # JSON Lines: the first of them tells
+                value = bounded.parse_json(next(line for line in text.split("\n") if line.strip()))
+            inner = value.get("examples") if isinstance(value, dict) else None
+            value = inner[0] if isinstance(inner, list) and inner else value
+            names = set(value) if isinstance(value, dict) else set()
     except (DataError, ValueError, csv.Error):
         return None
     return next((name for name, signature in _SIGNATURES if signature <= names), None)
-
-
-def _names(file: Path) -> set[str]:
-    text = read_text(file)
-    if text.lstrip()[:1] not in ("{", "["):
-        return set(next(csv.reader(io.StringIO(text, newline="")), []))
-    try:
-        value = bounded.parse_json(text)
-    except ValueError:
-        value = bounded.parse_json(next(line for line in text.split("\n") if line.strip()))
-    if isinstance(value, dict) and isinstance(value.get("examples"), list) and value["examples"]:
-        value = value["examples"][0]
-    return set(value) if isinstance(value, dict) else set()
 
 
 def other_benchmark(file: Path, benchmark: str) -> str:
