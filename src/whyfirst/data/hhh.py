@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import (
@@ -110,7 +111,7 @@ def _read_category(file: Path) -> Iterator[Comparison]:
     for number, row in examples(file, "hhh", "comparison"):
         scores, targets = row.get("target_scores"), row.get("targets")
         if isinstance(targets, dict):  # the copy on the Hub has two lists in place of a table
-            lists = [targets.get(name) for name in ("choices", "labels")]
+            lists: list[Any] = [targets.get(name) for name in ("choices", "labels")]
             if all(isinstance(each, list) for each in lists) and len(lists[0]) == len(lists[1]):
                 scores = dict(zip(*lists, strict=True))
         if not isinstance(scores, dict) or sorted(scores.values()) != [0, 1]:

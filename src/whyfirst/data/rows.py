@@ -9,7 +9,6 @@ remedy. Leaves out: tools, images, and dialogues in one string (`hh_rlhf`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,8 +59,9 @@ def iter_rows(path: Path) -> Iterator[Row]:
         DataError: the file can't be read, or a row is none; names file and line.
     """
     ending = Path(path.name.removesuffix(".gz")).suffix
-    read = _READERS.get(ending, partial(iter_jsonl, whole_characters=True))
-    for line, row in read(path):
+    read = _READERS.get(ending)
+    found = iter_jsonl(path, whole_characters=True) if read is None else read(path)
+    for line, row in found:
         yield Row(row, line)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.files import read_json
-from whyfirst.models.folder import boundary, is_folder, reason
+from whyfirst.models.folder import boundary, is_folder, reason, tensor_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,16 @@ def read_adapter(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise DataError(f"{folder / ADAPTER}: must be an object, {{...}}")
     kind = config.get("peft_type")
-    odd = [f"{key}: {config[key]!r:.60}" for key in sorted(config) if _is_odd(key, config[key])]
+    odd = []
+    for key, value in sorted(config.items()):
+        # Options that are off say nothing; a table whose every entry is off is off.
+        off = not value or (isinstance(value, dict) and not any(value.values()))
+        is_odd = key not in _PLAIN and not off
+        if key == "bias":
+            is_odd = value != "none"
+        elif key == "init_lora_weights":
+            is_odd = not any(value is start or value == start for start in _STARTS)
+        odd += [f"{key}: {value!r:.60}"] if is_odd else []
     if kind != "LORA" or odd:
         found = f"peft_type: {kind!r:.40}" if kind != "LORA" else ", ".join(odd)
         raise UserError(
@@ -66,16 +75,6 @@ def read_adapter(folder: Path) -> dict[str, Any]:
             "safe_serialization)"
         )
     return config
-
-
-def _is_odd(key: str, value: Any) -> bool:
-    if key == "bias":
-        return bool(value != "none")
-    if key == "init_lora_weights":
-        return not any(value is start or value == start for start in _STARTS)
-    # Options that are off say nothing; a table whose every entry is off is off.
-    off = not value or (isinstance(value, dict) and not any(value.values()))
-    return key not in _PLAIN and not off
 
 
 def base_name(folder: Path) -> tuple[str, str | None]:
@@ -114,20 +113,14 @@ def open_adapter(
     import warnings
 
     from peft import LoraConfig, PeftModel, get_peft_model_state_dict
-    from safetensors import SafetensorError, safe_open
 
-    ranks = _ranks(read_adapter(folder))
-    try:
-        with safe_open(folder / _WEIGHTS, framework="np") as handle:
-            shapes = {name: handle.get_slice(name).get_shape() for name in handle.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{folder / _WEIGHTS}: not a readable safetensors file ({reason(error)})"
-        ) from error
-    stored, largest = (
-        set(shapes),
-        max((max(shape, default=0) for shape in shapes.values()), default=0),
-    )
+    stated = read_adapter(folder)
+    pattern = stated.get("rank_pattern")
+    # PEFT makes tensors of these sizes before it reads the file.
+    ranks = [stated.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
+    shapes = tensor_shapes(folder / _WEIGHTS)
+    stored = set(shapes)
+    largest = max((max(shape, default=0) for shape in shapes.values()), default=0)
     if any(not isinstance(rank, int) or not 0 < rank <= largest for rank in ranks):
         raise _misfit(folder, base, f"its ranks are {ranks!r:.60}, and no tensor there has those")
     try:
@@ -148,12 +141,6 @@ def open_adapter(
     if odd:
         raise _misfit(folder, base, f"{len(odd)} tensors don't match, e.g. {odd[0]}")
     return wrapped
-
-
-def _ranks(config: dict[str, Any]) -> list[Any]:
-    """PEFT makes tensors of these sizes before it reads the file."""
-    pattern = config.get("rank_pattern")
-    return [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
 
 
 def _misfit(folder: Path, base: Path, why: str) -> UserError:
@@ -194,6 +181,7 @@ def merged_weights(model: Any, what: str | Path = "the adapter") -> dict[str, "t
     Raises:
         UserError: they don't, or hold NaN.
     """
+    import torch
     from peft.tuners.lora import LoraLayer
 
     base: Any = model.get_base_model()
@@ -214,8 +202,33 @@ def merged_weights(model: Any, what: str | Path = "the adapter") -> dict[str, "t
                 raise UserError(f"{what}: the adapter can't be merged: {name} would hold NaN")
             changed[adapted[name]] = value
         merged[name] = value
-    _refuse_other_logits(model, changed, what)
+    training = model.training
+    model.eval()
+    try:
+        expected = _few_logits(model)
+        with _in_place(changed):
+            found = _few_logits(model)
+    finally:
+        model.train(training)
+    scale = float(expected.abs().max()) + 1.0
+    # A merged weight is rounded once more: in half precision that shows.
+    rounding = max((torch.finfo(value.dtype).eps for value in changed.values()), default=0.0)
+    gap = float((found - expected).abs().max())
+    if not gap <= scale * max(1e-3, 16 * rounding):  # NaN is no smaller than anything
+        raise UserError(
+            f"{what}: the adapter can't be merged: the merged weights give other logits (by "
+            f"{gap:.3g}, of up to {scale:.3g}); merge it with what trained it and give the model"
+        )
     return merged
+
+
+def _few_logits(model: Any) -> "torch.Tensor":
+    """Of a short text, without regard to what it says."""
+    import torch
+
+    with torch.no_grad():
+        ids = torch.arange(_PLACES, device=next(model.parameters()).device)[None]
+        return torch.as_tensor(model(input_ids=ids, use_cache=False).logits).float()
 
 
 def tied_apart(model: Any, weights: dict[str, "torch.Tensor"]) -> bool:
@@ -227,35 +240,6 @@ def tied_apart(model: Any, weights: dict[str, "torch.Tensor"]) -> bool:
         if both and not torch.equal(weights[target], weights[source]):
             return True
     return False
-
-
-def _refuse_other_logits(model: Any, changed: dict[Any, "torch.Tensor"], what: str | Path) -> None:
-    """Compute a short text with the adapter, and with the merged weights in its place."""
-    import torch
-
-    def logits() -> torch.Tensor:
-        ids = torch.arange(_PLACES, device=next(model.parameters()).device)[None]
-        found = model(input_ids=ids, use_cache=False).logits
-        return torch.as_tensor(found).float()
-
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            expected = logits()
-            with _in_place(changed):
-                found = logits()
-    finally:
-        model.train(training)
-    scale = float(expected.abs().max()) + 1.0
-    # A merged weight is rounded once more: in half precision that shows.
-    rounding = max((torch.finfo(value.dtype).eps for value in changed.values()), default=0.0)
-    gap = float((found - expected).abs().max())
-    if not gap <= scale * max(1e-3, 16 * rounding):
-        raise UserError(
-            f"{what}: the adapter can't be merged: the merged weights give other logits (by "
-            f"{gap:.3g}, of up to {scale:.3g}); merge it with what trained it and give the model"
-        )
 
 
 @contextmanager

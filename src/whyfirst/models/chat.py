@@ -9,7 +9,7 @@ rendering probes, so that they hold for any template. Leaves out: tools, images,
 control tokens inside a message: a prompt that spells one is read as one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from os.path import commonprefix
@@ -57,20 +57,18 @@ def read_turns(value: Any) -> Chat:
             raise ValueError(
                 f"message {number}: role must be {', '.join(_ROLES)}; found {role!r:.60}"
             )
-        if isinstance(content, list) and all(_is_text_part(part) for part in content):
-            content = "".join(part["text"] for part in content)
+        if isinstance(content, list):
+            # Contents in parts, of which only texts have a place in a text.
+            parts = [part if isinstance(part, dict) else {} for part in content]
+            spoken = [part["text"] for part in parts if part.get("type") == "text"
+                      and isinstance(part.get("text"), str)]  # fmt: skip
+            content = "".join(spoken) if len(spoken) == len(parts) else content
         if not isinstance(content, str):
             raise ValueError(
                 f"message {number}: content must be text; found {type(content).__name__}"
             )
         turns.append(Message(cast(Any, role), content))
     return tuple(turns)
-
-
-def _is_text_part(part: Any) -> bool:
-    return (
-        isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
-    )
 
 
 def shipped() -> list[str]:
@@ -127,19 +125,16 @@ def choose(tokenizer: Any, wanted: str | None = None) -> "ChatTemplate":
     if wanted == OWN or (wanted is None and tokenizer.chat_template):
         found = ChatTemplate(OWN, str(tokenizer.get_chat_template()), tokenizer)
     elif wanted is not None and wanted.endswith(".jinja"):
-        found = ChatTemplate(Path(wanted).name, _read(Path(wanted)), tokenizer)
+        try:
+            text = Path(wanted).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise DataError(f"{wanted}: the chat template can't be read: {reason}") from error
+        found = ChatTemplate(Path(wanted).name, text, tokenizer)
     else:
         found = ChatTemplate(wanted or PLAIN, template_text(wanted or PLAIN, tokenizer), tokenizer)
     found.check()
     return found
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: the chat template can't be read: {reason}") from error
 
 
 @dataclass(frozen=True)
@@ -231,13 +226,12 @@ class ChatTemplate:
                     "training and generation would see different prompts; use a prefix-preserving "
                     f"template in place of {self.name!r}"
                 )
-            replies.append((len(head), len(head) + len(self._reply(shared[len(head) :]))))
+            # Templates often close a turn with EOS and a line break: what follows EOS is not seen.
+            eos, whole_reply = self.tokenizer.eos_token, shared[len(head) :]
+            reply = whole_reply.rstrip()
+            reply = reply if eos and reply.endswith(eos) else whole_reply
+            replies.append((len(head), len(head) + len(reply)))
         return Rendered(text[: replies[-1][1]], tuple(replies))
-
-    def _reply(self, text: str) -> str:
-        """Templates often close a turn with EOS and a line break: what follows EOS is not seen."""
-        eos, stripped = self.tokenizer.eos_token, text.rstrip()
-        return stripped if eos and stripped.endswith(eos) else text
 
     def fitted(self, chat: Chat) -> Chat:
         """The chat in a shape whose every turn reaches the text, with the least changed.
@@ -249,17 +243,14 @@ class ChatTemplate:
         for shape in (chat, _folded(chat), _joined(chat), _joined(_folded(chat))):
             roles = tuple(message.role for message in shape)
             if roles not in self._carried:
-                self._carried[roles] = self._carries(roles)
+                # Told by words of no language: does every one of them reach the text?
+                words = [f"word-{number}-probe" for number in range(len(roles))]
+                probe = [Message(role, word) for role, word in zip(roles, words, strict=True)]
+                text = self._probe(probe, prompt=roles[-1] != "assistant")
+                self._carried[roles] = text is not None and all(word in text for word in words)
             if self._carried[roles]:
                 return shape
         return chat  # what it refuses is told when it is rendered
-
-    def _carries(self, roles: Sequence[Any]) -> bool:
-        """Whether every turn of a chat of these roles reaches the text."""
-        words = [f"word-{number}-probe" for number in range(len(roles))]
-        probe = [Message(role, word) for role, word in zip(roles, words, strict=True)]
-        text = self._probe(probe, prompt=roles[-1] != "assistant")
-        return text is not None and all(word in text for word in words)
 
     @cached_property
     def joint(self) -> str:
@@ -289,7 +280,9 @@ class ChatTemplate:
         between, found, _ = rest.partition(_PROBE[2].content)
         if not found or not between.strip():
             return frozenset(), ()
-        special = {token: text for token, text in self._special_tokens() if text in between}
+        named = self.tokenizer.convert_ids_to_tokens
+        texts = {int(token): named(token) for token in self.tokenizer.all_special_ids}
+        special = {token: text for token, text in texts.items() if text in between}
         starts = [t for t, text in special.items() if between.lstrip().startswith(text)]
         if starts:
             longest = max(starts, key=lambda token: len(special[token]))
@@ -298,10 +291,6 @@ class ChatTemplate:
         text = between[:first]
         blank = text[: len(text) - len(text.lstrip())]
         return frozenset(), (blank + text.lstrip().partition("\n")[0].rstrip(),)
-
-    def _special_tokens(self) -> list[tuple[int, str]]:
-        tokenizer = self.tokenizer
-        return [(int(t), tokenizer.convert_ids_to_tokens(t)) for t in tokenizer.all_special_ids]
 
     def _written(self, chat: Chat, prompt: bool = False) -> str:
         try:
@@ -337,7 +326,8 @@ class ChatTemplate:
             "add_generation_prompt": prompt,
         }
         try:
-            return sandbox.render(self.text, variables, trusted=_ships(self.text))
+            trusted = self.text.removeprefix(_BOS) in _shipped_texts()
+            return sandbox.render(self.text, variables, trusted=trusted)
         except sandbox.TemplateError as error:
             if error.limit:
                 raise UserError(
@@ -347,32 +337,27 @@ class ChatTemplate:
             raise
 
 
-def _ships(text: str) -> bool:
-    return text.removeprefix(_BOS) in _shipped_texts()
-
-
 @cache
 def _shipped_texts() -> frozenset[str]:
     return frozenset(path.read_text(encoding="utf-8") for path in _TEMPLATES.glob("*.jinja"))
 
 
-def _folded(chat: Chat) -> Chat:
-    """Every system turn put in front of the user turn that follows it."""
+def _merged(chat: Chat, merges: Callable[[str, str], bool]) -> Chat:
+    """Neighbours whose two roles `merges` says to be one turn, in the second one's role."""
     turns: list[Message] = []
     for message in chat:
-        if turns and turns[-1].role == "system" and message.role == "user":
+        if turns and merges(turns[-1].role, message.role):
             turns[-1] = replace(message, content=f"{turns[-1].content}\n\n{message.content}")
         else:
             turns.append(message)
     return tuple(turns)
+
+
+def _folded(chat: Chat) -> Chat:
+    """Every system turn put in front of the user turn that follows it."""
+    return _merged(chat, lambda one, two: (one, two) == ("system", "user"))
 
 
 def _joined(chat: Chat) -> Chat:
     """Neighbours of one role as one turn."""
-    turns: list[Message] = []
-    for message in chat:
-        if turns and turns[-1].role == message.role:
-            turns[-1] = replace(message, content=f"{turns[-1].content}\n\n{message.content}")
-        else:
-            turns.append(message)
-    return tuple(turns)
+    return _merged(chat, lambda one, two: one == two)

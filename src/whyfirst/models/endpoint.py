@@ -100,7 +100,11 @@ class EndpointModel:
                     found[prompt, number] = Completion(kept["text"], kept["finished"])
         self._spend.took_cached(len(found))
         # A server may give fewer samples than asked for; it is asked again for the rest.
-        while wanted := _missing(asked, repeats, found):
+        while wanted := [
+            (prompt, missing)
+            for prompt in asked
+            if (missing := [n for n in range(repeats) if (prompt, n) not in found])
+        ]:
             self._ask(wanted, sampling, found)
         return [[found[prompt, number % repeats] for number in range(n)] for prompt in prompts]
 
@@ -163,29 +167,32 @@ class EndpointModel:
             UserError: as `EndpointClient.run`.
         """
         pairs = {(prompt, text) for prompt, texts in requests for text in texts}
-        found = {pair: answer for pair in pairs if (answer := _without_asking(*pair))}
+        found: dict[tuple[Prompt, str], Loglikelihood] = {}
         self._store.refresh()
-        for pair in pairs - found.keys():
-            kept = self._store.get(self._key("loglikelihood", pair))
-            if kept is not None:
-                found[pair] = Loglikelihood(kept["logprob"], kept["tokens"])
+        wanted: list[_Pair] = []
+        for prompt, text in pairs:
+            if not text:
+                found[prompt, text] = Loglikelihood(0.0, 0)
+            elif not isinstance(prompt, str):
+                found[prompt, text] = _unscored(
+                    "an endpoint can't score a reply to a chat; give the prompt as text"
+                )
+            elif not prompt.strip():
+                found[prompt, text] = _unscored("an endpoint can't score the first token of a text")
+            elif kept := self._store.get(self._key("loglikelihood", (prompt, text))):
+                found[prompt, text] = Loglikelihood(kept["logprob"], kept["tokens"])
                 self._spend.took_cached(1)
-        self._score(sorted((str(p), t) for p, t in pairs - found.keys()), found)
-        return [[found[prompt, text] for text in texts] for prompt, texts in requests]
-
-    def _score(self, pairs: list[_Pair], found: dict[tuple[Prompt, str], Loglikelihood]) -> None:
-        """Request for the pairs' answers."""
-        if not pairs:
-            return
+            else:
+                wanted.append((prompt, text))
         # The shortest first and alone: a server that can't do this shouldn't be asked for each.
-        pairs = sorted(pairs, key=lambda pair: len(pair[0] + pair[1]))
-        first, rest = pairs[:1], pairs[1:]
-        found |= self._echo(first, self._count(first))
-        problem = found[first[0]].problem
-        if problem is None:
-            found |= self._echo(rest, self._count(rest))
-        else:
-            found |= {pair: _unscored(problem, found[first[0]].transient) for pair in rest}
+        wanted.sort(key=lambda pair: (len(pair[0] + pair[1]), pair))
+        for part in (wanted[:1], wanted[1:]):
+            first = found.get(wanted[0]) if wanted else None
+            if first is not None and first.problem is not None:
+                found |= {pair: _unscored(first.problem, first.transient) for pair in part}
+            else:
+                found |= self._echo(part, self._count(part))
+        return [[found[prompt, text] for text in texts] for prompt, texts in requests]
 
     def _count(self, pairs: Sequence[_Pair]) -> dict[str, int | Problem]:
         """How many tokens the server makes of each prompt, without trailing white space."""
@@ -211,10 +218,19 @@ class EndpointModel:
 
         def arrived(index: int, logprobs: list[float | None]) -> None:
             prompt, text = pairs[index]
-            found[prompt, text] = answer = _tail(logprobs, heads[prompt.rstrip()])
-            if answer.problem is None:
-                key = self._key("loglikelihood", (prompt, text))
-                self._store.put(key, logprob=answer.logprob, tokens=answer.tokens)
+            head = heads[prompt.rstrip()]
+            if isinstance(head, Problem):
+                found[prompt, text] = _unscored(head.reason, head.transient)
+                return
+            tail = [value for value in logprobs[head:] if value is not None]
+            if len(tail) != len(logprobs) - head:
+                found[prompt, text] = _unscored(
+                    "the endpoint gave no log-probability for a token of the continuation"
+                )
+                return
+            found[prompt, text] = answer = Loglikelihood(math.fsum(tail), len(tail))
+            key = self._key("loglikelihood", (prompt, text))
+            self._store.put(key, logprob=answer.logprob, tokens=answer.tokens)
 
         asks = [self._scoring(p + t, {"echo": True, "logprobs": 1}) for p, t in pairs]
         results = self._client.run(asks, echoed, arrived)
@@ -241,32 +257,5 @@ class EndpointModel:
         })  # fmt: skip
 
 
-def _missing(
-    asked: Sequence[Prompt], repeats: int, found: Mapping[tuple[Prompt, int], Completion]
-) -> list[_Wanted]:
-    numbers = {p: [i for i in range(repeats) if (p, i) not in found] for p in asked}
-    return [(prompt, missing) for prompt, missing in numbers.items() if missing]
-
-
-def _without_asking(prompt: Prompt, text: str) -> Loglikelihood | None:
-    if not text:
-        return Loglikelihood(0.0, 0)
-    if not isinstance(prompt, str):
-        return _unscored("an endpoint can't score a reply to a chat; give the prompt as text")
-    if not prompt.strip():
-        return _unscored("an endpoint can't score the first token of a text")
-    return None
-
-
 def _unscored(problem: str, transient: bool = False) -> Loglikelihood:
     return Loglikelihood(math.nan, 0, problem, transient)
-
-
-def _tail(logprobs: Sequence[float | None], head: int | Problem) -> Loglikelihood:
-    """The sum over what comes after the head's tokens."""
-    if isinstance(head, Problem):
-        return _unscored(head.reason, head.transient)
-    tail = [value for value in logprobs[head:] if value is not None]
-    if len(tail) != len(logprobs) - head:
-        return _unscored("the endpoint gave no log-probability for a token of the continuation")
-    return Loglikelihood(math.fsum(tail), len(tail))

@@ -169,7 +169,11 @@ class Connection:
                 asyncio.timeout(self._timeout),
                 http.stream("POST", self.url + ask.path, content=ask.payload) as response,
             ):
-                data = await _body(response)
+                data = bytearray()
+                async for chunk in response.aiter_bytes():
+                    data += chunk
+                    if len(data) > _MOST_BYTES:
+                        raise Malformed(f"a reply of more than {_MOST_BYTES // 2**20} MiB")
         except TimeoutError:
             raise Again(f"no reply within {self._timeout:g} s") from None
         except httpx2.InvalidURL as error:
@@ -179,21 +183,22 @@ class Connection:
         except httpx2.RequestError as error:
             raise Again(f"{type(error).__name__} ({self._clean(error)})") from None
         after = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
-        body = self._decoded(data)
+        try:
+            body = self._struck(parse_json(bytes(data)))
+        except (ValueError, RecursionError):  # ValueError includes bytes that are no text
+            body = self._struck(data.decode("utf-8", "replace"))
         if response.status_code != 200:
             self._refuse(ask, response.status_code, body, after)
         if not isinstance(body, dict):
             raise Malformed("a reply that is not JSON" if isinstance(body, str) else _NO_OBJECT)
-        if body.get("error"):
-            self._refuse(ask, _status(body["error"]), body, after)
+        if told_error := body.get("error"):
+            # The status that the error object stands for; 500: it answered nothing and may yet.
+            told = told_error if isinstance(told_error, dict) else {}
+            texts = [str(told.get(name)).lower() for name in ("status", "code", "type")]
+            numbers = [int(text) for text in texts if re.fullmatch(r"[45]\d\d", text)]
+            words = [s for text in texts for word, s in _ERROR_WORDS.items() if word in text]
+            self._refuse(ask, next(iter([*numbers, *words]), 500), body, after)
         return body
-
-    def _decoded(self, data: bytes) -> Any:
-        """The body as JSON data, or as text where it is none; without the key either way."""
-        try:
-            return self._struck(parse_json(data))
-        except (ValueError, RecursionError):  # ValueError includes bytes that are no text
-            return self._struck(data.decode("utf-8", "replace"))
 
     def _struck(self, body: Any) -> Any:
         """JSON data with the key struck out of every text, names included."""
@@ -210,7 +215,10 @@ class Connection:
         return body
 
     def _refuse(self, ask: Request, status: int, body: Any, after: float | None) -> NoReturn:
-        message, code = _error_message(body)
+        inside = body.get("error", body) if isinstance(body, dict) else body
+        inside = inside if isinstance(inside, dict) else {"message": inside}
+        # The usual shapes of an error: OpenAI's, a bare detail (FastAPI's), text.
+        message = inside.get("message", inside.get("detail", inside))
         said = f"{status}: {self._clean(message)}"
         if status in (401, 403):
             key = f"the key in {self._key_env}" if self._key_env else "a request without a key"
@@ -220,7 +228,7 @@ class Connection:
                 f"nothing at {ask.path}, or no model {ask.body.get('model')!r} there ({said}); "
                 "check endpoint and model"
             )
-        if status == 402 or code == "insufficient_quota":
+        if status == 402 or inside.get("code") == "insufficient_quota":
             raise UserError(f"the account there is out of credit ({said})")
         if 300 <= status < 400:
             raise UserError(f"it redirects ({said}); give the address it redirects to")
@@ -254,15 +262,6 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return None
 
 
-async def _body(response: httpx2.Response) -> bytes:
-    data = bytearray()
-    async for chunk in response.aiter_bytes():
-        data += chunk
-        if len(data) > _MOST_BYTES:
-            raise Malformed(f"a reply of more than {_MOST_BYTES // 2**20} MiB")
-    return bytes(data)
-
-
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine by its loopback name or address."""
     try:
@@ -270,27 +269,3 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except (httpx2.InvalidURL, ValueError):
         return False
-
-
-def _status(error: Any) -> int:
-    """The status that an error object inside a reply of status 200 stands for."""
-    inside = error if isinstance(error, dict) else {}
-    for name in ("status", "code", "type"):
-        value = inside.get(name)
-        text = str(value).lower()
-        if not isinstance(value, bool) and re.fullmatch(r"[45]\d\d", text):
-            return int(text)
-        for word, status in _ERROR_WORDS.items():
-            if word in text:
-                return status
-    return 500  # it answered nothing and may yet
-
-
-def _error_message(body: Any) -> tuple[str, str | None]:
-    """(message, code) of an error body in any of the usual shapes."""
-    inside = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(inside, dict):
-        return str(inside), None
-    code = inside.get("code")
-    said = inside.get("message", inside.get("detail", inside))
-    return str(said), code if isinstance(code, str) else None

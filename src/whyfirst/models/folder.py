@@ -72,38 +72,29 @@ def check_weights(folder: Path) -> None:
     config = read_json(folder / CONFIG, nan=True)
     if not isinstance(config, dict):
         raise DataError(f"{folder / CONFIG}: must be an object, {{...}}")
-    _refuse_quantised(folder, config)
+    quantised = config.get("quantization_config")
+    if quantised is not None:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise UserError(
+            f"{folder / CONFIG}: quantization_config: the weights are quantised ({method!r:.40}), "
+            "and nothing here computes with such; give the model's unquantised weights "
+            "(dequantize() and save_pretrained make them)"
+        )
     weights = weight_files(folder)
     if not weights:
         raise UserError(
             f"{folder}: the model can't be loaded: no *.safetensors file there (weights in a "
             "pickle are refused; save them with save_pretrained)"
         )
-    _refuse_sizes(folder, config, sum(_numbers(path) for path in weights))
-
-
-def _refuse_quantised(folder: Path, config: dict[str, Any]) -> None:
-    found = config.get("quantization_config")
-    if found is None:
-        return
-    method = found.get("quant_method") if isinstance(found, dict) else found
-    raise UserError(
-        f"{folder / CONFIG}: quantization_config: the weights are quantised ({method!r:.40}), and "
-        "nothing here computes with such; give the model's unquantised weights "
-        "(dequantize() and save_pretrained make them)"
-    )
-
-
-def _refuse_sizes(folder: Path, config: dict[str, Any], stored: int) -> None:
-    """A model is built before its weights are read: its config may ask for any amount of memory."""
+    # A model is built before its weights are read: its config may ask for any amount of memory.
     for key, value in config.items():
         if isinstance(value, int) and value > _LARGEST:
             raise UserError(f"{folder / CONFIG}: {key}: {value:.3g} is no size of a model")
     limits = limits_of(config)
     if (limits.positions or 0) > _POSITIONS:
         raise UserError(f"{folder / CONFIG}: {limits.positions} positions are no model's")
-    # A twentieth more: an embedding may be padded when it is loaded.
-    if limits.at_least > 1.05 * stored + 1e6:
+    stored = sum(math.prod(shape) for path in weights for shape in tensor_shapes(path).values())
+    if limits.exceed(stored):
         needed = 4 * limits.at_least / 2**30
         raise UserError(
             f"{folder / CONFIG}: describes a model of at least {limits.at_least:.3g} parameters "
@@ -112,13 +103,17 @@ def _refuse_sizes(folder: Path, config: dict[str, Any], stored: int) -> None:
         )
 
 
-def _numbers(path: Path) -> int:
-    """Numbers in a safetensors file, by its header."""
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """Shape of each tensor of a safetensors file, by its header alone.
+
+    Raises:
+        UserError: it can't be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np") as file:  # only the header; numpy needs no torch
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        with safe_open(path, framework="np") as file:  # numpy needs no torch
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({reason(error)}); fetch or save it again"

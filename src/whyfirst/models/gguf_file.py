@@ -12,7 +12,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,9 @@ def converted(file: Path) -> Path:
             if not folder.is_dir():
                 temporary = folder.with_suffix(".tmp")  # what a killed attempt left is made anew
                 shutil.rmtree(temporary, ignore_errors=True)
-                _say(f"{file}: reading it once into {folder} (float32)")
+                # Minutes of work that nobody asked for by name are announced, whoever opens it.
+                told = safe_text(f"{file}: reading it once into {folder} (float32)")
+                print(told, file=sys.stderr, flush=True)
                 convert(file, temporary)
                 write_json(temporary / "gguf.json", {"sha256": digest, "dtype": "float32"})
                 sync_tree(temporary)
@@ -88,12 +90,6 @@ def described(file: Path) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return light
-
-
-def _say(line: str) -> None:
-    """Minutes of work that nobody asked for by name are announced, whoever opens the model."""
-    sys.stderr.write(f"{safe_text(line)}\n")
-    sys.stderr.flush()
 
 
 def cache() -> Path:
@@ -148,10 +144,10 @@ def _about(file: Path) -> tuple[Any, Any]:
     chat_template, numbers = _header(file)
     with _reading(file):
         config = AutoConfig.from_pretrained(**_place(file))
-        least = limits_of(config.to_dict()).at_least
-        if least > 1.05 * numbers + 1e6:
+        limits = limits_of(config.to_dict())
+        if limits.exceed(numbers):
             raise UserError(
-                f"{file}: describes a model of at least {least:.3g} parameters and holds "
+                f"{file}: describes a model of at least {limits.at_least:.3g} parameters and holds "
                 f"{numbers:.3g}; fetch it again"
             )
         tokenizer = AutoTokenizer.from_pretrained(**_place(file))
@@ -192,9 +188,9 @@ def _header(file: Path) -> tuple[str | None, int]:
             if handle.read(4) != _MAGIC:
                 raise UserError(f"{file}: is no GGUF file (its first bytes are others)")
         reader = gguf.GGUFReader(file)
-        told = {name: _told(reader.fields, name) for name in
-                ("general.architecture", "split.count", "tokenizer.chat_template")}  # fmt: skip
-        parts, architecture = told["split.count"], told["general.architecture"]
+        fields = (reader.fields.get(name) for name in
+                  ("split.count", "general.architecture", "tokenizer.chat_template"))  # fmt: skip
+        parts, architecture, template = (field and field.contents() for field in fields)
         if isinstance(parts, int) and parts > 1:
             raise UserError(
                 f"{file}: is one of {parts} parts; join them first (llama-gguf-split --merge)"
@@ -204,11 +200,5 @@ def _header(file: Path) -> tuple[str | None, int]:
                 f"{file}: architecture {architecture!r:.40} can't be dequantised here (known: "
                 f"{', '.join(sorted(GGUF_SUPPORTED_ARCHITECTURES))}); give the model's safetensors"
             )
-        template = told["tokenizer.chat_template"]
         numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
     return template if isinstance(template, str) else None, numbers
-
-
-def _told(fields: Mapping[str, Any], name: str) -> Any:
-    field = fields.get(name)
-    return None if field is None else field.contents()

@@ -36,6 +36,11 @@ class ModelLimits:
     vocabulary: int | None
     at_least: int
 
+    def exceed(self, stored: int) -> bool:
+        """Whether the model has more parameters than the numbers its weights hold."""
+        # A twentieth more: an embedding may be padded when it is loaded.
+        return self.at_least > 1.05 * stored + 1e6
+
 
 def limits_of(config: Any) -> ModelLimits:
     """The sizes in a config, a mapping; anything that isn't a positive whole number is unsaid."""

@@ -66,6 +66,8 @@ def load(
     Raises:
         UserError: something is missing, unreadable or doesn't fit; names it and the remedy.
     """
+    from transformers import AutoModelForCausalLM
+
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     folder = locate(path, revision, trust_remote_code)
     folders = [folder]
@@ -79,7 +81,16 @@ def load(
         adapters.read_adapter(merged)
     check_weights(folders[0])
     tokenizer = open_tokenizer(folders, trust_remote_code)
-    model = _weights(folders[0], dtype, device, device_map, trust_remote_code)
+    config = open_config(folders[0], trust_remote_code)
+    options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
+    model = open_weights(
+        AutoModelForCausalLM,
+        folders[0],
+        trust_remote_code=trust_remote_code,
+        config=config,
+        dtype=dtype or default_dtype(config, device),
+        **options,
+    )
     for merged in folders[1:]:
         wrapped = adapters.open_adapter(model, merged, folders[0])
         model = adapters.merge(wrapped, merged)
@@ -225,32 +236,25 @@ def open_weights(
     return model
 
 
-def _weights(
-    folder: Path, dtype: str | None, device: str, device_map: str | None, trust_remote_code: bool
-) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    config = open_config(folder, trust_remote_code)
-    options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
-    return open_weights(
-        AutoModelForCausalLM,
-        folder,
-        trust_remote_code=trust_remote_code,
-        config=config,
-        dtype=dtype or default_dtype(config, device),
-        **options,
-    )
-
-
 def open_config(folder: Path, trust_remote_code: bool = False) -> Any:
     """The config of a causal language model.
 
     Raises:
         UserError: it can't be read, or is another kind of model's.
     """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
     config = config_of(folder, trust_remote_code)
     with boundary(folder):
-        _check_kind(config, folder)
+        # An encoder loads without a complaint, and a classifier with a random output layer.
+        stored = config.architectures or []
+        known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+        own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+        if stored and not known.intersection(stored) and not own_code:
+            raise UserError(
+                f"{folder}: {', '.join(stored)} is no causal language model (an encoder, a "
+                "classifier or a part of a model); give one with a language model's output layer"
+            )
     return config
 
 
@@ -274,20 +278,6 @@ def config_of(folder: Path, trust_remote_code: bool = False) -> Any:
             if getattr(part, "_experts_implementation", None) is not None:
                 part._experts_implementation = None
     return config
-
-
-def _check_kind(config: Any, folder: Path) -> None:
-    """An encoder loads without a complaint, and a classifier with a random output layer."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    stored = config.architectures or []
-    known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-    own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
-    if stored and not known.intersection(stored) and not own_code:
-        raise UserError(
-            f"{folder}: {', '.join(stored)} is no causal language model (an encoder, a classifier "
-            "or a part of a model); give one with a language model's output layer"
-        )
 
 
 def default_dtype(config: Any, device: str) -> Any:

@@ -81,6 +81,7 @@ class LocalModel:
                 getattr(self.model.generation_config, "eos_token_id", None), self.tokenizer
             )
             self._start_tokens = chat.start_tokens(self.tokenizer)
+            self._packs: bool | None = None  # asked once, and only by who scores
             # An empty prompt still needs a position that predicts the first token.
             self._nothing = [min(self.end_tokens, default=0)]
             # Some configs load, and say nonsense that only a computation meets.
@@ -99,10 +100,6 @@ class LocalModel:
     def chat_template(self) -> str:
         """See `LanguageModel.chat_template`."""
         return self.template.name
-
-    @cached_property
-    def _packed(self) -> bool:
-        return score.packs_exactly(self.model)
 
     def generate(
         self, prompts: Sequence[Prompt], n: int = 1, sampling: Sampling = GREEDY
@@ -222,22 +219,25 @@ class LocalModel:
         places: list[tuple[int, int]] = []
         for number, ((_, texts), prompt) in enumerate(zip(requests, prompts, strict=True)):
             tails = [next(wholes)[len(prompt) :] for _ in texts]
-            result.append([self._unscored(len(prompt), len(tail)) for tail in tails])
-            good = [i for i, answer in enumerate(result[-1]) if tails[i] and answer.problem is None]
+            lengths = [len(prompt) + len(tail) for tail in tails]
+            fits = [length <= self.context for length in lengths]
+            result.append([
+                Loglikelihood(0.0, len(tail)) if fits[i]
+                else Loglikelihood(math.nan, len(tail), self._too_long(lengths[i]))
+                for i, tail in enumerate(tails)
+            ])  # fmt: skip
+            good = [i for i, tail in enumerate(tails) if tail and fits[i]]
             if good:
                 jobs.append((prompt or self._nothing, [tails[i] for i in good]))
                 places += [(number, i) for i in good]
         with torch.inference_mode():
-            packed = self._packed if jobs else False
-            scores = score.score(self.model, jobs, self.batch_tokens, packed)
+            if jobs and self._packs is None:
+                self._packs = score.packs_exactly(self.model)
+            scores = score.score(self.model, jobs, self.batch_tokens, bool(self._packs))
         for (number, i), value in zip(places, (v for row in scores for v in row), strict=True):
             problem = decode.NOT_A_NUMBER if math.isnan(value) else None
             result[number][i] = Loglikelihood(value, result[number][i].tokens, problem)
         return result
-
-    def _unscored(self, prompt: int, tokens: int) -> Loglikelihood:
-        problem = self._too_long(prompt + tokens) if prompt + tokens > self.context else None
-        return Loglikelihood(float("nan") if problem else 0.0, tokens, problem)
 
     def _too_long(self, tokens: int) -> str:
         return f"longer than the model's context ({tokens} of {self.context} tokens)"

@@ -74,14 +74,9 @@ class Evidence(NamedTuple):
 
 
 @cache
-def _rules() -> _Rules:
-    return load_yaml(_PATTERNS, _Rules)
-
-
-@cache
 def _families(language: str) -> tuple[_Compiled, ...]:
     """One language's families, fragments filled in."""
-    rules = _rules().languages[language]
+    rules = load_yaml(_PATTERNS, _Rules).languages[language]
 
     def compiled(patterns: Sequence[str]) -> re.Pattern[str] | None:
         joined = "|".join(f"(?:{pattern})" for pattern in patterns)
@@ -102,25 +97,6 @@ def _families(language: str) -> tuple[_Compiled, ...]:
     return tuple(families)
 
 
-def _own_voice(text: str) -> str:
-    """The text as rules read it: plain quotes, lower case, other voices and markup removed.
-
-    A response that is one quotation, or nothing but another voice, is kept whole.
-    """
-    text = _INVISIBLE.sub("", text.translate(_STRAIGHT)).lower().strip()
-    if len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2:
-        text = text[1:-1]
-    text = re.sub(r"(?m)^\s*(?:[#>*-]+|\d+[.)])\s+|[*_`]{1,3}(?=\w)|(?<=\w)[*_]{1,3}", "", text)
-    letter = _LETTER.search(text)
-    return _QUOTED.sub('""', text[: letter.start()] if letter else text).strip()
-
-
-def _sentences(text: str) -> list[str]:
-    """Sentences with apostrophes as in full forms: "i'm" is "i am"."""
-    text = text.replace("i'm ", "i am ").replace("i'd ", "i would ").replace("i'll ", "i will ")
-    return [found for part in _SENTENCE.split(text) if (found := " ".join(part.split()))]
-
-
 def evidence(response: str, request: str = "", *, language: str) -> list[Evidence]:
     """What in a response speaks for a refusal, whatever it adds up to.
 
@@ -131,9 +107,19 @@ def evidence(response: str, request: str = "", *, language: str) -> list[Evidenc
     Raises:
         KeyError: there are no patterns for the language.
     """
-    text = _own_voice(_CODE.sub(" ", response))
+    # Plain quotes, lower case, other voices and markup removed.
+    text = _INVISIBLE.sub("", _CODE.sub(" ", response).translate(_STRAIGHT)).lower().strip()
+    # A response that is one quotation, or nothing but another voice, is kept whole.
+    if len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2:
+        text = text[1:-1]
+    text = re.sub(r"(?m)^\s*(?:[#>*-]+|\d+[.)])\s+|[*_`]{1,3}(?=\w)|(?<=\w)[*_]{1,3}", "", text)
+    letter = _LETTER.search(text)
+    text = _QUOTED.sub('""', text[: letter.start()] if letter else text).strip()
+    # The patterns are written with full forms.
+    text = text.replace("i'm ", "i am ").replace("i'd ", "i would ").replace("i'll ", "i will ")
     prompt = " ".join(request.translate(_STRAIGHT).lower().split())
-    sentences = _sentences(text)
+    parts = (" ".join(part.split()) for part in _SENTENCE.split(text))
+    sentences = [part for part in parts if part]
     places = {"opening": sentences[:1], "head": sentences[:_HEAD]}
     found = []
     for family in _families(language):

@@ -58,7 +58,13 @@ class Said(NamedTuple):
 def said(reply: str) -> Said:
     """Read a reply; see the module."""
     if "<|channel|>" in reply:
-        return _harmony(reply)
+        # The last message in the channel `final`; without one, the reply ended in a thought.
+        messages = list(_CHANNEL.finditer(reply))
+        ends = [found.end() for found in messages if found[1] == "final"]
+        if not ends:
+            return Said("", CUT_OFF, True)
+        last = _STOPPED.split(reply[ends[-1] :])[0]
+        return Said(last.strip(), thought=len(ends) < len(messages))
     if _BARE.match(reply):
         _, final, text = reply.rpartition(_BARE_FINAL)
         return Said(text.strip(), thought=True) if final else Said("", CUT_OFF, True)
@@ -96,13 +102,3 @@ def is_mark(token: str) -> bool:
     """Whether a token is what tells a thought from what is said, and so must stay in the text."""
     harmony = ("<|channel|>", "<|message|>")
     return token in harmony or re.fullmatch(f"{_OPEN}|{_CLOSE}", token, re.IGNORECASE) is not None
-
-
-def _harmony(reply: str) -> Said:
-    """The last message in the channel ``final``; without one, the reply ended in a thought."""
-    messages = list(_CHANNEL.finditer(reply))
-    final = [found for found in messages if found[1] == "final"]
-    thought = len(final) < len(messages)
-    if not final:
-        return Said("", CUT_OFF, True)
-    return Said(_STOPPED.split(reply[final[-1].end() :])[0].strip(), thought=thought)

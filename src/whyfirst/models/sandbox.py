@@ -151,6 +151,7 @@ def _environment() -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _compiled(template: str) -> Any:
+    # Jinja itself keeps only templates that come from a loader, and compiling costs milliseconds.
     return _environment().from_string(template)
 
 
@@ -171,18 +172,6 @@ def _render(template: str, variables: Mapping[str, Any]) -> str:
     return text
 
 
-def _answer(line: bytes) -> dict[str, Any]:
-    request = json.loads(line)
-    # Its default action ends the process, in the middle of a multiplication too.
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    try:
-        return {"text": _render(request["template"], request["variables"])}
-    except TemplateError as error:
-        return {"error": str(error)[:500], "line": error.line, "limit": error.limit}
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-
 def _serve() -> None:
     """Answer requests, a line each, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
@@ -190,7 +179,16 @@ def _serve() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(json.dumps(_answer(line)).encode() + b"\n")
+        request = json.loads(line)
+        # Its default action ends the process, in the middle of a multiplication too.
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        try:
+            answer: dict[str, Any] = {"text": _render(request["template"], request["variables"])}
+        except TemplateError as error:
+            answer = {"error": str(error)[:500], "line": error.line, "limit": error.limit}
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 

@@ -119,7 +119,7 @@ def _check_rows(node: Node, data: str, rows: list[Row], path: Path, model: Path 
     if model is None:
         _refuse(check_rows(made, columns_of(made[0])) if encode else [], path)
         return
-    from whyfirst.train import preflight, preflight_online
+    from whyfirst.train import preflight
     from whyfirst.train.prompts import prompts_of
     from whyfirst.train.weights import load_tokenizer
 
@@ -128,7 +128,7 @@ def _check_rows(node: Node, data: str, rows: list[Row], path: Path, model: Path 
     if encode is None:  # it answers the prompts of its rows
         assert isinstance(train, Online)
         prompts = prompts_of(tokenizer, some, path, 0.0, train.format)
-        _refuse(preflight_online.examine_rows(train, tokenizer, model, prompts), path)
+        _refuse(preflight.examine_prompt_rows(train, tokenizer, model, prompts), path)
         return
     longest = train.max_length if train.truncation == "refuse" else None
     _refuse(check_rows(made, columns_of(made[0]), tokenizer, longest), path)

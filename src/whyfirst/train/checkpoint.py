@@ -97,21 +97,29 @@ def newest_complete(
     Raises:
         StoreError: a whole checkpoint of another configuration, data, model or seed is there.
     """
-    if not folder.is_dir():
-        return None
-    found = sorted(folder.glob("checkpoint-*"), key=_step, reverse=True)
-    for checkpoint in found:
-        marker = _read_marker(checkpoint)
-        if marker is None:
+
+    def step(checkpoint: Path) -> int:
+        tail = checkpoint.name.rpartition("-")[2]
+        return int(tail) if tail.isdigit() else -1
+
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=step, reverse=True):
+        try:
+            marker = read_json(checkpoint / COMPLETE)
+            whole = isinstance(marker["step"], int) and all(
+                sha256_file(checkpoint / name) == digest for name, digest in marker["files"].items()
+            )
+        except (DataError, KeyError, TypeError, AttributeError):
+            whole = False  # a process was killed while it wrote this one
+        if not whole:
             if tidy:
                 shutil.rmtree(checkpoint)
-            continue
-        if marker["manifest_sha256"] != sha256_json(manifest):
+        elif marker["manifest_sha256"] != sha256_json(manifest):
             raise StoreError(
                 f"{checkpoint}: written by another configuration, data, model, seed or library "
                 f"version; give another output folder, or delete {folder} to start this stage anew"
             )
-        return checkpoint, int(marker["step"])
+        else:
+            return checkpoint, int(marker["step"])
     return None
 
 
@@ -125,22 +133,6 @@ def last_good(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
     """The newest whole checkpoint in `folder`, for messages."""
     found = newest_complete(folder, manifest, tidy=False)
     return found[0] if found else None
-
-
-def _step(checkpoint: Path) -> int:
-    tail = checkpoint.name.rpartition("-")[2]
-    return int(tail) if tail.isdigit() else -1
-
-
-def _read_marker(checkpoint: Path) -> dict[str, Any] | None:
-    try:
-        marker = read_json(checkpoint / COMPLETE)
-        whole = isinstance(marker, dict) and all(
-            sha256_file(checkpoint / name) == digest for name, digest in marker["files"].items()
-        )
-        return marker if whole and isinstance(marker["step"], int) else None
-    except (DataError, KeyError, AttributeError):
-        return None
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:

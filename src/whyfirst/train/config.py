@@ -6,7 +6,7 @@ out everything about running: files, seeds, devices.
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
@@ -24,20 +24,16 @@ from whyfirst.train.kinds.recover import RecoverStage
 from whyfirst.train.kinds.reward import RewardStage
 from whyfirst.train.kinds.sft import SFTStage
 
-
-def _options() -> tuple[Any, ...]:
-    """The options of every kind in this project's own files."""
-    # Not by asking the room, which would load plug-ins, and they may import this module.
-    names = [f"{kinds.__name__}.{module.name}" for module in pkgutil.iter_modules(kinds.__path__)]
-    classes = [c for name in names for c in vars(importlib.import_module(name)).values()]
-    stages = [c for c in classes if isinstance(c, type) and issubclass(c, Stage)]
-    return tuple(dict.fromkeys(c for c in stages if "kind" in c.model_fields))
-
-
 if TYPE_CHECKING:
     StageConfig = Stage
 else:
-    StageConfig = Annotated[Union[_options()], Field(discriminator="kind")]  # noqa: UP007
+    # The options of every kind in this project's own files; not by asking the room, which would
+    # load plug-ins, and they may import this module.
+    _FILES = [f"{kinds.__name__}.{module.name}" for module in pkgutil.iter_modules(kinds.__path__)]
+    _CLASSES = [c for name in _FILES for c in vars(importlib.import_module(name)).values()]
+    _STAGES = [c for c in _CLASSES if isinstance(c, type) and issubclass(c, Stage)]
+    _OPTIONS = tuple(stage for stage in _STAGES if "kind" in stage.model_fields)
+    StageConfig = Annotated[Union[_OPTIONS], Field(discriminator="kind")]  # noqa: UP007
 """Any stage; use as a field's type."""
 
 __all__ = [

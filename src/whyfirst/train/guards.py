@@ -17,7 +17,7 @@ from statistics import fmean, pstdev
 from typing import Any, NoReturn
 
 from whyfirst.config.errors import TrainingStopped
-from whyfirst.train.config_rl import GoldUse, Limits
+from whyfirst.train.config_rl import Limits, Online
 from whyfirst.train.rewards.combine import RewardSum, Scores
 from whyfirst.train.rewards.wording import repeated
 
@@ -120,36 +120,26 @@ def measure(
     return found
 
 
+@dataclass(frozen=True)
 class Gold:
     """The gold reward on responses to held-out prompts, written with the same draws each time.
 
     Args:
-        numbers: rows of the held-out prompts; `prompt_ids` are their tokens, in the same order.
+        prompts: number of a held-out prompt's row -> its tokens.
         end_tokens: ids that end a response.
     """
 
-    def __init__(
-        self,
-        use: GoldUse,
-        gold: RewardSum,
-        proxy: RewardSum,
-        numbers: Sequence[int],
-        prompt_ids: Sequence[Sequence[int]],
-        tokenizer: Any,
-        end_tokens: frozenset[int],
-        max_new_tokens: int,
-        temperature: float,
-    ) -> None:
-        self._every = use.every
-        self._gold, self._proxy = gold, proxy
-        self._numbers = list(numbers)[: use.prompts]
-        self._ids = [list(ids) for ids in prompt_ids[: use.prompts]]
-        self._tokenizer, self._end = tokenizer, end_tokens
-        self._tokens, self._temperature = max_new_tokens, temperature
+    config: Online
+    gold: RewardSum
+    proxy: RewardSum
+    prompts: Mapping[int, list[int]]
+    tokenizer: Any
+    end_tokens: frozenset[int]
 
     def due(self, update: int, last: int) -> bool:
         """Whether to measure after this update: the first, every so many, and the last."""
-        return update == 1 or update % self._every == 0 or update == last
+        assert self.config.gold is not None
+        return update in (1, last) or update % self.config.gold.every == 0
 
     def measure(self, model: Any) -> dict[str, float]:
         """`gold` and `proxy`: mean rewards on the held-out prompts. Draws no global random number.
@@ -159,20 +149,20 @@ class Gold:
         """
         from whyfirst.train.ppo.rollout import generate
 
-        names = [f"gold/{number}" for number in self._numbers]
-        training = model.training
+        numbers, training = list(self.prompts), model.training
         model.eval()
         try:
+            # Seed 0 whatever the stage's: two measurements differ by the policy alone.
             found = generate(
-                model, self._ids, names, self._tokens, self._end,
-                self._temperature, seed=0,
+                model, list(self.prompts.values()), [f"gold/{number}" for number in numbers],
+                self.config.max_new_tokens, self.end_tokens, self.config.temperature, seed=0,
             )  # fmt: skip
         finally:
             model.train(training)
         ids = [one.response for one in found]
-        texts = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
-        said = (self._numbers, texts, ids, [one.finished for one in found])
+        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        said = (numbers, texts, ids, [one.finished for one in found])
         return {
-            "gold": fmean(self._gold(*said).level),
-            "proxy": fmean(self._proxy(*said).level),
+            "gold": fmean(self.gold(*said).level),
+            "proxy": fmean(self.proxy(*said).level),
         }

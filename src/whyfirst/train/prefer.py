@@ -4,7 +4,6 @@ The loss of an update is the mean of the objective over all its rows, however th
 forward passes and processes. Leaves out: how scores are computed (`scores`).
 """
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -51,7 +50,7 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
         model=model,
         args=trainer.arguments(TrainingArguments, job, len(run.plan.updates), passes, 1),
         train_dataset=slots,
-        data_collator=functools.partial(_collate, collator),
+        data_collator=lambda items: collator(items[0]),
         compute_loss_func=loss,
         callbacks=[run.watch],
     )
@@ -67,11 +66,6 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
             context=made.compute_loss_context_manager,
         ))  # fmt: skip
     return made, "packed" if packed else "padded"
-
-
-def _collate(collator: Collator, items: list[list[int]]) -> dict[str, Any]:
-    [indices] = items
-    return collator(indices)
 
 
 def _without_dropout(model: Any) -> None:
@@ -106,13 +100,30 @@ class ObjectiveLoss:
         """The share of one forward pass in the mean over the update's rows, ()."""
         about = self._selection.about
         scores = scores_of(self._selection.logits(outputs["logits"]), labels, about)
+        job, value = self._run.job, scores.sequence_logp.detach()
+        if scores.references:
+            value = scores.log_ratio().detach()
         if self._compared and self._run.watch.step == 0:
-            self._check_first(scores)
-        loss = self._objective(scores).sum() / self._run.job.config.batch_size
-        if not math.isfinite(value := float(loss.detach())):
-            self._run.watch.bad_loss(value)
-        self._measure(scores)
-        # The Trainer multiplies by the processes whose mean it takes.
+            # Policy and reference begin as one model, or the reference is another's.
+            rounding = 1e-3 if job.config.dtype == "float32" else 3e-2
+            apart = value.abs() - rounding * scores.sequence_logp.detach().abs().clamp(min=1)
+            if bool((apart > 0).any()):
+                raise TrainingStopped(
+                    f"{job.config.kind}: the first log-ratios are up to "
+                    f"{float(value.abs().max()):.4f} nats and must be 0: the reference is not the "
+                    "model this stage starts from"
+                )
+        # A share of the update's mean; the Trainer multiplies by the processes it averages over.
+        loss = self._objective(scores).sum() / job.config.batch_size
+        if not math.isfinite(found := float(loss.detach())):
+            self._run.watch.bad_loss(found)
+        if scores.labels.shape[1] > 1:
+            better = scores.better
+            gap = (value[:, :, None] - value[:, None]) * better
+            pairs = better.sum((1, 2)).clamp(min=1)
+            right = ((gap > 0).sum((1, 2)) / pairs).sum()
+            margin = self._beta * (gap.sum((1, 2)) / pairs).sum()
+            self._seen.append((len(pairs), float(right), float(margin)))
         return loss
 
     def take(self) -> Mapping[str, float]:
@@ -130,30 +141,6 @@ class ObjectiveLoss:
         }
         self._seen = []
         return found
-
-    @torch.no_grad()
-    def _measure(self, scores: SequenceScores) -> None:
-        if scores.labels.shape[1] < 2:
-            return
-        value = scores.log_ratio() if scores.references else scores.sequence_logp
-        better = scores.better
-        gap = (value[:, :, None] - value[:, None]) * better
-        pairs = better.sum((1, 2)).clamp(min=1)
-        right = ((gap > 0).sum((1, 2)) / pairs).sum()
-        margin = self._beta * (gap.sum((1, 2)) / pairs).sum()
-        self._seen.append((len(pairs), float(right), float(margin)))
-
-    @torch.no_grad()
-    def _check_first(self, scores: SequenceScores) -> None:
-        """Policy and reference begin as one model, or the reference is another's."""
-        rounding = 1e-3 if self._run.job.config.dtype == "float32" else 3e-2
-        apart = scores.log_ratio().abs() - rounding * scores.sequence_logp.abs().clamp(min=1)
-        if bool((apart > 0).any()):
-            raise TrainingStopped(
-                f"{self._run.job.config.kind}: the first log-ratios are up to "
-                f"{float(scores.log_ratio().abs().max()):.4f} nats and must be 0: the reference is "
-                "not the model this stage starts from"
-            )
 
 
 class _Trainer(Trainer):  # type: ignore[misc]

@@ -54,6 +54,12 @@ def report(
     ahead = sum(a == 1 and b != 1 for a, b in zip(right, rule, strict=True))
     behind = sum(a != 1 and b == 1 for a, b in zip(right, rule, strict=True))
     counts = ahead <= behind or mcnemar_exact(ahead, behind) >= 0.05
+    rewards, tokens = [*chosen, *rejected], [n for side in zip(*lengths, strict=True) for n in side]
+    correlation = None  # where one of the two does not vary
+    if len(set(rewards)) > 1 and len(set(tokens)) > 1:
+        from scipy.stats import spearmanr
+
+        correlation = float(spearmanr(rewards, tokens).statistic)
     accuracy, rule_accuracy = fmean(right), fmean(rule)
     interval = wilson(round(sum(right)), len(right))
     name = "longer" if rule is longer else "shorter"
@@ -72,9 +78,7 @@ def report(
         "longer_is_better": fmean(longer),
         "only_counts_tokens": counts,
         "verdict": verdict,
-        "length_correlation": _spearman(
-            [*chosen, *rejected], [a for a, _ in lengths] + [b for _, b in lengths]
-        ),
+        "length_correlation": correlation,
         "mean_reward": {"chosen": fmean(chosen), "rejected": fmean(rejected)},
         **calibration(chosen, rejected),
     }
@@ -107,12 +111,3 @@ def calibration(chosen: Sequence[float], rejected: Sequence[float]) -> dict[str,
 
 def _won(a: float, b: float) -> float:
     return 0.5 if a == b else float(a > b)
-
-
-def _spearman(rewards: Sequence[float], lengths: Sequence[int]) -> float | None:
-    """Rank correlation; None where one of the two does not vary."""
-    if len(set(rewards)) < 2 or len(set(lengths)) < 2:
-        return None
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(rewards, lengths).statistic)

@@ -65,15 +65,20 @@ class Collator:
                 slots.append(at * responses + k)
         width = max(example.trained for example in examples)
         order = [i for line in lines_of(examples, packed=self.packed) for i in line]
+        # Packed lines hold responses in an order of their own; scores go back to (B, K, T).
         place = torch.cat([slots[i] * width + torch.arange(examples[i].trained) for i in order])
         labels = torch.full((len(rows), responses), torch.nan)
         for at, row in enumerate(rows):
             labels[at, : len(row.labels)] = torch.tensor(row.labels)
+        known = [self.references[index] for index in indices] if self.references else [[]]
         about = {
             "place": place,
             "shape": [len(rows), responses, width],
             "labels": labels,
-            "references": self._padded(indices, responses, width),
+            "references": [
+                _column([of_row[number] for of_row in known], "token", responses, width)
+                for number in range(len(known[0]))
+            ],
             "extras": {
                 name: _column([row.extras[name] for row in rows], shape, responses, width)
                 for name, shape in self.columns.items()
@@ -81,18 +86,6 @@ class Collator:
         }
         tensors = lay_out(examples, self.pad_id, packed=self.packed)
         return {k: v for k, v in tensors.items() if v is not None} | {"about": about}
-
-    def _padded(self, indices: Sequence[int], responses: int, width: int) -> list[Tensor]:
-        if not self.references:
-            return []
-        made = []
-        for number in range(len(self.references[indices[0]])):
-            full = torch.zeros(len(indices), responses, width)
-            for at, index in enumerate(indices):
-                for k, logp in enumerate(self.references[index][number]):
-                    full[at, k, : len(logp)] = logp
-            made.append(full)
-        return made
 
 
 def _column(values: Sequence[Any], shape: str, responses: int, width: int) -> Any:
@@ -105,7 +98,7 @@ def _column(values: Sequence[Any], shape: str, responses: int, width: int) -> An
     for at, given in enumerate(values):
         for k, value in enumerate(given):
             if shape == "token":
-                made[at, k, : len(value)] = torch.tensor(value, dtype=torch.float32)[:width]
+                made[at, k, : len(value)] = torch.as_tensor(value, dtype=torch.float32)[:width]
             else:
                 made[at, k] = value
     return made
@@ -148,7 +141,11 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         names = [f"{row}/{k}" for row, k in self._places()]
-        kept = self._load()
+        kept = None
+        if self._kept.is_file():
+            with safe_open(self._kept, framework="pt") as handle:
+                same = (handle.metadata() or {}).get("identity") == self._identity
+            kept = dict(load_file(self._kept)) if same else None
         if kept is None:
             found = [self._share(kwargs["model"], self._selection)] if self._start else []
             for folder in self._folders:
@@ -173,14 +170,6 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
     def _places(self) -> list[tuple[int, int]]:
         rows = (row for indices in self._passes for row in indices)
         return [(row, k) for row in rows for k in range(len(self._collator.rows[row].responses))]
-
-    def _load(self) -> dict[str, Tensor] | None:
-        if not self._kept.is_file():
-            return None
-        with safe_open(self._kept, framework="pt") as handle:
-            if (handle.metadata() or {}).get("identity") != self._identity:
-                return None
-        return dict(load_file(self._kept))
 
     @torch.no_grad()
     def _share(self, model: Any, selection: Selection) -> list[Tensor]:

@@ -52,11 +52,6 @@ def forward_passes(config: Stage) -> int:
         ConfigError: started as a number of processes that can't share the batch evenly, or as
             several where the kind runs in one.
     """
-    rows = config.batch_size // _processes(config)
-    return math.ceil(rows / (config.micro_batch_size or rows))
-
-
-def _processes(config: Stage) -> int:
     found = processes.count()
     if found > 1 and hasattr(config, "group_size"):
         raise ConfigError(
@@ -68,20 +63,18 @@ def _processes(config: Stage) -> int:
             f"{config.kind}: batch_size {config.batch_size} is no multiple of the {found} "
             "processes; choose one that is"
         )
-    return found
+    rows = config.batch_size // found
+    return math.ceil(rows / (config.micro_batch_size or rows))
 
 
 def token_trainer(run: Run) -> tuple[Any, str]:
     """A Trainer of given tokens, and the layout chosen ("packed", "padded")."""
-    config, slots = run.job.config, forward_passes(run.job.config) * processes.count()
-    model = whole_model(run)
-    pad_id = run.job.tokenizer.pad_token_id
+    passes, pad_id = forward_passes(run.job.config), run.job.tokenizer.pad_token_id
+    model, slots = whole_model(run), passes * processes.count()
     packed = packing_is_exact(model, pad_id)
     made = Trainer(
         model=model,
-        args=arguments(
-            TrainingArguments, run.job, len(run.plan.updates), forward_passes(config), 1
-        ),
+        args=arguments(TrainingArguments, run.job, len(run.plan.updates), passes, 1),
         train_dataset=SlotData(run.encoded.examples, run.plan.slots(slots), slots),
         data_collator=slot_collator(pad_id, packed=packed),
         compute_loss_func=mean_token_loss(select_positions(model), run.watch.bad_loss),
@@ -143,6 +136,13 @@ def even(config: Stage) -> tuple[int, int]:
     return passes, rows // passes
 
 
+def schedule(config: Stage) -> str:
+    """How the learning rate goes, by transformers' name for it."""
+    # Its plain "constant" would leave the warm-up out and say nothing.
+    warms_up = config.schedule == "constant" and config.warmup_updates
+    return "constant_with_warmup" if warms_up else config.schedule
+
+
 def arguments(
     kind: Any, job: Job, updates: int, passes: int, per_device: int, every: int = 1, **more: Any
 ) -> Any:
@@ -152,9 +152,6 @@ def arguments(
         every: checkpoints fall on multiples of it.
     """
     config = job.config
-    schedule = config.schedule
-    if schedule == "constant" and config.warmup_updates:
-        schedule = "constant_with_warmup"  # type: ignore[assignment]
     unit = math.lcm(LOG_EVERY, every)
     every = unit * math.ceil(config.checkpoint_every / unit)
     made = kind(
@@ -163,7 +160,7 @@ def arguments(
         per_device_train_batch_size=per_device,
         gradient_accumulation_steps=passes,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=schedule,
+        lr_scheduler_type=schedule(config),
         warmup_steps=config.warmup_updates,
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,

@@ -40,7 +40,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self,
         job: Job,
         resumed_at: int,
-        check: Check | None = None,
+        check: Check,
         measure: Measure | None = None,
         *,
         every: int,
@@ -90,8 +90,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         for key in ("loss", "grad_norm"):
             if key in row and not math.isfinite(float(row[key])):
                 self.bad_loss(float(row[key]))
-        if self._check is not None:
-            self._check(state.log_history)
+        self._check(state.log_history)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         folder = self._job.out_dir / "checkpoints" / f"checkpoint-{state.global_step}"

@@ -68,13 +68,18 @@ def decode(
             logits = logits.masked_fill(nan[:, None], 0.0)
         tokens = choose(logits, numbers, steps)
         for row, token, bad in zip(numbers, tokens.tolist(), broken, strict=True):
-            if row in running and bad:
-                result[row].problem = NOT_A_NUMBER
+            if row not in running:
+                continue
+            into = result[row]
+            if bad:
+                into.problem = NOT_A_NUMBER
+            elif token in end_tokens:
+                into.finished = True
+            else:
+                into.tokens.append(token)
+                into.finished = stopped is not None and stopped(into.tokens)
+            if into.problem or into.finished or len(into.tokens) >= limits[row]:
                 running.discard(row)
-            elif row in running:
-                _take(result[row], token, end_tokens, stopped)
-                if result[row].finished or len(result[row].tokens) >= limits[row]:
-                    running.discard(row)
         return tokens
 
     packed = only_plain_layers(model)
@@ -100,14 +105,6 @@ def decode(
                 tokens = torch.cat([tokens.to(first.device), first])
             continue
         tokens = take(lines.rows, lines.step(tokens))
-
-
-def _take(into: Decoded, token: int, end_tokens: frozenset[int], stopped: Stopped | None) -> None:
-    if token in end_tokens:
-        into.finished = True
-    else:
-        into.tokens.append(token)
-        into.finished = stopped is not None and stopped(into.tokens)
 
 
 def _fitting(model: Any) -> Callable[[int], int]:
@@ -177,7 +174,11 @@ def sampler(sampling: Sampling, names: Sequence[str]) -> Choose:
     Args:
         names: one a row; with `sampling.seed` it decides the row's draws, whatever the batch.
     """
-    draws = np.stack([_uniforms(sampling, name) for name in names])
+    texts = (f"{sampling.seed}\n{name}".encode("utf-8", "backslashreplace") for name in names)
+    digests = (hashlib.sha256(text).digest() for text in texts)
+    draws = np.stack([
+        np.random.default_rng(list(digest)).random(sampling.max_new_tokens) for digest in digests
+    ])  # fmt: skip
 
     def choose(logits: torch.Tensor, rows: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
         uniform = torch.from_numpy(draws[list(rows), list(steps)]).to(logits.device)
@@ -213,8 +214,3 @@ def pick(
     place = (cumulative <= (uniform * total)[:, None]).sum(-1)
     place = torch.minimum(place, kept.sum(-1) - 1)  # rounding at the far end
     return tokens.gather(-1, place[:, None])[:, 0]
-
-
-def _uniforms(sampling: Sampling, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    digest = hashlib.sha256(f"{sampling.seed}\n{name}".encode("utf-8", "backslashreplace")).digest()
-    return np.random.default_rng(list(digest)).random(sampling.max_new_tokens)

@@ -7,7 +7,7 @@ layers, position read from the mask) are scored one continuation a line; `packs_
 out. Leaves out: tokenising (see `local`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 
 from whyfirst.models.engine import beginnings, trie
 from whyfirst.models.engine.batching import batches
-from whyfirst.models.engine.beginnings import Group, common_beginning
+from whyfirst.models.engine.beginnings import Group
 from whyfirst.models.engine.kv import KeysValues, lend, room_bytes, token_bytes
 
 Request = tuple[Sequence[int], Sequence[Sequence[int]]]
@@ -101,26 +101,17 @@ def _pieces(
             key = own if packed else place
             wanted.setdefault(key, (own, []))[1].append((tuple(tokens), place))
             place += 1
-    return [
-        (prompt, [tokens for tokens, _ in part], [at for _, at in part])
-        for prompt, all_of_it in wanted.values()
-        for part in _parts(sorted(all_of_it))
-    ]
-
-
-def _parts(
-    continuations: list[tuple[tuple[int, ...], int]],
-) -> Iterator[list[tuple[tuple[int, ...], int]]]:
-    """Cut where a line would get too long."""
-    part: list[tuple[tuple[int, ...], int]] = []
-    tokens = 0
-    for continuation in continuations:
-        if part and tokens + len(continuation[0]) > _ROW_TOKENS:
-            yield part
-            part, tokens = [], 0
-        part.append(continuation)
-        tokens += len(continuation[0])
-    yield part
+    pieces = []
+    for prompt, all_of_it in wanted.values():
+        size = _ROW_TOKENS + 1
+        for tokens, at in sorted(all_of_it):
+            size += len(tokens)
+            if size > _ROW_TOKENS:  # cut where a line would get too long
+                pieces.append((prompt, list[Sequence[int]](), list[int]()))
+                size = len(tokens)
+            pieces[-1][1].append(tokens)
+            pieces[-1][2].append(at)
+    return pieces
 
 
 def _most_rows(model: Any, rows: Sequence[trie.Row], past: int, in_parts: bool) -> int:
@@ -216,6 +207,3 @@ def _output_layer_is_last(model: Any) -> bool:
     finally:
         hook.remove()
     return len(given) == 1 and given[0].dtype == logits.dtype and torch.equal(given[0], logits)
-
-
-_common_beginning = common_beginning

@@ -75,16 +75,16 @@ def build(
         latest = wanted
     for still_open in (*range(len(prompt)), *nodes):
         ends[still_open] = len(tokens)
-    return _ordered(Row(tokens, depths, ends, [], [], paths, [places[i] for i in order]), edges)
-
-
-def _ordered(row: Row, edges: list[tuple[int, int]]) -> Row:
-    """`row` with its edges sorted by predictor, so that outputs can be taken in slices."""
-    order = sorted(range(len(edges)), key=lambda edge: edges[edge][0])
-    rank = {edge: place for place, edge in enumerate(order)}
-    paths = [[rank[edge] for edge in path] for path in row.paths]
-    predictors, targets = [edges[e][0] for e in order], [edges[e][1] for e in order]
-    return Row(row.tokens, row.depths, row.ends, predictors, targets, paths, row.places)
+    # By predictor, so that outputs can be taken in slices.
+    by_place = sorted(range(len(edges)), key=lambda edge: edges[edge][0])
+    rank = {edge: place for place, edge in enumerate(by_place)}
+    return Row(
+        tokens, depths, ends,
+        predictors=[edges[edge][0] for edge in by_place],
+        targets=[edges[edge][1] for edge in by_place],
+        paths=[[rank[edge] for edge in path] for path in paths],
+        places=[places[i] for i in order],
+    )  # fmt: skip
 
 
 def mask(ends: torch.Tensor, past: int, dtype: torch.dtype) -> torch.Tensor:

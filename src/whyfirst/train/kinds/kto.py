@@ -22,27 +22,20 @@ _COLUMNS = ("prompt", "completion")
 class KTOStage(Stage):
     """Kahneman-Tversky optimisation on unpaired responses (Ethayarajh et al. 2024)."""
 
-    kind: Literal["kto"] = affects_output(default="kto", description="which kind of stage")
-    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
+    kind: Literal["kto"] = affects_output("kto", description="which kind of stage")
+    learning_rate: float = affects_output(1e-6, gt=0, description="at its highest")
     beta: float = affects_output(
-        default=0.1, gt=0, description="weight of the reference: higher stays nearer to it"
+        0.1, gt=0, description="weight of the reference: higher stays nearer to it"
     )
     desirable_weight: float = affects_output(
-        default=1.0, gt=0, description="of good completions in the loss"
+        1.0, gt=0, description="of good completions in the loss"
     )
     undesirable_weight: float = affects_output(
-        default=1.0, gt=0, description="of bad completions in the loss"
+        1.0, gt=0, description="of bad completions in the loss"
     )
     processes: int = added_later(
         1, ge=1, description="its KL term is a mean over them: another number is another training"
     )
-
-
-def _encode(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-    [(name, (rows, path))] = files.items()
-    _check(config, name, rows, path)
-    examples = encode.demonstrations(config, tokenizer, rows, path, name)
-    return encode.Encoded(files, _COLUMNS, examples)
 
 
 def _check(config: KTOStage, name: str, rows: Rows, path: Path) -> None:
@@ -53,12 +46,6 @@ def _check(config: KTOStage, name: str, rows: Rows, path: Path) -> None:
                 f"{path}: row {number}: 'label' must be true (desirable) or false; found "
                 f"{row.get('label')!r}"
             )
-
-
-def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
-    from whyfirst.train.offline import train_offline
-
-    return train_offline(job, _trainer)
 
 
 def _trainer(run: Run) -> tuple[Any, str]:
@@ -89,41 +76,44 @@ def _trainer(run: Run) -> tuple[Any, str]:
             pad_token_id=run.job.tokenizer.pad_token_id, max_length=config.max_length
         ),
     )
-    made.train_dataset = _rows(run, micro)
-    return made, "padded"
-
-
-def _rows(run: Run, micro: int) -> list[dict[str, Any]]:
-    """The plan's rows in the columns TRL's collator reads, `micro` to a forward pass."""
     order, labels = run.plan.order, [row["label"] for row in run.encoded.main[0]]
-    made = []
+    made.train_dataset = []
     for at, index in enumerate(order):
+        # Within one forward pass: the rows of the next are another batch of the estimate.
         first = at - at % micro
         before = run.encoded.examples[order[first + (at - first - 1) % micro]]
         example = run.encoded.examples[index]
-        made.append({
+        made.train_dataset.append({
             "prompt_ids": example.ids[: example.masked],
             "completion_ids": example.ids[example.masked :],
             "KL_completion_ids": before.ids[before.masked :],
             "label": labels[index],
         })  # fmt: skip
-    return made
-
-
-def _cost(config: KTOStage) -> Cost:
-    # The reference, and both models on mismatched pairs.
-    return Cost(config.batch_size, pass_rows(config), forward=3.0, references=1)
+    return made, "padded"
 
 
 @KINDS.enter("kto", version="1", paper="Ethayarajh et al. 2024, arXiv 2402.01306")
 def kto() -> StageKind:
     """Kahneman-Tversky optimisation on unpaired responses."""
+
+    def encoded(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
+        [(name, (rows, path))] = files.items()
+        _check(config, name, rows, path)
+        examples = encode.demonstrations(config, tokenizer, rows, path, name)
+        return encode.Encoded(files, _COLUMNS, examples)
+
+    def train(job: Job) -> tuple[Trained, dict[str, Any]]:
+        from whyfirst.train.offline import train_offline
+
+        return train_offline(job, _trainer)
+
     return StageKind(
         KTOStage,
         reads=lambda config: {"responses": "rows"},
         check=_check,
-        train=_train,
-        cost=_cost,
+        train=train,
+        # Forward alone: the reference, and both models on mismatched pairs.
+        cost=lambda config: Cost(config.batch_size, pass_rows(config), forward=3.0, references=1),
         seconds=25.0,
-        encode=_encode,
+        encode=encoded,
     )

@@ -29,16 +29,16 @@ _OWN = {"kind", "surgery", "reference", "adapter", "cpus", "memory_gb"}
 class RecoverStage(Stage):
     """A surgery: weights to weights, by a reference model."""
 
-    kind: Literal["recover"] = affects_output(default="recover", description="which kind of stage")
+    kind: Literal["recover"] = affects_output("recover", description="which kind of stage")
     surgery: Annotated[Use, AfterValidator(SURGERIES.checked)] = affects_output(
         description="which one, with its options; `whyfirst list surgeries`"
     )
     reference: ReferenceUse | None = affects_output(
-        default=None, description="the model it goes by; null: the study's base"
+        None, description="the model it goes by; null: the study's base"
     )
-    updates: int | None = affects_output(default=1, ge=1, le=1, description="always 1: one step")
-    min_updates: int = affects_output(default=1, ge=1, le=1, description="always 1")
-    max_length: int = affects_output(default=1, ge=1, le=1, description="always 1: no rows trained")
+    updates: int | None = affects_output(1, ge=1, le=1, description="always 1: one step")
+    min_updates: int = affects_output(1, ge=1, le=1, description="always 1")
+    max_length: int = affects_output(1, ge=1, le=1, description="always 1: no rows trained")
 
     @model_validator(mode="after")
     def _check_idle(self) -> Self:
@@ -66,29 +66,29 @@ def _check(config: RecoverStage, name: str, rows: Rows, path: Path) -> None:
             raise DataError(f"{path}: row {number}: needs `prompt` and `harmful` (true or false)")
 
 
-def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
-    from whyfirst.train.surgery import operate
-
-    config = job.config
-    assert isinstance(config, RecoverStage)
-    named = config.reference and config.reference.path
-    models = [name for name, what in _reads(config).items() if what == "model"]
-    [folder] = [Path(named)] if named else [Path(job.data[name]) for name in models]
-    context: dict[str, Any] = {"tokenizer": job.tokenizer}
-    if ROWS in job.data:
-        context["rows"] = read_jsonl(job.data[ROWS])
-        _check(config, ROWS, context["rows"], job.data[ROWS])
-    return operate(job, SURGERIES.make(config.surgery, **context), folder)
-
-
 @KINDS.enter("recover", version="1")
 def recover() -> StageKind:
     """A surgery on the weights, by what another model of the study has."""
+
+    def train(job: Job) -> tuple[Trained, dict[str, Any]]:
+        from whyfirst.train.surgery import operate
+
+        config = job.config
+        assert isinstance(config, RecoverStage)
+        named = config.reference and config.reference.path
+        models = [name for name, what in _reads(config).items() if what == "model"]
+        [folder] = [Path(named)] if named else [Path(job.data[name]) for name in models]
+        context: dict[str, Any] = {"tokenizer": job.tokenizer}
+        if ROWS in job.data:
+            context["rows"] = read_jsonl(job.data[ROWS])
+            _check(config, ROWS, context["rows"], job.data[ROWS])
+        return operate(job, SURGERIES.make(config.surgery, **context), folder)
+
     return StageKind(
         RecoverStage,
         _reads,
         _check,
-        _train,
+        train,
         cost=lambda config: Cost(fresh=1.0, rows=1, trained=0.0, references=1),
         seconds=5.0,
         uses=lambda config: {"surgery": (SURGERIES, config.surgery)},
