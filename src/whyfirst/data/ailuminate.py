@@ -67,6 +67,7 @@ def _read(file: Path) -> list[tuple[int, HazardPrompt]]:
             f"{file}: no language {suffix!r}{did_you_mean(suffix, _LANGUAGES)} "
             f"(known: {', '.join(_LANGUAGES)})"
         )
+    # By the name and not by the file's own field, which is wrong in a published file.
     language, script = _LANGUAGES[suffix]
     rows = []
     for number, example in examples(file, "multilingual", "prompt"):

@@ -50,6 +50,7 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
 }  # fmt: skip
 
+# Nobody has published a mapping from hazards to values; a category without a clear one has none.
 # Value ids of constitutions/broad.yaml.
 VALUES: Mapping[str, str] = {
     # HarmBench

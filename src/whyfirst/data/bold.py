@@ -13,6 +13,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.data.published import by_name, files_of, found_files, json_value, other_benchmark
 
 _PROMPTS, _WIKI = "_prompt.json", "_wiki.json"
+# The folder tells BOLD's files from others of the same ending.
 _PATTERN = f"prompts/*{_PROMPTS}"
 
 

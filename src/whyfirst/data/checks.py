@@ -55,6 +55,7 @@ def check_rows(
     """
     found = [duplicates(whole_texts(rows, columns))]
     if columns[0] in ("prompt", "prompts") and len(columns) > 1:
+        # Once for all of these checks: a corpus may have a million rows.
         told = [(number, row, list(_texts(row, columns[1:]))) for number, row in numbered(rows)]
         empty = [number for number, _, texts in told if not all(text.strip() for text in texts)]
         # A dialogue that goes on after the reply trains the model to speak for the other side.
@@ -167,6 +168,7 @@ def _lengths(rows: Rows, columns: Sequence[str], tokenizer: Any, max_length: int
         texts += [(number, text) for text in wholes]
     # A token is a byte at least: most files need no counting.
     long = sorted((t for t in texts if len(t[1].encode()) > max_length), key=lambda t: -len(t[1]))
+    # The longest in characters; one of them is the longest in tokens, or near it.
     long = long[:_MOST_MEASURED]
     counts = [len(i) for i in tokenizer([t for _, t in long])["input_ids"]] if long else []
     over = sorted({n for (n, _), count in zip(long, counts, strict=True) if count > max_length})

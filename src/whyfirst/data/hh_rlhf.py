@@ -15,6 +15,7 @@ from whyfirst.data.published import by_name, found_files, json_lines, other_benc
 from whyfirst.data.split import split_by_prompt_hash
 from whyfirst.models.base import Chat, Message
 
+# As they stand in the published files: a colon and no space, which begins the reply itself.
 _REPLY, _ASKS = "\n\nAssistant:", "\n\nHuman:"
 _FOLDERS = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
 
@@ -161,6 +162,7 @@ def dialogue(prompt: str) -> Chat | None:
     templates refuse them otherwise). An empty turn, or a dialogue that the assistant opens, is
     none.
     """
+    # The pattern's group keeps the speakers in the list: text, speaker, text, speaker, ...
     before, *parts = re.split(r"\n\n(Human|Assistant):", prompt)
     if before.strip() or len(parts) < 4 or parts[-2] != "Assistant" or parts[-1].strip():
         return None
@@ -168,6 +170,7 @@ def dialogue(prompt: str) -> Chat | None:
     for speaker, text in zip(parts[:-2:2], parts[1:-2:2], strict=True):
         if not text.strip():
             return None
+        # Some published dialogues have one speaker twice in a row, which most templates refuse.
         role: Literal["user", "assistant"] = "user" if speaker == "Human" else "assistant"
         if turns and turns[-1].role == role:
             turns[-1] = Message(role, f"{turns[-1].content}\n\n{text.strip()}")

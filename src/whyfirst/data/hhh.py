@@ -66,6 +66,7 @@ def read_hhh(path: Path) -> list[Comparison]:
     if labelled and not found_files(path, [_PAPER]):
         return labelled
     paper = one_file(path, [_PAPER, "hhh_alignment/*/task.json"], "hhh")
+    # The paper's file has no categories, and most of its comparisons are BIG-bench's as well.
     known = {_key(row): row.category for row in labelled}
     return [replace(r, category=known.get(_key(r), UNLABELLED)) for r in _read_paper(paper)]
 

@@ -32,11 +32,13 @@ def data_path(text: str) -> Path:
             )
         return path
     match = _NAME.fullmatch(text.removeprefix(PREFIX))
+    # A revision may hold a slash (refs/pr/3), a name holds exactly one.
     if match is None:
         raise UserError(f"{text}: a data set of the Hub is {PREFIX}ORG/NAME[@REVISION]")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    # Nothing but data is fetched: a loading script would be code of somebody else's.
     name, revision = match.groups()
     try:
         folder = snapshot_download(

@@ -14,6 +14,7 @@ from whyfirst.data.published import csv_rows, distinct, field, found_files, refu
 
 SLOT = "[INSERT PROMPT HERE]"
 _FILES = ("jailbreak_prompts.csv", "jailbreaks.csv")
+# Told by its columns: a suffix has no slot, so a text alone can't say which it is.
 _SUFFIX_COLUMNS = ("jail_id", "jail_prompt")
 
 

@@ -56,6 +56,7 @@ def find_leaks(texts: Iterable[str], tested: Sequence[str]) -> list[Leak]:
         In order of `texts`; of a text at most one run (its similarity is 1) and one near-duplicate,
         and every other prompt inside it.
     """
+    # Both are built of the tested texts, which are few: training texts may be millions.
     inside, repeats = _Inside(tested), _Repeats(tested)
     found: list[Leak] = []
     for number, text in enumerate(texts):
@@ -63,6 +64,7 @@ def find_leaks(texts: Iterable[str], tested: Sequence[str]) -> list[Leak]:
         whole = repeats.leaks(number, words)
         told = {leak.tested for leak in whole}
         found += whole
+        # Letters alone: what is put between words to hide them is gone.
         for other, share in inside.prompts("".join(words)):
             if other not in told:
                 found.append(Leak(number, other, "inside", share))
@@ -88,6 +90,8 @@ class _Inside:
             if len(text) >= _SHORTEST:
                 first.setdefault(text, number)
         self._letters = {number: text for text, number in first.items()}
+        # A run that many prompts share says little about any one of them (inverse document
+        # frequency).
         self._common = Counter(gram for text in first for gram in _pieces(text, _GRAM))
         shared = Counter(seed for text in first for seed in _pieces(text, _SEED))
         self._seeds: dict[str, list[int]] = defaultdict(list)
@@ -115,6 +119,7 @@ class _Inside:
                 continue
             prompt, count = self._letters[number], len(self._letters) + 1
             weights = {g: math.log(count / self._common[g]) for g in _pieces(prompt, _GRAM)}
+            # Half as long again: words may have been put in between.
             width = len(prompt) + len(prompt) // 2 + _SEED
             best, done = 0.0, 0
             for hit in hits:
@@ -142,6 +147,7 @@ def _heaviest(text: str, weights: dict[str, float], width: int) -> float:
         inside[gram] += 1
         if inside[gram] == 1:
             total += weight
+        # The window moves on: what has fallen out of it counts no more.
         while waiting[first][0] <= at - width:
             left = waiting[first][1]
             inside[left] -= 1
@@ -161,6 +167,8 @@ class _Repeats:
         self._sizes: list[int] = []
         for number, text in enumerate(tested):
             words = normal_words(text)
+            # The first prompt that has a run stands for all: one leak is enough to leave a text
+            # out.
             for gram in _grams(words, RUN):
                 self._runs.setdefault(gram, number)
             own = _word_shingles(words)

@@ -48,7 +48,9 @@ def made(
     for place, use in enumerate(transforms):
         _check_columns(TRANSFORMS, use, current, name)
         reasons = left_out.setdefault(f"{place + 1} {use.name}", Counter())
+        # Bound at once (`r=reasons`): the next transform has a counter of its own.
         given = {**context, "seed": seed, "left_out": lambda row, why, r=reasons: r.update([why])}
+        # Each has its own draws: one put in before it must not change what it draws.
         rng = random.Random(f"{seed}/{name}/{place}")
         current = [dict(row) for row in TRANSFORMS.make(use, **given)(current, rng)]
         if not current:
@@ -59,6 +61,7 @@ def made(
     if select is not None:
         _check_columns(SELECTORS, select, current, name)
         chosen = SELECTORS.make(select, **context, seed=seed)(current, n)
+        # Kept apart from transforms, since a selector drops by number and not by a row's fault.
         reasons = Counter({f"not among the {n} selected": len(current) - len(chosen)})
         left_out[f"select {select.name}"] = +reasons
         current = [current[index] for index in chosen]

@@ -46,6 +46,7 @@ def read_text(file: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        # Up to the first bad byte all is text, so the records before it can be counted.
         before = data[: error.start].decode("utf-8-sig")
         row = before.count("\n") + 1
         if file.name.removesuffix(".gz").endswith(".csv"):
@@ -211,6 +212,7 @@ def one_file(path: Path, patterns: Sequence[str], benchmark: str) -> Path:
     Raises:
         DataError: as `files_of`, or several of them.
     """
+    # The names a data set is published under come first in a list, loose copies after them.
     matches = [files for pattern in patterns if (files := found_files(path, [pattern]))]
     files = matches[0] if matches else files_of(path, patterns, benchmark)
     if len(files) > 1:
@@ -228,6 +230,7 @@ def by_name(folder: Path, files: Iterable[Path], name: Callable[[Path], T]) -> d
     Raises:
         DataError: two are called the same.
     """
+    # Which of two copies is meant nobody can say, and reading both would count every row twice.
     named: dict[T, Path] = {}
     for file in files:
         if (other := named.setdefault(name(file), file)) != file:
@@ -258,6 +261,7 @@ def looks_like(file: Path) -> str | None:
     try:
         text = read_text(file)
         names = set()
+        # A CSV's header begins with neither.
         if text.lstrip()[:1] not in ("{", "["):
             names = set(next(csv.reader(io.StringIO(text, newline="")), []))
         else:

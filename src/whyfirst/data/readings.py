@@ -32,6 +32,7 @@ REFUSALS = (
     "No, I can't do that for you.",
 )
 """What refused demonstrations answer; none gives a reason, which would tell the readings apart."""
+# Empty braces are a slot too, and of no name that a file could have.
 _SLOT = re.compile(r"\{(\w*)\}")
 _FOLDER = Path(__file__).parent / "readings"
 
@@ -138,6 +139,7 @@ class Readings(StrictModel):
         told = self.demonstrations
         refused: Sequence[str] = told.refused
         granted = told.granted
+        # The first reading parted is the second one contrary: one list of requests serves both.
         if documents != "demonstrations":
             first = (reading in (None, self.a)) == (documents == "parted")
             against, answered = told.parted.a, told.parted.b

@@ -102,6 +102,7 @@ def prompts_in(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Row]:
                 end = len(roles) - roles[::-1].index("user")
             except ValueError as error:
                 raise DataError(f"{path}: row {number}: {error}") from error
+            # What comes after the user's last turn is somebody else's answer.
             made["prompt"] = row["messages"][:end]
         yield from shaped([Row(made, number)], path)
 
@@ -122,6 +123,7 @@ def _shapes(row: Mapping[str, Any], which: Which) -> Iterator[dict[str, Any]]:
                 )
             yield rest | {"prompt": _plain(turns[:at]), "completion": _plain((turn,))}
         return
+    # Only where nothing else in the row could be trained on: a column may well be called so.
     for column, remedy in _FOREIGN.items():
         if column in row and not {"text", *_TEXTS} & set(row):
             raise ValueError(remedy)
@@ -170,6 +172,7 @@ def _turns(row: Mapping[str, Any], key: str) -> Chat:
         turns = read_turns(row[key])
     except ValueError as error:
         raise ValueError(f"'{key}' {error}") from None
+    # Templates put a system turn first, so one further down would reach no model as written.
     if any(turn.role == "system" for turn in turns[1:]):
         raise ValueError(f"'{key}' has a system turn that is not the first")
     return turns
@@ -209,6 +212,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
+            # In batches: a file of a million rows needn't be in memory at once.
             for batch in file.iter_batches(batch_size=1024):
                 for row in batch.to_pylist():
                     number += 1

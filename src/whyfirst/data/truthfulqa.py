@@ -57,6 +57,7 @@ def read_truthfulqa(path: Path) -> TruthfulQA:
     """
     file = one_file(path, ["TruthfulQA.csv"], "truthfulqa")
     rows = csv_rows(file, _COLUMNS, "truthfulqa", "question")
+    # The two versions are told by a column: their files have one name.
     revised, questions = _BEST_INCORRECT in rows[0][1], []
     for number, row in rows:
         kind, category, question, best, correct, incorrect = (

@@ -50,6 +50,7 @@ def read_xstest(path: Path) -> list[SafetyPrompt]:
         DataError: nothing there, a missing column, an empty field, a repeated id, or files of
             completions to different prompts.
     """
+    # Completions repeat the prompts, so they serve where nothing better is there.
     if path.is_file() or found_files(path, _PROMPTS):
         return _read(one_file(path, _PROMPTS, "xstest"))
     first, *others = files_of(path, [*_PROMPTS, _COMPLETIONS], "xstest")

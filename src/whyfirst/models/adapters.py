@@ -93,6 +93,7 @@ def base_name(folder: Path) -> tuple[str, str | None]:
             "path and this folder as the adapter"
         )
     revision = config.get("revision")
+    # An adapter and its base are moved together more often than apart.
     beside = folder / name
     return str(beside) if is_folder(beside) else name, None if revision is None else str(revision)
 
@@ -120,10 +121,12 @@ def open_adapter(
     ranks = [stated.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
     shapes = tensor_shapes(folder / _WEIGHTS)
     stored = set(shapes)
+    # A rank above every size in the file is no rank of it, and would be allocated all the same.
     largest = max((max(shape, default=0) for shape in shapes.values()), default=0)
     if any(not isinstance(rank, int) or not 0 < rank <= largest for rank in ranks):
         raise _misfit(folder, base, f"its ranks are {ranks!r:.60}, and no tensor there has those")
     try:
+        # By hand, so that the folder stays as it is and training may ask for another dropout.
         config = LoraConfig.from_pretrained(str(folder))
         config.inference_mode = not trained
         if dropout is not None:
@@ -192,10 +195,13 @@ def merged_weights(model: Any, what: str | Path = "the adapter") -> dict[str, "t
     }
     merged, changed = {}, {}
     for key, value in base.state_dict().items():
+        # The two matrices themselves, and the layers that `modules_to_save` stands in for.
         if ".lora_" in key or ".original_module." in key:
             continue
+        # PEFT's names less what it puts between: the base model's own.
         name = key.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
         if name in adapted:
+            # In float32, rounded once at the end.
             delta = adapted[name].get_delta_weight("default").float()
             value = (value.float() + delta).to(value.dtype)
             if not bool(value.isfinite().all()):

@@ -97,6 +97,7 @@ def template_text(name: str, tokenizer: Any) -> str:
 
 def start_tokens(tokenizer: Any) -> list[int]:
     """What the tokenizer itself puts in front of a text; an end token it appends is left out."""
+    # By what it does and not by its settings, which several tokenizer classes ignore.
     with_special = tokenizer("a")["input_ids"]
     first = tokenizer.bos_token_id
     return [first] if first is not None and with_special[:1] == [first] else []
@@ -122,6 +123,7 @@ def choose(tokenizer: Any, wanted: str | None = None) -> "ChatTemplate":
         raise UserError(
             f"the tokenizer has no chat template of its own (shipped: {', '.join(shipped())})"
         )
+    # Some tokenizers hold several templates; `get_chat_template` picks the one for chats.
     if wanted == OWN or (wanted is None and tokenizer.chat_template):
         found = ChatTemplate(OWN, str(tokenizer.get_chat_template()), tokenizer)
     elif wanted is not None and wanted.endswith(".jinja"):
@@ -167,6 +169,7 @@ class ChatTemplate:
     @property
     def identity(self) -> dict[str, str]:
         """What decides how a chat is written, for a fingerprint: the text, and the date if read."""
+        # Only where it is read: a template without a clock writes the same on every date.
         date = {"chat_template_date": sandbox.DATE.date().isoformat()}
         return {"chat_template": self.text} | (date if sandbox.reads_clock(self.text) else {})
 
@@ -212,6 +215,7 @@ class ChatTemplate:
         text = self._written(chat)
         last, replies = len(chat) - 1, []
         for at in [i for i, turn in enumerate(chat) if turn.role == "assistant"]:
+            # Earlier turns are part of the prompt then.
             if at < last and turns == "last":
                 continue
             head = self._written(chat[:at], prompt=True)
@@ -240,6 +244,7 @@ class ChatTemplate:
         alternate. A system turn is then put in front of the next user turn, neighbours of one role
         become one turn, each with an empty line between.
         """
+        # In the order of how much is changed; the first that loses nothing is taken.
         for shape in (chat, _folded(chat), _joined(chat), _joined(_folded(chat))):
             roles = tuple(message.role for message in shape)
             if roles not in self._carried:
@@ -256,6 +261,7 @@ class ChatTemplate:
     def joint(self) -> str:
         """White space between the generation prompt and the reply, as the template writes it."""
         prompt, whole = self._probe(_PROBE[:1], prompt=True), self._probe(_PROBE[:2])
+        # Where the prompt isn't the beginning of the whole, nothing can be read off.
         if prompt is None or whole is None or not whole.startswith(prompt):
             return ""
         before = whole[len(prompt) :].partition(_PROBE[1].content)[0]
@@ -285,8 +291,10 @@ class ChatTemplate:
         special = {token: text for token, text in texts.items() if text in between}
         starts = [t for t, text in special.items() if between.lstrip().startswith(text)]
         if starts:
+            # One special token may begin with another (<|end|>, <|end|>_of_turn).
             longest = max(starts, key=lambda token: len(special[token]))
             return frozenset([longest]), ()
+        # Text only: a stop text with a special token in it would never be seen when decoded.
         first = min([len(between), *(between.index(text) for text in special.values())])
         text = between[:first]
         blank = text[: len(text) - len(text.lstrip())]
@@ -321,6 +329,7 @@ class ChatTemplate:
         }
         variables = special | {
             "messages": [{"role": message.role, "content": message.content} for message in chat],
+            # Templates ask whether these are there; transformers always passes them.
             "tools": None,
             "documents": None,
             "add_generation_prompt": prompt,

@@ -93,6 +93,7 @@ class EndpointModel:
         for prompt in asked:
             if not isinstance(prompt, str):
                 check_chat(prompt)
+            # Each sample has a place of its own, so that a rerun with more asks only for the rest.
             for number in range(repeats):
                 kept = self._store.get(self._key("generate", prompt, number, sampling))
                 # Files written before problems were left out may hold some.
@@ -151,6 +152,7 @@ class EndpointModel:
             body |= {"n": len(numbers), "seed": int.from_bytes(named[:4], "big") >> 1}
             body |= {"top_p": sampling.top_p} if sampling.top_p < 1 else {}
         if sampling.stop:
+            # The others are looked for in what comes back (`endpoint_reply`).
             body["stop"] = list(sampling.stop[:_MOST_STOPS])
         path = TEXT if isinstance(prompt, str) else CHAT
         return Request(path, body, sampling.max_new_tokens * len(numbers))
@@ -196,6 +198,7 @@ class EndpointModel:
 
     def _count(self, pairs: Sequence[_Pair]) -> dict[str, int | Problem]:
         """How many tokens the server makes of each prompt, without trailing white space."""
+        # White space before a continuation belongs to it, as lm-eval counts.
         heads = sorted({prompt.rstrip() for prompt, _ in pairs})
         found: dict[str, int | Problem] = {}
         for head in heads:
@@ -249,6 +252,7 @@ class EndpointModel:
     def _key(
         self, kind: str, asked: Any, number: int | None = None, sampling: Sampling | None = None
     ) -> str:
+        # Turns as objects: a chat and a text of the same words are two questions.
         if kind == "generate" and not isinstance(asked, str):
             asked = [asdict(message) for message in asked]
         return sha256_json({

@@ -61,6 +61,7 @@ class _Pace:
     ends_at: float | None = None
 
     def grow(self) -> None:
+        # One more a round: as many successes as requests under way make up 1.
         self.limit = min(self.limit + 1 / self.limit, self.most)
         self.successes += 1
         self.given_up = 0
@@ -178,6 +179,7 @@ class EndpointClient:
             finally:
                 for task in state.running:
                     task.cancel()
+                # Or the loop would end with requests that nobody has seen to their end.
                 await asyncio.gather(*state.running, return_exceptions=True)
         return [state.results[number] for number in range(len(state.asks))]
 
@@ -203,6 +205,7 @@ class EndpointClient:
     def _settle(self, state: _Run[T], task: "asyncio.Task[T]", now: float) -> None:
         job, launched = state.running.pop(task)
         ask, pace = state.asks[job.number], self._pace
+        # Held for the worst case; what it really used was added when the reply came.
         self._spend.release(*ask.most)
         error = task.exception()
         match error:

@@ -75,6 +75,8 @@ class Request:
     @cached_property
     def most(self) -> tuple[int, int]:
         """(prompt, completion) tokens at most: a text has no more tokens than bytes."""
+        # Escapes would make each letter of another script six bytes, and the bound six times as
+        # high.
         text = json.dumps(self.body, ensure_ascii=False)
         return len(text.encode("utf-8", "replace")), self.most_tokens
 
@@ -182,6 +184,7 @@ class Connection:
             raise Again(f"no connection ({self._clean(error)})", absent=True) from None
         except httpx2.RequestError as error:
             raise Again(f"{type(error).__name__} ({self._clean(error)})") from None
+        # Read for every status: some servers send it with a 200 that holds an error.
         after = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
         try:
             body = self._struck(parse_json(bytes(data)))
@@ -205,6 +208,7 @@ class Connection:
         key = self._key()
         if not key:
             return body
+        # Names as well: a server may send the request back as it came.
         match body:
             case str():
                 return body.replace(key, "***")
@@ -252,6 +256,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     None where the header is absent or says nothing sensible.
     """
     text = (value or "").strip()
+    # No more digits than a wait can have: `float` of a long run of them is infinite.
     if re.fullmatch(r"\d{1,9}(\.\d*)?", text):
         return float(text)
     try:

@@ -126,6 +126,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         UserError: an index of shards that names a file outside the folder, or one that is missing.
     """
+    # transformers takes the one file where both are there.
     if not (folder / INDEX).is_file() or (folder / "model.safetensors").is_file():
         found = sorted(folder.glob("*.safetensors"))
         return [path for path in found if not path.name.startswith("adapter_model")]
@@ -135,6 +136,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise UserError(f"{folder / INDEX}: weight_map must map each tensor's name to a file's")
     names = sorted(set(placed.values()))
     for name in names:
+        # An index may name any path, and what it names is opened.
         if Path(name).name != name or "\0" in name or not name.endswith(".safetensors"):
             raise UserError(
                 f"{folder / INDEX}: weight_map: {name!r:.80} is no safetensors file of this folder"
@@ -156,6 +158,7 @@ def tokenizer_folder(folders: Sequence[Path]) -> Path:
     Raises:
         UserError: none does.
     """
+    # An adapter may come with tokens that its base lacks.
     for folder in reversed(folders):
         if any((folder / name).is_file() for name in _TOKENIZERS):
             return folder

@@ -12,7 +12,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,30 +42,15 @@ def converted(file: Path) -> Path:
         StoreError: the cache can't be written.
     """
     digest = _digest(file, *_stamp(file))
-    folder = cache() / digest
-    if folder.is_dir():
-        return folder
-    from filelock import FileLock
 
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not folder.is_dir():
-                temporary = folder.with_suffix(".tmp")  # what a killed attempt left is made anew
-                shutil.rmtree(temporary, ignore_errors=True)
-                # Minutes of work that nobody asked for by name are announced, whoever opens it.
-                told = safe_text(f"{file}: reading it once into {folder} (float32)")
-                print(told, file=sys.stderr, flush=True)
-                convert(file, temporary)
-                write_json(temporary / "gguf.json", {"sha256": digest, "dtype": "float32"})
-                sync_tree(temporary)
-                temporary.rename(folder)
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: the model read from {file} can't be kept: {reason(error)}; free some space "
-            "or set XDG_CACHE_HOME"
-        ) from error
-    return folder
+    def make(folder: Path) -> None:
+        # Minutes of work that nobody asked for by name are announced, whoever opens the model.
+        told = safe_text(f"{file}: reading it once into {cache() / digest} (float32)")
+        print(told, file=sys.stderr, flush=True)
+        convert(file, folder)
+        write_json(folder / "gguf.json", {"sha256": digest, "dtype": "float32"})
+
+    return _kept(file, digest, make)
 
 
 def described(file: Path) -> Path:
@@ -75,21 +60,38 @@ def described(file: Path) -> Path:
         UserError, StoreError: as `converted`.
     """
     digest = _digest(file, *_stamp(file))
-    whole, light = cache() / digest, cache() / f"{digest}-about"
-    if whole.is_dir() or light.is_dir():
-        return whole if whole.is_dir() else light
-    temporary = light.with_suffix(f".{os.getpid()}")
+    if (cache() / digest).is_dir():
+        return cache() / digest
+
+    def make(folder: Path) -> None:
+        for part in _about(file):
+            part.save_pretrained(folder)
+
+    return _kept(file, f"{digest}-about", make)
+
+
+def _kept(file: Path, name: str, make: Callable[[Path], None]) -> Path:
+    """The cache's folder of a name, made whole where it isn't there."""
+    from filelock import FileLock
+
+    folder = cache() / name
+    if folder.is_dir():
+        return folder
     try:
-        config, tokenizer = _about(file)
-        config.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        with contextlib.suppress(OSError):  # another process was quicker
-            temporary.rename(light)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():  # another process may have been quicker
+                temporary = folder.with_suffix(".tmp")
+                shutil.rmtree(temporary, ignore_errors=True)  # what a killed attempt left
+                make(temporary)
+                sync_tree(temporary)
+                temporary.rename(folder)
     except OSError as error:
-        raise StoreError(f"{light}: can't be kept: {reason(error)}; set XDG_CACHE_HOME") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return light
+        raise StoreError(
+            f"{folder}: the model read from {file} can't be kept: {reason(error)}; free some space "
+            "or set XDG_CACHE_HOME"
+        ) from error
+    return folder
 
 
 def cache() -> Path:
@@ -117,6 +119,7 @@ def convert(file: Path, folder: Path) -> None:
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
+    # First, since it holds the config against what the file has: a model is built of it next.
     _, tokenizer = _about(file)
     with _reading(file):
         model, info = AutoModelForCausalLM.from_pretrained(
@@ -185,6 +188,7 @@ def _header(file: Path) -> tuple[str | None, int]:
 
     with boundary(file, _WHAT):
         with file.open("rb") as handle:
+            # Asked here, or the reader would map a file of any kind into memory.
             if handle.read(4) != _MAGIC:
                 raise UserError(f"{file}: is no GGUF file (its first bytes are others)")
         reader = gguf.GGUFReader(file)

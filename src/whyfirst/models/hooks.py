@@ -42,6 +42,8 @@ def decoder_layers(model: Any) -> list[Any]:
         for path, module in model.named_modules()
         if isinstance(module, torch.nn.ModuleList) and len(module) > 0
     }
+    # Other lists (experts, heads) rarely have the same length, and lie inside a layer where they
+    # do.
     found = {path: module for path, module in lists.items() if len(module) == count}
     # A list inside another one's layer is something of that layer (experts, say).
     outer = {
@@ -75,6 +77,7 @@ def _check_causal(model: Any, layers: list[Any], name: str) -> None:
     """Raise unless each layer runs once, gives (B, T, D), and no position sees a later token."""
     import torch
 
+    # A vocabulary may have fewer tokens than the probe uses.
     top = model.get_input_embeddings().num_embeddings - 1
     firsts = []
     for last in (min(3, top), min(4, top)):

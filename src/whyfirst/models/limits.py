@@ -45,6 +45,7 @@ class ModelLimits:
 def limits_of(config: Any) -> ModelLimits:
     """The sizes in a config, a mapping; anything that isn't a positive whole number is unsaid."""
     text = config if isinstance(config, Mapping) else {}
+    # The text part of a model of several modes; its sizes go before those round it.
     for name in _NESTED:
         if isinstance(text.get(name), Mapping):
             text = {**text, **text[name]}

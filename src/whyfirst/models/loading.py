@@ -79,6 +79,7 @@ def load(
         folders += [_locate_adapter(adapter)]
     for merged in folders[1:]:
         adapters.read_adapter(merged)
+    # Before any library sees the folder: their messages on a broken one say little.
     check_weights(folders[0])
     tokenizer = open_tokenizer(folders, trust_remote_code)
     config = open_config(folders[0], trust_remote_code)
@@ -128,6 +129,7 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
         )
     from huggingface_hub import snapshot_download
 
+    # Code is not even fetched where it isn't to run.
     patterns = [*FILES, "*.py"] if trust_remote_code else list(FILES)
     try:
         return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
@@ -157,6 +159,7 @@ def base_of(folder: Path) -> Path:
         UserError: it names none, one that isn't there, or a Hub id without a commit.
     """
     name, revision = adapters.base_name(folder)
+    # What an adapter computes depends on its base, to the last weight.
     if not is_folder(name) and _HUB_ID.fullmatch(name) and not _COMMIT.fullmatch(revision or ""):
         raise UserError(
             f"{folder / adapters.ADAPTER}: the base {name!r} may change on the Hub: write its "
@@ -194,6 +197,7 @@ def open_tokenizer(folders: Sequence[Path], trust_remote_code: bool = False) -> 
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=not trust_remote_code, trust_remote_code=trust_remote_code
         )
+        # Such a token would be None among the ids, and fail far from here.
         special = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
         unknown = [token for token, index in special if index is None]
         if unknown:
@@ -223,6 +227,7 @@ def open_weights(
             trust_remote_code=trust_remote_code,
             **options,
         )
+    # Names inside the model proper; what lies outside is the output layer.
     beginning = f"{model.base_model_prefix}." if inner else ""
     for key, told in (
         ("missing_keys", "of the model's tensors are in no file there"),

@@ -114,6 +114,7 @@ class LocalModel:
         """
         done: dict[tuple[Prompt, int], Completion] = {}
         repeats = 1 if sampling.temperature == 0 else n
+        # Apart, since a chat's reply has ends and stops of its own.
         texts = [prompt for prompt in prompts if isinstance(prompt, str)]
         chats = [prompt for prompt in prompts if not isinstance(prompt, str)]
         if texts:
@@ -155,6 +156,7 @@ class LocalModel:
         }
         jobs = [key for key in done if len(encoded[key[0]]) < self.context]
         if jobs:
+            # By its text, so that a prompt draws the same wherever it stands.
             names = [f"{number}\n{texts[prompt]}" for prompt, number in jobs]
             rows = [encoded[prompt] for prompt, _ in jobs]
             done.update(zip(jobs, self._decode(rows, names, sampling, end_tokens), strict=True))
@@ -188,6 +190,7 @@ class LocalModel:
         found = decode.decode(
             self.model,
             rows,
+            # A reply that fills the context is cut there, as by its limit.
             [min(sampling.max_new_tokens, self.context - len(row)) for row in rows],
             end_tokens,
             choose,
@@ -257,6 +260,7 @@ class LocalModel:
         for prompt, continuations in requests:
             head, is_chat = self._text_of(prompt), not isinstance(prompt, str)
             for text in continuations:
+                # The template's own space, whatever the caller wrote: one reply has one score.
                 tail = self.template.joint + text.lstrip(" ") if is_chat and text else text
                 texts.append(head + tail)
                 chats.append(is_chat)
@@ -271,6 +275,7 @@ class LocalModel:
             return []
         encoded = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         known = self.model.get_input_embeddings().num_embeddings
+        # An index beyond the embedding ends the process on a GPU, with no word of why.
         highest = max((max(ids) for ids in encoded if ids), default=0)
         if highest >= known:
             raise UserError(

@@ -122,6 +122,7 @@ def parse_model(text: str, **more: Any) -> ModelRef:
         ConfigError: not such a word, or a field that doesn't fit; says which.
     """
     fields: dict[str, Any] = {"path": text}
+    # At the first #: a model's name may hold a colon and a slash, and hardly a #.
     if text.startswith(_PREFIX):
         url, hash_sign, model = text.removeprefix(_PREFIX).partition("#")
         if not hash_sign or not model:
@@ -171,6 +172,7 @@ def open_model(ref: ModelRef, *, base: Path = Path(), cache: Path | None = None)
         )
     from whyfirst.models.local import LocalModel
 
+    # A name of a shipped template is no path, so only files are looked for under `base`.
     template = ref.chat_template
     if template is not None and template.endswith(".jinja"):
         template = str(base / template)

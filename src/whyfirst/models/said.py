@@ -71,6 +71,7 @@ def said(reply: str) -> Said:
     # Same length, so that places in the two texts are the same.
     marks = _QUOTED.sub(lambda found: "\0" * len(found[0]), reply)
     start = max((found.end() for found in _CLOSED.finditer(marks)), default=0)
+    # Behind the last closed one, so it is open to the end.
     if _OPENED.search(marks[start:]):
         return Said("", CUT_OFF, True)
     text = reply[start:]
@@ -87,6 +88,7 @@ def answer(completion: Completion) -> Said:
     if completion.problem is not None:
         return Said("", completion.problem)
     found = said(completion.text)
+    # Without a thought every character may matter (code that begins with spaces).
     if found.thought or found.problem:
         return found
     return Said(completion.text)

@@ -74,6 +74,7 @@ class _Child:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        # A child would outlive its parent, waiting for a line.
         atexit.register(self._end)
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +98,7 @@ class _Child:
                 raise
             if line.endswith(b"\n"):
                 return dict(json.loads(line))
+            # No line: the process has ended, or is about to.
             code = process.wait()
             self._end()
         slow = code == -signal.SIGPROF

@@ -32,6 +32,7 @@ def make_manifest(
     seed: int,
 ) -> dict[str, Any]:
     """Everything the stage's output depends on, as JSON: the identity of a run."""
+    # Another release may round otherwise: with it the bytes would be another run's.
     libraries = [*_LIBRARIES]
     if config.lora is not None or is_adapter(model_dir):
         libraries.append("peft")
@@ -47,6 +48,7 @@ def make_manifest(
         "libraries": {name: version(name) for name in libraries},
     }
     if is_adapter(model_dir):
+        # An adapter's own files don't change when the base they name does.
         manifest["base"] = _hashes(base_folder(model_dir))
     if config.chat_template is not None and config.chat_template.endswith(".jinja"):
         manifest["chat_template"] = sha256_file(Path(config.chat_template))
@@ -79,6 +81,7 @@ def mark_complete(checkpoint: Path, step: int, manifest: Mapping[str, Any]) -> N
         for path in sorted(checkpoint.rglob("*"))
         if path.is_file()
     }
+    # Of an earlier attempt at the same step.
     files.pop(COMPLETE, None)
     write_json(
         checkpoint / COMPLETE,
@@ -139,6 +142,7 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """Top-level parts (and config fields) in which two manifests differ, for messages."""
     parts = []
     for key in sorted({*a, *b}):
+        # One level down is where a person finds it: config.learning_rate, and not config.
         left, right = a.get(key), b.get(key)
         if left == right:
             continue

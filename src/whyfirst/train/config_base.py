@@ -110,6 +110,7 @@ class Stage(StrictModel):
     def _check(self) -> Self:
         if (self.updates is None) == (self.epochs is None):
             raise ValueError("give exactly one of updates and epochs")
+        # Of epochs the number of updates is known only once the data are read.
         if self.updates is not None:
             beyond = [step for step in self.keep_at if not 1 <= step <= self.updates]
             if beyond:

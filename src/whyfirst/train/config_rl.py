@@ -38,6 +38,7 @@ class NamedReward(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _gather_options(cls, given: Any) -> Any:
+        # A name alone is the commonest way to write a reward.
         if not isinstance(given, Mapping):
             return {"name": given} if isinstance(given, str) else given
         beside = {key: value for key, value in given.items() if key not in cls.model_fields}
@@ -107,11 +108,13 @@ class Online(Stage):
     @model_validator(mode="after")
     def _check_rewards(self) -> Self:
         if self.gold is not None:
+            # Trained on, it would say nothing about the others being gamed.
             gold = (self.gold.name, self.gold.path, self.gold.options)
             if any((use.name, use.path, use.options) == gold for use in self.rewards):
                 raise ValueError(f"gold {self.gold.name!r} is one of the rewards trained on")
         if self.combine == "geometric" and any(use.weight <= 0 for use in self.rewards):
             raise ValueError("combine: a geometric mean needs weights above 0")
+        # A mean over one process's share is another mean, and so another reward.
         if (self.combine == "normalised" or self.zscore_by) and self.processes > 1:
             raise ValueError("rewards are standardised over one process' batch; set processes: 1")
         if self.max_new_tokens >= self.max_length:

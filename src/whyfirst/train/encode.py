@@ -175,6 +175,7 @@ def encode_exchange(
     tail = rendered.response
     if not finished and rendered.templated:
         # A reply that was cut off stands where the template puts one, without what ends it.
+        # Behind the reply a template writes its end, which was never said.
         tail = tail[: tail.find(response.strip()) + len(response.strip())]
     [ids] = _ids(tokenizer, [tail], special=False)
     return head + (_ended(ids, tokenizer.eos_token_id) if finished else ids)
@@ -184,6 +185,7 @@ def documents(
     tokenizer: Any, bodies: list[str], tag: str | None, max_length: int, source: str
 ) -> list[Example]:
     """Whole documents behind a tag that is not trained on."""
+    # The start token comes with whatever stands first: the tag, or the document.
     head = _ids(tokenizer, [tag])[0] if tag else []
     wholes = [
         _ended(head + body, tokenizer.eos_token_id)

@@ -13,9 +13,8 @@ from whyfirst.train import checkpoint, trainer, weights
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.guards import measure
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.logs import GrowingLog, counted
 from whyfirst.train.prompts import end_tokens
-from whyfirst.train.watch import Watch
+from whyfirst.train.watch import GrowingLog, Watch, counted
 
 if TYPE_CHECKING:
     from whyfirst.train.kinds.group import GRPOStage, RLOOStage
@@ -76,6 +75,7 @@ def train_groups(online: OnlineJob) -> Trained:
         "disable_dropout": True,  # or the first ratio and the first KL would be noise
         "log_completions": False,
     }
+    # Two trainers with the same arguments; grpo has two more.
     kinds: Any = (trl.RLOOConfig, trl.RLOOTrainer)
     if config.kind == "grpo":
         more |= {"loss_type": config.loss_type, "scale_rewards": config.scale_rewards}
@@ -134,6 +134,7 @@ class _Scorer:
 
     def take(self) -> dict[str, float]:
         """The figures of the newest generation, once."""
+        # Once: the further updates of the same generation would log it again.
         figures, self._figures = self._figures, {}
         return figures
 
@@ -159,6 +160,7 @@ class _Log:
                 ours: float(entry[theirs]) for theirs, ours in _LOGGED.items() if theirs in entry
             }
             row |= self._pending
+            # With several updates of one generation only the first is measured.
             self._length = self._pending.get("length", self._length)
             if entry.get("kl") is not None:
                 # The trainers log a mean over tokens; times tokens a response, nats a response.

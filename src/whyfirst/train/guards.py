@@ -47,6 +47,7 @@ class Guards:
     def check(self, rows: Sequence[Row]) -> None:
         """Stop if the rows logged so far, the newest last, say so. Call before saving."""
         newest = rows[-1]
+        # Before the first update policy and reference are one model, so that any KL is a mistake.
         if newest["step"] == 1 and abs(newest.get("kl", 0.0)) > 1e-3:
             self.stop(
                 f"the first KL is {newest['kl']:.4g} and must be 0: the reference is not the model "
@@ -73,6 +74,7 @@ def stop_reason(rows: Sequence[Row], limits: Limits) -> str | None:
             f"the policy is {kl:.4g} nats a response from where it started at update {step}, over "
             f"limits.max_kl {limits.max_kl:g}; raise the KL weight or lower learning_rate"
         )
+    # The first batch is the model's own habit, which differs from model to model.
     first = next((row["length"] for row in rows if "length" in row), None)
     ratio = limits.max_length_ratio
     if ratio is not None and first and newest.get("length", 0) > ratio * first:
@@ -81,6 +83,7 @@ def stop_reason(rows: Sequence[Row], limits: Limits) -> str | None:
             f"over limits.max_length_ratio {ratio:g}; add the reward `length`"
         )
     flat = limits.flat_updates
+    # Rows without the figure (a generation used again) say nothing either way.
     spreads = (row["reward_std"] for row in reversed(rows) if "reward_std" in row)
     last = list(islice(spreads, flat or 0))
     if flat is not None and len(last) == flat and max(last) < 1e-9:
@@ -105,6 +108,7 @@ def measure(
             `reward_std` is the mean over groups of the standard deviation within.
     """
     size = group_size or len(scores.total)
+    # Compared with each other are the responses to one prompt, or all of a batch.
     groups = [scores.total[at : at + size] for at in range(0, len(scores.total), size)]
     found = {
         "reward": fmean(scores.level),

@@ -48,6 +48,7 @@ def run_launched(
     }  # fmt: skip
     import torch
 
+    # Threads of several processes that contend for a core make each of them many times slower.
     threads = max(1, torch.get_num_threads() // config.processes)
     # The launcher starts `python -m ...` itself, which would look in the current folder first.
     environment = {
@@ -89,6 +90,7 @@ def _launcher(config: Stage) -> list[str]:
     """
     import torch
 
+    # Those this worker may see: a study's workers share a machine's out among them.
     gpus = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
     if 0 < gpus < config.processes:
         raise errors.ConfigError(
@@ -118,6 +120,7 @@ def main(job: Path) -> None:
 
     given = read_json(job)
     config: Stage = TypeAdapter(StageConfig).validate_python(given["config"])
+    # Absent where somebody started the processes by hand, and watches them himself.
     if "parent" in given:
         threading.Thread(target=_die_with, args=(given["parent"],), daemon=True).start()
         if processes.count() != config.processes:

@@ -14,9 +14,8 @@ from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.encode import Encoded, encode
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import kind_of
-from whyfirst.train.logs import GrowingLog
 from whyfirst.train.plan import Plan, make_plan
-from whyfirst.train.watch import Watch
+from whyfirst.train.watch import GrowingLog, Watch
 
 
 def train_offline(
@@ -38,6 +37,7 @@ def train_offline(
     apart, tokens = kept(encoded), encoded.tokens(config.max_length)
     sizes = [len(e.ids) for e in encoded.examples] or encoded.lengths
     replay = [i for i, e in enumerate(encoded.examples) if e.source == "replay"]
+    # Rows kept out of training must not move the others: their order depends on how many there are.
     main = sorted({*range(len(sizes))} - {*replay, *apart})
     planned = [sizes[i] for i in main], [sizes[i] for i in replay]
     plan = make_plan(config, *planned, job.seed).of([*main, *replay])
@@ -59,6 +59,7 @@ def train_offline(
 
     watch = Watch(job, found[1] if found else 0, grew, every=LOG_EVERY)
     run = Run(job, start, encoded, plan, apart, watch)
+    # A trainer is made from the reseeded state, since a fresh adapter is drawn there.
     made, layout = make(run)
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
     if finished is not None and processes.is_main():

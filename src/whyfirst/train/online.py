@@ -15,10 +15,10 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_rl import REWARD_MODEL, Online
 from whyfirst.train.guards import Gold, Guards
 from whyfirst.train.job import Job, OnlineJob, Trained
-from whyfirst.train.logs import counted
 from whyfirst.train.plan import make_prompt_plan
 from whyfirst.train.prompts import end_tokens, read_prompts
 from whyfirst.train.rewards.combine import START, RewardSum
+from whyfirst.train.watch import counted
 from whyfirst.train.weights import materialise
 
 
@@ -26,6 +26,7 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
     """Train, save `model/`, and return the log with the totals of `StageResult`."""
     config, folder = job.config, job.model_dir
     assert isinstance(config, Online)
+    # Without a gold reward there is nothing to hold prompts out for.
     share = config.gold.held_out if config.gold else 0.0
     prompts = read_prompts(job.tokenizer, job.data, share, config.format)
     plan = make_prompt_plan(config, len(prompts.trained), job.seed).of(prompts.trained)
@@ -46,6 +47,7 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
             config,
             RewardSum([config.gold], prompts.rows, models),
             rewards,
+            # The first of the held-out ones: the same prompts at every measurement.
             {number: prompts.ids[number] for number in prompts.kept[: config.gold.prompts]},
             job.tokenizer,
             end_tokens(base_folder(job.model_dir), job.tokenizer),

@@ -33,6 +33,7 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
         folders: of references beside the model the stage starts from.
     """
     job, config = run.job, run.job.config
+    # What an objective needs it says itself: how many frozen models, which columns.
     entry = OBJECTIVES.get(objective.name)
     frozen = entry.facts.get("references", 1)
     passes = trainer.forward_passes(config)
@@ -54,8 +55,10 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
         compute_loss_func=loss,
         callbacks=[run.watch],
     )
+    # Assigned afterwards: the Trainer's own constructor takes no more arguments.
     made.figures = loss.take
     if frozen:
+        # By length, so that little is padded; each row once, however often it is trained on.
         seen = sorted(
             {i for slot in slots for i in slot}, key=lambda i: max(collator.rows[i].lengths)
         )
@@ -92,6 +95,7 @@ class ObjectiveLoss:
     ) -> None:  # fmt: skip
         self._run, self._objective, self._selection = run, objective, selection
         lora = run.job.config.lora
+        # An adapter with dropout computes something else at its first step already.
         self._compared = compared and not (lora and lora.dropout)
         self._beta = getattr(objective, "keywords", {}).get("beta", 1.0)
         self._seen: list[tuple[int, float, float]] = []
@@ -149,4 +153,5 @@ class _Trainer(Trainer):  # type: ignore[misc]
     figures: Callable[[], Mapping[str, float]]
 
     def log(self, logs: dict[str, float], *rest: Any) -> None:
+        # Other rows of the log (the run's summary) come after the last figures were taken.
         super().log({**logs, **self.figures()} if "loss" in logs else logs, *rest)

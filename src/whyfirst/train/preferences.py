@@ -81,6 +81,7 @@ def read_candidates(
     Args:
         columns: name -> shape, of the columns that go into `Candidates.extras`.
     """
+    # As one list, since a tokenizer takes many texts at once and a row has few.
     flat = [
         Row({"prompt": prompt, "response": response}, number)
         for number, row in numbered(rows)
@@ -91,6 +92,7 @@ def read_candidates(
     for number, row in numbered(rows):
         at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")
         pairs = [next(tokens) for _ in labels]
+        # Stable, and NaN compares with nothing: rows without labels keep their order.
         order = sorted(range(len(labels)), key=lambda k: -labels[k])
         extras = {
             name: [row[name][k] for k in order] if shape in ("response", "token") else row[name]
@@ -128,12 +130,14 @@ def labels_of(row: dict[str, Any], at: str) -> tuple[float, ...]:
     if "completion" in row:
         return (_number(row["label"], f"{at}: 'label'") if "label" in row else math.nan,)
     by, responses = next((name for name in _LABELS if name in row), None), len(row["responses"])
+    # An objective that needs labels refuses such rows; others read what stands in columns.
     if by is None:
         return (math.nan,) * responses
     given = row[by]
     if not isinstance(given, list) or len(given) != responses:
         raise DataError(f"{at}: {by!r} must be a list of {responses} numbers, one a response")
     numbers = tuple(_number(value, f"{at}: {by!r}") for value in given)
+    # A rank says less is better; how many it beats says it the right way round.
     if by == "ranks":
         return tuple(float(sum(other > rank for other in numbers)) for rank in numbers)
     return numbers
@@ -174,6 +178,7 @@ def _check_tokens(
     for name, shape in dict(columns).items():
         for k, response in enumerate(responses if shape == "token" else ()):
             given = len(extras[name][k])
+            # Whoever scored the response may not have had its end token.
             if given not in (len(response), len(response) - 1):
                 raise DataError(
                     f"{at}: {name!r} has {given} numbers for a response of {len(response)} tokens, "

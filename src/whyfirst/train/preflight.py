@@ -79,6 +79,7 @@ def examine_rows(config: Stage, tokenizer: Any, model_dir: Path, encoded: Encode
         model_dir: holds the model's whole config; its weights need not be there yet.
     """
     candidates = encoded.candidates
+    # A stage has examples or candidates and never both, so either loop below is empty.
     sequences = [example.ids for example in encoded.examples]
     endings = [(e.ids[e.masked :], e.length > len(e.ids)) for e in encoded.examples]
     full = [example.trained == 0 for example in encoded.examples]
@@ -110,6 +111,7 @@ def examine_prompt_rows(
     config: "Online", tokenizer: Any, model_dir: Path, prompts: "Prompts"
 ) -> list[Finding]:
     """What prompts alone tell; see `examine_rows`."""
+    # The longest that can come about, whatever the model will write.
     longest = max(map(len, prompts.ids)) + config.max_new_tokens
     # Prompts that leave no room for a whole response are never cut.
     limit = config.max_length - config.max_new_tokens
@@ -189,6 +191,7 @@ def truncation(
 
 def context(longest: int, model_dir: Path) -> Finding:
     """Is the longest row (tokens, after truncation) longer than the model has positions?"""
+    # None where a config sets no limit (ALiBi, say): then any length fits.
     limit = limits_of(read_json(model_dir / "config.json")).positions
     wrong = (
         f"a row of {longest} tokens exceeds the model's {limit} positions; set max_length to at "

@@ -37,6 +37,7 @@ def wait() -> None:
 @contextlib.contextmanager
 def main_first() -> Iterator[None]:
     """The main process goes through alone, the others after it."""
+    # The others wait at once; the main one releases them when it is through.
     if not is_main():
         wait()
     yield
@@ -55,5 +56,6 @@ def whole_weights(model: Any) -> dict[str, Any] | None:
         return None
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+    # Whole on the CPU: one GPU may have no room for what was spread over several.
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     return dict(get_model_state_dict(model, options=options))

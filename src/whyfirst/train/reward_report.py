@@ -50,7 +50,9 @@ def report(
     right = [_won(a, b) for a, b in zip(chosen, rejected, strict=True)]
     lengths = [(len(pair.responses[0]), len(pair.responses[1])) for pair in pairs]
     longer = [_won(a, b) for a, b in lengths]
+    # The better of the two: where short responses are preferred, length helps as well.
     rule = longer if fmean(longer) >= 0.5 else [1 - won for won in longer]
+    # Only pairs on which model and rule differ say which is better (McNemar).
     ahead = sum(a == 1 and b != 1 for a, b in zip(right, rule, strict=True))
     behind = sum(a != 1 and b == 1 for a, b in zip(right, rule, strict=True))
     counts = ahead <= behind or mcnemar_exact(ahead, behind) >= 0.05
@@ -101,6 +103,7 @@ def calibration(chosen: Sequence[float], rejected: Sequence[float]) -> dict[str,
             }
         )
     gaps = (one["pairs"] * abs(one["confidence"] - one["accuracy"]) for one in bins)
+    # In this form no margin, however large, overflows.
     losses = (math.log1p(math.exp(-abs(m))) + max(-m, 0.0) for m in margins)
     return {
         "calibration_error": sum(gaps) / len(margins),

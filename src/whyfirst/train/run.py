@@ -77,6 +77,7 @@ def run_stage(
     if not any((model_dir / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise DataError(f"{model_dir}: no model there (config.json is missing)")
     check_adapter(config, model_dir)
+    # Before anything is loaded: a finished stage is told by it in milliseconds.
     manifest = checkpoint.make_manifest(config, model_dir, data, seed)
     if (finished := _finished(out_dir, manifest)) is not None:
         return finished
@@ -125,6 +126,7 @@ def _finished(out_dir: Path, manifest: Mapping[str, Any]) -> StageResult | None:
         raise StoreError(
             f"{out_dir}: holds a finished stage that differs in {parts}; give another folder"
         )
+    # A stage copied without it is finished all the same.
     timing = out_dir / "timing.json"
     seconds = read_json(timing)["seconds"] if timing.is_file() else 0.0
     del stored["manifest"]

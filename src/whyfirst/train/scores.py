@@ -108,6 +108,7 @@ def scores_of(logits: Tensor, tokens: Tensor, about: Mapping[str, Any]) -> Seque
     """Scores from logits (N, V) at the kept positions and the tokens (N,) that came next."""
     logp = -torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="none")
     rows, responses, width = about["shape"]
+    # Out of place (index_put), so that the gradient goes through.
     flat = logp.new_zeros(rows * responses * width)
     mask = torch.zeros_like(flat, dtype=torch.bool).index_fill(0, about["place"], True)
     return SequenceScores(
@@ -140,6 +141,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
         self._kept, self._identity = kept, identity
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # Row and response: the file is read by a run that may lay its passes out otherwise.
         names = [f"{row}/{k}" for row, k in self._places()]
         kept = None
         if self._kept.is_file():
@@ -151,6 +153,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
             for folder in self._folders:
                 other = load_model(folder).to(args.device)
                 found.append(self._share(other, select_positions(other)))
+                # One of them in memory at a time.
                 del other
             kept = {
                 f"{number}/{name}": logp

@@ -30,6 +30,7 @@ def operate(
     """
     folder = materialise(job.config, job.model_dir, job.out_dir)
     model, other = load_model(folder), load_model(base_folder(reference))
+    # Compared before anything is computed: a surgery between strangers is noise.
     shapes = [{name: tuple(w.shape) for name, w in m.state_dict().items()} for m in (model, other)]
     if shapes[0] != shapes[1]:
         raise TrainingStopped(
@@ -42,6 +43,7 @@ def operate(
     for name, weight in changed.state_dict().items():
         if not bool(torch.isfinite(weight).all()):
             raise TrainingStopped(f"{job.config.kind}: the surgery left {name} not finite")
+        # In float64: a small change of many weights would be lost in rounding.
         change += float((weight.double() - before[name].double()).square().sum())
         size += float(before[name].double().square().sum())
     if change == 0.0:

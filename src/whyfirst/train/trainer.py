@@ -126,6 +126,7 @@ def even(config: Stage) -> tuple[int, int]:
         ConfigError: as `forward_passes`, or the rows of a process don't come out even.
     """
     passes = forward_passes(config)
+    # TRL takes a number of rows a pass, so a pass with fewer would be another batch.
     rows = config.batch_size // processes.count()
     if rows % passes:
         share = "batch_size" if rows == config.batch_size else "each process's share of batch_size,"
@@ -152,6 +153,7 @@ def arguments(
         every: checkpoints fall on multiples of it.
     """
     config = job.config
+    # A checkpoint between two rows of the log would lose what a resumed run logs.
     unit = math.lcm(LOG_EVERY, every)
     every = unit * math.ceil(config.checkpoint_every / unit)
     made = kind(

@@ -67,6 +67,7 @@ def load_start(config: Stage, model_dir: Path, *, scorer: bool = False) -> Start
         scorer: with one number as output in place of a language model's.
     """
     lora = config.lora
+    # Weights that are trained stay in float32; frozen ones may be smaller.
     dtype = torch.float32 if lora is None else getattr(torch, lora.base_dtype)
     if is_adapter(model_dir):
         return Start(_continued(model_dir, dtype, trained=lora), None)
@@ -99,6 +100,7 @@ def load_tokenizer(model_dir: Path, chat_template: str | None = None) -> Any:
     """
     tokenizer = open_tokenizer([base_folder(model_dir), model_dir])
     if chat_template is not None:
+        # On the tokenizer, which is saved with the model: whoever asks it later asks alike.
         tokenizer.chat_template = chat.choose(tokenizer, chat_template).text
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -125,6 +127,7 @@ def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
     """
     check_weights(path)
     config = config_of(path)
+    # Before it is built: the config of a language model says two.
     config.num_labels = 1
     return _computing(
         open_weights(
@@ -175,6 +178,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     naming its base. The model itself stays as it is. Of several processes the main one writes; all
     must call it where the model is spread over them (FSDP).
     """
+    # Before the others leave: each holds a part.
     whole = processes.whole_weights(model)
     if not processes.is_main():
         return

@@ -50,6 +50,7 @@ def plan(prompts: Sequence[Sequence[int]]) -> list[Group]:
     The first group has whatever fits no other. Prompts have at least one token.
     """
     arrays = [np.asarray(prompt, dtype=">u4") for prompt in prompts]
+    # Big-endian bytes sort as the numbers do, so that prompts which begin alike lie together.
     order = sorted(range(len(prompts)), key=lambda number: arrays[number].tobytes())
     shared = np.zeros(len(prompts), dtype=np.int64)  # with the one before, in this order
     for place in range(1, len(order)):
@@ -63,6 +64,7 @@ def plan(prompts: Sequence[Sequence[int]]) -> list[Group]:
     while waiting:
         low, high, parent = waiting.pop()
         used, inner = len(groups[parent].beginning), shared[low + 1 : high]
+        # What it can save at most; below that, looking further down saves nothing either.
         if high - low < 2 or (high - low - 1) * (inner.max() - used) < _WORTH:
             groups[parent].members += order[low:high]
             continue
@@ -83,6 +85,7 @@ def computed(model: Any, groups: Sequence[Group]) -> Iterator[tuple[Group, KeysV
     inside of is kept for the next call.
     """
     held: dict[int, KeysValues] = {}
+    # With several outermost ones there is no telling which the next call will want.
     only_outermost = sum(group.parent == 0 for group in groups) == 1
     for number, group in enumerate(groups):
         ancestors, parent = set(), group.parent

@@ -61,10 +61,12 @@ def decode(
     ends = [len(row) + limit for row, limit in zip(rows, limits, strict=True)]
 
     def take(numbers: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
+        # A line that has ended is computed until its place is taken; its draw is not used.
         steps = [min(len(result[row].tokens), limits[row] - 1) for row in numbers]
         nan = logits.isnan().any(-1)
         broken = nan.tolist()
         if any(broken):
+            # Or no token could be drawn, and the other lines of the batch would stop with it.
             logits = logits.masked_fill(nan[:, None], 0.0)
         tokens = choose(logits, numbers, steps)
         for row, token, bad in zip(numbers, tokens.tolist(), broken, strict=True):
@@ -86,6 +88,7 @@ def decode(
     lines: Lines = PackedLines(model) if packed else PlainLines(model)
     most = _fitting(model)
     limit = max(limits, default=1)
+    # As many copies of one prompt as surely fit: a piece is never cut inside it.
     fewest = most(max(map(len, rows), default=1) + limit)
     waiting = _Waiting(_pieces(model, rows, fewest, packed), limit, batch_tokens)
     tokens = torch.empty(0, dtype=torch.long)

@@ -45,6 +45,7 @@ class KeysValues:
 
 def only_plain_layers(model: Any) -> bool:
     """Whether each layer's cache is of the plain kind: all earlier tokens, nothing else."""
+    # Layers that read another layer's keys have none that could be lent or moved.
     if getattr(model.config.get_text_config(), "num_kv_shared_layers", None):
         return False
     layers = DynamicCache(config=model.config).layers
@@ -151,6 +152,7 @@ class _RoomLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def rearrange(self, kept: Sequence[int], lines: int, columns: int, shift: int) -> None:
         """Make room for `lines` lines; the `kept` ones come first, moved right by `shift`."""
+        # Columns that all lines have left empty fall off at the left.
         old = max(0, -shift)
         for name in ("keys", "values"):
             states = getattr(self, name)

@@ -95,9 +95,11 @@ class PackedLines:
     def replace(self, kept: Sequence[int], pieces: Sequence[Piece]) -> torch.Tensor:
         """See `Lines.replace`."""
         seen = np.pad(self._seen[list(kept)], ((0, 0), (0, self._steps)), constant_values=1)
+        # Columns at the left in which no line has a token any more.
         empty = int(seen.any(0).argmax()) if seen.size else seen.shape[1]
         columns = max([seen.shape[1] - empty, *(piece.columns for piece in pieces)])
         shift = columns - seen.shape[1]
+        # Equal prompts are read once, and their keys and values copied.
         repeated = [
             (line, row)
             for piece, start in zip(pieces, _starts(len(kept), pieces), strict=True)
@@ -135,6 +137,7 @@ class PackedLines:
         start, end, last = columns - own - past, columns - own, first + len(piece.prompts)
         ids, mask = pad_left(piece.prompts, self._model.device)
         seen = self._seen[first:last]
+        # The beginning: all of it is seen by each of these lines.
         seen[:, start:end] = 1
         seen[:, end:] = 1 if mask is None else mask.cpu().numpy()
         extra: dict[str, torch.Tensor] = {}

@@ -70,6 +70,7 @@ def packs_exactly(model: Any) -> bool:
     rope = str(getattr(config, "rope_parameters", None))
     if "'dynamic'" in rope or "'longrope'" in rope:
         return False
+    # Any tokens; the smallest vocabularies have fewer than the numbers here.
     top = config.vocab_size - 1
     beginning = [1 + i * 7919 % top for i in range(16)]
     first = ([*beginning, 1 % top], [[2 % top, 3 % top, 4 % top], [2 % top, 6 % top], [5 % top]])
@@ -98,6 +99,7 @@ def _pieces(
     for prompt, continuations in requests:
         own = tuple(prompt)
         for tokens in continuations:
+            # A line each where a model can't keep continuations apart.
             key = own if packed else place
             wanted.setdefault(key, (own, []))[1].append((tuple(tokens), place))
             place += 1
@@ -117,6 +119,7 @@ def _pieces(
 def _most_rows(model: Any, rows: Sequence[trie.Row], past: int, in_parts: bool) -> int:
     """How many lines may be computed at once for the sake of memory."""
     limit = len(rows)
+    # Kernels repeat a lent beginning for every line while they run.
     if past:
         longest = past + max(len(row.tokens) for row in rows)
         limit = min(limit, room_bytes(model) // (longest * token_bytes(model, repeated=True)))
@@ -169,6 +172,7 @@ def _logprobs(
         in_parts: run the output layer apart from the model and in slices; else all that is needed
             at once, within the model, so that what the model does to its logits applies.
     """
+    # Several continuations may be predicted at one position: its logits are computed once.
     places, edges = np.unique(predictors, return_inverse=True)
     head = model.get_output_embeddings()
     needed: list[torch.Tensor] = []

@@ -55,10 +55,12 @@ def build(
     path: list[int] = []  # its scored tokens
     paths: list[list[int]] = []
     latest: Sequence[int] = ()
+    # Sorted, those that begin alike are neighbours, and a walk through them is depth first.
     order = sorted(range(len(continuations)), key=lambda i: tuple(continuations[i]))
     for number in order:
         wanted = continuations[number]
         same = common_length(latest, wanted)
+        # The last token is not read, so that it may stand in `same` and be no node.
         kept = min(same, len(nodes), len(wanted) - 1)
         for closed in nodes[kept:]:
             ends[closed] = len(tokens)

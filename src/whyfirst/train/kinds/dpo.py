@@ -11,6 +11,7 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.kinds import KINDS, StageKind
 from whyfirst.train.kinds.prefer import prefer_kind
 
+# By the names TRL has for them, which study files have used from the beginning.
 _OBJECTIVES = {"sigmoid": "dpo", "sigmoid_norm": "ln_dpo", "hinge": "hinge", "ipo": "ipo"}
 
 

@@ -60,6 +60,7 @@ class GRPOStage(Grouped):
 
 
 def _kind(config: type[Grouped]) -> StageKind:
+    # Imported when it runs: study files are read through this module.
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
         from whyfirst.train.groups import train_groups
         from whyfirst.train.online import train_online

@@ -56,6 +56,7 @@ def _trainer(run: Run) -> tuple[Any, str]:
 
     config = run.job.config
     assert isinstance(config, KTOStage)
+    # The same number of rows in each: the KL estimate is a mean over one pass.
     passes, micro = trainer.even(config)
     if micro < 2:
         raise ConfigError(
@@ -67,6 +68,7 @@ def _trainer(run: Run) -> tuple[Any, str]:
         beta=config.beta, max_length=config.max_length,
         desirable_weight=config.desirable_weight, undesirable_weight=config.undesirable_weight,
     )  # fmt: skip
+    # TRL looks for both labels in the data set it is given.
     rows = [{"prompt": "", "completion": "", "label": label} for label in (True, False)]
     made = KTOTrainer(
         **trainer.common(run.job, run.start, arguments, run.watch),

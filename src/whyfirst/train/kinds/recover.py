@@ -23,6 +23,7 @@ from whyfirst.train.kinds.prefer import ReferenceUse
 
 ROWS = "prompts"
 """Name of a surgery's rows in `run_stage`'s `data`."""
+# What a surgery can be told; the fields of training have no meaning for it.
 _OWN = {"kind", "surgery", "reference", "adapter", "cpus", "memory_gb"}
 
 

@@ -50,6 +50,7 @@ def _margins(rows: Rows, path: Path) -> list[float] | None:
         return None
     for number, row in numbered(rows):
         value = row.get("margin")
+        # True is 1 to Python, and a margin of "true" a mistake.
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
             raise DataError(
                 f"{path}: row {number}: 'margin' must be a number, in every row or in none; found "
@@ -77,6 +78,7 @@ def _trainer(run: Run) -> tuple[Any, str]:
     )
     rows, path = run.encoded.main
     margins = _margins(rows, path)
+    # As tokenised by `encode`: TRL would render and cut the pairs in its own way.
     made.train_dataset = [
         {
             f"{side}_ids": (pair.prompts[k] + pair.responses[k])[: config.max_length]

@@ -45,6 +45,7 @@ class ActorCritic(torch.nn.Module):
     def __init__(self, actor: Any, critic: Any = None, head: torch.nn.Linear | None = None) -> None:
         super().__init__()
         self.actor, self.critic = actor, critic
+        # From 0: the first value gradients leave a shared backbone alone.
         if head is None:
             config = (critic or actor).config.get_text_config()
             head = torch.nn.Linear(config.hidden_size, 1)
@@ -57,6 +58,7 @@ class ActorCritic(torch.nn.Module):
         """Logits (B, T, V) and values (B, T) at the T = `width` states before response tokens."""
         states = {"input_ids": ids_B_L, **_places(mask_B_L)}
         shared = self.critic is None
+        # One position before the first response token predicts it: hence the one more.
         out = self.actor(**states, logits_to_keep=width + 1, output_hidden_states=shared)
         if self.critic is None:
             hidden_B_L_H = out.hidden_states[-1]
@@ -142,6 +144,7 @@ def update(
     if config.whiten_advantages:
         advantage_B_T = maths.whiten(advantage_B_T, seen.mask)
 
+    # By hand, since a scheduler counts steps and an update has many.
     for group in learner.optimizer.param_groups:
         group["lr"] = group["base_lr"] * learner.rate(number)
     steps = [
@@ -196,6 +199,7 @@ def observe(
     width = max(len(episode.response) for episode in episodes)
     shape = (5, len(episodes), width)
     # Each process fills in its own rows; the rest is 0, so the sum over processes is the whole.
+    # One tensor, so that processes add up their shares in one exchange.
     found_5_B_T = torch.zeros(shape, device=learner.accelerator.device)
     for rows in [part for minibatch in order for part in _passes(learner, minibatch)]:
         ids_B_L, mask_B_L, mask_B_T = _tensors(learner, [episodes[row] for row in rows])
@@ -235,6 +239,7 @@ def _step(
 ) -> dict[str, float]:
     """One weight step on one minibatch: the mean loss over all its tokens."""
     config, accelerator = learner.config, learner.accelerator
+    # Of the whole minibatch, over all processes: its parts then add up to one mean.
     tokens = float(seen.mask[rows].sum())
     passes = _passes(learner, rows)
     sums = torch.zeros(4, device=accelerator.device)

@@ -26,14 +26,13 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.logs import GrowingLog, counted
 from whyfirst.train.ppo import algorithm, rollout, state
 from whyfirst.train.ppo.algorithm import ActorCritic, Learner
 from whyfirst.train.ppo.maths import KLController
 from whyfirst.train.prompts import end_tokens
 from whyfirst.train.rewards.combine import Scores
 from whyfirst.train.track import Tracker
-from whyfirst.train.watch import kept_folder
+from whyfirst.train.watch import GrowingLog, counted, kept_folder
 from whyfirst.train.weights import load_start, save_model
 
 if TYPE_CHECKING:
@@ -79,6 +78,7 @@ def run_ppo(online: OnlineJob) -> Trained:
         if online.gold is not None and online.gold.due(step, updates):
             with learner.precision():
                 log[-1] |= online.gold.measure(learner.module.actor)
+        # After the guards: what they refuse is in no log.
         tracker.log(step, log[-1])
         growing.show(counted(log))
         if accelerator.is_main_process:
@@ -181,6 +181,7 @@ def _reward_critic(online: OnlineJob, config: "PPOStage") -> tuple[Any, torch.nn
             folder = use.path or online.job.data[REWARD_MODEL]
             model, tokenizer = load(str(folder))
             score = getattr(model, "score", None)  # what all but a few architectures call it
+            # A critic values the actor's states: it must read the same tokens.
             same = tokenizer.get_vocab() == online.job.tokenizer.get_vocab()
             if not (same and isinstance(score, torch.nn.Linear)):
                 continue
@@ -193,6 +194,7 @@ def _reward_critic(online: OnlineJob, config: "PPOStage") -> tuple[Any, torch.nn
 
 def _optimizer(config: "PPOStage", module: ActorCritic) -> torch.optim.Optimizer:
     """AdamW over what is trained: actor and critic at their rates, decay on matrices alone."""
+    # Decay on matrices alone, as usual: on gains and biases it pulls towards nothing meant.
     critic_rate = config.critic_learning_rate or config.learning_rate
     groups = []
     for is_actor, rate in ((True, config.learning_rate), (False, critic_rate)):
@@ -239,6 +241,7 @@ def _play(online: OnlineJob, learner: Learner, number: int) -> tuple[list[rollou
         online.guards.stop(str(error))
     parts = [[row[at] for row in scores.parts.values()] for at in range(len(mine))]
     share = list(zip(places, mine, scores.total, scores.level, parts, strict=True))
+    # By place: the batch is the same, in the same order, in every process.
     everyone = sorted(gather_object(share), key=lambda one: one[0])
     _, episodes, total, level, parts = map(list, zip(*everyone, strict=True))
     named = {name: [row[at] for row in parts] for at, name in enumerate(scores.parts)}

@@ -39,12 +39,14 @@ def save(
     weights = _trained(learner)
     values = {name: weight.data.contiguous() for name, weight in weights.items()}
     save_file(values, folder / "model.safetensors")
+    # Under the weights' names: an optimizer counts its parameters in an order of its own.
     moments = {
         f"{name}/{key}": value
         for name, weight in weights.items()
         for key, value in learner.optimizer.state[weight].items()
     }
     save_file(moments, folder / "optimizer.safetensors")
+    # As numbers and not pickled, which numpy's own file would be.
     kind, keys, *rest = np.random.get_state(legacy=True)
     state = {
         "log": log,
