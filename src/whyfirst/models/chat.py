@@ -12,9 +12,8 @@ control tokens inside a message: a prompt that spells one is read as one.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from os.path import commonprefix
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.config.suggest import did_you_mean
@@ -140,19 +139,6 @@ def choose(tokenizer: Any, wanted: str | None = None) -> "ChatTemplate":
 
 
 @dataclass(frozen=True)
-class Rendered:
-    """A whole chat as text.
-
-    Args:
-        replies: (start, end) in `text` of the assistant's turns asked for, in order, each from
-            where generation begins to what ends the turn: what a loss is taken over.
-    """
-
-    text: str
-    replies: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
 class ChatTemplate:
     """One template with the tokenizer it is for.
 
@@ -196,46 +182,30 @@ class ChatTemplate:
         check_chat(chat)
         return self._written(self.fitted(chat), prompt=True)
 
-    def exchange(self, chat: Chat, turns: Literal["last", "all"] = "last") -> Rendered:
-        """A chat that ends with the assistant's turn, as text, with where its replies stand.
+    def exchange(self, chat: Chat) -> tuple[str, str]:
+        """(prompt, reply) of a chat that ends with the assistant's turn, as text.
 
-        The text before a reply is exactly what `render` gives for the turns before it, so that
-        what is trained on is what an evaluation asks.
-
-        Args:
-            turns: the assistant's turns to give the places of.
+        The prompt is exactly what `render` gives for the turns before the reply, so that what is
+        trained on is what an evaluation asks; the reply goes up to what ends its turn.
 
         Raises:
-            ValueError: the last turn is not the assistant's.
+            ValueError: the last turn is not the assistant's, or answers no user's.
             UserError: the template refuses the chat, or writes it otherwise once a reply follows.
         """
         if not chat or chat[-1].role != "assistant":
             raise ValueError("a chat to train on ends with the assistant's turn")
-        chat = self.fitted(chat)
-        text = self._written(chat)
-        last, replies = len(chat) - 1, []
-        for at in [i for i, turn in enumerate(chat) if turn.role == "assistant"]:
-            # Earlier turns are part of the prompt then.
-            if at < last and turns == "last":
-                continue
-            head = self._written(chat[:at], prompt=True)
-            whole = text if at == last else self._written(chat[: at + 1])
-            # What both write: `plain` puts its end token after the last reply only.
-            shared = text if at == last else commonprefix([whole, text])  # noqa: RUF071 -- characters
-            # Some templates leave the thoughts out of earlier replies.
-            kept = at == last or chat[at].content.strip() in shared[len(head) :]
-            if not shared.startswith(head) or not kept:
-                raise UserError(
-                    "the chat template writes the prompt differently once a reply follows, so "
-                    "training and generation would see different prompts; use a prefix-preserving "
-                    f"template in place of {self.name!r}"
-                )
-            # Templates often close a turn with EOS and a line break: what follows EOS is not seen.
-            eos, whole_reply = self.tokenizer.eos_token, shared[len(head) :]
-            reply = whole_reply.rstrip()
-            reply = reply if eos and reply.endswith(eos) else whole_reply
-            replies.append((len(head), len(head) + len(reply)))
-        return Rendered(text[: replies[-1][1]], tuple(replies))
+        head, text = self.render(chat[:-1]), self._written(self.fitted(chat))
+        # Some templates write earlier turns otherwise once there are later ones (thoughts, say).
+        if not text.startswith(head):
+            raise UserError(
+                "the chat template writes the prompt differently once a reply follows, so "
+                "training and generation would see different prompts; use a prefix-preserving "
+                f"template in place of {self.name!r}"
+            )
+        # Templates often close a turn with EOS and a line break: what follows EOS is not seen.
+        eos, reply = self.tokenizer.eos_token, text[len(head) :]
+        ended = reply.rstrip()
+        return head, ended if eos and ended.endswith(eos) else reply
 
     def fitted(self, chat: Chat) -> Chat:
         """The chat in a shape whose every turn reaches the text, with the least changed.

@@ -214,7 +214,7 @@ class EndpointClient:
                 state.results[job.number] = task.result()
                 state.arrived(job.number, task.result())
             case Refused():
-                state.results[job.number] = error.problem
+                state.results[job.number] = Problem(str(error))
             case Malformed():
                 if job.attempt < _MALFORMED_ATTEMPTS:
                     self._retry(state, job, now)

@@ -47,7 +47,6 @@ class Problem:
     """Why a request has no answer; `transient` where the same request may be answered later."""
 
     reason: str
-    status: int | None = None
     transient: bool = False
 
 
@@ -99,11 +98,7 @@ class Again(Exception):
 
 
 class Refused(Exception):
-    """The endpoint refuses this request and would again."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.reason)
-        self.problem = problem
+    """The endpoint refuses this request and would again; the message says why."""
 
 
 class Connection:
@@ -238,7 +233,7 @@ class Connection:
             raise UserError(f"it redirects ({said}); give the address it redirects to")
         if status in _TRANSIENT:
             raise Again(f"status {said}", after)
-        raise Refused(Problem(f"the endpoint refused the request ({said})", status))
+        raise Refused(f"the endpoint refused the request ({said})")
 
     def _key(self) -> str:
         return os.environ.get(self._key_env or "", "").strip()

@@ -10,7 +10,6 @@ and merging (`adapters`).
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +38,6 @@ _ATTENTION = ("eager", "sdpa", None)
 """What computes attention without a package or a kernel of somebody else's."""
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A model in evaluation mode on its device, its tokenizer, and the folders they came from."""
-
-    model: Any
-    tokenizer: Any
-    folders: tuple[Path, ...]
-
-
 def load(
     path: str,
     *,
@@ -57,11 +47,14 @@ def load(
     device_map: str | None,
     adapter: str | None,
     trust_remote_code: bool,
-) -> Loaded:
+) -> tuple[Any, Any, tuple[Path, ...]]:
     """Load what `LocalModel` describes; see there for the arguments.
 
     A folder that holds an ``adapter_config.json`` is an adapter: the base it names is loaded under
     it, at the revision it names.
+
+    Returns:
+        The model in evaluation mode on its device, its tokenizer, and the folders they came from.
 
     Raises:
         UserError: something is missing, unreadable or doesn't fit; names it and the remedy.
@@ -84,13 +77,9 @@ def load(
     tokenizer = open_tokenizer(folders, trust_remote_code)
     config = open_config(folders[0], trust_remote_code)
     options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
+    options |= {"config": config, "dtype": dtype or default_dtype(config, device)}
     model = open_weights(
-        AutoModelForCausalLM,
-        folders[0],
-        trust_remote_code=trust_remote_code,
-        config=config,
-        dtype=dtype or default_dtype(config, device),
-        **options,
+        AutoModelForCausalLM, folders[0], trust_remote_code=trust_remote_code, **options
     )
     for merged in folders[1:]:
         wrapped = adapters.open_adapter(model, merged, folders[0])
@@ -98,7 +87,7 @@ def load(
     if device_map is None:
         with boundary(folder):
             model.to(device)
-    return Loaded(model.eval().requires_grad_(False), tokenizer, tuple(folders))
+    return model.eval().requires_grad_(False), tokenizer, tuple(folders)
 
 
 def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:

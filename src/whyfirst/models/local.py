@@ -62,7 +62,7 @@ class LocalModel:
     ) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_tokens = batch_tokens or (4096 if self.device == "cpu" else 16384)
-        loaded = loading.load(
+        self.model, self.tokenizer, self.folders = loading.load(
             str(path),
             revision=revision,
             dtype=dtype,
@@ -71,7 +71,6 @@ class LocalModel:
             adapter=adapter,
             trust_remote_code=trust_remote_code,
         )
-        self.model, self.tokenizer, self.folders = loaded.model, loaded.tokenizer, loaded.folders
         with boundary(self.folders[0]):
             # It warns of texts longer than it was once set to, which isn't the model's context.
             self.tokenizer.deprecation_warnings[_TOO_LONG] = True
@@ -81,7 +80,6 @@ class LocalModel:
                 getattr(self.model.generation_config, "eos_token_id", None), self.tokenizer
             )
             self._start_tokens = chat.start_tokens(self.tokenizer)
-            self._packs: bool | None = None  # asked once, and only by who scores
             # An empty prompt still needs a position that predicts the first token.
             self._nothing = [min(self.end_tokens, default=0)]
             # Some configs load, and say nonsense that only a computation meets.
@@ -100,6 +98,11 @@ class LocalModel:
     def chat_template(self) -> str:
         """See `LanguageModel.chat_template`."""
         return self.template.name
+
+    @cached_property
+    def _packed(self) -> bool:
+        # A few forwards, and only by who scores.
+        return score.packs_exactly(self.model)
 
     def generate(
         self, prompts: Sequence[Prompt], n: int = 1, sampling: Sampling = GREEDY
@@ -234,9 +237,8 @@ class LocalModel:
                 jobs.append((prompt or self._nothing, [tails[i] for i in good]))
                 places += [(number, i) for i in good]
         with torch.inference_mode():
-            if jobs and self._packs is None:
-                self._packs = score.packs_exactly(self.model)
-            scores = score.score(self.model, jobs, self.batch_tokens, bool(self._packs))
+            packed = self._packed if jobs else False
+            scores = score.score(self.model, jobs, self.batch_tokens, packed)
         for (number, i), value in zip(places, (v for row in scores for v in row), strict=True):
             problem = decode.NOT_A_NUMBER if math.isnan(value) else None
             result[number][i] = Loglikelihood(value, result[number][i].tokens, problem)

@@ -9,7 +9,6 @@ says why, and gives the measured agreement with people).
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -55,16 +54,6 @@ class _Rules(StrictModel):
     languages: dict[str, _Language] = affects_output()
 
 
-@dataclass(frozen=True)
-class _Compiled:
-    name: str
-    where: str
-    weight: float
-    patterns: re.Pattern[str]
-    unless: re.Pattern[str] | None
-    prompt: re.Pattern[str] | None
-
-
 class Evidence(NamedTuple):
     """One family found in a response: its name, its weight and the words that matched."""
 
@@ -73,28 +62,30 @@ class Evidence(NamedTuple):
     words: str
 
 
+_Compiled = tuple[_Family, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None]
+"""A family with its patterns, what rules them out, and what the request must say."""
+
+
 @cache
 def _families(language: str) -> tuple[_Compiled, ...]:
     """One language's families, fragments filled in."""
     rules = load_yaml(_PATTERNS, _Rules).languages[language]
 
-    def compiled(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    def compiled(patterns: Sequence[str]) -> re.Pattern[str]:
         joined = "|".join(f"(?:{pattern})" for pattern in patterns)
         for name, fragment in rules.fragments.items():
             joined = joined.replace(f"<{name}>", fragment)
-        return re.compile(joined) if patterns else None
+        return re.compile(joined)
 
-    families = []
-    for family in rules.families:
-        patterns = compiled(family.patterns)
-        assert patterns is not None  # the configuration has at least one
-        prompt = compiled([family.prompt] if family.prompt else [])
-        families.append(
-            _Compiled(
-                family.name, family.where, family.weight, patterns, compiled(family.unless), prompt
-            )
+    return tuple(
+        (
+            family,
+            compiled(family.patterns),
+            compiled(family.unless) if family.unless else None,
+            compiled([family.prompt]) if family.prompt else None,
         )
-    return tuple(families)
+        for family in rules.families
+    )
 
 
 def evidence(response: str, request: str = "", *, language: str) -> list[Evidence]:
@@ -122,13 +113,13 @@ def evidence(response: str, request: str = "", *, language: str) -> list[Evidenc
     sentences = [part for part in parts if part]
     places = {"opening": sentences[:1], "head": sentences[:_HEAD]}
     found = []
-    for family in _families(language):
-        if family.prompt is not None and not family.prompt.search(prompt):
+    for family, patterns, unless, asked in _families(language):
+        if asked is not None and not asked.search(prompt):
             continue
         # A family counts once, however often a response says it.
         for sentence in places[family.where]:
-            match = family.patterns.search(sentence)
-            if match and not (family.unless and family.unless.search(sentence)):
+            match = patterns.search(sentence)
+            if match and not (unless and unless.search(sentence)):
                 found.append(Evidence(family.name, family.weight, match.group()))
                 break
     return found

@@ -248,10 +248,10 @@ def _rendered(
                 f"{', '.join(chat.shipped())})"
             )
         try:
-            prompt = _turns(given, "prompt")
-            head = template.render(prompt)
-            whole = head
-            if column is not None:
+            prompt, response = _turns(given, "prompt"), ""
+            if column is None:
+                head = template.render(prompt)
+            else:
                 # As an evaluation places a reply: where the template puts one, whatever space it
                 # begins with.
                 text = isinstance(reply, str)
@@ -260,15 +260,10 @@ def _rendered(
                     raise ValueError(
                         f"'{column}' must be the assistant's turn alone; it holds {other[0]!r}"
                     )
-                whole = template.exchange((*prompt, *said)).text
-            # Turns that a template can't take are moved, and perhaps others once a reply is there.
-            if not whole.startswith(head):
-                raise ValueError(
-                    f"the chat template writes the prompt differently once '{column}' follows"
-                )
+                head, response = template.exchange((*prompt, *said))
         except (UserError, ValueError) as error:
             raise DataError(f"{path}: row {number}: {error}") from error
-        found.append(_Rendered(head, whole[len(head) :], True))
+        found.append(_Rendered(head, response, True))
     return found
 
 
