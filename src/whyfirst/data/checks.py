@@ -87,13 +87,16 @@ def columns_of(row: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns of text of a row in the one shape, the prompt (or prompts) first."""
     if "text" in row:
         return ("text",)
-    responses = [n for n in ("responses", "completion", "chosen", "rejected") if n in row]
+    shapes = (("responses",), ("completion",), ("chosen", "rejected"))
+    # A pair with one side missing is a pair: what is missing is told when it is read.
+    responses = next((names for names in shapes if set(names) & row.keys()), ())
     return ("prompts" if "prompts" in row else "prompt", *responses)
 
 
 def duplicates(texts: Sequence[str]) -> Finding:
     """Rows that repeat another row word for word: allowed, since matching may repeat documents."""
     repeated = len(texts) - len(set(texts))
+    # How often the commonest stands there tells a few repeats from a file joined twice.
     most = max(Counter(texts).values(), default=0)
     wrong = (
         f"{repeated} of {len(texts)} rows repeat an earlier row (one occurs {most} times); drop "

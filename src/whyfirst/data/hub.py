@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from whyfirst.config.errors import UserError
+from whyfirst.models.folder import reason
 
 PREFIX = "hub:"
 _NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?")
@@ -45,6 +46,5 @@ def data_path(text: str) -> Path:
             name, repo_type="dataset", revision=revision, allow_patterns=list(_FILES)
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{text}: can't be fetched: {reason}") from error
+        raise UserError(f"{text}: can't be fetched: {reason(error)}") from error
     return Path(folder)

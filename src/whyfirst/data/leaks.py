@@ -141,6 +141,7 @@ def _heaviest(text: str, weights: dict[str, float], width: int) -> float:
     for at in range(len(text) - _GRAM + 1):
         gram = text[at : at + _GRAM]
         weight = weights.get(gram)
+        # Runs that the prompt doesn't have are most of a text, and cost no more than this look.
         if weight is None:
             continue
         waiting.append((at, gram))

@@ -89,6 +89,7 @@ def csv_rows(
     Raises:
         DataError: as `csv_records`; a column is missing, or there are no records.
     """
+    # Whole and not one after the other: readers ask for the columns before any row.
     rows: list[tuple[int, dict[str, str]]] = []
     for number, row in csv_records(file):
         if not rows:  # before the second record is read: what is wrong there may follow from it

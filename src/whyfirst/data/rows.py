@@ -17,6 +17,7 @@ from whyfirst.config.files import iter_jsonl
 from whyfirst.data.published import csv_records, json_value
 from whyfirst.models.base import Chat
 from whyfirst.models.chat import read_turns
+from whyfirst.models.folder import reason
 
 Which = Literal["last", "all"]
 """Which of the assistant's turns of ``messages`` are trained on: each is an example of its own."""
@@ -218,8 +219,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     number += 1
                     yield number, row
     except (ArrowException, OSError, ValueError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise DataError(f"{path}: not readable as parquet: {reason}") from error
+        raise DataError(f"{path}: not readable as parquet: {reason(error)}") from error
 
 
 _READERS: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]] = {

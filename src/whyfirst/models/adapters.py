@@ -32,8 +32,8 @@ _PLAIN = frozenset({
     "rank_pattern", "revision", "runtime_config", "target_modules", "task_type", "use_rslora",
     "megatron_core",
 })  # fmt: skip
+# Ways to draw A and B; all others change the base's weights as well, which the folder lacks.
 _STARTS = (True, False, "gaussian", "orthogonal")
-"""Ways to draw A and B; all others change the base's weights as well, which the folder lacks."""
 _PLACES = 8  # tokens of the text that is computed before and after a merger
 
 
@@ -51,6 +51,8 @@ def read_adapter(folder: Path) -> dict[str, Any]:
     config = read_json(folder / ADAPTER)
     if not isinstance(config, dict):
         raise DataError(f"{folder / ADAPTER}: must be an object, {{...}}")
+    # Other kinds share some of LoRA's keys, so the name alone isn't enough and the keys aren't
+    # either.
     kind = config.get("peft_type")
     odd = []
     for key, value in sorted(config.items()):
@@ -164,6 +166,7 @@ def merge(model: Any, what: str | Path) -> Any:
     Raises:
         UserError: as `merged_weights`.
     """
+    # Computed while the PEFT layers are still there, which `unload` takes out.
     weights = merged_weights(model, what)
     base = model.base_model.unload()
     with boundary(what, "the merged model"):
@@ -242,6 +245,7 @@ def tied_apart(model: Any, weights: dict[str, "torch.Tensor"]) -> bool:
     import torch
 
     for target, source in getattr(model, "all_tied_weights_keys", {}).items():
+        # A tied tensor may be saved under one of its names only: then it is one.
         both = target in weights and source in weights
         if both and not torch.equal(weights[target], weights[source]):
             return True
@@ -261,6 +265,7 @@ def _in_place(changed: dict[Any, "torch.Tensor"]) -> Iterator[None]:
     try:
         for module, value in changed.items():
             module.get_base_layer().weight = torch.nn.Parameter(value, requires_grad=False)
+            # Scaled by 0, the two small matrices add nothing to the merged weight.
             module.scaling.update(dict.fromkeys(module.scaling, 0.0))
         yield
     finally:

@@ -164,6 +164,7 @@ class ChatTemplate:
         try:
             self._apply(_PROBE[:1])
         except sandbox.TemplateError as error:
+            # A line is only told of text that is no Jinja; a refusal has none.
             if error.line is not None:
                 raise ConfigError(
                     f"chat template {self.name}: line {error.line}: {error}"
@@ -234,6 +235,7 @@ class ChatTemplate:
         # Where the prompt isn't the beginning of the whole, nothing can be read off.
         if prompt is None or whole is None or not whole.startswith(prompt):
             return ""
+        # Between the two probes stands what the template puts there, whatever that is.
         before = whole[len(prompt) :].partition(_PROBE[1].content)[0]
         return before if not before.strip() else ""
 
@@ -252,6 +254,7 @@ class ChatTemplate:
         whole = self._probe(_PROBE)
         if whole is None:
             return frozenset(), ()
+        # After the reply and up to the next question: what tells a reader that the turn is over.
         _, _, rest = whole.partition(_PROBE[1].content)
         between, found, _ = rest.partition(_PROBE[2].content)
         if not found or not between.strip():
@@ -308,6 +311,7 @@ class ChatTemplate:
             trusted = self.text.removeprefix(_BOS) in _shipped_texts()
             return sandbox.render(self.text, variables, trusted=trusted)
         except sandbox.TemplateError as error:
+            # A refusal is of one chat; a limit is met whatever is asked.
             if error.limit:
                 raise UserError(
                     f"chat template {self.name}: {error}; name another with chat_template "

@@ -86,6 +86,7 @@ class EndpointModel:
         Raises:
             UserError: as `EndpointClient.run`.
         """
+        # Paid for once: a greedy answer is the same however often it is asked for.
         repeats = 1 if sampling.temperature == 0 else n
         self._store.refresh()
         found: dict[tuple[Prompt, int], Completion] = {}
@@ -133,6 +134,7 @@ class EndpointModel:
         for (prompt, numbers), result in zip(wanted, results, strict=True):
             if not isinstance(result, Problem):
                 continue
+            # Told by the refusal itself: which models want the new name changes by the month.
             if "max_completion_tokens" in result.reason and self._limit_name == "max_tokens":
                 self._limit_name = "max_completion_tokens"
                 return

@@ -99,6 +99,7 @@ class _Run(Generic[T]):
         One that waits to be tried again counts as under way: an endpoint in trouble is not sent
         new ones in the meantime.
         """
+        # The limit may have been cut below what is under way; that is let finish.
         if len(self.running) >= limit:
             return None
         if self.fresh and len(self.running) + len(self.failed) < limit:
@@ -150,6 +151,7 @@ class EndpointClient:
 
     async def _run(self, state: _Run[T]) -> list[T | Problem]:
         clock, pace = asyncio.get_running_loop().time, self._pace
+        # From the first request on: a client may lie idle for hours before it.
         if pace.ends_at is None:
             pace.ends_at = clock() + self._limits.deadline
         async with self._connection.client(self._limits.concurrency) as http:
@@ -192,6 +194,7 @@ class EndpointClient:
                 if not state.running:
                     self._stop(state, f"{cap} would be passed by the next request")
                 return  # what is under way may use less than was set aside for it
+            # Only now: until the caps allow it, the request stays where it was.
             if job.attempt == 1:
                 state.fresh.popleft()
             else:

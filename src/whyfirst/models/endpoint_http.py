@@ -175,6 +175,7 @@ class Connection:
             raise Again(f"no reply within {self._timeout:g} s") from None
         except httpx2.InvalidURL as error:
             raise UserError(f"is no URL ({self._clean(error)}); check endpoint") from None
+        # Before its base class below: nobody there is another matter than a broken reply.
         except httpx2.ConnectError as error:
             raise Again(f"no connection ({self._clean(error)})", absent=True) from None
         except httpx2.RequestError as error:
@@ -219,6 +220,7 @@ class Connection:
         # The usual shapes of an error: OpenAI's, a bare detail (FastAPI's), text.
         message = inside.get("message", inside.get("detail", inside))
         said = f"{status}: {self._clean(message)}"
+        # A key that is refused once is refused always, so it ends the run.
         if status in (401, 403):
             key = f"the key in {self._key_env}" if self._key_env else "a request without a key"
             raise UserError(f"it refuses {key} ({said}); key_env names the variable that holds it")

@@ -32,6 +32,7 @@ def completions(reply: Mapping[str, Any], *, stop: Sequence[str]) -> list[Comple
     made = []
     for choice in _choices(reply):
         reason = str(choice.get("finish_reason")).lower()
+        # Neither a refusal of the model nor an answer: nothing is known of what it would say.
         if reason == "content_filter":
             made.append(Completion("", False, "the endpoint withheld the reply (content_filter)"))
             continue
@@ -99,6 +100,7 @@ def echoed(reply: Mapping[str, Any]) -> list[float | None]:
     choice = _choices(reply)[0]
     logprobs = choice.get("logprobs")
     values = logprobs.get("token_logprobs") if isinstance(logprobs, Mapping) else None
+    # The one token that had to be asked for comes after the prompt's.
     count = prompt_tokens(reply)
     if not isinstance(values, list) or len(values) < count:
         raise Malformed("no log-probabilities of the prompt (echo with logprobs, as vLLM has it)")

@@ -69,6 +69,7 @@ def check_weights(folder: Path) -> None:
     """
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder}: no model there ({CONFIG} is missing)")
+    # Other tools write NaN into configs, which JSON has not.
     config = read_json(folder / CONFIG, nan=True)
     if not isinstance(config, dict):
         raise DataError(f"{folder / CONFIG}: must be an object, {{...}}")
@@ -185,5 +186,6 @@ def fast_tokenizer(folder: Path) -> Any:
 
 def reason(error: BaseException) -> str:
     """The first line that says something."""
+    # Some errors begin with an empty line, and go on for a page.
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if line), type(error).__name__)

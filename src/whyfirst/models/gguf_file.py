@@ -128,6 +128,7 @@ def convert(file: Path, folder: Path) -> None:
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
         )
+        # Either way round the model would compute with weights drawn at random, or without some.
         odd = sorted(info["missing_keys"]) + sorted(info["unexpected_keys"])
         if odd:
             raise UserError(
@@ -146,6 +147,7 @@ def _about(file: Path) -> tuple[Any, Any]:
 
     chat_template, numbers = _header(file)
     with _reading(file):
+        # Of a few kilobytes of metadata: the tensors are not read for it.
         config = AutoConfig.from_pretrained(**_place(file))
         limits = limits_of(config.to_dict())
         if limits.exceed(numbers):

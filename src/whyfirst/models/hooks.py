@@ -91,6 +91,7 @@ def _check_causal(model: Any, layers: list[Any], name: str) -> None:
             raise UserError(f"{name}: its modules are not run one after another as layers")
         if any(state.shape[:2] != (1, 3) for state in states.values()):
             raise UserError(f"{name}: its layers don't pass on one vector a token")
+        # The first position of two inputs that differ in the last token alone.
         firsts.append(states[len(layers) - 1][0, 0].float())
     # An encoder's first position changes with the last token; a decoder's can't.
     if not torch.allclose(firsts[0], firsts[1], rtol=1e-3, atol=1e-4):
@@ -115,6 +116,7 @@ def _hooked(layers: Mapping[int, Any], hook: Callable[[int, torch.Tensor], Any])
     def on(number: int) -> Callable[..., Any]:
         def run(_module: Any, _inputs: Any, output: Any) -> Any:
             changed = hook(number, _stream(output))
+            # None leaves the output as it is: torch's own rule for forward hooks.
             if changed is None or not isinstance(output, tuple):
                 return changed
             return (changed, *output[1:])

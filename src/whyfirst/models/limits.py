@@ -72,6 +72,7 @@ def context_of(config: Any) -> int:
 def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
         value = config.get(name)
+        # Configs name sizes that are off as null, 0 or -1.
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
     return None

@@ -34,8 +34,8 @@ from whyfirst.models.quiet import no_progress_bars
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HALF = (torch.float16, torch.bfloat16)
+# What computes attention without a package or a kernel of somebody else's.
 _ATTENTION = ("eager", "sdpa", None)
-"""What computes attention without a package or a kernel of somebody else's."""
 
 
 def load(

@@ -217,6 +217,7 @@ class LocalModel:
         convention). A chat is taken as rendered; a continuation of it follows the template's
         joint, whatever spaces it begins with.
         """
+        # Tokenizers join a space to the word after it, so the cut goes before the space.
         heads = [p.rstrip() if isinstance(p, str) else p for p, _ in requests]
         prompts = self.encode_prompts(heads)
         wholes = iter(self.encode_wholes(requests))
@@ -293,6 +294,7 @@ class LocalModel:
     def _text(self, tokens: list[int]) -> str:
         """Without special tokens, but with the marks of thoughts, which some models have as such:
         without them a thought and the answer after it would run together."""
+        # In runs: decoding token by token would tear characters of several tokens apart.
         pieces = groupby(tokens, key=self._thought_marks.__contains__)
         return "".join(
             self.tokenizer.decode(

@@ -62,8 +62,8 @@ class Evidence(NamedTuple):
     words: str
 
 
+# A family with its patterns, what rules them out, and what the request must say.
 _Compiled = tuple[_Family, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None]
-"""A family with its patterns, what rules them out, and what the request must say."""
 
 
 @cache

@@ -36,6 +36,7 @@ class ReplyStore:
         if self._path is None or not self._path.exists():
             return
         size = self._path.stat().st_size
+        # A file only grows: one of the same size has nothing new.
         if self._stale or size != self._size:
             rows = read_jsonl(self._path, allow_torn_tail=True)
             # The last row under a key is the newest.

@@ -57,6 +57,7 @@ class Said(NamedTuple):
 
 def said(reply: str) -> Said:
     """Read a reply; see the module."""
+    # Before tags, which may stand in a harmony message as plain words.
     if "<|channel|>" in reply:
         # The last message in the channel `final`; without one, the reply ended in a thought.
         messages = list(_CHANNEL.finditer(reply))

@@ -79,6 +79,7 @@ class _Child:
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:
+            # Started by the first template that needs it: most models come with a shipped one.
             if self._process is None:
                 # -P: nothing is imported from the working folder, whose files are the user's.
                 self._process = subprocess.Popen(
@@ -101,6 +102,8 @@ class _Child:
             # No line: the process has ended, or is about to.
             code = process.wait()
             self._end()
+        # The timer's signal says it was time; any other end was memory, or the template's own
+        # doing.
         slow = code == -signal.SIGPROF
         reason = f"takes more than {SECONDS} s" if slow else f"ends its process (exit code {code})"
         return {"error": f"{reason} to render a chat" if slow else reason, "line": None,

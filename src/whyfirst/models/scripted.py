@@ -84,6 +84,7 @@ class ScriptedModel:
         """What a table or a function has for what was asked."""
         if callable(script):
             return script(*asked)
+        # A prompt alone, or a pair of prompt and continuation.
         key = asked[0] if len(asked) == 1 else asked
         if key not in script:
             raise UserError(f"the scripted model has no {what}")

@@ -21,6 +21,7 @@ SHORTEST_LINE = 64
 
 def lines_of(examples: Sequence[Example], *, packed: bool) -> list[tuple[int, ...]]:
     """Which examples stand in each line, in their order."""
+    # A line each: where a model lets packed examples see each other.
     if not packed:
         return [(i,) for i in range(len(examples))]
     lengths = [len(example.ids) for example in examples]

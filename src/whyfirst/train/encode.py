@@ -116,6 +116,7 @@ def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
             files[name] = read_rows(path, getattr(config, "turns", "last")), path
             if not files[name][0]:
                 raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
+            kind.check(config, name, *files[name])
     return kind.encode(config, tokenizer, files)
 
 
@@ -231,6 +232,7 @@ def _rendered(
     Raises:
         DataError: a row of another shape, or one that the template refuses; names file and row.
     """
+    # The tokenizer's own: a template that was named was put on it when it was loaded.
     template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
     check_responses(rows, ("prompt",) if column is None else ("prompt", column), path)
     found = []
@@ -281,6 +283,7 @@ def _prompts(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[list[int]]:
     if len({r.templated for r in rendered}) > 1:
         return [_ids(tokenizer, [r.prompt], special=not r.templated)[0] for r in rendered]
     # One call for all of them: a fast tokenizer takes many texts at once.
+    # A template writes the start token itself; a second one would be another prompt.
     special = not any(r.templated for r in rendered)
     return _ids(tokenizer, [r.prompt for r in rendered], special=special)
 

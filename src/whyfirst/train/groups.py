@@ -19,6 +19,7 @@ from whyfirst.train.watch import GrowingLog, Watch, counted
 if TYPE_CHECKING:
     from whyfirst.train.kinds.group import GRPOStage, RLOOStage
 
+# What the trainers log -> what log.jsonl calls it.
 _LOGGED = {
     "loss": "loss",
     "learning_rate": "lr",
@@ -26,7 +27,6 @@ _LOGGED = {
     "entropy": "entropy",
     "clip_ratio/region_mean": "clipped",
 }
-"""What the trainers log -> what log.jsonl calls it."""
 
 
 def train_groups(online: OnlineJob) -> Trained:

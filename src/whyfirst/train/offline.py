@@ -83,11 +83,11 @@ def train_offline(
     }
 
 
+# What a kind's trainer logs beside the loss (TRL's by their paths) -> what log.jsonl calls it.
 _MEASURED = {
     "accuracy": "accuracy", "margin": "margin",
     "rewards/accuracies": "accuracy", "rewards/margins": "margin",
 }  # fmt: skip
-"""What a kind's trainer logs beside the loss (TRL's by their paths) -> what log.jsonl calls it."""
 
 
 def _log(

@@ -131,6 +131,7 @@ def pack(lengths: Sequence[int], order: Sequence[int], capacity: int) -> list[tu
 def _rows(
     lengths: Sequence[int], offset: int, capacity: int, packing: bool, seed: str
 ) -> list[tuple[int, ...]]:
+    # A row is an example then, and its index shifted behind the main file's.
     if not packing:
         return [(offset + index,) for index in range(len(lengths))]
     order = list(range(len(lengths)))

@@ -65,8 +65,8 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
         size = max(map(len, slots))
         made.add_callback(ReferenceScores(
             collator, selection, [seen[i : i + size] for i in range(0, len(seen), size)], folders,
-            job.out_dir / "checkpoints" / KEPT, sha256_json(job.manifest), start=True,
-            context=made.compute_loss_context_manager,
+            job.out_dir / "checkpoints" / KEPT, sha256_json(job.manifest),
+            made.compute_loss_context_manager,
         ))  # fmt: skip
     return made, "packed" if packed else "padded"
 

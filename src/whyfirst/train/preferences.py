@@ -9,6 +9,7 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Use
+from whyfirst.data import checks
 from whyfirst.data.rows import Row, numbered
 from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Candidates, check_responses, exchanges
@@ -61,15 +62,12 @@ def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
     Raises:
         DataError: there is no response in it.
     """
-    row = rows[0]
-    prompt = "prompts" if "prompts" in row else "prompt"
-    if "responses" in row or "completion" in row:
-        return prompt, "responses" if "responses" in row else "completion"
-    if {"chosen", "rejected"} & row.keys():
-        return prompt, "chosen", "rejected"
+    columns = checks.columns_of(rows[0])
+    if len(columns) > 1:
+        return columns
     raise DataError(
         f"{path}: row 1: no responses; give 'chosen' and 'rejected', 'responses' with 'labels', "
-        f"'scores' or 'ranks', or 'completion' with 'label' (keys: {', '.join(sorted(row))})"
+        f"'scores' or 'ranks', or 'completion' with 'label' (keys: {', '.join(sorted(rows[0]))})"
     )
 
 

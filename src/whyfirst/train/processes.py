@@ -27,6 +27,7 @@ def is_main() -> bool:
 
 def wait() -> None:
     """Return once every process is here."""
+    # Without a launcher there is nobody to wait for, and no need of accelerate.
     if count() > 1:
         import torch
         from accelerate import PartialState

@@ -92,6 +92,7 @@ def calibration(chosen: Sequence[float], rejected: Sequence[float]) -> dict[str,
     # (confidence, right) of each pair; a tie is right half of the time at confidence 1/2.
     placed = sorted((1 / (1 + math.exp(-min(abs(m), 700.0))), _won(m, 0.0)) for m in margins)
     bins = []
+    # Sorted by confidence, so that a bin is one run of them.
     for place, group in groupby(placed, key=lambda one: min(int((one[0] - 0.5) * 2 * BINS), 9)):
         members = list(group)
         bins.append(

@@ -124,8 +124,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
     """Fills a collator's references when training begins, or from what an earlier attempt kept.
 
     Args:
-        folders: models to compare with, beside or in place of the start's own weights.
-        start: whether the first reference is the model as it starts.
+        folders: models to compare with beside the first reference, the model as it starts.
         kept: file that the scores are kept in until the stage is finished.
         identity: of the run; scores kept by another one are not used.
         context: the number format of forward passes.
@@ -133,11 +132,10 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
 
     def __init__(
         self, collator: Collator, selection: Selection, passes: Sequence[Sequence[int]],
-        folders: Sequence[Path], kept: Path, identity: str, *, start: bool,
-        context: Callable[[], Any],
+        folders: Sequence[Path], kept: Path, identity: str, context: Callable[[], Any],
     ) -> None:  # fmt: skip
         self._collator, self._selection, self._passes = collator, selection, passes
-        self._folders, self._start, self._context = folders, start, context
+        self._folders, self._context = folders, context
         self._kept, self._identity = kept, identity
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -149,7 +147,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
                 same = (handle.metadata() or {}).get("identity") == self._identity
             kept = dict(load_file(self._kept)) if same else None
         if kept is None:
-            found = [self._share(kwargs["model"], self._selection)] if self._start else []
+            found = [self._share(kwargs["model"], self._selection)]
             for folder in self._folders:
                 other = load_model(folder).to(args.device)
                 found.append(self._share(other, select_positions(other)))
@@ -164,7 +162,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
                 self._kept.parent.mkdir(parents=True, exist_ok=True)
                 save_file(kept, self._kept, {"identity": self._identity})
             processes.wait()
-        count = len(self._folders) + self._start
+        count = 1 + len(self._folders)
         for row, k in self._places():
             scores = self._collator.references.setdefault(row, [[] for _ in range(count)])
             for number in range(count):

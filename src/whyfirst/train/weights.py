@@ -50,6 +50,7 @@ class Start:
 
 def materialise(config: Stage, model_dir: Path, out_dir: Path) -> Path:
     """The folder to start from: `model_dir`, or `out_dir/start` with a fresh adapter's merger."""
+    # Whole weights, or an adapter that is trained on, start as they lie there.
     if not (is_adapter(model_dir) and config.adapter == "fresh"):
         return model_dir
     folder = out_dir / START
@@ -76,6 +77,7 @@ def load_start(config: Stage, model_dir: Path, *, scorer: bool = False) -> Start
         return Start(model, None)
     import peft
 
+    # PEFT takes a list for names, and a word for its own pattern.
     targets = lora.target_modules
     return Start(
         model,

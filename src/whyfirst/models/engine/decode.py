@@ -96,6 +96,7 @@ def decode(
         alive = [line for line, row in enumerate(lines.rows) if row in running]
         if 4 * len(alive) <= 3 * len(lines.rows):  # moving the cache costs about one step
             new: list[Piece] = []
+            # Plain lines wait until the last of them has ended.
             if lines.refills or not alive:
                 columns = max((ends[lines.rows[line]] for line in alive), default=0)
                 new = waiting.take(most, len(alive), columns, several=lines.refills)

@@ -75,6 +75,7 @@ def room_bytes(model: Any) -> int:
     """
     if model.device.type == "cuda":
         return int(0.4 * torch.cuda.mem_get_info(model.device)[0])
+    # A pass over the weights costs the same for one line as for many.
     weights = sum(int(w.numel() * w.element_size()) for w in model.parameters())
     return max(2**29, weights // 2)
 
@@ -139,6 +140,7 @@ class _RoomLayer(CacheLayerMixin):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         room, new = self.room, key_states.shape[2]
+        # Grown by a step of columns at a time: each growth copies everything.
         if room.end + new > self.keys.shape[2]:
             self.rearrange(range(room.lines), room.lines, room.end + new, 0)
         lines = self.keys[room.first : room.last], self.values[room.first : room.last]

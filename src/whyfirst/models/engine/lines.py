@@ -98,6 +98,7 @@ class PackedLines:
         # Columns at the left in which no line has a token any more.
         empty = int(seen.any(0).argmax()) if seen.size else seen.shape[1]
         columns = max([seen.shape[1] - empty, *(piece.columns for piece in pieces)])
+        # All lines end at the last column, so new, longer ones push the kept ones to the right.
         shift = columns - seen.shape[1]
         # Equal prompts are read once, and their keys and values copied.
         repeated = [

@@ -86,6 +86,7 @@ def packs_exactly(model: Any) -> bool:
         alone = np.concatenate(score(model, [first, second], 4096, packed=False))
     except (ValueError, TypeError, RuntimeError, AttributeError, NotImplementedError, IndexError):
         return False
+    # Half precision rounds the two ways of computing differently.
     difference = np.abs(together - alone).max()
     return bool(difference < (1e-4 if model.dtype == torch.float32 else 0.1))
 
@@ -154,6 +155,7 @@ def _score_rows(
         [np.asarray(row.predictors) + line * width for line, row in enumerate(rows)]
     )
     targets = np.concatenate([row.targets for row in rows])
+    # Of all lines in one row, in the order of `paths`.
     values = _logprobs(model, extra, predictors, targets, in_parts)
     first = 0
     for row in rows:

@@ -100,7 +100,6 @@ def kto() -> StageKind:
 
     def encoded(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
         [(name, (rows, path))] = files.items()
-        _check(config, name, rows, path)
         examples = encode.demonstrations(config, tokenizer, rows, path, name)
         return encode.Encoded(files, _COLUMNS, examples)
 

@@ -78,7 +78,6 @@ def prefer_kind(
 
     def encoded(options: Any, tokenizer: Any, files: encode.Files) -> encode.Encoded:
         [(rows, path)] = files.values()
-        check_rows(objective(options), rows, path)
         # What an objective reads beside the responses goes with them through sorting and padding.
         extras = OBJECTIVES.get(objective(options).name).facts.get("columns", {})
         candidates = read_candidates(options, tokenizer, rows, path, extras)

@@ -101,7 +101,6 @@ def reward() -> StageKind:
 
     def encoded(config: RewardStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
         [(rows, path)] = files.values()
-        check(config, "pairs", rows, path)
         candidates = read_candidates(config, tokenizer, rows, path)
         return encode.Encoded(files, _COLUMNS, candidates=candidates)
 

@@ -21,8 +21,8 @@ from whyfirst.config.files import read_json, write_json
 from whyfirst.train import checkpoint
 from whyfirst.train.ppo.algorithm import Learner
 
+# Until the newest checkpoint is marked complete, the one before it is the last good one.
 _KEPT = 2
-"""Until the newest checkpoint is marked complete, the one before it is the last good one."""
 
 
 def save(
@@ -73,6 +73,7 @@ def load(folder: Path, learner: Learner) -> list[dict[str, Any]]:
         # A fused optimizer keeps the step count beside the weight.
         learner.optimizer.state[weights[weight]][key] = moment.to(weights[weight].device)
     state = read_json(folder / "state.json")
+    # An adaptive coefficient has moved since the stage began.
     learner.controller.beta = state["beta"]
     version, numbers, cached = state["python"]
     random.setstate((version, tuple(numbers), cached))
