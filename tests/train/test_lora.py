@@ -127,7 +127,6 @@ def test_dpo_keeps_a_second_copy_or_another_reference(
         return real(path, *rest)
 
     monkeypatch.setattr(weights, "load_model", counted)
-    monkeypatch.setattr("whyfirst.train.trainer.load_model", counted)
     result = _run(_dpo(), bases["llama"], data, tmp_path)
     assert loads == [bases["llama"]]
     assert result.first_loss == pytest.approx(0.6931, abs=1e-4)

@@ -26,7 +26,7 @@ from whyfirst.train.job import Job, Run
 from whyfirst.train.loss import mean_token_loss, packing_is_exact, select_positions
 from whyfirst.train.track import Tracker, Tracking
 from whyfirst.train.watch import Watch
-from whyfirst.train.weights import Start, load_model
+from whyfirst.train.weights import Start
 
 
 @functools.cache
@@ -101,11 +101,6 @@ def common(job: Job, start: Start, arguments: Any, watch: Watch) -> dict[str, An
         "peft_config": start.peft,
         "callbacks": [watch],
     }
-
-
-def reference(job: Job) -> Any:
-    """The frozen copy that a stage of whole weights is compared with."""
-    return None if job.config.lora is not None else load_model(job.model_dir)
 
 
 def placeholder(*rows: dict[str, Any]) -> Any:

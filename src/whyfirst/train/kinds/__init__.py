@@ -117,11 +117,3 @@ def identities(config: Stage) -> dict[str, str]:
 def pass_rows(config: Stage) -> int:
     """Rows of one forward pass of a stage that learns from every row of a batch at once."""
     return min(config.micro_batch_size or config.batch_size, config.batch_size)
-
-
-def train_tokens(job: "Job") -> tuple["Trained", dict[str, Any]]:
-    """What `explain` and `sft` do: next-token training on the examples their rows are."""
-    from whyfirst.train.offline import train_offline
-    from whyfirst.train.trainer import token_trainer
-
-    return train_offline(job, token_trainer)

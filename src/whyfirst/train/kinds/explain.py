@@ -9,7 +9,8 @@ from typing import Any, Literal
 from whyfirst.config.strict import affects_output
 from whyfirst.train import encode
 from whyfirst.train.config_base import Stage
-from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows, train_tokens
+from whyfirst.train.job import Job, Trained
+from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 
 
 class ExplainStage(Stage):
@@ -35,6 +36,14 @@ def _encode(config: ExplainStage, tokenizer: Any, files: encode.Files) -> encode
         texts = encode.texts(rows, path)
         examples += encode.documents(tokenizer, texts, tag, config.max_length, name)
     return encode.Encoded(files, ("text",), examples)
+
+
+def train_tokens(job: Job) -> tuple[Trained, dict[str, Any]]:
+    """What `explain` and `sft` do: next-token training on the examples their rows are."""
+    from whyfirst.train.offline import train_offline
+    from whyfirst.train.trainer import token_trainer
+
+    return train_offline(job, token_trainer)
 
 
 @KINDS.enter("explain", version="1")

@@ -38,21 +38,11 @@ class KTOStage(Stage):
     )
 
 
-def _check(config: KTOStage, name: str, rows: Rows, path: Path) -> None:
-    encode.check_responses(rows, _COLUMNS, path)
-    for number, row in numbered(rows):
-        if not isinstance(row.get("label"), bool):
-            raise DataError(
-                f"{path}: row {number}: 'label' must be true (desirable) or false; found "
-                f"{row.get('label')!r}"
-            )
-
-
 def _trainer(run: Run) -> tuple[Any, str]:
     from trl import KTOConfig, KTOTrainer
     from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
-    from whyfirst.train import trainer
+    from whyfirst.train import trainer, weights
 
     config = run.job.config
     assert isinstance(config, KTOStage)
@@ -72,7 +62,8 @@ def _trainer(run: Run) -> tuple[Any, str]:
     rows = [{"prompt": "", "completion": "", "label": label} for label in (True, False)]
     made = KTOTrainer(
         **trainer.common(run.job, run.start, arguments, run.watch),
-        ref_model=trainer.reference(run.job),
+        # With an adapter the reference is the model without it, or with its first state.
+        ref_model=None if config.lora is not None else weights.load_model(run.job.model_dir),
         train_dataset=trainer.placeholder(*rows),
         data_collator=DataCollatorForUnpairedPreference(
             pad_token_id=run.job.tokenizer.pad_token_id, max_length=config.max_length
@@ -98,6 +89,15 @@ def _trainer(run: Run) -> tuple[Any, str]:
 def kto() -> StageKind:
     """Kahneman-Tversky optimisation on unpaired responses."""
 
+    def check(config: KTOStage, name: str, rows: Rows, path: Path) -> None:
+        encode.check_responses(rows, _COLUMNS, path)
+        for number, row in numbered(rows):
+            if not isinstance(row.get("label"), bool):
+                raise DataError(
+                    f"{path}: row {number}: 'label' must be true (desirable) or false; found "
+                    f"{row.get('label')!r}"
+                )
+
     def encoded(config: KTOStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
         [(name, (rows, path))] = files.items()
         examples = encode.demonstrations(config, tokenizer, rows, path, name)
@@ -111,7 +111,7 @@ def kto() -> StageKind:
     return StageKind(
         KTOStage,
         reads=lambda config: {"responses": "rows"},
-        check=_check,
+        check=check,
         train=train,
         # Forward alone: the reference, and both models on mismatched pairs.
         cost=lambda config: Cost(config.batch_size, pass_rows(config), forward=3.0, references=1),

@@ -5,13 +5,14 @@ stage of the arm, or a folder. Nothing is trained: the stage is one step. A surg
 rows reads the stage's data. Leaves out: surgeries of more than two models.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
-from whyfirst.config.errors import DataError
+from whyfirst.config.errors import DataError, TrainingStopped
 from whyfirst.config.files import read_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.strict import affects_output
@@ -67,13 +68,59 @@ def _check(config: RecoverStage, name: str, rows: Rows, path: Path) -> None:
             raise DataError(f"{path}: row {number}: needs `prompt` and `harmful` (true or false)")
 
 
+def _operate(
+    job: Job, surgery: Callable[[Any, Any], Any], reference: Path
+) -> tuple[Trained, dict[str, Any]]:
+    """Run a surgery and save `model/`.
+
+    Returns:
+        A log of one row, whose `moved` is the norm of the change over the norm of the weights.
+
+    Raises:
+        TrainingStopped: the two models are no two states of one, the surgery changed nothing, or
+            it left weights that are not finite.
+    """
+    import torch
+
+    from whyfirst.train.adapters import base_folder
+    from whyfirst.train.weights import load_model, materialise, save_model
+
+    folder = materialise(job.config, job.model_dir, job.out_dir)
+    model, other = load_model(folder), load_model(base_folder(reference))
+    # Compared before anything is computed: a surgery between strangers is noise.
+    shapes = [{name: tuple(w.shape) for name, w in m.state_dict().items()} for m in (model, other)]
+    if shapes[0] != shapes[1]:
+        raise TrainingStopped(
+            f"{job.config.kind}: {folder} and the reference {reference} are models of two shapes; "
+            "give a reference that the model was trained from"
+        )
+    before = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+    changed = surgery(model, other)
+    change, size = 0.0, 0.0
+    for name, weight in changed.state_dict().items():
+        if not bool(torch.isfinite(weight).all()):
+            raise TrainingStopped(f"{job.config.kind}: the surgery left {name} not finite")
+        # In float64: a small change of many weights would be lost in rounding.
+        change += float((weight.double() - before[name].double()).square().sum())
+        size += float(before[name].double().square().sum())
+    if change == 0.0:
+        raise TrainingStopped(
+            f"{job.config.kind}: the surgery changed no weight: the model equals its reference "
+            f"({reference}), or the surgery's options leave nothing to do"
+        )
+    save_model(changed, job.tokenizer, job.out_dir / "model", None)
+    job.progress(1, 1, job.config.kind)
+    totals = {"updates": 1, "documents": 0, "replay_documents": 0, "tokens_total": 0}
+    totals |= {"tokens_trained": 0, "tokens_replay": 0}
+    row = {"step": 1, "moved": math.sqrt(change / size), "tokens": 0}
+    return Trained([row], "none"), {**totals, "epochs": 0.0}
+
+
 @KINDS.enter("recover", version="1")
 def recover() -> StageKind:
     """A surgery on the weights, by what another model of the study has."""
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
-        from whyfirst.train.surgery import operate
-
         config = job.config
         assert isinstance(config, RecoverStage)
         named = config.reference and config.reference.path
@@ -83,7 +130,7 @@ def recover() -> StageKind:
         if ROWS in job.data:
             context["rows"] = read_jsonl(job.data[ROWS])
             _check(config, ROWS, context["rows"], job.data[ROWS])
-        return operate(job, SURGERIES.make(config.surgery, **context), folder)
+        return _operate(job, SURGERIES.make(config.surgery, **context), folder)
 
     return StageKind(
         RecoverStage,

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from whyfirst.config.strict import affects_output
 from whyfirst.train import encode
 from whyfirst.train.config_base import Stage, added_later
-from whyfirst.train.kinds import KINDS, Cost, StageKind, pass_rows, train_tokens
+from whyfirst.train.kinds import KINDS, Cost, StageKind, pass_rows
+from whyfirst.train.kinds.explain import train_tokens
 
 _COLUMNS = ("prompt", "completion")
 
