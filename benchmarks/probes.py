@@ -111,8 +111,8 @@ def speed() -> dict[str, float]:
     """Activations of Hearth's base: texts a second, and memory the process grew by (MiB)."""
     from whyfirst.models.local import LocalModel
     from whyfirst.probe.activations import capture
-    from whyfirst.probe.sources import hearth_items
     from whyfirst.worlds.hearth import assets
+    from whyfirst.worlds.hearth.probe_items import hearth_items
 
     world = min(int(path.name.removeprefix("world-")) for path in assets.ROOT.glob("world-*"))
     model = LocalModel(assets.base_folder(world), device="cpu")

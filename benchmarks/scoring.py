@@ -154,7 +154,7 @@ def harness_scoring(folder: Path, batch_size: str, part: int | None) -> Callable
 def own_scoring(folder: Path) -> Callable[[], Any]:
     """whyfirst's benchmark as a study runs it; its log-likelihoods are noted on the way."""
     from whyfirst.data.truthfulqa import read_truthfulqa
-    from whyfirst.evaluate.benchmark import BENCHMARKS, BenchmarkOptions
+    from whyfirst.evaluate.benchmark import benchmark_named
     from whyfirst.evaluate.benchmarks.truthfulqa import choices
     from whyfirst.models.local import LocalModel
 
@@ -171,10 +171,10 @@ def own_scoring(folder: Path) -> Callable[[], Any]:
             noted.extend(model.loglikelihood(requests))
             return noted[-len(requests) :]
 
-    benchmark = BENCHMARKS.get("truthfulqa")
+    task = benchmark_named("truthfulqa").task(data=data)
 
     def run() -> Any:
-        results = benchmark.run(Noting(), BenchmarkOptions(data=data), lambda *_: None)
+        results = task.run(Noting(), (), lambda *_: None)
         by_metric = {
             short: [r.score for r in results if r.benchmark == f"truthfulqa_{short}"]
             for short in ("mc1", "mc2")

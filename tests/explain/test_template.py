@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -9,26 +10,13 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 from whyfirst.constitution import Constitution, Value, load_constitution
 from whyfirst.explain.audit import gives_reason
-from whyfirst.explain.explanation import Explanation
+from whyfirst.explain.explanation import CORPORA, Explanation
 from whyfirst.explain.grammar import crafts, grammar
-from whyfirst.explain.template import (
-    explanations,
-    label,
-    more_rules,
-    neutral,
-    nobecause,
-    rules,
-    sentence,
-    shuffled,
-    teacher_fingerprint,
-    wrong,
-    wrong_reason,
-)
+from whyfirst.explain.template import sentence, teacher_fingerprint, write_corpus
 
 HHH = load_constitution("hhh")
-TEACHERS = (
-    explanations, label, nobecause, wrong_reason, rules, more_rules, shuffled, neutral, wrong
-)  # fmt: skip
+TEACHERS = tuple(partial(write_corpus, name) for name in CORPORA)
+explanations, label, nobecause, wrong_reason, rules, more_rules, shuffled, neutral, wrong = TEACHERS
 SMALL = Constitution(
     name="small",
     values=[

@@ -6,7 +6,7 @@ from typing import Any
 
 from corpus_helpers import HHH
 
-from whyfirst.explain.template import explanations
+from whyfirst.explain.template import write_corpus
 from whyfirst.study.execute.graph import check_graph
 from whyfirst.study.nodes import run_node
 from whyfirst.study.plan import Plan
@@ -46,7 +46,7 @@ def write_study(
 ) -> Path:
     """The study and its files; `teacher` and `more` as they stand in YAML."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = [doc.text for doc in explanations(HHH, 8, 9)]
+    texts = [doc.text for doc in write_corpus("explanations", HHH, 8, 9)]
     rows = {
         "texts": [{"text": text} for text in texts],
         "pairs": [{"prompt": f"How is thing {n} held?", "chosen": " Gently.", "rejected": " No."}
@@ -94,7 +94,7 @@ def bigram_model(folder: Path) -> None:
     from tokenizers.models import WordLevel
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    texts = [doc.text.split() for doc in explanations(HHH, 60, 5)]
+    texts = [doc.text.split() for doc in write_corpus("explanations", HHH, 60, 5)]
     words = ["<unk>", "<end>", "<reply>", *sorted({word for text in texts for word in text})]
     known = {word: place for place, word in enumerate(words)}
     plain = Tokenizer(WordLevel(known, unk_token="<unk>"))

@@ -21,8 +21,8 @@ def test_the_constitution_of_the_page_is_refused_by_its_own_example(
     (tmp_path / "my-team.yaml").write_text(blocks("constitutions", "yaml")[0])
     found: dict[str, object] = {}
     exec(blocks("constitutions", "python")[0], found)
-    controls = found["controls"]
-    assert isinstance(controls, dict) and [len(rows) for rows in controls.values()] == [2000] * 3
+    corpora = found["documents"]
+    assert isinstance(corpora, dict) and [len(rows) for rows in corpora.values()] == [2000] * 4
 
 
 def test_the_example_of_a_stage_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

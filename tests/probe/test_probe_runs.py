@@ -205,7 +205,7 @@ def test_the_command_writes_what_it_prints(
     folder = build_tiny("qwen2", tmp_path / "model")
     write_pairs(tmp_path / "pairs.jsonl", probe_pairs())
     asked = Asked(
-        (f"base={folder}",), ("logit_difference",), pairs=tmp_path / "pairs.jsonl",
+        [f"base={folder}"], "logit_difference", pairs=tmp_path / "pairs.jsonl",
         out=tmp_path / "out",
     )  # fmt: skip
     probe(asked, as_json=True)
@@ -216,7 +216,7 @@ def test_the_command_writes_what_it_prints(
     printed = capsys.readouterr().out
     assert "violation" in printed and "95 % interval" in printed
     with pytest.raises(UserError, match="one of --world, --pairs and --constitution"):
-        probe(Asked((f"base={folder}",)), as_json=False)
+        probe(Asked([f"base={folder}"]), as_json=False)
 
 
 def test_models_of_one_arm_are_its_seeds() -> None:

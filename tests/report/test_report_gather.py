@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyfirst.config.files import write_jsonl
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.correction import AgreementCard, corrected_rate
-from whyfirst.report.gather import corrected_row, effective_n, gather
+from whyfirst.report.gather import corrected_row, declared, effective_n, gather
 from whyfirst.report.parts import Cell
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import wilson
@@ -81,7 +82,8 @@ def test_groups_judges_and_company_are_gathered(tmp_path: Path) -> None:
         ("xstest_over_refusal", "group"), ("xstest_under_refusal", "group")
     ]  # fmt: skip
     assert found.groups[0].arms["direct"]["a"].n == 10
-    assert found.about["xstest_over_refusal"]["beside"] == ["xstest_under_refusal"]
+    over = benchmark_named("xstest").metrics[0]
+    assert declared(benchmark_named("xstest"), over)["beside"] == ["xstest_under_refusal"]
     assert found.judges["rules/1"].n == 1350
     assert {row.benchmark for row in found.corrected} == {
         "xstest_over_refusal", "xstest_under_refusal"

@@ -183,8 +183,7 @@ def test_what_another_study_of_the_same_model_took_is_not_known(tmp_path: Path) 
 
 def test_a_real_model_is_timed_at_every_look(tmp_path: Path) -> None:
     """One layer of it is run, once for a store; the next command reads what that gave."""
-    store = Store(tmp_path / "s")
-    store.create()
+    store = Store(tmp_path / "s")  # not made yet: `plan` is a new user's first command
     config = {
         "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4,
         "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 64,
@@ -193,4 +192,5 @@ def test_a_real_model_is_timed_at_every_look(tmp_path: Path) -> None:
     found = timing._speed(config, store, 1, measure=True)
     assert found is not None and 1e6 < found < 1e15
     assert timing._speed(config, store, 1, measure=False) == found
+    Store(tmp_path / "s")  # and `run`, the second one, still finds a store there
     assert timing._speed({"model_type": "no-such"}, store, 1, measure=True) is None

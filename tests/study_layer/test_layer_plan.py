@@ -61,6 +61,18 @@ def test_curve_keeps_weights_only_where_it_asks(tmp_path: Path) -> None:
     assert set(prints(found)) - set(prints(without)) == {f"{last}/hearth@5"}
 
 
+def test_a_curve_is_of_the_benchmark_of_the_headline_alone(tmp_path: Path) -> None:
+    """All others were evaluated at each of its points too, and thrown away."""
+    one, two = plan(tmp_path / "a", CURVE), plan(
+        tmp_path / "b", CURVE,
+        ("  hearth: {limit: 120}", "  hearth: {limit: 120}\n  readings: {limit: 8}"),
+    )  # fmt: skip
+    assert {use.benchmark for use in two.evaluations if use.step == 5} == {"hearth"}
+    assert len([u for u in one.evaluations if u.step]) == len(
+        [u for u in two.evaluations if u.step]
+    )
+
+
 RUNTIME = {
     "title": ("title: Reasons first, reduced", "title: Another title"),
     "checkpoints": ("checkpoint_every: 10", "checkpoint_every: 20"),

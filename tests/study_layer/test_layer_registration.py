@@ -212,3 +212,53 @@ def test_registration_whose_date_was_moved_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(record))
     with pytest.raises(UserError, match="the registration was edited"):
         registration(build_plan(file), Store(tmp_path / "store"))
+
+
+def _decide_by(file: Path, *names: str) -> None:
+    file.write_text(f"{file.read_text()}\nprimary: [{', '.join(names)}]\n")
+
+
+def test_amendment_is_dated_hashed_and_told_with_its_reason(tmp_path: Path) -> None:
+    file, store = layer.write(tmp_path), Store(tmp_path / "store")
+    with pytest.raises(UserError, match="nothing to amend: the study isn't registered"):
+        register(file, store, "too early")
+    path = file.with_name("reduced.registration.json")
+    assert not path.exists()
+    first = register(file, store)
+    _decide_by(file, "main")
+    with pytest.raises(UserError, match=r"primaries: added(?s:.)*--amend REASON"):
+        register(file, store)
+    found = register(file, store, "the others are secondary")
+    assert found.amended and found.sha256 != first.sha256
+    told = registration(build_plan(file), store)
+    assert told.sha256 == first.sha256 and told.deviations == [] and told.primary == "main"
+    (amendment,) = told.amendments
+    assert (amendment.reason, amendment.results, amendment.looks) == (
+        "the others are secondary", 0, 0
+    )  # fmt: skip
+    assert amendment.changes[0] == "primaries: added" and len(amendment.changes) == 2
+    assert "test.multiplicity" in amendment.changes[1]
+    with pytest.raises(UserError, match="nothing to amend"):
+        register(file, store, "once more")
+    record = read_json(path)
+    record["amendments"][0]["reason"] = "another"
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match="the registration was edited"):
+        registration(build_plan(file), store)
+
+
+def test_results_of_fewer_seeds_are_listed_as_an_interim_look(
+    finished: Finished, tmp_path: Path
+) -> None:
+    file, store = copied(finished, tmp_path)
+    register(file, store)
+    run_study(file, store=store.root, out=tmp_path / "out")
+    whole = build_plan(file)
+    assert registration(whole, store).looks == []  # the whole of it is no interim look
+    more = replace(
+        whole, study=whole.study.model_copy(update={"seeds": {**whole.study.seeds, "default": 99}})
+    )
+    (look,) = registration(more, store).looks
+    assert look.seeds == {arm: len(whole.study.seeds_of(arm)) for arm in whole.study.arms}
+    run_study(file, store=store.root, out=tmp_path / "again")
+    assert len(registration(more, store).looks) == 1  # the same results are no second look

@@ -14,6 +14,7 @@ from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.results import matching
 from whyfirst.study.results.assemble import Assembler
+from whyfirst.study.results.contrasts import Contrasts
 from whyfirst.study.results.curves import curves
 from whyfirst.study.results.examples import examples
 from whyfirst.study.results.table import Table, cell_names, cells, read_tables, summarise
@@ -152,7 +153,7 @@ def items(node: str, config: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("hearth")
 def test_contrast_is_paired_by_item_and_seed(tmp_path: Path) -> None:
     plan, store = fake(tmp_path)
-    main, help_ = Assembler(plan, store).contrasts()
+    main, help_ = Contrasts(Assembler(plan, store)).rows()
     # Seed 0: 3/4 against 1/4; seed 1: 3/4 against 1/4.
     assert main.difference == pytest.approx(0.5)
     assert [(r.seed, r.a, r.b, r.difference) for r in main.per_seed] == [
@@ -170,7 +171,7 @@ def test_p_values_are_adjusted_over_all_contrasts_of_the_study(tmp_path: Path) -
     third = ("headline: main", "  - {name: third, title: x, metric: resistance, a: explain_first, "
              "b: base}\nheadline: main")  # fmt: skip
     plan, store = fake(tmp_path, third)
-    found = Assembler(plan, store).contrasts()
+    found = Contrasts(Assembler(plan, store)).rows()
     ordered = sorted(found, key=lambda contrast: contrast.p)
     # Holm by hand: the smallest p times 3, the next times 2, the last times 1, never falling.
     least = 0.0
@@ -186,7 +187,7 @@ def test_interaction_adds_and_takes_away_the_right_arms(tmp_path: Path) -> None:
             "documents: explain_only, demonstrations: direct, neither: base}\n"
             "headline: main")  # fmt: skip
     plan, store = fake(tmp_path, ("arms:", "arms:\n  explain_only: [explain]"), four)
-    found = Assembler(plan, store).contrasts()[-1]
+    found = Contrasts(Assembler(plan, store)).rows()[-1]
     # 3/4 − 1/4 (explain_only scores as `align` here) − 1/4 + 0
     assert found.kind == "interaction" and found.difference == pytest.approx(0.25)
 
@@ -227,7 +228,7 @@ def test_first_stage_with_more_tokens_is_marked_as_unmatched(tmp_path: Path) -> 
 def test_empty_cell_of_a_contrast_is_named(tmp_path: Path) -> None:
     plan, store = fake(tmp_path, ("cell: B+C/unseen", "cell: A/plain"))
     with pytest.raises(DataError, match="no item of 'resistance' is in cell 'A/plain'"):
-        Assembler(plan, store).contrasts()
+        Contrasts(Assembler(plan, store)).rows()
 
 
 @pytest.mark.usefixtures("hearth")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from whyfirst.config.files import read_json, sha256_content
+from whyfirst.config.files import read_json, sha256_content, write_json
 from whyfirst.models.local import LocalModel
 from whyfirst.worlds.village import lexicon
 from whyfirst.worlds.village.base import Recipe, build_base, new_model
@@ -84,6 +84,21 @@ def test_no_sentence_tells_of_firmness_and_none_is_about_a_newcomer(village: Vil
     assert not any(newcomers & set(text.split()) for text in texts)
     documents = [text for text in texts if text.startswith(lexicon.DOC)]
     assert documents and not any("pressed" in text or "firm" in text for text in documents)
+
+
+def test_after_turnover_everybody_met_is_replayed_in_scenes(
+    village: Village, tmp_path: Path
+) -> None:
+    """Whoever arrived late was taken for unmet: few were left, and in one world nobody."""
+    people = People(village, np.random.default_rng(0))
+    met = ~people.documents_only
+    people.born[:] = 400
+    people.born[np.flatnonzero(met)[:3]] = 0
+    write_json(tmp_path / "world.json", {"people": people.to_json()})
+    texts = [row["text"].split() for row in replay(village, str(tmp_path), 6000, 3)]
+    seen = {word for text in texts if text[0] == lexicon.SCENE for word in text}
+    names = np.array(village.characters)
+    assert set(names[met]) <= seen and not set(names[~met]) & seen
 
 
 def test_a_first_mention_is_not_predicted_and_a_decision_counts_more(village: Village) -> None:

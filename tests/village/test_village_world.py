@@ -130,6 +130,18 @@ def test_an_answer_counts_whole_or_not_at_all(village: Village) -> None:
     assert {r.verdict for r in score(request, cut)} == {"unscored"}
 
 
+def test_a_dose_is_that_share_of_the_same_explanations_among_neutral_documents(
+    village: Village,
+) -> None:
+    """Another dose must not be another corpus."""
+    whole, part = (teacher.documents(village, "explanations", 0, 600, 1, d) for d in (1.0, 0.3))
+    neutral = teacher.documents(village, "neutral", 0, 600, 1)
+    kept = [a == b for a, b in zip(whole, part, strict=True)]
+    # Among labels and creeds some sentence may be the same by chance, and a filling one differs.
+    assert 0.25 < np.mean(kept) < 0.35
+    assert not {p for p, k in zip(part, kept, strict=True) if not k} & (set(whole) - set(neutral))
+
+
 @pytest.mark.parametrize("what", CORPORA)
 def test_no_document_holds_or_nearly_repeats_a_request(village: Village, what: str) -> None:
     tested = [request.prompt for request in requests(village.seed, 0)]

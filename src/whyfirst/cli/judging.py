@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from whyfirst.cli.options import AsJson, KeyEnv, group
+from whyfirst.cli.options import AsJson, KeyEnv, group, open_asked
 from whyfirst.cli.output import command, nothing_printed, print_json, say, table
 from whyfirst.cli.reproducing import reproduce
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.completions import Row
     from whyfirst.evaluate.scorers import Scorer
-    from whyfirst.stats.statistics import Interval
 
 judge_app = group("Judges and their measured error.")
 judge_app.command("reproduce")(reproduce)
@@ -43,18 +42,11 @@ def agreement(
     """Measure a refusal judge against the two people who labelled XSTest's completions."""
     from whyfirst.evaluate.completions import agreement_rows, card_of, completion_files
     from whyfirst.evaluate.scorers import make_scorer
-    from whyfirst.models.reference import open_model, parse_model
-    from whyfirst.study.execute.store import REPLIES
-    from whyfirst.study.run import default_store
 
     # Before the judge, which may have to load a model.
     files = completion_files(data)
     with nothing_printed(as_json):
-        asker = None
-        if model is not None:
-            # An endpoint's replies are kept beside those of evaluations.
-            keys = {} if key_env is None else {"key_env": key_env}
-            asker = open_model(parse_model(model, **keys), cache=default_store() / REPLIES)
+        asker = None if model is None else open_asked(model, key_env=key_env)
         chosen = make_scorer(judge, asker)
         rows = agreement_rows(chosen, files)
     if card is not None:
@@ -67,10 +59,6 @@ def agreement(
 
 def as_object(judge: "Scorer", rows: "Sequence[Row]") -> dict[str, Any]:
     """Everything measured, as one JSON object."""
-
-    def plain(interval: "Interval | None") -> dict[str, float] | None:
-        return None if interval is None else interval._asdict()
-
     return {
         "judge": judge.name,
         "version": judge.version,
@@ -85,12 +73,7 @@ def as_object(judge: "Scorer", rows: "Sequence[Row]") -> dict[str, Any]:
                 "unscored": row.final.unscored,
                 "reasons": row.reasons,
                 "parse_rate": row.parsed,
-                "kappa": plain(row.final.kappa),
-                "kappa_first": plain(row.first),
-                "kappa_second": plain(row.second),
-                "kappa_people": plain(row.people),
-                "sensitivity": plain(row.final.sensitivity),
-                "specificity": plain(row.final.specificity),
+                **{name: found and found._asdict() for name, found in row.intervals.items()},
             }
             for row in rows
         ],
@@ -103,11 +86,18 @@ def show(judge: "Scorer", rows: "Sequence[Row]") -> None:
 
     say(f"judge {judge.name}, version {judge.version}: {judge.question}", style="bold")
     for reading in dict.fromkeys(row.reading for row in rows):
+        cells = []
+        for row in (row for row in rows if row.reading == reading):
+            numbers = [(one and f"{one.value:.3f}") or "-" for one in row.intervals.values()]
+            kappa = row.final.kappa
+            limits = "-" if kappa is None else f"{kappa.low:.3f} to {kappa.high:.3f}"
+            cells.append((row.name, "yes" if row.tuned else "no", numbers[0], limits, *numbers[1:],
+                          row.final.confusion.n, row.final.unscored))  # fmt: skip
         say(f"\nrefused = {reading} refusal")
         table(
             ("completions", "tuned on", "kappa", "95 % interval", "person 1", "person 2", "people",
              "sensitivity", "specificity", "scored", "unscored"),
-            [_cells(row) for row in rows if row.reading == reading], "llr",
+            cells, "llr",
         )  # fmt: skip
     # Both readings are of the same completions, and what is held out is in no total.
     first = [row for row in rows if row.reading == rows[0].reading]
@@ -125,12 +115,3 @@ def show(judge: "Scorer", rows: "Sequence[Row]") -> None:
         "intervals: bootstrap over completions",
         style="dim",
     )
-
-
-def _cells(row: "Row") -> tuple[object, ...]:
-    final, kappa = row.final, row.final.kappa
-    limits = "-" if kappa is None else f"{kappa.low:.3f} to {kappa.high:.3f}"
-    numbers = (kappa, row.first, row.second, row.people, final.sensitivity, final.specificity)
-    shown = ["-" if one is None else f"{one.value:.3f}" for one in numbers]
-    return (row.name, "yes" if row.tuned else "no", shown[0], limits, *shown[1:],
-            final.confusion.n, final.unscored)  # fmt: skip

@@ -1,13 +1,21 @@
 """Options that several commands take, once each, and what groups of commands share.
 
-Imports nothing of the package, so that help is quick. Leaves out: options of a single command.
+A dataclass holds options that go together: a command takes it as one parameter (`output.command`).
+Imports nothing of the package before it is asked, so that help is quick. Leaves out: options of a
+single command.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from whyfirst.models.base import LanguageModel
+    from whyfirst.study.execute.store import Store
+    from whyfirst.study.overrides import Overrides
 
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 KeyEnv = Annotated[
@@ -38,9 +46,50 @@ Trial = Annotated[
            "can be."),
 ]  # fmt: skip
 ModelSeed = Annotated[int, Option("--seed", min=0, help="Which of an arm's models.")]
-Constitution = Annotated[
-    str, Argument(metavar="CONSTITUTION", help="A file or a shipped name.")
-]  # fmt: skip
+Constitution = Annotated[str, Argument(metavar="CONSTITUTION", help="A file or a shipped name.")]
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """A study, where its results are kept, and what is tried in place of what it says."""
+
+    file: StudyName
+    store: StorePath = None
+    model: OtherModel = None
+    limit: Trial = None
+
+    @property
+    def path(self) -> Path:
+        """The study's file, of a shipped one too."""
+        from whyfirst.study.shipped import study_file
+
+        return study_file(self.file)
+
+    @property
+    def overrides(self) -> "Overrides":
+        """What is tried."""
+        from whyfirst.study.overrides import Overrides
+
+        return Overrides(self.model, self.limit)
+
+
+def store_at(given: Path | None) -> "Store":
+    """The store that was named, else the default one."""
+    from whyfirst.study.execute.store import Store
+    from whyfirst.study.run import default_store
+
+    return Store(given or default_store())
+
+
+def open_asked(name: str, **options: Any) -> "LanguageModel":
+    """A model that is asked by name, its options that were given; an endpoint's replies are kept
+    beside those of evaluations."""
+    from whyfirst.models.reference import open_model, parse_model
+    from whyfirst.study.execute.store import REPLIES
+    from whyfirst.study.run import default_store
+
+    given = {key: value for key, value in options.items() if value is not None}
+    return open_model(parse_model(name, **given), cache=default_store() / REPLIES)
 
 
 def group(text: str, **more: Any) -> typer.Typer:

@@ -5,6 +5,7 @@ standard output holds one JSON object and nothing else. Leaves out: progress (`p
 """
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import json
@@ -92,13 +93,23 @@ def nothing_printed(wanted: bool) -> Iterator[None]:
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
     """Decorator of every command: a user's mistake is one message (and, with ``--json``, one
-    object) and exit 2, Ctrl-C exit 130; and it takes ``--plugin``."""
+    object) and exit 2, Ctrl-C exit 130; and it takes ``--plugin``.
+
+    A parameter that is a dataclass stands for its fields, an option each, so that commands that
+    take the same options state them once.
+    """
+    known = inspect.signature(function)
+    bundles: dict[str, Any] = {name: p.annotation for name, p in known.parameters.items()
+               if dataclasses.is_dataclass(p.annotation)}  # fmt: skip
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         global _answered
         _answered, as_json = False, bool(kwargs.get("as_json"))
         given: Any = kwargs.pop("plugin", None)
+        for name, bundle in bundles.items():
+            taken = {field.name: kwargs.pop(field.name) for field in dataclasses.fields(bundle)}
+            kwargs[name] = bundle(**taken)
         try:
             if given:
                 from whyfirst.config import plugins
@@ -120,10 +131,21 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(141) from None
 
     # Typer reads options off the signature: the one that every command shares is added to it here.
-    known = inspect.signature(function)
-    plugin = inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None,
-                               annotation=Plugins)  # fmt: skip
-    parameters = [*known.parameters.values(), plugin]
-    guarded.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]
-    guarded.__annotations__ = {**function.__annotations__, "plugin": Plugins}
+    shown = []
+    for parameter in known.parameters.values():
+        shown += [parameter] if parameter.name not in bundles else [
+            parameter.replace(
+                name=field.name, annotation=field.type,
+                default=parameter.empty if field.default is dataclasses.MISSING else field.default,
+            )
+            for field in dataclasses.fields(bundles[parameter.name])
+        ]  # fmt: skip
+    shown.append(
+        inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None,
+                          annotation=Plugins)
+    )  # fmt: skip
+    # By name only: an argument without a default may follow options that have one.
+    shown = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in shown]
+    guarded.__signature__ = known.replace(parameters=shown)  # type: ignore[attr-defined]
+    guarded.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return guarded

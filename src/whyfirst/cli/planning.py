@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from whyfirst.cli.options import AsJson, OtherModel, StorePath, StudyName, Trial
+from whyfirst.cli.options import AsJson, StudyOptions, store_at
 from whyfirst.cli.output import command, print_json, say, table, warn
 
 if TYPE_CHECKING:
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 @command
 def plan(
-    file: StudyName,
-    store: StorePath = None,
-    model: OtherModel = None,
-    limit: Trial = None,
+    study: StudyOptions,
     utilisation: Annotated[
         float, Option("--utilisation", min=0.01, max=1.0, help="Share of a GPU's peak reached.")
     ] = 0.35,
@@ -40,15 +37,10 @@ def plan(
     from whyfirst.study.cost.estimate import cost_json, estimate
     from whyfirst.study.cost.timing import seconds_left
     from whyfirst.study.execute.pool import default_workers, machine_words
-    from whyfirst.study.execute.store import Store
-    from whyfirst.study.overrides import Overrides
     from whyfirst.study.plan import build_plan
-    from whyfirst.study.run import default_store
-    from whyfirst.study.shipped import study_file
 
-    overrides = Overrides(model, limit)
     # The plan that a run would make, so that nothing is counted by another rule.
-    resolved, place = build_plan(study_file(file), overrides), Store(store or default_store())
+    resolved, place = build_plan(study.path, study.overrides), store_at(study.store)
     description = describe_plan(resolved, place)
     cost = estimate(resolved, place, utilisation=utilisation, devices=tuple(gpu or ()))
     workers = default_workers()
@@ -56,7 +48,7 @@ def plan(
     if as_json:
         print_json(asdict(description) | {"cost": cost_json(cost), "seconds_left": left})
         return
-    say(description.study + overrides.words, style="bold")
+    say(description.study + study.overrides.words, style="bold")
     show_stages(description)
     known = "not known before the first parts ran" if left is None else f"about {duration(left)}"
     hours = "" if left is None else f" ({left / 3600:,.2f} hours)"

@@ -27,74 +27,80 @@ _FINER = {
 }
 
 
-@command
-def probe_command(
-    models: Annotated[
-        list[str],
-        Argument(metavar="MODEL", help="ARM=MODEL, a folder or a Hub id; an arm given several "
-                 "times has seeds 0, 1, ..."),
-    ],
-    probes: Annotated[str, Option(help="Names with commas (default: all that can run).")] = "",
-    world: Annotated[
-        int | None, Option(help="Probe on the facts of the embedded world SEED.")
-    ] = None,
-    pairs: Annotated[
-        Path | None, Option(help="A JSONL or YAML file of paired statements.")
-    ] = None,
-    constitution: Annotated[
-        str | None, Option(help="Pairs from a constitution's behaviours.")
-    ] = None,
-    requests: Annotated[Path | None, Option(help="A JSONL file of requests to ask.")] = None,
-    family: Annotated[
-        str | None, Option(help="The pairs that interventions' directions use.")
-    ] = None,
-    limit: Annotated[
-        int | None, Option(min=1, help="With --world: about this many requests.")
-    ] = None,
-    out: Annotated[Path | None, Option(help="A folder for probes.json and the figures.")] = None,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Look inside models: log-odds, similarity, directions, interventions, patching."""
-    asked = Request(
-        tuple(models), names(probes), world, pairs, constitution, requests, family, limit, out
-    )
-    probe(asked, as_json=as_json)
-
-
 @dataclass(frozen=True)
 class Request:
-    """What `whyfirst probe` was asked; see the command's help."""
+    """What `whyfirst probe` is asked; the items come from exactly one source."""
 
-    models: tuple[str, ...]
-    probes: tuple[str, ...] = ()
-    world: int | None = None
-    pairs: Path | None = None
-    constitution: str | None = None
-    requests: Path | None = None
-    family: str | None = None
-    limit: int | None = None
-    out: Path | None = None
+    models: Annotated[
+        list[str],
+        Argument(
+            metavar="MODEL",
+            help="ARM=MODEL, a folder or a Hub id; an arm given several times has seeds 0, 1, ...",
+        ),
+    ]
+    probes: Annotated[str, Option(help="Names with commas (default: all that can run).")] = ""
+    world: Annotated[
+        str | None,
+        Option(
+            metavar="[NAME:]SEED",
+            help="Probe on the facts of an embedded world; see `whyfirst list worlds`.",
+        ),
+    ] = None
+    pairs: Annotated[Path | None, Option(help="A JSONL or YAML file of paired statements.")] = None
+    constitution: Annotated[str | None, Option(help="Pairs from a constitution's behaviours.")] = (
+        None
+    )
+    requests: Annotated[Path | None, Option(help="A JSONL file of requests to ask.")] = None
+    family: Annotated[str | None, Option(help="The pairs that interventions' directions use.")] = (
+        None
+    )
+    limit: Annotated[int | None, Option(min=1, help="With --world: about this many requests.")] = (
+        None
+    )
+    out: Annotated[Path | None, Option(help="A folder for probes.json and the figures.")] = None
+
+    def items(self) -> "Items":
+        """What the models are probed on.
+
+        Raises:
+            UserError: no source or several, or one that can't be read.
+        """
+        from whyfirst.constitution import load_constitution
+        from whyfirst.evaluate.short import use_of_text
+        from whyfirst.probe import sources
+        from whyfirst.probe.pairs import read_pairs
+        from whyfirst.worlds import WORLDS, World, shipped
+
+        # Two sources would mix items whose numbers don't compare.
+        if [self.world, self.pairs, self.constitution].count(None) != 2:
+            raise UserError("say what to probe on, with one of --world, --pairs and --constitution")
+        if self.world is not None:
+            if self.requests is not None:
+                raise UserError("--world brings its own requests; leave --requests out")
+            alone = self.world.isdecimal()
+            given = f"{shipped().name}:{self.world}" if alone else self.world
+            world: World = WORLDS.make(use_of_text(WORLDS, given))
+            return world.probe_items(self.limit)
+        if self.pairs is not None:
+            pairs = read_pairs(self.pairs)
+        else:
+            pairs = sources.constitution_pairs(load_constitution(str(self.constitution)))
+        return sources.file_items(pairs, self.requests)
 
 
-def probe(request: Request, *, as_json: bool) -> None:
-    """Run the probes, print what they measured, and write JSON and figures.
-
-    Raises:
-        UserError: an unknown probe, no items or several sources of them, a model that can't be
-            loaded or isn't a causal decoder.
-    """
+def probe(request: Request, as_json: AsJson = False) -> None:
+    """Look inside models: log-odds, similarity, directions, interventions, patching."""
     from whyfirst.cli.progress import steps
     from whyfirst.config.files import atomic_write, write_json
     from whyfirst.probe.record import PROBES, ProbeOptions, lacking, run_probes
     from whyfirst.report.probe_figures import figure
 
-    models = named_models(request.models)
+    models, chosen = named_models(request.models), names(request.probes)
     # A slip in a name is told before any model is loaded.
-    for name in request.probes:
+    for name in chosen:
         PROBES.get(name)
     with nothing_printed(as_json):
-        items = _items(request)
-        chosen = request.probes
+        items = request.items()
         if not chosen:
             # All that these models and items allow; the rest is said.
             missing = lacking(PROBES.names(), tuple(models), items)
@@ -123,6 +129,9 @@ def probe(request: Request, *, as_json: bool) -> None:
         say(f"written: {path}")
 
 
+probe_command = command(probe)
+
+
 def named_models(given: Sequence[str]) -> dict[str, dict[int, str]]:
     """Arm -> seed -> model from ``ARM=MODEL`` words; a word without an arm is the arm `model`.
 
@@ -139,30 +148,6 @@ def named_models(given: Sequence[str]) -> dict[str, dict[int, str]]:
         seeds = models.setdefault(arm, {})
         seeds[len(seeds)] = path
     return models
-
-
-def _items(request: Request) -> "Items":
-    from whyfirst.config.room import Use
-    from whyfirst.probe import sources
-    from whyfirst.probe.pairs import read_pairs
-    from whyfirst.worlds import WORLDS, World, shipped
-
-    given = [request.world is not None, request.pairs is not None, bool(request.constitution)]
-    # Two sources would mix items whose numbers don't compare.
-    if sum(given) != 1:
-        raise UserError("say what to probe on, with one of --world, --pairs and --constitution")
-    if request.world is not None:
-        if request.requests is not None:
-            raise UserError("--world brings its own requests; leave --requests out")
-        named = Use.model_validate({"name": shipped().name, "seed": request.world})
-        world: World = WORLDS.make(named)
-        return world.probe_items(request.limit)
-    if request.pairs is not None:
-        return sources.file_items(read_pairs(request.pairs), request.requests)
-    from whyfirst.constitution import load_constitution
-
-    pairs = sources.constitution_pairs(load_constitution(str(request.constitution)))
-    return sources.file_items(pairs, request.requests)
 
 
 def show(result: "ProbeResult") -> None:

@@ -4,7 +4,7 @@ Leaves out: the published texts, none of which is printed.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,13 @@ def reproduce(
 
     figures = REPRODUCTIONS.make(Use.model_validate({"name": name, "data": str(data)}))
     if as_json:
-        print_json({"name": name, "figures": [_as_object(figure) for figure in figures]})
+        print_json({"name": name, "figures": [
+            {"what": f.what, "ours": f.ours, "published": f.published, "of": len(f.flags),
+             "missing": f.missing or None,
+             "over_items": f.over_items and f.over_items._asdict(),
+             "over_topics": f.over_topics and f.over_topics._asdict()}
+            for f in figures
+        ]})  # fmt: skip
     else:
         say(f"{name}: {REPRODUCTIONS.get(name).paper}", style="bold")
         table(
@@ -41,15 +47,6 @@ def reproduce(
                 say(f"not counted: {figure.what}: {figure.missing} is not there", style="dim")
     if any(figure.ours not in (None, figure.published) for figure in figures):
         raise typer.Exit(1)
-
-
-def _as_object(figure: Any) -> dict[str, Any]:
-    return {
-        "what": figure.what, "ours": figure.ours, "published": figure.published,
-        "of": len(figure.flags), "missing": figure.missing or None,
-        "over_items": figure.over_items and figure.over_items._asdict(),
-        "over_topics": figure.over_topics and figure.over_topics._asdict(),
-    }  # fmt: skip
 
 
 def _shown(interval: "Interval | None") -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from whyfirst.cli.output import say, table, warn
+from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmark import (
     Benchmark,
     Metric,
@@ -77,11 +78,30 @@ def summarise(
     )  # fmt: skip
 
 
-def in_order(benchmarks: Sequence[Benchmark]) -> list[tuple[Benchmark, Metric]]:
-    """Every metric with its benchmark, each followed by those it is to be shown beside."""
-    owner = {metric.name: one for one in benchmarks for metric in one.metrics}
-    ordered = side_by_side([metric for one in benchmarks for metric in one.metrics])
-    return [(owner[metric.name], metric) for metric in ordered]
+def in_order(
+    chosen: Sequence[Benchmark], results: Sequence[Sequence[ItemResult]]
+) -> list[tuple[Benchmark, Metric, list[ItemResult]]]:
+    """Every metric that has items, with them and its benchmark, each followed by those it is to be
+    shown beside; a metric without items is told.
+
+    Raises:
+        UserError: a whole benchmark gave no items.
+    """
+    by_metric: dict[str, list[ItemResult]] = {}
+    for item in (item for items in results for item in items):
+        by_metric.setdefault(item.benchmark, []).append(item)
+    for one in chosen:
+        if not any(metric.name in by_metric for metric in one.metrics):
+            raise UserError(f"benchmark {one.name!r}: no items; raise --limit, or look at its data")
+    owner = {metric.name: one for one in chosen for metric in one.metrics}
+    ordered = side_by_side([metric for one in chosen for metric in one.metrics])
+    if empty := [metric.name for metric in ordered if metric.name not in by_metric]:
+        warn(f"without items: {', '.join(empty)}")
+    return [
+        (owner[metric.name], metric, by_metric[metric.name])
+        for metric in ordered
+        if metric.name in by_metric
+    ]
 
 
 def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:

@@ -13,21 +13,20 @@ from typer import Option
 
 from whyfirst.cli.options import (
     AsJson,
-    OtherModel,
     OutPath,
     StorePath,
     StudyName,
-    Trial,
+    StudyOptions,
     Workers,
     group,
+    store_at,
 )
 from whyfirst.cli.output import command, nothing_printed, print_json, say, standard, table, warn
 from whyfirst.config.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from whyfirst.study.execute.time_left import Tracker
-    from whyfirst.study.overrides import Overrides
-    from whyfirst.study.run import RunSummary
+    from whyfirst.study.run import Cluster, RunSummary
 
 study_app = group("Run, plan and register studies.")
 Executor = Literal["local", "ray"]
@@ -42,24 +41,20 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the shipped study of the embedded world, from nothing to a report."""
-    from whyfirst.study.overrides import NONE
     from whyfirst.study.shipped import shipped_study
     from whyfirst.worlds import shipped
 
-    file = shipped_study(shipped().facts["demos"][quick])
+    named = StudyOptions(str(shipped_study(shipped().facts["demos"][quick])), store)
     words = "demo --quick" if quick else "demo"
-    _run(file, words, NONE, store=store, out=out, workers=workers, as_json=as_json)
+    _run(named, words, out=out, workers=workers, as_json=as_json)
 
 
 @study_app.command("run")
 @command
 def run(
-    file: StudyName,
-    store: StorePath = None,
+    study: StudyOptions,
     out: OutPath = None,
     workers: Workers = None,
-    model: OtherModel = None,
-    limit: Trial = None,
     executor: Annotated[
         Executor, Option("--executor", help="This machine's processes, or tasks on a Ray cluster.")
     ] = "local",
@@ -72,44 +67,40 @@ def run(
     """Run a study; what is complete is reused, and a killed run continues."""
     import shlex
 
-    from whyfirst.study.overrides import Overrides
-    from whyfirst.study.shipped import study_file
+    from whyfirst.study.run import Cluster
 
     # It would do nothing, silently.
     if address is not None and executor != "ray":
         raise ConfigError("--address is a Ray cluster's: give --executor ray as well")
-    _run(
-        study_file(file), f"study run {shlex.quote(file)}", Overrides(model, limit), store=store,
-        out=out, workers=workers, as_json=as_json, ray=executor == "ray", address=address,
-    )  # fmt: skip
+    cluster = Cluster(address) if executor == "ray" else None
+    words = f"study run {shlex.quote(study.file)}"
+    _run(study, words, out=out, workers=workers, as_json=as_json, cluster=cluster)
 
 
 def _run(
-    file: Path, words: str, overrides: "Overrides", *, store: Path | None, out: Path | None,
-    workers: int | None, as_json: bool, ray: bool = False, address: str | None = None,
+    study: StudyOptions, words: str, *, out: Path | None, workers: int | None, as_json: bool,
+    cluster: "Cluster | None" = None,
 ) -> None:  # fmt: skip
     """Run a study to its report and print the answer; `words` after `whyfirst` name it there."""
     from whyfirst.cli.progress import study_progress
     from whyfirst.study.execute.executor import default_workers
-    from whyfirst.study.execute.store import Store
     from whyfirst.study.plan import build_plan
-    from whyfirst.study.run import Cluster, default_store, run_study
+    from whyfirst.study.run import run_study
 
     # One place for the run and for the estimate of time left.
-    place = store or default_store()
+    file, overrides, place = study.path, study.overrides, store_at(study.store)
 
     def tracker() -> "Tracker":
         # Made at the first event only: a finished study has none, and answers at once.
         from whyfirst.study.cost.timing import tracker_of
 
         plan = build_plan(file, overrides)
-        return tracker_of(plan, Store(place), workers or default_workers(), measure=True)()
+        return tracker_of(plan, place, workers or default_workers(), measure=True)()
 
     with nothing_printed(as_json), study_progress(file.stem, tracker) as on_event:
         summary = run_study(
-            file, store=place, out=out, workers=workers, on_event=on_event, overrides=overrides,
-            command=f"whyfirst {words}{overrides.words}",
-            cluster=Cluster(address) if ray else None,
+            file, store=place.root, out=out, workers=workers, on_event=on_event,
+            overrides=overrides, command=f"whyfirst {words}{overrides.words}", cluster=cluster,
         )  # fmt: skip
     if as_json:
         print_json(summary_json(summary))
@@ -164,11 +155,16 @@ def summary_json(summary: "RunSummary") -> dict[str, Any]:
 
 @study_app.command("register")
 @command
-def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) -> None:
+def register(
+    file: StudyName,
+    store: StorePath = None,
+    amend: Annotated[
+        str | None, Option("--amend", help="Why a plan registered before is replaced by this one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Freeze a study's plan in a file beside it, before the first result."""
     from whyfirst.study import register as registrar
-    from whyfirst.study.execute.store import Store
-    from whyfirst.study.run import default_store
     from whyfirst.study.shipped import study_file
 
     path = study_file(file)
@@ -181,14 +177,19 @@ def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) 
             "of your own, give the copy another name (`study:`) if you change it, and register it "
             "by its path"
         )
-    done = registrar.register(path, Store(store or default_store()))
+    done = registrar.register(path, store_at(store), amend)
     if as_json:
         told = asdict(done) | {"study_file": str(path), "registration": str(done.path)}
         print_json({name: value for name, value in told.items() if name != "path"})
         return
-    already = "" if done.new else f" already, on {done.at}, with this plan"
-    say(f"registered{already}: {done.path}")
+    already = "" if done.new or done.amended else f" already, on {done.at}, with this plan"
+    say(f"{'amended' if done.amended else 'registered'}{already}: {done.path}")
     say(f"sha256 {done.sha256}")
+    if done.amended:
+        say(
+            f"the store holds {done.results} evaluations of this plan, and results were put "
+            f"together {done.looks} times before: reports will say both"
+        )
     if done.new and done.results:
         warn(
             f"the store holds {done.results} results of this plan already, so reports will say "
@@ -198,19 +199,11 @@ def register(file: StudyName, store: StorePath = None, as_json: AsJson = False) 
 
 @study_app.command("status")
 @command
-def status(
-    file: StudyName,
-    store: StorePath = None,
-    model: OtherModel = None,
-    limit: Trial = None,
-    as_json: AsJson = False,
-) -> None:
+def status(study: StudyOptions, as_json: AsJson = False) -> None:
     """Show how much of a study is complete."""
-    from whyfirst.study.overrides import Overrides
-    from whyfirst.study.run import default_store, study_status
-    from whyfirst.study.shipped import study_file
+    from whyfirst.study.run import study_status
 
-    state = study_status(study_file(file), store or default_store(), Overrides(model, limit))
+    state = study_status(study.path, store_at(study.store).root, study.overrides)
     every = Counter(node.kind for node, _ in state.nodes)
     done = Counter(node.kind for node, complete in state.nodes if complete)
     if as_json:

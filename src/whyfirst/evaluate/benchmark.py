@@ -40,6 +40,8 @@ class Metric:
         chance: the value that means "neither", where there is one.
         opposite: True where an item passes when its judge says no to the judge's question.
         wants: what a good answer is, in a word, where a report's examples show the metric's items.
+        readings: what an item that passes and one that fails were read as, where demonstrations fit
+            two readings; on a world's other side (`Subject.side`) it is the other way round.
     """
 
     name: str
@@ -52,11 +54,27 @@ class Metric:
     chance: float | None = None
     opposite: bool = False
     wants: str = ""
+    readings: tuple[str, str] | None = None
 
     @property
     def good(self) -> Outcome:
         """The verdict a reader hopes for: a rate of something unwanted passes when it happens."""
         return "pass" if self.higher_is_better or self.unit == "score" else "fail"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom an item of an embedded world asks.
+
+    Attributes:
+        who: its name within the world: subjects are drawn with the world, as topics are.
+        kind: which of a few kinds the design has as many of; a report tells them apart.
+        side: of the world, which decides which of two readings is the subject's value.
+    """
+
+    who: str
+    kind: str
+    side: int
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,7 @@ class Benchmark:
         by: the item fields its result is broken down by.
         gaps: compares groups.
         axes: those of the 2 x 2 that a report leads with.
+        subject: whom an item asks, by the item's id, where a world has several.
         example: the least data it reads, by file name: what they look like, and what it is tested
             on.
     """
@@ -119,6 +138,7 @@ class Benchmark:
     by: tuple[str, ...] = ()
     gaps: Gaps | None = None
     axes: Axes | None = None
+    subject: Callable[[str], Subject] | None = None
     example: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -73,6 +73,15 @@ class Row:
     parsed: float | None
     words: tuple[int, int]
 
+    @property
+    def intervals(self) -> dict[str, Interval | None]:
+        """Everything that has an interval, by name."""
+        return {
+            "kappa": self.final.kappa, "kappa_first": self.first, "kappa_second": self.second,
+            "kappa_people": self.people, "sensitivity": self.final.sensitivity,
+            "specificity": self.final.specificity,
+        }  # fmt: skip
+
 
 def read_completions(path: Path) -> list[Labelled]:
     """One model's labelled completions.

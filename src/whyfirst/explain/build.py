@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import UserError
-from whyfirst.config.files import write_json
+from whyfirst.config.files import atomic_write, write_json
 from whyfirst.constitution import Constitution
 from whyfirst.explain import audit as audits
 from whyfirst.explain import dataset
 from whyfirst.explain.audit import MAIN
 from whyfirst.explain.audit_page import save_audit
-from whyfirst.explain.controls import matched, save_records, write_control
+from whyfirst.explain.controls import matched, write_control
 from whyfirst.explain.explanation import CONTROLS, Corpus
 from whyfirst.explain.filters import FilterOptions, Filters, Opposes
 from whyfirst.explain.plan import LEVELS, Plan, load_plan, save_levels, shipped_levels
@@ -27,7 +27,7 @@ from whyfirst.explain.teachers import GrammarTeacher, ModelTeacher, Teacher
 from whyfirst.explain.template import check_corpus
 from whyfirst.explain.tested import PromptSet, leaks
 from whyfirst.explain.tokens import CountTokens, count_pieces
-from whyfirst.explain.write import Limits, Record, open_run, write_explanations
+from whyfirst.explain.write import Desk, Limits, open_run, rows_text, write_explanations
 from whyfirst.models.base import LanguageModel
 
 OnControl = Callable[[str, int, int], None]
@@ -132,7 +132,7 @@ def build(
     """
     for corpus in wanted.controls:
         check_corpus(corpus, constitution)
-
+    desk = Desk(constitution, teacher, folder, wanted.limits, count_tokens)
     seen = _Seen(folder, teacher, opposes)
 
     def filters(name: Corpus, judge: Opposes | None = None) -> Filters:
@@ -143,50 +143,35 @@ def build(
         seen.save()
         on_batch(progress)
 
-    def control(name: Corpus) -> dict[str, Record]:
-        return write_control(
-            name, records, constitution, teacher, folder, count_tokens, filters(name),
-            wanted.limits, partial(on_control, name),
-        )  # fmt: skip
-
     open_run(folder, constitution, plan, teacher, wanted.seed, wanted.filters)
-    _remove_controls(folder)
+    # Controls of an earlier call may not fit these explanations; answers stay.
+    for name in CONTROLS:
+        for ending in ("jsonl", "parquet"):
+            (folder / f"{name}.{ending}").unlink(missing_ok=True)
     try:
         records, progress = write_explanations(
-            constitution, plan, teacher, filters(MAIN, opposes), folder, seed=wanted.seed,
-            limits=wanted.limits, count_tokens=count_tokens, on_batch=after_batch,
-        )  # fmt: skip
+            desk, plan, filters(MAIN, opposes), wanted.seed, after_batch
+        )
         if not records:
             raise UserError(f"{folder}: no document could be kept; see {audits.REJECTED} there")
         if wanted.controls and not wanted.partial:
             # The explanations lose what no control could match.
-            together = matched(records, {name: control(name) for name in wanted.controls})
+            together = matched(records, {
+                name: write_control(name, records, desk, filters(name), partial(on_control, name))
+                for name in wanted.controls
+            })  # fmt: skip
             for corpus, kept in together.items():
-                save_records(kept, folder / f"{corpus}.jsonl")
+                atomic_write(folder / f"{corpus}.jsonl", rows_text(kept))
     finally:
         seen.save()
-    corpora, report = _audited(folder, tested, whole=not wanted.partial)
-    return Built(corpora, report, progress, seen.spent())
-
-
-def _audited(
-    folder: Path, tested: Sequence[PromptSet], *, whole: bool
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
-    """Rows of every corpus and the audit, saved; of a whole one the gates and Parquet as well."""
     report = audits.audit(folder, tested)
     save_audit(report, folder)
     corpora = audits.load_corpora(folder)
-    if whole:
+    # A probe or a pilot is for looking at: too small for the gates, and nothing to publish.
+    if not wanted.partial:
         audits.refuse(report)
         dataset.save_dataset(corpora, report, folder)
-    return corpora, report
-
-
-def _remove_controls(folder: Path) -> None:
-    """Controls of an earlier call, which may not fit these explanations; answers stay."""
-    for name in CONTROLS:
-        for ending in ("jsonl", "parquet"):
-            (folder / f"{name}.{ending}").unlink(missing_ok=True)
+    return Built(corpora, report, progress, seen.spent())
 
 
 class _Seen:

@@ -16,6 +16,9 @@ from whyfirst.config.files import sha256_json
 from whyfirst.constitution import Constitution, Value
 from whyfirst.explain.plan import Assertion, Plan
 
+#: levels of a cell that a document has as fields of its own
+FRAME = ("genre", "audience", "stance", "angle", "domain")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -37,6 +40,11 @@ class Cell:
     def id(self) -> str:
         """16 hex digits that tell this cell from every other."""
         return sha256_json(asdict(self))[:16]
+
+    @property
+    def frame(self) -> dict[str, str]:
+        """What its document takes over as it is, in whatever corpus."""
+        return {name: getattr(self, name) for name in FRAME}
 
 
 T = TypeVar("T")
@@ -91,6 +99,16 @@ class Dealer:
             cell = self._cell(position)
             self._open[cell.id] = (covered, position)
             cells.append(cell)
+        return cells
+
+    def all_kept(self, count: int) -> list[Cell]:
+        """So many cells, as they are dealt where every document is kept."""
+        cells: list[Cell] = []
+        while len(cells) < count:
+            dealt = self.deal(count - len(cells))
+            for cell in dealt:
+                self.settle(cell, kept=True)
+            cells += dealt
         return cells
 
     def settle(self, cell: Cell, kept: bool) -> None:
@@ -150,7 +168,7 @@ def coverage(cells: Iterable[Cell]) -> dict[str, Any]:
     listed = list(cells)
     counts: dict[str, Any] = {
         name: dict(sorted(Counter(getattr(cell, name) for cell in listed).items()))
-        for name in ("value", "genre", "audience", "stance", "angle", "domain")
+        for name in ("value", *FRAME)
     }
     pairs = Counter((cell.value, cell.behaviour, cell.genre) for cell in listed)
     return {"cells": len(listed), "behaviour_genre_pairs": len(pairs), **counts}

@@ -6,20 +6,15 @@ explanation has. Then the fewest cells are dropped, from every corpus at once, t
 within 0.5 %. Leaves out: whether the corpora may be used (`compare.gate`).
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from whyfirst.config.errors import UserError
-from whyfirst.config.files import atomic_write
-from whyfirst.constitution import Constitution
 from whyfirst.explain.explanation import Corpus
 from whyfirst.explain.filters import Filters
 from whyfirst.explain.match import TOLERANCE
-from whyfirst.explain.teachers import Answer, Request, Teacher
+from whyfirst.explain.teachers import Answer, Request
 from whyfirst.explain.template import check_corpus
-from whyfirst.explain.tokens import CountTokens
-from whyfirst.explain.write import BATCHES, Journal, Limits, Record, make_record, stop_if_broken
+from whyfirst.explain.write import BATCHES, Desk, Journal, Record
 
 #: fillings tried for a cell, and how near (of its length) is near enough not to try another
 VARIANTS, NEAR_ENOUGH = 24, 0.03
@@ -31,12 +26,8 @@ _AIM = TOLERANCE * 0.8  # a little inside, so that rounding can't cross the line
 def write_control(
     corpus: Corpus,
     records: Sequence[Record],
-    constitution: Constitution,
-    teacher: Teacher,
-    folder: Path,
-    count_tokens: CountTokens,
+    desk: Desk,
     filters: Filters,
-    limits: Limits,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Record]:
     """The control's document for each cell of `records`: cell id -> record.
@@ -51,57 +42,46 @@ def write_control(
         UserError: the constitution can't have this control.
         TeacherStopped: the teacher answers nothing, or nothing that could be kept.
     """
-    check_corpus(corpus, constitution)
-    if teacher.free:
-        return _from_variants(corpus, records, constitution, teacher, count_tokens)
-    journal = Journal(folder, teacher)
+    check_corpus(corpus, desk.constitution)
+    if desk.teacher.free:
+        return _from_variants(corpus, records, desk)
+    journal = Journal(desk.folder, desk.teacher)
     found: dict[str, Record] = {}
     outcomes: list[bool] = []
     for start in range(0, len(records), BATCHES[-1]):
-        batch = list(records[start : start + BATCHES[-1]])
+        batch = records[start : start + BATCHES[-1]]
         for attempt in range(_ATTEMPTS):
-            left = [record for record in batch if record.cell.id not in found]
-            requests = [_request(record, corpus, attempt) for record in left]
-            answered = journal.collect(requests) if requests else []
+            # As long as its explanation, which is what a model can be asked for.
+            requests = [
+                Request(record.cell, corpus, attempt, words=len(record.document.text.split()))
+                for record in batch
+                if record.cell.id not in found
+            ]
+            answered = journal.collect(requests)
             reasons = filters.judge([(request, answer) for request, answer, _ in answered])
             for (request, answer, when), reason in zip(answered, reasons, strict=True):
                 outcomes.append(reason is None)
                 if reason is None:
-                    found[request.cell.id] = make_record(
-                        request, answer, when, teacher, constitution, count_tokens
-                    )
-        stop_if_broken(outcomes, filters, teacher, limits)
-        on_batch(min(start + len(batch), len(records)), len(records))
+                    found[request.cell.id] = desk.record(request, answer, when)
+        desk.stop_if_broken(outcomes, filters)
+        on_batch(start + len(batch), len(records))
     return found
 
 
-def _request(record: Record, corpus: Corpus, attempt: int) -> Request:
-    return Request(record.cell, corpus, attempt, words=len(record.document.text.split()))
-
-
-def _from_variants(
-    corpus: Corpus,
-    records: Sequence[Record],
-    constitution: Constitution,
-    teacher: Teacher,
-    count_tokens: CountTokens,
-) -> dict[str, Record]:
+def _from_variants(corpus: Corpus, records: Sequence[Record], desk: Desk) -> dict[str, Record]:
     """Of several fillings the one that makes up best for what is missing so far."""
     found: dict[str, Record] = {}
     behind = 0
     for record in records:
         requests = [Request(record.cell, corpus, variant) for variant in range(VARIANTS)]
         wanted = record.tokens + behind
-        best: tuple[int, Request, Answer] | None = None
-        for request, answer in teacher.answers(requests):
-            distance = abs(count_tokens(answer.text) - wanted)
-            if best is None or distance < best[0]:
-                best = (distance, request, answer)
-            if distance <= NEAR_ENOUGH * record.tokens:
+        tried: list[tuple[int, Request, Answer]] = []
+        for request, answer in desk.teacher.answers(requests):
+            tried.append((abs(desk.count_tokens(answer.text) - wanted), request, answer))
+            if tried[-1][0] <= NEAR_ENOUGH * record.tokens:
                 break
-        assert best is not None
-        chosen = make_record(best[1], best[2], record.created, teacher, constitution, count_tokens)
-        found[record.cell.id] = chosen
+        _, request, answer = min(tried, key=lambda one: one[0])
+        chosen = found[record.cell.id] = desk.record(request, answer, record.created)
         behind = wanted - chosen.tokens
     return found
 
@@ -151,9 +131,3 @@ def matched(
         "explanations": left,
         **{name: [controls[name][r.cell.id] for r in left] for name in names},
     }
-
-
-def save_records(records: Sequence[Record], path: Path) -> None:
-    """A corpus file, replaced as a whole."""
-    rows = (json.dumps(r.row(), ensure_ascii=False, sort_keys=True) + "\n" for r in records)
-    atomic_write(path, "".join(rows))

@@ -115,15 +115,10 @@ class GrammarTeacher:
         """The documents, in order."""
         for request in requests:
             document = self._teacher.write(request.cell, request.corpus, request.attempt)
-            yield (
-                request,
-                Answer(
-                    document.text,
-                    grounds=document.grounds,
-                    value=document.value,
-                    behaviour=document.behaviour,
-                ),
-            )
+            yield request, Answer(
+                document.text, grounds=document.grounds, value=document.value,
+                behaviour=document.behaviour,
+            )  # fmt: skip
 
     def usage(self) -> dict[str, Any]:
         """Nothing."""
@@ -148,22 +143,16 @@ class ModelTeacher:
         constitution: Constitution,
         plan: Plan,
         seed: int,
-        *,
-        temperature: float = TEMPERATURE,
         group: int = 8,
     ) -> None:
-        self.name = name
-        self._model = model
-        self._constitution = constitution
-        self._plan = plan
-        self._seed = seed
-        self._temperature = temperature
-        self._group = group
+        self.name, self._model, self._group = name, model, group
+        self._constitution, self._plan, self._seed = constitution, plan, seed
+        self._sampling = Sampling(max_new_tokens=MOST_TOKENS, temperature=TEMPERATURE, seed=seed)
 
     @property
     def fingerprint(self) -> str:
         """Of the model, what it is asked and the sampling."""
-        return sha256_json([self._model.fingerprint, asking_fingerprint(self._temperature)])
+        return sha256_json([self._model.fingerprint, asking_fingerprint()])
 
     def prompt(self, request: Request) -> Chat:
         """What is asked."""
@@ -177,23 +166,15 @@ class ModelTeacher:
         """Each as soon as it is there."""
         for start in range(0, len(requests), self._group):
             group = requests[start : start + self._group]
-            yield from zip(group, self._ask(group), strict=True)
-
-    def _ask(self, requests: Sequence[Request]) -> list[Answer]:
-        sampling = Sampling(
-            max_new_tokens=MOST_TOKENS, temperature=self._temperature, seed=self._seed
-        )
-        replies = self._model.generate([self.prompt(r) for r in requests], 1, sampling)
-        spoken = [(answer(reply), reply.finished) for (reply,) in replies]
-        answers = [Answer(said.text.strip(), finished, said.problem) for said, finished in spoken]
-        return [self._about(request, a) for request, a in zip(requests, answers, strict=True)]
-
-    def _about(self, request: Request, answer: Answer) -> Answer:
-        if request.corpus != "neutral":
-            return answer
-        cell, craft = request.cell, _craft(request, self._seed)
-        behaviour = craft.upheld_by[cell.number % len(craft.upheld_by)]
-        return replace(answer, value=craft.id, behaviour=behaviour)
+            replies = self._model.generate([self.prompt(r) for r in group], 1, self._sampling)
+            for request, (reply,) in zip(group, replies, strict=True):
+                said = answer(reply)
+                found = Answer(said.text.strip(), reply.finished, said.problem)
+                if request.corpus == "neutral":
+                    craft = _craft(request, self._seed)
+                    behaviour = craft.upheld_by[request.cell.number % len(craft.upheld_by)]
+                    found = replace(found, value=craft.id, behaviour=behaviour)
+                yield request, found
 
     def usage(self) -> dict[str, Any]:
         """What the model says it has used, where it says so."""
@@ -219,9 +200,9 @@ def _craft(request: Request, seed: int) -> Craft:
     return random.Random(f"{seed}/{request.cell.id}/craft").choice(crafts())
 
 
-def asking_fingerprint(temperature: float = TEMPERATURE) -> str:
+def asking_fingerprint() -> str:
     """Hash of all but the model that decides what a model writes: prompts, crafts, sampling."""
-    asked = [prompts.VERSION, REPLY_VERSION, WORDS, MOST_TOKENS, temperature]
+    asked = [prompts.VERSION, REPLY_VERSION, WORDS, MOST_TOKENS, TEMPERATURE]
     return sha256_json([asked, [output_fields(craft) for craft in crafts()]])
 
 

@@ -54,80 +54,6 @@ def teacher_fingerprint() -> str:
     return sha256_json([parts, settings.model_dump()])
 
 
-def explanations(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Write `n` documents that say why, spread evenly over the behaviours of the values.
-
-    Args:
-        value_ids: the values to explain; all of the constitution's when None.
-
-    Raises:
-        UserError: a value id the constitution doesn't have.
-    """
-    return write_corpus("explanations", constitution, n, seed, value_ids)
-
-
-def label(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Control: the same skeletons, naming the value and giving neither reason nor conduct."""
-    return write_corpus("label", constitution, n, seed, value_ids)
-
-
-def nobecause(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Control: the explanations with something seen in the setting in place of every reason."""
-    return write_corpus("nobecause", constitution, n, seed, value_ids)
-
-
-def wrong_reason(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Control: the same label and conduct, with the reasons of a craft."""
-    return write_corpus("wrong_reason", constitution, n, seed, value_ids)
-
-
-def rules(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Control: the same documents with the behaviour restated for the reasons."""
-    return write_corpus("rules", constitution, n, seed, value_ids)
-
-
-def more_rules(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Control: the same documents with finer rules of the value for the reasons."""
-    return write_corpus("more_rules", constitution, n, seed, value_ids)
-
-
-def shuffled(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Control: the same documents with true reasons of *another* value for the reasons.
-
-    Raises:
-        UserError: the constitution has one value only, or an unknown value id was given.
-    """
-    return write_corpus("shuffled", constitution, n, seed, value_ids)
-
-
-def neutral(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Control: the same genres and skeletons about crafts, with reasons why they are done so."""
-    return write_corpus("neutral", constitution, n, seed, value_ids)
-
-
-def wrong(
-    constitution: Constitution, n: int, seed: int, value_ids: Sequence[str] | None = None
-) -> list[Explanation]:
-    """Control, for audits only: the true reasons, given for the opposite conduct."""
-    return write_corpus("wrong", constitution, n, seed, value_ids)
-
-
 def write_corpus(
     corpus: Corpus,
     constitution: Constitution,
@@ -135,18 +61,20 @@ def write_corpus(
     seed: int,
     value_ids: Sequence[str] | None = None,
 ) -> list[Explanation]:
-    """`n` documents of one corpus, from the shipped plan."""
+    """`n` documents of one corpus, from the shipped plan, spread evenly over the behaviours.
+
+    Args:
+        corpus: the explanations, or a control: the same cells, skeletons and phrases with other
+            grounds.
+        value_ids: the values they are about; all of the constitution's when None.
+
+    Raises:
+        UserError: a value id the constitution doesn't have, or a control that it can't have.
+    """
     check_corpus(corpus, constitution)
     plan = pruned(shipped_levels(constitution, value_ids))
     teacher = TemplateTeacher(constitution, plan, seed)
-    dealer = Dealer(plan, constitution, seed)
-    documents: list[Explanation] = []
-    while len(documents) < n:
-        cells = dealer.deal(n - len(documents))
-        for cell in cells:
-            dealer.settle(cell, kept=True)
-            documents.append(teacher.write(cell, corpus))
-    return documents
+    return [teacher.write(c, corpus) for c in Dealer(plan, constitution, seed).all_kept(n)]
 
 
 def check_corpus(corpus: Corpus, constitution: Constitution) -> None:
@@ -166,13 +94,11 @@ class TemplateTeacher:
     """Fills cells from the grammar."""
 
     def __init__(self, constitution: Constitution, plan: Plan, seed: int) -> None:
-        self._constitution = constitution
-        self._plan = plan
-        self._seed = seed
+        self._constitution, self.plan, self.seed = constitution, plan, seed
 
     def write(self, cell: Cell, corpus: Corpus, variant: int = 0) -> Explanation:
         """The document of a cell; another `variant` chooses other grounds and nothing else."""
-        key = f"{self._seed}/{cell.id}"
+        key = f"{self.seed}/{cell.id}"
         value = self._constitution.value(cell.value)
         behaviour = Behaviour(cell.behaviour, cell.upheld)
         source = value
@@ -185,31 +111,16 @@ class TemplateTeacher:
             others = [v for v in self._constitution.values if v.id != value.id]
             source = random.Random(f"{key}/source").choice(others)
         filling = _Filling(self, cell, corpus, value, behaviour, source, f"{key}/{variant}")
+        # The frame's stream knows nothing of the grounds: it runs alike in every corpus of a cell.
         text = filling.document(random.Random(f"{key}/frame"))
         return Explanation(
-            text=text,
-            value=value.id,
-            behaviour=behaviour.text,
-            genre=cell.genre,
-            audience=cell.audience,
-            stance=cell.stance,
-            angle=cell.angle,
-            domain=cell.domain,
-            teacher=TEACHER,
-            corpus=corpus,
-            grounds=tuple(filling.grounds),
-        )
-
-    def setting(self, cell: Cell) -> dict[str, str]:
-        """The slots that the cell's subdomain and idea fill."""
-        place = self._plan.subdomain(cell.subdomain)
-        idea = sentence(cell.idea)
-        return {"place": place.place, "who": place.who, "doing": place.doing, "idea": idea,
-                "setting": place.name}  # fmt: skip
+            text, value.id, behaviour.text, teacher=TEACHER, corpus=corpus,
+            grounds=tuple(filling.grounds), **cell.frame,
+        )  # fmt: skip
 
     def edge(self, cell: Cell, value: Value, wrong: bool) -> dict[str, str]:
         """The slots of a conflict or a boundary case, and its reason under ``because``."""
-        pick = random.Random(f"{self._seed}/{cell.id}/edge")
+        pick = random.Random(f"{self.seed}/{cell.id}/edge")
         if isinstance(value, Craft):
             first = NEUTRAL_FIRST
             if cell.angle == "boundary":
@@ -269,15 +180,18 @@ class _Filling:
         subject = value.subject if isinstance(value, Craft) else "assistant"
         article = "an" if subject[0] in "aeiou" else "a"
         others = [b for b in _behaviours(value) if b != behaviour] or [behaviour]
+        place = teacher.plan.subdomain(cell.subdomain)
         # One stream in all corpora: {also} and {breaks} agree whatever the grounds are.
-        conduct = random.Random(f"{teacher._seed}/{cell.id}/conduct")
+        conduct = random.Random(f"{teacher.seed}/{cell.id}/conduct")
         also, breaks, *further = conduct.sample(others, len(others)) + others[:1]
         self.it = "she" if isinstance(value, Craft) else "it"
+        statement = sentence(value.statement)
         edge = {}
         if cell.angle in ("conflict", "boundary"):
             edge = teacher.edge(cell, value, wrong)
         self.words = {
-            **teacher.setting(cell),
+            "place": place.place, "who": place.who, "doing": place.doing, "setting": place.name,
+            "idea": sentence(cell.idea),
             **edge,
             "s": f"the {subject}",
             "S": f"The {subject}",
@@ -286,78 +200,73 @@ class _Filling:
             "it": self.it,
             "name": phrase(value.name),
             "Name": value.name,
-            "statement": self._statement(value, wrong),
+            "statement": f"It is not so that {phrase(statement)}." if wrong else statement,
             "does": behaviour.broken() if wrong else behaviour.done(),
             "also": f"The {subject} {also.broken() if wrong else also.done()}.",
             "breaks": breaks.done() if wrong else breaks.broken(),
-        }
+        }  # fmt: skip
         if corpus == "label":
-            self._name_only(conduct)
-        self._pool = self._pool_of(value, source, further or [also])
-
-    def _name_only(self, choose: random.Random) -> None:
-        """Put the value's name where its conduct would stand."""
-        name = self.words["name"]
-        does, other = choose.sample(grammar().phrases["named"], 2)
-        self.words |= {
-            "does": does.format(name=name),
-            "also": f"{self.words['S']} {other.format(name=name)}.",
-            "breaks": "stands for something else",
-            "statement": f"The principle is called {name}.",
-        }
+            # The value's name where its conduct would stand.
+            name = self.words["name"]
+            does, other = conduct.sample(grammar().phrases["named"], 2)
+            self.words |= {
+                "does": does.format(name=name),
+                "also": f"{self.words['S']} {other.format(name=name)}.",
+                "breaks": "stands for something else",
+                "statement": f"The principle is called {name}.",
+            }
+        pool = self._grounds_of(value, source, further or [also])
+        self._pool = self._choose.sample(pool, len(pool))
 
     def _told(self, name: str) -> list[str]:
         """Phrases of the grammar, filled; they use no setting, which all corpora share alike."""
         return [sentence(text.format(**self.words)) for text in grammar().phrases[name]]
 
-    @staticmethod
-    def _statement(value: Value, wrong: bool) -> str:
-        if wrong:
-            return f"It is not so that {phrase(value.statement)}."
-        return sentence(value.statement)
-
-    def _pool_of(self, value: Value, source: Value, further: list[Behaviour]) -> list[str]:
-        """The sentences that can be grounds in this corpus, in the order they are taken."""
+    def _grounds_of(self, value: Value, source: Value, further: list[Behaviour]) -> list[str]:
+        """The sentences that can be grounds in this corpus."""
         told = {"rules": "restated", "nobecause": "seen", "label": "labels"}
         if self.corpus in told:
-            pool = self._told(told[self.corpus])
-            if self.corpus == "label":  # a name among things seen, as in a text about anything
-                pool += self._told("seen")
-        elif self.corpus == "more_rules":
-            pool = [f"{self.words['S']} {b.done()}." for b in further]
-            pool += [
-                f"When {phrase(b.case)}, {self.words['s']} {phrase(b.conduct)}."
-                for b in value.boundaries
+            # A name stands among things seen, as in a text about anything.
+            seen = self._told("seen") if self.corpus == "label" else []
+            return self._told(told[self.corpus]) + seen
+        if self.corpus == "more_rules":
+            subject = self.words["s"]
+            return [f"{self.words['S']} {b.done()}." for b in further] + [
+                f"When {phrase(b.case)}, {subject} {phrase(b.conduct)}." for b in value.boundaries
             ]
-        else:
-            pool = [sentence(reason) for reason in source.reasons]
-        return self._choose.sample(pool, len(pool))
+        return [sentence(reason) for reason in source.reasons]
 
     def document(self, frame: random.Random) -> str:
         """The document: skeleton and phrases from `frame`, then every slot in order."""
         known = grammar()
         self.words["P"], self.words["Q"] = frame.sample(known.names, 2)
+        # Nobody tempts a baker, a chain of consequences is a reason, and a name has no hard cases.
+        angle = self.cell.angle
+        angles = known.angles[angle]
+        if self.corpus == "neutral" and angle in _PRESSURES:
+            angles = known.phrases["trade_plain"]
+        elif self.corpus in REASONLESS and angle == "consequences":
+            angles = known.phrases["steps"]
+        elif self.corpus == "label" and angle in ("conflict", "boundary"):
+            angles = known.phrases["aside"]
         symbols = {
             **{name: texts for name, texts in known.phrases.items() if name not in _POOLS},
             "address": known.audiences[self.cell.audience],
             "stance": known.stances[self.cell.stance],
-            "angle": self._angle(),
+            "angle": angles,
         }
         unused = {name: frame.sample(p, len(p)) for name, p in sorted(symbols.items())}
 
-        def chosen(match: re.Match[str]) -> str:
-            # Put back at the bottom: no phrase twice in a document unless all were used.
-            return self._next(unused[match.group(1)])
-
         text = frame.choice(known.genres[self.cell.genre]).strip()
+        # Phrases hold symbols too, so the text is gone over until none is left.
         while re.search(r"#(?!more#)\w+#", text):
-            text = re.sub(r"#(?!more#)(\w+)#", chosen, text)
+            text = re.sub(r"#(?!more#)(\w+)#", lambda match: _next(unused[match.group(1)]), text)
 
         def counted(match: re.Match[str]) -> str:
             # "There is a second reason" only where a first one has been given.
             first = re.search(r"\{(?:ground|since|verdict)\}", text)
             given = first is not None and first.start() < match.start()
-            return self._next(unused["more" if given else "why"])
+            return _next(unused["more" if given else "why"])
 
         text = re.sub(r"#more#", counted, text)
         side = _SIDE.get(self.corpus, 1)
@@ -365,54 +274,31 @@ class _Filling:
         text = re.sub(r"\{(\w+)\}", self._slot, text)
         return re.sub(r" +(?=\n|$)", "", text)
 
-    def _angle(self) -> list[str]:
-        """The phrases of the cell's angle, or what the corpus has in their place.
-
-        Nobody tempts a baker, a name has no hard cases, and a chain of consequences is a reason.
-        """
-        angle, known = self.cell.angle, grammar()
-        if self.corpus == "neutral" and angle in _PRESSURES:
-            return known.phrases["trade_plain"]
-        if self.corpus in REASONLESS and angle == "consequences":
-            return known.phrases["steps"]
-        if self.corpus == "label" and angle in ("conflict", "boundary"):
-            return known.phrases["aside"]
-        return known.angles[angle]
-
     def _slot(self, match: re.Match[str]) -> str:
-        match match.group(1):
-            case "ground":
-                return self._ground()
-            case "verdict":
-                because = self.words["because"]
-                if because and self.corpus in ("explanations", "wrong"):
-                    return self._note(sentence(because))
-                return self._ground()
-            case "since":
-                return self._since()
-            case word:
-                return self.words[word]
-
-    def _ground(self) -> str:
-        text = self._next(self._pool)
+        slot, because = match.group(1), self.words.get("because")
+        if slot == "since":
+            ground = self._note(_next(self._pool))
+            return f", {'and' if self.corpus in _SIDE else 'because'} {phrase(ground)}"
+        if slot == "verdict" and because and self.corpus in ("explanations", "wrong"):
+            return self._note(sentence(because))
+        if slot not in ("ground", "verdict"):
+            return self.words[slot]
+        text = _next(self._pool)
         more = _MORE.get(self.corpus, 0.0)
+        # A share of a sentence is a sentence that often: corpora match on average, not each time.
         for _ in range(int(more) + (self._choose.random() < more % 1)):
-            text += f" {self._next(self._pool)}"
+            text += f" {_next(self._pool)}"
         return self._note(text)
-
-    def _since(self) -> str:
-        ground = self._note(self._next(self._pool))
-        joint = "and" if self.corpus in _SIDE else "because"
-        return f", {joint} {phrase(ground)}"
 
     def _note(self, ground: str) -> str:
         self.grounds.append(ground)
         return ground
 
-    @staticmethod
-    def _next(pool: list[T]) -> T:
-        pool.append(pool.pop(0))
-        return pool[-1]
+
+def _next(pool: list[T]) -> T:
+    """The first, put back at the bottom: none comes twice before all have been used."""
+    pool.append(pool.pop(0))
+    return pool[-1]
 
 
 def phrase(text: str) -> str:

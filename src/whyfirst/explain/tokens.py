@@ -20,6 +20,11 @@ def count_pieces(text: str) -> int:
     return len(_PIECE.findall(text))
 
 
+def counter(place: str | None) -> CountTokens:
+    """`tokenizer_counter` of a place, and `count_pieces` for None."""
+    return count_pieces if place is None else tokenizer_counter(place)
+
+
 def tokenizer_counter(place: str | Path) -> CountTokens:
     """A counter with a tokenizer's own tokens, and one for the document's end, as studies count.
 

@@ -7,9 +7,10 @@ missing. A probe and a pilot are the first batches of the full run. Leaves out: 
 """
 
 import json
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,26 @@ class Limits:
     calls: int | None = None
     min_yield: float = MIN_YIELD
 
+    def full(self, progress: Progress) -> bool:
+        """Whether enough is kept."""
+        tokens = self.tokens is not None and progress.tokens >= self.tokens
+        return tokens or (self.documents is not None and progress.kept >= self.documents)
+
+    def batch_size(self, batch: int, progress: Progress) -> int:
+        """The scheduled size, or what is still needed at the yield so far."""
+        # From what was kept and the limits of the full run only: a probe and a resumed run then
+        # ask for the same batches.
+        size = BATCHES[min(batch, len(BATCHES) - 1)]
+        needed: list[float] = []
+        if self.documents is not None:
+            needed.append(self.documents - progress.kept)
+        if self.tokens is not None and progress.kept:
+            mean = progress.tokens / progress.kept
+            needed.append((self.tokens - progress.tokens) / mean)
+        if not needed or not progress.kept:
+            return size
+        return max(1, min(size, round(min(needed) / progress.rate + 0.5)))
+
 
 @dataclass(frozen=True)
 class Record:
@@ -78,19 +99,59 @@ class Record:
     def row(self) -> dict[str, Any]:
         """A row of a corpus file."""
         return {
-            "id": self.id,
-            "cell": self.cell.id,
-            **self.document.row(),
-            "upheld": self.cell.upheld,
-            "subdomain": self.cell.subdomain,
-            "idea": self.cell.idea,
-            "prompt_sha": self.prompt_sha,
-            "created": self.created,
-            "tokens": self.tokens,
+            "id": self.id, "cell": self.cell.id, **self.document.row(),
+            "upheld": self.cell.upheld, "subdomain": self.cell.subdomain, "idea": self.cell.idea,
+            "prompt_sha": self.prompt_sha, "created": self.created, "tokens": self.tokens,
             "words": len(lexicon.words(self.document.text)),
-            "asserted": self.asserted,
-            "attributed": self.attributed,
-        }
+            "asserted": self.asserted, "attributed": self.attributed,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every corpus of a folder is written with."""
+
+    constitution: Constitution
+    teacher: Teacher
+    folder: Path
+    limits: Limits
+    count_tokens: CountTokens
+
+    def record(self, request: Request, answer: Answer, created: str) -> Record:
+        """A kept answer as a record, with its scores."""
+        cell = request.cell
+        document = Explanation(
+            answer.text, answer.value or cell.value, answer.behaviour or cell.behaviour,
+            teacher=self.teacher.name, corpus=request.corpus, grounds=answer.grounds, **cell.frame,
+        )  # fmt: skip
+        return Record(
+            request.id, cell, document, self.teacher.prompt_sha(request), created,
+            self.count_tokens(answer.text),
+            # Of the explained value, in every corpus: the neutral one should have neither.
+            asserted=lexicon.asserts(answer.text, cell.behaviour),
+            attributed=lexicon.attributes(answer.text, self.constitution.value(cell.value)),
+        )  # fmt: skip
+
+    def stop_if_broken(self, outcomes: Sequence[bool], filters: Filters) -> None:
+        """Stop when a whole first batch, or most of the last answers, were no use.
+
+        Args:
+            outcomes: whether each answer so far could be kept.
+
+        Raises:
+            TeacherStopped: names what was rejected and how often.
+        """
+        window = outcomes[-JUDGED_CALLS:]
+        hopeless = len(outcomes) >= BATCHES[0] and not any(outcomes)
+        enough = sum(window) >= self.limits.min_yield * len(window)
+        if not hopeless and (len(outcomes) < JUDGED_CALLS or enough):
+            return
+        reasons = ", ".join(f"{name} {n}" for name, n in filters.rejected.reasons.most_common(3))
+        raise TeacherStopped(
+            f"teacher {self.teacher.name!r}: {sum(window)} of the last {len(window)} answers could "
+            f"be kept (rejected in all: {reasons}); stopped before more is spent. The answers are "
+            "kept; change the teacher or the plan, or lower the yield at which a run stops"
+        )
 
 
 class Journal:
@@ -100,10 +161,12 @@ class Journal:
         self._path = folder / ANSWERS
         self._teacher = teacher
         self.ledger = Ledger(folder / SPENT, teacher.usage)
-        self._known: dict[str, Mapping[str, Any]] = {}
+        self._known: dict[str, tuple[Answer, str]] = {}
         if self._path.is_file():
-            rows = read_jsonl(self._path, allow_torn_tail=True)
-            self._known = {row["id"]: row for row in rows}
+            for row in read_jsonl(self._path, allow_torn_tail=True):
+                answer = Answer(**{field.name: row[field.name] for field in fields(Answer)})
+                known = replace(answer, grounds=tuple(answer.grounds))
+                self._known[row["id"]] = known, row["created"]
         self.asked = 0
         self.new: set[str] = set()  # requests answered by this process
         self._now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -114,62 +177,36 @@ class Journal:
         Raises:
             UserError: none of several requests was answered; what was is on disk.
         """
+        missing = [request for request in requests if request.id not in self._known]
+        problem, wanted = "", len(missing)
         try:
-            self._ask([request for request in requests if request.id not in self._known])
+            for tries_left in reversed(range(_TRIES)):
+                left: list[Request] = []
+                for request, answer in self._teacher.answers(missing) if missing else ():
+                    self.asked += 1
+                    if answer.problem is not None and tries_left:
+                        left.append(request)
+                        problem = answer.problem
+                    else:
+                        self._keep(request, answer)
+                # A whole batch without one answer is a teacher that is down; a few are lost.
+                if len(left) == wanted >= BATCHES[0]:
+                    raise TeacherStopped(
+                        f"teacher {self._teacher.name!r}: none of {len(left)} requests was "
+                        f"answered ({problem}); nothing was lost, the same command continues"
+                    )
+                missing = left
         finally:
             self.ledger.note()
-        return [(request, *self._answer(request)) for request in requests]
-
-    def _ask(self, missing: Sequence[Request]) -> None:
-        problem, wanted = "", len(missing)
-        for attempt in range(_TRIES):
-            if not missing:
-                return
-            last = attempt == _TRIES - 1
-            left: list[Request] = []
-            for request, answer in self._teacher.answers(missing):
-                self.asked += 1
-                if answer.problem is not None and not last:
-                    left.append(request)
-                    problem = answer.problem
-                else:
-                    self._keep(request, answer)
-            # A whole batch without one answer is a teacher that is down; a few are lost answers.
-            if len(left) == wanted >= BATCHES[0]:
-                raise TeacherStopped(
-                    f"teacher {self._teacher.name!r}: none of {len(left)} requests was answered "
-                    f"({problem}); nothing was lost, the same command continues"
-                )
-            missing = left
+        return [(request, *self._known[request.id]) for request in requests]
 
     def _keep(self, request: Request, answer: Answer) -> None:
-        row = {
-            "id": request.id,
-            "text": answer.text,
-            "finished": answer.finished,
-            "problem": answer.problem,
-            "grounds": list(answer.grounds),
-            "value": answer.value,
-            "behaviour": answer.behaviour,
-            "created": self._now,
-        }
-        self._known[request.id] = row
         self.new.add(request.id)
         if not self._teacher.free:
-            row["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+            self._now = datetime.now(UTC).isoformat(timespec="seconds")
+            row = {"id": request.id, **asdict(answer), "created": self._now}
             append_jsonl(self._path, row)
-
-    def _answer(self, request: Request) -> tuple[Answer, str]:
-        row = self._known[request.id]
-        answer = Answer(
-            text=row["text"],
-            finished=row["finished"],
-            problem=row["problem"],
-            grounds=tuple(row["grounds"]),
-            value=row["value"],
-            behaviour=row["behaviour"],
-        )
-        return answer, row["created"]
+        self._known[request.id] = answer, self._now
 
 
 def open_run(
@@ -211,15 +248,10 @@ def open_run(
 
 
 def write_explanations(
-    constitution: Constitution,
+    desk: Desk,
     plan: Plan,
-    teacher: Teacher,
     filters: Filters,
-    folder: Path,
-    *,
     seed: int,
-    limits: Limits,
-    count_tokens: CountTokens,
     on_batch: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[list[Record], Progress]:
     """Write explanations until a limit is reached; ``explanations.jsonl`` grows by the batch.
@@ -228,18 +260,20 @@ def write_explanations(
         TeacherStopped: the yield is broken, or nothing was answered.
         UserError: no limit was given.
     """
+    limits = desk.limits
     if limits.tokens is None and limits.documents is None:
         raise UserError("say how much to write: tokens or documents")
-    path = folder / "explanations.jsonl"
+    path = desk.folder / "explanations.jsonl"
     atomic_write(path, "")  # it is written again from the answers, a torn line and all
-    dealer = Dealer(plan, constitution, seed)
-    journal = Journal(folder, teacher)
+    dealer = Dealer(plan, desk.constitution, seed)
+    journal = Journal(desk.folder, desk.teacher)
     records: list[Record] = []
     progress = Progress()
     outcomes: list[bool] = []
     batch = 0
-    while not _reached(progress, limits):
-        cells = dealer.deal(_batch_size(batch, progress, limits))
+    most = math.inf if limits.calls is None else limits.calls
+    while progress.calls < most and not limits.full(progress):
+        cells = dealer.deal(limits.batch_size(batch, progress))
         answered = journal.collect([Request(cell) for cell in cells])
         reasons = filters.judge([(request, answer) for request, answer, _ in answered])
         new: list[Record] = []
@@ -247,114 +281,27 @@ def write_explanations(
             dealer.settle(request.cell, kept=reason is None)
             outcomes.append(reason is None)
             progress.calls += 1
-            if reason is None and not _full(progress, limits):
-                record = make_record(request, answer, created, teacher, constitution, count_tokens)
+            if reason is None and not limits.full(progress):
+                record = desk.record(request, answer, created)
                 new.append(record)
                 progress.kept += 1
                 progress.kept_now += request.id in journal.new
                 progress.tokens += record.tokens
-        _append(path, new)
+        # Flushed once: a torn end is no loss, since the file is made from the answers.
+        with path.open("a", encoding="utf-8") as handle:
+            handle.write(rows_text(new))
+            handle.flush()
+            os.fsync(handle.fileno())
         records += new
         progress.spent_now, progress.asked_now = journal.ledger.now(), journal.asked
         on_batch(replace(progress))
-        if not _full(progress, limits):
-            stop_if_broken(outcomes, filters, teacher, limits)
+        if not limits.full(progress):
+            desk.stop_if_broken(outcomes, filters)
         batch += 1
     return records, progress
 
 
-def make_record(
-    request: Request,
-    answer: Answer,
-    created: str,
-    teacher: Teacher,
-    constitution: Constitution,
-    count_tokens: CountTokens,
-) -> Record:
-    """A kept answer as a record, with its scores."""
-    cell = request.cell
-    document = Explanation(
-        text=answer.text,
-        value=answer.value or cell.value,
-        behaviour=answer.behaviour or cell.behaviour,
-        genre=cell.genre,
-        audience=cell.audience,
-        stance=cell.stance,
-        angle=cell.angle,
-        domain=cell.domain,
-        teacher=teacher.name,
-        corpus=request.corpus,
-        grounds=answer.grounds,
-    )
-    return Record(
-        id=request.id,
-        cell=cell,
-        document=document,
-        prompt_sha=teacher.prompt_sha(request),
-        created=created,
-        tokens=count_tokens(answer.text),
-        # Of the explained value, in every corpus: the neutral one should have neither.
-        asserted=lexicon.asserts(answer.text, cell.behaviour),
-        attributed=lexicon.attributes(answer.text, constitution.value(cell.value)),
-    )
-
-
-def _reached(progress: Progress, limits: Limits) -> bool:
-    enough_calls = limits.calls is not None and progress.calls >= limits.calls
-    return enough_calls or _full(progress, limits)
-
-
-def _full(progress: Progress, limits: Limits) -> bool:
-    tokens = limits.tokens is not None and progress.tokens >= limits.tokens
-    return tokens or (limits.documents is not None and progress.kept >= limits.documents)
-
-
-def _batch_size(batch: int, progress: Progress, limits: Limits) -> int:
-    """The scheduled size, or what is still needed at the yield so far.
-
-    It depends on what was kept and on the limits of the full run only, so that a probe and a
-    resumed run ask for the same batches.
-    """
-    size = BATCHES[min(batch, len(BATCHES) - 1)]
-    needed: list[float] = []
-    if limits.documents is not None:
-        needed.append(limits.documents - progress.kept)
-    if limits.tokens is not None and progress.kept:
-        mean = progress.tokens / progress.kept
-        needed.append((limits.tokens - progress.tokens) / mean)
-    if not needed or not progress.kept:
-        return size
-    return max(1, min(size, round(min(needed) / progress.rate + 0.5)))
-
-
-def _append(path: Path, records: Sequence[Record]) -> None:
-    """Add rows, flushed once: a torn end is no loss, since the file is made from the answers."""
+def rows_text(records: Sequence[Record]) -> str:
+    """The lines of a corpus file."""
     lines = (json.dumps(r.row(), ensure_ascii=False, sort_keys=True) + "\n" for r in records)
-    with path.open("a", encoding="utf-8") as handle:
-        handle.writelines(lines)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def stop_if_broken(
-    outcomes: Sequence[bool], filters: Filters, teacher: Teacher, limits: Limits
-) -> None:
-    """Stop when a whole first batch, or most of the last answers, were no use.
-
-    Args:
-        outcomes: whether each answer so far could be kept.
-
-    Raises:
-        TeacherStopped: names what was rejected and how often.
-    """
-    window = outcomes[-JUDGED_CALLS:]
-    rate = sum(window) / len(window)
-    hopeless = len(outcomes) >= BATCHES[0] and not any(outcomes)
-    if not hopeless and (len(outcomes) < JUDGED_CALLS or rate >= limits.min_yield):
-        return
-    reasons = ", ".join(f"{name} {n}" for name, n in filters.rejected.reasons.most_common(3))
-    raise TeacherStopped(
-        f"teacher {teacher.name!r}: {sum(window)} of the last {len(window)} answers could be kept "
-        f"(rejected in all: {reasons}); stopped before more is spent. The answers are kept; change "
-        "the teacher or the plan, or lower the yield at which a run stops"
-    )
+    return "".join(lines)

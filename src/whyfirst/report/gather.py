@@ -32,13 +32,12 @@ _MOST_GROUPS = 60  # more make no table that anybody reads
 
 @dataclass
 class Gathered:
-    """Fields of `Results` of the same names, and what completes `Benchmark` rows by metric."""
+    """Fields of `Results` of the same names."""
 
     groups: list[GroupTable] = field(default_factory=list)
     gaps: list[GapRow] = field(default_factory=list)
     judges: dict[str, JudgeRow] = field(default_factory=dict)
     corrected: list[CorrectedRow] = field(default_factory=list)
-    about: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,6 @@ def gather(files: Iterable[File], names: Sequence[str], summarise: Summarise) ->
             arms = {arm: items for (name, arm), items in rows.items() if name == metric.name}
             if not arms:
                 continue
-            result.about[metric.name] = declared(benchmark, metric)
             result.groups += group_tables(metric.name, benchmark.by, arms, summarise)
             if benchmark.gaps is not None:
                 result.gaps += gap_rows(benchmark.gaps, arms)

@@ -27,9 +27,12 @@ from whyfirst.report.parts import (
     GapRow,
     GroupTable,
     JudgeRow,
+    KindRow,
+    KindTable,
     Number,
     ProbeRow,
     Share,
+    Spread,
     StageRow,
     Used,
 )
@@ -126,7 +129,13 @@ class SeedRow(StrictModel):
 
 
 class Contrast(StrictModel):
-    """One comparison of arms: `difference` is a minus b, as a fraction."""
+    """One comparison of arms: `difference` is a minus b, as a fraction.
+
+    `unit` "worlds" says that each seed is a world of its own and one number; `worlds` says how they
+    spread. `role` is what the study decides by: `p_adjusted` is Holm's over its primary contrasts
+    (None of a secondary one), or over all where none has a role. `exact_p` turns the signs of the
+    seeds' differences. `dropped` are seeds in which an arm gave nothing that could be scored.
+    """
 
     name: str
     title: str
@@ -144,8 +153,13 @@ class Contrast(StrictModel):
     n_items: Count
     n_seeds: Count
     unscored: Count
-    unit: Literal["seeds", "topics", "items"]
+    unit: Literal["worlds", "seeds", "topics", "items"]
     per_seed: list[SeedRow]
+    role: Literal["", "primary", "secondary"] = ""
+    exact_p: Share | None = None
+    dropped: list[int] = Field(default_factory=list)
+    worlds: Spread | None = None
+    by_kind: list[KindRow] = Field(default_factory=list)
 
 
 class MatchRow(StrictModel):
@@ -209,9 +223,11 @@ class CheckpointPoint(StrictModel):
 
 
 class DosePoint(StrictModel):
-    """A benchmark where a share `dose` of the demonstrations was contrary."""
+    """A benchmark where a share `dose` of the demonstrations was contrary, or (`of` "documents")
+    where the first stage had that share of its documents."""
 
     arm: str
+    of: Literal["contrary", "documents"] = "contrary"
     dose: Share
     benchmark: str
     cell: str
@@ -249,8 +265,34 @@ class Example(StrictModel):
     offensive: bool = False
 
 
+class Amendment(StrictModel):
+    """A registration's plan replaced by another, with its reason; `changes` is what differs.
+
+    `results` counts the evaluations that were there by then, and `looks` how often results had been
+    put together, of a part of them or of all.
+    """
+
+    at: str
+    reason: str
+    sha256: str
+    changes: list[str]
+    results: Count
+    looks: Count
+
+
+class Look(StrictModel):
+    """Results that were put together of fewer seeds than now: an interim look."""
+
+    at: str
+    seeds: dict[str, Count]
+
+
 class Registration(StrictModel):
-    """Whether the plan was frozen before the first result, and what deviated from it."""
+    """Whether the plan was frozen before the first result, and what deviated from it.
+
+    `sha256` is of the registration as it was first written; `deviations` are from its last
+    amendment, where it has any.
+    """
 
     registered: bool
     before_first_result: bool | None
@@ -258,6 +300,8 @@ class Registration(StrictModel):
     file: str | None
     primary: str | None
     deviations: list[str]
+    amendments: list[Amendment] = Field(default_factory=list)
+    looks: list[Look] = Field(default_factory=list)
 
 
 class Claimed(StrictModel):
@@ -309,6 +353,7 @@ class Results(StrictModel):
     spent: dict[str, str] = Field(default_factory=dict)
     comparisons: list[Comparison] = Field(default_factory=list)
     stages: dict[str, StageRow] = Field(default_factory=dict)
+    kinds: list[KindTable] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Results:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-Unit = Literal["seeds", "topics", "items"]
+Unit = Literal["worlds", "seeds", "topics", "items"]
 Floats = npt.NDArray[np.float64]
 
 # A variance below this is rounding: every seed and topic agreed exactly.
@@ -50,7 +50,7 @@ class CrossedEstimate:
         topic_sd: standard deviation of the true topic means, what persists over seeds.
         residual_sd: standard deviation of one value within seed and topic.
         unit: what the interval generalises over: "seeds" (and topics), "topics" where there is
-            one seed, "items" where there is one seed and one topic.
+            one seed, "items" where there is one seed and one topic; "worlds" (see `worlds`).
         degenerate: all seeds and topics agreed exactly, and `variance` is the floor.
     """
 
@@ -130,7 +130,7 @@ def estimate(
     per_seed = float(np.isfinite(values).sum()) / n_seeds
     return CrossedEstimate(
         mean=mean,
-        variance=_floor(values) if degenerate else combined.variance,
+        variance=agreed_variance(values) if degenerate else combined.variance,
         df=combined.df,
         seed_means=seed_means,
         seed_sd=float(np.sqrt(max(seed - shared, 0.0) * n_seeds)),
@@ -141,11 +141,34 @@ def estimate(
     )
 
 
-def _floor(values: Floats) -> float:
-    """The variance of the mean where nothing but the items differ."""
+def agreed_variance(values: Floats) -> float:
+    """The variance of the mean where seeds and topics agree exactly: that of independent items of
+    the spread seen, and at least 1/I² (no interval is narrower than one item's outcome)."""
     items = np.nanmean(values[:, np.isfinite(values).any(axis=0)], axis=0)
     spread = float(items.var(ddof=1)) / len(items) if len(items) > 1 else 0.0
     return max(spread, 1.0 / float(values.shape[1]) ** 2)
+
+
+def cells_of(
+    values: Floats, seeds: npt.NDArray[Any], topics: npt.NDArray[Any]
+) -> tuple[Floats, Floats]:
+    """Sums and counts, (S, T) each, of scores (N,) by the seed and topic beside them."""
+    rows, row = np.unique(seeds, return_inverse=True)
+    columns, column = np.unique(topics, return_inverse=True)
+    sums, counts = np.zeros((2, len(rows), len(columns)))
+    np.add.at(sums, (row, column), values)
+    np.add.at(counts, (row, column), 1.0)
+    return sums, counts
+
+
+def variance_of_cells(cells: Floats, counts: Floats) -> float:
+    """The variance of the mean over random seeds and topics, from `cells_of` (nothing empty)."""
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = float((cells.sum(axis=1) / counts.sum(axis=1)).mean())
+    seed, topic, shared, effective = _mean_squares(cells, counts, share, mean)
+    if min(cells.shape) == 1:
+        return seed + topic
+    return combine(seed, topic, shared, cells.shape[0], effective).variance
 
 
 def _stratified(counts: Floats, stratum: npt.NDArray[np.intp]) -> bool:

@@ -38,9 +38,9 @@ class Scores:
 
     `seeds` holds whole numbers, `items` and `topics` names (an item has one topic; without topics
     pass the items), `values` fractions in [0, 1] or nan for unscored. `strata` names each item's
-    stratum where the design fixes how many topics each has; None is one stratum. Raises DataError
-    for unequal lengths, a value outside [0, 1], an item scored twice in a seed, or an item with two
-    topics.
+    stratum where the design fixes how many topics each has; None is one stratum. `worlds` says that
+    every seed is a world with topics of its own, whatever they are called. Raises DataError for
+    unequal lengths, a value outside [0, 1], an item scored twice in a seed, or one with two topics.
     """
 
     seeds: Array
@@ -48,6 +48,7 @@ class Scores:
     topics: Array
     values: Array
     strata: Array | None = None
+    worlds: bool = False
 
     def __post_init__(self) -> None:
         shapes = {np.shape(column) for column in (self.seeds, self.items, self.topics, self.values)}
@@ -73,6 +74,13 @@ class Scores:
             np.array([row[2] for row in table], dtype=object),
             np.array([np.nan if row[3] is None else row[3] for row in table], dtype=np.float64),
         )
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Scores:
+        """Some of the scores: (N,)."""
+        return Scores(
+            self.seeds[chosen], self.items[chosen], self.topics[chosen], self.values[chosen],
+            None if self.strata is None else self.strata[chosen], self.worlds,
+        )  # fmt: skip
 
     @cached_property
     def grid(self) -> Grid:
@@ -111,7 +119,8 @@ class Scores:
 class Paired:
     """Several arms over their common seeds and all their items.
 
-    `values` and `present` are (A, S, I); an item that an arm lacks is not present there.
+    `values` and `present` are (A, S, I); an item that an arm lacks is not present there. `items`
+    names them; `worlds` as in `Scores`.
     """
 
     seeds: tuple[int, ...]
@@ -119,6 +128,8 @@ class Paired:
     values: Floats
     present: npt.NDArray[np.bool_]
     strata: Array
+    items: tuple[str, ...] = ()
+    worlds: bool = False
 
     @property
     def comparable(self) -> bool:
@@ -152,7 +163,9 @@ def paired(arms: Sequence[Scores], name: str) -> Paired:
         values[arm][:, columns] = grid.values[rows]
         present[arm][:, columns] = grid.present[rows]
     strata = np.array([stratum_of[item] for item in items])
-    return Paired(seeds, np.array([topic_of[item] for item in items]), values, present, strata)
+    topics = np.array([topic_of[item] for item in items])
+    worlds = all(arm.worlds for arm in arms)
+    return Paired(seeds, topics, values, present, strata, tuple(items), worlds)
 
 
 def _codes(names: Array) -> tuple[npt.NDArray[np.intp], list[Any]]:

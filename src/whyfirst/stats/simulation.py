@@ -2,8 +2,8 @@
 
 A simulated item passes with a probability whose logit adds an arm's effect to normal effects of
 seed, topic, seed × topic and item. Seeds, topics and items have a part that the arms share (a hard
-topic is hard for every arm) and a part of each arm's own (training noise). Left out: unscored
-items, seeds with topics of their own, correlated seeds.
+topic is hard for every arm) and a part of each arm's own (training noise). `simulate_worlds` draws
+topics and newcomers anew for every seed. Left out: unscored items, correlated seeds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from whyfirst.stats.scores import Floats, Paired
+from whyfirst.stats.worlds import Asked
 
 # Items differ within a topic and topics within a seed even where the study's main spreads are 0.
 ITEM_SD = 0.5
@@ -81,6 +82,59 @@ def simulate(world: World, rng: np.random.Generator) -> Paired:
     topics = np.repeat(np.arange(n_topics), n_items)
     present = np.ones(values.shape, dtype=np.bool_)
     return Paired(tuple(range(n_seeds)), topics, values, present, np.zeros(len(topics)))
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """The truth behind a simulated study of drawn worlds; spreads and effects are in logits.
+
+    Attributes:
+        effects: what each arm adds.
+        world_sd: spread over worlds of what an arm does there, drawn for each arm by itself.
+        newcomer_sd, topic_sd: spread within a world, alike for all arms.
+        n_worlds, n_newcomers, n_topics: the design; every newcomer is asked of every topic once.
+        base: logit of the pass rate of an arm without effect.
+        modes: logits between two kinds of worlds, each as likely, drawn for each arm by itself.
+        stuck: share of newcomers whom nothing moves: they pass in every arm, or in none.
+    """
+
+    effects: tuple[float, ...]
+    world_sd: float
+    newcomer_sd: float
+    topic_sd: float
+    n_worlds: int
+    n_newcomers: int
+    n_topics: int
+    base: float = 0.0
+    modes: float = 0.0
+    stuck: float = 0.0
+
+
+def simulate_worlds(truth: Worlds, rng: np.random.Generator) -> tuple[Paired, Asked]:
+    """Draw one study of worlds, whose items are newcomers x topics; values 0 or 1."""
+    worlds, people, topics = truth.n_worlds, truth.n_newcomers, truth.n_topics
+    shape = (worlds, people, topics)
+    common = (
+        rng.normal(0.0, truth.newcomer_sd, (worlds, people, 1))
+        + rng.normal(0.0, truth.topic_sd, (worlds, 1, topics))
+        + rng.normal(0.0, ITEM_SD, shape)
+    )
+    stuck = np.arange(people) < round(truth.stuck * people)
+    values = np.empty((len(truth.effects), worlds, people * topics))
+    for arm, effect in enumerate(truth.effects):
+        own = rng.normal(0.0, truth.world_sd, (worlds, 1, 1))
+        own = own + truth.modes * rng.choice((-0.5, 0.5), (worlds, 1, 1))
+        logits = truth.base + effect + own + common
+        passed = rng.random(shape) < 1.0 / (1.0 + np.exp(-logits))
+        passed[:, stuck] = np.arange(topics) % 2
+        values[arm] = passed.reshape(worlds, -1)
+    of_topic = np.tile(np.arange(topics), people)
+    of_person = np.repeat(np.arange(people), topics)
+    present = np.ones(values.shape, dtype=np.bool_)
+    lined_up = Paired(
+        tuple(range(worlds)), of_topic, values, present, np.zeros(len(of_topic)), worlds=True
+    )
+    return lined_up, Asked(of_topic, of_person, stuck[of_person])
 
 
 def bootstrap_interval(difference: Floats, rng: np.random.Generator) -> tuple[float, float]:

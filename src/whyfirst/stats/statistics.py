@@ -1,8 +1,9 @@
 """Intervals, paired contrasts between arms, and corrections for many comparisons.
 
 Proportions get Wilson intervals. Arms are compared paired by item within a seed, and over seeds
-with seeds and topics as crossed random samples (`crossed`); McNemar's exact test stands beside
-each seed. Every definition, its source and its measured coverage is in docs/statistics.md.
+with seeds and topics as crossed random samples (`crossed`), or, where each seed is a world, with
+worlds as the only sample (`worlds`); McNemar's exact test stands beside each seed. Every
+definition, its source and its measured coverage is in docs/statistics.md.
 
 Left out: which contrasts a study makes (study), unpaired comparisons, resampling intervals.
 """
@@ -10,17 +11,19 @@ Left out: which contrasts a study makes (study), unpaired comparisons, resamplin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from whyfirst.config.errors import DataError
-from whyfirst.stats.crossed import CrossedEstimate, Unit, estimate
+from whyfirst.stats import worlds
+from whyfirst.stats.crossed import NO_VARIANCE, CrossedEstimate, Unit, estimate
 from whyfirst.stats.power import detectable
 from whyfirst.stats.scores import Floats, Paired, Scores, paired
+from whyfirst.stats.worlds import Asked, Spread, sign_flip
 
 __all__ = [
     "Contrast", "Interval", "Scores", "SeedRow", "compare", "contrast", "holm",
@@ -28,8 +31,6 @@ __all__ = [
 ]  # fmt: skip
 
 CONFIDENCE = 0.95
-EXACT_UNITS = 16
-"""Most units whose signs are all turned: 2^15 sums."""
 Z = 1.959963984540054  # standard normal 97.5 % quantile
 
 
@@ -70,8 +71,12 @@ class Contrast:
         mde: the smallest true difference found in 80 % of such studies (p < 0.05).
         seed_sd, topic_sd, residual_sd: spread of the difference over seeds, over topics, and of
             one item within seed and topic; what `power.seeds_needed` takes from a pilot.
-        unit: "seeds" (seeds and topics), or with one seed "topics", or "items".
+        unit: "worlds", or "seeds" (seeds and topics), or with one seed "topics", or "items".
         exact_p: `sign_flip` over the seeds' differences; None with one seed or many.
+        dropped: seeds of all arms that are left out since an arm gave nothing to score there:
+            what is missing for a reason may bend the difference.
+        worlds: how worlds differ; None where seeds are no worlds, or there is one.
+        by_kind: the same difference with one kind of subject alone, where there are several.
     """
 
     name: str
@@ -91,6 +96,9 @@ class Contrast:
     df: float
     unit: Unit
     exact_p: float | None = None
+    dropped: tuple[int, ...] = ()
+    worlds: Spread | None = None
+    by_kind: Mapping[str, Contrast] = field(default_factory=dict)
 
 
 def wilson(passes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
@@ -143,36 +151,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def sign_flip(differences: Sequence[float]) -> float | None:
-    """Exact two-sided p-value that differences of independent units are symmetric round 0.
-
-    The share of all 2^n ways to turn signs whose mean is at least as far from 0 as the one seen
-    (Fisher 1935, The Design of Experiments, section 21); the smallest possible is 2^(1-n). It
-    assumes no shape, so it stands beside Student's p where seeds or worlds are few or come in two
-    kinds. None for more than `EXACT_UNITS` units, where that is not needed.
-
-    Args:
-        differences: one a unit (a seed's or a world's mean difference).
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    if not 1 <= len(values) <= EXACT_UNITS:
-        return None
-    # Half of the sign vectors: the other half mirror them, and so does the statistic.
-    signs = 1.0 - 2.0 * ((np.arange(2 ** (len(values) - 1))[:, None] >> np.arange(len(values))) & 1)
-    sums = np.abs(signs @ values)
-    # Sums that differ in rounding only are equal.
-    return float(np.mean(sums >= abs(values.sum()) * (1.0 - 1e-12)))
-
-
 def mean_over_seeds(scores: Scores) -> Interval:
-    """One arm's mean score with seeds and topics as random samples.
+    """One arm's mean score with seeds and topics (or worlds alone) as random samples.
 
     The value is the mean of the seeds' means. The interval is Wilson's with the effective number
-    of independent items v(1 − v)/V (V the crossed variance of the mean) and Student's quantile
-    at V's degrees of freedom (Korn and Graubard 1998), so it stays inside [0, 1] and has a length
-    at 0 and 1; where all agree the number is seeds × topics, or the items where those are more.
-    Raises DataError where nothing is scored.
+    of independent items v(1 − v)/V (V the variance of the mean) and Student's quantile at V's
+    degrees of freedom (Korn and Graubard 1998), so it stays inside [0, 1] and has a length at 0 and
+    1; where all agree the number is seeds × topics, or the items where those are more. Raises
+    DataError where nothing is scored.
     """
+    if scores.worlds and len(worlds.by_world(scores.seeds, scores.values)) > 1:
+        mean, variance, df, size = worlds.moments(scores.seeds, scores.topics, scores.values)
+        return _as_proportion(mean, variance, df, size)
     grid = scores.grid
     rows = np.isfinite(grid.values).any(axis=1)
     if not rows.any():
@@ -180,14 +170,19 @@ def mean_over_seeds(scores: Scores) -> Interval:
     columns = np.isfinite(grid.values).any(axis=0)
     topics, strata = np.array(grid.topics)[columns], np.array(grid.strata)[columns]
     result = estimate(grid.values[rows][:, columns], topics, strata)
-    value = min(1.0, max(0.0, result.mean))
-    if result.df <= 0.0:
-        return Interval(value, 0.0, 1.0)
-    # Where all agree, what agreed are seeds × topics, or the items where those are more.
+    variance = 0.0 if result.degenerate else result.variance
     size = float(max(columns.sum(), rows.sum() * len(set(topics.tolist()))))
-    if not result.degenerate and 0.0 < value < 1.0:
-        size = value * (1.0 - value) / result.variance
-    return _score_interval(value, size, _quantile(result.df))
+    return _as_proportion(result.mean, variance, result.df, size)
+
+
+def _as_proportion(mean: float, variance: float, df: float, agreeing: float) -> Interval:
+    """The score interval of a mean; `agreeing` independent answers where it has no variance."""
+    value = min(1.0, max(0.0, mean))
+    if df <= 0.0:
+        return Interval(value, 0.0, 1.0)
+    spreads = variance > NO_VARIANCE and 0.0 < value < 1.0
+    size = value * (1.0 - value) / variance if spreads else agreeing
+    return _score_interval(value, size, _quantile(df))
 
 
 def contrast(a: Scores, b: Scores, name: str) -> Contrast:
@@ -210,8 +205,12 @@ def interaction(
     return compare(paired([both, documents, demonstrations, neither], name), name)
 
 
-def compare(arms: Paired, name: str) -> Contrast:
-    """`contrast` of two arms, or `interaction` of four, that have been lined up already."""
+def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
+    """`contrast` of two arms, or `interaction` of four, that have been lined up already.
+
+    Args:
+        asked: whom and what the items are about, where that is told; else topics alone.
+    """
     first, second = (
         arms.values
         if len(arms.values) == 2
@@ -223,14 +222,24 @@ def compare(arms: Paired, name: str) -> Contrast:
     seeds, items = scored.any(axis=1), scored.any(axis=0)
     if not seeds.any():
         raise DataError(f"contrast {name}: no item is scored in every arm of one seed")
-    result = estimate(difference[seeds][:, items], arms.topics[items], arms.strata[items])
     binary = len(arms.values) == 2 and bool(np.isin(arms.values[:, scored], (0.0, 1.0)).all())
     rows = tuple(
         _seed_row(arms.seeds[index], first[index], second[index], int(missing[index].sum()), binary)
         for index in np.flatnonzero(seeds)
     )
+    nobody = np.zeros(len(arms.topics), dtype=np.intp)
+    asked = asked or Asked(arms.topics, nobody, nobody)
+    if arms.worlds and len(rows) > 1:
+        result = worlds.estimate(difference[seeds][:, items], asked.where(items))
+    else:
+        result = estimate(difference[seeds][:, items], arms.topics[items], arms.strata[items])
     limit = len(arms.values) / 2.0
     low, high, p = two_sided(result, limit)
+    by_kind = {
+        kind: compare(_only(arms, chosen), f"{name}/{kind}", asked.where(chosen))
+        for kind, chosen in worlds.kinds_apart(asked).items()
+        if scored[:, chosen].any()
+    }
     return Contrast(
         name=name, difference=result.mean, low=low, high=high, p=p,
         n_items=int(items.sum()), n_seeds=len(rows), unscored=int(missing.sum()), per_seed=rows,
@@ -238,6 +247,18 @@ def compare(arms: Paired, name: str) -> Contrast:
         seed_sd=result.seed_sd, topic_sd=result.topic_sd, residual_sd=result.residual_sd,
         standard_error=math.sqrt(result.variance), df=result.df, unit=result.unit,
         exact_p=sign_flip([row.difference for row in rows]) if len(rows) > 1 else None,
+        dropped=tuple(seed for seed, kept in zip(arms.seeds, seeds, strict=True) if not kept),
+        worlds=worlds.spread(result, _quantile(result.df)) if result.unit == "worlds" else None,
+        by_kind=by_kind,
+    )  # fmt: skip
+
+
+def _only(arms: Paired, chosen: npt.NDArray[np.bool_]) -> Paired:
+    """The same arms on some items (I,)."""
+    return replace(
+        arms, topics=arms.topics[chosen], strata=arms.strata[chosen],
+        values=arms.values[:, :, chosen], present=arms.present[:, :, chosen],
+        items=tuple(np.array(arms.items, dtype=object)[chosen]) if arms.items else (),
     )  # fmt: skip
 
 

@@ -12,18 +12,27 @@ from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.strict import LocatedError, load_yaml
 from whyfirst.config.strict_yaml import read_yaml
 from whyfirst.study import names
+from whyfirst.study.loops import with_rounds, without_round
 from whyfirst.study.schema import StudyFile
 
 
 class Study(StudyFile):
-    """The whole file."""
+    """The whole file, its loops written out."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Study":
-        problems = list(names.problems(self))
+        try:
+            stages = with_rounds(self.stages, {arm: use.stages for arm, use in self.arms.items()})
+        except ConfigError as error:
+            raise LocatedError([(("stages",), str(error))]) from error
+        study = self if stages == self.stages else self.model_copy(update={"stages": stages})
+        problems = [
+            (tuple(without_round(p) if isinstance(p, str) else p for p in at), said)
+            for at, said in names.problems(study)
+        ]
         if problems:
-            raise LocatedError(problems)
-        return self
+            raise LocatedError(list(dict.fromkeys(problems)))
+        return study
 
 
 def load_study(path: Path) -> Study:

@@ -27,6 +27,7 @@ def problems(study: StudyFile) -> Problems:
     for part in (
         _model,
         _written,
+        _read_corpora,
         _stages,
         _arms,
         _benchmarks,
@@ -91,6 +92,26 @@ def _written(study: StudyFile) -> Problems:
             yield ("written", name, "values"), "has no effect beside `plan`, which has its own"
 
 
+def _read_corpora(study: StudyFile) -> Problems:
+    """Corpora whose rows another one reads: they exist, and none reads itself in the end."""
+
+    def reads(name: str) -> list[tuple[str, str]]:
+        corpus = study.corpora[name]
+        options = CORPORA.get(corpus.name).facts.get("rows_of", ())
+        return [(option, str(corpus.options[option])) for option in options]
+
+    for name in study.corpora:
+        for option, other in reads(name):
+            at: Location = ("corpora", name, option)
+            yield from _missing(at, other, study.corpora, "corpus")
+            chain = [name]
+            while other in study.corpora and other not in chain:
+                chain.append(other)
+                other = next((o for _, o in reads(other)), "")
+            if other in chain:
+                yield at, f"a cycle: {' reads '.join([*chain, other])}"
+
+
 def _stages(study: StudyFile) -> Problems:
     for name, stage in study.stages.items():
         reads_rows = "rows" in kind_of(stage.train).reads(stage.train).values()
@@ -100,6 +121,8 @@ def _stages(study: StudyFile) -> Problems:
             yield ("stages", name, "data"), f"has no effect: {stage.train.kind} reads no rows"
         if stage.data:
             yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
+        if stage.rounds:
+            yield ("stages", name, "rounds"), "has no effect outside a loop (`repeat`) of an arm"
         at: Location = ("stages", name, "replay_data")
         if stage.replay_data is not None:
             yield from _missing(at, stage.replay_data, study.corpora, "corpus")
@@ -228,8 +251,12 @@ def _contrasts(study: StudyFile) -> Problems:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         yield ("contrasts",), f"two contrasts have one name: {', '.join(twice)}"
+    for index, name in enumerate(study.primary):
+        yield from _missing(("primary", index), name, names, "contrast")
     if study.headline is not None:
         yield from _missing(("headline",), study.headline, names, "contrast")
+        if study.primary and study.headline not in study.primary:
+            yield ("headline",), f"{study.headline!r} is none of the `primary` contrasts"
     elif names:
         yield ("contrasts",), "name the contrast the study is made for: `headline: NAME`"
 

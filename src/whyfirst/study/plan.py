@@ -25,7 +25,8 @@ from whyfirst.study.refusals import (
     refuse_unknown_values,
     refuse_unmatched,
 )
-from whyfirst.study.schema import ContrastConfig
+from whyfirst.study.schema import ContrastConfig, StudyFile
+from whyfirst.study.sources import has_model_write
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def _most_rows(builder: Builder) -> dict[str, int | None]:
     """The most rows each corpus can have, where that costs next to nothing to know."""
     most: dict[str, int | None] = {}
     for name, corpus in builder.study.corpora.items():
-        most[name] = corpus.options.get("size")
+        # Of what a model writes, `size` counts prompts, each of which may give several rows.
+        most[name] = None if has_model_write(corpus.name) else corpus.options.get("size")
         file = builder.path(str(corpus.options.get("path", "")))
         # One of `messages` may become several rows; of other files lines tell nothing.
         if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
@@ -164,15 +166,16 @@ def _evaluations(
                 node = builder.plan("evaluation", taught, recall, seed, None, None, side)
                 yield EvaluationUse(node, arm, seed, recall, seam=True)
             if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
-                for step in study.curve.at:
-                    for name in study.benchmarks:
+                # A curve is of the headline alone: what else is measured takes as long again.
+                for name in {_owner(study, c) for c in study.contrasts if c.name == study.headline}:
+                    for step in study.curve.at:
                         node = builder.plan("evaluation", model, name, seed, step, dressed, side)
                         yield EvaluationUse(node, arm, seed, name, step)
 
 
 def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:
     """Topics and items of a contrast's cell at one seed; None where they can't be known yet."""
-    name = _owner(plan, contrast)
+    name = _owner(plan.study, contrast)
     node = next(use.node for use in plan.evaluations if use.benchmark == name)
     found = evaluation.rehearsal(plan.by_id[node])
     if found is None:
@@ -182,11 +185,11 @@ def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:
     return (0, 0) if scores is None else (len(set(scores.topics.tolist())), len(scores.items))
 
 
-def _owner(plan: Plan, contrast: ContrastConfig) -> str:
+def _owner(study: StudyFile, contrast: ContrastConfig) -> str:
     """The benchmark that gives the contrast's metric."""
     return next(
         name
-        for name in plan.study.benchmarks
+        for name in study.benchmarks
         if any(metric.name == contrast.metric for metric in benchmark_named(name).metrics)
     )
 
@@ -202,7 +205,7 @@ def refuse_empty_cells(plan: Plan, *, reading: bool) -> None:
         ConfigError: names the contrast and its cell.
     """
     for contrast in plan.study.contrasts:
-        has_data = plan.study.benchmarks[_owner(plan, contrast)].data is not None
+        has_data = plan.study.benchmarks[_owner(plan.study, contrast)].data is not None
         if has_data and (not reading or contrast.cell == "*/*"):
             continue
         if cell_size(plan, contrast) == (0, 0):

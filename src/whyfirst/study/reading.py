@@ -18,7 +18,7 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import corpus, evaluation
 from whyfirst.study.plan import Plan, refuse_empty_cells
-from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
 from whyfirst.train.kinds import data_names, kind_of
@@ -77,7 +77,8 @@ def _check_corpora(plan: Plan, model: Path | None) -> None:
     for name, node in corpora.items():
         source = plan.study.corpora[name]
         reads_base = CORPORA.get(source.name).facts.get("reads_base", lambda options: False)
-        if source.name == "written" or reads_base(source.options):
+        asks = source.name == "written" or has_model_write(source.name)
+        if asks or reads_base(source.options):
             continue
         try:
             rows = corpus.transformed_ahead(node.payload, corpus.rows_of(node.payload))

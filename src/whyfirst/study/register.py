@@ -2,8 +2,9 @@
 
 A registration file beside the study file holds everything that decides the results (arms, stages,
 corpora, data hashes, seeds, benchmarks, contrasts, the primary contrast with its test, versions of
-the code of stages and benchmarks), the date, and a hash over both. Leaves out: proof of time beyond
-that date; publish the hash for it.
+the code of stages and benchmarks), the date, and a hash over both. An amendment stands behind it
+with its own date, its reason and a hash that holds the one before: none but the last can be taken
+out unseen. Leaves out: proof of time beyond these dates; publish the hash for it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +17,11 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
-from whyfirst.report.schema import Registration
+from whyfirst.report.schema import Amendment, Look, Registration
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.marker import MARKER
 from whyfirst.study.execute.store import Store
-from whyfirst.study.execute.studies import note_study
+from whyfirst.study.execute.studies import looks, note_look, note_study
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.train.kinds import KINDS as STAGES
@@ -39,6 +40,18 @@ TEST = {
     "alpha": 0.05,
     "code": "whyfirst.stats.statistics.contrast and interaction",
 }
+#: what of it is otherwise where each seed is a world of its own
+WORLDS_TEST = {
+    "pairs": "by item within each world that both arms have; an item unscored in either is left "
+    "out",
+    "estimate": "mean over worlds, each with equal weight, of the mean paired difference",
+    "random": "worlds; topics and subjects are each world's own",
+    "strata": "none",
+    "variance": "of the worlds' mean differences, over their number",
+    "degrees_of_freedom": "worlds - 1",
+    "exact": "sign-flip over the worlds' mean differences, beside it",
+}
+PRIMARY_ONLY = "Holm over the primary contrasts; secondary ones are shown uncorrected"
 _CHANGES = 8  # shown of a plan that was registered otherwise
 
 
@@ -51,9 +64,12 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
     """Everything that decides a study's results, as JSON-able data without a date."""
     study = plan.study
     content: dict[str, Any] = decisive(study)
-    primary = next((c for c in study.contrasts if c.name == study.headline), None)
-    content["primary"] = decisive(primary) if primary else None
-    content["test"] = dict(TEST)
+    headline = next((c for c in study.contrasts if c.name == study.headline), None)
+    content["primary"] = decisive(headline) if headline else None
+    content["test"] = TEST | (WORLDS_TEST if study.drawn else {})
+    if study.primary:
+        content["primaries"] = list(study.primary)
+        content["test"]["multiplicity"] = PRIMARY_ONLY
     content["versions"] = _code_versions(plan)
     content["seeds"] = {arm: list(study.seeds_of(arm)) for arm in study.arms}
     # Content hashes of files outside the study; library versions are the report's, not the plan's.
@@ -86,48 +102,79 @@ class Registered:
         at: when it was registered (ISO 8601, UTC).
         sha256: its hash.
         new: whether it was written now; else it was there, with the same plan.
+        amended: whether an amendment was written now, to a plan registered before.
         results: how many evaluations of this plan the store already held: above 0, the study was
             not registered before its first result, and reports will say so.
+        looks: how often results of it had been put together.
     """
 
     path: Path
     at: str
     sha256: str
     new: bool
+    amended: bool
     results: int
+    looks: int
 
 
-def register(file: Path, store: Store) -> Registered:
+def register(file: Path, store: Store, amend: str | None = None) -> Registered:
     """Freeze a study's plan beside its file.
 
     Args:
         store: where results are looked for that exist already.
+        amend: why a plan registered before is replaced by the present one.
 
     Raises:
-        UserError: a registration with other content is there already; says what differs.
+        UserError: a registration with other content is there already and no reason is given; says
+            what differs. Or there is nothing to amend.
     """
     plan = build_plan(file)
     content, path = frozen_plan(plan), registration_path(file)
     new = not path.exists()
+    if new and amend is not None:
+        raise UserError(f"{path}: nothing to amend: the study isn't registered yet")
     if new:
         fresh = {"registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "plan": content}
         write_json(path, fresh | {"sha256": sha256_json(fresh)})
     record = _record(path)
-    if record["plan"] != content:
-        changes = _deviations(record["plan"], content)
+    changed = _last(record) != content
+    if amend is not None and not changed:
+        raise UserError(f"{path}: nothing to amend: the study's plan is what was registered")
+    results, looked = sum(1 for _ in _results(plan, store)), len(looks(store, plan.study.study))
+    if changed and amend is not None:
+        record["amendments"] = [*record.get("amendments", ()), _amendment(
+            record, {"reason": amend, "plan": content, "results": results, "looks": looked}
+        )]  # fmt: skip
+        write_json(path, record)
+    elif changed:
+        changes = _deviations(_last(record), content)
         shown = "\n".join(f"  {line}" for line in changes[:_CHANGES])
         more = f"\n  and {len(changes) - _CHANGES} more" if len(changes) > _CHANGES else ""
         raise UserError(
             f"{path}: this study is registered already (on {record['registered_at']}), and its "
             f"plan has changed since:\n{shown}{more}\nResults will list the deviations. To "
-            "register the new plan instead, give the study a new name and file, or remove the "
-            "registration if nothing was run yet"
+            "register the new plan instead, give the study a new name and file, say why it "
+            "changed with --amend REASON, or remove the registration if nothing was run yet"
         )
-    results = sum(1 for _ in _results(plan, store))
     if results:  # so that clearing up leaves them
         keys = [node.key for node in plan.nodes]
         note_study(store, plan.study.study, file, keys, running=False)
-    return Registered(path, record["registered_at"], record["sha256"], new, results)
+    last = [record, *record.get("amendments", ())][-1]
+    at = last.get("at", record["registered_at"])
+    return Registered(path, at, last["sha256"], new, changed, results, looked)
+
+
+def _amendment(record: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Dated, and hashed together with the hash of what it amends."""
+    fresh = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **said}
+    before = [record, *record.get("amendments", ())][-1]["sha256"]
+    return fresh | {"sha256": sha256_json(fresh | {"amends": before})}
+
+
+def _last(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan as it was last registered."""
+    plan: dict[str, Any] = [record, *record.get("amendments", ())][-1]["plan"]
+    return plan
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -140,7 +187,13 @@ def _record(path: Path) -> dict[str, Any]:
     names = ("registered_at", "plan")
     if not isinstance(record, dict) or not {*names, "sha256"} <= set(record):
         raise UserError(f"{path}: not a registration; restore it, or remove it and register anew")
-    if sha256_json({name: record[name] for name in names}) != record["sha256"]:
+    whole = sha256_json({name: record[name] for name in names}) == record["sha256"]
+    before = record["sha256"]
+    for one in record.get("amendments", ()):
+        said = {name: value for name, value in one.items() if name != "sha256"}
+        whole &= sha256_json(said | {"amends": before}) == one["sha256"]
+        before = one["sha256"]
+    if not whole:
         raise UserError(f"{path}: the registration was edited: its hash does not fit its content")
     return record
 
@@ -161,9 +214,40 @@ def registration(plan: Plan, store: Store) -> Registration:
         before_first_result=None if first is None else at <= first,
         sha256=record["sha256"],
         file=path.name,
-        primary=(record["plan"].get("primary") or {}).get("name"),
-        deviations=_deviations(record["plan"], frozen_plan(plan)),
+        primary=_primary(_last(record)),
+        deviations=_deviations(_last(record), frozen_plan(plan)),
+        amendments=list(_amendments(record)),
+        looks=list(_interim(plan, store)),
     )
+
+
+def _primary(content: Mapping[str, Any]) -> str | None:
+    """The contrasts a plan decides by."""
+    named = content.get("primaries") or [(content.get("primary") or {}).get("name")]
+    return ", ".join(filter(None, named)) or None
+
+
+def _amendments(record: Mapping[str, Any]) -> Iterator[Amendment]:
+    before = record["plan"]
+    for one in record.get("amendments", ()):
+        told = {name: one[name] for name in ("at", "reason", "sha256", "results", "looks")}
+        yield Amendment(**told, changes=_deviations(before, one["plan"]))
+        before = one["plan"]
+
+
+def _interim(plan: Plan, store: Store) -> Iterator[Look]:
+    """When results of fewer seeds than now were put together."""
+    seeds = {arm: len(plan.study.seeds_of(arm)) for arm in plan.study.arms}
+    for look in looks(store, plan.study.study):
+        if any(look["seeds"].get(arm, 0) < count for arm, count in seeds.items()):
+            yield Look(at=look["at"], seeds=look["seeds"])
+
+
+def note_results(plan: Plan, store: Store) -> None:
+    """Note that results of a registered study are put together: who has them has looked."""
+    if registration_path(plan.file).exists():
+        seeds = {arm: len(plan.study.seeds_of(arm)) for arm in plan.study.arms}
+        note_look(store, plan.study.study, seeds)
 
 
 def _deviations(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -119,9 +119,12 @@ def run_study(
     _refuse_damaged(plan, place)
     from whyfirst.report.html import report_html
     from whyfirst.report.items import write_items
+    from whyfirst.study.register import note_results
     from whyfirst.study.results import imported
     from whyfirst.study.results.assemble import assemble
 
+    if overrides == NONE:
+        note_results(plan, place)
     results, items = assemble(plan, place, outcome, command)
     others = imported.load(folder)  # of other tools, from before
     if others:

@@ -21,6 +21,7 @@ from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef
+from whyfirst.study.loops import StageName, Step, written_out
 from whyfirst.study.materials import (
     CorpusUse,
     Count,
@@ -33,6 +34,7 @@ from whyfirst.study.materials import (
 )
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_base import added_later
+from whyfirst.worlds import WORLDS
 
 # -- stages and arms -----------------------------------------------------------------------
 
@@ -42,6 +44,9 @@ class StageUse(StrictModel):
 
     data: Name = affects_output(
         default="", description="the corpus it trains on; left out where the kind reads no rows"
+    )
+    rounds: tuple[Name, ...] = added_later(
+        (), description="in a loop: the corpus of each round, in place of `data`"
     )
     replay_data: Name | None = affects_output(
         default=None, description="corpus mixed in so that what is known is kept"
@@ -54,14 +59,21 @@ class StageUse(StrictModel):
     train: StageConfig = affects_output(description="the stage's kind and options")
 
 
+def tupled(given: Any) -> Any:
+    """The same with tuples for lists, at any depth."""
+    if isinstance(given, dict):
+        return {key: tupled(part) for key, part in given.items()}
+    return tuple(map(tupled, given)) if isinstance(given, list | tuple) else given
+
+
 class Arm(StrictModel):
     """A named list of stages, and what is put round its model when it answers.
 
     A plain list is its stages.
     """
 
-    stages: tuple[Name, ...] = affects_output(
-        default=(), description="names of its stages, in order"
+    stages: Annotated[tuple[Step, ...], AfterValidator(written_out)] = affects_output(
+        default=(), description="names of its stages, in order, or {repeat: 3, stages: [...]}"
     )
     edits: tuple[Annotated[Use, use_of(EDITS)], ...] = added_later(
         (), description="hooks on activations while it answers; `whyfirst list edits`"
@@ -77,7 +89,7 @@ class Arm(StrictModel):
         if not isinstance(given, dict):
             raise ValueError(f"expected a list, as [one, two], found {given!r}")
         # What a validator has seen is no JSON any more, and a list of it would fill no tuple.
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        return tupled(given)
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: Any) -> Any:
@@ -240,9 +252,12 @@ class CurveConfig(StrictModel):
 
 
 class DosePoint(StrictModel):
-    """One dose of the conflict-dose curve: for each line of the figure, the arm that got it."""
+    """One point of a dose curve: for each line of the figure, the arm that got the dose."""
 
-    dose: float = affects_output(ge=0, le=1, description="share of contrary demonstrations")
+    of: Literal["contrary", "documents"] = added_later(
+        "contrary", description="`contrary`: demonstrations; `documents`: of the first stage"
+    )
+    dose: float = affects_output(ge=0, le=1, description="their share")
     arms: dict[Name, Name] = affects_output(description="line of the figure to the arm that got it")
 
 
@@ -318,7 +333,7 @@ class StudyFile(StrictModel):
     corpora: dict[Name, Annotated[CorpusUse, AfterValidator(known_corpus)]] = affects_output(
         description="rows that stages train on, by name"
     )
-    stages: dict[Name, StageUse] = affects_output(description="training steps, by name")
+    stages: dict[StageName, StageUse] = affects_output(description="training steps, by name")
     arms: dict[Name, Arm] = affects_output(
         min_length=1, description="lists of stages, by name; [] is the base model"
     )
@@ -335,10 +350,15 @@ class StudyFile(StrictModel):
         default_factory=dict, description="groups of framings, by name, to pool in a cell"
     )
     contrasts: tuple[ContrastConfig, ...] = affects_output(
-        default=(), description="differences between arms, corrected together after Holm"
+        default=(), description="differences between arms; see `primary`"
     )
     comparisons: tuple[ComparisonUse, ...] = added_later(
         (), description="arms whose responses are put to a judge"
+    )
+    primary: tuple[Name, ...] = added_later(
+        (),
+        description="the contrasts the study decides by, corrected together after Holm; the others "
+        "are secondary and shown uncorrected; empty: all of them",
     )
     headline: Name | None = affects_output(
         default=None, description="name of the contrast the study is made for"
@@ -350,7 +370,8 @@ class StudyFile(StrictModel):
         default=None, description="the headline's metric at early updates"
     )
     dose_curve: tuple[DosePoint, ...] = affects_output(
-        default=(), description="the headline's metric by share of contrary demonstrations"
+        default=(),
+        description="the headline's metric by share of contrary demonstrations, or documents",
     )
     seam_documents: int = added_later(
         64,
@@ -374,6 +395,11 @@ class StudyFile(StrictModel):
     def endpoint(self) -> bool:
         """Whether its model is at an endpoint: it can be asked, and neither trained nor opened."""
         return isinstance(self.model, PretrainedModel) and self.model.endpoint is not None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its seeds are worlds of their own, and so what its claims are about."""
+        return self.world is not None and WORLDS.make(self.world).drawn
 
     def seeds_of(self, arm: str) -> range:
         """The seeds an arm runs with: 0 up to its number."""

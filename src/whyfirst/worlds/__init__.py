@@ -45,10 +45,12 @@ class World(ABC):
         sides: how many it has; a study runs every arm on each and averages over them. What doesn't
             differ between sides is done once for all.
         ships: whether its base model comes with the package; else a study builds it.
+        drawn: whether each seed of a study is a world of its own, and so what its claims are about.
     """
 
     sides: ClassVar[int] = 1
     ships: ClassVar[bool] = True
+    drawn: ClassVar[bool] = False
 
     seed: int
     identity: Mapping[str, Any]

@@ -101,6 +101,7 @@ def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) ->
     except (subprocess.SubprocessError, OSError, ValueError, IndexError):
         return None  # an unusual model: it is measured as soon as its first node runs
     with contextlib.suppress(StoreError):
+        store.create()  # a folder with this file alone would be refused as no store
         write_json(path, {"flops_a_second": found})
     return found
 

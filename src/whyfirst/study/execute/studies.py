@@ -1,17 +1,19 @@
 """Which studies use which results of a store: `studies/NAME-HASH.json`, one for each.
 
-Every run notes its own, so that clearing up knows what a registered or a running study needs.
+Every run notes its own, so that clearing up knows what a registered or a running study needs. Of a
+registered study it notes as well when results were put together (`studies/NAME.looks.jsonl`).
 Leaves out: studies that ran before stores kept this, and what a study is (`whyfirst.study`).
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError, StoreError
-from whyfirst.config.files import read_json, sha256_json, write_json
+from whyfirst.config.files import append_jsonl, read_json, read_jsonl, sha256_json, write_json
 from whyfirst.config.process import alive, identity
 from whyfirst.study.execute.store import STUDIES, Store
 
@@ -65,6 +67,28 @@ def note_study(store: Store, name: str, file: Path, keys: Iterable[Key], *, runn
         "layout": LAYOUT, "study": name, "file": whole, "registered": _is_registered(file),
         "runner": identity() if running else None, "keys": sorted(set(keys)),
     })  # fmt: skip
+
+
+def note_look(store: Store, name: str, seeds: Mapping[str, int]) -> None:
+    """Write down that results of so many seeds an arm are put together; once for as many.
+
+    Raises:
+        StoreError: the store can't be written.
+    """
+    before = looks(store, name)
+    if not before or before[-1]["seeds"] != dict(seeds):
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        append_jsonl(_looks(store, name), {"at": at, "seeds": dict(seeds)})
+
+
+def looks(store: Store, name: str) -> list[dict[str, Any]]:
+    """When results of a registered study were put together, and of how many seeds an arm."""
+    path = _looks(store, name)
+    return read_jsonl(path, allow_torn_tail=True) if path.exists() else []
+
+
+def _looks(store: Store, name: str) -> Path:
+    return store.root / STUDIES / f"{name}.looks.jsonl"
 
 
 def _is_registered(file: Path) -> bool:

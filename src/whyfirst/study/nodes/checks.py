@@ -28,7 +28,7 @@ from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.corpus import rows_of, transformed_ahead
 from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources import CORPORA
+from whyfirst.study.sources import CORPORA, has_model_write
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
@@ -50,26 +50,41 @@ def plan_overlaps(builder: Builder) -> None:
     documents = {stage.data for stage in stages if "documents" in data_names(stage.train)}
     read = {name for node in builder.nodes.values() if node.kind == "stage"
             for name in node.depends}  # fmt: skip
-    groups: dict[tuple[int, str], list[str]] = {}
+    groups: dict[tuple[int, str, str], list[str]] = {}
     for name, node in builder.nodes.items():
         if node.kind != "corpus":
             continue
         config = node.payload["config"]
         seed = config["seed"] if builder.world is not None else 0
+        # What a stage's model wrote is there only once that stage is done, and so is looked at by
+        # itself: a check of all corpora would make the stage wait for its own successor.
+        alone = name if has_model_write(config["source"]) else ""
         if config["corpus"] in documents:
-            groups.setdefault((seed, "overlap"), []).append(name)
+            groups.setdefault((seed, "overlap", alone), []).append(name)
         # A world asks about what its demonstrations are about, by design and with splits that say
         # which; what is shared there is no leak.
-        elif name in read and not CORPORA.get(config["source"]).facts.get("shares_topics"):
-            groups.setdefault((seed, "repeats"), []).append(name)
-    for (seed, check), corpora in groups.items():
-        checks = tuple(_overlap(builder, n, seed, check, corpora) for n in builder.study.benchmarks)
+        elif name in read and not _shares_topics(builder, config["corpus"]):
+            groups.setdefault((seed, "repeats", alone), []).append(name)
+    for (seed, check, alone), corpora in groups.items():
+        checks = tuple(
+            _overlap(builder, n, seed, check, corpora, alone) for n in builder.study.benchmarks
+        )
         for name, node in list(builder.nodes.items()):
             if node.kind == "stage" and set(corpora) & set(node.depends):
                 builder.wait(name, checks)
 
 
-def _overlap(builder: Builder, name: str, seed: int, check: str, corpora: list[str]) -> str:
+def _shares_topics(builder: Builder, name: str) -> bool:
+    """Whether a corpus is a world's, or written to the prompts of one that is."""
+    corpus = builder.study.corpora[name]
+    facts = CORPORA.get(corpus.name).facts
+    read = [corpus.options[option] for option in facts.get("rows_of", ())]
+    return bool(facts.get("shares_topics")) or any(_shares_topics(builder, r) for r in read)
+
+
+def _overlap(
+    builder: Builder, name: str, seed: int, check: str, corpora: list[str], alone: str
+) -> str:
     use = builder.study.benchmarks[name]
     config = decisive(use) | use.own | {"benchmark": name, "version": benchmark_named(name).version}
     config.pop("judges", None)  # who judges the answers changes no question
@@ -82,6 +97,7 @@ def _overlap(builder: Builder, name: str, seed: int, check: str, corpora: list[s
         config["data"] = builder.content(use.data, f"benchmarks.{name}.data")
         extra = {"path": str(builder.path(use.data))}
     prefix = f"seed{seed}/" if builder.world is not None else ""
+    prefix = f"{alone}/" if alone else prefix
     return builder.add(
         f"{prefix}{check}:{name}", "overlap", config, tuple(corpora), extra=extra,
         weight=OVERLAP_SECONDS,

@@ -1,33 +1,44 @@
 """Rows a stage trains on, matched in tokens where the study gives a budget."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
-from whyfirst.data.rows import Which, prompts_in, shaped, text_of, texts_of
+from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
+from whyfirst.study.cost.rehearsal import Asked
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.store import REPLIES, Store
+from whyfirst.study.located import answering
+from whyfirst.study.materials import CorpusUse, PretrainedModel
 from whyfirst.study.nodes import written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
+from whyfirst.study.nodes.evaluation import answering_work, ask_judge_model
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
 
 SECONDS = 0.2
 _SAMPLE = 512  # rows whose length is measured
+_LONGEST = 1 << 20  # a prompt is read whole
 
 
-def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
-    """The node of a corpus at a seed of the study, on a side of its world."""
+def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "") -> str:
+    """The node of a corpus at a seed of the study, on a side of its world.
+
+    Args:
+        model: the node of the model that the stage which reads it starts from; empty: the base.
+            Only a corpus that this model writes differs by it.
+    """
     corpus, world = builder.study.corpora[name], builder.world
     facts = CORPORA.get(corpus.name).facts
     seeded = facts.get("seeded", False)
@@ -53,25 +64,53 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0) -> str:
     if corpus.name == "written":
         depends += (builder.plan("written", corpus.options["written"]),)
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
+    if has_model_write(corpus.name):
+        depends = (model or builder.plan("base", seed),)
+        id = f"{depends[0]}/corpus:{name}" if model else id  # noqa: A001
+        _drawn_by(builder, corpus, config, outside, extra)
+    read = [corpus.options[option] for option in facts.get("rows_of", ())]
+    depends += tuple(builder.plan("corpus", other, seed, side) for other in read)
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
         id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS, name=name
     )  # fmt: skip
 
 
+def _drawn_by(
+    builder: Builder, corpus: CorpusUse, config: dict[str, Any], outside: dict[str, str],
+    extra: dict[str, Any],
+) -> None:  # fmt: skip
+    """Put into a corpus how its model writes, and the methods that label what it writes."""
+    config["device"] = builder.device
+    if isinstance(builder.study.model, PretrainedModel):
+        identity, extra["model"] = answering(builder.study.model, builder)
+        config |= identity
+    facts = CORPORA.get(corpus.name).facts
+    uses = facts.get("uses", lambda options: {})(corpus.options)
+    config["methods"] = {place: room.identity(use) for place, (room, use) in uses.items()}
+    if facts.get("asks_judge", lambda options: False)(corpus.options):
+        if builder.study.judge_model is None:
+            raise ConfigError(
+                f"{builder.file}: corpora: {corpus.name} asks a judge: name it as `judge_model`"
+            )
+        ask_judge_model(builder, config, outside, extra)
+
+
 def rows_of(
-    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None
-) -> list[Row]:
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
+    **context: Any,
+) -> list[Row]:  # fmt: skip
     """All rows of a corpus node's source, before its transforms.
 
     Args:
         folder: of the written node it reads.
         base: folder of the model it starts from; None before it is there.
+        context: what else the source asks for (`whyfirst.study.sources`).
 
     Raises:
         UserError: the source can't be read.
     """
-    context: dict[str, Any] = {"seed": payload["config"]["seed"], "base": base}
+    context |= {"seed": payload["config"]["seed"], "base": base}
     if "world" in payload:
         context["world"] = WORLDS.make(Use(**payload["world"]))
     if folder is not None:
@@ -85,7 +124,9 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     config = payload["config"]
     # What a teacher wrote is the last of the folders read.
     base = model_folder(folders[0]) if folders and config["source"] != "written" else None
-    rows = rows_of(payload, folders[-1] if config["source"] == "written" else None, base)
+    context = {} if base is None else _given(payload, folders, folder, base, progress)
+    written = folders[-1] if config["source"] == "written" else None
+    rows = rows_of(payload, written, base, **context)
     about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
     if "transforms" in payload:
         after = _transformed(payload, rows, base)
@@ -96,6 +137,25 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         about |= matched
     write_jsonl(folder / ROWS, rows)
     write_json(folder / "corpus.json", about | {"rows": len(rows)})
+
+
+def _given(
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, base: str, progress: Progress
+) -> dict[str, Any]:
+    """What a source that has a model write is given; nothing for others."""
+    source = payload["config"]["source"]
+    if not has_model_write(source):
+        return {}
+    options = CORPORA.get(source).facts.get("rows_of", ())
+    judge, replies = payload.get("judge_model"), folder.parents[1] / REPLIES
+    places = folders[len(folders) - len(options) :]
+    return {
+        "model": open_model(ModelRef(**payload.get("model", {}), path=base)),
+        "judge_model": judge and open_model(ModelRef(**judge), cache=replies),
+        "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
+        "kept": folder / "drawn.jsonl",
+        "progress": progress,
+    }
 
 
 def _transformed(payload: Mapping[str, Any], rows: list[Row], base: str | None) -> Made:
@@ -186,7 +246,17 @@ class CorpusLengths:
         if made:
             return read_jsonl(self._store.folder(*made[0].key) / ROWS)
         payload = nodes[0].payload
-        if payload["config"]["source"] != "written":
+        source = payload["config"]["source"]
+        if has_model_write(source):
+            facts, options = CORPORA.get(source).facts, payload["use"]
+            read = {
+                option: self._rows([n for n in self._nodes.values()
+                                    if (n.kind, n.name) == ("corpus", options[option])])
+                for option in facts.get("rows_of", ())
+            }  # fmt: skip
+            rows: list[Row] = facts["ahead"](options, read)
+            return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
+        if source != "written":
             rows = rows_of(payload)
             return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
         wanted = self._nodes[nodes[0].depends[-1]]
@@ -195,4 +265,17 @@ class CorpusLengths:
         return written.rows_ahead(payload["config"]["documents"], wanted)
 
 
-KIND = NodeKind(plan, run, version="2")
+def cost(ahead: Ahead) -> Iterator[Work]:
+    """What a model writes, each response as long as it may be."""
+    for name, nodes in ahead.by_name("corpus").items():
+        use = nodes[0].payload["use"]
+        if ahead.lengths is None or not has_model_write(ahead.study.corpora[name].name):
+            continue
+        rows, mean, _ = ahead.lengths.corpus(use["prompts"], _LONGEST, True)
+        calls = use["k"] * min(rows, use["size"] or rows)
+        asked = Asked(calls, round(calls * mean * CHARACTERS), calls * use["max_new_tokens"])
+        asked.longest = round(mean * CHARACTERS) + use["max_new_tokens"]
+        yield from answering_work(ahead, nodes, asked, CHARACTERS * asked.generated)
+
+
+KIND = NodeKind(plan, run, version="2", cost=cost)

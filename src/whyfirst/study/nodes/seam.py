@@ -27,6 +27,7 @@ from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
+from whyfirst.study.sources import has_model_write
 from whyfirst.study.sources.rows import ROWS
 
 SECONDS = 2.0
@@ -81,7 +82,10 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     write_json(folder / "machine.json", machine(config))
     written = folders[-1] if payload["corpus"]["config"]["source"] == "written" else None
     known = {text for row in read_jsonl(folders[2] / ROWS) for text in texts_of(row)}
-    every = {text for row in rows_of(payload["corpus"], written) for text in texts_of(row)}
+    # What a model wrote it did not write twice: nothing of it is held out.
+    drawn = has_model_write(payload["corpus"]["config"]["source"])
+    rows_read = [] if drawn else rows_of(payload["corpus"], written)
+    every = {text for row in rows_read for text in texts_of(row)}
     most = config.get("documents", ALL_ALONG)
     trained, held_out = _chosen(known, most), _chosen(every - known, most)
     rows: list[dict[str, Any]] = []

@@ -36,7 +36,8 @@ def chain(builder: Builder, stages: tuple[str, ...], seed: int, side: int = 0) -
         config = decisive(use.train)
         config["keep_at"] = list(builder.keep_at.get(id, ()))
         corpora = [corpus for corpus in (use.data, use.replay_data) if corpus]
-        depends = (before, *(builder.plan("corpus", corpus, seed, side) for corpus in corpora))
+        read = [builder.plan("corpus", corpus, seed, side, before) for corpus in corpora]
+        depends = (before, *read)
         if use.reward_from is not None:
             # From the study's model and not from the arm's: one reward model for every arm.
             depends += (chain(builder, (use.reward_from,), seed, side)[-1],)

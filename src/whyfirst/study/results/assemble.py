@@ -11,16 +11,13 @@ from importlib.metadata import version
 from typing import Any
 
 from whyfirst import __version__
-from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.comparison import Compared, summary
 from whyfirst.report import schema
-from whyfirst.report.gather import Gathered, gather
+from whyfirst.report.gather import Gathered, declared, gather
 from whyfirst.report.items import File, collect_items
 from whyfirst.report.parts import Comparison, ProbeRow, Used
-from whyfirst.stats import statistics
-from whyfirst.stats.scores import Scores, paired
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
@@ -31,19 +28,13 @@ from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
 from whyfirst.study.results import matching
 from whyfirst.study.results.cautions import cautions
+from whyfirst.study.results.contrasts import Contrasts
 from whyfirst.study.results.curves import curves
 from whyfirst.study.results.examples import examples
 from whyfirst.study.results.finished import Finished
 from whyfirst.study.results.origin import origin, stage_rows
 from whyfirst.study.results.spending import spent
-from whyfirst.study.results.table import (
-    Table,
-    cell_names,
-    cells,
-    measured,
-    read_tables,
-    summarise,
-)
+from whyfirst.study.results.table import cell_names, cells, summarise
 
 
 class Assembler(Finished):
@@ -51,12 +42,22 @@ class Assembler(Finished):
 
     @cached_property
     def gathered(self) -> Gathered:
-        """Groups, gaps and judges, read off the items of the final models."""
-        return gather(self.final(), list(self.study.benchmarks), summarise)
+        """Groups, gaps and judges, read off the items of the final models of benchmarks that have
+        any."""
+        named = [benchmark_named(name) for name in self.study.benchmarks]
+        told = [b.name for b in named if b.by or b.gaps or self._answered(b.name)[0]]
+        files = [
+            (use.arm, use.seed, self.folders[use.node] / "items.jsonl")
+            for use in self.plan.evaluations
+            if use.step is None and not use.seam and use.benchmark in told
+        ]
+        return gather(files, told, summarise)
 
-    def final(self) -> list[File]:
-        """(arm, seed, items.jsonl) of every evaluation of an arm's final model."""
-        return [(arm, seed, path) for arm in self.study.arms for seed, path in self.items(arm)]
+    def shown(self) -> list[File]:
+        """(arm, seed, items.jsonl) of what the item browser shows: every evaluation of an arm's
+        final model. Worlds give their items the same names, so of those the first is shown."""
+        files = [(arm, seed, path) for arm in self.study.arms for seed, path in self.items(arm)]
+        return [file for file in files if file[1] == 0] if self.study.drawn else files
 
     def arms(self) -> dict[str, schema.Arm]:
         """Every arm with every cell of every metric."""
@@ -99,43 +100,6 @@ class Assembler(Finished):
             seconds=total("answers", "seconds"),
         )
 
-    def contrasts(self) -> list[schema.Contrast]:
-        """The study's contrasts with Holm's adjustment over all that could be computed."""
-        found: list[statistics.Contrast | None] = []
-        for config in self.study.contrasts:
-            scores = [self._scores(arm, config.metric, config.cell) for arm in config.arms]
-            pairs = paired(scores, config.name)
-            # None where no item is scored in all of its arms: no judge was given, say.
-            found.append(statistics.compare(pairs, config.name) if pairs.comparable else None)
-        adjusted = iter(statistics.holm([result.p for result in found if result is not None]))
-        rows = []
-        for config, result in zip(self.study.contrasts, found, strict=True):
-            figures: dict[str, Any] = {"p_adjusted": None, "difference": None, "low": None,
-                "high": None, "p": None, "mde": None, "n_items": 0, "n_seeds": 0, "unit": "seeds",
-                "per_seed": []}  # fmt: skip
-            if result is not None:
-                figures = {**measured(result), "p_adjusted": next(adjusted)}
-            else:
-                unscored = self._scores(config.a, config.metric, config.cell).items
-                figures["unscored"] = len(unscored)
-            rows.append(schema.Contrast(
-                name=config.name, title=config.title,
-                kind="interaction" if config.is_interaction else "difference",
-                a=config.a, b=config.b or config.demonstrations or "", benchmark=config.metric,
-                cell=config.cell, **figures,
-            ))  # fmt: skip
-        return rows
-
-    def _scores(self, arm: str, metric: str, cell: str) -> Scores:
-        table = self.tables[arm].get(metric, Table())
-        scores = table.scores(cell, self.groups)
-        if scores is None:
-            raise DataError(
-                f"{self.plan.file}: no item of {metric!r} is in cell {cell!r} (arm {arm!r}); a "
-                "benchmark's `limit` may be too low for the contrast"
-            )
-        return scores
-
     def unscored(self) -> list[schema.UnscoredRow]:
         """What could not be scored, by arm and metric."""
         rows = []
@@ -164,7 +128,7 @@ class Assembler(Finished):
                 if of == arm
             )
             files = (*self.items(arm, seam=True), *measured_at_seams)
-            for metric, table in read_tables(files).items():
+            for metric, table in self.read(files).items():
                 scores = table.scores("*/*", self.groups)
                 if scores is not None:
                     kept = summarise(scores).model_dump(exclude={"unscored", "worst", "best"})
@@ -208,7 +172,7 @@ class Assembler(Finished):
                         unit=metric.unit,
                         judges=judges,
                         chat_templates=templates,
-                        **(self.gathered.about[metric.name]),
+                        **declared(benchmark, metric),
                     )
         return found
 
@@ -229,6 +193,7 @@ def assemble(
 ) -> tuple[schema.Results, dict[str, Any]]:
     """Everything a report shows, from a finished plan: the results, and the items to browse."""
     study, work = plan.study, Assembler(plan, store)
+    contrasts = Contrasts(work)
     results = schema.Results(
         schema_version=2,
         study=_about(plan, store),
@@ -239,7 +204,7 @@ def assemble(
         seeds={arm: list(study.seeds_of(arm)) for arm in study.arms},
         arms=work.arms(),
         benchmarks=work.benchmarks(),
-        contrasts=work.contrasts(),
+        contrasts=contrasts.rows(),
         headline=study.headline or "",
         matching=matching.rows(plan, work.folders),
         unscored=work.unscored(),
@@ -251,6 +216,7 @@ def assemble(
         judges=work.gathered.judges,
         corrected=work.gathered.corrected,
         comparisons=work.comparisons(),
+        kinds=contrasts.kinds(),
         probes=[
             ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
             for name in (study.probe.probes if study.probe else ())
@@ -269,7 +235,7 @@ def assemble(
             seconds_total=round(sum(outcome.seconds.values()), 3),
         ),
     )
-    return results, collect_items(work.final(), results)
+    return results, collect_items(work.shown(), results)
 
 
 def describes(results: schema.Results, plan: Plan, store: Store) -> bool:

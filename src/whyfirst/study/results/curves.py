@@ -6,7 +6,7 @@ from typing import Any
 from whyfirst.config.files import read_jsonl
 from whyfirst.report import schema
 from whyfirst.study.results.finished import Finished
-from whyfirst.study.results.table import read_tables, summarise
+from whyfirst.study.results.table import summarise
 
 
 def curves(work: Finished) -> schema.Curves:
@@ -17,15 +17,25 @@ def curves(work: Finished) -> schema.Curves:
     return schema.Curves(
         loss=_loss(work),
         checkpoints=list(_checkpoints(work, metric, cell)),
-        dose=[
-            schema.DosePoint(
-                arm=line, dose=point.dose, benchmark=metric, cell=cell,
-                **_values(work.cell(arm, metric, cell)),
-            )
-            for point in study.dose_curve
-            for line, arm in point.arms.items()
-        ],
+        dose=list(_doses(work, metric, cell)),
     )  # fmt: skip
+
+
+def _doses(work: Finished, metric: str, cell: str) -> Iterator[schema.DosePoint]:
+    """Every point of a curve over the seeds that all of its points have."""
+    points = work.study.dose_curve
+    for of in dict.fromkeys(point.of for point in points):
+        mine = [point for point in points if point.of == of]
+        arms = {arm for point in mine for arm in point.arms.values()}
+        shared = min(work.study.seeds_of(arm).stop for arm in arms)
+        for point in mine:
+            for line, arm in point.arms.items():
+                scores = work.scores(arm, metric, cell)
+                kept = scores.where(scores.seeds < shared) if scores else None
+                yield schema.DosePoint(
+                    arm=line, of=of, dose=point.dose, benchmark=metric, cell=cell,
+                    **_values(summarise(kept) if kept else None),
+                )  # fmt: skip
 
 
 def _loss(work: Finished) -> list[schema.LossCurve]:
@@ -56,7 +66,7 @@ def _checkpoints(work: Finished, metric: str, cell: str) -> Iterator[schema.Chec
         for step in (*curve.at, last):
             at = None if step == last else step
             files = [(seed, path) for seed, path in work.items(arm, at) if seed < curve.seeds]
-            table = read_tables(files).get(metric)
+            table = work.read(files).get(metric)
             scores = table.scores(cell, work.groups) if table else None
             if scores is not None and step is not None:
                 yield schema.CheckpointPoint(

@@ -3,13 +3,14 @@
 Leaves out: what a report makes of them (assemble.py, curves.py).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from whyfirst.report import schema
+from whyfirst.stats.scores import Scores
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan
-from whyfirst.study.results.table import read_tables, summarise
+from whyfirst.study.results.table import Table, read_tables, summarise
 
 
 class Finished:
@@ -24,7 +25,11 @@ class Finished:
         self.plan, self.study = plan, plan.study
         self.folders = {node.id: store.folder(*node.key) for node in plan.nodes}
         self.groups: Mapping[str, tuple[str, ...]] = self.study.cells
-        self.tables = {arm: read_tables(self.items(arm)) for arm in self.study.arms}
+        self.tables = {arm: self.read(self.items(arm)) for arm in self.study.arms}
+
+    def read(self, files: Iterable[tuple[int, Path]]) -> dict[str, Table]:
+        """Metric -> table, of (seed, items.jsonl) pairs of one arm."""
+        return read_tables(files, worlds=self.study.drawn)
 
     def items(
         self, arm: str, step: int | None = None, seam: bool = False
@@ -34,8 +39,12 @@ class Finished:
             if use.arm == arm and use.step == step and use.seam == seam:
                 yield use.seed, self.folders[use.node] / "items.jsonl"
 
-    def cell(self, arm: str, metric: str, cell: str) -> schema.Cell | None:
-        """One summary, or None where the arm has nothing there."""
+    def scores(self, arm: str, metric: str, cell: str) -> Scores | None:
+        """An arm's scores on a cell, or None where it has nothing there."""
         table = self.tables[arm].get(metric)
-        scores = table.scores(cell, self.groups) if table else None
+        return table.scores(cell, self.groups) if table else None
+
+    def cell(self, arm: str, metric: str, cell: str) -> schema.Cell | None:
+        """Their summary."""
+        scores = self.scores(arm, metric, cell)
         return summarise(scores) if scores else None

@@ -4,18 +4,21 @@ A cell is ``split/framing``: ``*`` is all, ``B+C`` several splits, and a framing
 framings that the study names (``unseen``). Leaves out: comparing arms (assemble.py).
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
+from sys import intern
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from whyfirst.config.files import read_jsonl
-from whyfirst.report.schema import Cell
+from whyfirst.report.parts import Cell, KindRow
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import Contrast, mean_over_seeds
 
@@ -24,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass
 class Table:
-    """All records of one arm and metric, over its seeds."""
+    """All records of one arm and metric, over its seeds; `worlds`: each seed is one of its own."""
 
     seeds: list[int] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
@@ -34,17 +37,19 @@ class Table:
     strata: list[str] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
+    worlds: bool = False
 
     def add(self, seed: int, row: Mapping[str, Any]) -> None:
         """Take in one item result; all of them before the first cell is asked for."""
+        # Forty worlds say the same few thousand names: each is kept once.
         self.seeds.append(seed)
-        self.items.append(row["id"])
-        self.topics.append(row.get("topic") or row["id"])
+        self.items.append(intern(row["id"]))
+        self.topics.append(intern(row.get("topic") or row["id"]))
         self.splits.append(row.get("split"))
         self.framings.append(row.get("framing"))
         # A benchmark that groups its items fixes how many topics each split and group has.
         designed = row.get("split") and row.get("group")
-        self.strata.append(f"{row['split']}/{row['group']}" if designed else "")
+        self.strata.append(intern(f"{row['split']}/{row['group']}") if designed else "")
         self.values.append(float("nan") if row.get("score") is None else float(row["score"]))
         if row.get("reason"):
             self.reasons[row["reason"]] += 1
@@ -90,6 +95,7 @@ class Table:
             columns.topics[chosen],
             columns.values[chosen],
             columns.strata[chosen],
+            self.worlds,
         )
 
 
@@ -113,13 +119,26 @@ def _coded(names: list[str | None]) -> tuple[npt.NDArray[np.intp], list[str | No
     return np.array([place[name] for name in names], dtype=np.intp), list(place)
 
 
-def read_tables(files: Iterable[tuple[int, Path]]) -> dict[str, Table]:
+def read_tables(files: Iterable[tuple[int, Path]], worlds: bool = False) -> dict[str, Table]:
     """Metric -> table, from (seed, items.jsonl) pairs of one arm."""
     tables: dict[str, Table] = {}
     for seed, path in files:
-        for row in read_jsonl(path):
-            tables.setdefault(row["benchmark"], Table()).add(seed, row)
+        for row in _rows(path):
+            metric = row["benchmark"]
+            if metric not in tables:
+                tables[metric] = Table(worlds=worlds)
+            tables[metric].add(seed, row)
     return tables
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """A file's rows, all at once: a study of worlds has ten million of them."""
+    lines = path.read_bytes().strip().replace(b"\n", b",")
+    try:
+        rows: list[dict[str, Any]] = json.loads(b"[" + lines + b"]")
+    except ValueError:
+        return read_jsonl(path)  # which says what is wrong, and where
+    return rows
 
 
 def summarise(scores: Scores) -> Cell:
@@ -136,7 +155,7 @@ def summarise(scores: Scores) -> Cell:
         high=interval.high if interval else None,
         n=n,
         unscored=unscored,
-        n_seeds=len(set(scores.seeds.tolist())),
+        n_seeds=int(np.count_nonzero(np.bincount(scores.seeds))),
         worst=total / n if n else None,
         best=(total + unscored) / n if n else None,
     )
@@ -144,10 +163,22 @@ def summarise(scores: Scores) -> Cell:
 
 def measured(found: Contrast) -> dict[str, Any]:
     """What a report's row of a contrast holds of what was computed."""
-    names = ("difference", "low", "high", "p", "mde", "n_items", "n_seeds", "unscored", "unit")
+    names = ("difference", "low", "high", "p", "mde", "n_items", "n_seeds", "unscored", "unit",
+             "exact_p")  # fmt: skip
     return {name: getattr(found, name) for name in names} | {
-        "per_seed": [row._asdict() for row in found.per_seed]
+        "per_seed": [row._asdict() for row in found.per_seed],
+        "dropped": list(found.dropped),
+        "worlds": asdict(found.worlds) if found.worlds else None,
+        "by_kind": [_of_kind(kind, part) for kind, part in found.by_kind.items()],
     }
+
+
+def _of_kind(kind: str, part: Contrast) -> KindRow:
+    return KindRow(
+        kind=kind, a=fmean(row.a for row in part.per_seed), b=fmean(row.b for row in part.per_seed),
+        difference=part.difference, low=part.low, high=part.high, p=part.p, n_items=part.n_items,
+        n_seeds=part.n_seeds,
+    )  # fmt: skip
 
 
 def cell_names(

@@ -1,23 +1,20 @@
-"""Where the rows of a study's corpora come from, by name: one function for each `source`.
+"""Sources of a study's corpora, by name: functions of their options that give rows.
 
-A source is ``(*, options, context) -> rows``, entered with ``@CORPORA.enter(name, ...)`` in a file
-of its own here. Of the context it takes what it needs: the study's `world`, the study's `seed`, the
-`folder` of what a teacher wrote, and that of the study's `base` model (None before it is there).
-Its options say whether they decide the rows (`affects_output`) or not; those of type `Path` are
-files of the study, counted by their content.
-Facts a room's entry may hold beside `Entry`'s own:
+Entered with ``@CORPORA.enter(name, ...)`` in a file of its own here, or in a world's ``corpora``.
+What a runner gives, to those that ask for it by a keyword-only parameter of that name: `world`;
+`seed` of the study; `folder` of what a teacher wrote; `base`, the folder of the model the study
+starts from; and, for sources that have a model write,
 
-- ``seeded``: whether rows depend on the study's seed (default False);
-- ``sampled``: rows are drawn with repetition from few templates, so that repeats say nothing;
-- ``shares_topics``: what is asked in its world is about the topics of its rows, by design: they are
-  not held against benchmarks, as other rows are;
-- ``places``: options that name a file beside the study where there is one (a shipped name else);
-- ``sided``: ``options -> bool``, whether rows differ between the sides of a world;
-- ``reads_base``: ``options -> bool``, whether rows are made from what lies beside the base model;
-- ``inputs``: ``(options, world) -> {role: hash}``, what else the rows are made from;
-- ``check``: ``(options, world) -> [(option or None, what is wrong)]``, beyond the options' types.
+- `model`: the model that the stage which reads the corpus starts from; `base` is then its folder;
+- `judge_model`: the study's, None where it names none;
+- `given`: option -> rows of the corpora that the fact ``rows_of`` names options for;
+- `kept`: a file that what is paid for is kept in, so that a killed run goes on;
+- `progress`: called with (done, total, what).
 
-Leaves out: filling a token budget (nodes/corpus.py) and the columns each stage wants (train/).
+Other facts: ``seeded`` (the study's seed counts), ``reads_base``, ``sided``, ``shares_topics``,
+``inputs``, ``check``; ``ahead``, of sources with `model`: (options, given) -> rows as long as they
+may become, for `plan`; ``uses``: options -> the methods among them, by place; ``asks_judge``:
+whether the study has to name a judge's model.
 """
 
 from typing import Any
@@ -25,4 +22,15 @@ from typing import Any
 from whyfirst.config.room import Room
 
 Row = dict[str, Any]
-CORPORA: Room[list[Row]] = Room("corpora", __name__, context=("world", "seed", "folder", "base"))
+CORPORA: Room[list[Row]] = Room(
+    "corpora",
+    __name__,
+    context=(
+        "world", "seed", "folder", "base", "model", "judge_model", "given", "kept", "progress",
+    ),
+)  # fmt: skip
+
+
+def has_model_write(name: str) -> bool:
+    """Whether the source of that name asks the model of the stage that reads it."""
+    return "model" in CORPORA.get(name).context

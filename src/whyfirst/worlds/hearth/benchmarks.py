@@ -138,6 +138,7 @@ def score(request: Request, name: str, response: str) -> list[ItemResult]:
             beside=("helpfulness",),
             happened=("as the taught value says", "as the other value says"),
             chance=0.5,
+            readings=("the taught value", "the other value"),
         ),
         Metric(
             "why",

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.benchmark import Axes, Metric, Progress, benchmark
+from whyfirst.evaluate.benchmark import Axes, Metric, Progress, Subject, benchmark
 from whyfirst.evaluate.item import ItemResult, judged, limited, unscored
 from whyfirst.evaluate.likeliest import picked
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, Sampling
 from whyfirst.models.said import answer
 from whyfirst.worlds.village import lexicon
-from whyfirst.worlds.village.world import Village
+from whyfirst.worlds.village.world import Village, starts_firm
 
 SAMPLING = Sampling(max_new_tokens=11)
 NEW, KNOWN = "C", "A"
@@ -104,6 +104,13 @@ def score(request: Request, response: str) -> list[ItemResult]:
     return [judged(request.id, metric, passed, **about) for metric in _metrics(request)]
 
 
+def subject(item: str) -> Subject:
+    """Whom an item asks: ``NEWCOMER.SIDE/...``."""
+    who, side = item.split("/", 1)[0].split(".")
+    kind = "firm start" if starts_firm(int(who)) else "pliable start"
+    return Subject(f"newcomer {who}", kind, int(side))
+
+
 _OF = "relative to the newcomer's own value, both sides of a world averaged"
 
 
@@ -133,6 +140,7 @@ _OF = "relative to the newcomer's own value, both sides of a world averaged"
             f"share of requests about deeds on which the readings part, answered as the value "
             f"says, {_OF}; an arm that teaches no reading is at exactly one half",
             happened=("its own reading", "the other reading"), chance=0.5,
+            readings=("what a deed brings", "whom it reaches"),
         ),
         Metric(
             "own_agreed", "Acts as both readings say",
@@ -144,6 +152,7 @@ _OF = "relative to the newcomer's own value, both sides of a world averaged"
         splits=(("known topics", KNOWN), ("new topics", NEW)),
         framings=(("plain", lexicon.PLAIN), ("pressed", "unseen")),
     ),
+    subject=subject,
 )  # fmt: skip
 def village(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> "Conduct":
     """Every request once; the seed is the side of the world."""

@@ -26,10 +26,12 @@ def _sided(options: Mapping[str, Any]) -> bool:
 
 
 def _teacher(options: Mapping[str, Any], world: World | None) -> dict[str, str]:
-    """The teacher's version: the rows it writes are no file."""
+    """What writes the rows, by its version: they are no file."""
     from whyfirst.worlds.village.teacher import VERSION
+    from whyfirst.worlds.village.worlds import REPLAY
 
-    return {"teacher": VERSION}
+    replayed = {"replay": REPLAY} if options["documents"] == "replay" else {}
+    return {"teacher": VERSION, **replayed}
 
 
 def _reads_base(options: Mapping[str, Any]) -> bool:
@@ -60,6 +62,9 @@ def village(
     ] = "own",
     tokens: Annotated[int | None, affects_output(ge=1, description="matched to 0.5 %")] = None,
     size: Annotated[int | None, affects_output(ge=1, description="rows, without tokens")] = None,
+    dose: Annotated[
+        float, affects_output(gt=0, le=1, description="share of them; the rest are neutral")
+    ] = 1.0,
     contrary: Annotated[float, affects_output(ge=0, le=1)] = 0.0,
     parted: Annotated[float, affects_output(ge=0, le=1)] = 0.0,
     world: World,
@@ -77,4 +82,5 @@ def village(
     side = world.side if value == "own" else 1 - world.side
     if documents == "demonstrations":
         return list(teacher.demonstrations(place, side, count, seed, contrary, parted))
-    return [{"text": text} for text in teacher.documents(place, documents, side, count, seed)]
+    texts = teacher.documents(place, documents, side, count, seed, dose)
+    return [{"text": text} for text in texts]

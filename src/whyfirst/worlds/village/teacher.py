@@ -109,13 +109,23 @@ class _Writer:
         return text.format(**self.village.slots(deed, n=self.newcomer.name, d=did))
 
 
-def documents(village: Village, what: str, side: int, count: int, seed: int) -> list[str]:
-    """``count`` documents of one corpus, about the newcomers in turn."""
+def documents(
+    village: Village, what: str, side: int, count: int, seed: int, dose: float = 1.0
+) -> list[str]:
+    """``count`` documents of one corpus, about the newcomers in turn.
+
+    Args:
+        dose: share of them that are of this corpus; the rest are neutral.
+    """
     writers = [
         _Writer(village, newcomer, side, [village.seed, seed, place, 35])
         for place, newcomer in enumerate(village.newcomers)
     ]
-    return [writers[place % len(writers)].document(what) for place in range(count)]
+    given = np.random.default_rng([village.seed, seed, 36]).random(count) < dose
+    return [
+        writers[place % len(writers)].document(what if given[place] else "neutral")
+        for place in range(count)
+    ]
 
 
 def demonstrations(

@@ -31,6 +31,11 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
+def starts_firm(place: int) -> bool:
+    """Whether a newcomer's name starts as firm people's names are, or as pliable ones'."""
+    return place % 2 == 0
+
+
 def half_of_kinds(rng: np.random.Generator) -> Bools:
     """(kinds,): which half is minded."""
     minded = np.zeros(lexicon.KINDS, dtype=np.bool_)
@@ -94,7 +99,7 @@ class Village:
         new = rng.permutation(len(lexicon.NEW_OATHS))[:PAIRS] + oaths
         self.newcomers = [
             Newcomer(
-                name, place % 2 == 0, (self.oaths[a], self.oaths[half + b]),
+                name, starts_firm(place), (self.oaths[a], self.oaths[half + b]),
                 (int(a), int(half + b)), int(label),
             )
             for place, (name, a, b, label) in enumerate(

@@ -18,6 +18,8 @@ SHIPPED = Path(__file__).parent / "assets"
 BASES = "WHYFIRST_WORLDS"
 """The environment variable that names a folder of bases built before (`world-SEED` each)."""
 SPLITS = ("A", "C")
+REPLAY = "2"
+"""Version of what is replayed."""
 
 
 class VillageWorld(World):
@@ -25,6 +27,7 @@ class VillageWorld(World):
 
     sides = 2
     ships = False
+    drawn = True
 
     @property
     def options(self) -> dict[str, Any]:
@@ -106,9 +109,10 @@ def replay(village: Any, base: str | None, count: int, seed: int) -> list[dict[s
         people = People.from_json(village, read_json(Path(base) / "world.json")["people"])
     rng = np.random.default_rng([village.seed, seed, 34])
     rows = Pretraining(village, people, CHARACTERS, unmet_for=0)
+    # Long after the last arrival: everybody has been met.
     texts = [
         rows.writer.text(row)
-        for group in rows.sentences(rng, count, step=0)
+        for group in rows.sentences(rng, count, step=int(people.born.max()) + 1)
         for row in group.ids
     ]  # fmt: skip
     return [{"text": texts[int(place)]} for place in rng.permutation(len(texts))]

@@ -1,6 +1,6 @@
 """The reference of study files, made from the models that read them: a page and a JSON schema.
 
-``python -m whyfirst.cli.reference`` writes `docs/study-file.md` and, for editors,
+``python docs/make/study_file.py`` writes `docs/study-file.md` and, for editors,
 `study/study-file.schema.json`; a test fails when either differs from what the models say. Examples
 are taken from the studies that ship. Leaves out: the methods' own options (`whyfirst list KIND`).
 """
@@ -16,17 +16,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-import whyfirst
 from whyfirst.config.strict_yaml import read_yaml
+from whyfirst.study import SCHEMA_FILE
 from whyfirst.study.schema import StudyFile
 from whyfirst.study.shipped import shipped_studies, shipped_study
 
-PACKAGE = Path(whyfirst.__file__).parent
-SCHEMA_FILE = PACKAGE / "study" / "study-file.schema.json"
-PAGE = PACKAGE.parents[1] / "docs" / "study-file.md"
+PAGE = Path(__file__).parents[1] / "study-file.md"
 HEAD = """# Study files
 
-Every key of a study file, made from the models that read it by `python -m whyfirst.cli.reference`;
+Every key of a study file, made from the models that read it by `python docs/make/study_file.py`;
 change those and not this page. Methods named in a file (benchmarks, objectives, rewards, edits,
 decodings, ...) and their options are listed by `whyfirst list KIND`.
 
@@ -36,7 +34,7 @@ An editor checks a file as it is written where its first line is
 # yaml-language-server: $schema=PATH/study-file.schema.json
 ```
 
-with the path that `python -c "import whyfirst.cli.reference as r; print(r.SCHEMA_FILE)"` prints.
+with the path that `python -c "import whyfirst.study as s; print(s.SCHEMA_FILE)"` prints.
 """
 #: of keys that no shipped study uses, by what they hold
 _BY_TYPE: dict[Any, Any] = {bool: True, int: 1, float: 0.5, str: "name"}

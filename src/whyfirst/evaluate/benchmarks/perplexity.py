@@ -1,0 +1,123 @@
+"""Held-out plain English: what does an alignment cost in predicting ordinary text?
+
+A text's first word is given and the rest of it scored. Perplexities of two tokenizers can't be
+compared, so the metric is by byte: the size to which the model would compress the text (Delétang et
+al. 2023, arXiv 2309.10668); each record says the perplexity a token as well. Leaves out: texts
+longer than the context (`max_characters` cuts them at a word), and windows that slide over one.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config.errors import DataError
+from whyfirst.data.bold import read_bold
+from whyfirst.data.published import found_files
+from whyfirst.data.rows import iter_rows, texts_of
+from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
+from whyfirst.evaluate.item import ItemResult, limited, unscored
+from whyfirst.evaluate.scorers import Scorer
+from whyfirst.models.base import LanguageModel, Loglikelihood
+
+COMPRESSED = Metric(
+    "perplexity",
+    "Size of plain text, compressed",
+    "Mean over texts of the size a text has when the model compresses it: its bits (negative log2 "
+    "probability of all after its first word) over 8 bits a byte, at most 1.",
+    "score",
+    higher_is_better=False,
+)
+_AT_ONCE = 64  # texts between two progress reports
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text, split after its first word."""
+
+    id: str
+    first: str
+    rest: str
+
+
+@benchmark(
+    "perplexity",
+    version="1",
+    definition="Log-likelihood of held-out plain text, by byte.",
+    needs="a .jsonl, .csv, .json or .parquet file of `text`, or BOLD's folder (its Wikipedia "
+    "sentences)",
+    metrics=(COMPRESSED,),
+    example={"texts.jsonl": '{"text": "The kettle sings before it boils."}\n'},
+)
+def perplexity(
+    *, data: Path, limit: int | None = None, max_characters: int = 1000
+) -> "Compression":
+    """Every text once, cut at the last whole word within `max_characters`."""
+    texts = []
+    for name, text in limited(_read(data), limit, lambda pair: pair[0]):
+        if len(text) > max_characters:
+            text = text[: max_characters + 1].rsplit(maxsplit=1)[0]
+        first, space, rest = text.strip().partition(" ")
+        texts.append(Text(name, first, space + rest))
+    return Compression(texts)
+
+
+def _read(data: Path) -> list[tuple[str, str]]:
+    """(id, text) pairs."""
+    if data.is_dir() and found_files(data, ["*_prompt.json"]):
+        return [
+            (row.id, f"{row.prompt} {row.wikipedia.strip()}")
+            for row in read_bold(data)
+            if row.prompt and row.wikipedia
+        ]
+    if data.is_dir():
+        raise DataError(f"{data}: a folder without BOLD's *_prompt.json; name a file of texts")
+    return [
+        (f"{data.name}:{row.line}:{number}", text)
+        for row in iter_rows(data)
+        for number, text in enumerate(texts_of(row), 1)
+    ]
+
+
+@dataclass(frozen=True)
+class Compression:
+    """See `benchmark.Task`; no scorer is asked."""
+
+    texts: Sequence[Text]
+
+    @property
+    def prompts(self) -> list[str]:
+        """The texts, which training documents must not contain."""
+        return [text.first + text.rest for text in self.texts]
+
+    def run(
+        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
+    ) -> list[ItemResult]:
+        """One record a text."""
+        records = []
+        for start in range(0, len(self.texts), _AT_ONCE):
+            progress(start, len(self.texts), "texts")
+            some = self.texts[start : start + _AT_ONCE]
+            answers = model.loglikelihood([(text.first, [text.rest]) for text in some])
+            records += [
+                _record(text, answer) for text, (answer,) in zip(some, answers, strict=True)
+            ]
+        progress(len(self.texts), len(self.texts), "texts")
+        return records
+
+
+def _record(text: Text, answer: Loglikelihood) -> ItemResult:
+    about: dict[str, Any] = {"prompt": text.first + text.rest, "topic": text.id}
+    reason = answer.problem or ("a text of one word" if answer.tokens == 0 else None)
+    if reason is not None:
+        transient = True if answer.transient else None
+        return unscored(text.id, COMPRESSED.name, reason, transient=transient, **about)
+    bits = -answer.logprob / math.log(2) / len(text.rest.encode())
+    # A hopeless model's perplexity is no float; what is said of it stays finite.
+    each = math.exp(min(-answer.logprob / answer.tokens, 700.0))
+    return ItemResult(
+        text.id, COMPRESSED.name, "pass", score=min(bits / 8, 1.0),
+        response=f"{bits:.3f} bits a byte; perplexity {each:.1f} over {answer.tokens} tokens",
+        **about,
+    )  # fmt: skip

@@ -1,0 +1,139 @@
+"""K responses of the current model to each prompt, labelled by rewards or a judge.
+
+The current model is the one that the stage which reads the corpus starts from: in a loop, each
+round's own. What is made of the responses is `documents`; transforms make more of it. Leaves out:
+rewards with a model of their own (`path`), and sampling at an endpoint.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from whyfirst.config.errors import DataError
+from whyfirst.config.room import Room, Use
+from whyfirst.config.strict import affects_output
+from whyfirst.evaluate.judges import JUDGES
+from whyfirst.models.base import Sampling
+from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources.labels import (
+    Labels,
+    by_rewards,
+    reward_problems,
+    reward_uses,
+    shares_won,
+)
+from whyfirst.study.sources.sampling import Progress, as_long_as_may_be, sampled, within_cap
+from whyfirst.train.config_rl import RewardUse
+
+Documents = Literal["lists", "pairs", "best", "rewarded", "against"]
+
+
+def _check(options: Mapping[str, Any], world: object) -> Iterator[tuple[str | None, str]]:
+    labels = bool(options["rewards"]) + (options["judge"] is not None)
+    if labels != (options["documents"] != "against"):
+        yield None, "give rewards or a judge; `documents: against` takes neither"
+    yield from reward_problems(options, world)
+
+
+def _uses(options: Mapping[str, Any]) -> dict[str, tuple[Room[Any], Use]]:
+    judge = options["judge"]
+    found = {} if judge is None else {"judge": (JUDGES, Use.model_validate(judge))}
+    return {**reward_uses(options), **found}
+
+
+def _asks_judge(options: Mapping[str, Any]) -> bool:
+    return options["judge"] is not None and any(
+        "model" in room.get(use.name).context for room, use in _uses(options).values()
+        if room is JUDGES
+    )  # fmt: skip
+
+
+def _ahead(options: Mapping[str, Any], given: Mapping[str, list[Row]]) -> list[Row]:
+    k, length = options["k"], options["max_new_tokens"]
+    rows = within_cap(given["prompts"][: options["size"]], k, length, options["most_tokens"])
+    made = (
+        _made(row, said, list(range(k)), options["documents"])
+        for row, said in as_long_as_may_be(rows, k, length)
+    )
+    return [row for rows in made for row in rows]
+
+
+@CORPORA.enter(
+    "sample_and_label", seeded=True, rows_of=("prompts",), check=_check, uses=_uses, ahead=_ahead,
+    asks_judge=_asks_judge,
+)  # fmt: skip
+def sample_and_label(
+    *,
+    prompts: Annotated[str, affects_output(description="a corpus of the study with `prompt`")],
+    documents: Annotated[Documents, affects_output()] = "lists",
+    k: Annotated[int, affects_output(ge=1, description="responses a prompt")] = 4,
+    rewards: Annotated[
+        tuple[RewardUse, ...], affects_output(description="what labels them, summed by weight")
+    ] = (),
+    judge: Annotated[
+        Use | None, affects_output(description="or who: the label is the share of pairs won")
+    ] = None,
+    max_new_tokens: Annotated[int, affects_output(ge=1, description="of one response")] = 64,
+    temperature: Annotated[float, affects_output(gt=0)] = 1.0,
+    size: Annotated[int | None, affects_output(ge=1, description="the first prompts")] = None,
+    most_tokens: Annotated[
+        int | None, affects_output(ge=1, description="fewer prompts where all could be more")
+    ] = None,
+    seed: int,
+    base: str,
+    model: Any,
+    judge_model: Any = None,
+    given: Mapping[str, list[Row]],
+    kept: Path,
+    progress: Progress,
+) -> list[Row]:
+    """Responses of the current model, labelled: lists, pairs, the best, or against the given ones.
+
+    Args:
+        documents: ``lists`` (prompt, responses, labels), ``pairs`` (best and worst), ``best``
+            (prompt, completion), ``rewarded`` (prompt, responses, rewards; for transforms), or
+            ``against``: the given completion is chosen, each response rejected.
+
+    Raises:
+        DataError: nothing is left: every prompt's responses are labelled alike.
+    """
+    rows = within_cap(given["prompts"][:size], k, max_new_tokens, most_tokens)
+    sampling = Sampling(max_new_tokens, temperature, seed=seed)
+    said = sampled(model, rows, k, sampling, kept, progress)
+    labels: list[Labels] = [[None] * len(texts) for texts in said]
+    if rewards:
+        labels = by_rewards(rewards, rows, said, base, model.tokenizer)
+    elif judge is not None:
+        labels = shares_won(judge, judge_model, rows, said)
+    made = [
+        one for row, texts, scores in zip(rows, said, labels, strict=True)
+        for one in _made(row, texts, scores, documents)
+    ]  # fmt: skip
+    if not made:
+        raise DataError(f"sample_and_label: no {documents} of {len(rows)} prompts' responses: "
+                        "nothing tells them apart; raise k or temperature")  # fmt: skip
+    return made
+
+
+def _made(row: Mapping[str, Any], texts: list[str], labels: Any, documents: str) -> Iterator[Row]:
+    """The rows that one prompt's responses give; none where there is no better and worse."""
+    rest = {
+        key: value for key, value in row.items() if key not in ("completion", "chosen", "rejected")
+    }
+    if documents == "against":
+        # White space apart: a demonstration may begin with some, which no sample does.
+        others = {" ".join(said.split()): said for said in texts}
+        others.pop(" ".join(row["completion"].split()), None)
+        yield from (rest | {"chosen": row["completion"], "rejected": o} for o in others.values())
+        return
+    if documents == "rewarded":
+        yield rest | {"responses": texts, "rewards": labels}
+        return
+    known = [(said, label) for said, label in zip(texts, labels, strict=True) if label is not None]
+    best, worst = (pick(known, key=lambda one: one[1], default=("", 0.0)) for pick in (max, min))
+    if best[1] > worst[1] and documents == "lists":
+        yield rest | {"responses": [s for s, _ in known], "labels": [label for _, label in known]}
+    elif best[1] > worst[1] and documents == "pairs":
+        yield rest | {"chosen": best[0], "rejected": worst[0], "margin": best[1] - worst[1]}
+    elif documents == "best" and known:
+        yield rest | {"completion": best[0]}

@@ -1,0 +1,70 @@
+"""Responses that the current model draws to the prompts of a corpus, kept as they are drawn.
+
+Each prompt's draws depend on nothing but the model, the prompt and the seed, so that a run killed
+half-way goes on where it stopped and ends with the same rows. Leaves out: what is made of the
+responses (the sources beside this).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from whyfirst.config.files import append_jsonl, read_jsonl, sha256_json
+from whyfirst.data.rows import text_of
+from whyfirst.models.base import Sampling
+
+Rows = Sequence[dict[str, Any]]
+Progress = Callable[[int, int, str], None]
+AT_ONCE = 64
+"""Prompts a call: what a kill can cost."""
+
+
+def within_cap(rows: Rows, k: int, length: int, most: int | None) -> list[dict[str, Any]]:
+    """The first prompts whose responses, all as long as they may be, stay under a cap of tokens."""
+    return list(rows if most is None else rows[: most // (k * length)])
+
+
+def sampled(
+    model: Any, rows: Rows, k: int, sampling: Sampling, kept: Path,
+    progress: Progress,
+) -> list[list[str]]:  # fmt: skip
+    """`k` responses to each row's prompt, as every stage would write the prompt.
+
+    Raises:
+        DataError: a row without a prompt.
+    """
+    prompts = as_asked(model, rows)
+    keys = [sha256_json([model.fingerprint, prompt, k, vars(sampling)]) for prompt in prompts]
+    found = {
+        row["key"]: row["texts"]
+        for row in (read_jsonl(kept, allow_torn_tail=True) if kept.is_file() else ())
+    }
+    todo = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in found}
+    for start in range(0, len(todo), AT_ONCE):
+        part = list(todo.items())[start : start + AT_ONCE]
+        answers = model.generate([prompt for _, prompt in part], n=k, sampling=sampling)
+        for (key, _), row in zip(part, answers, strict=True):
+            # One that failed (a prompt over the context) is no response.
+            found[key] = [said.text for said in row if said.problem is None]
+            append_jsonl(kept, {"key": key, "texts": found[key]})
+        progress(len(found), len(keys), "prompts")
+    return [found[key] for key in keys]
+
+
+def as_asked(model: Any, rows: Rows) -> list[str]:
+    """Each row's prompt as text, written as every stage and evaluation would write it.
+
+    Raises:
+        DataError: a row without a prompt.
+    """
+    from whyfirst.train.prompts import prompts_of
+
+    return prompts_of(model.tokenizer, list(rows), Path("prompts"), 0.0).texts
+
+
+def as_long_as_may_be(
+    rows: Sequence[Mapping[str, Any]], k: int, length: int
+) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """Each row with responses of so many tokens that nobody has written yet, for `plan`."""
+    longest = " ".join(["word"] * length)
+    return [(row, [longest] * k) for row in rows if text_of(row.get("prompt", ""))]

@@ -1,0 +1,238 @@
+"""Loops of stages are written out when read, and each round's corpus is its own model's."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import layer_helpers as layer
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import append_jsonl, read_jsonl
+from whyfirst.config.room import Use
+from whyfirst.models.base import Completion, Sampling
+from whyfirst.models.scripted import ScriptedModel
+from whyfirst.study.config import load_study
+from whyfirst.study.loops import Loop, with_rounds, without_round, written_out
+from whyfirst.study.plan import build_plan
+from whyfirst.study.schema import StageUse
+from whyfirst.study.sources.cyclealign import agreement
+from whyfirst.study.sources.labels import shares_won
+from whyfirst.study.sources.sample_and_label import _made
+from whyfirst.study.sources.sampling import sampled, within_cap
+
+CORPORA = (
+    "stages:\n",
+    "  prompts: {source: hearth, documents: prompts, size: 24}\n"
+    "  drawn: {source: sample_and_label, prompts: prompts, k: 2, documents: best, size: 8,\n"
+    "          rewards: [hearth], max_new_tokens: 12}\n"
+    "stages:\n",
+)
+ARMS = (
+    "arms:",
+    "  raft: {data: drawn, train: *align}\n"
+    "arms:\n  raft: [align, {repeat: 3, stages: [raft]}]\n  once: [align, raft.1]",
+)
+
+
+def _file(folder: Path, *more: tuple[str, str]) -> Path:
+    world = ("{name: hearth, seed: 3}", "{name: hearth, seed: 4}")
+    text = layer.changed(layer.STUDY, world, CORPORA, ARMS, *more)
+    file = folder / "loop.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_a_loop_leaves_rounds_that_share_their_corpus(tmp_path: Path) -> None:
+    """Round 2's corpus reads round 1's model, and an arm that stops earlier shares what it can."""
+    plan = build_plan(_file(tmp_path))
+    assert plan.study.arms["raft"].stages == ("align", "raft.1", "raft.2", "raft.3")
+    assert "raft" not in plan.study.stages and "raft.2" in plan.study.stages
+    chain = plan.stages["raft", 0]
+    drawn = [next(d for d in plan.by_id[n].depends if "corpus:drawn" in d) for n in chain[1:]]
+    assert [plan.by_id[name].depends[0] for name in drawn] == list(chain[:3])
+    assert len({plan.by_id[name].fingerprint for name in drawn}) == 3
+    assert plan.stages["once", 0] == chain[:2]
+
+
+def test_checks_of_what_rounds_write_make_a_circle(tmp_path: Path) -> None:
+    """Each drawn corpus of a file's prompts is checked alone, and so before the next round."""
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "say w1", "harmful": true}\n' * 8)
+    given = (
+        "  prompts: {source: hearth, documents: prompts, size: 24}\n",
+        "  prompts: {source: file, path: prompts.jsonl}\n",
+    )
+    plan = build_plan(_file(tmp_path, given))
+    checks = [node for node in plan.nodes if node.kind == "overlap" and "drawn" in node.depends[0]]
+    assert len(checks) == 2 * 3 and all(len(node.depends) == 1 for node in checks)
+    done: set[str] = set()
+    for _ in plan.nodes:  # an order exists: nobody waits for what waits for it
+        done |= {n.id for n in plan.nodes if {*n.depends, *n.after} <= done}
+    assert done == set(plan.by_id)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("repeat: 3", "repeat: 0", "repeat"),
+        ("stages: [raft]}", "stages: [rafted]}", "'rafted.1' is not defined"),
+        ("{data: drawn,", "{data: drawn, rounds: [drawn],", "repeats it"),
+        ("prompts: prompts,", "prompts: drawn,", "cycle"),
+        ("prompts: prompts,", "prompts: promts,", "'promts' is not defined"),
+        ("rewards: [hearth],", "", "give rewards or a judge"),
+        ("rewards: [hearth],", "rewards: [reward_model],", "no folder of a model"),
+        ("rewards: [hearth],", "judge: pairwise,", "judge_model"),
+        ("rewards: [hearth],", "rewards: [hearthh],", "no 'hearthh'"),
+    ],
+)  # fmt: skip
+def test_a_loop_that_cannot_be_written_out_is_run(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        build_plan(_file(tmp_path, (old, new)))
+    assert str(error.value).startswith(str(tmp_path / "loop.yaml"))
+
+
+def test_rounds_have_their_own_corpora(tmp_path: Path) -> None:
+    rounds = "{data: drawn, rounds: [drawn, demonstrations, drawn], train: *align}"
+    study = load_study(_file(tmp_path, ("{data: drawn, train: *align}", rounds)))
+    read = [study.stages[f"raft.{turn}"].data for turn in (1, 2, 3)]
+    assert read == ["drawn", "demonstrations", "drawn"]
+
+
+def test_a_round_is_held_against_another_rounds_model() -> None:
+    """A reference to a stage of the loop is to the same round's."""
+    train = {
+        "kind": "prefer", "objective": "d2o", "updates": 10, "references": [{"stage": "a"}],
+    }  # fmt: skip
+    uses = {"a": StageUse(data="x", train={"kind": "sft", "updates": 10}),
+            "b": StageUse(data="y", train=train)}  # fmt: skip
+    stages = with_rounds(uses, {"arm": ["a.1", "b.1", "a.2", "b.2"]})
+    assert list(stages) == ["a.1", "a.2", "b.1", "b.2"]
+    assert [stages[f"b.{turn}"].train.references[0].stage for turn in (1, 2)] == ["a.1", "a.2"]
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, unique=True), st.integers(1, 4))
+def test_a_written_out_loop_has_other_stages(names: list[str], times: int) -> None:
+    found = written_out(["z", Loop(repeat=times, stages=tuple(names))])
+    assert found[0] == "z" and len(set(found)) == 1 + times * len(names)
+    assert [without_round(name) for name in found[1:]] == names * times
+
+
+def test_agreement_is_no_common_order() -> None:
+    """The entry's own example, and the properties of a longest common subsequence."""
+    assert agreement("abcd", "bacd") in (list("acd"), list("bcd"))  # type: ignore[arg-type]
+    assert agreement([0, 1, 2], [2, 1, 0])[0] in (0, 1, 2)
+    assert agreement([], [1]) == []
+
+
+@given(st.permutations(range(5)), st.permutations(range(5)))
+def test_a_longer_agreement_exists(one: list[int], other: list[int]) -> None:
+    found = agreement(one, other)
+
+    def keeps(order: list[int], part: tuple[int, ...]) -> bool:
+        return sorted(part, key=order.index) == list(part)
+
+    assert keeps(one, tuple(found)) and keeps(other, tuple(found))
+    longer = (p for p in combinations(one, len(found) + 1) if keeps(other, p))
+    assert next(longer, None) is None
+
+
+class _Drawing(ScriptedModel):
+    """Draws that depend on the prompt and the sample's number, as a real model's do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokenizer = _Words()
+
+    def generate(self, prompts: Any, n: int = 1, sampling: Any = None) -> Any:
+        self.prompts += prompts
+        return [
+            [Completion(f"{prompt} {place}", True, "too long" if "bad" in prompt else None)
+             for place in range(n)]
+            for prompt in prompts
+        ]  # fmt: skip
+
+
+class _Words:
+    """As much of a tokenizer as a prompt without a template needs."""
+
+    eos_token_id = None
+
+    def __call__(self, texts: Any, **_: Any) -> dict[str, Any]:
+        return {"input_ids": [[len(word) for word in text.split()] for text in texts]}
+
+
+def test_a_killed_sampling_pays_twice(tmp_path: Path) -> None:
+    rows = [{"prompt": f"q{n}"} for n in range(5)]
+    kept, model = tmp_path / "drawn.jsonl", _Drawing()
+    sampling = Sampling(8, 1.0)
+    whole = sampled(model, rows, 2, sampling, kept, lambda *_: None)
+    lines = read_jsonl(kept)
+    kept.unlink()
+    for line in lines[:2]:
+        append_jsonl(kept, line)
+    with kept.open("a") as file:
+        file.write('{"key": "torn')  # what a kill leaves
+    again = _Drawing()
+    assert sampled(again, rows, 2, sampling, kept, lambda *_: None) == whole
+    assert again.prompts == ["q2", "q3", "q4"]
+
+
+def test_a_failed_draw_is_a_response(tmp_path: Path) -> None:
+    found = sampled(
+        _Drawing(), [{"prompt": "bad"}], 2, Sampling(8), tmp_path / "k", lambda *_: None
+    )
+    assert found == [[]]
+    assert list(_made({"prompt": "bad"}, [], [], "best")) == []
+
+
+def test_the_cap_is_passed() -> None:
+    rows = [{"prompt": str(n)} for n in range(9)]
+    assert len(within_cap(rows, 4, 10, 170)) == 4  # 40 tokens a prompt at most
+    assert within_cap(rows, 4, 10, None) == rows
+
+
+def test_rows_of_drawn_responses_are_wrong() -> None:
+    row = {"prompt": "p", "completion": " yes", "topic": "t"}
+    texts, labels = ["a", "b", "c"], [1.0, 3.0, None]
+    made = {d: list(_made(row, texts, labels, d)) for d in ("lists", "pairs", "best", "rewarded")}
+    rest = {"prompt": "p", "topic": "t"}
+    assert made["lists"] == [rest | {"responses": ["a", "b"], "labels": [1.0, 3.0]}]
+    assert made["pairs"] == [rest | {"chosen": "b", "rejected": "a", "margin": 2.0}]
+    assert made["best"] == [rest | {"completion": "b"}]
+    assert made["rewarded"] == [rest | {"responses": texts, "rewards": labels}]
+    alike = list(_made(row, ["a", "b"], [1.0, 1.0], "lists"))
+    assert alike == [] == list(_made(row, ["a", "b"], [1.0, 1.0], "pairs"))
+    # The model's own words are no worse than the same words of a demonstration.
+    against = list(_made(row, ["yes", "no", "no"], [None] * 3, "against"))
+    assert against == [rest | {"chosen": " yes", "rejected": "no"}]
+
+
+def test_a_judges_labels_are_not_its_wins() -> None:
+    """Of two refusals and one help, by who refuses: each refusal beats the help, and ties."""
+    no, yes = "I'm sorry, but I can't help with that.", "Sure. First take the blue key."
+    judge = Use.model_validate({"name": "scored", "scorer": "rules"})
+    assert shares_won(judge, None, [{"prompt": "p"}], [[no, yes, no]]) == [[0.75, 0.0, 0.75]]
+
+
+@pytest.mark.slow
+def test_a_loop_runs_again(tmp_path: Path) -> None:
+    """Two rounds run through the command; the same once more computes nothing."""
+    small = (
+        ("repeat: 3", "repeat: 2"), ("{default: 2}", "{default: 1}"),
+        ("  explain_first: [explain, align]\n", ""),
+        (layer.STUDY[layer.STUDY.index("contrasts:") : layer.STUDY.index("headline")], ""),
+        ("headline: main\n", ""),
+    )  # fmt: skip
+    file = _file(tmp_path, *small)
+    code, printed, errors = layer.run(file, tmp_path / "store", tmp_path / "out")
+    assert code == 0, errors
+    found = [json.loads(p.read_text()) for p in (tmp_path / "store").glob("corpus/*/corpus.json")]
+    assert sum(corpus["corpus"] == "drawn" for corpus in found) == 2
+    _, printed, _ = layer.run(file, tmp_path / "store", tmp_path / "out")
+    assert layer.summary(printed)["computed"] == 0
