@@ -80,7 +80,19 @@ def room_bytes(model: Any) -> int:
     return max(2**29, weights // 2)
 
 
-class _Lent(CacheLayerMixin):  # type: ignore[misc]
+class _Layer(CacheLayerMixin):  # type: ignore[misc]
+    """One layer of a cache whose queries see all of its columns and have no limit."""
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Keys a query can see, and where they start."""
+        return self.get_seq_length() + query_length, 0
+
+    def get_max_length(self) -> int:
+        """No maximum."""
+        return -1
+
+
+class _Lent(_Layer):
     """One layer of a lent beginning; forgets what it is given."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
@@ -98,17 +110,9 @@ class _Lent(CacheLayerMixin):  # type: ignore[misc]
         keys, values = self.keys.expand(lines, -1, -1, -1), self.values.expand(lines, -1, -1, -1)
         return torch.cat([keys, key_states], 2), torch.cat([values, value_states], 2)
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Keys a query can see, and where they start."""
-        return self.get_seq_length() + query_length, 0
-
     def get_seq_length(self) -> int:
         """P, whatever was computed after the beginning."""
         return int(self.keys.shape[2])
-
-    def get_max_length(self) -> int:
-        """No maximum."""
-        return -1
 
 
 def lend(beginning: KeysValues) -> Cache:
@@ -116,7 +120,7 @@ def lend(beginning: KeysValues) -> Cache:
     return Cache(layers=[_Lent(keys, values) for keys, values in beginning.layers])
 
 
-class _RoomLayer(CacheLayerMixin):  # type: ignore[misc]
+class _RoomLayer(_Layer):
     """One layer of a `Room`: reads and writes the lines and columns that the room shows."""
 
     def __init__(self, room: "Room", number: int) -> None:
@@ -163,17 +167,9 @@ class _RoomLayer(CacheLayerMixin):  # type: ignore[misc]
             wide[: len(kept), :, old + shift : end + shift] = states[list(kept), :, old:end]
             setattr(self, name, wide)
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Keys a query can see, and where they start."""
-        return self.get_seq_length() + query_length, 0
-
     def get_seq_length(self) -> int:
         """Columns that the room shows."""
         return self.room.end - self.room.start
-
-    def get_max_length(self) -> int:
-        """No maximum."""
-        return -1
 
 
 class Room(Cache):  # type: ignore[misc]

@@ -31,7 +31,7 @@ class ExplainStage(Stage):
 def _encode(config: ExplainStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
     examples = []
     for name, (rows, path) in files.items():
-        # Replay stands as the base read it: the tag keeps documents alone out of chats.
+        # The tag tells documents from chats; replay is what the base has read already, without one.
         tag = config.doc_tag if name == "documents" else None
         texts = encode.texts(rows, path)
         examples += encode.documents(tokenizer, texts, tag, config.max_length, name)
