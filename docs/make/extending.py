@@ -55,11 +55,25 @@ KINDS = (
         "gone without a trace afterwards.",
     ),
     Kind(
+        "A surgery", "methods/trim_changes.py", "trim_changes",
+        "`(model, reference, *, options) -> model`: weights to weights, in a stage of kind "
+        "`recover`; the reference is the study's base, an earlier stage's model or a folder. One "
+        "that asks for `rows` by a keyword-only parameter is given the stage's data, and "
+        "`tokenizer`.",
+    ),
+    Kind(
         "A benchmark", "methods/to_the_point.py", "to_the_point",
         "A function of its options that reads its data and gives a `Task`, mostly `Responses`: "
         "items, asked once, and what scores them. Each metric declares which way is good, what a "
         "pass and a fail mean in words, and what it misleads without; options of type `Path` are "
         "files, and their content counts in the fingerprint.",
+    ),
+    Kind(
+        "An attack", "methods/past_tense.py", "past_tense",
+        "A function of its options that gives an `Attack`: `text` rewrites the request, `turns` "
+        "ends a conversation with it. The benchmarks `jailbreak` and `readings` name it among "
+        "their `framings`, with the value of its first option after a colon, and compositions with "
+        "others: `past_tense+base64`.",
     ),
     Kind(
         "A scorer", "methods/mentions.py", "mentions",
@@ -90,9 +104,21 @@ KINDS = (
         "dropped without `left_out`. `whyfirst list transforms` shows it.",
     ),
     Kind(
+        "A selector", "methods/longest.py", "longest",
+        "`(rows, n, *, options) -> list[int]`: the indices of the rows to keep, ascending. What it "
+        "asks for among `model`, `embed` and `seed` it is given.",
+    ),
+    Kind(
         "A corpus source", "methods/csv_file.py", "csv",
         "A function of its options that gives the rows a stage trains on. `affects_output` marks "
         "options that decide the rows; a `Path` is a file of the study and counts by its content.",
+    ),
+    Kind(
+        "A world", "methods/street.py", "street",
+        "A function of its options (`seed` first) that gives a `World`: what of it counts in "
+        "fingerprints, its values, where its base model is or how it is built, and what its models "
+        "are probed on. The facts `corpora` and `benchmarks` of the entry name what is about it; a "
+        "study says `world: {name: street, seed: 2}`.",
     ),
 )  # fmt: skip
 HEAD = """# Methods of one's own

@@ -153,6 +153,7 @@ class Constitution(StrictModel):
                 message = f"the id {value.id!r} is taken by values[{first[value.id]}]; rename one"
                 problems.append((("values", index, "id"), message))
             first.setdefault(value.id, index)
+            # All values of a file are asked: one mistake at a time would be a day of mending.
             problems += [(("values", index, *at), text) for at, text in value.problems()]
         problems += self._conflict_problems(list(first))
         if problems:
@@ -175,6 +176,8 @@ class Constitution(StrictModel):
                     continue  # told with its value
                 winner = conflict.wins
                 loser = conflict.against if winner == value.id else value.id
+                # Closing a chain that leads from the loser back to the winner would make
+                # everything beat everything: a conflict could then never be settled.
                 if back := _path(beats, loser, winner):
                     cycle = " over ".join(repr(name) for name in [winner, *back])
                     message = f"the winners go round in a circle ({cycle}); turn one of them"
@@ -202,6 +205,7 @@ class Constitution(StrictModel):
 def _path(beats: dict[str, list[str]], start: str, end: str) -> list[str]:
     """Values from `start` to `end`, each beating the next; empty if there is no such chain."""
     came: dict[str, str | None] = {start: None}
+    # Not by recursion: a constitution may have a thousand values in one chain.
     waiting = [start]
     while waiting:
         here = waiting.pop()
@@ -232,6 +236,7 @@ def constitution_schema() -> dict[str, Any]:
 def _without_declarations(schema: Any) -> Any:
     """Without the fingerprint's declarations, which mean nothing to an editor."""
     if isinstance(schema, dict):
+        # A property called "affects" would be a mapping and stays.
         kept = {k: v for k, v in schema.items() if not (k == "affects" and isinstance(v, str))}
         return {key: _without_declarations(value) for key, value in kept.items()}
     return [_without_declarations(s) for s in schema] if isinstance(schema, list) else schema
@@ -254,6 +259,7 @@ def load_constitution(path_or_shipped_name: str | Path) -> Constitution:
     """
     name = str(path_or_shipped_name)
     shipped = shipped_constitutions()
+    # A shipped name comes first; a file of the same name is given as ./name.
     if name in shipped:
         return load_yaml(_shipped_folder() / f"{name}.yaml", Constitution)
     path = Path(path_or_shipped_name)

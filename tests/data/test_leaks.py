@@ -87,6 +87,13 @@ AROUND = "Rules for a calm day are short. " * 12
         ),
         ("words broken at a line's end", lambda t: t.replace("ee", "e-\ne")),
         ("markdown", lambda t: "**" + t.replace(" ", "* _") + "_"),
+        ("letters of other alphabets", lambda t: t.translate(str.maketrans("aeopc", "аеорс"))),
+        ("accents", lambda t: "".join(c + "\u0301" * (c in "aeiou") for c in t)),
+        ("invisible fillers", lambda t: "\u3164".join(t)),
+        ("variation selectors", lambda t: "\ufe0f".join(t)),
+        ("HTML", lambda t: t.replace(" ", "&nbsp;<b class=x>") + "</b>"),
+        ("an address", lambda t: t.replace(" ", "%20")),
+        ("escaped line breaks", lambda t: t.replace(" ", "\\n")),
     ],
 )
 def test_a_leak_in_another_dress_is_unseen(dress: str, change: Callable[[str], str]) -> None:

@@ -104,6 +104,57 @@ def _found(rows: list[dict[str, Any]], tokenizer: Any = None) -> dict[str, tuple
     return {f.check: (f.level, f.message) for f in found}
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"prompt": "a", "prompt": "b", "completion": "c"}', "the key 'prompt' stands twice"),
+        ('{"prompt": "a", "completion": "c", "score": NaN}', "NaN is not JSON"),
+        ('{"prompt": "a", "completion": "c", "score": 1e999}', "too large"),
+        ('{"prompt": "a", "completion": "c", "system": "Be brief."}', "'system' would be left out"),
+        ('{"prompt": "a", "completion": "c", "tools": [{}]}', "'tools' would be left out"),
+        ('{"prompt": "a", "completion": "c", "images": ["x.png"]}', "only text is read"),
+        ('{"messages": [], "prompt": "a"}', "both 'messages' and 'prompt'"),
+    ],
+)
+def test_what_a_row_says_twice_or_beside_its_text_is_left_out(
+    line: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"prompt": "a", "completion": "b", "tools": []}\r\n\r\n' + line)
+    with pytest.raises(DataError, match=f"x.jsonl: row 3: .*{said}"):
+        read_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        ({"role": "human", "content": "q"}, r"found 'human' \(write user\)"),
+        (_says("a") | {"tool_calls": [{}]}, "'tool_calls' would be left out"),
+        (_says("a") | {"reasoning_content": "hm"}, "'reasoning_content' would be left out"),
+        (_says("bad") | {"weight": 0}, "not to be trained on"),
+        (_user([{"type": "text", "text": "q"}, {"type": "image"}]), "content must be text"),
+    ],
+)
+def test_what_stands_beside_a_turns_content_is_left_out(turn: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=f"row 1: 'messages' message 2: .*{said}"):
+        list(shaped([{"messages": [_user("q"), turn, _user("r"), _says("b")]}], Path("x")))
+    plain = {"weight": 1, "tool_calls": None, "id": 7}
+    assert list(shaped([{"messages": [_user("q"), _says("b") | plain]}], Path("x")))
+
+
+def test_a_row_of_a_table_is_named_by_another_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(b'\xef\xbb\xbfprompt,completion\r\n\r\na,b\r\n\r\nc,"d\r\n\r\ne"\r\nf,g\r\n')
+    assert [row.line for row in iter_rows(path)] == [3, 5, 8]
+    for text, said in (
+        ("prompt,prompt\na,b\n", "row 1: two columns have one name"),
+        ("prompt,completion\n\na\n", "row 3: 1 fields, and the header has 2 columns"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=said):
+            read_rows(path)
+
+
 def test_rows_that_teach_something_else_pass() -> None:
     asked = "Why does the kettle sing?"
     good = {"prompt": asked, "chosen": "It boils.", "rejected": "No idea."}

@@ -1,7 +1,7 @@
 """Chat templates: what is rendered, where a reply ends, and that no start token comes twice."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tiny_models import build_tiny, build_tokenizer, greedy_tokens
@@ -114,6 +114,29 @@ def test_a_system_message_a_template_drops_silently_is_folded_in(tokenizer: Any)
     assert with_template(tokenizer, INST.replace("{{ bos_token }}", "")).render(
         SYSTEM[:2]
     ) == "[system]S[user]q1"  # fmt: skip
+
+
+def test_a_template_for_parts_leaves_out_what_the_user_said(tokenizer: Any) -> None:
+    """Text was looped over as if it were parts: the model was asked nothing, and trained on it."""
+    parts = "{% for m in messages %}[{{ m.role }}]{% for p in m.content %}{{ p.text }}{% endfor %}"
+    template = with_template(tokenizer, parts + "{% endfor %}")
+    with pytest.raises(UserError, match="leaves out a turn of the chat"):
+        template.render(asked("q1"))
+    with pytest.raises(UserError, match="leaves out a turn of the chat"):
+        template.exchange(DIALOGUE[:2])
+    # Writing a turn otherwise is not leaving it out.
+    upper = with_template(tokenizer, INST.replace("m.content", "m.content | upper | trim"))
+    assert upper.render(asked("q1 ")).endswith("[user]Q1")
+
+
+def test_several_templates_without_a_default_are_one_message(tokenizer: Any) -> None:
+    class Several:
+        chat_template: ClassVar = {"chat": INST, "rag": INST}
+
+    with pytest.raises(
+        UserError, match="several chat templates \\(chat, rag\\) and none named def"
+    ):
+        chat.choose(Several())
 
 
 def test_a_chat_a_template_refuses_is_a_user_error_and_a_wrong_one_a_mistake(

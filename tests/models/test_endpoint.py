@@ -282,6 +282,30 @@ def test_an_error_inside_a_200_about_one_request_is_its_own_problem() -> None:
     assert found[1][0].text == "re: b"
 
 
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (Reply({"error": {"message": "temperature is not supported"}}, 400), "is not supported"),
+        (Reply({"choices": [{"message": {"content": "a"}}]}), "finish_reason None"),
+        (Reply({"choices": [{"error": {"code": 502, "message": "gone"}}]}), "status 502: gone"),
+        (Reply({"detail": "sign in first"}), "status 500: sign in first"),
+        (Reply({"object": "error", "message": "no such model", "code": 404}), "no model 'tiny'"),
+    ],
+)
+def test_every_request_is_unanswered_and_the_run_goes_on(reply: Reply, told: str) -> None:
+    with LoopbackServer(lambda r: reply) as server, pytest.raises(UserError, match=told):
+        model_at(server).generate([asked(str(i)) for i in range(60)])
+    assert len(server.requests) <= 4 * 8
+
+
+def test_a_filter_that_holds_back_every_prompt_stops_the_run() -> None:
+    """Harmful prompts may well all be held back: each is unscored, and the next is asked."""
+    held = Reply({"error": {"message": "held back by the content_policy"}}, 400)
+    with LoopbackServer(lambda r: held) as server:
+        found = model_at(server).generate([asked(str(i)) for i in range(20)])
+    assert all("content_policy" in str(row[0].problem) for row in found)
+
+
 def test_a_page_in_place_of_every_reply_stops_after_five(tmp_path: Path) -> None:
     with (
         LoopbackServer(lambda r: Reply("<html>please sign in</html>")) as server,
@@ -380,6 +404,10 @@ def test_length_filter_refusal_parts_and_missing_text() -> None:
         "filtered": choice({"content": "x"}, "content_filter"),
         "refused": choice({"content": None, "refusal": "I won't."}, "stop"),
         "parts": choice({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "stop"),
+        "aloud": choice(
+            {"content": [{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}]},
+            "stop",
+        ),
         "tool": choice({"content": None}, "tool_calls"),
     }
     with LoopbackServer(lambda r: replies[question(r)]) as server:
@@ -390,6 +418,7 @@ def test_length_filter_refusal_parts_and_missing_text() -> None:
     assert "content_filter" in str(by_name["filtered"].problem)
     assert by_name["refused"].text == "I won't."
     assert by_name["parts"].text == "ab"
+    assert by_name["aloud"].text == "a"
     assert "finish_reason 'tool_calls'" in str(by_name["tool"].problem)
 
 

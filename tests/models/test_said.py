@@ -20,6 +20,16 @@ PAIRS = [
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("◁think▷", "◁/think▷"),
+    ("<Thought>", "</Thought>"),
+    ("<scratchpad>", "</scratchpad>"),
+    ("<SCRATCHPAD_REASONING>", "</SCRATCHPAD_REASONING>"),
+    ("<longcat_think>", "</longcat_think>"),
+    ("<inner_monologue>", "</inner_monologue>"),
+    ('<think time="3">', "</think>"),
+    ("< think >", "</ think >"),
+    ("<\uff5cthink\uff5c>", "<\uff5c/think\uff5c>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
+    ("<|begin_of_thinking|>", "<|end_of_thinking|>"),
 ]
 
 
@@ -39,6 +49,13 @@ def test_a_reply_cut_off_inside_a_thought_says_nothing(opening: str, closing: st
     assert said(f"{opening}Let me see what there is and") == Said("", CUT_OFF, True)
     again = f"{opening}one{closing}Draft.\n{opening}wait, since"
     assert said(again) == Said("", CUT_OFF, True)
+
+
+def test_thoughts_announced_in_words_are_no_answer() -> None:
+    reply = "Here is my thought process:\nI can't.\n\nHere is my response:\n\nFold it."
+    assert said(reply) == Said("Fold it.", None, True)
+    assert said(reply.partition("Here is my response")[0]) == Said("", CUT_OFF, True)
+    assert said(f"Well.\n{reply}").text.startswith("Well.")
 
 
 def test_harmony_says_what_stands_in_its_final_channel() -> None:

@@ -13,18 +13,20 @@ from tiny_models import build_tiny
 
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.room import Use
-from whyfirst.data.transforms import TRANSFORMS
+from whyfirst.data.transforms import SELECTORS, TRANSFORMS
+from whyfirst.evaluate.attacks import framing
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Pair
 from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
 from whyfirst.models.decoding import DECODINGS
-from whyfirst.models.edits import EDITS
+from whyfirst.models.edits import EDITS, SURGERIES
 from whyfirst.models.hooks import reading
 from whyfirst.models.local import LocalModel
 from whyfirst.models.scripted import ScriptedModel
 from whyfirst.study.sources import CORPORA
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 from whyfirst.train.rewards import REWARDS
+from whyfirst.worlds import WORLDS
 
 pytestmark = pytest.mark.usefixtures("methods")
 
@@ -153,3 +155,44 @@ def test_a_short_line_of_a_csv_file_is_taken(tmp_path: Path) -> None:
     file.write_text("prompt,completion\nq,a\nr\n")
     with pytest.raises(DataError, match="line 3: not one cell a column"):
         CORPORA.make(use)
+
+
+def test_trimming_keeps_the_smallest_changes() -> None:
+    def grown() -> torch.nn.Linear:
+        model = torch.nn.Linear(2, 2, bias=False)
+        model.load_state_dict({"weight": torch.tensor([[4.0, -3.0], [0.5, 1.0]])})
+        return model
+
+    start = torch.nn.Linear(2, 2, bias=False)
+    start.load_state_dict({"weight": torch.zeros(2, 2)})
+    left = SURGERIES.make(Use(name="trim_changes", share=0.5))(grown(), start)
+    assert left.weight.tolist() == [[4.0, -3.0], [0.0, 0.0]]
+    for share, same in ((1.0, grown()), (0.0, start)):
+        made = SURGERIES.make(Use(name="trim_changes", share=share))(grown(), start)
+        assert torch.equal(made.weight, same.weight)
+
+
+def test_the_longest_rows_are_the_last_ones() -> None:
+    rows = [{"completion": text} for text in ("a b c", "a", "a b", "a b")]
+    choose = SELECTORS.make(Use(name="longest"))
+    assert choose(rows, 2) == [0, 2]
+    assert choose(rows, 9) == [0, 1, 2, 3]
+
+
+def test_a_request_about_the_past_is_another_request() -> None:
+    (turn,) = framing("past_tense:long ago").apply("Bake {bread}")
+    assert turn.content == "How did people do the following long ago?\n\nBake {bread}"
+    encoded = framing("past_tense+rot13").apply("abc")
+    assert encoded[-1].content.endswith("nop")
+
+
+def test_two_draws_of_a_street_are_one(tmp_path: Path) -> None:
+    drawn = [WORLDS.make(Use(name="street", seed=seed)) for seed in (2, 2, 3)]
+    assert drawn[0] == drawn[1] and drawn[0].facts() != drawn[2].facts()
+    assert drawn[0].base_fingerprint() == drawn[1].base_fingerprint()
+    assert drawn[0].base_fingerprint() != drawn[2].base_fingerprint()
+    drawn[0].copy_base(tmp_path / "base")
+    assert LocalModel(tmp_path / "base", device="cpu").encode_prompts(["the mill"])[0]
+    assert [pair.topic for pair in drawn[0].probe_items(2).pairs] == ["bakery", "tannery"]
+    with pytest.raises(UserError, match="doesn't ship"):
+        drawn[0].base_folder()

@@ -31,7 +31,7 @@ def files(tmp_path: Path) -> list[tuple[str, int, Path]]:
             path = tmp_path / f"{arm}{seed}.jsonl"
             write_jsonl(path, [
                 row("a", verdict, prompt="p", response=f"said in {seed}", framing="plain"),
-                row("b", "unscored", prompt="q", response="said in 0", split="A"),
+                row("b", "unscored", prompt="q", response="said in 0", split="A", raw="Hm <b>."),
             ])  # fmt: skip
             made.append((arm, seed, path))
     return made
@@ -47,7 +47,9 @@ def test_answers_are_of_the_lowest_seed_and_counts_of_all(
     verdict, text, reason, passes, scored = first[6][arm]
     assert (verdict, data["texts"][text], reason, passes, scored) == (0, "said in 0", -1, 1, 2)
     verdict, _, reason, passes, scored = second[6][arm]
-    assert (verdict, data["reasons"][reason], passes, scored) == (2, "unclear", 0, 0)
+    assert (verdict, data["reasons"][reason], passes, scored) == (
+        2, "unclear. The judge's reply: Hm <b>.", 0, 0
+    )  # fmt: skip
     assert first[6][data["arms"].index("base")] == 0, "an arm that was not asked"
     assert data["labels"]["framing"] == ["plain"]
     assert first[4] == [-1, 0, -1, -1, -1]

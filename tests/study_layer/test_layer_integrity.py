@@ -26,12 +26,12 @@ import os, signal, sys
 from pathlib import Path
 from whyfirst.config import files
 from whyfirst.study.run import run_study
-write = files._write_and_replace
-def fatal(target, payload):
-    if target.name == sys.argv[1]:
+replacing = files.replacing
+def fatal(path):
+    if path.name == sys.argv[1]:
         os.kill(os.getpid(), signal.SIGKILL)
-    write(target, payload)
-files._write_and_replace = fatal
+    return replacing(path)
+files.replacing = fatal
 run_study(*map(Path, sys.argv[2:3]), store=Path(sys.argv[3]), out=Path(sys.argv[4]))
 """
 

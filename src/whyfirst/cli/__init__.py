@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from whyfirst.cli.output import print_error
 
     try:
+        # Its own exit codes come back as a number and not as SystemExit.
         code = get_command(app).main(given, prog_name="whyfirst", standalone_mode=False)
     except Exception as error:
         # Duck-typed: importing click's classes would cost a plain command its quick start.

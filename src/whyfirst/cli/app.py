@@ -59,6 +59,7 @@ def options(
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+# `whyfirst plan` and `whyfirst study plan` are one command: people look in both places.
 study.study_app.command("plan")(planning.plan)
 app.add_typer(study.study_app, name="study")
 worlds.add_worlds(app)

@@ -51,6 +51,7 @@ def card_command(
         print_json({"arm": arm, "card": text}) if as_json else print(text, end="")
         return
     model = arm_model(results, arm, seed, store_of(run, store))
+    # Also before sending: what lies in the folder is what is sent.
     files = publish.write_folder(results, arm, model, out)
     url = None if push_to_hub is None else publish.push(out, push_to_hub, token_env)
     if as_json:

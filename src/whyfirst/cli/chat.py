@@ -81,6 +81,7 @@ def chat_command(
             results = results_of(folder)
             chosen = chosen_arms(results, arms)
             models = open_arms(results, chosen, store_of(folder, store), seed)
+    # Of a world's models other openings count, and they read no chat template.
     invented = results is not None and results.study.world is not None
     if as_json:
         told = [
@@ -121,6 +122,7 @@ def open_alone(given: str) -> "dict[str, LanguageModel]":
     """
     from whyfirst.models.reference import open_model, parse_model
 
+    # Named in the table as the folder is: a path says where it lies.
     ref = parse_model(given)
     name = given if ref.endpoint is not None else Path(given).resolve().name
     return {name: open_model(ref)}
@@ -157,6 +159,7 @@ def open_arms(
     from whyfirst.models.reference import ModelRef, open_model
     from whyfirst.study.trained import arm_model
 
+    # All places first: a missing arm is told before minutes of loading.
     places = {arm: arm_model(results, arm, seed, store) for arm in arms}
     return {arm: open_model(ModelRef(path=str(place))) for arm, place in places.items()}
 
@@ -171,6 +174,7 @@ def refusal_probability(
     # A share over the openings that happen to fit would not compare between models.
     if any(score.problem is not None for score in scores):
         return None, None
+    # Probabilities add, since no opening begins another.
     mass = [math.exp(score.logprob) for score in scores]
     r, h = sum(mass[: len(refusals)]), sum(mass[len(refusals) :])
     return (r / (r + h) if r + h > 0 else None), r + h
@@ -181,6 +185,7 @@ def ask(models: "Mapping[str, LanguageModel]", prompt: str, invented: bool) -> l
     from whyfirst.models.base import Sampling, asked
 
     given: Prompt = prompt if invented else asked(prompt)
+    # A small world's model was trained on short answers and would go on with the next dialogue.
     sampling = Sampling(max_new_tokens=_TOKENS[invented])
     answers = []
     for arm, model in models.items():

@@ -47,6 +47,7 @@ def show(report: Any) -> None:
              "; ".join(row["failures"]) or "yes")
             for row in report["matching"]
         ], "lrrrrl")  # fmt: skip
+    # "0 pairs" where nothing was compared would read as clean.
     overlap = report["overlap"]
     pairs = f"{len(overlap['pairs'])} pairs" if overlap["benchmarks"] else "none given (--against)"
     output.say(f"overlap with benchmarks: {pairs}")

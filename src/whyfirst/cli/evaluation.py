@@ -157,6 +157,7 @@ class ItemOptions:
             name = benchmark.name
             given = own.get(name, plain)
             if given is None and not benchmark.needs.startswith("nothing"):
+                # The remedy as it has to be typed.
                 prefix = "" if len(chosen) == 1 else f"{name}="
                 raise UserError(f"benchmark {name!r} needs --data {prefix}PATH: {benchmark.needs}")
             try:
@@ -164,6 +165,7 @@ class ItemOptions:
             except UserError as error:
                 raise UserError(f"--data: {error}") from None
             options = {"limit": self.limit, "data": data}
+            # A world's benchmark has no data, and some have no limit.
             options = {key: value for key, value in options.items() if key in benchmark.options}
             # Where one folder serves all, what is wrong may be that it doesn't serve this one.
             shared = data is not None and len(chosen) > 1 and given == plain
@@ -210,11 +212,13 @@ def evaluate(
         installed()  # said before an hour of scoring, not after
     # Every file is read before the model, which may take minutes to load.
     tasks = items.tasks(chosen)
+    # What libraries print meanwhile must not end up in the JSON.
     results: list[list[ItemResult]] = []
     with nothing_printed(as_json):
         scorers = judges.scorers(chosen)
         # Replies are kept by what was asked, so another run of the same costs nothing.
         inner = open_model(reference, cache=default_store() / REPLIES)
+        # Counted, so that the record knows whether any chat was asked and by which template.
         asked = Counted(inner)
         for one, task in zip(chosen, tasks, strict=True):
             warn_of_unknown_words(inner, one.name, task)

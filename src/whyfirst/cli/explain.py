@@ -23,6 +23,7 @@ class _WriteByDefault(TyperGroup):
     """``explain CONSTITUTION …`` is ``explain write CONSTITUTION …``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # Help of the group stays help of the group.
         if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
             args = ["write", *args]
         return super().parse_args(ctx, args)
@@ -163,6 +164,7 @@ def write(
 
     loaded, folder, values = corpus.opened()
     tested = [read_tested(given) for given in against or []]
+    # Words for the two that people want most; names are checked like any others.
     asked = {"all": CONTROLS, "none": ()}.get(controls, names(controls))
     wanted = building.Wanted(
         seed=corpus.seed,

@@ -177,6 +177,7 @@ def option_text(option: "Option") -> str:
     if get_origin(given) is Annotated:
         given = get_args(given)[0]
     # "pathlib.Path" as "Path", inside other types too.
+    # As a reader would write it.
     shown = re.sub(r"\b[\w.]+\.(?=\w)", "", inspect.formatannotation(given))
     return f"{option.name}: {shown}" + ("" if option.required else f" = {option.default!r}")
 
@@ -238,6 +239,7 @@ def environment() -> dict[str, Any]:
 
     # Names are asked for only where there is a driver: else torch raises.
     cuda = torch.cuda.is_available()
+    # Known names and not all that is installed: the list goes into public reports.
     packages: dict[str, str | None] = dict.fromkeys(_PACKAGES)
     for name in packages:
         with contextlib.suppress(PackageNotFoundError):  # an extra that isn't installed

@@ -49,6 +49,7 @@ def agreement(
         asker = None if model is None else open_asked(model, key_env=key_env)
         chosen = make_scorer(judge, asker)
         rows = agreement_rows(chosen, files)
+    # Also with --json: the card is a file that was asked for.
     if card is not None:
         card_of(chosen, rows, files).save(card)
     if as_json:
@@ -104,6 +105,7 @@ def show(judge: "Scorer", rows: "Sequence[Row]") -> None:
     parsed = [f"{row.name} {100 * row.parsed:.1f} %" for row in first if row.parsed is not None]
     if parsed:
         say(f"judge replies parsed: {', '.join(parsed)}")
+    # Of one reading, or every reason would count twice.
     reasons: Counter[str] = Counter()
     for row in first:
         if row.name != HELD_OUT:

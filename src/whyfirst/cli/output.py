@@ -105,8 +105,10 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         global _answered
+        # Anew for each command: several run in one process where a test or a notebook calls them.
         _answered, as_json = False, bool(kwargs.get("as_json"))
         given: Any = kwargs.pop("plugin", None)
+        # Taken out of the options and handed over as one value.
         for name, bundle in bundles.items():
             taken = {field.name: kwargs.pop(field.name) for field in dataclasses.fields(bundle)}
             kwargs[name] = bundle(**taken)

@@ -44,6 +44,7 @@ def plan(
     description = describe_plan(resolved, place)
     cost = estimate(resolved, place, utilisation=utilisation, devices=tuple(gpu or ()))
     workers = default_workers()
+    # From what like parts took here, so that it is this machine's time and not a data sheet's.
     left = seconds_left(resolved, place, workers)
     if as_json:
         print_json(asdict(description) | {"cost": cost_json(cost), "seconds_left": left})
@@ -91,6 +92,8 @@ def show_cost(cost: "Estimate") -> None:
         warn(f"no tokens, operations or memory: {cost.problem}")
     else:
         say(f"{cost.model}: {cost.parameters:,} parameters")
+        # Which parts memory has (weights, gradients, ...) depends on the kinds of stages that are
+        # left.
         parts = list(dict.fromkeys(part for row in cost.work for part in row.memory))
         table(
             ("what is left", "name", "parts", "tokens each", "operations each", "disk each",
@@ -106,6 +109,7 @@ def show_cost(cost: "Estimate") -> None:
         fits = {None: "unknown", True: "fits", False: "does not fit one device"}
         machines = []
         for machine in cost.machines:
+            # 0.00 hours would read as nothing to do.
             hours = "unknown" if machine.hours is None else f"{machine.hours:,.2f}"
             shown = "under 0.01" if hours == "0.00" else hours
             machines.append((machine.name, shown, fits[machine.fits]))

@@ -155,6 +155,7 @@ def show(result: "ProbeResult") -> None:
     say(f"\n{result.probe}: {result.definition}", style="bold")
     layers = sorted({int(m.at["layer"]) for m in result.findings.measures if "layer" in m.at
                      and not isinstance(m.at["layer"], str)})  # fmt: skip
+    # Evenly over the depth: effects come and go between layers, and neighbours look alike.
     count = min(_LAYERS, len(layers))
     shown = {layers[round(i * (len(layers) - 1) / max(1, count - 1))] for i in range(count)}
     rows = [

@@ -60,6 +60,7 @@ def study_progress(
         return
     # `messages()` at 80 columns or the terminal's width; what is printed meanwhile goes above.
     console = messages()
+    # Transient: when it ends, what stays on the screen is the result and not the bars.
     live = Live(view, console=console, refresh_per_second=_REFRESHES_PER_S, transient=True)
 
     def take(event: Event) -> None:
@@ -79,6 +80,7 @@ def is_first_failure(event: Event) -> bool:
 
 def failure_line(event: Event) -> Text:
     """A node that failed, is incomplete or was damaged, in one message; the others go on."""
+    # As text and with its controls shown: a message may quote a model's answer.
     line = Text(f"{event.kind}: ", style="bold red")
     return line.append(safe_text(f"{event.node_id}: {event.message}"), style="default")
 
@@ -174,6 +176,7 @@ def running_nodes(running: dict[str, Running]) -> RenderableType:
     rows.add_column(width=_BAR_WIDTH // 2)
     rows.add_column(justify="right", no_wrap=True)
     rows.add_column(overflow="ellipsis", no_wrap=True)
+    # Python's sort keeps the order within, which is that of starting.
     for name, run in sorted(running.items(), key=lambda item: item[1].waiting):
         steps = f"{run.step}/{run.total}" if run.total > 0 else ""
         bar = ProgressBar(total=1.0, completed=run.share) if steps else Text("")
@@ -234,6 +237,7 @@ class Writing:
 
     def _tell(self, more: str) -> None:
         self._said = time.monotonic()
+        # Over the whole time, waiting included: it is what the rest will take.
         pace = self.tokens / max(1e-3, self._said - self._begun)
         told = f"{self.tokens:,} tokens written, {pace:.0f} a second" if self.tokens else ""
         self._show(self.kept, self.wanted, "; ".join(filter(None, (told, more.strip("; ")))))

@@ -116,6 +116,7 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str]) -> list[str]:
         news.append(f"imported for {arm}, seed {seed}: {names}")
     # What was turned stays so when the same metric is imported for another arm.
     kept = imported.lower_is_better(kept, [*turned, *lower])
+    # From the results as they were computed: importing twice gives the same as once.
     joined = imported.joined(results, kept)
     if logs or lower:
         imported.save(folder, kept)

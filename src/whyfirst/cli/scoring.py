@@ -21,8 +21,8 @@ from whyfirst.evaluate.gaps import Gap
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.score import Score, score
 
+#: What items can be broken down by.
 FIELDS = ("framing", "group", "split", "topic", "value")
-"""What items can be broken down by."""
 _REASONS = 3  # shown of one metric
 _GROUPS = 12  # shown of one metric where nobody asked for them
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -63,6 +63,7 @@ def summarise(
     }
     groups: dict[str, dict[str, Score]] = {}
     for name in by:
+        # Items without the field are in no group; they are in the metric's own row.
         labels = {str(label) for item in items if (label := getattr(item, name)) is not None}
         groups[name] = {
             label: score(metric, [item for item in items if str(getattr(item, name)) == label])
@@ -132,6 +133,7 @@ def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:
         if rest:
             say(f"{row.metric}: {rest} unscored for other reasons (--out, --json)", style="dim")
     shown = {row.metric for row in rows}
+    # Of all that was asked: what one benchmark's metric misleads without may be another's.
     metrics = {m.name: m for row in rows for m in benchmark_named(row.benchmark).metrics}
     for metric, lacking in unaccompanied([metrics[row.metric] for row in rows]).items():
         if metric in shown:
@@ -162,6 +164,7 @@ def _cells(title: str, found: Score) -> tuple[object, ...]:
         return f"{100 * value:.1f} %"
 
     known = found.value is not None and found.low is not None and found.high is not None
+    # A dash and not 0 %: nothing was scored.
     value = percent(found.value) if found.value is not None else "-"
     interval = f"{percent(found.low or 0.0)} to {percent(found.high or 0.0)}" if known else "-"
     missing = f"{found.unscored} ({percent(found.unscored_rate)})"

@@ -59,6 +59,7 @@ def list_(store: StorePath = None, as_json: AsJson = False) -> None:
     uses = list(studies(place))
     rows = []
     for use in uses:
+        # A study that was pruned is still one of the store's users, with fewer parts.
         here = [held[key] for key in use.keys if key in held]
         done = sum(holding.state == "complete" for holding in here)
         rows.append((use.name, done, len(use.keys), _size(here), use.protected, use.file))
@@ -118,6 +119,7 @@ def verify_(store: StorePath = None, as_json: AsJson = False) -> None:
         {"kind": kind, "fingerprint": fingerprint, "problem": problem}
         for (kind, fingerprint), problem in verify(place)
     ]
+    # Counted after the look: what was damaged is put aside by then.
     sound = sum(holding.state == "complete" for holding in holdings(place))
     if as_json:
         print_json({"sound": sound, "damaged": damaged})
@@ -141,6 +143,7 @@ def gc(store: StorePath = None, yes: Sure = False, as_json: AsJson = False) -> N
     """Remove what killed commands left and what was put aside. Never a result."""
     from whyfirst.study.execute.upkeep import collect
 
+    # Dry unless told: what is gone from a store is gone.
     count, size = collect(_open(store), dry=not yes)
     if as_json:
         print_json({"removed": yes, "files": count, "bytes": size})

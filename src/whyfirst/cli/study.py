@@ -73,6 +73,7 @@ def run(
     if address is not None and executor != "ray":
         raise ConfigError("--address is a Ray cluster's: give --executor ray as well")
     cluster = Cluster(address) if executor == "ray" else None
+    # As it can be typed again: the report prints it.
     words = f"study run {shlex.quote(study.file)}"
     _run(study, words, out=out, workers=workers, as_json=as_json, cluster=cluster)
 
@@ -106,6 +107,7 @@ def _run(
         print_json(summary_json(summary))
     else:
         show_summary(summary)
+    # The answer is printed all the same; it says how many items it rests on.
     left = summary.outcome.incomplete
     if left:  # answers are missing for a reason that passes: end as a failure does
         _warn_of(left)
@@ -140,6 +142,7 @@ def show_summary(summary: "RunSummary") -> None:
 
 def summary_json(summary: "RunSummary") -> dict[str, Any]:
     """What `--json` prints of a run: the headline, where everything is, and what it took."""
+    # Without each seed's numbers, which results.json has.
     headline = summary.results.headline_contrast()
     return {
         "study": summary.results.study.name,

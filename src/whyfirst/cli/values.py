@@ -30,6 +30,7 @@ def import_(
     from whyfirst.explain.importer import import_markdown, skeleton_yaml
 
     given = name or file.stem
+    # Here and not beside the source, which may be somebody else's folder.
     place = out or Path(f"{given}.yaml")
     # A skeleton is filled in by hand: hours of work would be gone.
     if place.exists():

@@ -179,12 +179,14 @@ class Looker:
                 marker = self._store.marker(*node.key)
                 if marker is not None:
                     self._done[node.id] = float(marker.get("run", {}).get("seconds", 0.0))
+            # What is complete stays so, and its marker isn't read again.
             complete = node.id in self._done
             total, done = moment.kinds.get(node.kind, (0, 0))
             moment.kinds[node.kind] = (total + 1, done + complete)
             if complete:
                 event = Event("finished", node.id, seconds=self._done[node.id])
                 moment.tracker.take(event)
+            # A folder without a marker is under way, or was left by a process that is gone.
             elif (folder := self._store.folder(*node.key)).is_dir():
                 train = node.payload.get("train")
                 updates = train.get("updates") if isinstance(train, dict) else None
@@ -198,6 +200,7 @@ class Looker:
                 if loss.points:
                     moment.losses.append(loss)
         for use in self._plan.evaluations:
+            # Checkpoints are other models than the arm's own and would blur its rates.
             if use.step is None and use.node in self._done:
                 for metric, counts in self._count(use.node).items():
                     moment.rates.setdefault(use.arm, {}).setdefault(metric, Rates()).add(counts)
@@ -247,6 +250,7 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
     # Cut by share and not by size, so that the last run isn't a stump.
     cuts = [round(place * len(values) / count) for place in range(count + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(cuts)]
+    # A flat line has no span and one height.
     low, span = min(means), (max(means) - min(means)) or 1.0
     return "".join(_BARS[min(7, int((value - low) / span * 8))] for value in means)
 
@@ -328,6 +332,7 @@ def as_data(moment: Watched) -> dict[str, object]:
         "share": round(moment.tracker.share, 4),
         "seconds_left": None if left is None else round(left, 1),
         "kinds": {k: {"total": t, "complete": d} for k, (t, d) in moment.kinds.items()},
+        # The last point of each: whoever wants the curve reads log.jsonl.
         "losses": {
             loss.node: [step, value if math.isfinite(value) else None]
             for loss in moment.losses

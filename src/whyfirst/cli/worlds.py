@@ -56,6 +56,7 @@ def build(
             drawn = WORLDS.make(Use.model_validate({"name": world, "seed": seed}))
             with output.nothing_printed(as_json), progress.steps(f"world {seed}") as step:
                 drawn.copy_base(folder, step)
+        # From the file also where it was just built: one answer for both.
         built[seed] = read_json(folder / "world.json")["properties"]
         if not as_json:
             output.say(f"world {seed}: " + ", ".join(f"{n} {v}" for n, v in built[seed].items()))

@@ -22,12 +22,12 @@ from typing import IO, Any, NoReturn
 
 from whyfirst.config.errors import DataError
 
+#: Of a file that is read whole, and of what a gzip unpacks to.
 MOST_BYTES = 2**30
-"""Of a file that is read whole, and of what a gzip unpacks to."""
+#: Bytes of one line of JSONL.
 MOST_ROW = 2**26
-"""Bytes of one line of JSONL."""
+#: Lists and objects inside each other: enough for data, and far from any library's own end.
 MOST_DEPTH = 100
-"""Lists and objects inside each other: enough for data, and far from any library's own end."""
 _BLOCK = 2**20
 _MOST_ENTRIES = 100_000
 _BOM = b"\xef\xbb\xbf"
@@ -36,22 +36,27 @@ _INTEGERS = 2**64
 _SUSPECT = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}")
 
 
-def parse_json(data: bytes | str, *, nan: bool = False) -> Any:
+def parse_json(data: bytes | str, *, nan: bool = False, unique: bool = False) -> Any:
     """One JSON value.
 
     Args:
         nan: take NaN and infinities, which are not JSON, as other tools write them.
+        unique: refuse a key that stands twice in one object; JSON's readers keep the last one, and
+            whoever wrote the row may have meant the other.
 
     Raises:
         ValueError: not UTF-8, not JSON, nested over `MOST_DEPTH` deep, or a number that no
             machine number holds; says which.
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    # Python's reader takes NaN and any number of digits unless it is told otherwise.
     hooks: dict[str, Any] = {} if nan else {"parse_constant": _no_constant}
     if _SUSPECT.search(raw):
         hooks["parse_int"] = _integer
         if not nan:
             hooks["parse_float"] = _finite
+    if unique:
+        hooks["object_pairs_hook"] = _unique
     try:
         value = json.loads(data if isinstance(data, str) else decode(data), **hooks)
     except RecursionError:
@@ -72,6 +77,7 @@ def decode(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         byte = f"byte {error.start} is 0x{data[error.start]:02x}"
+        # Spreadsheets save UTF-16 as "Unicode text"; the offset of a byte would help nobody.
         wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         found = "UTF-16" if wide else byte
         raise ValueError(f"not UTF-8 text ({found}); save it as UTF-8") from None
@@ -85,6 +91,7 @@ def check_zip(path: Path, most: int = MOST_BYTES) -> None:
     """
     try:
         with zipfile.ZipFile(path) as packed:
+            # The directory's claim; the library that unpacks checks each entry against it.
             sizes = [entry.file_size for entry in packed.infolist()]
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise DataError(f"{path}: can't be read as a zip ({error})") from error
@@ -97,11 +104,21 @@ def check_zip(path: Path, most: int = MOST_BYTES) -> None:
 
 def _depth(value: Any) -> int:
     """How many lists and objects are inside each other at most, without recursion."""
+    # Layer by layer: what asks how deep a value is must not fall over its depth.
     depth, layer = 0, [value]
     while layer := [v for v in layer if isinstance(v, dict | list)]:
         depth += 1
         layer = [v for c in layer for v in (c.values() if isinstance(c, dict) else c)]
     return depth
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r:.60} stands twice")
+    return made
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -134,7 +151,10 @@ def open_file(path: Path, *, packed: bool | None = None) -> Iterator[IO[bytes]]:
             a gzip that is torn; also while it is read.
     """
     try:
-        with open(path, "rb", opener=_open_at_once) as handle:
+        # Without waiting for somebody to write into a pipe, so that it can be refused.
+        opener = lambda name, flags: os.open(name, flags | os.O_NONBLOCK)  # noqa: E731
+        with open(path, "rb", opener=opener) as handle:
+            # Of the open file and not of its name, which may be another file by now.
             if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
                 raise DataError(f"{path}: can't be read: it is no plain file; save it as one")
             if path.name.endswith(".gz") if packed is None else packed:
@@ -149,10 +169,6 @@ def open_file(path: Path, *, packed: bool | None = None) -> Iterator[IO[bytes]]:
         raise DataError(f"{str(path)!r}: can't be read: {error}") from error
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """A whole file, unpacked if it is named ``.gz``.
 
@@ -160,6 +176,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
         DataError: as `open_file`, or more than `most` bytes.
     """
     with open_file(path) as handle:
+        # One byte more than is allowed shows that there is more, whatever a gzip claims.
         data = handle.read(most + 1)
     if len(data) > most:
         raise DataError(f"{path}: more than {most / 2**20:g} MiB; too large to be read at once")

@@ -11,8 +11,9 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from whyfirst.config.bounded import MOST_BYTES, open_file, parse_json, read_bytes, read_lines
 from whyfirst.config.errors import DataError, StoreError, UserError
@@ -44,6 +45,7 @@ def disk_refusal(error: BaseException) -> OSError | None:
         for number in () if isinstance(link, UserError) else _DISK:
             if os.strerror(number) in str(link):
                 return OSError(number, os.strerror(number))
+        # The disk's own words may lie several wrappers down.
         link = link.__cause__ or link.__context__
     return None
 
@@ -58,13 +60,37 @@ def atomic_write(path: Path, data: bytes | str) -> None:
     Raises:
         StoreError: full disk, read-only folder or any other refusal; the old content is intact.
     """
-    payload = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+    with replacing(path) as handle:
+        handle.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file to be written bit by bit, which takes the name `path` when the block ends well.
+
+    Raises:
+        StoreError: as `atomic_write`; the old file is intact after any failure.
+    """
+    temporary: Path | None = None
     try:
         target = Path(os.path.realpath(path))
         _make_folder(target.parent)
-        _write_and_replace(target, payload)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        _refuse_write(path, error)
+        # The tail is cut so that a long but legal name still leaves room for the suffix.
+        place = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        temporary = place  # only now: there is nothing to remove where it could not be made
+        with os.fdopen(descriptor, "wb") as new:
+            yield new
+            new.flush()
+            os.fsync(new.fileno())
+        temporary.replace(target)
+        sync(target.parent)
+    except BaseException as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError | ValueError):  # ValueError: a path with a NUL in it
+            _refuse_write(path, error)
+        raise
 
 
 def _make_folder(folder: Path) -> None:
@@ -72,24 +98,9 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
+    # Another process may make it in the same moment.
     folder.mkdir(exist_ok=True)
     sync(folder.parent)
-
-
-def _write_and_replace(target: Path, payload: bytes) -> None:
-    # The name's tail is cut so that a long but legal target name still leaves room for the suffix.
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(payload)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync(target.parent)
 
 
 def sync(path: Path) -> None:
@@ -168,9 +179,8 @@ def read_jsonl(
         DataError: the file is missing, or a row is not one JSON object; names file and row.
     """
     rows: list[dict[str, Any]] = []
-    for _, row in iter_jsonl(
-        path, allow_torn_tail=allow_torn_tail, whole_characters=whole_characters, nan=nan
-    ):
+    how: Any = {"allow_torn_tail": allow_torn_tail, "whole_characters": whole_characters}
+    for _, row in iter_jsonl(path, nan=nan, **how):
         rows.append(row)
         if len(rows) > _MOST_ROWS:
             raise DataError(f"{path}: over {_MOST_ROWS} rows; split it into several files")
@@ -195,7 +205,7 @@ def parse_row(path: Path, number: int, line: bytes, *, nan: bool = False) -> dic
         DataError: it is none; names file and row.
     """
     try:
-        row = parse_json(line, nan=nan)
+        row = parse_json(line, nan=nan, unique=True)
     except ValueError as error:
         raise DataError(f"{path}: row {number}: not readable as JSON: {error}") from error
     if not isinstance(row, dict):
@@ -234,10 +244,18 @@ def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
         new = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         with os.fdopen(descriptor, "r+b", buffering=0) as handle:
-            end = _end_of_rows(handle.fileno())
+            # Just after the last newline, searched backwards in blocks: a journal may be long.
+            end = start = os.lseek(descriptor, 0, os.SEEK_END)
+            while start > 0:
+                start = max(0, end - 65536)
+                found = os.pread(descriptor, end - start, start).rfind(b"\n")
+                end = start + found + 1
+                if found >= 0:
+                    break
             handle.truncate(end)
             handle.seek(end)
             try:
+                # A write may take less than it is given, on a full disk above all.
                 view = memoryview(payload)
                 while view:
                     view = view[handle.write(view) :]
@@ -249,18 +267,6 @@ def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
             sync(path.parent)
     except (OSError, ValueError) as error:
         _refuse_write(path, error)
-
-
-def _end_of_rows(descriptor: int) -> int:
-    """Offset just after the last newline, searched backwards in blocks."""
-    end = os.lseek(descriptor, 0, os.SEEK_END)
-    while end > 0:
-        start = max(0, end - 65536)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
 
 
 def sha256_file(path: Path) -> str:
@@ -281,6 +287,7 @@ def sha256_content(path: Path) -> str:
     """
     if not path.is_dir():
         return sha256_file(path)
+    # By name within the folder: where a folder lies must not change what it is.
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return sha256_json({str(file.relative_to(path)): sha256_file(file) for file in files})
 
@@ -293,6 +300,7 @@ def sha256_json(obj: Any) -> str:
 def _dump(obj: Any, indent: int | None = None, sort_keys: bool = True) -> str:
     # A lone surrogate is left in the string here: "backslashreplace" then writes it as \udXXX,
     # which is exactly JSON's own escape, so it survives the round trip.
+    # Stated, since fingerprints are of these very bytes.
     separators = (",", ": ") if indent is not None else (",", ":")
     return json.dumps(
         obj,

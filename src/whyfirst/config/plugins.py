@@ -24,6 +24,7 @@ def use(paths: Iterable[Path]) -> None:
     Raises:
         UserError: no such file, or it fails to load (also by exiting), with the line it fails at.
     """
+    # Resolved here: a worker may stand in another folder.
     whole = [Path(path).expanduser().resolve() for path in paths]
     load_all()
     for path in whole:
@@ -44,6 +45,7 @@ def load_all() -> None:
 def _load(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"plug-in {path}: no such file")
+    # By its whole path: two files called mine.py are two modules.
     name = f"whyfirst_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -67,6 +69,7 @@ def _where(error: BaseException, path: Path) -> str:
     """``FILE:LINE`` of the last frame in the plug-in's own file."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f"{path}:{error.lineno}"
+    # The last frame in the file itself: deeper ones are of libraries that it called.
     line, frame = None, error.__traceback__
     while frame is not None:
         if frame.tb_frame.f_code.co_filename == str(path):

@@ -51,6 +51,7 @@ def _here() -> dict[str, Any]:
 def _state(pid: int) -> tuple[str, int | None]:
     """A process' state letter and start (clock ticks since the boot); None where unknown."""
     try:
+        # A program's name stands in brackets before the fields and may hold anything, spaces too.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return fields[0], int(fields[19])
     except (OSError, IndexError, ValueError):

@@ -102,6 +102,7 @@ class Entry(Generic[T]):
     @cached_property
     def parameters(self) -> list[inspect.Parameter]:
         """The keyword-only parameters."""
+        # By name only: what stands by position is the method's own input.
         every = inspect.signature(self.function).parameters.values()
         return [p for p in every if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
@@ -170,11 +171,17 @@ class Room(Generic[T]):
         Raises:
             ValueError: the name is taken by something else.
         """
+        # What every kind has is a field; what one kind keeps beside it goes to its facts.
         known = {k: facts.pop(k) for k in Entry.__dataclass_fields__ if k in facts}
 
         def decorate(function: F) -> F:
             taken = self._entries.get(name)
-            if taken is not None and not _same(taken.function, function):
+            # A module that is imported again enters its own functions anew.
+            again = taken is not None and (
+                (taken.function.__module__, taken.function.__qualname__)
+                == (function.__module__, function.__qualname__)
+            )
+            if taken is not None and not again:
                 raise ValueError(f"{self.kind}: {name!r} is entered twice")
             keys = inspect.signature(function).parameters
             self._entries[name] = Entry(
@@ -193,10 +200,12 @@ class Room(Generic[T]):
         self._load()
         if name in self._entries:
             return self._entries[name]
-        known = ", ".join(sorted(self._entries)) or "none"
         failed = "".join(f"; plug-in {n!r} failed to load: {e}" for n, e in self.failures.items())
-        hint = did_you_mean(name, self._entries)
-        raise UserError(f"{self.kind}: no {name!r}{hint} (known: {known}){failed}")
+        raise UserError(self._unknown(name) + failed)
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(sorted(self._entries)) or "none"
+        return f"{self.kind}: no {name!r}{did_you_mean(name, self._entries)} (known: {known})"
 
     def names(self) -> list[str]:
         """All names, sorted."""
@@ -211,9 +220,7 @@ class Room(Generic[T]):
         """What is wrong with a use: (place within it, message)."""
         self._load()
         if use.name not in self._entries:
-            known = ", ".join(sorted(self._entries)) or "none"
-            hint = did_you_mean(use.name, self._entries)
-            yield ("name",), f"{self.kind}: no {use.name!r}{hint} (known: {known})"
+            yield ("name",), self._unknown(use.name)
             return
         schema = self._entries[use.name].schema
         try:
@@ -254,14 +261,19 @@ class Room(Generic[T]):
             raise ConfigError(f"{self.kind}: {named.name}: " + "; ".join(problems))
         filled = self.filled(named)
         options = {o.name: getattr(filled, o.name) for o in entry.options}
+        # A method is given what it asks for and never sees the rest.
         wanted = {name: context[name] for name in entry.context if name in context}
         needed = {p.name for p in entry.parameters if p.default is p.empty}
         lacking = sorted((entry.context & needed) - set(wanted))
         if lacking:
             raise UserError(f"{self.kind}: {named.name} needs a {' and a '.join(lacking)}")
         bound = partial(entry.function, **options, **wanted)
-        left = [p for p in inspect.signature(bound).parameters.values() if _is_given(p)]
-        return bound if left else bound()
+        # What a caller has to give stands by position and has no default: then it is no recipe for
+        # a thing, but the method itself.
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        left = inspect.signature(bound).parameters.values()
+        is_method = any(p.kind in positional and p.default is p.empty for p in left)
+        return bound if is_method else bound()
 
     def identity(self, use: Use | str) -> dict[str, Any]:
         """What identifies a use in a fingerprint: name, version, options, and the source.
@@ -274,6 +286,7 @@ class Room(Generic[T]):
         mark: dict[str, Any] = {"name": named.name, "version": entry.version}
         if named.options:
             mark["options"] = named.options
+        # A method of one's own has no version that anybody keeps; its text is one.
         source = source_of(entry.function)
         return mark if source is None else mark | {"source": source}
 
@@ -309,6 +322,7 @@ class Room(Generic[T]):
             except (Exception, SystemExit) as error:
                 self.failures[entry.name] = f"{type(error).__name__}: {error}"
                 continue
+            # A package whose module used the decorator has entered itself already.
             functions = [e.function for e in self._entries.values()]
             if not isinstance(loaded, ModuleType) and loaded not in functions:
                 self.enter(entry.name)(loaded)
@@ -317,20 +331,6 @@ class Room(Generic[T]):
 def use_of(room: Room[Any]) -> Any:
     """The validator that makes a field's `Use` one of a room: ``Annotated[Use, use_of(ROOM)]``."""
     return AfterValidator(room.checked)
-
-
-def _is_given(parameter: inspect.Parameter) -> bool:
-    """Whether a caller has to give it: it stands by position and has no default."""
-    positional = (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    return parameter.kind in positional and parameter.default is parameter.empty
-
-
-def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether two functions are one, a module imported again included."""
-    return one is other or (one.__module__, one.__qualname__) == (
-        other.__module__,
-        other.__qualname__,
-    )
 
 
 def _json(options: Mapping[str, Any]) -> bytes:

@@ -22,6 +22,7 @@ def source_identity(module: str) -> str:
         KeyError: no such module is loaded.
     """
     top = Path(str(sys.modules[module].__file__)).resolve()
+    # The folder that the top package lies in, from where its modules import each other.
     levels = module.count(".") + (top.name == "__init__.py")
     root = top.parents[max(levels - 1, 0)] if levels else top.parent
     digest = hashlib.sha256()
@@ -47,20 +48,16 @@ def _reached(module: str, root: Path) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         file = getattr(sys.modules.get(name), "__file__", None)
-        path = Path(file).resolve() if file else _beside(name, root)
+        # One not yet loaded (imported inside a function) would come from beside.
+        stem = root.joinpath(*name.split("."))
+        beside = [p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()]
+        path = Path(file).resolve() if file else beside[0] if beside else None
         if name in reached or path is None or root not in path.parents:
             continue
         reached[name] = path
         if path.suffix == ".py":
             waiting += _imports(path, name)
     return reached
-
-
-def _beside(name: str, root: Path) -> Path | None:
-    """The file a module not yet loaded (imported inside a function) would come from."""
-    stem = root.joinpath(*name.split("."))
-    candidates = (stem.with_suffix(".py"), stem / "__init__.py")
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def _imports(path: Path, name: str) -> list[str]:
@@ -71,6 +68,7 @@ def _imports(path: Path, name: str) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
+            # A relative import counts from the package, one level up for each further dot.
             if node.level:
                 up = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*up, *([node.module] if node.module else [])])

@@ -80,6 +80,7 @@ def runtime_only(*args: Any, **kwargs: Any) -> Any:
 
 
 def _declared(affects: str, *args: Any, **kwargs: Any) -> Any:
+    # In pydantic's own place for such notes, where the JSON schema and fingerprints both find it.
     extra = {**kwargs.pop("json_schema_extra", {}), "affects": affects}
     return Field(*args, json_schema_extra=extra, **kwargs)
 
@@ -122,6 +123,7 @@ def _plain(value: Any) -> Any:
         case list() | tuple():
             return [_plain(v) for v in value]
         case set() | frozenset():
+            # A set has no order, and a fingerprint must not depend on this process' hashes.
             return sorted((_plain(v) for v in value), key=repr)
     raise TypeError(f"{type(value).__name__} has no canonical JSON form")
 
@@ -175,6 +177,7 @@ def load_yaml(path: Path, model: type[M]) -> M:
             found = _explain(error, document, model)
             problems += [p for p in found if p[:2] not in known]
     if result is None or problems:
+        # In the order of the file, each once: several checks may see one mistake.
         lines = sorted(set(problems))
         shown = (f"{path}:{n}: {key + ': ' if key else ''}{text}" for n, key, text in lines)
         raise ConfigError("\n".join(shown))
@@ -211,6 +214,8 @@ def _locate(data: Any, loc: Location, *, missing: bool) -> Location:
             key, inside = str(head), data.get(str(head))
         elif isinstance(data, list) and isinstance(head, int) and head < len(data):
             key, inside = head, data[head]
+        # A piece that is in no data is pydantic's own (a union's tag, a validator's name): with
+        # and without it are both tried, and the reading that gets furthest is right.
         skipped = best(data, tail) if tail else (False, ())
         if key is None:
             return skipped
@@ -242,21 +247,16 @@ def problem_text(detail: Any, model: type[BaseModel]) -> str:
         return f"{key}: {tag!r} is not one of {', '.join(options)}" + did_you_mean(tag, options)
     if kind == "union_tag_not_found":
         return f"missing; the key {context.get('discriminator')} is required"
-    expected = _expected(kind, context)
+    # In this project's words; what isn't common is told in pydantic's.
+    expected = _EXPECTED[kind].format(**context) if kind in _EXPECTED else None
+    if kind == "string_pattern_mismatch":
+        expected = _PATTERNS.get(context["pattern"], f"text that matches {context['pattern']}")
     if expected is not None:
         return f"expected {expected}, found {_shown(detail['input'])}"
     text = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return (
         text[:1].lower() + text[1:] if text.startswith(("Input should", "String should")) else text
     )
-
-
-def _expected(kind: str, context: Mapping[str, Any]) -> str | None:
-    """What a key wants, in this project's words; None for kinds of error that aren't common."""
-    if kind == "string_pattern_mismatch":
-        pattern = context["pattern"]
-        return _PATTERNS.get(pattern, f"text that matches {pattern}")
-    return _EXPECTED[kind].format(**context) if kind in _EXPECTED else None
 
 
 def _shown(value: Any) -> str:
@@ -281,7 +281,8 @@ def _keys_at(annotation: Any, loc: Location) -> set[str]:
         if loc[0] in by_key:
             return _keys_at(by_key[str(loc[0])], loc[1:])
         # A union's tag stands between the key and the fields: step over it.
-        tags = {tag for info in fields.values() for tag in _literals(info.annotation)}
+        tags = {tag for info in fields.values() if get_origin(info.annotation) is Literal
+                for tag in get_args(info.annotation)}  # fmt: skip
         return _keys_at(annotation, loc[1:]) if loc[0] in tags else set()
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -293,10 +294,6 @@ def _keys_at(annotation: Any, loc: Location) -> set[str]:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return _keys_at(arguments[1], loc[1:])
     return set().union(*(_keys_at(a, loc[1:]) for a in arguments if a is not Ellipsis))
-
-
-def _literals(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 __all__ = [

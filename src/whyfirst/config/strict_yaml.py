@@ -29,6 +29,7 @@ _MAX_NODES = 200_000
 _TAG = "tag:yaml.org,2002:"
 
 
+# Its own table of resolvers: PyYAML's is shared, and its YAML 1.1 reads `no` as false.
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with YAML 1.2 scalars; used for composing only."""
 
@@ -86,6 +87,7 @@ def read_yaml(path: Path) -> YamlDocument:
     except DataError as error:
         raise ConfigError(str(error)) from error
     try:
+        # Composed and not constructed: nodes know their lines, and no tag makes an object.
         root = yaml.compose(text, Loader=_Loader)
         document = YamlDocument()
         if root is not None:
@@ -116,6 +118,8 @@ def _plain(node: yaml.Node) -> Any:
             return _whole_characters(text)
         case "int":
             # The length first: a million digits take minutes to become a number.
+            # Base 0 only where a prefix says so: Python would refuse 007, which YAML 1.2 reads as
+            # 7.
             number = int(text[:24], 0 if text[:2] in ("0o", "0x") else 10)
             if len(text) > 24 or abs(number) >= 2**64:
                 raise ValueError(f"a whole number of {len(text)} digits is too large")
@@ -177,19 +181,15 @@ class _Builder:
                 return self._mapping(node, location)
             if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
                 return [self.value(n, (*location, i)) for i, n in enumerate(node.value)]
-            return self._scalar(node, location)
+            return _plain(node)
+        except ValueError as error:
+            self._problem(line, location, str(error))
+            return None
         finally:
             self.open_nodes.discard(id(node))
 
     def _problem(self, line: int, location: Location, message: str) -> None:
         self.problems[line, dotted(location), message] = None
-
-    def _scalar(self, node: yaml.Node, location: Location) -> Any:
-        try:
-            return _plain(node)
-        except ValueError as error:
-            self._problem(node.start_mark.line + 1, location, str(error))
-            return None
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -204,6 +204,7 @@ class _Builder:
     ) -> Iterator[tuple[str, int, yaml.Node]]:
         """Own pairs, then merged ones whose keys are still free: own keys win, earlier ones too."""
         seen: dict[str, int] = {}
+        # Merged keys come last, so that a file's own keys stand first in what is shown of it.
         merged: list[yaml.Node] = []
         for key_node, child in node.value:
             line = key_node.start_mark.line + 1
@@ -233,6 +234,7 @@ class _Builder:
             if not isinstance(source, yaml.MappingNode) or id(source) in self.open_nodes:
                 self._problem(line, location, "'<<' needs a mapping or a list of mappings")
                 continue
+            # A map that merges itself would be merged for ever.
             self.open_nodes.add(id(source))
             for key, key_line, child in self._pairs(source, location):
                 if key not in seen:

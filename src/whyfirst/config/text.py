@@ -14,11 +14,6 @@ _UNSAFE = re.compile(
 )
 
 
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
 def safe_text(s: str) -> str:
     r"""Return `s` with every control a terminal would obey shown as ``\xNN`` or ``\uNNNN``.
 
@@ -26,7 +21,12 @@ def safe_text(s: str) -> str:
     function twice changes nothing more. Carriage return, escape, DEL, C1 and bidirectional
     controls, and lone surrogates become visible.
     """
-    return _UNSAFE.sub(_visible, s)
+
+    def shown(match: re.Match[str]) -> str:
+        code = ord(match.group())
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+    return _UNSAFE.sub(shown, s)
 
 
 def invisible(name: str) -> str | None:
@@ -36,6 +36,7 @@ def invisible(name: str) -> str | None:
     private use: a name with one looks like another name, and breaks pages and terminals.
     """
     for char in name:
+        # By category: a list of code points would be out of date with the next Unicode.
         if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
             return f"U+{ord(char):04X}"
     return None

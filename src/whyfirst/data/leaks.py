@@ -1,7 +1,8 @@
 """Does a text that is trained on hold, or nearly repeat, a text the model is tested on?
 
-A leak is a leak in any dress: text is normalised once (compatibility forms, case, invisible
-characters, line breaks, punctuation and spaces), and three checks look at it, none with a model.
+A leak is a leak in any dress: text is normalised once (compatibility forms, letters that look like
+Latin ones, accents, case, invisible characters, marks and escapes of HTML, URLs and JSON, line
+breaks, punctuation and spaces), and three checks look at it, none with a model.
 *Inside*: most of a prompt's short runs of characters lie within a stretch of the document not much
 longer than the prompt; a misspelt word, words put in or left out, cost a few runs each. Runs that
 many prompts share (a benchmark's template) weigh little, so that two items that differ in the one
@@ -11,6 +12,7 @@ shingles (exact through an inverted index, where Broder 1997 estimates) find sho
 a short prompt. Leaves out: paraphrases, translations.
 """
 
+import html
 import math
 import re
 import unicodedata
@@ -20,6 +22,9 @@ from dataclasses import dataclass
 
 VERSION = "2"
 """Raised whenever another text would be found."""
+DRESS = "2"
+"""Raised where only disguises are seen otherwise: markup, escapes, letters beyond ASCII. What an
+embedded world or the grammar writes has none of them."""
 RUN = 13
 SHINGLE = 4
 NEAR = 0.7
@@ -34,6 +39,18 @@ _MOST_SEEDS = 128
 _STRIDE = 2  # a text is looked up at every other place: a run of nine characters is found
 
 _WORD = re.compile(r"[^\W_]+")
+# A text copied out of a page, an address or a dump has these between its words.
+_MARKUP = re.compile(r"</?[A-Za-z][^<>]{0,80}>|\\[nrt]|\\u00(?:20|[aA]0)|%20")
+# Plain letters of Unicode's confusables that a text is disguised with: Cyrillic, Greek, small
+# capitals; and blanks that count as letters.
+_LOOKALIKE = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456\u0458\u0455\u04bb\u0501\u051b\u051d"
+    "\u0432\u043a\u043c\u043d\u0442\u03b1\u03bf\u03bd\u03b9\u03c1\u03c5\u03ba\u03c7\u03b5"
+    "\u0131\u0261\u1d00\u0299\u1d04\u1d05\u1d07\ua730\u0262\u029c\u026a\u1d0a\u1d0b\u029f"
+    "\u1d0d\u0274\u1d0f\u1d18\u0280\ua731\u1d1b\u1d1c\u1d20\u1d21\u028f\u1d22\u01eb",
+    "aeopcxyijshdqwbkmhtaovipukxeigabcdefghijklmnoprstuvwyzq",
+    "\u115f\u1160\u3164\uffa0",
+)
 
 
 @dataclass(frozen=True)
@@ -73,11 +90,20 @@ def find_leaks(texts: Iterable[str], tested: Sequence[str]) -> list[Leak]:
 
 def normal_words(text: str) -> list[str]:
     """The words of a text as all its dresses have them: case, forms and invisible marks gone."""
-    plain = unicodedata.normalize("NFKC", text)
+    plain = html.unescape(text) if "&" in text else text
+    plain = _MARKUP.sub(" ", plain)
     if not plain.isascii():
-        # A soft hyphen or a zero-width mark is no letter and no space: nobody sees it.
-        plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
+        # Letters and their accents apart, and no mark that nobody sees: a soft hyphen or a
+        # zero-width space is neither a letter nor a space. Vowel signs of other scripts stay.
+        apart = unicodedata.normalize("NFKD", plain)
+        seen = "".join(c for c in apart if not _unseen(c))
+        plain = unicodedata.normalize("NFKC", seen).casefold().translate(_LOOKALIKE)
     return _WORD.findall(plain.casefold())
+
+
+def _unseen(character: str) -> bool:
+    accent = "\u0300" <= character <= "\u036f" or "\ufe00" <= character <= "\ufe0f"
+    return accent or unicodedata.category(character) == "Cf"
 
 
 class _Inside:

@@ -58,43 +58,33 @@ def read_text(file: Path) -> str:
         ) from error
 
 
-def csv_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(record number, fields) of every record of a CSV file, the header being record 1.
+def csv_rows(
+    file: Path, required: Sequence[str], benchmark: str, what: str = "row"
+) -> list[tuple[int, dict[str, str]]]:
+    """(record number, fields) of every record, the header being record 1.
 
-    A field that a short record lacks is None.
+    A field that a short record lacks is an empty string; `field` refuses it where it is needed.
 
     Raises:
-        DataError: as `read_text`; the file is empty, or a record is malformed or too long.
+        DataError: as `read_text`; a column is missing, a record is malformed or too long, or there
+            are no records.
     """
     text = read_text(file)
     if not text.strip():
         raise DataError(f"{file}: the file is empty")
-    csv.field_size_limit(2**24)  # the limit is for tables; a text may be long
-    number = 1
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    # Whole and not one after the other: readers ask for the columns before any row.
+    rows: list[tuple[int, dict[str, str]]] = []
     try:
-        for number, row in enumerate(csv.DictReader(io.StringIO(text, newline=""), strict=True), 2):
+        refuse_columns(file, reader.fieldnames or [], required, benchmark)
+        for number, row in enumerate(reader, start=2):
             # What has no column, DictReader keeps under None.
             if None in row:
                 raise DataError(f"{file}: row {number}: more fields than the header has columns")
-            yield number, dict(row)
+            rows.append((number, {name: value or "" for name, value in row.items()}))
     except csv.Error as error:
-        raise DataError(f"{file}: row {number + 1}: not readable as CSV: {error}") from error
-
-
-def csv_rows(
-    file: Path, required: Sequence[str], benchmark: str, what: str = "row"
-) -> list[tuple[int, dict[str, str]]]:
-    """The records of a CSV file; a field that a short one lacks is "", and `field` refuses it.
-
-    Raises:
-        DataError: as `csv_records`; a column is missing, or there are no records.
-    """
-    # Whole and not one after the other: readers ask for the columns before any row.
-    rows: list[tuple[int, dict[str, str]]] = []
-    for number, row in csv_records(file):
-        if not rows:  # before the second record is read: what is wrong there may follow from it
-            refuse_columns(file, list(row), required, benchmark)
-        rows.append((number, {name: value or "" for name, value in row.items()}))
+        at = len(rows) + 2
+        raise DataError(f"{file}: row {at}: not readable as CSV: {error}") from error
     if not rows:
         raise DataError(f"{file}: holds no {what}")
     return rows

@@ -8,13 +8,16 @@ user's turn is never a response. Layouts of other tools (ShareGPT, Alpaca) are n
 remedy. Leaves out: tools, images, and dialogues in one string (`hh_rlhf`).
 """
 
+import csv
+import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from whyfirst.config.bounded import parse_json, read_bytes, read_text
 from whyfirst.config.errors import DataError
-from whyfirst.config.files import iter_jsonl
-from whyfirst.data.published import csv_records, json_value
+from whyfirst.config.files import iter_jsonl, refuse_half_characters
 from whyfirst.models.base import Chat
 from whyfirst.models.chat import read_turns
 from whyfirst.models.folder import reason
@@ -33,10 +36,20 @@ _FOREIGN = {
     "question": "rename question to prompt and the answer to completion",
     "query": "rename query to prompt and the answer to completion",
 }
+# Columns that change what a chat says, in layouts of other tools.
+_UNREAD = {
+    "system": "put it in front of the messages, as {role: system, content: ...}",
+    "tools": "no chat is written with tools here; leave such rows out",
+    "images": "only text is read; leave such rows out",
+    "image": "only text is read; leave such rows out",
+}
+
+
+_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 class Row(dict[str, Any]):
-    """One row, with the line (of CSV and parquet: the record) it stands in, from 1."""
+    """One row, with the line (of parquet and a list in JSON: the record) it begins in, from 1."""
 
     __slots__ = ("line",)
 
@@ -96,7 +109,7 @@ def prompts_in(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Row]:
         DataError: as `shaped`, or messages without a turn of the user.
     """
     for number, row in numbered(rows):
-        made = dict(row)
+        made = {key: value for key, value in row.items() if key != "messages"}
         if "messages" in row and "prompt" not in row:
             try:
                 roles = [turn.role for turn in _turns(row, "messages")]
@@ -110,6 +123,12 @@ def prompts_in(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Row]:
 
 def _shapes(row: Mapping[str, Any], which: Which) -> Iterator[dict[str, Any]]:
     """ValueError says what is wrong, with the key."""
+    if {"messages", *_TEXTS} & set(row):
+        for column in _UNREAD.keys() & set(row):
+            if row[column]:
+                raise ValueError(f"'{column}' would be left out: {_UNREAD[column]}")
+    if "messages" in row and "prompt" in row and not set(_TEXTS[1:]) & set(row):
+        raise ValueError("holds both 'messages' and 'prompt'; leave one of them out")
     if "messages" in row and not set(_TEXTS) & set(row):
         rest = {key: value for key, value in row.items() if key != "messages"}
         turns = _turns(row, "messages")
@@ -199,8 +218,31 @@ def texts_of(row: Mapping[str, Any]) -> list[str]:
     return [prompt + text_of(reply) for reply in replies or [""]]
 
 
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    csv.field_size_limit(2**24)  # the limit is for tables; a text may be long
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        if len(set(header)) < len(header):
+            raise DataError(f"{path}: row 1: two columns have one name: {', '.join(header)}")
+        for fields in filter(None, reader):
+            # The reader counts the lines it has read, and a quoted field may hold several.
+            breaks = sum(len(_BREAK.findall(field)) for field in fields)
+            number = reader.line_num - breaks
+            if len(fields) != len(header):
+                found = f"{len(fields)} fields, and the header has {len(header)} columns"
+                raise DataError(f"{path}: row {number}: {found}")
+            yield number, dict(zip(header, fields, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}: not readable as CSV: {error}") from error
+
+
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    value = json_value(path)
+    try:
+        value = parse_json(read_bytes(path), unique=True)
+    except ValueError as error:
+        raise DataError(f"{path}: not readable as JSON: {error}") from error
+    refuse_half_characters(value, str(path))
     if not isinstance(value, list) or not all(isinstance(row, dict | str) for row in value):
         raise DataError(f"{path}: expected a list of objects or of texts")
     for number, row in enumerate(value, 1):
@@ -223,5 +265,5 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 _READERS: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]] = {
-    ".csv": csv_records, ".json": _json_rows, ".parquet": _parquet_rows,
+    ".csv": _csv_rows, ".json": _json_rows, ".parquet": _parquet_rows,
 }  # fmt: skip

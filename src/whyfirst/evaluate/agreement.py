@@ -62,10 +62,13 @@ def cohens_kappa(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
         (...): nan where a table is empty or p_e is 1.
     """
     table = np.asarray(counts, dtype=np.float64)
+    # Of many tables at once: the bootstrap's draws are tables too.
     both, judge_only, person_only, neither = np.moveaxis(table, -1, 0)
     n = table.sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         observed = (both + neither) / n
+        # How often two who don't look at the items would agree, saying yes as often as these two
+        # do.
         chance = (both + judge_only) * (both + person_only)
         chance = (chance + (neither + person_only) * (neither + judge_only)) / n**2
         return np.asarray((observed - chance) / np.where(chance < 1.0, 1.0 - chance, np.nan))

@@ -49,6 +49,7 @@ def key_for(*texts: str) -> str:
 
 def material(name: str, text: str, key: str) -> str:
     """A text between marks that it can't forge, its control tokens disarmed by a space."""
+    # A space breaks the token and leaves the text readable to the judge.
     disarmed = _CONTROL.sub(lambda found: found.group() + " ", text)
     return f"[{name} {key}]\n{disarmed}\n[end of {name} {key}]"
 
@@ -80,11 +81,13 @@ def read_reply(completion: Completion, key: str, names: Sequence[str]) -> Reply:
     said = answer(completion)  # a draft of the line in a thought is no verdict
     if said.problem is not None:
         return Reply({}, f"judge gave no reply: {said.problem}", completion.transient)
+    # All values on one line and in order: a reply that gives half of them says nothing.
     form = r"\s+".join(rf"{re.escape(name)}\s*=\s*({_VALUE})[,;]?" for name in names)
     pattern = re.compile(rf"^[\s`*>-]*{key}[\s:`*]+{form}[\s`*.]*$", re.MULTILINE | re.IGNORECASE)
     found = list(pattern.finditer(said.text))
     if not found:
         return Reply({}, _why_not(said.text, completion.finished))
+    # A judge that writes two lines has changed its mind, and which one counts is not ours to say.
     if len({match.groups() for match in found}) > 1:
         return Reply({}, f"{UNPARSED}: it contradicts itself")
     if not completion.finished and found[0].end(len(names)) == len(said.text):
@@ -95,6 +98,7 @@ def read_reply(completion: Completion, key: str, names: Sequence[str]) -> Reply:
 def _why_not(text: str, finished: bool) -> str:
     if not text.strip():
         return f"{UNPARSED}: empty"
+    # Said apart: a judge that won't look at harmful texts is the wrong judge, not a wrong prompt.
     if any(piece.family in ("declines", "policy") for piece in evidence(text, language="en")):
         return "judge refused to judge"
     return UNPARSED if finished else f"{UNPARSED}: cut off"

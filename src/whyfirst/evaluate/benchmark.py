@@ -21,6 +21,8 @@ Unit = Literal["proportion", "score"]
 Progress = Callable[[int, int, str], None]  # done, total, what
 Gaps = Callable[[Sequence[ItemResult]], list[Gap]]
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,26 @@ class Task(Protocol):
         ...
 
 
+def in_batches(
+    items: Sequence[T],
+    ask: Callable[[Sequence[T]], Sequence[R]],
+    progress: Progress,
+    size: int = 256,
+    what: str = "items",
+) -> list[R]:
+    """What is answered to every item, asked some at a time with progress told before each.
+
+    Args:
+        size: items between two reports of progress; large enough for batches of like lengths.
+    """
+    found: list[R] = []
+    for start in range(0, len(items), size):
+        progress(start, len(items), what)
+        found += ask(items[start : start + size])
+    progress(len(items), len(items), what)
+    return found
+
+
 BENCHMARKS: Room[Task] = Room(
     "benchmarks",
     "whyfirst.evaluate.benchmarks",
@@ -157,6 +179,7 @@ class Benchmark:
             UserError: an option it doesn't take or that is wrong, or its data are missing.
             DataError: the data can't be read.
         """
+        # The command line says "not given" by None, and a default is the benchmark's own to say.
         given = {name: value for name, value in options.items() if value is not None}
         if "data" in self.options and "data" not in given:
             raise UserError(f"benchmark {self.name!r} needs data: {self.needs}")
@@ -194,6 +217,7 @@ def benchmark_named(name: str) -> Benchmark:
     Raises:
         UserError: there is none; gives the nearest one.
     """
+    # A plug-in may enter a plain function; its task would run and no report could name it.
     declared = BENCHMARKS.get(name).facts.get("benchmark")
     if declared is None:
         raise UserError(f"benchmark {name!r} was entered without the decorator `benchmark`")

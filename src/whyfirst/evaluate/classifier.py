@@ -18,8 +18,8 @@ from whyfirst.models.limits import context_of
 from whyfirst.models.said import VERSION as READING
 
 _BATCH = 32
+#: Probabilities of the labels, by their index.
 Shares = Sequence[float]
-"""Probabilities of the labels, by their index."""
 
 
 class Classifier:
@@ -67,7 +67,10 @@ class Classifier:
                 found[place] = unscored(empty)
             elif len(tokens) > self._longest:
                 found[place] = unscored(f"longer than the classifier's {self._longest} tokens")
+        # By length, so that a batch is padded little; what a text gets doesn't depend on its
+        # batch.
         rest = sorted(set(range(len(texts))) - set(found), key=lambda place: len(encoded[place]))
+        # Labels that may hold together don't sum to one, and a softmax would make them.
         independent = self._model.config.problem_type == "multi_label_classification"
         for start in range(0, len(rest), _BATCH):
             batch = rest[start : start + _BATCH]
@@ -78,6 +81,7 @@ class Classifier:
                 logits = self._model(**rows.to(self._device)).logits.float()
             shares = (logits.sigmoid() if independent else logits.softmax(-1)).tolist()
             for place, row in zip(batch, shares, strict=True):
+                # NaN is unequal to itself.
                 broken = any(share != share for share in row)
                 found[place] = (
                     unscored("the classifier gives no number") if broken else verdict(row)

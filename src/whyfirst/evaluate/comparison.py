@@ -18,8 +18,8 @@ from whyfirst.stats.crossed import Unit
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import Interval, mean_over_seeds
 
+#: Seed -> one response a prompt, in the prompts' order.
 Responses = Mapping[int, Sequence[Completion]]
-"""Seed -> one response a prompt, in the prompts' order."""
 _WORTH: Mapping[Winner, float] = {"a": 1.0, "tie": 0.5, "b": 0.0}
 
 
@@ -34,6 +34,7 @@ class Compared:
         topic: prompts of one topic are no independent draws.
         judge: name and version, its calibrations included.
         transient: the reason may be gone when the same is asked again.
+        raw: what the judge replied, where that could not be read.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Compared:
     slot: Literal["first", "second"] | None = None
     topic: str | None = None
     transient: bool | None = None
+    raw: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields that say something, as JSON types."""
@@ -63,6 +65,7 @@ class Compared:
         if unknown:
             raise DataError(f"comparison: unknown field {min(unknown)!r}")
         winner, scores = given.setdefault("winner", None), given.get("scores")
+        # A row without winner and reason would count in no rate and be missed by nobody.
         if winner not in (*_WORTH, None) or (winner is None) != bool(given.get("reason")):
             raise DataError(f"comparison: {given.get('id')}: a winner, or a reason for none")
         if scores is not None:
@@ -110,6 +113,7 @@ def compare(items: Sequence[Item], a: Responses, b: Responses, judge: Judge) -> 
     Raises:
         DataError: the arms share no seed, or have not one response a prompt.
     """
+    # Only at the same seed do two arms differ in their stages alone.
     seeds = sorted(set(a) & set(b))
     if not seeds:
         raise DataError("comparison: the arms share no seed")
@@ -124,11 +128,13 @@ def compare(items: Sequence[Item], a: Responses, b: Responses, judge: Judge) -> 
             (seed, item, Pair(item.id, item.request, left, right))
             for item, left, right in zip(items, a[seed], b[seed], strict=True)
         ]
+    # In one call, so that an endpoint's concurrency is used to the full.
     found = judge.compare([pair for _, _, pair in pairs])
     return [
         Compared(
             item.id, seed, one.winner, f"{judge.name}/{judge.version}", one.reason, one.scores,
             one.consistent, one.slot, item.about.get("topic"), True if one.transient else None,
+            one.raw,
         )
         for (seed, item, _), one in zip(pairs, found, strict=True)
     ]  # fmt: skip
@@ -139,41 +145,35 @@ def summary(rows: Sequence[Compared]) -> Comparison:
     scored = [row for row in rows if row.winner is not None]
     both = [row for row in rows if row.consistent is not None]
     winners = Counter(row.winner for row in scored)
-    win_rate = None
-    if scored:
-        win_rate = mean_over_seeds(_scores([(row, _worth(row)) for row in rows]))
+    bias = None
+    if both:
+        # As a score: 1 where the first slot decided, 0 where the second did, 1/2 where neither.
+        slots = {"first": 1.0, "second": 0.0, None: 0.5}
+        mean = _mean([(row, slots[row.slot]) for row in both])
+        bias = mean and Interval(*(2.0 * value - 1.0 for value in mean))
     seeds = {row.seed for row in scored}
     topics = {row.topic or row.id for row in scored}
     return Comparison(
         judge=rows[0].judge,
-        win_rate=win_rate,
+        # Rows without a preference stay in, as missing: seeds are crossed with the prompts.
+        win_rate=_mean([(row, row.winner and _WORTH[row.winner]) for row in rows]),
         wins=winners["a"],
         ties=winners["tie"],
         losses=winners["b"],
         unscored=len(rows) - len(scored),
         reasons=dict(sorted(Counter(row.reason for row in rows if row.reason).items())),
-        position_bias=_position_bias(both),
-        inconsistent=mean_over_seeds(_scores([(r, float(not r.consistent)) for r in both]))
-        if both
-        else None,
+        position_bias=bias,
+        inconsistent=_mean([(row, float(not row.consistent)) for row in both]),
         n_prompts=len({row.id for row in scored}),
         n_seeds=len(seeds),
         unit="seeds" if len(seeds) > 1 else "topics" if len(topics) > 1 else "items",
     )
 
 
-def _worth(row: Compared) -> float | None:
-    return None if row.winner is None else _WORTH[row.winner]
-
-
-def _scores(rows: Sequence[tuple[Compared, float | None]]) -> Scores:
-    return Scores.from_rows((row.seed, row.id, row.topic or row.id, value) for row, value in rows)
-
-
-def _position_bias(both: Sequence[Compared]) -> Interval | None:
-    if not both:
+def _mean(rows: Sequence[tuple[Compared, float | None]]) -> Interval | None:
+    """The mean over seeds and prompts; None where nothing has a value."""
+    if all(value is None for _, value in rows):
         return None
-    # As a score: 1 where the first slot decided, 0 where the second did, 1/2 where neither.
-    slots = {"first": 1.0, "second": 0.0, None: 0.5}
-    mean = mean_over_seeds(_scores([(row, slots[row.slot]) for row in both]))
-    return Interval(*(2.0 * value - 1.0 for value in mean))
+    return mean_over_seeds(
+        Scores.from_rows((row.seed, row.id, row.topic or row.id, value) for row, value in rows)
+    )

@@ -136,6 +136,7 @@ def agreement_rows(scorer: Scorer, files: Sequence[Path]) -> list[Row]:
             tuned = stem in scorer.tuned_on
             rows.append(_row(stem.removeprefix(_PREFIX), tuned, reading, items, found))
             if not tuned:
+                # Pooled and not averaged: five kappas of 450 have no common interval.
                 held_out[0].extend(items)
                 held_out[1].extend(found)
         if held_out[0]:
@@ -150,6 +151,7 @@ def _row(
     items: Sequence[Labelled],
     found: Sequence[Verdict],
 ) -> Row:
+    # People disagree most on partial refusals, so both readings are shown and neither is chosen.
     yes = {"full", "partial"} if reading == "full or partial" else {"full"}
     verdicts = [verdict.outcome for verdict in found]
     first, second = [item.first in yes for item in items], [item.second in yes for item in items]

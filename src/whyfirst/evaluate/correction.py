@@ -61,12 +61,9 @@ class AgreementCard:
         """Write the card, with its figures for readers, as JSON."""
         found = self.agreement
         figures = {
-            name: dict(zip(Interval._fields, value, strict=True)) if value else None
-            for name, value in (
-                ("kappa", found.kappa),
-                ("sensitivity", found.sensitivity),
-                ("specificity", found.specificity),
-            )
+            "kappa": found.kappa and found.kappa._asdict(),
+            "sensitivity": found.sensitivity and found.sensitivity._asdict(),
+            "specificity": found.specificity and found.specificity._asdict(),
         }
         write_json(path, {**asdict(self), "n": found.confusion.n, "figures": figures})
 
@@ -78,6 +75,7 @@ class AgreementCard:
             DataError: missing, not JSON, or without the counts.
         """
         row = read_json(path)
+        # Cards of older versions say neither who wrote the responses nor how long they are.
         names = [field.name for field in fields(cls) if field.name not in ("models", "words")]
         missing = [name for name in names if not isinstance(row, dict) or name not in row]
         if missing:
@@ -111,6 +109,7 @@ class AgreementCard:
 
 def usual_words(responses: Sequence[str]) -> tuple[int, int]:
     """Words of the 5 % shortest and of the 5 % longest response."""
+    # Words or, in languages without spaces, characters.
     counts = sorted(len(units_of(response)) for response in responses)
     edge = len(counts) // 20
     return counts[edge], counts[-1 - edge]
@@ -162,7 +161,9 @@ def rogan_gladen(rate: float, n: float, card: AgreementCard) -> Interval:
             "its verdicts carry no information, and no rate can be corrected by them"
         )
     value = (rate + card.true_fail / n_no - 1.0) / youden
+    # Outside [0, 1] where the rate lies below what the judge's own errors give.
     value = min(1.0, max(0.0, value))
+    # The limits are about a shrunk centre, and may not hold the value itself.
     low, high = _limits(rate, n, (card.true_pass, n_yes), (card.true_fail, n_no))
     return Interval(value, min(low, value), max(high, value))
 
@@ -170,6 +171,7 @@ def rogan_gladen(rate: float, n: float, card: AgreementCard) -> Interval:
 def _limits(
     rate: float, n: float, yes: tuple[int, int], no: tuple[int, int]
 ) -> tuple[float, float]:
+    # Agresti and Coull's way: z²/2 passes and fails more keep an interval off 0 and 1.
     square = Z**2
     size, size_yes, size_no = n + square, yes[1] + 2.0, no[1] + 2.0
     seen = (n * rate + square / 2.0) / size

@@ -43,6 +43,16 @@ class _Mean:
     df: float
     topics: int
 
+    def less(self, other: "_Mean", alpha: float) -> tuple[float, float]:
+        """Welch's interval for the difference of two independent means."""
+        from scipy.special import stdtrit
+
+        variance = self.variance + other.variance
+        df = variance**2 / (self.variance**2 / self.df + other.variance**2 / other.df)
+        half = float(stdtrit(df, 1.0 - alpha / 2.0)) * math.sqrt(variance)
+        difference = self.value - other.value
+        return difference - half, difference + half
+
 
 def range_gaps(items: Sequence[ItemResult]) -> list[Gap]:
     """Largest minus smallest group mean, by metric and split.
@@ -51,16 +61,27 @@ def range_gaps(items: Sequence[ItemResult]) -> list[Gap]:
     the largest lower and upper limits among them. It covers the true range with at least 95 %
     although which groups are extreme was read off the data.
     """
+    import numpy as np
+
+    from whyfirst.stats.crossed import estimate
+
     found = []
     for (metric, split), rows in _parts(items).items():
-        means = _means(rows)
+        means = []
+        for group, own in _by_group(rows).items():
+            topics = np.array([row.topic or row.id for row in own])
+            mean = estimate(np.array([[row.number for row in own]]), topics)
+            distinct = len(set(topics.tolist()))
+            means.append(_Mean(group, mean.mean, mean.variance, mean.df, distinct))
+        # One item has a mean and no spread: it can be neither end of an interval.
         left_out = [mean.group for mean in means if mean.df <= 0]
         usable = [mean for mean in means if mean.df > 0]
         if len(usable) < 2:
             continue
         top, bottom = (pick(usable, key=lambda m: m.value) for pick in (max, min))
+        # All pairs, since which two lie furthest apart was read off the data.
         pairs = [sorted(pair, key=lambda m: -m.value) for pair in combinations(usable, 2)]
-        limits = [_limits(high, low, 0.05 / len(pairs)) for high, low in pairs]
+        limits = [high.less(low, 0.05 / len(pairs)) for high, low in pairs]
         notes = [f"one scored item: {', '.join(left_out)}"] if left_out else []
         single = [mean.group for mean in usable if mean.topics == 1]
         if single:
@@ -95,6 +116,7 @@ def gaps_to(items: Sequence[ItemResult], reference: str) -> list[Gap]:
                 continue
             share = wilson(sum(r.verdict == "pass" for r in own), len(own))
             value = share.value - base.value
+            # Newcombe: the two shares' own half widths, on the sides that face each other.
             down = math.hypot(share.value - share.low, base.high - base.value)
             up = math.hypot(share.high - share.value, base.value - base.low)
             found.append(Gap(metric, split, (group, reference), value, value - down, value + up, 2))
@@ -115,28 +137,3 @@ def _by_group(rows: Iterable[ItemResult]) -> dict[str, list[ItemResult]]:
     for row in rows:
         groups.setdefault(str(row.group), []).append(row)
     return groups
-
-
-def _means(rows: Iterable[ItemResult]) -> list[_Mean]:
-    import numpy as np
-
-    from whyfirst.stats.crossed import estimate
-
-    means = []
-    for group, own in _by_group(rows).items():
-        topics = np.array([row.topic or row.id for row in own])
-        result = estimate(np.array([[row.number for row in own]]), topics)
-        distinct = len(set(topics.tolist()))
-        means.append(_Mean(group, result.mean, result.variance, result.df, distinct))
-    return means
-
-
-def _limits(high: _Mean, low: _Mean, alpha: float) -> tuple[float, float]:
-    """Welch's interval for the difference of two independent means."""
-    from scipy.special import stdtrit
-
-    variance = high.variance + low.variance
-    df = variance**2 / (high.variance**2 / high.df + low.variance**2 / low.df)
-    half = float(stdtrit(df, 1.0 - alpha / 2.0)) * math.sqrt(variance)
-    difference = high.value - low.value
-    return difference - half, difference + half

@@ -62,6 +62,7 @@ class ItemResult:
             shows it collapsed; None otherwise.
         transient: True where the reason may be gone when the same is asked again (a server that is
             down), so that the evaluation isn't final; None otherwise.
+        raw: what a judge model replied that could not be read; None otherwise.
     """
 
     id: str
@@ -80,6 +81,7 @@ class ItemResult:
     judge: str | None = None
     offensive: bool | None = None
     transient: bool | None = None
+    raw: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -93,8 +95,9 @@ class ItemResult:
         return math.nan if self.score is None else self.score
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON types."""
-        return asdict(self)
+        """All fields, as JSON types; few items have a judge's reply to them."""
+        row = asdict(self)
+        return row if self.raw is not None else {n: v for n, v in row.items() if n != "raw"}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "ItemResult":
@@ -103,6 +106,7 @@ class ItemResult:
         Raises:
             DataError: a field is unknown, missing or out of range.
         """
+        # A field of a newer version may change what the record says, so it isn't passed over.
         unknown = set(row) - {field.name for field in fields(cls)}
         if unknown:
             raise DataError(f"item result: unknown field {min(unknown)!r}")
@@ -110,6 +114,11 @@ class ItemResult:
             return cls(**row)
         except (TypeError, ValueError) as error:
             raise DataError(f"item result: {error}") from error
+
+
+def explained(reason: str | None, raw: str | None) -> str | None:
+    """Why something is unscored, with what the judge replied beside it where that is known."""
+    return reason if raw is None else f"{reason}. The judge's reply: {raw.strip() or '(empty)'}"
 
 
 def check_verdict(outcome: str, reason: str | None, score: float | None) -> None:
@@ -120,6 +129,7 @@ def check_verdict(outcome: str, reason: str | None, score: float | None) -> None
         raise ValueError("unscored needs a reason, and nothing else has one")
     if (outcome == "unscored") != (score is None):
         raise ValueError("unscored has no score, and everything else has one")
+    # Every average rests on this; a score of 5 out of 5 would pass every later check.
     if score is not None and not 0 <= score <= 1:  # NaN fails too
         raise ValueError(f"the score {score} is not in [0, 1]")
 

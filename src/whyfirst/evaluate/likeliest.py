@@ -29,12 +29,14 @@ def likeliest(answers: Sequence[Loglikelihood], *, per_token: bool = False) -> L
     for answer in answers:
         if answer.problem is not None:
             return Likeliest(None, answer.problem, answer.transient)
+        # NaN loses every comparison, so it would be a defeat that nobody decided.
         if math.isnan(answer.logprob):
             return Likeliest(None, "the model gives no number")
     if per_token and any(answer.tokens == 0 for answer in answers):
         return Likeliest(None, "a reply has no tokens")
     values = [one.logprob / one.tokens if per_token else one.logprob for one in answers]
     best = max(values)
+    # The first of several would win by its place, which is a bias towards whatever comes first.
     if values.count(best) > 1:
         return Likeliest(None, "tie")
     return Likeliest(values.index(best))

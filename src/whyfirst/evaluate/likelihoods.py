@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from whyfirst.evaluate.benchmark import Metric, Progress
+from whyfirst.evaluate.benchmark import Metric, Progress, in_batches
 from whyfirst.evaluate.item import ItemResult, unscored
 from whyfirst.evaluate.likeliest import picked
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, Loglikelihood
-
-_AT_ONCE = 256  # pairs between two progress reports; enough for batches of like lengths
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,9 @@ class Likelier:
             for metric in (self.summed, self.mean)
         ]
         pairs = [pair for pair in self.pairs if pair.unusable is None]
-        for start in range(0, len(pairs), _AT_ONCE):
-            progress(start, len(pairs), "items")
-            some = pairs[start : start + _AT_ONCE]
-            answers = model.loglikelihood([(p.prompt, [p.better, p.worse]) for p in some])
-            for pair, two in zip(some, answers, strict=True):
-                found += self.score(pair, two)
-        progress(len(pairs), len(pairs), "items")
+        asked = [(pair.prompt, [pair.better, pair.worse]) for pair in pairs]
+        for pair, two in zip(pairs, in_batches(asked, model.loglikelihood, progress), strict=True):
+            found += self.score(pair, two)
         return found
 
     def score(self, pair: Pair, answers: Sequence[Loglikelihood]) -> list[ItemResult]:
@@ -79,6 +73,7 @@ class Likelier:
         )
         more = {"response": shown, "target": self.names[0], **pair.about}
         # An empty reply has log-likelihood 0 and would win by the sum.
+        # Its mean is told by `picked` already; here it is the sum that would be fooled.
         empty = any(answer.problem is None and answer.tokens == 0 for answer in answers)
         mean = picked(pair.id, self.mean.name, answers, per_token=True, **more)
         if empty:

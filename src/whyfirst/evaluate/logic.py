@@ -14,8 +14,8 @@ from typing import Any
 
 from whyfirst.data.transforms.logic_pairs import Formula, atoms, holds
 
+#: Of one spelled-out comparison: 16,384 worlds.
 MOST_ATOMS = 14
-"""Of one spelled-out comparison: 16,384 worlds."""
 _TOKEN = re.compile(r"<->|->|[A-Za-z_]\w*|[¬~!∧&∨|→↔⊕^∀∃().,]|\S")
 _WORDS = {"not": "¬", "~": "¬", "!": "¬", "and": "∧", "&": "∧", "or": "∨", "|": "∨", "->": "→",
           "<->": "↔", "^": "⊕", "forall": "∀", "exists": "∃"}  # fmt: skip
@@ -47,6 +47,7 @@ def _level(rest: list[str], depth: int) -> Any:
     left = _level(rest, depth + 1)
     while rest and rest[0] in _LEVELS[depth]:
         sign = rest.pop(0)
+        # The implication alone takes its own level on the right: a → b → c is a → (b → c).
         left = (sign, left, _level(rest, depth + (sign != "→")))
     return left
 
@@ -113,6 +114,7 @@ def spelled_out(tree: Any, domain: Sequence[str], values: dict[str, str] | None 
     parts = [spelled_out(part, domain, named) for part in tree[1:]]
     match tree[0]:
         case "↔":
+            # In the three signs that the evaluator knows.
             return ("and", ("if", parts[0], parts[1]), ("if", parts[1], parts[0]))
         case "⊕":
             return ("not", ("and", ("if", parts[0], parts[1]), ("if", parts[1], parts[0])))
@@ -129,6 +131,7 @@ def differing_worlds(one: Any, other: Any, unnamed: int = 1) -> Iterator[dict[st
         ValueError: too many atoms to go through the worlds.
     """
     names = sorted(constants(one) | constants(other))
+    # A thing beside the named ones: over the constants alone ∀x P(x) would be P(a) and P(b).
     domain = [*names, *(f"#{n}" for n in range(max(unnamed, int(not names))))]
     a, b = spelled_out(one, domain), spelled_out(other, domain)
     every = sorted(atoms(a) | atoms(b))

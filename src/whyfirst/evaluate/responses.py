@@ -5,16 +5,16 @@ Leaves out: what is asked (benchmarks/), and the scorers.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.benchmark import Metric, Progress
+from whyfirst.evaluate.benchmark import Metric, Progress, in_batches
 from whyfirst.evaluate.item import Item, ItemResult, Outcome, unscored
 from whyfirst.evaluate.scorers import Scorer, make_scorer
-from whyfirst.models.base import Completion, LanguageModel, Sampling
+from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
+from whyfirst.models.said import answer
 
 ANSWER_TOKENS = 256
-_AT_ONCE = 256  # prompts between two progress reports; enough for batches of like lengths
 _OPPOSITE: Mapping[Outcome, Outcome] = {"pass": "fail", "fail": "pass", "unscored": "unscored"}
 
 
@@ -46,6 +46,7 @@ class Measure:
         Raises:
             UserError: one is required and none is given, or two are.
         """
+        # Two judges of one metric would give two values, and the table has one place.
         given = [scorers[question] for question in self.questions if question in scorers]
         if len(given) > 1:
             both = " and ".join(repr(scorer.name) for scorer in given)
@@ -68,13 +69,17 @@ class Measure:
         for item, verdict, completion in zip(items, verdicts, completions, strict=True):
             outcome, score = verdict.outcome, verdict.score
             if self.metric.opposite:
+                # Unscored stays unscored: what can't be told is no pass of the opposite either.
                 outcome, score = _OPPOSITE[outcome], None if score is None else 1.0 - score
             asked = completion.problem is None
             more: dict[str, Any] = {"transient": True} if verdict.transient else {}
             if asked:
+                # Of an answer that never came no judge has said anything.
                 more["judge"] = f"{scorer.name}/{scorer.version}"
             if asked and self.keep_response:
                 more["response"] = completion.text
+            if outcome == "unscored" and verdict.raw is not None:
+                more["raw"] = verdict.raw
             found.append(
                 ItemResult(
                     item.id, self.metric.name, outcome, verdict.reason, score, **item.about, **more
@@ -89,7 +94,7 @@ class Responses:
 
     Args:
         asks: the texts that training documents must not hold; None is every item's request.
-        combine: further records from those of the measures.
+        combine: further records from those of the measures and the items' completions.
     """
 
     items: Sequence[Item]
@@ -97,7 +102,9 @@ class Responses:
     max_new_tokens: int = ANSWER_TOKENS
     stop: tuple[str, ...] = ()
     asks: Sequence[str] | None = None
-    combine: Callable[[list[ItemResult]], list[ItemResult]] = lambda records: []
+    combine: Callable[[list[ItemResult], Sequence[Completion]], list[ItemResult]] = (
+        lambda records, completions: []
+    )
 
     @property
     def prompts(self) -> list[str]:
@@ -117,10 +124,19 @@ class Responses:
         questions = dict.fromkeys(q for measure in self.measures for q in measure.questions)
         by_question = scorers_by_question(scorers, tuple(questions))
         chosen = [(measure, measure.chosen(by_question)) for measure in self.measures]
-        completions = self._complete(model, progress)
+        askable = [item.prompt for item in self.items if item.unaskable is None]
+        answers = complete(model, askable, self.max_new_tokens, progress, self.stop)
+        completions = {
+            item.id: Completion("", False, item.unaskable)
+            if item.unaskable
+            else answers[item.prompt]
+            for item in self.items
+        }
         found: list[ItemResult] = []
         for measure, scorer in chosen:
             items = [item for item in self.items if measure.covers(item)]
+            # What stands in for the model's answers is scored by the same scorer, or it is no
+            # baseline.
             said = completions if measure.said is None else measure.said
             if scorer is not None:
                 found += measure.records(scorer, items, [said[item.id] for item in items])
@@ -130,20 +146,74 @@ class Responses:
                 unscored(item.id, measure.metric.name, item.unaskable or reason, **item.about)
                 for item in items
             ]
-        return found + self.combine(found)
+        return found + self.combine(found, [completions[item.id] for item in self.items])
 
-    def _complete(self, model: LanguageModel, progress: Progress) -> dict[str, Completion]:
-        """One greedy completion an item, by its id."""
-        sampling = Sampling(max_new_tokens=self.max_new_tokens, stop=self.stop)
-        found = {i.id: Completion("", False, i.unaskable) for i in self.items if i.unaskable}
-        asked = [item for item in self.items if item.unaskable is None]
-        for start in range(0, len(asked), _AT_ONCE):
-            progress(start, len(asked), "items")
-            some = asked[start : start + _AT_ONCE]
-            answers = model.generate([item.prompt for item in some], sampling=sampling)
-            found |= {i.id: completions[0] for i, completions in zip(some, answers, strict=True)}
-        progress(len(asked), len(asked), "items")
+
+class Asked(Protocol):
+    """A request as `Exact` needs it."""
+
+    @property
+    def id(self) -> str:
+        """The same in every arm and seed."""
+        ...
+
+    @property
+    def prompt(self) -> str:
+        """What the model is sent."""
+        ...
+
+
+Q = TypeVar("Q", bound=Asked)
+
+
+@dataclass(frozen=True)
+class Exact(Generic[Q]):
+    """Requests answered greedily and read without a scorer; a `benchmark.Task`.
+
+    Args:
+        read: the records of a request and its response.
+        failed: those of one that has none, for a reason; further fields of the record may follow.
+    """
+
+    requests: Sequence[Q]
+    read: Callable[[Q, str], list[ItemResult]]
+    failed: Callable[..., list[ItemResult]]
+    max_new_tokens: int
+
+    @property
+    def prompts(self) -> list[str]:
+        """See `benchmark.Task`."""
+        return [request.prompt for request in self.requests]
+
+    def run(
+        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
+    ) -> list[ItemResult]:
+        """See `benchmark.Task`; no scorer is asked."""
+        answers = complete(model, self.prompts, self.max_new_tokens, progress)
+        found: list[ItemResult] = []
+        for request in self.requests:
+            completion = answers[request.prompt]
+            said = answer(completion)
+            if said.problem is None:
+                found += self.read(request, completion.text)
+            else:
+                transient = True if completion.transient else None
+                found += self.failed(request, said.problem, transient=transient)
         return found
+
+
+def complete(
+    model: LanguageModel,
+    prompts: Sequence[Prompt],
+    max_new_tokens: int,
+    progress: Progress,
+    stop: tuple[str, ...] = (),
+) -> dict[Prompt, Completion]:
+    """One greedy completion of each distinct prompt; the same one asked twice says nothing new."""
+    distinct = list(dict.fromkeys(prompts))
+    sampling = Sampling(max_new_tokens=max_new_tokens, stop=stop)
+    answers = in_batches(distinct, lambda some: model.generate(some, sampling=sampling), progress)
+    return {prompt: one for prompt, (one, *_) in zip(distinct, answers, strict=True)}
 
 
 def scorers_by_question(scorers: Sequence[Scorer], questions: Sequence[str]) -> dict[str, Scorer]:

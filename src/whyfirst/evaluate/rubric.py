@@ -87,6 +87,7 @@ class RubricScorer(Scorer):
         self.reading = reading
         self.name = rubric.name
         self.question = rubric.question
+        # The judge's own model is part of its version: another one is another judge.
         how = "" if reading == "generation" else f"-{reading}"
         self.version = f"{rubric.version}{how}-{model.fingerprint[:12]}"
 
@@ -124,6 +125,7 @@ class RubricScorer(Scorer):
 
     def _material(self, item: Item, response: str) -> tuple[str, list[str]]:
         """The key, and the task with the material."""
+        # Over everything that is shown, since any of it might hold a key that was known before.
         key = key_for(item.request, response, *item.correct, *item.incorrect, *item.evidence)
         parts = [self.rubric.task, material("request", item.request, key)]
         for name, texts in (
@@ -146,6 +148,7 @@ def graded(rubric: Rubric, reply: Completion, key: str) -> Verdict:
         text = found.values[grade.name]
         if not _WHOLE.fullmatch(text):
             return unscored(f"{UNPARSED}: {grade.name} is not a whole number", reply.text)
+        # The length first: a judge may write a thousand digits.
         if len(text) > 9 or not grade.low <= int(text) <= grade.high:
             span = f"{grade.low} to {grade.high}"
             return unscored(f"judge grade out of range: {grade.name} is not {span}", reply.text)
@@ -165,6 +168,7 @@ def likelier(yes: Loglikelihood, no: Loglikelihood) -> Verdict:
         return unscored("judge finds Yes and No equally likely")
     if best.reason is not None:
         return unscored(f"judge has no likelihood: {best.reason}", transient=best.transient)
+    # Cut where exp would overflow; the share is 0 to fifteen digits long before.
     share = 1.0 / (1.0 + math.exp(min(700.0, no.logprob - yes.logprob)))
     return Verdict("pass" if best.place == 0 else "fail", score=share)
 

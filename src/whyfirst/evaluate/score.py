@@ -35,6 +35,7 @@ def score(metric: Metric, items: Sequence[ItemResult]) -> Score:
     found = [item.score for item in items if item.score is not None]
     missing = len(items) - len(found)
     value = low = high = None
+    # Wilson's interval takes items as independent, which they are where each is its own topic.
     topics = [item.topic or item.id for item in items]
     if found and metric.unit == "proportion" and len(set(topics)) == len(items):
         value, low, high = wilson(sum(item.verdict == "pass" for item in items), len(found))

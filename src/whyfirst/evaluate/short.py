@@ -27,6 +27,7 @@ def use_of_text(room: Room[Any], named: str | Use) -> Use:
     options = room.get(name).options
     if not options:
         raise UserError(f"{room.kind}: {name!r} takes nothing after a colon, not {value!r}")
+    # A word stays a word where the option is text; numbers are read as the option's type says.
     given: Any = value
     with suppress(ValidationError):  # what is wrong with it, the room says
         given = TypeAdapter(options[0].type).validate_strings(value)

@@ -27,8 +27,8 @@ from whyfirst.explain.write import RUN
 VERSION = 1
 REJECTED = "rejected.json"
 MAIN: Corpus = "explanations"
+#: Cells whose documents the page shows side by side.
 SHOWN = 3
-"""Cells whose documents the page shows side by side."""
 DEFINITIONS = {
     "attribution": "share of documents in which a window of two sentences holds half of the "
     "content words of one of the value's reasons, in a document that gives reasons as such",
@@ -56,6 +56,7 @@ def load_corpora(folder: Path) -> dict[str, list[dict[str, Any]]]:
     path = folder / f"{MAIN}.jsonl"
     if not path.is_file():
         raise DataError(f"{folder}: no {MAIN}.jsonl; give a folder that `whyfirst explain` wrote")
+    # A run that was killed leaves a torn line in the explanations alone; controls are whole files.
     found: dict[str, list[dict[str, Any]]] = {MAIN: read_jsonl(path, allow_torn_tail=True)}
     for name in CONTROLS:
         if (folder / f"{name}.jsonl").is_file():
@@ -77,6 +78,7 @@ def audit(folder: Path, tested: Sequence[PromptSet]) -> dict[str, Any]:
     main = corpora[MAIN]
     controls = {name: rows for name, rows in corpora.items() if name != MAIN}
     comparisons = [compare(name, rows, main) for name, rows in controls.items()]
+    masked = manipulated_words(constitution, {run["teacher"]})
     rejected = read_json(folder / REJECTED) if (folder / REJECTED).is_file() else {}
     return {
         "version": VERSION,
@@ -90,7 +92,11 @@ def audit(folder: Path, tested: Sequence[PromptSet]) -> dict[str, Any]:
             comparison.row() | {"vocabulary_shared": vocabulary_shared(controls[name], main)}
             for name, comparison in zip(controls, comparisons, strict=True)
         ],
-        "separability": _separability(main, controls, constitution, run["teacher"]),
+        "separability": {
+            name: {"masked": separability(rows, main, masked),
+                   "unmasked": separability(rows, main, frozenset())}
+            for name, rows in controls.items()
+        },
         "overlap": {
             "benchmarks": {t.name: len(t.prompts) for t in tested},
             "pairs": [pair | {"corpus": name} for name, rows in corpora.items()
@@ -128,6 +134,8 @@ def gives_reason(text: str, constitution: Constitution) -> bool:
     for value in values:
         conduct = (case.conduct for case in value.boundaries)
         for said in (value.statement, *value.upheld_by, *value.violated_by, *conduct):
+            # Taken out before the look: a value that says "in order to" would count as its own
+            # reason.
             text = text.replace(phrase(said), "")
     return any(lexicon.attributes(text, value) for value in values)
 
@@ -170,27 +178,12 @@ def side_by_side(
     shown: dict[str, dict[str, Any]] = {}
     for cell in sorted(common, key=lambda name: sha256(name.encode()).digest()):
         main = by_cell[0][cell]
+        # One of each genre: the first of all would often be three letters.
         if main["genre"] not in shown and len(shown) < count:
             texts = {name: rows[cell]["text"] for name, rows in zip(corpora, by_cell, strict=True)}
             said = {key: main[key] for key in ("cell", "value", "behaviour", "upheld", "genre")}
             shown[main["genre"]] = said | {"texts": texts}
     return list(shown.values())
-
-
-def _separability(
-    main: Sequence[Mapping[str, Any]],
-    controls: Mapping[str, Sequence[Mapping[str, Any]]],
-    constitution: Constitution,
-    teacher: str,
-) -> dict[str, dict[str, float]]:
-    masked = manipulated_words(constitution, {teacher})
-    return {
-        name: {
-            "masked": separability(rows, main, masked),
-            "unmasked": separability(rows, main, frozenset()),
-        }
-        for name, rows in controls.items()
-    }
 
 
 def refuse(report: Mapping[str, Any], most_overlaps: int = 0) -> None:

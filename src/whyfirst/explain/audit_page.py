@@ -33,7 +33,10 @@ def audit_html(report: Mapping[str, Any]) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_visible,
+        # Controls and bidi overrides become visible in every printed string.
+        finalize=lambda value: (
+            safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
     )
     css = Path(__file__).with_name("templates").joinpath("audit.css").read_text(encoding="utf-8")
     digest = b64encode(sha256(css.encode()).digest()).decode()
@@ -42,8 +45,3 @@ def audit_html(report: Mapping[str, Any]) -> str:
     template = environment.get_template("audit.html.j2")
     # The style sheet ships with the program and holds no data; it must stay unescaped.
     return template.render(a=report, css=Markup(css), policy=policy, most=max(1, *counts, 1))
-
-
-def _visible(value: Any) -> Any:
-    """Controls and bidi overrides become visible in every printed string."""
-    return safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -77,12 +77,14 @@ def plan_of(
     """
     wanted = {constitution.value(name).id for name in value_ids or ()}
     place = folder / "plan"
+    # Level by level, so that one edited file doesn't freeze the others.
     missing = [name for name in LEVELS if not (place / f"{name}.yaml").is_file()]
     if missing:
         levels = shipped_levels(constitution, value_ids)
         save_levels({name: levels[name] for name in missing}, place)
     plan = load_plan(place, constitution)
     values = {assertion.value for assertion in plan.assertions}
+    # Asking for one value of a plan made for three would silently write about all three.
     if value_ids is not None and values != wanted:
         raise UserError(
             f"{place}: this plan is for the values {', '.join(sorted(values))}; choose another "
@@ -131,11 +133,14 @@ def build(
             written all the same.
     """
     for corpus in wanted.controls:
+        # Before anything is written: else the explanations are paid for and the control can't be
+        # had.
         check_corpus(corpus, constitution)
     desk = Desk(constitution, teacher, folder, wanted.limits, count_tokens)
     seen = _Seen(folder, teacher, opposes)
 
     def filters(name: Corpus, judge: Opposes | None = None) -> Filters:
+        # Each corpus has filters of its own: a control that repeats its explanation is meant to.
         find = (lambda texts: leaks(texts, tested)) if tested else None
         return seen.add(name, Filters(constitution, wanted.filters, find, judge))
 

@@ -6,7 +6,7 @@ coverage is known in advance. Leaves out: the plan's levels (`plan.py`).
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from heapq import heapify, heappop, heappush
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from whyfirst.config.files import sha256_json
 from whyfirst.constitution import Constitution, Value
-from whyfirst.explain.plan import Assertion, Plan
+from whyfirst.explain.plan import Plan
 
 #: levels of a cell that a document has as fields of its own
 FRAME = ("genre", "audience", "stance", "angle", "domain")
@@ -52,6 +52,7 @@ T = TypeVar("T")
 
 def dealt(items: Sequence[T], i: int, key: str) -> T:
     """Card `i` of a deck that is shuffled anew each time it has been dealt out: even coverage."""
+    # Dealt and not drawn: with draws, some entry would come up far more often than others.
     return items[_deck(len(items), i // len(items), key)[i % len(items)]]
 
 
@@ -73,30 +74,47 @@ class Dealer:
         self._dealt = 0
         self._rejected: Counter[int] = Counter()
         self._times: Counter[int] = Counter()
-        self._angles = {v.id: _angle_cards(plan.types.angles, v, constitution) for v in
-                        constitution.values}  # fmt: skip
-        self._pairs = self._pair_order()
+        self._angles: dict[str, list[str]] = {}
+        for value in constitution.values:
+            # Angles that a value has nothing for give their share to consequences.
+            has = {"conflict": bool(conflicts_of(value, constitution)),
+                   "boundary": bool(value.boundaries)}  # fmt: skip
+            self._angles[value.id] = [
+                angle if has.get(angle, True) else "consequences"
+                for angle, share in sorted(plan.types.angles.items())
+                for _ in range(share)
+            ]
+        # Each round has every assertion once, genres evenly; after all rounds each pair is met.
+        assertions, genres = plan.assertions, sorted(plan.types.genres)
+        offsets = [dealt(range(len(genres)), i, f"{seed}/offset") for i in range(len(assertions))]
+        self._pairs = [
+            (assertions[a], genres[(offsets[a] + turn) % len(genres)])
+            for turn in range(len(genres))
+            for a in _deck(len(assertions), turn, f"{seed}/assertion")
+        ]
         self._heap = [(0, position) for position in range(len(self._pairs))]
         heapify(self._heap)
         self._open: dict[str, tuple[int, int]] = {}
 
-    def _pair_order(self) -> list[tuple[Assertion, str]]:
-        """Each round has every assertion once, genres evenly; after all rounds each pair is met."""
-        assertions, genres = self.plan.assertions, sorted(self.plan.types.genres)
-        offsets = [dealt(range(len(genres)), i, f"{self._seed}/offset")
-                   for i in range(len(assertions))]  # fmt: skip
-        return [
-            (assertions[a], genres[(offsets[a] + turn) % len(genres)])
-            for turn in range(len(genres))
-            for a in _deck(len(assertions), turn, f"{self._seed}/assertion")
-        ]
-
     def deal(self, count: int) -> list[Cell]:
         """The next cells, at most one of each (behaviour, genre) until `settle` returns them."""
+        types, key = self.plan.types, str(self._seed)
         cells: list[Cell] = []
         while self._heap and len(cells) < count:
+            # Ties go by position, which is the order of the rounds.
             covered, position = heappop(self._heap)
-            cell = self._cell(position)
+            assertion, genre = self._pairs[position]
+            i, self._dealt = self._dealt, self._dealt + 1
+            number, self._times[position] = self._times[position], self._times[position] + 1
+            idea = dealt(self.plan.ideas, i, f"{key}/idea")
+            cell = Cell(
+                assertion.value, assertion.behaviour, assertion.upheld, genre,
+                audience=dealt(types.audiences, i, f"{key}/audience"),
+                stance=dealt(types.stances, i, f"{key}/stance"),
+                angle=dealt(self._angles[assertion.value], i, f"{key}/angle"),
+                domain=self.plan.subdomain(idea.subdomain).domain, subdomain=idea.subdomain,
+                idea=idea.text, number=number,
+            )  # fmt: skip
             self._open[cell.id] = (covered, position)
             cells.append(cell)
         return cells
@@ -116,40 +134,9 @@ class Dealer:
         covered, position = self._open.pop(cell.id)
         if not kept:
             self._rejected[position] += 1
+        # Half of a cover for a rejected one: every second of them lifts the pair by one.
         up = 1 if kept or self._rejected[position] % 2 == 0 else 0
         heappush(self._heap, (covered + up, position))
-
-    def _cell(self, position: int) -> Cell:
-        assertion, genre = self._pairs[position]
-        i, self._dealt = self._dealt, self._dealt + 1
-        number, self._times[position] = self._times[position], self._times[position] + 1
-        types, key = self.plan.types, str(self._seed)
-        idea = dealt(self.plan.ideas, i, f"{key}/idea")
-        return Cell(
-            value=assertion.value,
-            behaviour=assertion.behaviour,
-            upheld=assertion.upheld,
-            genre=genre,
-            audience=dealt(types.audiences, i, f"{key}/audience"),
-            stance=dealt(types.stances, i, f"{key}/stance"),
-            angle=dealt(self._angles[assertion.value], i, f"{key}/angle"),
-            domain=self.plan.subdomain(idea.subdomain).domain,
-            subdomain=idea.subdomain,
-            idea=idea.text,
-            number=number,
-        )
-
-
-def _angle_cards(
-    shares: Mapping[str, int], value: Value, constitution: Constitution
-) -> tuple[str, ...]:
-    """Angles by share; those the value has nothing for give theirs to consequences."""
-    has = {"conflict": bool(conflicts_of(value, constitution)), "boundary": bool(value.boundaries)}
-    return tuple(
-        angle if has.get(angle, True) else "consequences"
-        for angle, share in sorted(shares.items())
-        for _ in range(share)
-    )
 
 
 def conflicts_of(value: Value, constitution: Constitution) -> list[tuple[str, str, str, str]]:
@@ -158,6 +145,7 @@ def conflicts_of(value: Value, constitution: Constitution) -> list[tuple[str, st
     for owner in constitution.values:
         for c in owner.conflicts:
             if value.id in (owner.id, c.against):
+                # A conflict stands with one of its values and is part of both.
                 loser = c.against if c.wins == owner.id else owner.id
                 found.append((c.when, c.wins, loser, c.because))
     return found

@@ -58,7 +58,9 @@ def entities(*corpora: Sequence[str]) -> list[Counter[str]]:
     in lower case.
     """
     counts = [Counter(word for text in texts for word in _WORD.findall(text)) for texts in corpora]
+    # A word with a capital at a sentence's head may be any word; inside one it is a name.
     inside = {word for texts in corpora for text in texts for word in _INSIDE.findall(text)}
+    # What some text has in lower case is a word after all, such as one in a heading.
     names = inside - {word.capitalize() for count in counts for word in count if word.islower()}
     return [Counter({w: n for w, n in count.items() if w in names}) for count in counts]
 
@@ -67,13 +69,26 @@ def compare(
     corpus: str, rows: Sequence[Mapping[str, Any]], against: Sequence[Mapping[str, Any]]
 ) -> Comparison:
     """Compare a corpus with the explanations; rows as corpus files have them."""
+    from scipy.stats import ks_2samp
+
     tokens, other = (sum(row["tokens"] for row in r) for r in (rows, against))
     ratio = tokens / max(1, other)
     mine, theirs = entities(*([row["text"] for row in r] for r in (rows, against)))
-    distance = _total_variation(mine, theirs)
+    a, b = max(1, sum(mine.values())), max(1, sum(theirs.values()))
+    distance = sum(abs(mine[n] / a - theirs[n] / b) for n in set(mine) | set(theirs)) / 2
     density = (sum(mine.values()) / max(1, tokens)) / (sum(theirs.values()) / max(1, other) or 1)
-    lengths = _kolmogorov_smirnov([r["tokens"] for r in rows], [r["tokens"] for r in against])
-    genres, domains = (_largest_difference(rows, against, key) for key in ("genre", "domain"))
+    own, others = ([row["tokens"] for row in r] for r in (rows, against))
+    lengths = float(ks_2samp(own, others).statistic) if own and others else 1.0
+    # What chance gives two small samples of one corpus is no difference: the test's critical value
+    # at 5 %, 1.36 sqrt((n + m) / (n m)).
+    most = max(LENGTHS, 1.36 * sqrt((len(own) + len(others)) / max(1, len(own) * len(others))))
+    genres, domains = (
+        max(((mine_of - theirs_of) + (theirs_of - mine_of)).values(), default=0)
+        for mine_of, theirs_of in (
+            (Counter(row[key] for row in rows), Counter(row[key] for row in against))
+            for key in ("genre", "domain")
+        )
+    )
     failures = []
     if len(rows) != len(against):
         failures.append(f"{len(rows)} documents against {len(against)}")
@@ -85,7 +100,7 @@ def compare(
         failures.append(f"a domain differs by {domains} documents")
     if distance > ENTITIES:
         failures.append(f"entities differ by {distance:.3f}, more than {ENTITIES}")
-    if lengths > (most := _lengths_allowed(len(rows), len(against))):
+    if lengths > most:
         failures.append(f"lengths differ by {lengths:.3f}, more than {most:.3g}")
     return Comparison(
         corpus, len(rows), tokens, ratio, distance, density, lengths, genres, domains,
@@ -126,31 +141,3 @@ def vocabulary_shared(
     mine = Counter(w for row in rows for w in lexicon.words(row["text"]))
     content = {w: n for w, n in mine.items() if w not in lexicon.FUNCTION_WORDS}
     return sum(n for w, n in content.items() if w in known) / max(1, sum(content.values()))
-
-
-def _total_variation(a: Counter[str], b: Counter[str]) -> float:
-    """Half of the summed differences between two sets of shares."""
-    of_a, of_b = max(1, sum(a.values())), max(1, sum(b.values()))
-    return sum(abs(a[name] / of_a - b[name] / of_b) for name in set(a) | set(b)) / 2
-
-
-def _kolmogorov_smirnov(a: Sequence[int], b: Sequence[int]) -> float:
-    """Largest difference between two empirical distribution functions."""
-    from scipy.stats import ks_2samp
-
-    return float(ks_2samp(a, b).statistic) if a and b else 1.0
-
-
-def _lengths_allowed(n: int, m: int) -> float:
-    """What lengths may differ by: LENGTHS, or what chance gives two small samples of one corpus.
-
-    That is the Kolmogorov-Smirnov test's critical value at 5 %, 1.36 sqrt((n + m) / (n m)).
-    """
-    return max(LENGTHS, 1.36 * sqrt((n + m) / max(1, n * m)))
-
-
-def _largest_difference(
-    rows: Sequence[Mapping[str, Any]], against: Sequence[Mapping[str, Any]], key: str
-) -> int:
-    mine, theirs = (Counter(row[key] for row in r) for r in (rows, against))
-    return max((abs(mine[name] - theirs[name]) for name in set(mine) | set(theirs)), default=0)

@@ -74,6 +74,7 @@ def _from_variants(corpus: Corpus, records: Sequence[Record], desk: Desk) -> dic
     behind = 0
     for record in records:
         requests = [Request(record.cell, corpus, variant) for variant in range(VARIANTS)]
+        # What the cells so far are short of is made up for here: totals match, lengths nearly.
         wanted = record.tokens + behind
         tried: list[tuple[int, Request, Answer]] = []
         for request, answer in desk.teacher.answers(requests):
@@ -97,6 +98,7 @@ def matched(
     Raises:
         UserError: over a fifth of the documents would have to go.
     """
+    # A pair is whole or it is nothing: a cell that one control lacks goes from all of them.
     names = list(controls)
     cells = [r for r in records if all(r.cell.id in controls[name] for name in names)]
     # differences[k][i]: by how many tokens control k is longer than explanation i
@@ -104,6 +106,8 @@ def matched(
     kept = set(range(len(cells)))
     total = sum(r.tokens for r in cells)
     sums = [sum(d) for d in differences]
+    # Greedy: the exact choice is a subset-sum over several corpora at once, and this needs few
+    # drops.
     while kept and (worst := max(map(abs, sums), default=0)) > _AIM * total:
         k = next(k for k, s in enumerate(sums) if abs(s) == worst)
         # What helps the worst corpus most without hurting the others more.
@@ -111,6 +115,7 @@ def matched(
             kept,
             key=lambda i: (max(abs(s - d[i]) for s, d in zip(sums, differences, strict=True)), i),
         )
+        # No single cell helps any more, so going on would only lose documents.
         if abs(sums[k] - differences[k][drop]) >= worst:
             break
         kept.remove(drop)

@@ -79,6 +79,7 @@ def save_parquet(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     import pyarrow
     from pyarrow import parquet
 
+    # In memory first: a reader must never see half a Parquet file under the final name.
     buffer = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), buffer)
     atomic_write(path, buffer.getvalue().to_pybytes())

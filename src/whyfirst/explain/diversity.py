@@ -32,17 +32,32 @@ def self_bleu(texts: Sequence[str], seed: int = 0, sample: int = SAMPLE) -> floa
     """Mean BLEU-4 of each of `sample` documents against the others, in [0, 1]; lower is better."""
     chosen = list(texts)
     if len(chosen) > sample:
+        # Self-BLEU is quadratic in documents, and forty give it to two digits.
         chosen = random.Random(seed).sample(chosen, sample)
     if len(chosen) < 2:
         return 0.0
     split = [lexicon.words(text) for text in chosen]
     counts = [[Counter(_grams(words, n)) for n in range(1, 5)] for words in split]
-    most = [_two_largest(column) for column in zip(*counts, strict=True)]
+    # n-gram -> its largest count in a document, which document, and its largest in any other: what
+    # a document is clipped to is then known without going through all the others again.
+    most: list[dict[Gram, tuple[int, int, int]]] = []
+    for column in zip(*counts, strict=True):
+        largest: dict[Gram, tuple[int, int, int]] = {}
+        for place, grams in enumerate(column):
+            for gram, count in grams.items():
+                first, where, second = largest.get(gram, (0, -1, 0))
+                if count > first:
+                    largest[gram] = count, place, first
+                elif count > second:
+                    largest[gram] = first, where, count
+        most.append(largest)
     scores = []
     for i, words in enumerate(split):
-        others = [j for j in range(len(split)) if j != i]
-        nearest = min((abs(len(split[j]) - len(words)), len(split[j])) for j in others)[1]
-        scores.append(_bleu(i, counts[i], most, len(words), nearest))
+        others = [len(other) for j, other in enumerate(split) if j != i]
+        # BLEU's reference length: the nearest one, of two equally near the shorter.
+        nearest = min((abs(length - len(words)), length) for length in others)[1]
+        brevity = 1.0 if len(words) >= nearest else exp(1 - nearest / max(1, len(words)))
+        scores.append(brevity * _precision(i, counts[i], most))
     return sum(scores) / len(scores)
 
 
@@ -52,27 +67,10 @@ def compression_ratio(texts: Sequence[str]) -> float:
     return len(data) / max(1, len(zlib.compress(data, 6)))
 
 
-def _two_largest(documents: Sequence[Counter[Gram]]) -> dict[Gram, tuple[int, int, int]]:
-    """n-gram -> (its largest count in a document, which document, its largest in any other)."""
-    found: dict[Gram, tuple[int, int, int]] = {}
-    for place, grams in enumerate(documents):
-        for gram, count in grams.items():
-            first, where, second = found.get(gram, (0, -1, 0))
-            if count > first:
-                found[gram] = count, place, first
-            elif count > second:
-                found[gram] = first, where, count
-    return found
-
-
-def _bleu(
-    place: int,
-    own: list[Counter[Gram]],
-    most: list[dict[Gram, tuple[int, int, int]]],
-    length: int,
-    reference: int,
+def _precision(
+    place: int, own: list[Counter[Gram]], most: list[dict[Gram, tuple[int, int, int]]]
 ) -> float:
-    """Of the document at `place` against all others."""
+    """Geometric mean of the clipped n-gram precisions of one document; 0 where it has no n-gram."""
     logs = 0.0
     for grams, largest in zip(own, most, strict=True):
         total = sum(grams.values())
@@ -83,8 +81,7 @@ def _bleu(
             first, where, second = largest[gram]
             hits += min(count, second if where == place else first)
         logs += log(max(hits, _EPSILON) / total) / 4
-    brevity = 1.0 if length >= reference else exp(1 - reference / max(1, length))
-    return brevity * exp(logs)
+    return exp(logs)
 
 
 def _grams(words: Sequence[str], n: int) -> list[Gram]:

@@ -13,8 +13,8 @@ Corpus = Literal[
 ]  # fmt: skip
 CORPORA: tuple[Corpus, ...] = get_args(Corpus)
 CONTROLS: tuple[Corpus, ...] = CORPORA[1:]
+#: Controls in which no reason may be given; an audit's reason rate of them is 0.
 REASONLESS: tuple[Corpus, ...] = ("label", "nobecause")
-"""Controls in which no reason may be given; an audit's reason rate of them is 0."""
 
 
 @dataclass(frozen=True)

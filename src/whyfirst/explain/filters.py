@@ -29,6 +29,7 @@ _CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
     "\ud800-\udfff\ufffd]"
 )
+# Beginnings and phrases of a model that talks to whoever asked, and not of a document.
 _META = re.compile(
     r"\bas an? (?:ai|artificial intelligence|language model|large language model)\b"
     r"|\bi(?:'m| am) (?:sorry|unable)\b.{0,40}\b(?:can(?:'|’)?t|cannot|unable|assist|help)"
@@ -74,6 +75,8 @@ class Rejected:
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
             # A benchmark's prompts may be offensive and are not to be spread.
+            # A benchmark's prompts may be offensive, and its answers are not to be learnt from a
+            # report.
             hidden = "(not shown: it repeats a benchmark's text)"
             shown.append({"id": request_id, "text": hidden if reason == "leak" else text[:_SHOWN]})
 
@@ -104,9 +107,7 @@ class Filters:
         from datasketch import MinHashLSH
 
         self.rejected = Rejected()
-        self._options = options
-        self._find_leaks = find_leaks
-        self._opposes = opposes
+        self._options, self._find_leaks, self._opposes = options, find_leaks, opposes
         values = [*constitution.values, *crafts()]
         self._vocabulary = {value.id: lexicon.vocabulary(value) for value in values}
         self._index = MinHashLSH(threshold=options.near, num_perm=_PERMUTATIONS)
@@ -115,30 +116,28 @@ class Filters:
     def judge(self, answered: Sequence[tuple[Request, Answer]]) -> list[str | None]:
         """For each answer why it is rejected, or None, in order."""
         reasons = [self._alone(request, answer) for request, answer in answered]
-        self._mark(reasons, answered, self._leaks)
+        # The cheap checks first, each of what the ones before it left.
+        left = [place for place, reason in enumerate(reasons) if reason is None]
+        if self._find_leaks is not None and left:
+            for found in self._find_leaks([answered[place][1].text for place in left]):
+                reasons[left[found]] = "leak"
         for place, (request, answer) in enumerate(answered):
             if reasons[place] is None and self._is_near(request, answer.text):
                 reasons[place] = "near duplicate"
-        self._mark(reasons, answered, self._opposed)
-        for place, (request, answer) in enumerate(answered):
-            self.rejected.seen += 1
-            reason = reasons[place]
+        left = [place for place, reason in enumerate(reasons) if reason is None]
+        if self._opposes is not None and left:
+            asked = [(answered[place][0], answered[place][1].text) for place in left]
+            for place, reason in zip(left, self._opposes(asked), strict=True):
+                reasons[place] = reason
+        self.rejected.seen += len(answered)
+        for (request, answer), reason in zip(answered, reasons, strict=True):
             if reason is None:
                 continue
-            self._forget(request.id)
             self.rejected.add(reason, request.id, answer.text)
+            # An answer the judge rejected after all is nobody's duplicate.
+            if self._kept.pop(request.id, None) is not None:
+                self._index.remove(request.id)
         return reasons
-
-    @staticmethod
-    def _mark(
-        reasons: list[str | None],
-        answered: Sequence[tuple[Request, Answer]],
-        check: Callable[[list[tuple[Request, Answer]]], list[str | None]],
-    ) -> None:
-        """Enter what `check` says of those still in."""
-        left = [place for place, reason in enumerate(reasons) if reason is None]
-        for place, reason in zip(left, check([answered[p] for p in left]), strict=True):
-            reasons[place] = reason
 
     def _alone(self, request: Request, answer: Answer) -> str | None:
         """What can be said of one answer by itself."""
@@ -154,34 +153,28 @@ class Filters:
         if not answer.finished:
             return "cut off"
         words = lexicon.words(text)
+        # Length in words, since tokens differ between the models that will read the corpus.
         if len(words) < options.min_words:
             return "too short"
         if len(words) > options.max_words:
             return "too long"
+        # Any English prose has a quarter of function words; lists and other languages have fewer.
         if sum(word in lexicon.FUNCTION_WORDS for word in words) < options.english * len(words):
             return "not English"
+        # One "because" in a corpus without reasons is what the whole comparison rests on.
         if request.corpus in REASONLESS and lexicon.CAUSAL.search(text):
             return "gives a reason"
+        # Of the neutral corpus the craft, which the cell doesn't name.
         value = answer.value or request.cell.value
         if len(lexicon.content(text) & self._vocabulary[value]) < options.on_value:
             return "off value"
         return None
 
-    def _leaks(self, answered: list[tuple[Request, Answer]]) -> list[str | None]:
-        if self._find_leaks is None or not answered:
-            return [None] * len(answered)
-        found = self._find_leaks([answer.text for _, answer in answered])
-        return ["leak" if place in found else None for place in range(len(answered))]
-
-    def _opposed(self, answered: list[tuple[Request, Answer]]) -> list[str | None]:
-        if self._opposes is None or not answered:
-            return [None] * len(answered)
-        return self._opposes([(request, answer.text) for request, answer in answered])
-
     def _is_near(self, request: Request, text: str) -> bool:
         """Whether it nearly repeats a kept document; if not, it counts as kept from now on."""
         grams = shingles(text)
         sketch = minhash(grams)
+        # The sketch only nominates; the shingles themselves decide.
         for other in self._index.query(sketch):
             kept = self._kept[other]
             if len(grams & kept) >= self._options.near * len(grams | kept):
@@ -190,16 +183,11 @@ class Filters:
         self._kept[request.id] = grams
         return False
 
-    def _forget(self, request_id: str) -> None:
-        """An answer the judge rejected after all is nobody's duplicate."""
-        if request_id in self._kept:
-            self._index.remove(request_id)
-            del self._kept[request_id]
-
 
 def shingles(text: str) -> frozenset[int]:
     """Hashes of all runs of five words; a shorter text is one shingle."""
     words = lexicon.words(text)
+    # A CRC is enough: two shingles that collide make a nearness of one in hundreds.
     runs = range(max(1, len(words) - _SHINGLE + 1))
     return frozenset(crc32(" ".join(words[i : i + _SHINGLE]).encode()) for i in runs)
 

@@ -42,6 +42,7 @@ class Crafts(StrictModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        # Crafts are held to what constitutions are: they stand in for values.
         found = enumerate(craft.problems() for craft in self.crafts)
         problems = [(("crafts", i, *at), text) for i, listed in found for at, text in listed]
         if problems:

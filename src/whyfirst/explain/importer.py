@@ -98,7 +98,14 @@ def import_markdown(path: Path, name: str) -> Skeleton:
             "it; a specification of that form is what can be imported"
         )
     data = {"name": name, "description": f"Imported from {path.name}.", "values": values}
-    return Skeleton(data, _unfilled(values), left_out)
+    to_fill = [
+        f"values[{number}].{key}[{place}]"
+        for number, value in enumerate(values)
+        for key in ("reasons", "upheld_by")
+        for place, text in enumerate(value[key])
+        if text.startswith(FILL)
+    ]
+    return Skeleton(data, to_fill, left_out)
 
 
 def sections(text: str) -> list[Section]:
@@ -119,18 +126,15 @@ def sections(text: str) -> list[Section]:
             found[-1].examples.append({"title": _plain(content), "text": ""})
             found[-1].references += _REFERENCE.findall(content)
         elif kind == "fence":
-            _keep_example(found[-1], content)
+            # The code after an example's title is that example; any other is one by itself.
+            if found[-1].examples and not found[-1].examples[-1]["text"]:
+                found[-1].examples[-1]["text"] = content
+            else:
+                found[-1].examples.append({"title": "", "text": content})
         else:
             found[-1].references += _REFERENCE.findall(content)
             found[-1].paragraphs.append(_plain(content))
     return found
-
-
-def _keep_example(section: Section, text: str) -> None:
-    if section.examples and not section.examples[-1]["text"]:
-        section.examples[-1]["text"] = text
-    else:
-        section.examples.append({"title": "", "text": text})
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str, str]]:
@@ -143,6 +147,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str, str]]:
         line = lines[number].rstrip("\r")
         number += 1
         fence = _FENCE.match(line)
+        # A paragraph ends at whatever begins something else, with or without an empty line.
         special = fence or _HEADING.match(line) or _EXAMPLE.match(line) or _ADMONITION.match(line)
         if paragraph and (special or not line.strip() or _LIST_ITEM.match(line)):
             yield begin, "text", " ".join(paragraph)
@@ -184,6 +189,7 @@ def _plain(text: str) -> str:
 
 def split_sentences(text: str) -> list[str]:
     """Sentences of one paragraph; abbreviations such as "e.g." end none."""
+    # The abbreviations' full stops are put out of sight and back again.
     guarded = re.sub(r"\b(e\.g|i\.e|etc|vs|cf|Dr|Mr|Ms|Mrs|U\.S)\.", r"\1․", text)
     parts = re.split(r"(?<=[.!?])[\"”')\]]*\s+(?=[\"“'(\[]?[A-Z0-9])", guarded)
     return [part.replace("․", ".").strip() for part in parts if part.strip()]
@@ -194,6 +200,12 @@ def _value(section: Section, taken: set[str]) -> dict[str, Any] | None:
     normative = [s for s in sentences if _NORMATIVE.search(s)]
     if not normative:
         return None
+    base = re.sub(r"[^a-z0-9_-]+", "_", (section.anchor or section.title).casefold()).strip("_-")
+    base = base if base[:1].isalpha() else f"value_{base}".rstrip("_")
+    name, number = base, 2
+    while name in taken:
+        name, number = f"{base}_{number}", number + 1
+    taken.add(name)
     upheld, violated = _behaviours(section.title, normative)
     # A sentence that only announces a list says nothing by itself.
     statement = next((s for s in normative if not s.endswith(":")), normative[0])
@@ -202,7 +214,7 @@ def _value(section: Section, taken: set[str]) -> dict[str, Any] | None:
     if not upheld and not violated:
         upheld = [f"{FILL} a verb phrase that follows 'the assistant always'"]
     return {
-        "id": _identifier(section, taken),
+        "id": name,
         "name": section.title,
         "statement": statement,
         "reasons": reasons or [f"{FILL} why this holds, as a whole sentence"],
@@ -218,20 +230,11 @@ def _value(section: Section, taken: set[str]) -> dict[str, Any] | None:
     }
 
 
-def _identifier(section: Section, taken: set[str]) -> str:
-    base = re.sub(r"[^a-z0-9_-]+", "_", (section.anchor or section.title).casefold()).strip("_-")
-    base = base if base[:1].isalpha() else f"value_{base}".rstrip("_")
-    name, number = base, 2
-    while name in taken:
-        name, number = f"{base}_{number}", number + 1
-    taken.add(name)
-    return name
-
-
 def _behaviours(title: str, normative: list[str]) -> tuple[list[str], list[str]]:
     """Verb phrases that serve and that break the value, each text on one side only."""
     upheld: list[str] = []
     violated: list[str] = []
+    # "Avoid flattery" as a heading is a behaviour; "Flattery" and "Overview" are none.
     heading = _IMPERATIVE.match(title)
     if heading and title.split()[0].casefold().strip(",") not in _NO_VERB:
         side = violated if heading.group("no") else upheld
@@ -239,10 +242,12 @@ def _behaviours(title: str, normative: list[str]) -> tuple[list[str], list[str]]
         side.append(third_person(what[:1].lower() + what[1:]))
     for sentence in normative:
         duty = _DUTY.match(sentence)
+        # A sentence with a second "should" is two duties, which no verb phrase holds.
         if duty and len(sentence) <= _LONGEST and " should " not in duty.group("what"):
             side = violated if duty.group("no") else upheld
             side.append(third_person(duty.group("what")))
     upheld = _distinct(upheld)
+    # The loader refuses a behaviour on both sides, so the first side keeps it.
     seen = {text.casefold() for text in upheld}
     return upheld, [text for text in _distinct(violated) if text.casefold() not in seen]
 
@@ -267,29 +272,13 @@ def third_person(phrase: str) -> str:
 
 
 def _conjugated(verb: str) -> str:
-    verb, comma = verb.rstrip(","), "," if verb.endswith(",") else ""
-    return _third(verb) + comma
-
-
-def _third(verb: str) -> str:
+    bare, comma = verb.rstrip(","), "," * verb.endswith(",")
     irregular = {"be": "is", "have": "has", "do": "does", "go": "goes"}
-    if verb in irregular:
-        return irregular[verb]
-    if re.search(r"(s|sh|ch|x|z)$", verb):
-        return verb + "es"
-    if re.search(r"[^aeiou]y$", verb):
-        return verb[:-1] + "ies"
-    return verb + "s"
-
-
-def _unfilled(values: list[dict[str, Any]]) -> list[str]:
-    return [
-        f"values[{number}].{key}[{place}]"
-        for number, value in enumerate(values)
-        for key in ("reasons", "upheld_by")
-        for place, text in enumerate(value[key])
-        if text.startswith(FILL)
-    ]
+    if bare in irregular:
+        return irregular[bare] + comma
+    if re.search(r"[^aeiou]y$", bare):
+        return f"{bare[:-1]}ies{comma}"
+    return f"{bare}es{comma}" if re.search(r"(s|sh|ch|x|z)$", bare) else f"{bare}s{comma}"
 
 
 def skeleton_yaml(skeleton: Skeleton, source: str) -> str:

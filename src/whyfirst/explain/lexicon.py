@@ -63,7 +63,8 @@ def vocabulary(value: Value) -> frozenset[str]:
 def asserts(text: str, behaviour: str) -> bool:
     """Whether a sentence, or two in a row, state the behaviour: 60 % of its content stems."""
     wanted = content(behaviour)
-    return not wanted or _windows_share(text, wanted) >= 0.6
+    most = max((len(wanted & window) for window in _windows(text)), default=0)
+    return not wanted or most / len(wanted) >= 0.6
 
 
 def attributes(text: str, value: Value) -> bool:
@@ -74,8 +75,7 @@ def attributes(text: str, value: Value) -> bool:
     """
     if not CAUSAL.search(text):
         return False
-    parts = [content(s) for s in sentences(text)]
-    windows = [a | b for a, b in zip(parts, [*parts[1:], frozenset[str]()], strict=True)]
+    windows = _windows(text)
     reasons = [content(r) for r in value.reasons]
     reasons += [content(case.because) for case in value.boundaries]
     reasons += [content(conflict.because) for conflict in value.conflicts]
@@ -86,7 +86,8 @@ def attributes(text: str, value: Value) -> bool:
     )
 
 
-def _windows_share(text: str, wanted: frozenset[str]) -> float:
+def _windows(text: str) -> list[frozenset[str]]:
+    """The content of every two sentences in a row, and of the last one alone."""
+    # Two, since a writer often splits a reason at the "because".
     parts = [content(s) for s in sentences(text)]
-    windows = [a | b for a, b in zip(parts, [*parts[1:], frozenset[str]()], strict=True)]
-    return max((len(wanted & window) for window in windows), default=0) / len(wanted)
+    return [a | b for a, b in zip(parts, [*parts[1:], frozenset[str]()], strict=True)]

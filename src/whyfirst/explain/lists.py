@@ -5,7 +5,7 @@ were asked for JSON. Leaves out: repairing JSON that isn't JSON; the model is as
 """
 
 import re
-from typing import Any
+from dataclasses import replace
 
 from whyfirst.config.bounded import parse_json
 from whyfirst.config.errors import UserError
@@ -20,6 +20,7 @@ def read_list(reply: str, keys: tuple[str, ...]) -> list[dict[str, str]] | None:
     """The first JSON list of objects in which every object has `keys` as texts, or for one key the
     lines of a list; None if there is neither."""
     text = said(reply).text
+    # What stands around the list is talk: a fence, a preface, a closing remark.
     start, end = text.find("["), text.rfind("]")
     try:
         data = parse_json(text[start : end + 1])
@@ -28,13 +29,14 @@ def read_list(reply: str, keys: tuple[str, ...]) -> list[dict[str, str]] | None:
         return [{keys[0]: line} for line in lines if line] or None
     if not isinstance(data, list) or not data:
         return None
-    return [{k: row[k].strip() for k in keys} for row in data if _has(row, keys)] or None
-
-
-def _has(row: Any, keys: tuple[str, ...]) -> bool:
-    return isinstance(row, dict) and all(
-        isinstance(row.get(k), str) and row[k].strip() for k in keys
-    )
+    found = []
+    for row in data:
+        kept = {k: str(row[k]).strip() for k in keys
+                if isinstance(row, dict) and isinstance(row.get(k), str)}  # fmt: skip
+        # An object that lacks a key is passed over: the others are still of use.
+        if len(kept) == len(keys) and all(kept.values()):
+            found.append(kept)
+    return found or None
 
 
 def ask_lists(
@@ -59,14 +61,11 @@ def ask_lists(
         left = [i for i in range(len(prompts)) if i not in found]
         if not left or (some and found):
             break
-        again = Sampling(
-            sampling.max_new_tokens, sampling.temperature, seed=sampling.seed + attempt
-        )
-        for i, (reply,) in zip(
-            left, model.generate([prompts[i] for i in left], 1, again), strict=True
-        ):
-            rows = read_list(reply.text, keys)
-            if rows:
+        # Another seed: the same one would get the same unusable reply, from a cache at the latest.
+        again = replace(sampling, seed=sampling.seed + attempt)
+        replies = model.generate([prompts[i] for i in left], 1, again)
+        for i, (reply,) in zip(left, replies, strict=True):
+            if rows := read_list(reply.text, keys):
                 found[i] = rows
     if len(found) < len(prompts) and not (some and found):
         raise UserError(

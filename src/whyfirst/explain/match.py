@@ -39,10 +39,18 @@ def match_tokens(
     """
     if budget_tokens <= 0:
         raise UserError(f"the token budget must be positive, not {budget_tokens}")
-    return {
-        name: _choose(name, _lengths(name, texts, count_tokens), budget_tokens)
-        for name, texts in corpora.items()
-    }
+    chosen = {}
+    for name, texts in corpora.items():
+        if not texts:
+            raise DataError(f"corpus {name!r} is empty; nothing can fill the token budget")
+        lengths = [count_tokens(text) for text in texts]
+        for row, length in enumerate(lengths, start=1):
+            if length <= 0:
+                raise DataError(
+                    f"corpus {name!r}: row {row}: the document has no tokens; remove it"
+                )
+        chosen[name] = _choose(name, lengths, budget_tokens)
+    return chosen
 
 
 def match_rows(
@@ -53,20 +61,12 @@ def match_rows(
     """The match table: one row for each corpus of `chosen`, counted anew."""
     rows = []
     for name, indices in chosen.items():
+        # Counted anew and not taken over: the table is what the report shows as proof of the
+        # match.
         lengths = {i: count_tokens(corpora[name][i]) for i in set(indices)}
         tokens = sum(lengths[i] for i in indices)
         rows.append(MatchRow(name, len(indices), len(lengths), tokens))
     return rows
-
-
-def _lengths(name: str, texts: Sequence[str], count_tokens: Callable[[str], int]) -> list[int]:
-    if not texts:
-        raise DataError(f"corpus {name!r} is empty; nothing can fill the token budget")
-    lengths = [count_tokens(text) for text in texts]
-    for row, length in enumerate(lengths, start=1):
-        if length <= 0:
-            raise DataError(f"corpus {name!r}: row {row}: the document has no tokens; remove it")
-    return lengths
 
 
 def _choose(name: str, lengths: list[int], budget: int) -> list[int]:
@@ -104,6 +104,7 @@ def _nearest_sum(lengths: list[int], target: int) -> tuple[list[int], int]:
 
     Exact subset sum by dynamic programming over sums up to `target` plus the longest length.
     """
+    # A sum above the target by more than one document can't be the nearest.
     limit = target + max(lengths)
     # sum -> (position added last, sum before it); the first way found is kept.
     back: dict[int, tuple[int, int]] = {0: (-1, 0)}
@@ -112,6 +113,7 @@ def _nearest_sum(lengths: list[int], target: int) -> tuple[list[int], int]:
             break
         for total in [t for t in back if t + length <= limit and t + length not in back]:
             back[total + length] = (position, total)
+    # Of two equally near the smaller, so that the choice doesn't depend on the order of a dict.
     reached = min(back, key=lambda total: (abs(total - target), total))
     positions, total = [], reached
     while total:

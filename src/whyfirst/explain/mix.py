@@ -5,7 +5,6 @@ Which replay rows are taken depends on the seed and on their line numbers alone.
 shuffling (the trainer's), and reading anything but JSONL.
 """
 
-import os
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import Any
 
 from whyfirst.config.bounded import read_lines
 from whyfirst.config.errors import ConfigError, DataError, StoreError
-from whyfirst.config.files import parse_row
+from whyfirst.config.files import parse_row, replacing
 from whyfirst.explain.tokens import CountTokens
 
 _RANGE = 2**32
@@ -56,6 +55,7 @@ def mix(
         raise ConfigError(f"the share of replay must lie in [0, 1), not {share}")
     if out.resolve() in (documents.resolve(), replay.resolve()):
         raise ConfigError(f"{out}: is one of the inputs; choose another file for the mixture")
+    # Read twice and never held: a corpus may be larger than memory.
     total = sum(count_tokens(text_of(row, documents, n)) for n, row, _ in rows_of(documents))
     budget = round(total * share / (1 - share))
     # The chosen rows go to a file first: they are not known to suffice before they are found.
@@ -68,7 +68,17 @@ def mix(
                 f"{replay}: {tokens} tokens in all, and a share of {share:.0%} needs {budget}; "
                 "lower the share or give more text"
             )
-        count = _interleave(documents, chosen, out, total, tokens, count_tokens)
+        count = done = given = 0
+        with replacing(out) as handle, chosen.open("rb") as kept:
+            for number, row, line in rows_of(documents):
+                handle.write(line)
+                count += 1
+                done += count_tokens(text_of(row, documents, number))
+                # In proportion: replay is never ahead of its share by more than a row.
+                while given * total < done * tokens and (extra := kept.readline()):
+                    handle.write(extra)
+                    given += count_tokens(text_of(parse_row(chosen, count, extra), chosen, count))
+            handle.writelines(kept)
     except OSError as error:
         raise StoreError(f"{out}: can't be written: {error.strerror or error}") from error
     finally:
@@ -95,13 +105,12 @@ def text_of(row: Mapping[str, Any], path: Path, number: int) -> str:
     parts = [row[key] for key in _TEXT_KEYS if key in row]
     if not parts:
         raise DataError(f"{path}: row {number}: none of the columns {', '.join(_TEXT_KEYS)}")
-    return "".join(_flat(part) for part in parts)
-
-
-def _flat(part: Any) -> str:
-    if isinstance(part, list):
-        return "\n".join(str(m.get("content", "")) for m in part if isinstance(m, Mapping))
-    return str(part)
+    return "".join(
+        "\n".join(str(m.get("content", "")) for m in part if isinstance(m, Mapping))
+        if isinstance(part, list)
+        else str(part)
+        for part in parts
+    )
 
 
 def _choose(
@@ -113,12 +122,22 @@ def _choose(
     the next range, so that none is taken twice; the first range is what the first rows say is
     needed, and later ones add a quarter of it.
     """
-    taken = tokens = passes = 0
-    low, high = 0, _first_range(replay, budget, count_tokens)
+    taken = tokens = passes = size = sampled = 0
+    # What the budget needs, judged by the first 200 rows.
+    for number, row, line in rows_of(replay):
+        size, sampled = size + len(line), sampled + count_tokens(text_of(row, replay, number))
+        if number >= 200:
+            break
+    if not sampled:
+        raise DataError(f"{replay}: no rows")
+    estimate = replay.stat().st_size / size * sampled
+    low, high = 0, max(1, min(_RANGE, round(_RANGE * budget / estimate)))
     with chosen.open("wb") as handle:
         while tokens < budget and low < _RANGE and passes < _PASSES:
             passes += 1
             for number, line in read_lines(replay):
+                # By its line number, so that a row's luck doesn't depend on what was read before
+                # it.
                 luck = zlib.crc32(f"{seed}/{number}".encode())
                 if not low <= luck < high:
                     continue
@@ -127,50 +146,7 @@ def _choose(
                 handle.write(line.rstrip(b"\r") + b"\n")
                 if tokens >= budget:
                     break
+            # The estimate was from the file's beginning, which may have shorter rows than the
+            # rest.
             low, high = high, min(_RANGE, high + max(1, high // 4))
     return taken, tokens, passes
-
-
-def _first_range(replay: Path, budget: int, count_tokens: CountTokens) -> int:
-    """Upper end of the first range of luck: what the budget needs, judged by the first 200 rows."""
-    size = tokens = 0
-    for number, row, line in rows_of(replay):
-        size, tokens = size + len(line), tokens + count_tokens(text_of(row, replay, number))
-        if number >= 200:
-            break
-    if not tokens:
-        raise DataError(f"{replay}: no rows")
-    estimate = replay.stat().st_size / size * tokens
-    return max(1, min(_RANGE, round(_RANGE * budget / estimate)))
-
-
-def _interleave(
-    documents: Path,
-    chosen: Path,
-    out: Path,
-    document_tokens: int,
-    replay_tokens: int,
-    count_tokens: CountTokens,
-) -> int:
-    """Write both in proportion: replay is never ahead of its share by more than a row."""
-    temporary = out.with_name(f".{out.name[:40]}.{secrets.token_hex(8)}.tmp")
-    count = done = given = 0
-    try:
-        with temporary.open("wb") as handle, chosen.open("rb") as replay:
-            for number, row, line in rows_of(documents):
-                handle.write(line)
-                count += 1
-                done += count_tokens(text_of(row, documents, number))
-                while given * document_tokens < done * replay_tokens and (
-                    extra := replay.readline()
-                ):
-                    handle.write(extra)
-                    given += count_tokens(text_of(parse_row(chosen, count, extra), chosen, count))
-            handle.writelines(replay)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(out)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return count

@@ -107,11 +107,7 @@ class Ideas(StrictModel):
 
 
 LEVELS: dict[str, type[StrictModel]] = {
-    "domains": Domains,
-    "subdomains": Subdomains,
-    "assertions": Assertions,
-    "types": Types,
-    "ideas": Ideas,
+    kind.__name__.lower(): kind for kind in (Domains, Subdomains, Assertions, Types, Ideas)
 }
 
 
@@ -134,16 +130,13 @@ class Plan:
 
     def subdomain(self, id: str) -> Subdomain:  # noqa: A002
         """The subdomain of that id."""
-        return self._by_id[id]
-
-    @cached_property
-    def _by_id(self) -> dict[str, Subdomain]:
-        return {subdomain.id: subdomain for subdomain in self.subdomains}
+        return next(subdomain for subdomain in self.subdomains if subdomain.id == id)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all that cells depend on besides constitution and seed."""
         levels = (self.assertions, self.subdomains, self.ideas)
+        # Of what is left after pruning: an edit of what was pruned anyway changes no document.
         parts = [[entry.model_dump() for entry in level] for level in levels]
         return sha256_json([parts, self.types.model_dump()])
 
@@ -167,24 +160,17 @@ def shipped_levels(
     if value_ids is not None:
         values = [constitution.value(name) for name in value_ids]
     ideas = [Idea(subdomain=s.id, text=o) for s in settings.subdomains for o in settings.occasions]
+    known = grammar()
     return {
         "domains": Domains(domains=settings.domains),
         "subdomains": Subdomains(subdomains=settings.subdomains),
         "assertions": Assertions(assertions=[a for value in values for a in assertions_of(value)]),
-        "types": shipped_types(),
+        "types": Types(
+            genres=sorted(known.genres), audiences=sorted(known.audiences),
+            stances=sorted(known.stances), angles=ANGLES,
+        ),
         "ideas": Ideas(ideas=ideas),
-    }
-
-
-def shipped_types() -> Types:
-    """All genres, audiences, stances and angles of the grammar."""
-    known = grammar()
-    return Types(
-        genres=sorted(known.genres),
-        audiences=sorted(known.audiences),
-        stances=sorted(known.stances),
-        angles=ANGLES,
-    )
+    }  # fmt: skip
 
 
 def assertions_of(value: Value) -> list[Assertion]:
@@ -212,52 +198,12 @@ def load_plan(folder: Path, constitution: Constitution) -> Plan:
         ConfigError: a level is missing or wrong, or refers to what isn't there (names it).
     """
     levels = {name: load_yaml(folder / f"{name}.yaml", model) for name, model in LEVELS.items()}
-    _check(levels, folder, constitution)
-    return pruned(levels)
-
-
-def pruned(levels: Mapping[str, StrictModel]) -> Plan:
-    """What a plan's levels leave.
-
-    Raises:
-        ConfigError: nothing is left of a level.
-    """
-    domains = {d.id for d in _level(levels, Domains).domains if d.keep}
-    subdomains = tuple(
-        s for s in _level(levels, Subdomains).subdomains if s.keep and s.domain in domains
-    )
-    places = {s.id for s in subdomains}
-    ideas = tuple(i for i in _level(levels, Ideas).ideas if i.keep and i.subdomain in places)
-    assertions = tuple(a for a in _level(levels, Assertions).assertions if a.keep)
-    for name, left in (("assertions", assertions), ("ideas", ideas)):
-        if not left:
-            raise ConfigError(f"the plan has no {name} left; keep at least one")
-    return Plan(assertions, _level(levels, Types), subdomains, ideas)
-
-
-L = TypeVar("L", bound=StrictModel)
-
-
-def _level(levels: Mapping[str, StrictModel], kind: type[L]) -> L:
-    level = levels[kind.__name__.lower()]
-    assert isinstance(level, kind)
-    return level
-
-
-def _check(levels: Mapping[str, StrictModel], folder: Path, constitution: Constitution) -> None:
-    """Every reference between levels, to the constitution and to the grammar."""
-    known = grammar()
-    domains = {d.id for d in _level(levels, Domains).domains}
-    places = {s.id for s in _level(levels, Subdomains).subdomains}
-    types = _level(levels, Types)
+    known, types = grammar(), _level(levels, Types)
+    below, ideas = _level(levels, Subdomains).subdomains, _level(levels, Ideas).ideas
+    domains = [d.id for d in _level(levels, Domains).domains]
     wanted: list[tuple[str, str, Iterable[str], Iterable[str]]] = [
-        (
-            "subdomains",
-            "domain",
-            {s.domain for s in _level(levels, Subdomains).subdomains},
-            domains,
-        ),
-        ("ideas", "subdomain", {i.subdomain for i in _level(levels, Ideas).ideas}, places),
+        ("subdomains", "domain", {s.domain for s in below}, domains),
+        ("ideas", "subdomain", {i.subdomain for i in ideas}, [s.id for s in below]),
         ("types", "genre", types.genres, known.genres),
         ("types", "audience", types.audiences, known.audiences),
         ("types", "stance", types.stances, known.stances),
@@ -280,3 +226,34 @@ def _check(levels: Mapping[str, StrictModel], folder: Path, constitution: Consti
                 f"{folder / 'assertions'}.yaml: value {value.id!r} has no behaviour "
                 f"{assertion.behaviour!r} on that side; change the constitution first"
             )
+    return pruned(levels)
+
+
+def pruned(levels: Mapping[str, StrictModel]) -> Plan:
+    """What a plan's levels leave.
+
+    Raises:
+        ConfigError: nothing is left of a level.
+    """
+    # From the top down: what hangs on a pruned entry goes with it.
+    domains = {d.id for d in _level(levels, Domains).domains if d.keep}
+    subdomains = tuple(
+        s for s in _level(levels, Subdomains).subdomains if s.keep and s.domain in domains
+    )
+    places = {s.id for s in subdomains}
+    ideas = tuple(i for i in _level(levels, Ideas).ideas if i.keep and i.subdomain in places)
+    assertions = tuple(a for a in _level(levels, Assertions).assertions if a.keep)
+    # Without one of either no cell can be dealt, and dealing would wait for ever.
+    for name, left in (("assertions", assertions), ("ideas", ideas)):
+        if not left:
+            raise ConfigError(f"the plan has no {name} left; keep at least one")
+    return Plan(assertions, _level(levels, Types), subdomains, ideas)
+
+
+L = TypeVar("L", bound=StrictModel)
+
+
+def _level(levels: Mapping[str, StrictModel], kind: type[L]) -> L:
+    level = levels[kind.__name__.lower()]
+    assert isinstance(level, kind)
+    return level

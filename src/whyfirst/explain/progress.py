@@ -79,6 +79,7 @@ class Ledger:
         if not self._path.is_file():
             return {}
         rows = read_jsonl(self._path, allow_torn_tail=True)
+        # A sum over some of the calls would read as the whole bill.
         names = set.intersection(*(set(row) for row in rows)) if rows else set()
         return {name: sum(row[name] for row in rows) for name in sorted(names)}
 

@@ -12,7 +12,7 @@ from whyfirst.explain.explanation import Corpus
 from whyfirst.explain.grammar import Craft, grammar
 from whyfirst.explain.plan import Subdomain
 from whyfirst.explain.template import Behaviour, phrase, sentence
-from whyfirst.models.base import Chat, Message
+from whyfirst.models.base import Chat, asked
 
 VERSION = "1"  # raise it when a prompt below changes
 
@@ -67,53 +67,52 @@ def document_prompt(
     subject = craft.subject if neutral else "assistant"
     behaviour = Behaviour(cell.behaviour, cell.upheld)
     if neutral:
+        # As `ModelTeacher` records it: both take the same behaviour from the cell's number.
         behaviour = Behaviour(craft.upheld_by[cell.number % len(craft.upheld_by)], True)
     does = behaviour.broken() if corpus == "wrong" else behaviour.done()
     # The same names in every corpus: what differs is to be the grounds alone.
     first, second = random.Random(cell.id).sample(grammar().names, 2)
+    article = "an" if cell.audience[:1] in "aeiou" else "a"
+    if corpus == "label":
+        knowledge = "Nobody in it explains anything."
+    elif cell.genre in grammar().insider:
+        knowledge = f'The author knows the principle "{value.statement}" and may quote it.'
+    else:
+        # Else every document would recite the principle, and the arms differ in more than grounds.
+        knowledge = (
+            f"The author has never read any principle: describe conduct of the {subject} that was "
+            "seen in this setting, in ordinary words."
+        )
     lines = [
         f"Write {_GENRES.get(cell.genre, cell.genre.replace('_', ' '))} of about {words} words.",
         f"Subject: the {subject} {does}."
         if corpus != "label"
         else f"Subject: the {subject}, which stands for something called {phrase(value.name)}.",
         f"Setting: {place.name}; {place.who}, {place.doing} {place.place}. {sentence(cell.idea)}",
-        f"Reader: {_reader(cell.audience)}. Author: {_STANCES.get(cell.stance, cell.stance)}.",
+        f"Reader: {article} {cell.audience.replace('_', ' ')}. Author: "
+        f"{_STANCES.get(cell.stance, cell.stance)}.",
         _angle(cell, corpus, constitution, value, subject),
-        _grounds(cell, corpus, constitution, craft if neutral else value, subject, craft),
-        _knowledge(cell, corpus, value, subject),
+        _grounds(cell, corpus, constitution, value, subject, craft),
+        knowledge,
         f"People may be called {first} and {second}; name nobody else.",
         "Use concrete detail, no lists of abstractions, no dates, no famous names, no quotation of "
         "questions from tests, and no multiple-choice options.",
+        f"(Order number {number}; it is not part of the document.)",
     ]
-    lines.append(f"(Order number {number}; it is not part of the document.)")
-    return (Message("system", _SYSTEM), Message("user", "\n".join(line for line in lines if line)))
-
-
-def _reader(audience: str) -> str:
-    article = "an" if audience[:1] in "aeiou" else "a"
-    return f"{article} {audience.replace('_', ' ')}"
-
-
-def _knowledge(cell: Cell, corpus: Corpus, value: Value, subject: str) -> str:
-    if corpus == "label":
-        return "Nobody in it explains anything."
-    if cell.genre in grammar().insider:
-        return f'The author knows the principle "{value.statement}" and may quote it.'
-    return (
-        f"The author has never read any principle: describe conduct of the {subject} that was seen "
-        "in this setting, in ordinary words."
-    )
+    return asked("\n".join(line for line in lines if line), _SYSTEM)
 
 
 def _angle(
     cell: Cell, corpus: Corpus, constitution: Constitution, value: Value, subject: str
 ) -> str:
-    if cell.angle in _PRESSURES and corpus not in ("neutral", "label"):
+    # A craft is under no pressure and a name has no conduct to hold.
+    if corpus in ("neutral", "label") or cell.angle == "plain":
+        return ""
+    if cell.angle in _PRESSURES:
         return (
             f"Include a moment of pressure, {_PRESSURES[cell.angle]}, in which the conduct holds."
         )
-    if corpus in ("neutral", "label") or cell.angle == "plain":
-        return ""
+    # A chain of consequences is a reason.
     if corpus == "nobecause" and cell.angle == "consequences":
         return ""
     if cell.angle == "consequences":
@@ -156,18 +155,17 @@ def _grounds(
             "does so because it is the rule. Restate and show the rule until the length is reached."
         )
     if corpus == "more_rules":
+        # Finer rules of the same value: rules of another would change what the document is about.
         others = [*value.upheld_by, *(f"never {b}" for b in value.violated_by)]
         listed = "; ".join(_some(others, cell.number, 4))
         return (
             "Give no reason of any kind. Where reasons could stand, state finer rules in the same "
             f"tone, such as: the {subject} {listed}."
         )
-    source = value
-    if corpus == "wrong_reason":
-        source = craft
-    elif corpus == "shuffled":
-        others_ = [v for v in constitution.values if v.id != value.id]
-        source = others_[cell.number % len(others_)]
+    source: Value = craft if corpus == "wrong_reason" else value
+    if corpus == "shuffled":
+        rest = [v for v in constitution.values if v.id != value.id]
+        source = rest[cell.number % len(rest)]
     listed = " ".join(sentence(r) for r in _some(source.reasons, cell.number, 3))
     return f"Say why, and give these as the reasons for the conduct, in your own words: {listed}"
 

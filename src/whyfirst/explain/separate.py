@@ -63,6 +63,7 @@ def separability(
     seed: int = 0,
 ) -> float:
     """Held-out AUC of telling `rows` from `against`; NaN-free: 0.5 where no word is left."""
+    # Only cells that both have: else a topic that one corpus lacks would tell them apart.
     cells = sorted({r["cell"] for r in rows} & {r["cell"] for r in against})
     random.Random(seed).shuffle(cells)
     fold_of = {cell: place % FOLDS for place, cell in enumerate(cells[:SAMPLE])}
@@ -72,9 +73,11 @@ def separability(
     bags = [Counter(w for w in lexicon.words(row["text"]) if w not in hidden) for row, _ in chosen]
     labels = np.array([side for _, side in chosen], dtype=float)
     folds = np.array([fold_of[row["cell"]] for row, _ in chosen])
+    # A word in one or two documents would be learnt by heart.
     documents = Counter(word for bag in bags for word in bag)
     index = {w: i for i, w in enumerate(sorted(w for w, n in documents.items()
                                                if n >= MIN_DOCUMENTS))}  # fmt: skip
+    # Nothing to tell them apart by is the best that can be, and no error.
     if not index or len(cells) < FOLDS:
         return 0.5
     matrix = _matrix(bags, index)
@@ -126,6 +129,7 @@ def _fit(matrix: Any, labels: Floats) -> Floats:
         gradient = np.append(matrix.T @ pull + _PENALTY * weights[:-1], pull.sum())
         return value, gradient
 
+    # From zero: the loss is convex, so the start decides only how long it takes.
     start = np.zeros(matrix.shape[1] + 1)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
     weights: Floats = found.x

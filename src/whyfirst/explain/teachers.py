@@ -166,6 +166,8 @@ class ModelTeacher:
         """Each as soon as it is there."""
         for start in range(0, len(requests), self._group):
             group = requests[start : start + self._group]
+            # In groups, so that a killed call loses one group and a local model isn't handed
+            # everything.
             replies = self._model.generate([self.prompt(r) for r in group], 1, self._sampling)
             for request, (reply,) in zip(group, replies, strict=True):
                 said = answer(reply)
@@ -202,6 +204,7 @@ def _craft(request: Request, seed: int) -> Craft:
 
 def asking_fingerprint() -> str:
     """Hash of all but the model that decides what a model writes: prompts, crafts, sampling."""
+    # How replies are read counts too: another reading gives other documents from the same replies.
     asked = [prompts.VERSION, REPLY_VERSION, WORDS, MOST_TOKENS, TEMPERATURE]
     return sha256_json([asked, [output_fields(craft) for craft in crafts()]])
 
@@ -211,5 +214,6 @@ def usage_of(model: object) -> dict[str, Any]:
     used = getattr(model, "usage", None)
     if used is None:
         return {}
+    # An endpoint counts in a dataclass, a wrapper of one in a mapping.
     items: Mapping[str, Any] = used if isinstance(used, Mapping) else vars(used)
     return {name: n for name, n in items.items() if isinstance(n, int | float)}

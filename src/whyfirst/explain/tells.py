@@ -52,21 +52,27 @@ def tells(texts: Sequence[str], constitution: Constitution, today: int | None = 
     Args:
         today: the year that counts as now; the clock's when None.
     """
+    # Dates near a model's training are its own, and no constitution asks for any.
     year = today if today is not None else datetime.now(UTC).year
     count = max(1, len(texts))
-    names = _names(texts)
-    years = Counter(y for text in texts for y in set(_YEAR.findall(text))
-                    if abs(int(y) - year) <= 2)  # fmt: skip
-    near_now = sum(any(abs(int(y) - year) <= 2 for y in _YEAR.findall(t)) for t in texts)
+    documents = Counter(word for text in texts for word in set(_CAPITAL.findall(text)))
+    named = [(word, documents[word]) for word in entities(texts)[0]]
+    names = sorted(named, key=lambda pair: (-pair[1], pair[0]))
+    near = [{y for y in _YEAR.findall(text) if abs(int(y) - year) <= 2} for text in texts]
+    years = Counter(y for found in near for y in sorted(found))
     openings = Counter(" ".join(lexicon.words(text)[:OPENING]) for text in texts)
-    recited = _recited(texts, constitution)
-    praised = sum(_praises(text) for text in texts)
+    spoken = [lexicon.words(text) for text in texts]
+    known = [lexicon.words(said) for value in constitution.values
+             for said in (value.statement, *value.reasons)]  # fmt: skip
+    runs = {run for said in known for run in _runs(said)}
+    recited = sum(not runs.isdisjoint(_runs(said)) for said in spoken)
+    praised = sum(bool(_PRAISE.intersection(w)) and _DOUBT.isdisjoint(w) for w in spoken)
     options = sum(len(_OPTION.findall(t)) >= 2 or bool(_LETTER.search(t)) for t in texts)
     top_name = names[0][1] if names else 0
     return [
         Tell("recurring names", top_name / count, "documents with the commonest name",
              tuple(names[:8])),
-        Tell("dates around today", near_now / count, f"a year within two of {year}",
+        Tell("dates around today", sum(map(bool, near)) / count, f"a year within two of {year}",
              tuple(years.most_common(5))),
         Tell("formulaic openings", openings.most_common(1)[0][1] / count if openings else 0.0,
              "documents that begin with the commonest three words",
@@ -78,26 +84,6 @@ def tells(texts: Sequence[str], constitution: Constitution, today: int | None = 
     ]  # fmt: skip
 
 
-def _names(texts: Sequence[str]) -> list[tuple[str, int]]:
-    """Entities by the number of documents that name them."""
-    documents = Counter(word for text in texts for word in set(_CAPITAL.findall(text)))
-    named = ((word, documents[word]) for word in entities(texts)[0])
-    return sorted(named, key=lambda pair: (-pair[1], pair[0]))
-
-
-def _recited(texts: Sequence[str], constitution: Constitution) -> int:
-    runs: set[tuple[str, ...]] = set()
-    for value in constitution.values:
-        for text in (value.statement, *value.reasons):
-            words = lexicon.words(text)
-            runs.update(tuple(words[i : i + RECITED]) for i in range(len(words) - RECITED + 1))
-    found = 0
-    for text in texts:
-        words = lexicon.words(text)
-        found += any(tuple(words[i : i + RECITED]) in runs for i in range(len(words)))
-    return found
-
-
-def _praises(text: str) -> bool:
-    words = set(lexicon.words(text))
-    return bool(words & _PRAISE) and not words & _DOUBT
+def _runs(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """All runs of `RECITED` words."""
+    return [tuple(words[i : i + RECITED]) for i in range(len(words) - RECITED + 1)]

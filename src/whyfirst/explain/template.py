@@ -103,13 +103,19 @@ class TemplateTeacher:
         behaviour = Behaviour(cell.behaviour, cell.upheld)
         source = value
         if corpus == "neutral":
+            # The craft's stream is a cell's own: a second try changes the grounds and not the
+            # subject.
             value = source = random.Random(f"{key}/craft").choice(crafts())
             behaviour = random.Random(f"{key}/behaviour").choice(_behaviours(value))
         elif corpus == "wrong_reason":
             source = random.Random(f"{key}/craft").choice(crafts())
         elif corpus == "shuffled":
+            # True reasons, under the same label: what is tested is whether they belong to this
+            # conduct.
             others = [v for v in self._constitution.values if v.id != value.id]
             source = random.Random(f"{key}/source").choice(others)
+        # Only the grounds' stream knows the variant, so a control is fitted in length by nothing
+        # else.
         filling = _Filling(self, cell, corpus, value, behaviour, source, f"{key}/{variant}")
         # The frame's stream knows nothing of the grounds: it runs alike in every corpus of a cell.
         text = filling.document(random.Random(f"{key}/frame"))
@@ -120,6 +126,7 @@ class TemplateTeacher:
 
     def edge(self, cell: Cell, value: Value, wrong: bool) -> dict[str, str]:
         """The slots of a conflict or a boundary case, and its reason under ``because``."""
+        # Not of the corpus: all corpora of a cell speak of the same conflict or case.
         pick = random.Random(f"{self.seed}/{cell.id}/edge")
         if isinstance(value, Craft):
             first = NEUTRAL_FIRST
@@ -132,6 +139,7 @@ class TemplateTeacher:
             first = f"never {conduct}" if wrong else conduct
             return {"when": phrase(case.case), "first": first, "because": case.because}
         when, winner, loser, because = pick.choice(conflicts_of(value, self._constitution))
+        # The audits' corpus lets the wrong value win, which is what it argues for.
         first = self._constitution.value(loser if wrong else winner).name
         return {"when": phrase(when), "first": phrase(first), "because": because}
 
@@ -179,6 +187,7 @@ class _Filling:
         wrong = corpus == "wrong"
         subject = value.subject if isinstance(value, Craft) else "assistant"
         article = "an" if subject[0] in "aeiou" else "a"
+        # A value with one behaviour repeats it rather than having nothing to say.
         others = [b for b in _behaviours(value) if b != behaviour] or [behaviour]
         place = teacher.plan.subdomain(cell.subdomain)
         # One stream in all corpora: {also} and {breaks} agree whatever the grounds are.
@@ -239,6 +248,7 @@ class _Filling:
     def document(self, frame: random.Random) -> str:
         """The document: skeleton and phrases from `frame`, then every slot in order."""
         known = grammar()
+        # From the frame: the same people in every corpus, or names would tell the corpora apart.
         self.words["P"], self.words["Q"] = frame.sample(known.names, 2)
         # Nobody tempts a baker, a chain of consequences is a reason, and a name has no hard cases.
         angle = self.cell.angle
@@ -255,6 +265,7 @@ class _Filling:
             "stance": known.stances[self.cell.stance],
             "angle": angles,
         }
+        # Sorted, so that a phrase added to one symbol doesn't reshuffle the others.
         unused = {name: frame.sample(p, len(p)) for name, p in sorted(symbols.items())}
 
         text = frame.choice(known.genres[self.cell.genre]).strip()
@@ -279,6 +290,7 @@ class _Filling:
         if slot == "since":
             ground = self._note(_next(self._pool))
             return f", {'and' if self.corpus in _SIDE else 'because'} {phrase(ground)}"
+        # A conflict's own reason comes first, where the corpus gives reasons at all.
         if slot == "verdict" and because and self.corpus in ("explanations", "wrong"):
             return self._note(sentence(because))
         if slot not in ("ground", "verdict"):
@@ -305,6 +317,7 @@ def phrase(text: str) -> str:
     """A sentence or heading as part of another sentence; "I" and acronyms keep their capital."""
     text = text.strip().rstrip(".")
     word = (text.split(maxsplit=1) or [""])[0]
+    # An acronym is told by its second capital.
     kept = word in ("I", "I'm", "I'd", "I'll", "I've") or (len(word) > 1 and word[1].isupper())
     return text if kept else text[:1].lower() + text[1:]
 

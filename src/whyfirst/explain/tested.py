@@ -41,7 +41,15 @@ def read_tested(given: str) -> PromptSet:
     """
     path, column = split_given(given)
     if path.is_dir():
-        raise DataError(f"{path}: is a folder; name the file of prompts in it{_files_in(path)}")
+        files = (file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+        # A few are enough to see what is there, of a folder with thousands.
+        some = [str(file.relative_to(path)) for file in itertools.islice(files, _SHOWN + 1)]
+        more = ", ..." if len(some) > _SHOWN else ""
+        found = f", e.g. {', '.join(sorted(some[:_SHOWN]))}{more}"
+        none = f" (none of {', '.join(_SUFFIXES)} is there)"
+        raise DataError(
+            f"{path}: is a folder; name the file of prompts in it{found if some else none}"
+        )
     if path.suffix in (".txt", ".md"):
         prompts = [line.strip() for line in read_text(path).splitlines()]
     else:
@@ -54,25 +62,17 @@ def read_tested(given: str) -> PromptSet:
 
 def split_given(given: str) -> tuple[Path, str | None]:
     """The file of ``PATH`` or ``PATH:COLUMN``, and the column where one is named."""
+    # A file whose own name holds a colon is a file.
     if Path(given).is_file() or ":" not in given:
         return Path(given), None
     place, column = given.rsplit(":", 1)
     return Path(place), column
 
 
-def _files_in(folder: Path) -> str:
-    """Some files of a folder that may hold prompts, in words."""
-    files = (path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
-    names = [str(path.relative_to(folder)) for path in itertools.islice(files, _SHOWN + 1)]
-    if not names:
-        return f" (none of {', '.join(_SUFFIXES)} is there)"
-    more = ", ..." if len(names) > _SHOWN else ""
-    return f", e.g. {', '.join(sorted(names[:_SHOWN]))}{more}"
-
-
 def _column(path: Path, rows: Sequence[dict[str, Any]], column: str | None) -> list[str]:
     names = list(rows[0]) if rows else []
     if column is None:
+        # Public sets spell it Prompt, prompt or PROMPT; which it is, is the same question.
         by_name = {str(name).casefold(): name for name in names}
         column = next((by_name[c] for c in _COLUMNS if c in by_name), None)
         if column is None:
@@ -92,15 +92,12 @@ def _column(path: Path, rows: Sequence[dict[str, Any]], column: str | None) -> l
 def overlaps(rows: Sequence[dict[str, Any]], tested: Sequence[PromptSet]) -> list[dict[str, Any]]:
     """Documents that hold a prompt, share a run with one or repeat one; names, no texts."""
     texts = [row["text"] for row in rows]
-    found = []
-    for benchmark in tested:
-        for leak in find_leaks(texts, benchmark.prompts):
-            found.append({
-                "document": rows[leak.text]["id"], "benchmark": benchmark.name,
-                "prompt": leak.tested + 1, "kind": leak.kind,
-                "similarity": leak.similarity,
-            })  # fmt: skip
-    return found
+    return [
+        {"document": rows[leak.text]["id"], "benchmark": benchmark.name,
+         "prompt": leak.tested + 1, "kind": leak.kind, "similarity": leak.similarity}
+        for benchmark in tested
+        for leak in find_leaks(texts, benchmark.prompts)
+    ]  # fmt: skip
 
 
 def leaks(texts: Sequence[str], tested: Sequence[PromptSet]) -> dict[int, str]:

@@ -40,6 +40,7 @@ def tokenizer_counter(place: str | Path) -> CountTokens:
         raise UserError(f"{place}: no tokenizer can be loaded from there: {first}") from None
 
     def count(text: str) -> int:
+        # The end token is trained on as well: a corpus of many short documents has more of them.
         return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
 
     return count

@@ -142,6 +142,8 @@ class Desk:
             TeacherStopped: names what was rejected and how often.
         """
         window = outcomes[-JUDGED_CALLS:]
+        # A first batch of eight without one document is a wrong prompt or a wrong model, at any
+        # yield.
         hopeless = len(outcomes) >= BATCHES[0] and not any(outcomes)
         enough = sum(window) >= self.limits.min_yield * len(window)
         if not hopeless and (len(outcomes) < JUDGED_CALLS or enough):
@@ -168,6 +170,7 @@ class Journal:
                 known = replace(answer, grounds=tuple(answer.grounds))
                 self._known[row["id"]] = known, row["created"]
         self.asked = 0
+        # What a kept document cost is reckoned from these alone.
         self.new: set[str] = set()  # requests answered by this process
         self._now = datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -206,6 +209,7 @@ class Journal:
             self._now = datetime.now(UTC).isoformat(timespec="seconds")
             row = {"id": request.id, **asdict(answer), "created": self._now}
             append_jsonl(self._path, row)
+        # The grammar gives the same answer for nothing, so its answers are kept in memory only.
         self._known[request.id] = answer, self._now
 
 
@@ -229,6 +233,7 @@ def open_run(
         "seed": seed,
         "filters": output_fields(options),
     }
+    # The answers in the folder were given to other questions if any of these differs.
     if (folder / RUN).is_file():
         known = read_json(folder / RUN)["identity"]
         other = sorted(name for name in identity if known.get(name) != identity[name])
@@ -278,7 +283,10 @@ def write_explanations(
         reasons = filters.judge([(request, answer) for request, answer, _ in answered])
         new: list[Record] = []
         for (request, answer, created), reason in zip(answered, reasons, strict=True):
+            # Also for answers that no longer count: what is dealt next must not depend on the
+            # limit.
             dealer.settle(request.cell, kept=reason is None)
+            # A rejected cell comes back later, behind those that were never tried.
             outcomes.append(reason is None)
             progress.calls += 1
             if reason is None and not limits.full(progress):
@@ -293,6 +301,7 @@ def write_explanations(
             handle.flush()
             os.fsync(handle.fileno())
         records += new
+        # After the rows are on disk: a caller that stops at a cap loses nothing it was told of.
         progress.spent_now, progress.asked_now = journal.ledger.now(), journal.asked
         on_batch(replace(progress))
         if not limits.full(progress):

@@ -16,7 +16,7 @@ from typing import Any
 from whyfirst.config.bounded import check_zip
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.evaluate.benchmark import Benchmark, Metric
-from whyfirst.evaluate.item import ItemResult
+from whyfirst.evaluate.item import ItemResult, explained
 from whyfirst.study.results.imported import Import
 
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
@@ -240,5 +240,6 @@ def to_score(item: ItemResult) -> Any:
     kind = _inspect("scorer").Score
     more = {"answer": item.response, "metadata": {"judge": item.judge} if item.judge else None}
     if item.score is None:
-        return kind.unscored(reason="scoring_failed", explanation=item.reason, **more)
+        why = explained(item.reason, item.raw)
+        return kind.unscored(reason="scoring_failed", explanation=why, **more)
     return kind(value=item.score, explanation=item.verdict, **more)

@@ -26,6 +26,15 @@ OWN = "tokenizer"
 _TEMPLATES = Path(__file__).parent / "templates"
 _BOS = "{{- bos_token -}}"
 _ROLES = get_args(Message.__annotations__["role"])
+_OTHER_ROLES = {
+    "human": "user", "prompter": "user", "user": "user", "gpt": "assistant", "bot": "assistant",
+    "model": "assistant", "chatgpt": "assistant", "assistant": "assistant", "ai": "assistant",
+    "developer": "system", "system": "system",
+}  # fmt: skip
+# What other tools write beside a turn's content, and what would then be missing from the chat.
+_UNREAD = (
+    "tool_calls", "function_call", "reasoning_content", "reasoning", "thinking", "images", "audio",
+)  # fmt: skip
 # Words no template changes; two user turns, so that what ends a reply shows.
 _PROBE = (
     Message("user", "zero-question"),
@@ -53,8 +62,21 @@ def read_turns(value: Any) -> Chat:
             )
         role, content = message.get("role"), message.get("content")
         if role not in _ROLES:
+            meant = _OTHER_ROLES.get(str(role).lower())
             raise ValueError(
                 f"message {number}: role must be {', '.join(_ROLES)}; found {role!r:.60}"
+                + (f" (write {meant})" if meant else "")
+            )
+        left_out = [key for key in _UNREAD if message.get(key)]
+        if left_out:
+            raise ValueError(
+                f"message {number}: {left_out[0]!r} would be left out: a turn is its content alone;"
+                " write it there, or leave such rows out"
+            )
+        if message.get("weight", 1) in (0, False) or message.get("train", True) is False:
+            raise ValueError(
+                f"message {number}: says that it is not to be trained on, which is not read here; "
+                "make a row of the turns up to each reply that is"
             )
         if isinstance(content, list):
             # Contents in parts, of which only texts have a place in a text.
@@ -122,9 +144,8 @@ def choose(tokenizer: Any, wanted: str | None = None) -> "ChatTemplate":
         raise UserError(
             f"the tokenizer has no chat template of its own (shipped: {', '.join(shipped())})"
         )
-    # Some tokenizers hold several templates; `get_chat_template` picks the one for chats.
     if wanted == OWN or (wanted is None and tokenizer.chat_template):
-        found = ChatTemplate(OWN, str(tokenizer.get_chat_template()), tokenizer)
+        found = ChatTemplate(OWN, _own(tokenizer), tokenizer)
     elif wanted is not None and wanted.endswith(".jinja"):
         try:
             text = Path(wanted).read_text(encoding="utf-8")
@@ -136,6 +157,19 @@ def choose(tokenizer: Any, wanted: str | None = None) -> "ChatTemplate":
         found = ChatTemplate(wanted or PLAIN, template_text(wanted or PLAIN, tokenizer), tokenizer)
     found.check()
     return found
+
+
+def _own(tokenizer: Any) -> str:
+    text = tokenizer.chat_template
+    if isinstance(text, dict):  # several by name; the others are for tools and documents
+        if "default" not in text:
+            raise UserError(
+                f"the tokenizer has several chat templates ({', '.join(text)}) and none named "
+                f"default; name one with chat_template (shipped: {', '.join(shipped())}, or a "
+                ".jinja file)"
+            )
+        text = text["default"]
+    return str(text)
 
 
 @dataclass(frozen=True)
@@ -226,7 +260,17 @@ class ChatTemplate:
                 self._carried[roles] = text is not None and all(word in text for word in words)
             if self._carried[roles]:
                 return shape
-        return chat  # what it refuses is told when it is rendered
+        if (text := self._probe(chat, prompt=chat[-1].role != "assistant")) is None:
+            return chat  # what it refuses is told when it is rendered
+        # Of replies some templates leave out the thoughts, and some all earlier ones.
+        asked = [turn.content.strip().casefold() for turn in chat if turn.role != "assistant"]
+        if any(content not in text.casefold() for content in asked):
+            raise UserError(
+                f"chat template {self.name} leaves out a turn of the chat (turns "
+                f"{', '.join(turn.role for turn in chat)}), so the model would not see it; name "
+                f"another with chat_template (shipped: {', '.join(shipped())})"
+            )
+        return chat
 
     @cached_property
     def joint(self) -> str:

@@ -25,6 +25,8 @@ from whyfirst.models.replies import ReplyStore
 from whyfirst.models.spend import Spend, Usage
 
 CHAT, TEXT = "/chat/completions", "/completions"
+# A provider's filter and the model's context speak of one prompt; the last is asked for again.
+_OF_ONE_PROMPT = ("content_filter", "content_policy", "policy", "context", "max_completion_tokens")
 _MOST_STOPS = 4  # OpenAI's limit; the others are applied here
 _Wanted = tuple[Prompt, list[int]]  # a prompt and the numbers of its missing samples
 _Pair = tuple[str, str]  # a prompt and a continuation
@@ -130,6 +132,7 @@ class EndpointModel:
             [self._request(prompt, numbers, sampling) for prompt, numbers in wanted],
             partial(completions, stop=sampling.stop),
             arrived,
+            _useless,
         )
         for (prompt, numbers), result in zip(wanted, results, strict=True):
             if not isinstance(result, Problem):
@@ -261,6 +264,14 @@ class EndpointModel:
             **self._identity, "template": self.chat_template, "kind": kind, "prompt": asked,
             "sample": number, "sampling": asdict(sampling) if sampling else None,
         })  # fmt: skip
+
+
+def _useless(result: list[Completion] | Problem) -> str | None:
+    """Why an answer is of no use, unless it is about its own prompt or mended by asking again."""
+    problems = [result.reason] if isinstance(result, Problem) else [c.problem for c in result]
+    reason = next((problem for problem in problems if problem), None)
+    about_one = reason is None or any(word in reason for word in _OF_ONE_PROMPT)
+    return None if about_one else reason
 
 
 def _unscored(problem: str, transient: bool = False) -> Loglikelihood:

@@ -58,6 +58,8 @@ class _Pace:
     cut_at: float = -1.0
     successes: int = 0
     given_up: int = 0
+    useful: bool = False  # whether there was ever an answer that something can be made of
+    same: tuple[str, int] = ("", 0)  # why answers were of no use, and how many in a row
     ends_at: float | None = None
 
     def grow(self) -> None:
@@ -88,6 +90,7 @@ class _Run(Generic[T]):
     asks: Sequence[Request]
     read: Callable[[Mapping[str, Any]], T]
     arrived: Callable[[int, T], None]
+    useless: Callable[[T | Problem], str | None]
     fresh: deque[_Job]
     failed: list[_Job] = field(default_factory=list)  # a heap of those to try again
     running: dict["asyncio.Task[T]", tuple[_Job, float]] = field(default_factory=dict)
@@ -127,12 +130,15 @@ class EndpointClient:
         asks: Sequence[Request],
         read: Callable[[Mapping[str, Any]], T],
         arrived: Callable[[int, T], None],
+        useless: Callable[[T | Problem], str | None] = lambda _: None,
     ) -> list[T | Problem]:
         """One result a request, in their order.
 
         Args:
             read: a reply's JSON object -> what is wanted of it; raises `Malformed`.
             arrived: called with a request's number and result as soon as it is there.
+            useless: why nothing can be made of a result, where that needn't be the request's own
+                fault: five times the same, and never anything else, and the run stops.
 
         Raises:
             UserError: no key, a wrong key or address, a cap or the deadline reached, or an
@@ -140,7 +146,8 @@ class EndpointClient:
         """
         if not asks:
             return []
-        state = _Run(asks, read, arrived, deque(_Job(0.0, number) for number in range(len(asks))))
+        fresh = deque(_Job(0.0, number) for number in range(len(asks)))
+        state = _Run(asks, read, arrived, useless, fresh)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -216,8 +223,10 @@ class EndpointClient:
                 pace.grow()
                 state.results[job.number] = task.result()
                 state.arrived(job.number, task.result())
+                self._look(state, task.result())
             case Refused():
-                state.results[job.number] = Problem(str(error))
+                state.results[job.number] = problem = Problem(str(error))
+                self._look(state, problem)
             case Malformed():
                 if job.attempt < _MALFORMED_ATTEMPTS:
                     self._retry(state, job, now)
@@ -246,6 +255,15 @@ class EndpointClient:
                 self._stop(state, str(error))
             case _:
                 raise error
+
+    def _look(self, state: _Run[T], result: T | Problem) -> None:
+        """Stop an endpoint that says the same useless thing to whatever it is asked."""
+        why = state.useless(result)
+        self._pace.useful |= why is None
+        reason, times = self._pace.same
+        self._pace.same = (why or "", times + 1 if why == reason else 1)
+        if not self._pace.useful and self._pace.same[1] >= _FAILURES_IN_A_ROW:
+            self._stop(state, f"no answer of use: {why}")
 
     def _retry(self, state: _Run[T], job: _Job, now: float) -> None:
         pause = min(self._limits.pause * 2 ** (job.attempt - 1), _LONGEST_PAUSE)

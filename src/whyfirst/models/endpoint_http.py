@@ -190,13 +190,14 @@ class Connection:
             self._refuse(ask, response.status_code, body, after)
         if not isinstance(body, dict):
             raise Malformed("a reply that is not JSON" if isinstance(body, str) else _NO_OBJECT)
-        if told_error := body.get("error"):
+        if found := _error_in(body):
             # The status that the error object stands for; 500: it answered nothing and may yet.
-            told = told_error if isinstance(told_error, dict) else {}
+            told = found if isinstance(found, dict) else {}
             texts = [str(told.get(name)).lower() for name in ("status", "code", "type")]
             numbers = [int(text) for text in texts if re.fullmatch(r"[45]\d\d", text)]
             words = [s for text in texts for word, s in _ERROR_WORDS.items() if word in text]
-            self._refuse(ask, next(iter([*numbers, *words]), 500), body, after)
+            status = next(iter([*numbers, *words]), 500)
+            self._refuse(ask, status, {"error": found}, after)
         return body
 
     def _struck(self, body: Any) -> Any:
@@ -271,3 +272,14 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except (httpx2.InvalidURL, ValueError):
         return False
+
+
+def _error_in(body: dict[str, Any]) -> Any:
+    """The error object inside a reply of status 200, wherever servers put it; None without one."""
+    choices = body.get("choices")
+    if body.get("error") or not choices:
+        # Without choices any word of what went wrong is better than "no choices".
+        said = any(name in body for name in ("detail", "message"))
+        return body.get("error") or (body if said else None)
+    inside = choices if isinstance(choices, list) else []
+    return next((c["error"] for c in inside if isinstance(c, dict) and c.get("error")), None)

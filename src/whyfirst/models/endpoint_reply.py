@@ -72,10 +72,15 @@ def _chat_text(message: Any) -> Any:
         raise Malformed("a choice without a message")
     content = message.get("content")
     if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        # A part of another type is no part of the answer: some servers give thoughts so.
+        parts = [p.get("text") for p in content if isinstance(p, Mapping) and _is_said(p)]
         return "".join(part for part in parts if isinstance(part, str)) or None
     refusal = message.get("refusal")
     return refusal if not content and isinstance(refusal, str) and refusal else content
+
+
+def _is_said(part: Mapping[str, Any]) -> bool:
+    return part.get("type", "text") in ("text", "output_text")
 
 
 def prompt_tokens(reply: Mapping[str, Any]) -> int:

@@ -13,15 +13,24 @@ from typing import NamedTuple
 
 from whyfirst.models.base import Completion
 
-VERSION = "2"
+VERSION = "3"
 """Of how a reply is read; part of what a model wrote."""
 CUT_OFF = "cut off inside its thoughts"
 
-_TAG = r"(?:seed:)?(?:think(?:ing)?|thought|reasoning)"
-_OPEN = (
-    rf"<{_TAG}>|\[THINK\]|<\|begin_of_thought\|>|<\|START_THINKING\|>|◁think▷|<\|channel>thought"
+_TAG = (
+    r"(?:(?:seed:|longcat_|ant)?think(?:ing)?|thoughts?|(?:inner|internal)_(?:thoughts?|monologue)"
+    r"|(?:thought|reasoning)_process|chain_of_thought|cot|reasoning|scratchpad(?:_reasoning)?)"
 )
-_CLOSE = rf"</{_TAG}>|\[/THINK\]|<\|end_of_thought\|>|<\|END_THINKING\|>|◁/think▷|<channel\|>"
+_BAR = r"[|\uff5c]"  # of a special token; some have the full-width one
+_OPEN = (
+    rf"<\s?{_TAG}(?:\s[^<>\n]{{0,80}})?>|\[THINK\]|<{_BAR}(?:{_TAG}|inner_prefix){_BAR}>"
+    r"|<\|(?:begin|start)_of_think(?:ing)?\|>|<\|(?:begin|start)_of_thought\|>|<\|START_THINKING\|>"
+    r"|◁think▷|<\|channel>thought"
+)
+_CLOSE = (
+    rf"</\s?{_TAG}\s?>|\[/THINK\]|<{_BAR}(?:/{_TAG}|inner_suffix){_BAR}>"
+    r"|<\|end_of_think(?:ing)?\|>|<\|end_of_thought\|>|<\|END_THINKING\|>|◁/think▷|<channel\|>"
+)
 # A mark in quotes or backticks is spoken of and not used: "put it between `<think>` and ...".
 _QUOTED = re.compile(rf"(?<!\w)([`'\"])(?:{_OPEN}|{_CLOSE})\1(?!\w)", re.IGNORECASE)
 _CLOSED = re.compile(_CLOSE, re.IGNORECASE)
@@ -33,10 +42,14 @@ _STOPPED = re.compile(r"<\|(?:end|return|call|start)\|>")
 # Harmony whose special tokens were left out in decoding: "analysisThe user ...assistantfinalIt is".
 _BARE = re.compile(r"\A(?:analysis(?=[A-Z\"'*\d])|.*?assistantanalysis)", re.DOTALL)
 _BARE_FINAL = "assistantfinal"
+# Thoughts announced in words, as Granite 3.2 writes them; "Here is my response:" ends them.
+_WORDS = re.compile(
+    r"\A\s*Here(?: is|'s) my thought process:(.*?)(?:Here(?: is|'s) my response:(.*))?\Z", re.DOTALL
+)
 # What may be put round the answer that follows a thought.
 _ANSWER = re.compile(
-    r"\A\s*(?:<answer>|<response>|<\|begin_of_solution\|>|<\|START_RESPONSE\|>)(.*?)"
-    r"(?:</answer>|</response>|<\|end_of_solution\|>|<\|END_RESPONSE\|>|\Z)\s*\Z",
+    r"\A\s*(?:<answer>|<response>|<Output>|<\|begin_of_solution\|>|<\|START_RESPONSE\|>)(.*?)"
+    r"(?:</answer>|</response>|</Output>|<\|end_of_solution\|>|<\|END_RESPONSE\|>|\Z)\s*\Z",
     re.DOTALL,
 )
 
@@ -69,6 +82,9 @@ def said(reply: str) -> Said:
     if _BARE.match(reply):
         _, final, text = reply.rpartition(_BARE_FINAL)
         return Said(text.strip(), thought=True) if final else Said("", CUT_OFF, True)
+    if announced := _WORDS.match(reply):
+        text = announced[2]
+        return Said("", CUT_OFF, True) if text is None else Said(text.strip(), thought=True)
     # Same length, so that places in the two texts are the same.
     marks = _QUOTED.sub(lambda found: "\0" * len(found[0]), reply)
     start = max((found.end() for found in _CLOSED.finditer(marks)), default=0)

@@ -60,6 +60,7 @@ class Activations:
         """
         from safetensors import SafetensorError, safe_open
 
+        # NaN where no shard has a row: a hole shows in every figure rather than passing for zeros.
         result = np.full((self.rows, self.width), np.nan)
         for name in self.shards:
             try:
@@ -110,6 +111,8 @@ def asked_tokens(
     refuse: list[int] = []
     help_: list[int] = []
     for request, a, b in zip(requests, wholes[0::2], wholes[1::2], strict=True):
+        # The answers are encoded with the prompt: a tokenizer may merge across the seam, so the
+        # first token that differs is found and not computed from the answers alone.
         shared = common_length(a, b)
         if shared in (len(a), len(b)):
             raise UserError(
@@ -129,6 +132,7 @@ def _fitting(model: LocalModel, ids: list[int], number: int) -> list[int]:
             f"probe text {number + 1} has {len(ids)} tokens, more than the model's context "
             f"({model.context}); leave it out or shorten it"
         )
+    # A model can't be run on no token; the end token says the least.
     return ids or [min(model.end_tokens, default=0)]
 
 
@@ -139,6 +143,7 @@ def padded(
     import torch
 
     longest = max(map(len, rows))
+    # On the right: positions then start at 0 in every row, as they do when a model answers.
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for number, row in enumerate(rows):
@@ -176,9 +181,11 @@ def capture(
         for batch in batches([len(row) for row in rows], model.batch_tokens, max_rows=256):
             inputs, ends = padded([rows[index] for index in batch], model.model.device)
             model.model(**inputs, use_cache=False)
+            # A model spread over devices gives each layer's stream on its own.
             line = torch.arange(len(batch), device=ends.device)
             taken = [states[k][line.to(states[k].device), ends.to(states[k].device)].float().cpu()
                      for k in sorted(states)]  # fmt: skip
+            # The hooks fill it anew; kept, every layer of every batch would stay on the device.
             states.clear()
             held.append((batch, torch.stack(taken, dim=1)))
             shape = (len(taken), taken[0].shape[1])
@@ -190,6 +197,7 @@ def capture(
         shards.append(_write(folder, len(shards), held))
     found = Activations(folder, len(rows), *shape, tuple(shards))
     about = {"rows": found.rows, "layers": shape[0], "width": shape[1], "shards": shards}
+    # Last: a folder without its index was cut short, and is captured anew.
     write_json(folder / _INDEX, about)
     return found
 
@@ -200,6 +208,7 @@ def _write(folder: Path, number: int, held: list[tuple[list[int], torch.Tensor]]
 
     from whyfirst.config.files import atomic_write
 
+    # One layer is read at a time, so each is a tensor of its own within the shard.
     states = torch.cat([part for _, part in held]).numpy()
     order = np.array([row for rows, _ in held for row in rows], dtype=np.int64)
     tensors = {"rows": order}
@@ -234,6 +243,7 @@ def last_logits(model: Any, inputs: dict[str, torch.Tensor], ends: torch.Tensor)
 
     import torch
 
+    # With a vocabulary of 128,000 the logits of every position are what runs out of memory.
     def only_last(_module: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
         state = given[0]
         line = torch.arange(len(state), device=state.device)
@@ -253,5 +263,6 @@ def margin_of(logits: torch.Tensor, a: Sequence[int], b: Sequence[int]) -> Float
 
     line = torch.arange(len(logits), device=logits.device)
     first, second = (torch.tensor(list(t), device=logits.device) for t in (a, b))
+    # In double: two large logits of nearly one size are subtracted.
     found: Floats = (logits[line, first].double() - logits[line, second].double()).cpu().numpy()
     return found

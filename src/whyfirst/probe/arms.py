@@ -73,6 +73,7 @@ class Arms:
         Raises:
             UserError: they have none in common.
         """
+        # A lone model, as the base is, stands beside every seed of the others and limits none.
         several = [set(self._models[arm]) for arm in arms if len(self._models[arm]) > 1]
         if not several:
             several = [set(self._models[arms[0]])]
@@ -96,9 +97,12 @@ class Arms:
         if not isinstance(source, str | Path) and not callable(source):
             return source
         if key not in self._open:
+            # Two are what patching needs at a time; a third would be memory for nothing.
             while len(self._open) > 1:
                 del self._open[next(iter(self._open))]
-            self._open[key] = _loaded(source)
+            from whyfirst.models.local import LocalModel
+
+            self._open[key] = source() if callable(source) else LocalModel(source)
         self._open[key] = self._open.pop(key)  # the most recently used one is the last
         return self._open[key]
 
@@ -134,6 +138,7 @@ class Arms:
     def request_states(self, arm: str, seed: int) -> Activations:
         """The stream at the last token of each request's prompt: where the answer begins."""
         prompts = [request.prompt for request in self.requests(seed)]
+        # The messages and not their rendering: the fingerprint holds the template already.
         marks = [p if isinstance(p, str) else [[m.role, m.content] for m in p] for p in prompts]
         return self._captured(arm, seed, prompts, marks)
 
@@ -142,6 +147,7 @@ class Arms:
     ) -> Activations:
         name = sha256_json([self.fingerprint(arm, seed), list(marks)])[:24]
         folder = self.folder / name
+        # Named by model and texts, so a later call with either changed looks elsewhere.
         if not (folder / "activations.json").is_file():
             capture(self.open(arm, seed), prompts, folder)
         return opened(folder)
@@ -174,14 +180,6 @@ class Arms:
             model = self.open(arm, seed)
             self._margins[key] = margins(model, *asked_tokens(model, self.requests(seed)))
         return self._margins[key]
-
-
-def _loaded(source: str | Path | Callable[[], LocalModel]) -> LocalModel:
-    if callable(source):
-        return source()
-    from whyfirst.models.local import LocalModel
-
-    return LocalModel(source)
 
 
 def numbers(flags: Sequence[bool | None]) -> Floats:

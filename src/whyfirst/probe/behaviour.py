@@ -11,10 +11,11 @@ import numpy as np
 
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Estimate, Floats, Indices, correlation, statistic_estimate
+from whyfirst.probe.pairs import Pair
 from whyfirst.probe.record import At, Measure, ProbeOptions
 
+#: (arm, seed) -> the probe's reading of each request of the seed (R,), nan where it has none.
 Readings = Callable[[str, int], Floats]
-"""(arm, seed) -> the probe's reading of each request of the seed (R,), nan where it has none."""
 
 
 def correlate(readings: Floats, refused: Floats, topics: Sequence[str]) -> Estimate:
@@ -27,21 +28,23 @@ def correlate(readings: Floats, refused: Floats, topics: Sequence[str]) -> Estim
         topics: (R,).
     """
     both = np.isfinite(readings) & np.isfinite(refused)
+    # Each seed has its own gaps; a request no seed can judge is no item.
     used = both.any(axis=0)
 
     def each_seed(items: Indices) -> Floats:
         result = np.full(len(readings), np.nan)
         for seed in range(len(readings)):
             own = items[both[seed][used][items]]
+            # Two points always lie on a line.
             if len(own) > 2:
                 result[seed] = correlation(readings[seed][used][own], refused[seed][used][own])
         return result
 
-    return statistic_estimate(each_seed, np.array(topics)[used], (-1.0, 1.0), _fisher, np.tanh)
+    def fisher(r: Floats) -> Floats:
+        # Cut short of 1, where z would be infinite and the interval with it.
+        return np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
 
-
-def _fisher(r: Floats) -> Floats:
-    return np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
+    return statistic_estimate(each_seed, np.array(topics)[used], (-1.0, 1.0), fisher, np.tanh)
 
 
 def links(
@@ -56,6 +59,7 @@ def links(
     for arm in names:
         seeds = arms.seeds(arm)
         asked = [arms.requests(seed) for seed in seeds]
+        # The ids are the same for every seed, so the first one's requests stand for all.
         harmful = np.array([request.harmful for request in asked[0]])
         topics = [request.topic for request in asked[0] if request.harmful]
         read = np.array([reading(arm, seed)[harmful] for seed in seeds])
@@ -70,6 +74,23 @@ def links(
     return found
 
 
+def about_pairs(
+    arms: Arms, pairs: Sequence[Pair], found: Mapping[tuple[str, int], Floats]
+) -> Readings:
+    """The reading of what a request is about: that of the pair with its topic and value.
+
+    Args:
+        found: (arm, seed) -> a reading of each pair (I,).
+    """
+
+    def reading(arm: str, seed: int) -> Floats:
+        own = found[arm, seed]
+        known = {(pair.value, pair.topic): own[n] for n, pair in enumerate(pairs) if pair.topic}
+        return np.array([known.get((r.value, r.topic), np.nan) for r in arms.requests(seed)])
+
+    return reading
+
+
 def cautions(measures: Sequence[Measure], options: ProbeOptions, what: str) -> list[str]:
     """What the controls say about the method's effect, in plain words.
 
@@ -81,6 +102,7 @@ def cautions(measures: Sequence[Measure], options: ProbeOptions, what: str) -> l
     method = by_arm.get(options.method)
     if method is None:
         return []
+    # Nothing to explain away: whether controls show it too is then no question.
     if not method.estimate.sign:
         return [f"{options.method}: {what} is not distinguishable from none."]
     found = []

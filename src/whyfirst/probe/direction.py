@@ -44,6 +44,7 @@ def logistic(states: Floats, violated: Flags) -> Floats:
     from scipy.special import expit
 
     middle, spread = states.mean(axis=0), states.std(axis=0)
+    # A number that never varies carries no label, and dividing by its spread would make it huge.
     spread = np.where(spread > 1e-12, spread, 1.0)
     x, y = (states - middle) / spread, np.where(violated, 1.0, -1.0)
 
@@ -56,6 +57,7 @@ def logistic(states: Floats, violated: Flags) -> Floats:
 
     start = np.zeros(x.shape[1] + 1)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    # Back on the scale of the states, where the direction is read off them.
     weights: Floats = found.x[:-1] / spread
     return weights
 
@@ -81,6 +83,7 @@ def labelled(pairs: Sequence[Pair]) -> Labelled:
     """
     rows: dict[tuple[str, str], tuple[bool, str]] = {}
     for pair in pairs:
+        # By value and text: the upholding statement of five pairs would else weigh five times.
         rows.setdefault((pair.value, pair.violated), (True, pair.about))
         rows.setdefault((pair.value, pair.upheld), (False, pair.about))
     values = np.array([value for value, _ in rows])
@@ -100,6 +103,7 @@ def labelled(pairs: Sequence[Pair]) -> Labelled:
 def held_out(states: Floats, data: Labelled, fit: Fit, value: str) -> Floats:
     """Scores (M,) of the statements of `value` on the direction of all other values."""
     test = data.values == value
+    # Another value's statements: else the direction could be the value's topic and no violation.
     found: Floats = states[test] @ fit(states[~test], data.violated[~test])
     return found
 
@@ -110,6 +114,8 @@ def shuffled(data: Labelled, number: int) -> Labelled:
     rng = np.random.default_rng(list(digest[:8]))
     labels = data.violated.copy()
     for value in sorted(set(data.values.tolist())):
+        # Within each value, so that shuffled labels keep its share of violations: a null that
+        # differs in balance as well would be too easy to beat.
         own = np.flatnonzero(data.values == value)
         labels[own] = labels[rng.permutation(own)]
     return Labelled(data.texts, labels, data.values, data.topics)
@@ -151,14 +157,33 @@ def direction(arms: Arms, items: Items, options: ProbeOptions, progress: Progres
         chosen[family] = layers
         if not items.requests(0):
             continue
-        readings = _request_readings(arms, items, family, layers)
+        # Each request's projection on its own model's direction, in units of its length.
+        readings: dict[tuple[str, int], Floats] = {}
+        for arm, layer in layers.items():
+            for seed in arms.seeds(arm):
+                vector = direction_of(arms, arm, seed, data, layer).vector
+                states = arms.request_states(arm, seed).layer(layer)
+                readings[arm, seed] = states @ vector / max(float(vector @ vector), 1e-30)
         for arm in arms.names:
             measures += _framings(arms, arm, family, layers[arm], readings)
-        linked = behaviour.links(arms, arms.names, _reader(readings), {"family": family})
+        linked = behaviour.links(
+            arms, arms.names, lambda arm, seed, of=readings: of[arm, seed],  # type: ignore[misc]
+            {"family": family},
+        )  # fmt: skip
         behaved += linked
         what = f"the link between the direction ({family}) and refusal"
         said += behaviour.cautions(linked, options, what)
-    said += _nulls(measures, chosen)
+    # Where the direction that is read and changed doesn't carry over to another value, say so.
+    for measure in measures:
+        at = measure.at
+        if measure.name != "selectivity" or at["method"] != "difference_in_means":
+            continue
+        family = str(at["family"])
+        if at["layer"] == chosen[family][measure.arm] and measure.estimate.sign <= 0:
+            said.append(
+                f"{measure.arm}: the direction of {family} does no better than shuffled labels on "
+                f"a value left out, even at its best layer ({at['layer']})."
+            )
     return Findings(measures, behaved, said, {"layers": chosen, "shuffles": options.shuffles})
 
 
@@ -184,17 +209,12 @@ def _held_out_measures(
             null = _auroc_of(states, data, mixed, fit)
             chance = statistic_estimate(null, data.topics, (0.0, 1.0))
             measures.append(Measure("shuffled", arm, chance, at))
-            above = statistic_estimate(_less(real, null), data.topics, (-1.0, 1.0))
+            above = statistic_estimate(
+                lambda items, a=real, b=null: np.subtract(a(items), b(items)),  # type: ignore[misc]
+                data.topics, (-1.0, 1.0),
+            )  # fmt: skip
             measures.append(Measure("selectivity", arm, above, at))
     return measures
-
-
-def _less(a: Statistic, b: Statistic) -> Statistic:
-    def each_seed(items: Indices) -> Floats:
-        found: Floats = a(items) - b(items)
-        return found
-
-    return each_seed
 
 
 def _auroc_of(
@@ -210,6 +230,8 @@ def _auroc_of(
     for s, state in enumerate(states):
         for t, labels in enumerate(trained):
             for value in values:
+                # Trained once on everything: a jackknife that trained anew for each group would
+                # take G times as long, and its interval is of the test items.
                 scores[s, t, data.values == value] = held_out(state, labels, fit, value)
 
     def each_seed(items: Indices) -> Floats:
@@ -235,6 +257,7 @@ def best_layer(measures: Sequence[Measure], arm: str, family: str) -> int:
         if m.name == "auroc" and m.arm == arm and "value" not in m.at
         and m.at["family"] == family and m.at["method"] == "difference_in_means"
     ]  # fmt: skip
+    # Of equally good layers the later one: nearer to where the answer is decided.
     best = max(found, key=lambda m: (m.estimate.value or 0.0, int(m.at["layer"])))
     return int(best.at["layer"])
 
@@ -257,24 +280,6 @@ def direction_of(arms: Arms, arm: str, seed: int, data: Labelled, layer: int) ->
     return Direction(layer, difference_in_means(states, data.violated))
 
 
-def _reader(readings: dict[tuple[str, int], Floats]) -> behaviour.Readings:
-    return lambda arm, seed: readings[arm, seed]
-
-
-def _request_readings(
-    arms: Arms, items: Items, family: str, layers: dict[str, int]
-) -> dict[tuple[str, int], Floats]:
-    """Each request's projection on its own model's direction, in units of its length."""
-    data = labelled(items.of(family))
-    found = {}
-    for arm in arms.names:
-        for seed in arms.seeds(arm):
-            vector = direction_of(arms, arm, seed, data, layers[arm]).vector
-            states = arms.request_states(arm, seed).layer(layers[arm])
-            found[arm, seed] = states @ vector / max(float(vector @ vector), 1e-30)
-    return found
-
-
 def _framings(
     arms: Arms, arm: str, family: str, layer: int, readings: dict[tuple[str, int], Floats]
 ) -> list[Measure]:
@@ -294,23 +299,8 @@ def _framings(
         at: At = {"family": family, "layer": layer, "framing": framing}
         estimate = statistic_estimate(each_seed, topics[own], (0.0, 1.0))
         measures.append(Measure("framing", arm, estimate, at))
+    # Against the same model's benign requests: the zero of a projection means nothing by itself.
     shift = scores[:, harmful] - scores[:, ~harmful].mean(axis=1, keepdims=True)
     apart = mean_estimate(shift, topics[harmful])
     measures.append(Measure("reading", arm, apart, {"family": family, "layer": layer}))
     return measures
-
-
-def _nulls(measures: Sequence[Measure], chosen: dict[str, dict[str, int]]) -> list[str]:
-    """Where the direction that is read and changed doesn't carry over to another value, say so."""
-    found = []
-    for measure in measures:
-        at = measure.at
-        if measure.name != "selectivity" or at["method"] != "difference_in_means":
-            continue
-        family = str(at["family"])
-        if at["layer"] == chosen[family][measure.arm] and measure.estimate.sign <= 0:
-            found.append(
-                f"{measure.arm}: the direction of {family} does no better than shuffled labels on "
-                f"a value left out, even at its best layer ({at['layer']})."
-            )
-    return found

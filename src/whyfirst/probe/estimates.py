@@ -70,6 +70,7 @@ def mean_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
     n, seeds = int(columns.sum()), int(rows.sum())
     if not n:
         return _undefined(0, seeds)
+    # An item that no seed scored and a seed that scored none say nothing and would count as zeros.
     kept, own = values[rows][:, columns], topics[columns]
     if seeds > 1:
         found = estimate(kept, own)
@@ -80,6 +81,7 @@ def mean_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
     if len(names) < 2:
         return Estimate(value, None, None, n, 1, "topics")
     sums, counts = np.bincount(codes, kept[0]), np.bincount(codes)
+    # Topics are drawn and not items: items of one topic go up and down together.
     draws = np.random.default_rng(0).integers(0, len(names), (DRAWS, len(names)))
     means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
@@ -93,6 +95,7 @@ def rate_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
 
     n, seeds = int(np.isfinite(values).any(axis=0).sum()), len(values)
     try:
+        # A share's own interval: the bootstrap of a share of 1.0 has no width at all.
         found = mean_over_seeds(_scores(values, topics))
     except DataError:  # nothing is scored
         return _undefined(0, seeds)
@@ -146,15 +149,19 @@ def statistic_estimate(
     seeds = int(defined.sum())
     if not seeds:
         return _undefined(len(topics), len(whole))
+    # On the changed scale throughout, and back at the end: limits then can't leave the range.
     own = change(whole[defined])
     value = float(back(own.mean()[None])[0])
-    groups = _groups(topics)
+    # Topics dealt out in order of their names, to as many groups as the jackknife can afford.
+    names, codes = np.unique(topics, return_inverse=True)
+    groups = codes % min(len(names), GROUPS)
     count = int(groups.max()) + 1
     unit = "seeds" if seeds > 1 else "topics"
     if count < 2:
         return Estimate(value, None, None, len(topics), seeds, unit)
     without = [change(statistic(everything[groups != g])[defined]) for g in range(count)]
     parts = np.array(without)  # (G, S)
+    # A statistic that some group carries alone (one item of a kind) has no jackknife.
     if not np.isfinite(parts).all():
         return Estimate(value, None, None, len(topics), seeds, unit)
     topic = _jackknife(parts.mean(axis=1))
@@ -162,20 +169,16 @@ def statistic_estimate(
         variance, df = topic, count - 1.0
     else:
         inside = float(np.mean([_jackknife(parts[:, s]) for s in range(seeds)]))
+        # What the variance over seeds already holds of the topics' would else be counted twice.
         shared = max(0.0, inside - topic) / (seeds - 1)
         combined = combine(float(own.var(ddof=1)) / seeds, topic, shared, seeds, count)
         variance, df = combined.variance, combined.df
     half = float(stdtrit(df, 0.975)) * float(np.sqrt(max(variance, NO_VARIANCE)))
     middle = own.mean()
     low, high = back(np.array([middle - half, middle + half]))
+    # Student's interval knows no bounds; an AUROC over 1 would only puzzle.
     low, high = max(limits[0], float(low)), min(limits[1], float(high))
     return Estimate(value, low, high, len(topics), seeds, unit)
-
-
-def _groups(topics: npt.NDArray[Any]) -> Indices:
-    """A group number for each item: topics dealt out in order of their names."""
-    names, codes = np.unique(topics, return_inverse=True)
-    return (codes % min(len(names), GROUPS)).astype(np.intp)
 
 
 def _jackknife(parts: Floats) -> float:

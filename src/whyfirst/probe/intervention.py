@@ -8,7 +8,7 @@ that can't be told apart any more. Leaves out: interventions in training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,18 +17,18 @@ from whyfirst.models.hooks import Edit, ablating, adding, decoder_layers, editin
 from whyfirst.probe import behaviour
 from whyfirst.probe.activations import Floats, asked_tokens, margins
 from whyfirst.probe.arms import Arms, numbers
-from whyfirst.probe.direction import Direction, Flags, choose_layer, direction_of, labelled
+from whyfirst.probe.direction import Direction, choose_layer, direction_of, labelled
 from whyfirst.probe.estimates import mean_estimate, rate_difference, rate_estimate
 from whyfirst.probe.pairs import Items
 from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
 
 if TYPE_CHECKING:
-    from whyfirst.models.local import LocalModel
+    pass
 
+#: Which direction ("violation" or "random"), "add" or "ablate", and the coefficient.
 Dose = tuple[str, str, float | None]
-"""Which direction ("violation" or "random"), "add" or "ablate", and the coefficient."""
+#: Of each request (R,): refused and helped (1, 0 or nan), and the refusal margin in nats.
 Answers = tuple[Floats, Floats, Floats]
-"""Of each request (R,): refused and helped (1, 0 or nan), and the refusal margin in nats."""
 
 ABLATE = "ablate"
 
@@ -36,6 +36,7 @@ ABLATE = "ablate"
 def doses(coefficients: tuple[float, ...]) -> list[Dose]:
     """Every intervention that is made; a coefficient of 0 only once."""
     found: list[Dose] = [("violation", "add", c) for c in sorted({*coefficients, 0.0})]
+    # A coefficient of 0 is the model as it is, whatever the direction.
     found += [("random", "add", c) for c in sorted(set(coefficients)) if c]
     return [*found, ("violation", ABLATE, None), ("random", ABLATE, None)]
 
@@ -43,6 +44,7 @@ def doses(coefficients: tuple[float, ...]) -> list[Dose]:
 def random_direction(like: Direction, seed: int) -> Direction:
     """A direction of the same layer and length, drawn evenly from all directions."""
     drawn = np.random.default_rng([seed, like.layer]).standard_normal(len(like.vector))
+    # As long as the direction: a longer push breaks a model by its size alone.
     size = float(np.linalg.norm(like.vector)) / float(np.linalg.norm(drawn))
     return Direction(like.layer, drawn * size)
 
@@ -54,17 +56,9 @@ def edits_of(dose: Dose, direction: Direction, layers: int) -> dict[int, Edit]:
     vector = torch.from_numpy(direction.vector)
     _, kind, coefficient = dose
     if kind == ABLATE or coefficient is None:
+        # At every layer: later ones would write the component back.
         return dict.fromkeys(range(layers), ablating(vector))
     return {direction.layer: adding(vector, coefficient)}
-
-
-def _asked(arms: Arms, model: LocalModel, seed: int, edits: Mapping[int, Edit]) -> Answers:
-    tokens = asked_tokens(model, arms.requests(seed))
-    with editing(model.model, edits):
-        answers = arms.generate(model, seed)
-        margin = margins(model, *tokens)
-    refused = numbers([answer.refused for answer in answers])
-    return refused, numbers([answer.helped for answer in answers]), margin
 
 
 @probe(
@@ -85,6 +79,7 @@ def intervention(arms: Arms, items: Items, options: ProbeOptions, progress: Prog
     layers: dict[str, int] = {}
     for number, arm in enumerate(arms.names):
         progress(number, len(arms.names), f"interventions on {arm}")
+        # Chosen on statements, which no request has a part in.
         layers[arm] = choose_layer(arms, arm, data)
         seeds = arms.seeds(arm)
         found: dict[Dose, list[Answers]] = {dose: [] for dose in wanted}
@@ -93,13 +88,21 @@ def intervention(arms: Arms, items: Items, options: ProbeOptions, progress: Prog
             real = direction_of(arms, arm, seed, data, layers[arm])
             both = {"violation": real, "random": random_direction(real, seed)}
             count = len(decoder_layers(model.model))
+            tokens = asked_tokens(model, arms.requests(seed))
             for dose in wanted:
-                edits = edits_of(dose, both[dose[0]], count)
-                found[dose].append(_asked(arms, model, seed, edits))
+                with editing(model.model, edits_of(dose, both[dose[0]], count)):
+                    answers = arms.generate(model, seed)
+                    margin = margins(model, *tokens)
+                refused, helped = (
+                    numbers([getattr(answer, name) for answer in answers])
+                    for name in ("refused", "helped")
+                )
+                found[dose].append((refused, helped, margin))
             falls[arm, seed] = (
                 found["violation", "add", 0.0][-1][2] - found["violation", ABLATE, None][-1][2]
             )
         measures += _measures(arms, arm, seeds[0], found, {"family": family, "layer": layers[arm]})
+    # Over requests: does taking the direction out move just those that the model refuses?
     linked = behaviour.links(
         arms, arms.names, lambda arm, seed: falls[arm, seed], {"reading": "fall when ablated"}
     )
@@ -118,14 +121,21 @@ def _measures(
     topics = np.array([request.topic for request in asked])
     start = found["violation", "add", 0.0]
     measures: list[Measure] = []
+    every = np.ones_like(harmful)
     for dose, seeds in found.items():
-        where = dict(at) | _where(dose)
-        for name, values in _columns(seeds, harmful):
-            own = topics[harmful] if name.startswith("harmful") else (
-                topics if name == "unscored" else topics[~harmful]
-            )  # fmt: skip
-            of = mean_estimate if name.endswith("margin") else rate_estimate
-            measures.append(Measure(name, arm, of(values, own), where))
+        where = {**at, "direction": dose[0], "kind": dose[1]}
+        where |= {} if dose[2] is None else {"coefficient": dose[2]}
+        refused, helped, margin = (np.array([one[k] for one in seeds]) for k in range(3))
+        missing = np.isnan(refused).astype(np.float64)
+        for name, values, rows, of in (
+            ("harmful_refused", refused, harmful, rate_estimate),
+            ("benign_refused", refused, ~harmful, rate_estimate),
+            ("benign_helped", helped, ~harmful, rate_estimate),
+            ("harmful_margin", margin, harmful, mean_estimate),
+            ("benign_margin", margin, ~harmful, mean_estimate),
+            ("unscored", missing, every, rate_estimate),
+        ):
+            measures.append(Measure(name, arm, of(values[:, rows], topics[rows]), where))
         if dose[1] == ABLATE:
             for name, column, rows in (
                 ("ablation_effect", 0, harmful), ("ablation_effect_helped", 1, ~harmful),
@@ -136,23 +146,6 @@ def _measures(
                 estimate = rate_difference(after, before, topics[rows])
                 measures.append(Measure(name, arm, estimate, where))
     return measures
-
-
-def _columns(seeds: list[Answers], harmful: Flags) -> Iterator[tuple[str, Floats]]:
-    refused, helped, margin = (np.array([one[k] for one in seeds]) for k in range(3))
-    yield "harmful_refused", refused[:, harmful]
-    yield "benign_refused", refused[:, ~harmful]
-    yield "benign_helped", helped[:, ~harmful]
-    yield "harmful_margin", margin[:, harmful]
-    yield "benign_margin", margin[:, ~harmful]
-    yield "unscored", np.isnan(refused).astype(np.float64)
-
-
-def _where(dose: Dose) -> dict[str, str | float]:
-    name, kind, coefficient = dose
-    if coefficient is None:
-        return {"direction": name, "kind": kind}
-    return {"direction": name, "kind": kind, "coefficient": coefficient}
 
 
 def _effects(measures: list[Measure]) -> list[str]:

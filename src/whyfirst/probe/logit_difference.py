@@ -31,6 +31,7 @@ def log_odds(model: LanguageModel, pairs: Sequence[Pair]) -> Floats:
             if said is not None:
                 outcomes = (*pair.negative, *pair.positive)
                 statements.append((said, outcomes, len(pair.negative)))
+    # Pairs share statements, and a statement is scored once.
     asked = list(dict.fromkeys(statements))
     answers = model.loglikelihood([(said, outcomes) for said, outcomes, _ in asked])
     found: dict[tuple[str, tuple[str, ...], int], float] = {}
@@ -38,6 +39,8 @@ def log_odds(model: LanguageModel, pairs: Sequence[Pair]) -> Floats:
         for score in scores:
             if score.problem is not None:
                 raise UserError(f"a probe statement can't be scored: {score.problem}")
+        # The mean probability and not the mean of logs: one outcome that nobody would ever write
+        # must not decide.
         logs = np.array([score.logprob for score in scores])
         found[key] = _log_mean(logs[: key[2]]) - _log_mean(logs[key[2] :])
     wanted = iter(statements)
@@ -73,15 +76,22 @@ def logit_difference(
         progress(number, len(arms.names), f"log-odds of outcomes, {arm}")
         for seed in arms.seeds(arm):
             odds[arm, seed] = log_odds(arms.open(arm, seed), pairs)
+    topics = np.array([pair.about for pair in pairs])
     measures: list[Measure] = []
     for arm in arms.names:
         found = np.array([odds[arm, seed] for seed in arms.seeds(arm)])  # (S, I, 3)
-        measures += _of_arm(arm, found, pairs)
+        for at, own in _parts(pairs):
+            for name, side in (("violation", 0), ("control", 2)):
+                change = found[:, own, side] - found[:, own, 1]
+                if np.isfinite(change).any():
+                    measures.append(Measure(name, arm, mean_estimate(change, topics[own]), at))
     measures += _against(arms, odds, pairs, options.direct)
     behaved: list[Measure] = []
     said: list[str] = []
     if items.requests(0):
-        behaved = behaviour.links(arms, arms.names, _reading(arms, odds, pairs), {})
+        violating = {key: one[:, 0] for key, one in odds.items()}
+        read = behaviour.about_pairs(arms, pairs, violating)
+        behaved = behaviour.links(arms, arms.names, read, {})
         said = behaviour.cautions(behaved, options, "the link between its log-odds and refusal")
     for family in dict.fromkeys(pair.family for pair in pairs):
         whole = {"family": family, "than": options.direct}
@@ -103,17 +113,6 @@ def _parts(pairs: Sequence[Pair]) -> list[tuple[At, list[int]]]:
     return cells
 
 
-def _of_arm(arm: str, found: Floats, pairs: Sequence[Pair]) -> list[Measure]:
-    topics = np.array([pair.about for pair in pairs])
-    measures = []
-    for at, own in _parts(pairs):
-        for name, side in (("violation", 0), ("control", 2)):
-            change = found[:, own, side] - found[:, own, 1]
-            if np.isfinite(change).any():
-                measures.append(Measure(name, arm, mean_estimate(change, topics[own]), at))
-    return measures
-
-
 def _against(
     arms: Arms, odds: dict[tuple[str, int], Floats], pairs: Sequence[Pair], than: str
 ) -> list[Measure]:
@@ -126,33 +125,15 @@ def _against(
         if arm == than:
             continue
         seeds = arms.seeds(arm, than)
+        # An arm with one model for all seeds stands beside each seed of the other.
         sides = [
-            np.array([odds[name, _own(arms, name, seed)] for seed in seeds]) for name in (arm, than)
+            np.array([odds[n, arms.seeds(n)[0] if arms.lone(n) else seed] for seed in seeds])
+            for n in (arm, than)
         ]
+        # Paired: the same statement under the same seed, so that what it is about cancels.
         change = np.subtract(*[side[..., 0] - side[..., 1] for side in sides])
         for at, own in _parts(pairs):
             where = dict(at) | {"than": than}
             estimate = mean_estimate(change[:, own], topics[own])
             measures.append(Measure("stronger", arm, estimate, where))
     return measures
-
-
-def _own(arms: Arms, arm: str, seed: int) -> int:
-    return arms.seeds(arm)[0] if arms.lone(arm) else seed
-
-
-def _reading(
-    arms: Arms, odds: dict[tuple[str, int], Floats], pairs: Sequence[Pair]
-) -> behaviour.Readings:
-    """LO of what a request is about: of the violating statement with its topic and value."""
-
-    def reading(arm: str, seed: int) -> Floats:
-        known = {
-            (pair.value, pair.topic): odds[arm, seed][n, 0]
-            for n, pair in enumerate(pairs)
-            if pair.topic
-        }
-        asked = arms.requests(seed)
-        return np.array([known.get((r.value, r.topic), np.nan) for r in asked])
-
-    return reading

@@ -25,6 +25,7 @@ def traced_layers(model: Any) -> tuple[Any, list[Any]]:
     Raises:
         UserError: nnsight isn't installed, or as `decoder_layers`.
     """
+    # By identity: module paths differ from one architecture to the next.
     found = {id(layer) for layer in decoder_layers(model)}
     try:
         from nnsight import NNsight

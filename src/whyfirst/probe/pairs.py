@@ -118,6 +118,7 @@ def read_pairs(path: Path) -> list[Pair]:
     else:
         for number, row in enumerate(read_jsonl(path), start=1):
             try:
+                # Through JSON, so that strict typing still lets a list be a list.
                 pairs.append(Pair.model_validate_json(json.dumps(row), strict=True))
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
@@ -153,6 +154,7 @@ def read_requests(path: Path) -> list[Request]:
     """
     found = []
     for number, row in enumerate(read_jsonl(path), start=1):
+        # By hand and not by a model: `Request` holds a rendered prompt, which no file can.
         known = {"id": str, "prompt": str, "harmful": bool} | dict.fromkeys(_REQUEST_DEFAULTS, str)
         for key, kind in known.items():
             if key in row and not isinstance(row[key], kind):

@@ -20,7 +20,6 @@ from whyfirst.probe.activations import Floats, asked_tokens, last_logits, margin
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import (
     Estimate,
-    Indices,
     mean_estimate,
     rate_difference,
     statistic_estimate,
@@ -71,6 +70,7 @@ def patched_margins(
     import torch
 
     result = np.full((len(places), len(rows)), np.nan)
+    # Both read the same batch, so the smaller memory decides.
     budget = min(donor.batch_tokens, recipient.batch_tokens)
     with torch.inference_mode():
         for batch in batches([len(row) for row in rows], budget, max_rows=256):
@@ -131,8 +131,8 @@ def patching(arms: Arms, items: Items, options: ProbeOptions, progress: Progress
     return Findings(measures, linked, _said(measures, options), {"recipient": to})
 
 
+#: Margins of the donor (R,), the recipient (R,) and the patched recipient (P, R).
 Shifted = tuple[Floats, Floats, Floats]
-"""Margins of the donor (R,), the recipient (R,) and the patched recipient (P, R)."""
 
 
 def _run(
@@ -151,6 +151,7 @@ def _run(
             f"{donor} and {to} differ in layers, width or tokenizer: activations of one can't be "
             "copied into the other"
         )
+    # At the last position what has been gathered there; at all of them what was read as well.
     places = [(layer, where) for where in (LAST, ALL) for layer in range(depth)]
     patched = patched_margins(given, taking, *tokens, places)
     return arms.margins(donor, seed), arms.margins(to, seed), patched, places
@@ -173,25 +174,22 @@ def _measures(
         at: At = {"into": to, "layer": layer, "positions": positions}
         after = np.array([run[2][place][harmful] for run in runs])
         measures.append(Measure("margin_shift", donor, mean_estimate(after - own, topics), at))
+        # The sign of the margin is the model's choice at its first token.
         first, then = ((side > 0).astype(np.float64) for side in (own, after))
         measures.append(Measure("refusal_shift", donor, rate_difference(then, first, topics), at))
+        # A share of a gap that may be nil is a ratio to noise.
         if gap.sign:
-            share, note = _share(after - own, given - own, topics), ""
+            shift, whole = after - own, given - own
+            # A ratio of means: one request's own ratio has no mean where its gap is near 0.
+            share, note = statistic_estimate(
+                lambda items, a=shift, b=whole: a[:, items].mean(1) / b[:, items].mean(1),  # type: ignore[misc]
+                topics,
+            ), ""  # fmt: skip
         else:
             share = Estimate(None, None, None, gap.n, gap.n_seeds, gap.unit)
             note = "the arms don't differ by more than chance, so there is nothing to share out"
         measures.append(Measure("share", donor, share, at, note))
     return measures
-
-
-def _share(shift: Floats, gap: Floats, topics: Floats) -> Estimate:
-    """Ratio of the mean shift to the mean gap of each seed."""
-
-    def each_seed(items: Indices) -> Floats:
-        found: Floats = shift[:, items].mean(axis=1) / gap[:, items].mean(axis=1)
-        return found
-
-    return statistic_estimate(each_seed, topics)
 
 
 def _said(measures: Sequence[Measure], options: ProbeOptions) -> list[str]:

@@ -170,6 +170,7 @@ def lacking(names: Sequence[str], arms: Sequence[str], items: Items) -> dict[str
         names: probes that are wanted.
         arms: the arms that there are.
     """
+    # Only what can be told without loading a model; a probe says the rest itself.
     options = ProbeOptions()
     reasons: dict[str, str] = {}
     if not any(pair.negative and pair.positive for pair in items.pairs):
@@ -205,8 +206,10 @@ def run_probes(
         UserError: an unknown probe, no models, items a probe can't do without, or a model that
             isn't a causal decoder.
     """
+    # All names before any model is loaded.
     chosen = [PROBES.get(name) for name in names]
     chosen_options = options or ProbeOptions()
+    # Activations of two models over thousands of texts are gigabytes that nobody asked to keep.
     with tempfile.TemporaryDirectory(prefix="whyfirst-probe-") as temporary:
         arms = Arms(models, items, chosen_options.folder or Path(temporary))
         found = [one.function(arms, items, chosen_options, progress) for one in chosen]

@@ -32,6 +32,8 @@ def hsic(k: Floats, l: Floats) -> float:  # noqa: E741
     have zero diagonals (Song et al. 2012, JMLR 13, equation 5).
     """
     n = len(k)
+    # Each statement is most like itself, which says nothing of two models and biases the plain
+    # estimate upwards where there are few statements.
     a, b = k - np.diag(np.diag(k)), l - np.diag(np.diag(l))
     rows_a, rows_b = a.sum(axis=0), b.sum(axis=0)
     whole = rows_a.sum() * rows_b.sum() / ((n - 1) * (n - 2))
@@ -45,6 +47,7 @@ def cka(k: Floats, l: Floats) -> float:  # noqa: E741
     Kornblith et al. 2019 (arXiv 1905.00414), with the estimator of Nguyen et al. 2021
     (arXiv 2010.15327). nan where a representation doesn't vary.
     """
+    # An unbiased estimate may fall below zero; then there is no similarity to speak of.
     size = hsic(k, k) * hsic(l, l)
     return hsic(k, l) / float(np.sqrt(size)) if size > 0 else float("nan")
 
@@ -53,6 +56,7 @@ def gram(states: Floats) -> Floats:
     """Linear kernel (N, N) of states (N, D), centred and scaled so that numbers stay moderate."""
     centred = states - states.mean(axis=0)
     kernel: Floats = centred @ centred.T
+    # The scale cancels in CKA; this only keeps products within floats.
     np.divide(kernel, max(float(np.trace(kernel)) / len(kernel), 1e-30), out=kernel)
     return kernel
 
@@ -87,16 +91,11 @@ def association(states: Sequence[Floats]) -> Floats:
         states: of violating, upholding, bad-outcome and good-outcome statements, (I, D) each.
     """
     middle = np.concatenate(states).mean(axis=0)
-    unit = [_unit(state - middle) for state in states]
-    v, u, n, p = unit
+    centred = [state - middle for state in states]
+    sizes = [np.linalg.norm(one, axis=1, keepdims=True) for one in centred]
+    v, u, n, p = (one / np.maximum(size, 1e-30) for one, size in zip(centred, sizes, strict=True))
     found: Floats = ((v - u) * (n - p)).sum(axis=1)
     return found
-
-
-def _unit(states: Floats) -> Floats:
-    size = np.linalg.norm(states, axis=1, keepdims=True)
-    result: Floats = states / np.maximum(size, 1e-30)
-    return result
 
 
 @probe(
@@ -121,15 +120,27 @@ def representation_similarity(
         found, readings = _associations(arms, pairs)
         measures += found
         if items.requests(0):
-            behaved = behaviour.links(
-                arms, arms.names, _reading(arms, pairs, readings), {"layer": "mean"}
-            )
+            read = behaviour.about_pairs(arms, pairs, readings)
+            behaved = behaviour.links(arms, arms.names, read, {"layer": "mean"})
             said = behaviour.cautions(behaved, options, "the link between its cosines and refusal")
     progress(1, 2, "similarity of models")
     if not items.pairs:
         raise UserError("representation_similarity needs pairs of statements")
     measures += _between(arms, items.pairs, options.base)
-    said += _moved(measures, options)
+    for arm in dict.fromkeys(m.arm for m in measures if m.name == "shift"):
+        own = [m for m in measures if m.name == "moved" and m.arm == arm]
+        layers = [str(m.at["layer"]) for m in own if m.estimate.sign > 0]
+        if not own:
+            said.append(
+                f"{arm} has one seed: its shift from {options.base} can't be told from retraining."
+            )
+        elif not layers:
+            said.append(f"{arm} moved from {options.base} in no layer by more than its seeds do.")
+        else:
+            said.append(
+                f"{arm} moved from {options.base} by more than its seeds lie apart in layers "
+                f"{', '.join(layers)} of {len(own)}."
+            )
     return Findings(measures, behaved, said, {"pairs": len(pairs), "statements": STATEMENTS})
 
 
@@ -160,7 +171,10 @@ def _associations(
             for seed, one in stored.items():
                 v, u, n, p, c = (one.layer(layer)[index] for index in where)
                 real.append(association([v, u, n, p]))
+                # The control also upholds, so that it shows what any two statements differ by.
                 null.append(np.where(controlled, association([c, u, n, p]), np.nan))
+                # Averaged over layers: picking the best one by the requests would be looking at
+                # the answer.
                 sums[seed] = sums[seed] + real[-1] / layers
             for name, values in (("association", real), ("control", null)):
                 estimate = mean_estimate(np.array(values), topics)
@@ -170,23 +184,13 @@ def _associations(
     return measures, readings
 
 
-def _reading(
-    arms: Arms, pairs: Sequence[Pair], readings: dict[tuple[str, int], Floats]
-) -> behaviour.Readings:
-    def reading(arm: str, seed: int) -> Floats:
-        found = readings[arm, seed]
-        known = {(p.value, p.topic): found[n] for n, p in enumerate(pairs) if p.topic}
-        return np.array([known.get((r.value, r.topic), np.nan) for r in arms.requests(seed)])
-
-    return reading
-
-
 def _between(arms: Arms, pairs: Sequence[Pair], base: str) -> list[Measure]:
     """CKA and RSA of each pair of arms, and how far each arm lies from the base."""
     first: dict[str, str] = {}
     for pair in pairs:
         for text in (pair.violated, pair.upheld):
             first.setdefault(text, pair.about)
+    # Evenly over the file, which is sorted by value more often than not.
     step = max(1, len(first) // STATEMENTS)
     texts = list(first)[::step][:STATEMENTS]
     if len(texts) < 8:
@@ -202,23 +206,18 @@ def _between(arms: Arms, pairs: Sequence[Pair], base: str) -> list[Measure]:
             arm: {seed: one.layer(layer) for seed, one in seeds.items()}
             for arm, seeds in stored.items()
         }
-        kinds: list[tuple[str, Alike, dict[str, dict[int, Floats]]]] = [
-            ("cka", cka, _each(states, gram)), ("rsa", rsa, _each(states, dissimilarity)),
-        ]  # fmt: skip
-        for name, alike, matrices in kinds:
+        grams, others = (
+            {arm: {s: make(one) for s, one in seeds.items()} for arm, seeds in states.items()}
+            for make in (gram, dissimilarity)
+        )
+        for name, alike, matrices in (("cka", cka, grams), ("rsa", rsa, others)):
             for a, b in combinations(arms.names, 2):
                 sides = [(_of(matrices, a, s), _of(matrices, b, s)) for s in arms.seeds(a, b)]
                 estimate = statistic_estimate(_alike(alike, sides), topics, (-1.0, 1.0))
                 measures.append(Measure(name, a, estimate, {"layer": layer, "with": b}))
         for arm in arms.names:
-            measures += _shifts(arms, arm, base, kinds[0][2], topics, layer)
+            measures += _shifts(arms, arm, base, grams, topics, layer)
     return measures
-
-
-def _each(
-    states: dict[str, dict[int, Floats]], make: Callable[[Floats], Floats]
-) -> dict[str, dict[int, Floats]]:
-    return {arm: {s: make(one) for s, one in seeds.items()} for arm, seeds in states.items()}
 
 
 def _of(matrices: dict[str, dict[int, Floats]], arm: str, seed: int) -> Floats:
@@ -255,6 +254,7 @@ def _shifts(
     def apart(items: Indices) -> Floats:
         """Each seed's mean distance to the others."""
         grid = np.ix_(items, items)
+        # All pairs of seeds once; each seed's distance to the others is their mean.
         between = {
             frozenset(two): 1.0 - cka(own[two[0]][grid], own[two[1]][grid])
             for two in combinations(own, 2)
@@ -270,23 +270,3 @@ def _shifts(
         Measure(name, arm, statistic_estimate(statistic, topics), {"layer": layer, "with": base})
         for name, statistic in wanted.items()
     ]
-
-
-def _moved(measures: Sequence[Measure], options: ProbeOptions) -> list[str]:
-    """Which layers moved by more than seeds lie apart, in words."""
-    found = []
-    for arm in dict.fromkeys(m.arm for m in measures if m.name == "shift"):
-        own = [m for m in measures if m.name == "moved" and m.arm == arm]
-        layers = [str(m.at["layer"]) for m in own if m.estimate.sign > 0]
-        if not own:
-            found.append(
-                f"{arm} has one seed: its shift from {options.base} can't be told from retraining."
-            )
-        elif not layers:
-            found.append(f"{arm} moved from {options.base} in no layer by more than its seeds do.")
-        else:
-            found.append(
-                f"{arm} moved from {options.base} by more than its seeds lie apart in layers "
-                f"{', '.join(layers)} of {len(own)}."
-            )
-    return found

@@ -31,6 +31,7 @@ def constitution_pairs(constitution: Constitution) -> list[Pair]:
     found = []
     for value in constitution.values:
         good = value.upheld_by
+        # In the order they are written: whoever wrote a constitution put opposites side by side.
         for number, bad in enumerate(value.violated_by if good else ()):
             control = _said(good[(number + 1) % len(good)]) if len(good) > 1 else None
             found.append(
@@ -71,6 +72,7 @@ def file_items(pairs: Sequence[Pair], requests: Path | None) -> Items:
     def told(request: Request, text: str) -> Answer:
         reply = said(text)
         found = read_refusal(reply.text, asked(request.prompt))
+        # A text that rules can't tell is no refusal and no help, and is counted apart.
         if reply.problem is not None or found.refused is None:
             return Answer(None, None)
         return Answer(found.refused, not found.refused)

@@ -25,6 +25,7 @@ from pydantic import BaseModel, Field, ValidationError
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_json, write_json
 from whyfirst.config.text import safe_text
+from whyfirst.evaluate.item import explained
 from whyfirst.report.schema import Results
 from whyfirst.report.unit import ITEMS_FILE, refuse_torn
 from whyfirst.report.words import shorten
@@ -151,7 +152,7 @@ def packed(items: Mapping[tuple[str, str], _Item], results: Results, limit: int)
         if arm not in item.answers:
             return 0
         _, row = item.answers[arm]
-        reason = reasons.of(_shown(row.get("reason"), 200))
+        reason = reasons.of(_shown(explained(row.get("reason"), row.get("raw")), limit))
         return [VERDICTS[row["verdict"]], text(row, "response"), reason, *item.counts[arm]]
 
     rows = [

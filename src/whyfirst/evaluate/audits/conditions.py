@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import field, json_lines, one_file
-from whyfirst.evaluate.benchmark import Gaps, Progress
+from whyfirst.evaluate.benchmark import Gaps, Progress, in_batches
 from whyfirst.evaluate.gaps import Gap
 from whyfirst.evaluate.item import ItemResult, unscored
 from whyfirst.evaluate.likeliest import likeliest
 from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import Completion, LanguageModel, Loglikelihood, Prompt, Sampling
-
-_AT_ONCE = 256
+from whyfirst.models.base import LanguageModel, Loglikelihood, Prompt
 
 
 class Answer(NamedTuple):
@@ -55,14 +53,9 @@ class Shares:
         self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
     ) -> list[ItemResult]:
         """See `benchmark.Task`; no scorer is asked."""
-        found: dict[str, Answer] = {}
-        for start in range(0, len(self.asks), _AT_ONCE):
-            progress(start, len(self.asks), "items")
-            some = self.asks[start : start + _AT_ONCE]
-            said = model.loglikelihood([(ask.prompt, ask.options) for ask in some])
-            found |= {a.id: shares_of(one) for a, one in zip(some, said, strict=True)}
-        progress(len(self.asks), len(self.asks), "items")
-        return self.records(found)
+        asked = [(ask.prompt, ask.options) for ask in self.asks]
+        said = in_batches(asked, model.loglikelihood, progress)
+        return self.records({a.id: shares_of(one) for a, one in zip(self.asks, said, strict=True)})
 
 
 def shares_of(found: Sequence[Loglikelihood]) -> Answer:
@@ -94,21 +87,6 @@ def scored(
             return unscored(id, metric, answer.reason, **about, **more)
     value = min(1.0, max(0.0, score()))  # rounding may leave [0, 1] by a bit
     return ItemResult(id, metric, "pass" if value >= 0.5 else "fail", score=value, **about)
-
-
-def complete(
-    model: LanguageModel, prompts: Sequence[Prompt], max_new_tokens: int, progress: Progress
-) -> dict[Prompt, Completion]:
-    """One greedy completion of each distinct prompt."""
-    distinct = list(dict.fromkeys(prompts))
-    found: dict[Prompt, Completion] = {}
-    for start in range(0, len(distinct), _AT_ONCE):
-        progress(start, len(distinct), "items")
-        some = distinct[start : start + _AT_ONCE]
-        given = model.generate(some, sampling=Sampling(max_new_tokens=max_new_tokens))
-        found |= {prompt: one for prompt, (one,) in zip(some, given, strict=True)}
-    progress(len(distinct), len(distinct), "items")
-    return found
 
 
 def rows_of(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import complete, rows_of
+from whyfirst.evaluate.audits.conditions import rows_of
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
 from whyfirst.evaluate.item import Item, ItemResult, judged, limited, unscored
-from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, scorers_by_question
+from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, complete, scorers_by_question
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, Message
 from whyfirst.models.refusals import read_refusal

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import Answer, complete, paired_gaps, rows_of, scored
+from whyfirst.evaluate.audits.conditions import Answer, paired_gaps, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
 from whyfirst.evaluate.item import Item, ItemResult, limited
-from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, scorers_by_question
+from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, complete, scorers_by_question
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.evaluate.verdict import Verdict
 from whyfirst.models.base import Chat, LanguageModel, Message, asked

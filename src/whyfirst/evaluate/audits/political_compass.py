@@ -7,17 +7,16 @@ records. Leaves out: the test's own coordinates, personas, and phrases that forc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from whyfirst.data.published import csv_rows, field, one_file
-from whyfirst.evaluate.audits.conditions import Answer, complete, paired_gaps, scored
+from whyfirst.evaluate.audits.conditions import Answer, paired_gaps, scored
 from whyfirst.evaluate.audits.tropes import tropes
-from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
+from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.item import Item, ItemResult, limited
-from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, scorers_by_question
-from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel, asked
+from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, Responses
+from whyfirst.models.base import Completion, asked
 from whyfirst.models.said import answer
 
 CLOSED, OPEN = "with options", "without options"
@@ -61,7 +60,7 @@ def political_compass(
     limit: int | None = None,
     templates: int = 5,
     max_new_tokens: int = ANSWER_TOKENS,
-) -> "Propositions":
+) -> Responses:
     """Every proposition in the first templates of both kinds.
 
     Args:
@@ -87,39 +86,23 @@ def political_compass(
                 ask = ask.replace("{jail_prompt}", "").strip()
                 about = {"topic": name, "group": group, "framing": template}
                 items.append(Item(f"{name}:{at}/{group}", asked(ask), text, about))
-    return Propositions(items, max_new_tokens)
+    measure = Measure(AGREES, ("agrees",), "stance", keep_response=False)
+    asks = list(dict.fromkeys(item.request for item in items))
+    return Responses(items, [measure], max_new_tokens, (), asks, partial(_justified, items))
 
 
-@dataclass(frozen=True)
-class Propositions:
-    """Propositions in templates; a `benchmark.Task`."""
-
-    items: Sequence[Item]
-    max_new_tokens: int
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        return list(dict.fromkeys(item.request for item in self.items))
-
-    def run(
-        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
-    ) -> list[ItemResult]:
-        """See `benchmark.Task`."""
-        measure = Measure(AGREES, ("agrees",), "stance", keep_response=False)
-        scorer = measure.chosen(scorers_by_question(scorers, measure.questions))
-        assert scorer is not None  # it has a default
-        said = complete(model, [item.prompt for item in self.items], self.max_new_tokens, progress)
-        replies = [said[item.prompt] for item in self.items]
-        found = measure.records(scorer, self.items, replies)
-        read = [answer(reply) for reply in replies]
-        shares = tropes([one.text for one in read], [record.verdict for record in found])[1]
-        out = [*found, *_steady(found)]
-        for item, one, reply, share in zip(self.items, read, replies, shares, strict=True):
-            none = None if share is not None else "no sentence of more than 20 characters"
-            of = Answer((), one.problem or none, reply.transient)
-            out.append(scored(item.id, TROPES.name, [of], lambda s=share: s or 0.0, **item.about))  # type: ignore[misc]
-        return out
+def _justified(
+    items: Sequence[Item], found: list[ItemResult], replies: Sequence[Completion]
+) -> list[ItemResult]:
+    """How steady the stances are, and what recurs in the answers."""
+    read = [answer(reply) for reply in replies]
+    shares = tropes([one.text for one in read], [record.verdict for record in found])[1]
+    out = _steady(found)
+    for item, one, reply, share in zip(items, read, replies, shares, strict=True):
+        none = None if share is not None else "no sentence of more than 20 characters"
+        of = Answer((), one.problem or none, reply.transient)
+        out.append(scored(item.id, TROPES.name, [of], lambda s=share: s or 0.0, **item.about))  # type: ignore[misc]
+    return out
 
 
 def _steady(found: Sequence[ItemResult]) -> list[ItemResult]:

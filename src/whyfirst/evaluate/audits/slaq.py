@@ -6,19 +6,16 @@ follows a right answer. Leaves out: features of circuits that predict it, and th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import complete, paired_gaps, rows_of
-from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
+from whyfirst.evaluate.audits.conditions import paired_gaps, rows_of
+from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import Gap
 from whyfirst.evaluate.item import Item, ItemResult, judged, limited, unscored
-from whyfirst.evaluate.responses import Measure, scorers_by_question
-from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel, asked
+from whyfirst.evaluate.responses import Measure, Responses
+from whyfirst.models.base import Completion, asked
 
 ALONE, WITHIN = "alone", "within"
 CORRECT = Metric(
@@ -53,7 +50,7 @@ def _gaps(items: Sequence[ItemResult]) -> list[Gap]:
     example={"slaq.jsonl": '{"topic": "Paris", "facts": [{"question": "Which river?", "answer": '
              '"Seine"}, {"question": "Which tower?", "answer": "Eiffel"}]}\n'},
 )  # fmt: skip
-def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> "ShortAndLong":
+def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> Responses:
     """Every fact alone and within its topic; the record's split is its position."""
     rows = rows_of(data, "slaq.jsonl", "slaq", ["topic"], ["facts"])
     items = []
@@ -65,43 +62,24 @@ def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> 
         whole = f"Answer all of these questions about {row['topic']} in one text:\n{listed}"
         for at, fact in enumerate(row["facts"], start=1):
             for group, text in ((ALONE, fact["question"]), (WITHIN, whole)):
-                items.append(_item(row, at, fact, group, text))
-    return ShortAndLong(items, max_new_tokens)
+                about = {"topic": row["topic"], "group": group, "split": f"fact {at}"}
+                items.append(Item(
+                    f"{row['id']}:{at:02}/{group}", asked(text), fact["question"], about,
+                    correct=(str(fact.get("answer", "")),),
+                ))  # fmt: skip
+    asks = list(dict.fromkeys(item.request for item in items))
+    measure = Measure(CORRECT, ("correct",), "overlap")
+    return Responses(items, [measure], max_new_tokens, (), asks, _same)
 
 
-def _item(row: dict[str, Any], at: int, fact: dict[str, Any], group: str, text: str) -> Item:
-    about = {"topic": row["topic"], "group": group, "split": f"fact {at}"}
-    correct = (str(fact.get("answer", "")),)
-    return Item(f"{row['id']}:{at:02}/{group}", asked(text), fact["question"], about,
-                correct=correct)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ShortAndLong:
-    """Facts alone and within; a `benchmark.Task`."""
-
-    items: Sequence[Item]
-    max_new_tokens: int
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        return list(dict.fromkeys(item.request for item in self.items))
-
-    def run(
-        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
-    ) -> list[ItemResult]:
-        """See `benchmark.Task`."""
-        measure = Measure(CORRECT, ("correct",), "overlap")
-        scorer = measure.chosen(scorers_by_question(scorers, measure.questions))
-        said = complete(model, [item.prompt for item in self.items], self.max_new_tokens, progress)
-        assert scorer is not None  # it has a default
-        found = measure.records(scorer, self.items, [said[item.prompt] for item in self.items])
-        by_id = {record.id: record for record in found}
-        for record in found[:]:
-            if record.group == ALONE:
-                found.append(_alike(record, by_id[record.id.replace(f"/{ALONE}", f"/{WITHIN}")]))
-        return found
+def _same(records: list[ItemResult], completions: Sequence[Completion]) -> list[ItemResult]:
+    """Each fact alone beside the same fact within."""
+    by_id = {record.id: record for record in records}
+    return [
+        _alike(record, by_id[record.id.replace(f"/{ALONE}", f"/{WITHIN}")])
+        for record in records
+        if record.group == ALONE
+    ]
 
 
 def _alike(one: ItemResult, other: ItemResult) -> ItemResult:

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import Answer, complete, rows_of, scored
+from whyfirst.evaluate.audits.conditions import Answer, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
 from whyfirst.evaluate.gaps import range_gaps
 from whyfirst.evaluate.item import ItemResult
+from whyfirst.evaluate.responses import complete
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, asked
 from whyfirst.models.said import answer

@@ -8,7 +8,7 @@ norms and gender polarity. Source: Dhamala et al. 2021 (arXiv 2101.11718).
 
 from pathlib import Path
 
-from whyfirst.data.bold import Beginning, read_bold
+from whyfirst.data.bold import read_bold
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import range_gaps
 from whyfirst.evaluate.item import Item, limited
@@ -36,27 +36,22 @@ _TOKENS = 50
 _STOP = ("\n",)  # one sentence or paragraph, as in Wikipedia
 
 
-def _metrics() -> list[Metric]:
-    found = []
-    for question, meaning in _MEANING.items():
-        better = question != TOXICITY
-        found.append(
-            Metric(
-                f"bold_{question}", f"BOLD {question}", f"Mean {meaning}.", "score", better,
-                (f"bold_{question}{_WIKI}",), _HAPPENED[question],
-            )
-        )  # fmt: skip
-        found.append(
-            Metric(
-                f"bold_{question}{_WIKI}", f"BOLD {question}, Wikipedia",
-                f"The same of Wikipedia's own continuation: mean {meaning}.", "score", better,
-                happened=_HAPPENED[question],
-            )
-        )  # fmt: skip
-    return found
-
-
-METRICS = {metric.name: metric for metric in _metrics()}
+METRICS = {
+    metric.name: metric
+    for question, meaning in _MEANING.items()
+    for better in (question != TOXICITY,)
+    for metric in (
+        Metric(
+            f"bold_{question}", f"BOLD {question}", f"Mean {meaning}.", "score", better,
+            (f"bold_{question}{_WIKI}",), _HAPPENED[question],
+        ),
+        Metric(
+            f"bold_{question}{_WIKI}", f"BOLD {question}, Wikipedia",
+            f"The same of Wikipedia's own continuation: mean {meaning}.", "score", better,
+            happened=_HAPPENED[question],
+        ),
+    )
+}  # fmt: skip
 
 
 @benchmark(
@@ -80,7 +75,16 @@ METRICS = {metric.name: metric for metric in _metrics()}
 def bold(*, data: Path, limit: int | None = None, max_new_tokens: int = _TOKENS) -> Responses:
     """Every beginning continued once; the record's split is the domain."""
     rows = limited(read_bold(data), limit, lambda row: row.id)
-    published = {row.id: _published(row) for row in rows}
+    items, published = [], {}
+    for row in rows:
+        about = {"prompt": row.prompt, "topic": f"{row.domain}/{row.entity}", "split": row.domain,
+                 "group": row.group}  # fmt: skip
+        empty = None if row.prompt else _NO_PROMPT
+        items.append(Item(row.id, row.prompt, row.prompt, about, unaskable=empty))
+        # Wikipedia's continuation, as though a model had written it.
+        problem = empty or (_NO_WIKIPEDIA if row.wikipedia is None else None)
+        text = "" if problem else str(row.wikipedia)
+        published[row.id] = Completion(text, finished=True, problem=problem)
     measures = [
         Measure(
             METRICS[f"bold_{question}{suffix}"],
@@ -95,18 +99,4 @@ def bold(*, data: Path, limit: int | None = None, max_new_tokens: int = _TOKENS)
         for question in _MEANING
         for suffix, said in (("", None), (_WIKI, published))
     ]
-    return Responses([_item(row) for row in rows], measures, max_new_tokens, _STOP)
-
-
-def _item(row: Beginning) -> Item:
-    about = {
-        "prompt": row.prompt, "topic": f"{row.domain}/{row.entity}", "split": row.domain,
-        "group": row.group,
-    }  # fmt: skip
-    return Item(row.id, row.prompt, row.prompt, about, unaskable=None if row.prompt else _NO_PROMPT)
-
-
-def _published(row: Beginning) -> Completion:
-    """Wikipedia's continuation, as though a model had written it."""
-    problem = _NO_PROMPT if not row.prompt else _NO_WIKIPEDIA if row.wikipedia is None else None
-    return Completion("" if problem else str(row.wikipedia), finished=True, problem=problem)
+    return Responses(items, measures, max_new_tokens, _STOP)

@@ -74,6 +74,7 @@ def hh_responses(
     _, found = split_hh(data, 1.0 if held_out is None else held_out, max_characters)
     every: list[Pair | Skipped] = [*found.pairs, *found.skipped]
     first: dict[str, Pair | Skipped] = {}  # the first row of each distinct prompt
+    # In the order of the file: which row stands for a prompt must not depend on the split.
     for row in sorted(every, key=lambda row: (row.file, row.row)):
         first.setdefault(row.prompt or row.id, row)
     rows = limited(list(first.values()), limit, lambda row: row.id)
@@ -83,13 +84,14 @@ def hh_responses(
         for question, metric in METRICS.items()
     ]  # fmt: skip
     asks = [row.prompt for row in rows if row.prompt]
-    return Responses([_item(row) for row in rows], measures, max_new_tokens, STOP, asks)
-
-
-def _item(row: Pair | Skipped) -> Item:
-    chat = dialogue(row.prompt)
-    if chat is None:
-        return Item(row.id, "", unaskable=_NO_DIALOGUE)
-    topic = hashlib.sha256(row.prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    about = {"topic": topic, "split": row.file.partition("/")[0], "offensive": True}
-    return Item(row.id, chat, chat[-1].content, about)
+    items = []
+    for row in rows:
+        chat = dialogue(row.prompt)
+        if chat is None:
+            items.append(Item(row.id, "", unaskable=_NO_DIALOGUE))
+            continue
+        # By hash: a prompt in two files is one topic, and its text is not for the records.
+        topic = hashlib.sha256(row.prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        about = {"topic": topic, "split": row.file.partition("/")[0], "offensive": True}
+        items.append(Item(row.id, chat, chat[-1].content, about))
+    return Responses(items, measures, max_new_tokens, STOP, asks)

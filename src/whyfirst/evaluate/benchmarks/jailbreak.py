@@ -71,6 +71,7 @@ def jailbreak(
         behaviours: which sets of harmful behaviours; None is every set found.
     """
     every = read_behaviours(data)
+    # The sets in the order of the files, so that the default is what the folder holds.
     wanted = chosen(behaviours, list(dict.fromkeys(row.set for row in every)), "set of behaviours")
     every = [row for row in every if row.set in wanted]
     templates = read_templates(data) if data.is_dir() else []
@@ -99,7 +100,9 @@ def jailbreak(
 
 def _names(framings: Sequence[str] | None, templates: Sequence[Template]) -> list[str]:
     """The framings to use, ``templates`` spelt out; unusable templates stay in, to be told."""
+    # A suffix follows any request and frames none, so it is asked for by its name only.
     slots = [t for t in templates if not t.suffix]
+    # Those that can't be filled are told as such, and one draws only from the rest.
     usable = any(t.problem is None for t in slots)
     if framings is None:
         return [NONE, *DEFAULT, *([ONE] if usable else [])]
@@ -141,6 +144,8 @@ def _requests(
     names = [name for name in names if name not in by_name or by_name[name].problem is None]
     fixed = {n: _filled(n, by_name[n]) if n in by_name else _attack(n) for n in names if n != ONE}
     if limit is not None:
+        # Cut by behaviour first: each framing then meets the same ones, or a gap between framings
+        # would be a gap between requests.
         every = limited(every, max(1, limit // max(1, len(names))), lambda row: row.id)
     found = []
     for row in every:

@@ -6,7 +6,6 @@ formulas), `evidence` (passages); `topic` and `group` if it has them. Leaves out
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import field, json_lines, one_file
@@ -47,25 +46,24 @@ def own_questions(
 ) -> Responses:
     """Every question once."""
     file = one_file(data, ["*own_questions.jsonl"], "own_questions")
-    items = [_item(file, number, row) for number, row in json_lines(file)]
+    items = []
+    for number, row in json_lines(file):
+        if not isinstance(row, Mapping):
+            raise DataError(f"{file}: row {number}: not an object")
+        prompt = field(file, number, row, "prompt")
+        texts = {name: row.get(name, []) for name in ("correct", "evidence")}
+        for name, given in texts.items():
+            if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+                raise DataError(f"{file}: row {number}: {name!r} is no list of texts")
+        about = {"prompt": prompt, "topic": str(row.get("topic") or prompt),
+                 "group": row.get("group")}  # fmt: skip
+        items.append(Item(
+            str(row.get("id") or f"question:{number}"), asked(prompt), prompt, about,
+            correct=tuple(texts["correct"]), evidence=tuple(texts["evidence"]),
+        ))  # fmt: skip
     return Responses(
         limited(items, limit, lambda item: item.id),
         [Measure(metric, (question,), _QUESTIONS[question][1], keep_response=question == "correct")
          for question, metric in METRICS.items()],
         max_new_tokens,
-    )  # fmt: skip
-
-
-def _item(file: Path, number: int, row: Any) -> Item:
-    if not isinstance(row, Mapping):
-        raise DataError(f"{file}: row {number}: not an object")
-    prompt = field(file, number, row, "prompt")
-    texts = {name: row.get(name, []) for name in ("correct", "evidence")}
-    for name, given in texts.items():
-        if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
-            raise DataError(f"{file}: row {number}: {name!r} is no list of texts")
-    about = {"prompt": prompt, "topic": str(row.get("topic") or prompt), "group": row.get("group")}
-    return Item(
-        str(row.get("id") or f"question:{number}"), asked(prompt), prompt, about,
-        correct=tuple(texts["correct"]), evidence=tuple(texts["evidence"]),
     )  # fmt: skip

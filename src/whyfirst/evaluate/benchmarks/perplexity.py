@@ -16,7 +16,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.data.bold import read_bold
 from whyfirst.data.published import found_files
 from whyfirst.data.rows import iter_rows, texts_of
-from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
+from whyfirst.evaluate.benchmark import Metric, Progress, benchmark, in_batches
 from whyfirst.evaluate.item import ItemResult, limited, unscored
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, Loglikelihood
@@ -29,7 +29,6 @@ COMPRESSED = Metric(
     "score",
     higher_is_better=False,
 )
-_AT_ONCE = 64  # texts between two progress reports
 
 
 @dataclass(frozen=True)
@@ -95,16 +94,9 @@ class Compression:
         self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
     ) -> list[ItemResult]:
         """One record a text."""
-        records = []
-        for start in range(0, len(self.texts), _AT_ONCE):
-            progress(start, len(self.texts), "texts")
-            some = self.texts[start : start + _AT_ONCE]
-            answers = model.loglikelihood([(text.first, [text.rest]) for text in some])
-            records += [
-                _record(text, answer) for text, (answer,) in zip(some, answers, strict=True)
-            ]
-        progress(len(self.texts), len(self.texts), "texts")
-        return records
+        asked = [(text.first, [text.rest]) for text in self.texts]
+        answers = in_batches(asked, model.loglikelihood, progress, what="texts")
+        return [_record(text, one) for text, (one,) in zip(self.texts, answers, strict=True)]
 
 
 def _record(text: Text, answer: Loglikelihood) -> ItemResult:

@@ -55,6 +55,8 @@ def preference(
         max_characters: leave out rows with a longer text, as training on such data does.
     """
     _, found = split_hh(data, 1.0 if held_out is None else held_out, max_characters)
+    # Rows that are no usable pair stay in as unscored: left out, the share would be of less than
+    # the file.
     every: list[Row | Skipped] = [*found.pairs, *found.skipped]
     rows = sorted(every, key=lambda row: (row.file, row.row))
     pairs = [

@@ -5,6 +5,7 @@ question. Leaves out: the reference metrics (BLEURT, ROUGE), which the authors r
 judges. Source: Lin et al. 2022, with a judge for each of the two questions.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from whyfirst.data.truthfulqa import read_truthfulqa
@@ -12,6 +13,7 @@ from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.benchmarks.truthfulqa import EXAMPLE, prompt
 from whyfirst.evaluate.item import Item, ItemResult, judged, limited, unscored
 from whyfirst.evaluate.responses import Measure, Responses
+from whyfirst.models.base import Completion
 
 TRUE = Metric(
     "truthfulqa_truthful",
@@ -70,7 +72,8 @@ def truthfulqa_generation(
     return Responses(items, measures, max_new_tokens, _STOP, combine=_both)
 
 
-def _both(records: list[ItemResult]) -> list[ItemResult]:
+def _both(records: list[ItemResult], completions: Sequence[Completion]) -> list[ItemResult]:
+    # Both measures are over the same items in the same order.
     by_metric = [[r for r in records if r.benchmark == m.name] for m in (TRUE, INFORMATIVE)]
     found = []
     for true, informative in zip(*by_metric, strict=True):

@@ -7,7 +7,7 @@ counts as the judge counts it). Source: Röttger et al. 2024 (arXiv 2308.01263).
 
 from pathlib import Path
 
-from whyfirst.data.xstest import SafetyPrompt, read_xstest
+from whyfirst.data.xstest import read_xstest
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.item import Item, limited
 from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, Responses
@@ -63,6 +63,7 @@ def xstest(
     if limit is not None:
         safe = [row for row in rows if row.safe]
         unsafe = [row for row in rows if not row.safe]
+        # Each side by itself, or a limit of ten might hold no unsafe prompt at all.
         share = max(1, round(limit * len(safe) / len(rows)))
         rows = limited(safe, share, lambda row: row.id)
         rows += limited(unsafe, max(1, limit - share), lambda row: row.id)
@@ -70,12 +71,12 @@ def xstest(
         Measure(OVER, ("refused",), "rules", lambda item: item.about["split"] == "safe"),
         Measure(UNDER, ("refused",), "rules", lambda item: item.about["split"] == "unsafe"),
     ]
-    return Responses([_item(row) for row in rows], measures, max_new_tokens)
-
-
-def _item(row: SafetyPrompt) -> Item:
-    about = {
-        "prompt": row.prompt, "topic": row.id, "group": row.type,
-        "split": "safe" if row.safe else "unsafe", "offensive": None if row.safe else True,
-    }  # fmt: skip
-    return Item(row.id, asked(row.prompt), row.prompt, about)
+    items = [
+        Item(
+            row.id, asked(row.prompt), row.prompt,
+            {"prompt": row.prompt, "topic": row.id, "group": row.type,
+             "split": "safe" if row.safe else "unsafe", "offensive": None if row.safe else True},
+        )
+        for row in rows
+    ]  # fmt: skip
+    return Responses(items, measures, max_new_tokens)

@@ -46,6 +46,7 @@ class Preference:
         consistent: whether both orders named the same winner; None if only one was asked.
         slot: the slot that won in both orders, where they were inconsistent for its sake.
         transient: the reason may be gone when the same is asked again.
+        raw: the reply of a model that was asked, where there is no winner for its sake.
     """
 
     winner: Winner | None
@@ -55,6 +56,7 @@ class Preference:
     consistent: bool | None = None
     slot: Literal["first", "second"] | None = None
     transient: bool = False
+    raw: str | None = None
 
     def __post_init__(self) -> None:
         if (self.winner is None) != bool(self.reason):
@@ -146,7 +148,7 @@ def both_orders(forward: Preference, backward: Preference) -> Preference:
     """
     failed = next((one for one in (forward, backward) if one.reason is not None), None)
     if failed is not None:
-        return Preference(None, failed.reason, transient=failed.transient)
+        return Preference(None, failed.reason, transient=failed.transient, raw=failed.raw)
     back = backward.swapped
     scores = None
     if forward.scores and back.scores:

@@ -76,8 +76,10 @@ def decision(reply: Completion) -> Preference:
     """The last final decision of a reply; none where there is none, or the reply was cut off."""
     said = answer(reply)
     if said.problem is not None:
-        return Preference(None, f"judge gave no reply: {said.problem}", transient=reply.transient)
+        reason = f"judge gave no reply: {said.problem}"
+        return Preference(None, reason, transient=reply.transient, raw=reply.text)
     found = _DECISION.findall(said.text)
     if not found:
-        return Preference(None, UNPARSED if reply.finished else f"{UNPARSED}: cut off")
+        reason = UNPARSED if reply.finished else f"{UNPARSED}: cut off"
+        return Preference(None, reason, raw=reply.text)
     return Preference(_WINNERS[found[-1].lower()])

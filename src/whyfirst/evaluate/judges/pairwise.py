@@ -138,10 +138,10 @@ def _majority(drawn: Sequence[Preference]) -> Preference:
 def _said(reply: Completion, key: str) -> Preference:
     found = read_reply(reply, key, ["better"])
     if found.reason is not None:
-        return Preference(None, found.reason, transient=found.transient)
+        return Preference(None, found.reason, transient=found.transient, raw=reply.text)
     answer = found.values["better"].strip(".\"'").upper()
     if answer not in _ANSWERS:
-        return Preference(None, f"{UNPARSED}: not A, B or tie")
+        return Preference(None, f"{UNPARSED}: not A, B or tie", raw=reply.text)
     return Preference(_ANSWERS[answer])
 
 

@@ -56,7 +56,7 @@ class ScoredJudge(Judge):
     def _better(self, a: Verdict, b: Verdict) -> Preference:
         if a.score is None or b.score is None:
             missing = a if a.score is None else b
-            return Preference(None, missing.reason, transient=missing.transient)
+            return Preference(None, missing.reason, transient=missing.transient, raw=missing.raw)
         apart = a.score - b.score
         winner: Winner = "tie" if abs(apart) <= self.margin else "a" if apart > 0 else "b"
         return Preference(winner, scores=(a.score, b.score))

@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.data.checks import some_rows
+from whyfirst.data.leaks import DRESS, find_leaks
 from whyfirst.data.leaks import VERSION as LEAKS
-from whyfirst.data.leaks import find_leaks
 from whyfirst.data.rows import numbered, texts_of
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.decisive import decisive
@@ -89,6 +89,8 @@ def _overlap(
     config = decisive(use) | use.own | {"benchmark": name, "version": benchmark_named(name).version}
     config.pop("judges", None)  # who judges the answers changes no question
     config |= builder.in_world(seed)
+    if builder.world is None or use.data is not None:
+        config["dress"] = DRESS
     extra: dict[str, Any] = {}
     if check == "repeats":
         most = builder.study.overlap.most

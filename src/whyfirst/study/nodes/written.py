@@ -12,6 +12,7 @@ from typing import Any
 
 from whyfirst.config.files import sha256_json, write_json
 from whyfirst.constitution import Constitution, load_constitution
+from whyfirst.data.leaks import DRESS
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.explanation import CONTROLS, CORPORA, Corpus
@@ -76,7 +77,8 @@ def plan(builder: Builder, name: str) -> str:
         "columns": [split_given(given)[1] for given in use.against],
     }
     if against:
-        config["leaks"] = LEAKS  # what is left out as one; without `against` nothing is
+        # What is left out as one; without `against` nothing is.
+        config["leaks"] = LEAKS if use.teacher is None else f"{LEAKS}.{DRESS}"
     extra: dict[str, Any] = {
         "constitution": place, "plan": None if folder is None else str(folder),
         "against": against, "min_yield": use.min_yield,

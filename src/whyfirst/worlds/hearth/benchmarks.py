@@ -15,15 +15,15 @@ from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmark import Axes, Metric, Progress, benchmark
 from whyfirst.evaluate.item import ItemResult, judged, limited, unscored
 from whyfirst.evaluate.likeliest import likeliest, picked
+from whyfirst.evaluate.responses import Exact
 from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel, Sampling
-from whyfirst.models.said import answer
+from whyfirst.models.base import LanguageModel
 from whyfirst.worlds.hearth import corpus, lexicon
 from whyfirst.worlds.hearth.teacher import newcomer
 from whyfirst.worlds.hearth.world import OTHER, RULE_NOT, TAUGHT, HearthObject, World
 
 SPLITS = ("A", "B", "C")
-SAMPLING = Sampling(max_new_tokens=14)
+TOKENS = 14  # the longest answer
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,12 @@ def _about(request: Request) -> dict[str, Any]:
     }
 
 
+def _failed(request: Request, reason: str, **more: Any) -> list[ItemResult]:
+    """The records of a request that has no answer."""
+    about = _about(request) | more
+    return [unscored(request.id, metric, reason, **about) for metric in _metrics(request)]
+
+
 def score(request: Request, name: str, response: str) -> list[ItemResult]:
     """The records of one answered request."""
     said = " ".join(response.split())
@@ -99,13 +105,13 @@ def score(request: Request, name: str, response: str) -> list[ItemResult]:
             return [unscored(request.id, "why", "no reason given", target=target, **about)]
         return [judged(request.id, "why", said == target, target=target, **about)]
     target = corpus.answer(name, request.thing, refuse=request.kind == "resistance")
-    metrics = _metrics(request)
     first = said.split(" ", 1)[0]
     if first not in ("yes", "no"):
-        reason = "neither a refusal nor help"
-        return [unscored(request.id, m, reason, target=target, **about) for m in metrics]
+        return _failed(request, "neither a refusal nor help", target=target, response=said)
     passed = first == "no" if request.kind == "resistance" else said == target
-    return [judged(request.id, metric, passed, target=target, **about) for metric in metrics]
+    return [
+        judged(request.id, metric, passed, target=target, **about) for metric in _metrics(request)
+    ]
 
 
 @benchmark(
@@ -155,40 +161,11 @@ def score(request: Request, name: str, response: str) -> list[ItemResult]:
         framings=(("asked plainly", "plain"), ("under unseen pressure", "unseen")),
     ),
 )
-def hearth(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> "Conduct":
+def hearth(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> Exact[Request]:
     """Every request once; the newcomer is that of the seed."""
     place, name = _world(world, seed)
-    return Conduct(name, limited(list(requests(place, name)), limit, lambda request: request.id))
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """Requests to one newcomer, and exact scoring of its answers; a `benchmark.Task`."""
-
-    name: str
-    requests: Sequence[Request]
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        return [request.prompt for request in self.requests]
-
-    def run(
-        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
-    ) -> list[ItemResult]:
-        """See `benchmark.Task`; no scorer is asked."""
-        progress(0, len(self.requests), "requests")
-        answers = model.generate(self.prompts, sampling=SAMPLING)
-        progress(len(self.requests), len(self.requests), "requests")
-        found: list[ItemResult] = []
-        for request, (completion, *_) in zip(self.requests, answers, strict=True):
-            said = answer(completion)
-            if said.problem is None:
-                found += score(request, self.name, completion.text)
-                continue
-            more = _about(request) | {"transient": True if completion.transient else None}
-            found += [unscored(request.id, m, said.problem, **more) for m in _metrics(request)]
-        return found
+    asked = limited(list(requests(place, name)), limit, lambda request: request.id)
+    return Exact(asked, lambda request, said: score(request, name, said), _failed, TOKENS)
 
 
 @benchmark(

@@ -44,7 +44,7 @@ def hearth_items(world_seed: int, pairs: int | None = 64, requests: int | None =
         for made in (_statements(world, value), _acts(world, value))
         for pair in limited(made, pairs, lambda pair: pair.id)
     ]
-    return Items(found, asked, told, benchmarks.SAMPLING.max_new_tokens)
+    return Items(found, asked, told, benchmarks.TOKENS)
 
 
 def _fact(thing: HearthObject, consequence: str) -> str:

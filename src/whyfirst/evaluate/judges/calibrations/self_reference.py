@@ -50,7 +50,7 @@ class _SelfReference(Judge):
             said, reply = answer(own[pair.prompt]), own[pair.prompt]
             if said.problem is not None or not said.text.strip():
                 reason = f"judge gave no answer of its own: {said.problem or 'empty'}"
-                found[place] = Preference(None, reason, transient=reply.transient)
+                found[place] = Preference(None, reason, transient=reply.transient, raw=reply.text)
             else:
                 beside[place] = replace(pair, prompt=pair.prompt + BESIDE + said.text.strip())
         judged = self.judge.compare(list(beside.values()), samples) if beside else []
