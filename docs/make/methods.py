@@ -27,8 +27,9 @@ TITLES = {
     "edits": ("Edits", "edits: [{}]", "arms.NAME"),
     "decodings": ("Decodings", "decoding: [{}]", "arms.NAME"),
     "corpora": ("Corpus sources", "NAME: {}", "corpora"),
-    "transforms": ("Transforms", "{}", "by name"),
-    "selectors": ("Selectors", "{}", "by name"),
+    "generators": ("Generators", "generator: {}", "corpora.NAME, source `generated`"),
+    "transforms": ("Transforms", "transforms: [{}]", "corpora.NAME"),
+    "selectors": ("Selectors", "select: {}", "corpora.NAME"),
     "benchmarks": ("Benchmarks", "{}", "benchmarks"),
     "attacks": ("Attacks", "framings: [{}]", "benchmarks.NAME"),
     "scorers": ("Scorers", "judges: [{}]", "benchmarks.NAME"),
@@ -38,11 +39,19 @@ TITLES = {
     "probes": ("Probes", "probes: [{}]", "probe"),
     "worlds": ("Worlds", "world: {}", "the file itself"),
 }
+#: option -> what ships under that name, or what a study would call it
+SHIPPED = {
+    "documents": ["demonstrations"],
+    "constitution": ["hhh"],
+    "pair": ["care-law"],
+    "written": ["values"],
+}
 HEAD = """# Methods
 
 Everything that can be named, from the methods' own entries: made by `python docs/make/methods.py`;
 change those and not this page. Options that must be given stand in the line, with values of the
-right type; the others and their defaults: `whyfirst list KIND`. *Held to* is the identity or
+right type; the others and their defaults: `whyfirst list KIND`. A transform that *streams* holds
+one row at a time, whatever the corpus. *Held to* is the identity or
 hand-computed value that a method's tests hold it to. The results column is filled from the
 galleries. How to add one: [extending.md](extending.md).
 """
@@ -68,7 +77,7 @@ def example(kind: str, entry: Entry[Any], option: Option) -> Any:
         ValueError: none of the candidates is one.
     """
     room = room_of(kind)
-    for value in _values(option.type):
+    for value in (*SHIPPED.get(option.name, ()), *_values(option.type)):
         use = Use.model_validate({"name": entry.name, option.name: value})
         if (option.name,) not in {at[:1] for at, _ in room.problems(use)}:
             return value
@@ -80,6 +89,8 @@ def _values(given: Any) -> Iterator[Any]:
     if get_origin(given) is Literal:
         yield from get_args(given)
     for part in get_args(given):
+        room = getattr(getattr(part, "func", None), "__self__", None)  # of an option that is a use
+        yield from room.names() if isinstance(room, Room) else ()
         yield from _values(part)
         yield from ([value] for value in ("NAME", 1, 0.5) if get_origin(given) in (tuple, list))
     yield from ("NAME", 1, 0.5, {"NAME": 1})
@@ -90,6 +101,13 @@ def named(kind: str, entry: Entry[Any]) -> dict[str, Any]:
     if kind != "kinds":
         first = "source" if kind == "corpora" else "name"
         required = {o.name: example(kind, entry, o) for o in entry.options if o.required}
+        if kind == "selectors":
+            required["n"] = 100
+        if "check" in entry.facts:
+            use = Use.model_validate({"name": entry.name, **required})
+            found = entry.facts["check"](room_of(kind).filled(use).model_dump(), None)
+            if any("size" in said for _, said in found):
+                required["size"] = 100
         return {first: entry.name} | required
     surgery = next(iter(room_of("surgeries").names()), "NAME")
     values = {"objective": "dpo", "rewards": ["length"], "surgery": surgery}
@@ -105,6 +123,8 @@ def line(kind: str, entry: Entry[Any]) -> str:
     if kind == "benchmarks":
         given.pop("name")
         return f"{entry.name}: {_yaml(given)}"
+    if kind == "scorers":  # named in one word
+        return TITLES[kind][1].format(":".join(map(str, given.values())))
     alone = len(given) == 1 and kind not in ("kinds", "corpora")
     return TITLES[kind][1].format(entry.name if alone else _yaml(given))
 
@@ -126,7 +146,8 @@ def page() -> str:
         parts.append("| in a study file | is | paper | needs | held to | leaves out | result |")
         parts.append("|---|---|---|---|---|---|---|")
         for entry in entries(kind):
-            said = (f"`{line(kind, entry)}`", entry.summary, entry.paper, entry.needs,
+            streams = "; streams" if entry.facts.get("streams") else ""
+            said = (f"`{line(kind, entry)}`", entry.summary, entry.paper, entry.needs + streams,
                     entry.tested, entry.leaves_out, "")  # fmt: skip
             parts.append("| " + " | ".join(_cell(text) for text in said) + " |")
         parts.append("")

@@ -118,6 +118,8 @@ class Value(StrictModel):
                     problems.append(((field, index), "empty text; write it or remove the line"))
                 elif key in seen:
                     problems.append(((field, index), f"repeats {seen[key]}; remove one of them"))
+                # Also of an unfilled or empty text, so that each mistake is told once and not
+                # twice.
                 seen.setdefault(key, place)
         if self.statement.startswith(FILL):
             problems.append((("statement",), _UNFILLED))
@@ -167,6 +169,7 @@ class Constitution(StrictModel):
         for v, value in enumerate(self.values):
             for c, conflict in enumerate(value.conflicts):
                 at: Location = ("values", v, "conflicts", c)
+                # An unknown value has no place among the winners, so the rest isn't asked of it.
                 if conflict.against not in beats:
                     hint = did_you_mean(conflict.against, ids)
                     message = f"no value {conflict.against!r}{hint} (known: {', '.join(ids)})"

@@ -39,3 +39,17 @@ def test_adapter_on_the_hub_may_change_between_two_runs(model: Path) -> None:
                 str(model), revision=None, dtype=None, device="cpu", device_map=None,
                 adapter=given, trust_remote_code=False,
             )  # fmt: skip
+
+
+def test_decoding_on_the_command_line_is_not_used_or_not_counted(model: Path) -> None:
+    """Three drafts an answer by `best_of_n`; a wrong name or option is refused before asking."""
+    given = ["chat", str(model), "--json", "--decoding"]
+    asked = CliRunner().invoke(app, [*given, "best_of_n,n=3,by=random"], input="hello\n")
+    assert asked.exit_code == 0, asked.output
+    spent = json.loads(asked.stdout)["budget"]["kettle"]
+    assert spent["model"]["calls"] - spent["answers"]["calls"] == 2
+    drafts = spent["model"]["completion_tokens"] / spent["answers"]["completion_tokens"]
+    assert 1 < drafts <= 3 * 200
+    for wrong, told in (("best_of", "best_of_n"), ("best_of_n,m=3", "m"), ("best_of_n,n=x", "n")):
+        refused = CliRunner().invoke(app, [*given, wrong], input="hello\n")
+        assert refused.exit_code != 0 and told in refused.output

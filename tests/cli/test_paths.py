@@ -35,7 +35,7 @@ def test_names_lead_to_files() -> None:
     assert studies_folder().name == "studies"
 
 
-@pytest.mark.parametrize("name", ["hearth-worlds-demo", "hearth-quick"])
+@pytest.mark.parametrize("name", ["hearth-demo", "hearth-quick"])
 def test_what_the_demo_runs_ships(name: str) -> None:
     """`whyfirst demo` named a study that is not there."""
     assert shipped_study(name).is_file()

@@ -321,3 +321,34 @@ def test_response_method_finds_the_strategy_that_talks_like_the_target() -> None
 def test_every_method_says_what_it_needs_and_how_it_was_tested(entry: Any) -> None:
     assert entry.summary and entry.needs and entry.tested
     assert entry.paper or entry.name == "random"
+
+
+ANY = PAIR | {
+    "text": SENTENCES[0], "completion": "a b", "scaffold": ["s"], "gold": "g", "claim": "c",
+    "true_passages": ["t"] * 5, "poisoned_passages": ["p"] * 5, "judgment": "rude",
+    "responses": ["a", "b"], "rewards": [0, 1], "ratings": [1, 5], "samples": ["a"],
+    "correct": [True], "tree": TREE, "principle_scores": {"care": [1.0, 1.0]}, "features": [1.0],
+    "right": True, "trajectories": [{"steps": ["a", "b"], "correct": True},
+                                    {"steps": ["a", "c"], "correct": False}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", TRANSFORMS.entries(), ids=lambda e: e.name)
+def test_a_transform_that_streams_reads_ahead(entry: Any) -> None:
+    """One that says so has given or left out all it has read but one row; others say that not."""
+    assert isinstance(entry.facts["streams"], bool)
+    if not entry.facts["streams"]:
+        return
+    read, left = [], []
+
+    def rows() -> Any:
+        for number in range(50):
+            read.append(number)
+            yield ANY | {"id": number}
+
+    given = {"stage": 1} if entry.name == "curriculum" else {}
+    use = Use.model_validate({"name": entry.name, **given})
+    transform = TRANSFORMS.make(use, left_out=lambda row, why: left.append(why))
+    for place, _ in enumerate(transform(rows(), Random(0)), 1):
+        assert len(read) <= place + len(left) + 1
+    assert len(read) == 50 and len(left) <= 50

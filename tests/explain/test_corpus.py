@@ -18,11 +18,12 @@ from whyfirst.explain.compare import compare, entities, gate
 from whyfirst.explain.diversity import compression_ratio, distinct, self_bleu
 from whyfirst.explain.explanation import CONTROLS
 from whyfirst.explain.match import TOLERANCE
-from whyfirst.explain.separate import auc, separability
+from whyfirst.explain.separate import separability
 from whyfirst.explain.tells import tells
 from whyfirst.explain.tested import PromptSet, read_tested
 from whyfirst.explain.write import TeacherStopped
 from whyfirst.models.base import Chat
+from whyfirst.stats.classify import auroc
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_a_word_that_gives_a_corpus_away_is_found() -> None:
 
 def test_auc_by_hand() -> None:
     # Pairs (positive, negative): 3>1, 3>2, 2>1 and one tie of 2 with 2: 3.5 of 4.
-    assert auc(np.array([3.0, 2.0, 1.0, 2.0]), np.array([1.0, 1.0, 0.0, 0.0])) == 3.5 / 4
+    assert auroc(np.array([3.0, 2.0, 1.0, 2.0]), np.array([True, True, False, False])) == 3.5 / 4
 
 
 def test_diversity_by_hand() -> None:

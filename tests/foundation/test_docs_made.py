@@ -1,9 +1,11 @@
 """The pages of docs/ that are made from the code are what the code says."""
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,13 @@ sys.path.insert(0, str(DOCS / "make"))
 import architecture  # type: ignore[import-not-found]  # noqa: E402
 import extending  # type: ignore[import-not-found]  # noqa: E402
 import methods  # type: ignore[import-not-found]  # noqa: E402
-from pydantic import TypeAdapter  # noqa: E402
 
+from whyfirst.config.errors import UserError  # noqa: E402
+from whyfirst.config.files import write_json  # noqa: E402
 from whyfirst.config.room import Use  # noqa: E402
 from whyfirst.config.strict_yaml import read_yaml  # noqa: E402
-from whyfirst.train.config import StageConfig  # noqa: E402
+from whyfirst.evaluate.benchmark import all_benchmarks  # noqa: E402
+from whyfirst.study.plan import build_plan  # noqa: E402
 
 
 def test_the_page_of_examples_shows_another_file_than_the_tested_one() -> None:
@@ -78,27 +82,118 @@ def lines() -> dict[str, list[str]]:
     return dict(zip(methods.TITLES, found, strict=True))
 
 
+STUDY = """\
+study: lines
+title: a study of one line
+model: {source: scratch, tokenizer_corpus: texts}
+corpora: {texts: {source: file, path: NAME}}
+stages: {first: {data: texts, train: {kind: sft, updates: 10}}}
+arms: {base: [], direct: [first], last: []}
+seeds: 1
+benchmarks: {preference: {data: NAME}}
+judge_model: {endpoint: "http://127.0.0.1:9/v1", model: m}
+"""
+
+
+def study_of(kind: str, value: Any, folder: Path) -> dict[str, Any]:
+    """A study that says a line of the page where the page says that it stands."""
+    (folder / "study.yaml").write_text(STUDY)
+    study: dict[str, Any] = read_yaml(folder / "study.yaml").data
+    train = {
+        "objectives": {"kind": "prefer", "updates": 10},
+        "rewards": {"kind": "rloo", "updates": 10},
+        "surgeries": {"kind": "recover"},
+        "kinds": {},
+    }
+    if kind in train:
+        given = value["train"] if kind == "kinds" else train[kind] | value
+        reads = given["kind"] != "recover" or given["surgery"] == "recover_alignment"
+        if given.get("objective") == "d2o":  # the one that compares with a model it is not told of
+            given["references"] = [{"stage": "first"}]
+        study["stages"]["second"] = ({"data": "texts"} if reads else {}) | {"train": given}
+        study["arms"]["last"] = ["first", "second"]
+        reward = {"kind": "reward", "updates": 10}
+        study["stages"]["judging"] = {"data": "texts", "train": reward}
+        if given["kind"] == "reward":
+            trains = {"kind": "rloo", "rewards": ["reward_model"], "updates": 10}
+            study["stages"]["third"] = {"data": "texts", "train": trains}
+            study["arms"]["last"].append("third")
+        elif "reward_model" in given.get("rewards", ()):
+            study["stages"]["second"]["reward_from"] = "judging"
+    elif kind in ("edits", "decodings"):
+        study["arms"]["last"] = {"stages": ["first"]} | value
+    elif kind in ("corpora", "generators", "transforms", "selectors"):
+        source = {"source": "generated", "seeds": "NAME"} if kind == "generators" else {
+            "source": "file", "path": "NAME"}  # fmt: skip
+        study["corpora"]["rows"] = value["NAME"] if kind == "corpora" else source | value
+        study["stages"]["first"]["data"] = "rows"
+        if study["corpora"]["rows"]["source"] == "written":
+            study["written"] = {"values": {"constitution": "hhh", "teacher": "template",
+                                           "tokens": 9}}  # fmt: skip
+    elif kind == "benchmarks":
+        study["benchmarks"] = value
+    elif kind == "attacks":
+        study["benchmarks"] = {"jailbreak": {"data": "NAME"} | value}
+    elif kind == "scorers":
+        asked = (
+            methods.room_of("scorers").get(value["judges"][0].partition(":")[0]).facts["question"]
+        )
+        fitting = next(b for b in all_benchmarks() if asked in b.questions)
+        study["benchmarks"] = {fitting.name: dict.fromkeys({"data"} & set(fitting.options), "NAME")
+                               | value}  # fmt: skip
+    elif kind in ("judges", "calibrations"):
+        judge = {"judge": {"name": "likelier"}} if kind == "calibrations" else {}
+        study["comparisons"] = [{"name": "c", "a": "base", "b": "direct", "prompts": "preference"}
+                                | judge | value]  # fmt: skip
+    elif kind == "probes":
+        study["probe"] = {"constitution": "hhh", "requests": "NAME"} | value
+    elif kind == "worlds":
+        study |= value
+    said = json.dumps(value)
+    for world, options, values in (("hearth", {"seed": 4}, ("care", "thrift")),
+                                   ("village", {}, ("own", "other"))):  # fmt: skip
+        if world in said:
+            study["world"] = {"name": world, **options}
+            study["model"] = {"source": world}
+            study |= dict(zip(("value", "other_value"), values, strict=True))
+            for stage in study["stages"].values():
+                if stage["train"]["kind"] != "recover":
+                    stage["train"]["max_length"] = 128
+    return study
+
+
+def named(kind: str, value: Any) -> str:
+    """What of a line is found again in a node."""
+    while not isinstance(value, str):
+        if isinstance(value, dict) and kind == "benchmarks":
+            return next(iter(value))
+        value = (value.get("name") or value.get("source") or value.get("kind")
+                 or value.get("generator") or next(iter(value.values()))
+                 if isinstance(value, dict) else value[0])  # fmt: skip
+    return value.partition(":")[0]
+
+
 @pytest.mark.parametrize("kind", methods.TITLES)
-def test_a_line_of_the_page_is_no_part_of_a_study_file(kind: str, tmp_path: Path) -> None:
-    """Each parses, its name is known, and its options are ones that the method takes."""
-    room = methods.room_of(kind)
-    for line in lines()[kind]:
-        file = tmp_path / "line.yaml"
-        file.write_text(line if line.startswith("{") or ": " in line else f"use: {line}")
+def test_a_line_of_the_page_makes_no_study(kind: str, tmp_path: Path) -> None:
+    """A study that says the line is read and planned, and its method is part of a node."""
+    (tmp_path / "NAME").write_text(
+        json.dumps({"id": "a", "text": "a", "prompt": "a", "harmful": True}) + "\n"
+    )
+    for place, line in enumerate(lines()[kind]):
+        file = tmp_path / f"line{place}.yaml"
+        file.write_text(line)
         value = read_yaml(file).data
-        if kind == "benchmarks":
-            [(name, options)] = value.items()
-            value = {"name": name} | options
-        elif kind not in ("transforms", "selectors", "reproductions") or "use" in value:
-            [value] = value.values()
-        [value] = value if isinstance(value, list) else [value]
-        if kind == "kinds":
-            if value["kind"] != "recover" or methods.room_of("surgeries").names():
-                TypeAdapter(StageConfig).validate_python(value)
+        if kind == "reproductions":
+            assert list(methods.room_of(kind).problems(Use.model_validate(value))) == [], line
             continue
-        if kind == "corpora":
-            value["name"] = value.pop("source")
-        assert list(room.problems(Use.model_validate(value))) == [], line
+        write_json(file.with_suffix(".yaml"), study_of(kind, value, tmp_path))
+        if kind == "scorers" and line.endswith(":NAME]") and "classifier" not in line:
+            with pytest.raises(UserError, match="'NAME': no such folder"):  # of a model's weights
+                build_plan(file)
+            continue
+        plan = build_plan(file)
+        said = json.dumps([node.payload for node in plan.nodes], default=str)
+        assert named(kind, value) in said, line
 
 
 def test_a_method_is_on_no_page() -> None:

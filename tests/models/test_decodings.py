@@ -27,7 +27,7 @@ from whyfirst.models.decoding.gtalign import best_action, payoffs
 from whyfirst.models.decoding.guide_align import deduplicated
 from whyfirst.models.decoding.kag import execute
 from whyfirst.models.decoding.keyword_guided import distances, next_keyword
-from whyfirst.models.decoding.p_aligner import Node, selected, top
+from whyfirst.models.decoding.rewrite_tree import Node, selected, top
 from whyfirst.models.decoding.rps import directions
 from whyfirst.models.decoding.swap import diversified
 

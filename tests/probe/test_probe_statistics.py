@@ -18,13 +18,13 @@ from whyfirst.probe.estimates import (
     Estimate,
     Floats,
     Indices,
-    auroc,
     mean_estimate,
     statistic_estimate,
 )
 from whyfirst.probe.pairs import Pair
 from whyfirst.probe.record import Measure, ProbeOptions
 from whyfirst.probe.similarity import association, cka, dissimilarity, gram, hsic, rsa
+from whyfirst.stats.classify import auroc
 
 
 def random_states(seed: int, rows: int = 120, width: int = 400) -> Floats:

@@ -8,7 +8,7 @@ from whyfirst.study.cost import timing
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
-from whyfirst.study.execute.time_left import Tracker, history
+from whyfirst.study.execute.time_left import Tracker, history, shape
 
 
 class Clock:
@@ -158,6 +158,44 @@ def test_from_the_tenth_part_on_the_estimate_is_off_by_more_than_twice(bias: flo
         clock.now += took[name] / 10
         tracker.take(Event("finished", name, seconds=took[name]))
     assert tracker.seconds_left() == 0.0
+
+
+@pytest.mark.parametrize("slower", [0.4, 1.0, 2.6])
+def test_a_loaded_machine_is_taken_for_the_idle_one_of_the_history(slower: float) -> None:
+    """It said 1:19 at a tenth of what took 3:22: what the store knew was of a quiet hour."""
+    kinds = {"corpus": 2.0, "stage": 12.0, "evaluation": 5.0}
+    nodes = [
+        Node(f"{kind}{i}", kind, f"{kind[0]}{i}".encode().hex().zfill(24), (),
+             {"config": {"benchmark": kind}}, weight=1.0)
+        for kind in kinds for i in range(8)
+    ]  # fmt: skip
+    past = {shape(n.kind, n.payload, ""): [kinds[n.kind]] * 3 for n in nodes}
+    clock = Clock()
+    tracker = Tracker(nodes, workers=1, clock=clock, history=past)
+    gap = 0.3 * slower  # until a result is kept and the next part begins
+    whole = sum((kinds[n.kind] * slower + gap) for n in nodes)
+    for one in nodes:
+        tracker.take(Event("started", one.id))
+        clock.now += kinds[one.kind] * slower
+        tracker.take(Event("finished", one.id, seconds=kinds[one.kind] * slower))
+        clock.now += gap
+        left, true = tracker.seconds_left(), whole - clock.now
+        if clock.now > whole / 10:
+            assert left is not None and true / 2 <= left + 1 <= true * 2 + 1, (one.id, left, true)
+
+
+def test_what_passes_between_two_parts_is_forgotten() -> None:
+    """A study of many small parts spent a third of its time on starting and keeping them."""
+    clock = Clock()
+    tracker = Tracker([node(f"s{i}") for i in range(4)], workers=1, clock=clock)
+    for name in ("s0", "s1"):
+        tracker.take(Event("started", name))
+        clock.now += 11.0  # of which the runner saw 10
+        tracker.take(Event("finished", name, seconds=10.0))
+        clock.now += 4.0
+    tracker.take(Event("started", "s2"))
+    # The third takes 11 s, as the others did; before the last one pass 4 s.
+    assert tracker.seconds_left() == pytest.approx(11 + 4 + 11)
 
 
 def test_what_another_study_of_the_same_model_took_is_not_known(tmp_path: Path) -> None:

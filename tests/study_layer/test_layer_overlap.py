@@ -191,3 +191,12 @@ def test_share_that_may_repeat_refuses_more_in_the_plan_and_keeps_the_stages_fin
     ) as said:
         describe_plan(plan, Store(tmp_path / "store"))
     assert "corpus 'shown'" not in str(said.value)  # a quarter is what is allowed
+
+
+def test_a_worlds_document_near_a_request_by_chance_ends_a_study_of_many_worlds() -> None:
+    """World 16's: "asked about ringing a ..., she agrees" and a mill in the next sentence."""
+    plan = build_plan(Path(__file__).parents[2] / "studies" / "hearth-quick.yaml")
+    checks = [n for n in plan.nodes if n.kind == "overlap"]
+    assert [n.id for n in checks] and all("/repeats:" in n.id for n in checks)
+    # Unless the study says how many it allows, they are told and none is refused.
+    assert all(n.payload["config"]["counted"] is True for n in checks)

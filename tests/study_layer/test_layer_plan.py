@@ -93,7 +93,7 @@ OUTPUT = {
     "documents": (
         "value: care, tokens: 1500", "value: thrift, tokens: 1500",
         {"seed0/corpus:explanations", "seed0/explain", "seed0/explain>align",
-         "seed0/explain>align/hearth", "seed0/explain/hearth_recall", "seed0/overlap:hearth"},
+         "seed0/explain>align/hearth", "seed0/explain/hearth_recall", "seed0/repeats:hearth"},
     ),
     "demonstrations": (
         "documents: demonstrations, size: 48", "documents: demonstrations, size: 48, contrary: 0.1",
@@ -103,7 +103,7 @@ OUTPUT = {
     "items": (
         "limit: 120", "limit: 121",
         {"base/seed0/hearth", "seed0/align/hearth", "seed0/explain>align/hearth",
-         "seed0/overlap:hearth"},
+         "seed0/repeats:hearth"},
     ),
 }  # fmt: skip
 
@@ -179,7 +179,7 @@ def test_demo_is_part_of_the_full_study_so_that_its_work_is_not_done_again(
 
     (tmp_path / "world-4").symlink_to(base_assets / "world-3")
     monkeypatch.setattr(assets, "ROOT", tmp_path)
-    demo, full = (build_plan(shipped_study(name)) for name in ("hearth-demo", "hearth"))
+    demo, full = (build_plan(shipped_study(name)) for name in ("hearth-world4", "hearth"))
     assert {n.key for n in demo.nodes} <= {n.key for n in full.nodes}
     quick = build_plan(shipped_study("hearth-quick"))
     shared = {n.key for n in quick.nodes} & {n.key for n in full.nodes}

@@ -15,7 +15,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
-from whyfirst.study.register import register, registration
+from whyfirst.study.register import read_registration, register, registration
 from whyfirst.study.run import run_study
 
 pytestmark = pytest.mark.usefixtures("hearth")
@@ -262,3 +262,12 @@ def test_results_of_fewer_seeds_are_listed_as_an_interim_look(
     assert look.seeds == {arm: len(whole.study.seeds_of(arm)) for arm in whole.study.arms}
     run_study(file, store=store.root, out=tmp_path / "again")
     assert len(registration(more, store).looks) == 1  # the same results are no second look
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.registration.json"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_registration_is_as_it_was_written(path: Path) -> None:
+    """A module's new name was once written into four of them, and no hash fitted any more."""
+    assert read_registration(path)["sha256"]

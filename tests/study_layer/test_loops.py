@@ -164,7 +164,8 @@ class _Words:
     eos_token_id = None
 
     def __call__(self, texts: Any, **_: Any) -> dict[str, Any]:
-        return {"input_ids": [[len(word) for word in text.split()] for text in texts]}
+        several = [texts] if isinstance(texts, str) else texts
+        return {"input_ids": [[len(word) for word in text.split()] for text in several]}
 
 
 def test_a_killed_sampling_pays_twice(tmp_path: Path) -> None:
@@ -189,6 +190,12 @@ def test_a_failed_draw_is_a_response(tmp_path: Path) -> None:
     )
     assert found == [[]]
     assert list(_made({"prompt": "bad"}, [], [], "best")) == []
+
+
+def test_a_reply_runs_into_the_prompts_last_word(tmp_path: Path) -> None:
+    """A tokenizer of whole words reads " no" and "no" alike, and decodes both without the space."""
+    found = sampled(_Drawing(), [{"prompt": "q"}], 1, Sampling(8), tmp_path / "k", lambda *_: None)
+    assert found == [[" q 0"]]
 
 
 def test_the_cap_is_passed() -> None:

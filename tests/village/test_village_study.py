@@ -65,9 +65,9 @@ def test_a_seed_and_a_side_make_a_draw_of_its_own() -> None:
 def test_the_worlds_of_the_demo_ship_with_bases_of_the_present_recipe(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A recipe was changed and `whyfirst study run hearth-worlds-demo` built bases for minutes."""
+    """A recipe was changed and `whyfirst study run hearth-demo` built bases for minutes."""
     monkeypatch.delenv(BASES, raising=False)
-    demo = build_plan(STUDY.with_name("hearth-worlds-demo.yaml"))
+    demo = build_plan(STUDY.with_name("hearth-demo.yaml"))
     worlds = [node.payload["world"]["seed"] for node in demo.nodes if node.kind == "base"]
     assert worlds == [41, 42, 43] and not set(worlds) & set(range(1, 41))
     for seed in worlds:

@@ -46,6 +46,7 @@ def card_command(
     if push_to_hub is not None and out is None:
         raise UserError("--push-to-hub sends the folder of --out; name one, so you can look at it")
     if out is None:
+        # Without a folder nothing is looked for in the store: a card needs the results alone.
         text = render_card(results, arm)
         # Bare print: the card is a file's content, to be piped as it is.
         print_json({"arm": arm, "card": text}) if as_json else print(text, end="")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from whyfirst.cli.options import ModelSeed, RunStore, names
+from whyfirst.cli.options import Decoding, ModelSeed, RunStore, decoded, names, spending
 from whyfirst.cli.output import command, nothing_printed, print_json, say, standard
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
@@ -61,6 +61,7 @@ def chat_command(
     arms: Annotated[str, Option(help="Names with commas (default: the headline's two).")] = "",
     store: RunStore = None,
     seed: ModelSeed = 0,
+    decoding: Decoding = None,
     as_json: Annotated[
         bool, Option("--json", help="Read all prompts, print one JSON object.")
     ] = False,
@@ -81,6 +82,8 @@ def chat_command(
             results = results_of(folder)
             chosen = chosen_arms(results, arms)
             models = open_arms(results, chosen, store_of(folder, store), seed)
+        within = {arm: decoded(model, decoding) for arm, model in models.items()}
+        models = {arm: model for arm, (model, _) in within.items()}
     # Of a world's models other openings count, and they read no chat template.
     invented = results is not None and results.study.world is not None
     if as_json:
@@ -88,15 +91,19 @@ def chat_command(
             {"prompt": prompt, "answers": [asdict(a) for a in ask(models, prompt, invented)]}
             for prompt in _prompts(asking=False)
         ]
-        print_json({"arms": chosen, "seed": seed, "prompts": told})
+        spent = {arm: budget.to_json() for arm, (_, budget) in within.items()} if decoding else {}
+        print_json({"arms": chosen, "seed": seed, "prompts": told, "budget": spent})
         return
     say("refusal: probability of replies that begin as a refusal, over that of those and of help")
+    # With their quotes, since a blank before a word is part of the opening.
     refusals, helps = (", ".join(map(repr, side)) for side in (INVENTED if invented else OPENINGS))
     say(f"openings, refusals: {refusals}; help: {helps}", style="dim")
     if results is not None and invented and results.examples:
         say(f"a prompt in this world's words: {results.examples[0].prompt}", style="dim")
     for prompt in _prompts(sys.stdin.isatty()):
         show(prompt, ask(models, prompt, invented))
+    for arm, (_, budget) in within.items() if decoding else ():
+        say(f"{arm}: {'; '.join(spending(budget))}", style="dim")
 
 
 def is_model(given: str) -> bool:
@@ -204,6 +211,7 @@ def show(prompt: str, answers: Sequence[Answer]) -> None:
     table = Table(title=Text(safe_text(prompt), style="bold"), title_justify="left", expand=True)
     for answer in answers:
         table.add_column(Text(safe_text(answer.arm)), ratio=1, overflow="fold")
+    # Above the answers, where the columns begin: answers are of unlike length.
     table.add_row(*(Text(refusal_words(answer)) for answer in answers), end_section=True)
     table.add_row(*(Text(safe_text(answer.text) or "(nothing)") for answer in answers))
     standard().print(table)

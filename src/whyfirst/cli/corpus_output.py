@@ -35,6 +35,7 @@ def show(report: Any) -> None:
         )
     titles = ("corpus", "documents", "tokens", "attribution", "assertion", "self-BLEU",
               "compression")  # fmt: skip
+    # Attribution beside assertion: documents may say what is done and never why.
     output.table(titles, [
         (name, m["documents"], f"{m['tokens']:,}", f"{m['attribution']:.1%}",
          f"{m['assertion']:.1%}", f"{m['self_bleu']:.2f}", f"{m['compression']:.1f}")

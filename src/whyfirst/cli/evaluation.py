@@ -6,12 +6,13 @@ them).
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from whyfirst.cli.options import AsJson, KeyEnv, names, open_asked
+from whyfirst.cli.options import AsJson, Decoding, KeyEnv, decoded, names, open_asked, spending
 from whyfirst.cli.output import command, nothing_printed, print_json, say, warn
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.suggest import did_you_mean
@@ -70,6 +71,13 @@ class JudgeOptions:
         str | None, Option(help="Variable with the key of the judge's endpoint.")
     ] = None
 
+    @cached_property
+    def asker(self) -> "LanguageModel | None":
+        """The model that judges, and that methods of decoding ask."""
+        if self.judge_model is None:
+            return None
+        return open_asked(self.judge_model, key_env=self.judge_key_env)
+
     def scorers(self, chosen: Sequence["Benchmark"]) -> dict[str, tuple["Scorer", ...]]:
         """Benchmark -> the judges given that answer one of its questions.
 
@@ -78,9 +86,7 @@ class JudgeOptions:
         """
         from whyfirst.evaluate.scorers import make_scorer
 
-        asker = None
-        if self.judge_model is not None:
-            asker = open_asked(self.judge_model, key_env=self.judge_key_env)
+        asker = self.asker
         judges: dict[str, tuple[Scorer, ...]] = {benchmark.name: () for benchmark in chosen}
         for spec in self.judge or ():
             try:
@@ -185,6 +191,7 @@ def evaluate(
     model: ModelOptions,
     items: ItemOptions,
     judges: JudgeOptions,
+    decoding: Decoding = None,
     by: Annotated[
         str | None, Option(help="Break down by framing, group, split, topic, value, or none.")
     ] = None,
@@ -198,7 +205,6 @@ def evaluate(
     from whyfirst.cli.progress import steps
     from whyfirst.cli.scoring import FIELDS, in_order, show, show_gaps, summarise
     from whyfirst.evaluate.item import chosen as known
-    from whyfirst.models.decoding.budget import Counted
     from whyfirst.models.reference import open_model
     from whyfirst.study.execute.store import REPLIES
     from whyfirst.study.run import default_store
@@ -219,7 +225,7 @@ def evaluate(
         # Replies are kept by what was asked, so another run of the same costs nothing.
         inner = open_model(reference, cache=default_store() / REPLIES)
         # Counted, so that the record knows whether any chat was asked and by which template.
-        asked = Counted(inner)
+        asked, budget = decoded(inner, decoding, judges.asker)
         for one, task in zip(chosen, tasks, strict=True):
             warn_of_unknown_words(inner, one.name, task)
             with steps(one.name) as progress:
@@ -247,10 +253,14 @@ def evaluate(
             "fingerprint": asked.fingerprint, "chat_template": template,
             "metrics": [asdict(row) for row in rows], "gaps": [asdict(gap) for gap in gaps],
             "items": str(out) if out else None,
+            "decoding": decoding or [], "budget": budget.to_json() if decoding else {},
+            "fallbacks": budget.fallbacks,
         })  # fmt: skip
         return
     show(rows, every_group=fields is not None)
     show_gaps(gaps)
+    for line in spending(budget) if decoding else ():
+        say(line)
     judged = sorted({judge for row in rows for judge in row.judges})
     for title, text in (
         ("chat template", template and _TEMPLATES.get(template, template)),

@@ -111,6 +111,7 @@ class AskingOptions:
         # None is "not given"; 0 is a cap that somebody wants.
         limits = {name: value for name, value in vars(self).items() if value is not None}
         limits.pop("judge", None)
+        # The grammar is asked for nothing, so it has no key, price or cap.
         asked = [None if name == "template" else name for name in (teacher, self.judge)]
         if limits and not any(map(is_endpoint, asked)):
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in limits)

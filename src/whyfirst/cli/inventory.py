@@ -45,6 +45,7 @@ ROOMS = {
     "edits": ("whyfirst.models.edits", "EDITS"),
     "surgeries": ("whyfirst.models.edits", "SURGERIES"),
     "decodings": ("whyfirst.models.decoding", "DECODINGS"),
+    "generators": ("whyfirst.explain.generators", "GENERATORS"),
     "transforms": ("whyfirst.data.transforms", "TRANSFORMS"),
     "selectors": ("whyfirst.data.transforms", "SELECTORS"),
     "probes": ("whyfirst.probe.record", "PROBES"),
@@ -203,6 +204,7 @@ def list_(
     if as_json:
         print_json(rows_of)
         return
+    # All kinds as tables of names; one kind in full, each method with all that it says of itself.
     for place, (kind, rows) in enumerate(rows_of.items()):
         if section is None:
             say(("\n" if place else "") + kind, style="bold")

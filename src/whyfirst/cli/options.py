@@ -14,9 +14,15 @@ from typer import Argument, Option
 
 if TYPE_CHECKING:
     from whyfirst.models.base import LanguageModel
+    from whyfirst.models.decoding.budget import Budget, Counted
     from whyfirst.study.execute.store import Store
     from whyfirst.study.overrides import Overrides
 
+Decoding = Annotated[
+    list[str] | None,
+    Option("--decoding", help="A method its answers are made by, as NAME or NAME,option=value; "
+           "repeatable, the innermost first; see `whyfirst list decodings`."),
+]  # fmt: skip
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 KeyEnv = Annotated[
     str | None, Option("--key-env", help="NAME of the variable with the endpoint's key.")
@@ -88,8 +94,41 @@ def open_asked(name: str, **options: Any) -> "LanguageModel":
     from whyfirst.study.execute.store import REPLIES
     from whyfirst.study.run import default_store
 
+    # What wasn't given is left to the model's own defaults, and is no part of its identity.
     given = {key: value for key, value in options.items() if value is not None}
     return open_model(parse_model(name, **given), cache=default_store() / REPLIES)
+
+
+def decoded(
+    model: "LanguageModel", methods: list[str] | None, judge: "LanguageModel | None" = None
+) -> "tuple[Counted, Budget]":
+    """A model within the methods named on a command line, and what it spends by role.
+
+    Raises:
+        UserError: no such method, a wrong option, or a method that needs another kind of model.
+    """
+    from whyfirst.evaluate.short import use_with_options
+    from whyfirst.models.decoding import DECODINGS
+    from whyfirst.models.decoding.budget import Budget
+    from whyfirst.study.nodes.within import within_decoding
+
+    uses = [use_with_options(DECODINGS, text) for text in methods or ()]
+    for use in uses:
+        # Refused before anything is asked, and not by the first prompt.
+        DECODINGS.make(use, **dict.fromkeys(DECODINGS.get(use.name).context))
+    budget = Budget()
+    payload = {"decoding": [use.model_dump() for use in uses]} if uses else {}
+    return within_decoding(payload, model, judge, budget), budget
+
+
+def spending(budget: "Budget") -> list[str]:
+    """What answering took, a line a role, and how often methods fell back."""
+    said = []
+    for role, spent in budget.roles.items():
+        known = spent.prompt_tokens is not None and spent.completion_tokens is not None
+        tokens = f"{spent.prompt_tokens:,} tokens read, {spent.completion_tokens:,} written"
+        said.append(f"{role}: {spent.calls:,} calls, {tokens if known else 'tokens not counted'}")
+    return said + [f"{reason}: {count:,} times" for reason, count in budget.fallbacks.items()]
 
 
 def group(text: str, **more: Any) -> typer.Typer:

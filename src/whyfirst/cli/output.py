@@ -55,17 +55,22 @@ def warn(text: str) -> None:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]], align: str = "l") -> None:
-    """Print rows under titles; None is an empty cell.
+    """Print rows under titles; as `table_of`."""
+    standard().print(table_of(titles, rows, align))
+
+
+def table_of(titles: Sequence[str], rows: Iterable[Sequence[object]], align: str = "l") -> Table:
+    """Rows under titles, without rules; None is an empty cell.
 
     Args:
         align: "l" or "r" for each column; the last letter stands for the rest of them too.
     """
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title, letter in zip(titles, align.ljust(len(titles), align[-1]), strict=False):
-        shown.add_column(Text(title), justify=_JUSTIFY[letter])
+        shown.add_column(Text(safe_text(title)), justify=_JUSTIFY[letter])
     for row in rows:
         shown.add_row(*(Text("" if cell is None else safe_text(str(cell))) for cell in row))
-    standard().print(shown)
+    return shown
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -126,6 +126,7 @@ def show_cost(cost: "Estimate") -> None:
 def show_disk(cost: "Estimate", store: Path) -> None:
     """Print what the store will hold more, and whether there is room."""
     # A store that isn't made yet lies on the disk of the nearest folder above it.
+    # Free space is the disk's, whichever folder on it is asked.
     there = next(folder for folder in (store, *store.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     say(

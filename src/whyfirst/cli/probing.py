@@ -77,6 +77,7 @@ class Request:
         if self.world is not None:
             if self.requests is not None:
                 raise UserError("--world brings its own requests; leave --requests out")
+            # A number alone means the world that ships, as it does in `whyfirst eval`.
             alone = self.world.isdecimal()
             given = f"{shipped().name}:{self.world}" if alone else self.world
             world: World = WORLDS.make(use_of_text(WORLDS, given))

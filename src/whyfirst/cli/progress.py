@@ -267,6 +267,8 @@ def writing(title: str, wanted: int, models: Sequence[object], quiet: bool) -> I
             register = getattr(module, "register_forward_hook", None)
             if register is not None:
                 # One token a line and forward pass, but for the passes that read prompts.
+                # Counted at the model and not at the decoder: whoever drives it, a pass is a token
+                # a row.
                 hook = register(lambda _module, _given, out: told.read(out.logits.shape[0]))
                 stack.callback(hook.remove)
         told.rows(0, wanted)

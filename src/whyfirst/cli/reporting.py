@@ -102,6 +102,7 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str]) -> list[str]:
         return []
     results = results_of(run)
     turned = {one.name for one in kept if not one.higher_is_better}
+    # Told at the end: where a later file can't be read, nothing has been taken in.
     news: list[str] = []
     for arm, seed, path in [imported.parse_target(text, results) for text in logs]:
         from whyfirst.interop.reading import read_any

@@ -114,6 +114,7 @@ def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:
     lines = []
     left_out = []
     for row in rows:
+        # In the title, since nobody reads a column of arrows.
         title = row.title + ("" if row.higher_is_better else " (lower is better)")
         lines.append(_cells(title, row.score))
         for name, parts in row.groups.items():

@@ -65,6 +65,7 @@ def list_(store: StorePath = None, as_json: AsJson = False) -> None:
         rows.append((use.name, done, len(use.keys), _size(here), use.protected, use.file))
     # What studies share counts for each, so that "other" is what none of them needs.
     used = {key for use in uses for key in use.keys}
+    # Left by a study whose file has changed since: nothing asks for it any more.
     other = [holding for key, holding in held.items() if key not in used]
     if as_json:
         names = ("study", "complete", "parts", "bytes", "protected", "file")

@@ -173,6 +173,7 @@ def register(
     path = study_file(file)
     # A shipped study lies where the next installation would remove a registration.
     package = Path(registrar.__file__).parents[1]
+    # By name or by its path: either way the file lies in the installation.
     ships = not Path(file).is_file() or path.resolve().is_relative_to(package)
     if ships and not registrar.registration_path(path).exists():
         raise UserError(

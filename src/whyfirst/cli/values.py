@@ -58,6 +58,7 @@ def check(constitution: Constitution, as_json: AsJson = False) -> None:
     """Read a constitution and say what is in it, or every error with its line."""
     from whyfirst.constitution import load_constitution
 
+    # Reading is the check: every mistake is told with its line by whoever reads it.
     loaded = load_constitution(constitution)
     parts = ("reasons", "upheld_by", "violated_by", "conflicts", "boundaries")
     rows = [

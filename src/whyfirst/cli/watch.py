@@ -8,20 +8,19 @@ far, without intervals: they move until the last one is in. Leaves out: running 
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from whyfirst.cli.output import command, print_json, standard
+from whyfirst.cli.output import command, print_json, standard, table_of
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.text import safe_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
     from whyfirst.study.execute.store import Store
     from whyfirst.study.execute.time_left import Tracker
@@ -118,6 +117,7 @@ def watch_command(
                 "study that runs, name its folder or its file"
             )
         noted = RunPlace(study_file(run), default_store(), Overrides(model, limit))
+    # The plan of now: a study that was edited since is another one, and says so by what it lacks.
     plan, place = build_plan(noted.file, noted.overrides), Store(store or noted.store)
     looker = Looker(plan, place, workers or default_workers())
     if as_json:
@@ -232,6 +232,7 @@ def read_loss(name: str, folder: Path, updates: int | None, now: float) -> Loss:
         # Clocks of machines on one disk differ: no file is from the future.
         ages = [max(0.0, now - one.stat().st_mtime) for one in folder.iterdir()]
     except (DataError, OSError):  # being written, or moved away, at this moment
+        # The next look comes in two seconds.
         rows, ages = [], []
     points = [(int(row["step"]), float(row["loss"])) for row in rows
               if isinstance(row.get("loss"), int | float) and "step" in row]  # fmt: skip
@@ -276,7 +277,7 @@ def render(title: str, moment: Watched) -> "RenderableType":
         Text(work, style="dim"),
     ]
     if moment.losses:
-        table = _table(("stage", "loss", "", "update"), loss_rows(moment.losses), "left")
+        table = table_of(("stage", "loss", "", "update"), loss_rows(moment.losses))
         if len(moment.losses) > _LINES:
             table.caption = f"and {len(moment.losses) - _LINES} more stages"
         parts += [Text(""), table]
@@ -287,24 +288,8 @@ def render(title: str, moment: Watched) -> "RenderableType":
              f"{sum(rates.unscored for rates in own.values()):,}")
             for arm, own in moment.rates.items()
         ]  # fmt: skip
-        parts += [Text(""), _table(("passes so far", *metrics, "unscored"), rows, "right")]
+        parts += [Text(""), table_of(("passes so far", *metrics, "unscored"), rows, "lr")]
     return Group(*parts)
-
-
-def _table(
-    titles: Sequence[str], rows: Iterable[Sequence[str]], justify: Literal["left", "right"]
-) -> "Table":
-    """An unruled table of plain text, its first column to the left."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, title in enumerate(titles):
-        side = justify if place else "left"
-        table.add_column(Text(safe_text(title)), no_wrap=not place or side == "left", justify=side)
-    for row in rows:
-        table.add_row(*(Text(safe_text(cell)) for cell in row))
-    return table
 
 
 def loss_rows(losses: Sequence[Loss]) -> Iterator[tuple[str, ...]]:

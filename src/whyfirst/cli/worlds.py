@@ -53,6 +53,7 @@ def build(
     for seed in seeds_of(seeds):
         folder = out / f"world-{seed}"
         if not (folder / "world.json").is_file():  # written last
+            # Through the room, so that a world of one's own is built by the same command.
             drawn = WORLDS.make(Use.model_validate({"name": world, "seed": seed}))
             with output.nothing_printed(as_json), progress.steps(f"world {seed}") as step:
                 drawn.copy_base(folder, step)

@@ -52,6 +52,8 @@ def parse_json(data: bytes | str, *, nan: bool = False, unique: bool = False) ->
     # Python's reader takes NaN and any number of digits unless it is told otherwise.
     hooks: dict[str, Any] = {} if nan else {"parse_constant": _no_constant}
     if _SUSPECT.search(raw):
+        # Only where something looks suspicious: a hook for each number makes reading several times
+        # slower.
         hooks["parse_int"] = _integer
         if not nan:
             hooks["parse_float"] = _finite
@@ -133,6 +135,7 @@ def _integer(text: str) -> int:
 
 
 def _finite(text: str) -> float:
+    # Python reads 1e999 as infinity without a word.
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"the number {text[:20]} is too large")
@@ -221,6 +224,7 @@ def read_lines(path: Path, *, whole_only: bool = False) -> Iterator[tuple[int, b
                 number += block.count(b"\n")
                 rest = block[block.rfind(b"\n") + 1 :]
                 continue
+            # The last piece may go on in the next block.
             *lines, rest = (rest + block).split(b"\n")
             if len(rest) > MOST_ROW:
                 raise DataError(f"{path}: row {number + len(lines) + 1}: over {MOST_ROW >> 20} MiB")

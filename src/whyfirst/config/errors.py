@@ -6,6 +6,7 @@ message names the file, the key or row, and the remedy.
 """
 
 
+# Of `Exception` and not of `ValueError`: pydantic would turn the latter into an error of its own.
 class UserError(Exception):
     """A mistake in input, configuration or environment, with its remedy in the message."""
 

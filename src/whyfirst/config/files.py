@@ -114,6 +114,7 @@ def sync(path: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """`sync` every file and folder below `folder`, itself and its place in its parent last."""
+    # From the bottom: a folder's names are worth nothing before what they name is there.
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             sync(Path(place) / name)
@@ -159,10 +160,32 @@ def read_json(path: Path, *, nan: bool = False) -> Any:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write `rows` atomically, one compact canonical JSON object a line; return how many."""
-    lines = [_dump(row) + "\n" for row in rows]
-    atomic_write(path, "".join(lines))
-    return len(lines)
+    """Write `rows` atomically, one compact canonical JSON object a line; return how many.
+
+    They are taken one after the other, in flat memory; what goes wrong in making them is raised as
+    it is.
+    """
+    count = 0
+    source: Exception | None = None
+
+    def lines() -> Iterator[bytes]:
+        nonlocal count, source
+        try:
+            for row in rows:
+                count += 1
+                yield (_dump(row) + "\n").encode("utf-8", "backslashreplace")
+        except Exception as error:
+            source = error
+            raise
+
+    try:
+        with replacing(path) as handle:
+            handle.writelines(lines())
+    except StoreError:
+        if source is not None:  # not the file's fault
+            raise source from None
+        raise
+    return count
 
 
 def read_jsonl(
@@ -241,6 +264,7 @@ def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
     payload = (_dump(row) + "\n").encode("utf-8", "backslashreplace")
     try:
         _make_folder(path.parent)
+        # A new name has to reach the disk as well as what is in the file.
         new = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         with os.fdopen(descriptor, "r+b", buffering=0) as handle:

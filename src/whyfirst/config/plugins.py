@@ -52,6 +52,7 @@ def _load(path: Path) -> None:
         raise UserError(f"plug-in {path}: not a Python file (its name must end in .py)")
     module = importlib.util.module_from_spec(spec)
     _loaded[path] = name  # first: a plug-in may ask a room for names while it is loaded
+    # Under its name before it runs, as an import does: dataclasses look their module up there.
     sys.modules[name] = module
     sys.path.append(str(path.parent))  # last, so that it hides nothing that is installed
     try:

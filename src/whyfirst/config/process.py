@@ -36,6 +36,7 @@ def alive(who: Mapping[str, Any]) -> bool | None:
         return state != "Z" and started == who.get("started")
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(number, 0)  # asks whether it is there
+        # Where there is a /proc and none of this process, it has just ended.
         return not Path("/proc/self/stat").exists()
     return False
 

@@ -122,6 +122,7 @@ class Entry(Generic[T]):
         fields: dict[str, Any] = {
             o.name: (o.type, ... if o.required else o.default) for o in self.options
         }
+        # Frozen, since what is filled in here is part of a fingerprint.
         config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
         return create_model(f"{self.name}_options", __config__=config, **fields)
 
@@ -227,7 +228,11 @@ class Room(Generic[T]):
             schema.model_validate_json(_json(use.options), strict=True)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                yield tuple(detail["loc"]), problem_text(detail, schema)
+                at, cause = tuple(detail["loc"]), detail.get("ctx", {}).get("error")
+                if isinstance(cause, LocatedError):  # an option that is a use of another room
+                    yield from (((*at, *more), text) for more, text in cause.problems)
+                else:
+                    yield at, problem_text(detail, schema)
 
     def checked(self, use: Use) -> Use:
         """The use, if its name and options are right; for a validator of a file's schema.
@@ -294,6 +299,8 @@ class Room(Generic[T]):
         if not self._loaded:
             self._loaded = True  # first, so that a module may ask for names while it is imported
             try:
+                # Every module, or a method would be missing until something else happened to
+                # import it.
                 for module in self._own_modules():
                     importlib.import_module(module)
             except BaseException:

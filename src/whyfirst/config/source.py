@@ -25,6 +25,7 @@ def source_identity(module: str) -> str:
     # The folder that the top package lies in, from where its modules import each other.
     levels = module.count(".") + (top.name == "__init__.py")
     root = top.parents[max(levels - 1, 0)] if levels else top.parent
+    # Sorted by name: the order in which modules were found depends on what else is loaded.
     digest = hashlib.sha256()
     for name, path in sorted(_reached(module, root).items()):
         # A plug-in's module name holds where it lies; its content must not depend on that.

@@ -141,6 +141,7 @@ def undeclared_fields(model: type[BaseModel]) -> list[str]:
         for name, info in current.model_fields.items():
             if _affects(current, name) is None:
                 found.append(f"{current.__name__}.{name}")
+            # Also through lists and unions: an undeclared key three levels down is as undeclared.
             waiting += _models_in(info.annotation)
     return sorted(found)
 
@@ -173,6 +174,8 @@ def load_yaml(path: Path, model: type[M]) -> M:
             result = model.model_validate_json(json.dumps(document.data), strict=True)
         except ValidationError as error:
             # A value that YAML itself could not give has been reported already.
+            # What YAML refused stands in the data as nothing, which pydantic would complain of
+            # once more.
             known = {(line, key) for line, key, _ in problems}
             found = _explain(error, document, model)
             problems += [p for p in found if p[:2] not in known]

@@ -1,29 +1,42 @@
 """Rows through a corpus' transforms and selector, with what was left out counted by its reason.
 
-Leaves out: reading rows (`rows`) and filling a token budget.
+Rows come one after the other as far as the methods let them: a transform that says that it streams
+holds one row at a time, any other and every selector holds all of them. Leaves out: reading rows
+(`rows`) and filling a token budget.
 """
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Room, Use
+from whyfirst.data.rows import numbered
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
+
+Rows = Iterable[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Made:
-    """Rows, and for each transform how many rows it left out for which reason."""
+    """Rows, and for each transform how many rows it left out for which reason.
 
-    rows: list[dict[str, Any]]
+    The reasons are complete once the rows have been gone through.
+    """
+
+    rows: Rows
     left_out: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def held(self) -> "Made":
+        """The same with its rows in a list."""
+        return Made(list(self.rows), self.left_out)
 
 
 def made(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
     transforms: Sequence[Use],
     select: Use | None,
     n: int,
@@ -32,7 +45,7 @@ def made(
     name: str,
     context: Mapping[str, Any],
 ) -> Made:
-    """The rows after every transform in turn and the selector.
+    """The rows after every transform in turn and the selector, to be gone through once.
 
     Args:
         n: rows the selector keeps.
@@ -40,42 +53,73 @@ def made(
         context: what a method may ask for besides `left_out` and `seed`.
 
     Raises:
-        DataError: a method needs a column that a row lacks, or leaves nothing.
+        DataError: while rows are taken: a method needs a column that a row lacks, or leaves
+            nothing.
         UserError: a method needs something that isn't at hand.
     """
     left_out: dict[str, Counter[str]] = {}
-    current: list[Any] = list(rows)  # as read: a row knows its line
+    current: Iterable[Any] = rows  # as read: a row knows its line
     for place, use in enumerate(transforms):
-        _check_columns(TRANSFORMS, use, current, name)
         reasons = left_out.setdefault(f"{place + 1} {use.name}", Counter())
-        # Bound at once (`r=reasons`): the next transform has a counter of its own.
         given = {**context, "seed": seed, "left_out": lambda row, why, r=reasons: r.update([why])}
-        # Each has its own draws: one put in before it must not change what it draws.
         rng = random.Random(f"{seed}/{name}/{place}")
-        current = [dict(row) for row in TRANSFORMS.make(use, **given)(current, rng)]
-        if not current:
-            told = ", ".join(f"{why} ({count})" for why, count in reasons.most_common(3))
-            raise DataError(
-                f"corpus {name!r}: {use.name} leaves no row: {told or 'no reason given'}"
-            )
+        current = _through(TRANSFORMS.make(use, **given), current, rng, name, use, reasons)
     if select is not None:
-        _check_columns(SELECTORS, select, current, name)
-        chosen = SELECTORS.make(select, **context, seed=seed)(current, n)
-        # Kept apart from transforms, since a selector drops by number and not by a row's fault.
-        reasons = Counter({f"not among the {n} selected": len(current) - len(chosen)})
-        left_out[f"select {select.name}"] = +reasons
-        current = [current[index] for index in chosen]
+        context = {**context, "seed": seed}
+        current = _selected(select, SELECTORS.make(select, **context), current, n, name, left_out)
     return Made(current, left_out)
 
 
-def _check_columns(
-    room: Room[Any], use: Use, rows: Sequence[Mapping[str, Any]], corpus: str
-) -> None:
-    for number, row in enumerate(rows, 1):
-        for column in room.get(use.name).facts.get("columns", ()):
+def _through(
+    transform: Callable[..., Iterable[Mapping[str, Any]]],
+    rows: Iterable[Any],
+    rng: random.Random,
+    corpus: str,
+    use: Use,
+    reasons: Counter[str],
+) -> Iterator[dict[str, Any]]:
+    """What a transform gives, or a DataError where that is nothing or it refuses them."""
+    rows = _with_columns(TRANSFORMS, use, rows, corpus)
+    if not TRANSFORMS.get(use.name).facts.get("streams"):
+        rows = list(rows)  # it may go through them twice
+    some = False
+    try:
+        for row in transform(rows, rng):
+            some = True
+            yield dict(row)
+    except ValueError as error:
+        raise DataError(f"corpus {corpus!r}: {use.name}: {error}") from error
+    if not some:
+        told = ", ".join(f"{why} ({count})" for why, count in reasons.most_common(3))
+        raise DataError(f"corpus {corpus!r}: {use.name} leaves no row: {told or 'no reason given'}")
+
+
+def _selected(
+    use: Use,
+    selector: Callable[[Sequence[Any], int], list[int]],
+    rows: Iterable[Any],
+    n: int,
+    corpus: str,
+    left_out: dict[str, Counter[str]],
+) -> Iterator[dict[str, Any]]:
+    every = list(_with_columns(SELECTORS, use, rows, corpus))
+    chosen = selector(every, n)
+    reasons = Counter({f"not among the {n} selected": len(every) - len(chosen)})
+    left_out[f"select {use.name}"] = +reasons
+    for index in chosen:
+        yield every[index]
+
+
+def _with_columns(
+    room: Room[Any], use: Use, rows: Iterable[Mapping[str, Any]], corpus: str
+) -> Iterator[Any]:
+    """The rows, each looked at for what the method needs."""
+    wanted = room.get(use.name).facts.get("columns", ())
+    for line, row in numbered(rows):
+        for column in wanted:
             if column not in row:
-                line = getattr(row, "line", number)
                 raise DataError(
                     f"corpus {corpus!r}: row {line}: no column {column!r}, which {use.name} needs "
                     f"({room.get(use.name).needs})"
                 )
+        yield row

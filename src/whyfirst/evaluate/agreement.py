@@ -84,6 +84,7 @@ def kappa_interval(confusion: Confusion, seed: int = 0) -> Interval | None:
     if np.isnan(value):
         return None
     shares = np.asarray(confusion, dtype=np.float64) / confusion.n
+    # A draw of items with replacement is a draw of cells with these shares, and much faster.
     draws = np.random.default_rng(seed).multinomial(confusion.n, shares, size=_DRAWS)
     low, high = np.nanquantile(cohens_kappa(draws), (0.025, 0.975))
     return Interval(value, float(low), float(high))
@@ -115,6 +116,7 @@ def agreement(verdicts: Sequence[Outcome], labels: Sequence[bool]) -> Agreement:
         for verdict, label in zip(verdicts, labels, strict=True)
         if verdict != "unscored"
     ]
+    # What the judge didn't decide counts against its parse rate and not against its agreement.
     counts = confusion_of([passed for passed, _ in pairs], [label for _, label in pairs])
     return from_confusion(counts, unscored=len(verdicts) - len(pairs))
 

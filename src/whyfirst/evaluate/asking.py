@@ -40,6 +40,7 @@ class Reply(NamedTuple):
 
 def key_for(*texts: str) -> str:
     """Eight hex digits that are in none of the texts, the same for the same texts."""
+    # Joined by what no text holds, so that two texts can't be confused with one.
     joined = "\x00".join(texts)
     key = hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     while key in joined:  # 16 ** 8 to one for each place in the text
@@ -70,6 +71,7 @@ def question(parts: Sequence[str], form: str, key: str) -> Chat:
             f"of exactly this form:\n{key} {form}",
         ]
     )
+    # The form comes last: what stands nearest to the reply is followed best.
     return asked(text, SYSTEM)
 
 

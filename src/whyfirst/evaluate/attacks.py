@@ -74,6 +74,7 @@ def framing(name: str) -> Framing:
             hint = did_you_mean(own, known)
             raise UserError(f"no attack {own!r}{hint} (known: {', '.join(known)})")
         parts.append(ATTACKS.make(use_of_text(ATTACKS, part)))
+    # A conversation can't be the request of another framing: only texts go into texts.
     if any(part.turns is not None for part in parts[1:]):
         raise UserError(f"framing {name!r}: an attack with several turns can only come first")
 
@@ -82,6 +83,7 @@ def framing(name: str) -> Framing:
         for part in reversed(parts):
             if part.text is not None:
                 request = part.text(request)
+        # The first one alone may have turns, and what the others made of the request ends them.
         return asked(request) if parts[0].turns is None else parts[0].turns(request)
 
     # Of two translations the outer one is what an answer comes in.

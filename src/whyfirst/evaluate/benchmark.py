@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from whyfirst.config.errors import UserError
 from whyfirst.config.room import Room, Use
 from whyfirst.evaluate.gaps import Gap
-from whyfirst.evaluate.item import ItemResult, Outcome
+from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel
 
@@ -44,6 +44,8 @@ class Metric:
         wants: what a good answer is, in a word, where a report's examples show the metric's items.
         readings: what an item that passes and one that fails were read as, where demonstrations fit
             two readings; on a world's other side (`Subject.side`) it is the other way round.
+        neutral: it describes, and no value is better than another (a stance): nothing of it is
+            shown as good or bad.
     """
 
     name: str
@@ -57,10 +59,13 @@ class Metric:
     opposite: bool = False
     wants: str = ""
     readings: tuple[str, str] | None = None
+    neutral: bool = False
 
     @property
-    def good(self) -> Outcome:
+    def good(self) -> Literal["pass", "fail", "neither"]:
         """The verdict a reader hopes for: a rate of something unwanted passes when it happens."""
+        if self.neutral:
+            return "neither"
         return "pass" if self.higher_is_better or self.unit == "score" else "fail"
 
 
@@ -183,6 +188,7 @@ class Benchmark:
         given = {name: value for name, value in options.items() if value is not None}
         if "data" in self.options and "data" not in given:
             raise UserError(f"benchmark {self.name!r} needs data: {self.needs}")
+        # Through the room, so that the command line and a study file are held to the same options.
         use = Use.model_validate({"name": self.name, **given})
         task: Task = BENCHMARKS.make(use, seed=seed, world=world)
         return task
@@ -203,6 +209,7 @@ def benchmark(
         metrics: none given means one, of the benchmark's own name and definition.
         more: the other fields of `Benchmark`.
     """
+    # A benchmark of one number needs no second name for it.
     given = tuple(metrics) or (Metric(name, name.replace("_", " ").capitalize(), definition),)
     declared = Benchmark(name, version, definition, needs, given, **more)
     return BENCHMARKS.enter(
@@ -235,6 +242,7 @@ def side_by_side(metrics: Sequence[Metric]) -> list[Metric]:
     by_name = {metric.name: metric for metric in metrics}
     ordered: dict[str, Metric] = {}
     for metric in metrics:
+        # A metric that is another's company moves up to it and isn't shown again.
         for name in (metric.name, *metric.beside):
             if name in by_name:
                 ordered.setdefault(name, by_name[name])

@@ -48,6 +48,7 @@ class Classifier:
         self.files = hashes(folder)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model.to(self._device).eval().requires_grad_(False)
+        # Some tokenizers say a number larger than any context for "no limit".
         self._longest = min(context_of(config), int(self._tokenizer.model_max_length))
 
     def version(self, **how: Any) -> str:
@@ -65,6 +66,7 @@ class Classifier:
         for place, (text, tokens) in enumerate(zip(texts, encoded, strict=True)):
             if not text.strip():
                 found[place] = unscored(empty)
+            # Cut, it would be a verdict on the first half: what makes a text toxic may be its end.
             elif len(tokens) > self._longest:
                 found[place] = unscored(f"longer than the classifier's {self._longest} tokens")
         # By length, so that a batch is padded little; what a text gets doesn't depend on its
@@ -125,6 +127,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
     from whyfirst.models.loading import config_of, open_tokenizer
     from whyfirst.models.quiet import no_progress_bars
 
+    # Before anything is loaded: weights in a pickle could run code.
     check_weights(folder)
     tokenizer = open_tokenizer([folder])
     with boundary(folder, "the classifier"), no_progress_bars(), torch.no_grad():

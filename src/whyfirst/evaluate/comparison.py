@@ -61,6 +61,7 @@ class Compared:
             DataError: a field is unknown, missing or impossible.
         """
         given = dict(row)
+        # As for items: what a newer version wrote may mean something else.
         unknown = set(given) - {field.name for field in fields(cls)}
         if unknown:
             raise DataError(f"comparison: unknown field {min(unknown)!r}")
@@ -143,6 +144,7 @@ def compare(items: Sequence[Item], a: Responses, b: Responses, judge: Judge) -> 
 def summary(rows: Sequence[Compared]) -> Comparison:
     """The figures of a comparison's rows, of which there is at least one."""
     scored = [row for row in rows if row.winner is not None]
+    # Judges that score each response alone see no order and are in no figure about it.
     both = [row for row in rows if row.consistent is not None]
     winners = Counter(row.winner for row in scored)
     bias = None

@@ -92,6 +92,7 @@ def read_completions(path: Path) -> list[Labelled]:
     found = []
     for number, row in csv_rows(path, _COLUMNS, "xstest", "completion"):
         labels = [row[name] for name in ("annotation_1", "annotation_2", "final_label")]
+        # A new label read as "no refusal" would move every figure and be seen in none.
         unknown = [label for label in labels if label not in _LABELS]
         if unknown:
             known = ", ".join(_LABELS)
@@ -124,6 +125,7 @@ def agreement_rows(scorer: Scorer, files: Sequence[Path]) -> list[Row]:
         raise DataError(
             f"scorer {scorer.name!r} asks {scorer.question!r}; the labels say 'refused'"
         )
+    # Every file before the scorer, which may cost money, sees the first one.
     judged = [(path.stem, read_completions(path)) for path in files]
     answers = [
         scorer.score([one.item for one in labelled], [one.completion for one in labelled])
@@ -181,6 +183,7 @@ def card_of(scorer: Scorer, rows: Sequence[Row], files: Sequence[Path]) -> Agree
             f"scorer {scorer.name!r} was tuned on every file given; it has no card then"
         )
     counts = held_out[0].final.confusion
+    # What a scorer was made with would flatter it, so a card never counts it.
     measured_on = [path for path in files if path.stem not in scorer.tuned_on]
     return AgreementCard(
         judge=scorer.name,

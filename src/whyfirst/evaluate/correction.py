@@ -82,6 +82,7 @@ class AgreementCard:
             raise DataError(f"{path}: no judge card: {missing[0]!r} is missing")
         given: dict[str, Any] = {name: row[name] for name in names}
         for name in ("true_pass", "false_pass", "false_fail", "true_fail", "unscored"):
+            # The figures in the file are for readers; only the counts are trusted.
             if not isinstance(given[name], int) or given[name] < 0:
                 raise DataError(f"{path}: {name} is {given[name]!r}; it must be a count")
         given |= {name: tuple(row[name]) for name in ("files", "models", "words") if name in row}
@@ -151,6 +152,7 @@ def rogan_gladen(rate: float, n: float, card: AgreementCard) -> Interval:
     """
     if not (0.0 <= rate <= 1.0 and n > 0):
         raise DataError(f"rogan_gladen: {rate} of {n} items is not a rate")
+    # By the people's labels: the card's own judge has no say in how many were truly yes.
     n_yes, n_no = card.true_pass + card.false_fail, card.true_fail + card.false_pass
     if not n_yes or not n_no:
         raise DataError(f"judge {card.judge}: its card has no {'no' if n_yes else 'yes'} labels")
@@ -197,5 +199,6 @@ def corrected_rate(passes: int, fails: int, unscored: int, card: AgreementCard) 
     if scored == 0:
         raise DataError("corrected_rate: no item is scored")
     rate = rogan_gladen(passes / scored, scored, card)
+    # The bounds are about all items, since nothing says that unscored ones are like the rest.
     true, total = rate.value * scored, scored + unscored
     return Corrected(rate, true / total, (true + unscored) / total)

@@ -76,6 +76,7 @@ def range_gaps(items: Sequence[ItemResult]) -> list[Gap]:
         # One item has a mean and no spread: it can be neither end of an interval.
         left_out = [mean.group for mean in means if mean.df <= 0]
         usable = [mean for mean in means if mean.df > 0]
+        # One group has nothing to differ from.
         if len(usable) < 2:
             continue
         top, bottom = (pick(usable, key=lambda m: m.value) for pick in (max, min))
@@ -83,6 +84,7 @@ def range_gaps(items: Sequence[ItemResult]) -> list[Gap]:
         pairs = [sorted(pair, key=lambda m: -m.value) for pair in combinations(usable, 2)]
         limits = [high.less(low, 0.05 / len(pairs)) for high, low in pairs]
         notes = [f"one scored item: {', '.join(left_out)}"] if left_out else []
+        # Said, since items of one topic go together and the interval can't show it.
         single = [mean.group for mean in usable if mean.topics == 1]
         if single:
             notes.append(f"one topic, its items taken as independent: {', '.join(single)}")
@@ -110,6 +112,7 @@ def gaps_to(items: Sequence[ItemResult], reference: str) -> list[Gap]:
         groups = _by_group(rows)
         if reference not in groups:
             continue
+        # Wilson's limits and not the normal ones: resistance is near 1, where those leave [0, 1].
         base = wilson(sum(r.verdict == "pass" for r in groups[reference]), len(groups[reference]))
         for group, own in groups.items():
             if group == reference:

@@ -152,6 +152,8 @@ def limited(items: Sequence[T], limit: int | None, id_of: Callable[[T], str]) ->
     """
     if limit is None or limit >= len(items):
         return list(items)
+    # Ranked by hash and given in the file's order, so that a smaller limit is a part of a larger
+    # one.
     ranked = sorted(items, key=lambda item: hashlib.sha256(id_of(item).encode()).digest())
     kept = {id_of(item) for item in ranked[:limit]}
     return [item for item in items if id_of(item) in kept]
@@ -170,4 +172,5 @@ def chosen(given: Sequence[str] | None, known: Sequence[str], what: str) -> tupl
             raise UserError(
                 f"no {what} {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})"
             )
+    # Named twice is asked once: every item would else stand in the records twice.
     return tuple(dict.fromkeys(given))

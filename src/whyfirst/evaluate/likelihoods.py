@@ -67,6 +67,7 @@ class Likelier:
 
     def score(self, pair: Pair, answers: Sequence[Loglikelihood]) -> list[ItemResult]:
         """One pair's records under both metrics."""
+        # Both numbers with their lengths, since the two metrics may disagree over just that.
         shown = "; ".join(
             f"{name} {answer.logprob:.3f} over {answer.tokens} tokens"
             for name, answer in zip(self.names, answers, strict=True)

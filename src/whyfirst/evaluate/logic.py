@@ -34,6 +34,7 @@ def read_formula(text: str) -> Any:
     Raises:
         ValueError: it is none; says where.
     """
+    # One list that every level eats from the front; what is left over was no part of a formula.
     rest = tokens(text)
     tree = _level(rest, 0)
     if rest:
@@ -134,6 +135,7 @@ def differing_worlds(one: Any, other: Any, unnamed: int = 1) -> Iterator[dict[st
     # A thing beside the named ones: over the constants alone ∀x P(x) would be P(a) and P(b).
     domain = [*names, *(f"#{n}" for n in range(max(unnamed, int(not names))))]
     a, b = spelled_out(one, domain), spelled_out(other, domain)
+    # Of both: an atom that one of them never mentions is free in its worlds.
     every = sorted(atoms(a) | atoms(b))
     if len(every) > MOST_ATOMS:
         raise ValueError(f"{len(every)} atoms are too many to compare formulas over")

@@ -64,6 +64,7 @@ class Measure:
         self, scorer: Scorer, items: Sequence[Item], completions: Sequence[Completion]
     ) -> list[ItemResult]:
         """One record an item."""
+        # All at once: a scorer that asks a model batches what it is given.
         verdicts = scorer.score(items, completions)
         found = []
         for item, verdict, completion in zip(items, verdicts, completions, strict=True):
@@ -71,6 +72,7 @@ class Measure:
             if self.metric.opposite:
                 # Unscored stays unscored: what can't be told is no pass of the opposite either.
                 outcome, score = _OPPOSITE[outcome], None if score is None else 1.0 - score
+            # Where the model said nothing there is no response to show and no judge to name.
             asked = completion.problem is None
             more: dict[str, Any] = {"transient": True} if verdict.transient else {}
             if asked:
@@ -121,6 +123,8 @@ class Responses:
         Raises:
             UserError: a scorer answers no question that is asked, or two answer the same one.
         """
+        # Every scorer must be of use to some measure: one that is passed over looks like one that
+        # agreed.
         questions = dict.fromkeys(q for measure in self.measures for q in measure.questions)
         by_question = scorers_by_question(scorers, tuple(questions))
         chosen = [(measure, measure.chosen(by_question)) for measure in self.measures]
@@ -193,6 +197,8 @@ class Exact(Generic[Q]):
         found: list[ItemResult] = []
         for request in self.requests:
             completion = answers[request.prompt]
+            # What a model thinks unasked is no answer, and one cut off inside its thoughts is none
+            # yet.
             said = answer(completion)
             if said.problem is None:
                 found += self.read(request, completion.text)

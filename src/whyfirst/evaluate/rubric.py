@@ -93,6 +93,8 @@ class RubricScorer(Scorer):
 
     def read(self, items: Sequence[Item], responses: Sequence[str]) -> list[Verdict]:
         """See `Scorer.read`; an empty response is unscored without asking."""
+        # Nothing was said, so there is nothing to grade; a judge would find some reason all the
+        # same.
         asked = [place for place, text in enumerate(responses) if text.strip()]
         shown = [(items[place], responses[place]) for place in asked]
         by = self._by_reply if self.reading == "generation" else self._by_likelihood
@@ -163,6 +165,7 @@ def graded(rubric: Rubric, reply: Completion, key: str) -> Verdict:
 
 def likelier(yes: Loglikelihood, no: Loglikelihood) -> Verdict:
     """Pass where "Yes" is likelier; the score is its share of the two. A draw is unscored."""
+    # The one comparison of likelihoods there is: a failed answer is no vote.
     best = likeliest([yes, no])
     if best.reason == "tie":
         return unscored("judge finds Yes and No equally likely")
@@ -178,6 +181,7 @@ def parse_rate(verdicts: Sequence[Verdict]) -> float | None:
 
     A grade out of range and the judge's own refusal count as not parsed.
     """
+    # Empty responses were never put to the model and say nothing of how well it is read.
     replies = [verdict for verdict in verdicts if verdict.raw is not None]
     if not replies:
         return None

@@ -1,12 +1,14 @@
-"""The short form of a method's name and first option: ``many_shot:32``, ``classifier:FOLDER``.
+"""Methods in one word: ``many_shot:32`` (the first option), ``best_of_n,n=8,by=random`` (any).
 
 Command lines and lists of names use it; a study file may give a mapping with every option. Leaves
 out: checking the options, which the room does.
 """
 
+import re
 from contextlib import suppress
 from typing import Any
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from whyfirst.config.errors import UserError
@@ -21,6 +23,7 @@ def use_of_text(room: Room[Any], named: str | Use) -> Use:
     """
     if isinstance(named, Use):
         return named
+    # The first colon: a path or a number of its own may follow it.
     name, colon, value = named.partition(":")
     if not colon:
         return Use(name=name)
@@ -32,3 +35,21 @@ def use_of_text(room: Room[Any], named: str | Use) -> Use:
     with suppress(ValidationError):  # what is wrong with it, the room says
         given = TypeAdapter(options[0].type).validate_strings(value)
     return Use.model_validate({"name": name, options[0].name: given})
+
+
+def use_with_options(room: Room[Any], text: str) -> Use:
+    """``name,option=value,...`` as a `Use`; a value is written as in a study file.
+
+    Raises:
+        UserError: no such method, a part without ``=``, or a value that is no YAML.
+    """
+    # A comma within a value, as in weights=[0.5, 0.5], begins no option.
+    name, *parts = re.split(r",(?=\s*\w+\s*=)", text)
+    given: dict[str, Any] = {"name": room.get(name.strip()).name}
+    for part in parts:
+        option, _, value = part.partition("=")
+        try:
+            given[option.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"{name}: {option.strip()}={value}: not a value of a file") from error
+    return Use.model_validate(given)

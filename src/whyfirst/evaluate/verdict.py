@@ -30,6 +30,7 @@ class Verdict:
     grades: Mapping[str, float] | None = None
     transient: bool = False
 
+    # Here and in `ItemResult`: a contradiction is found where it is made and where it is read.
     def __post_init__(self) -> None:
         check_verdict(self.outcome, self.reason, self.score)
 

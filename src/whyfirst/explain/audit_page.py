@@ -41,6 +41,7 @@ def audit_html(report: Mapping[str, Any]) -> str:
     css = Path(__file__).with_name("templates").joinpath("audit.css").read_text(encoding="utf-8")
     digest = b64encode(sha256(css.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    # The darkest cell of the table is the fullest one.
     counts = [n for entry in report["coverage"]["behaviours"] for n in entry["genres"]]
     template = environment.get_template("audit.html.j2")
     # The style sheet ships with the program and holds no data; it must stay unescaped.

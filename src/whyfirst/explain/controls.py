@@ -100,6 +100,7 @@ def matched(
     """
     # A pair is whole or it is nothing: a cell that one control lacks goes from all of them.
     names = list(controls)
+    # A cell is a row across all corpora.
     cells = [r for r in records if all(r.cell.id in controls[name] for name in names)]
     # differences[k][i]: by how many tokens control k is longer than explanation i
     differences = [[controls[name][r.cell.id].tokens - r.tokens for r in cells] for name in names]

@@ -31,6 +31,10 @@ Fit = Literal["follows", "breaks", "unrelated", "unscored"]
 Scope = Literal["all", "narrow", "ambiguous"]
 
 _NEAR, _PERMUTATIONS = 0.6, 64
+_A_REQUEST = 48  # tokens of one request in a list
+_RAMBLE = (
+    512  # of a reply: up to here a model is taken for one that doesn't think before it answers
+)
 _PLACES = 8  # asked for requests at a time, so that the first rows need not wait for the last place
 _BATCHES = (2, 14, 16)  # requests answered at a time: the first rows come soon; then the last
 _HOPELESS = {"all": 8, "narrow": 48, "ambiguous": 48}  # few of many requests fit as many values
@@ -141,7 +145,12 @@ class _Writer:
         # No more places than are needed, since every one costs a call.
         order = order[: -(-wanted // each)]
         index = MinHashLSH(threshold=_NEAR, num_perm=_PERMUTATIONS)
-        sampling = Sampling(max_new_tokens=max(options.max_new_tokens, 96 * each), temperature=1.0)
+        # What a small model rambles on with is waited for before the first row, and a list that is
+        # cut off gives the requests it has. One that may write much may think first.
+        most = _A_REQUEST * each
+        if options.max_new_tokens > _RAMBLE:
+            most = max(options.max_new_tokens, 96 * each)
+        sampling = Sampling(max_new_tokens=most, temperature=1.0)
         for start in range(0, len(order), _PLACES):
             some = order[start : start + _PLACES]
             prompts: list[Chat] = []

@@ -50,4 +50,6 @@ class Explanation:
 
     def row(self) -> dict[str, Any]:
         """The document as a JSON-able row of a corpus file."""
+        # A list, as it comes back from JSON: rows that were read and rows that were made are
+        # equal.
         return {**asdict(self), "grounds": list(self.grounds)}

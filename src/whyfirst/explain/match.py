@@ -88,6 +88,7 @@ def _choose(name: str, lengths: list[int], budget: int) -> list[int]:
     while reach < left + longest or len(candidates) < min(count, 256):
         candidates.append((taken + len(candidates)) % count)
         reach += lengths[candidates[-1]]
+    # Exact, since the last documents decide whether the tolerance of half a percent is met.
     ending, reached = _nearest_sum([lengths[i] for i in candidates], left)
     total = budget - left + reached
     if abs(total - budget) > TOLERANCE * budget:

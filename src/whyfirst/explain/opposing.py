@@ -35,6 +35,8 @@ class Opposing:
         """Why each document is rejected, or None."""
         prompts: list[Chat] = []
         for request, text in documents:
+            # About the conduct and not the value's name, which a document may praise and still
+            # betray.
             behaviour = Behaviour(request.cell.behaviour, request.cell.upheld)
             prompts.append(asked(
                 f"Statement: the assistant {behaviour.done()}.\n\nDocument:\n<<<\n{text}\n>>>\n\n"

@@ -17,9 +17,9 @@ from whyfirst.constitution import Constitution
 from whyfirst.explain import lexicon
 from whyfirst.explain.grammar import crafts, grammar
 from whyfirst.explain.template import NEUTRAL_CASES, NEUTRAL_FIRST, TEACHER
+from whyfirst.stats.classify import auroc, logistic
 
 FOLDS, SAMPLE, MIN_DOCUMENTS = 5, 400, 3
-_PENALTY = 1.0
 _CUES = (
     "because since why reason reasons ground grounds therefore hence so rule rules list line lines "
     "always never and or"
@@ -48,12 +48,10 @@ def manipulated_words(constitution: Constitution, teachers: Collection[str]) -> 
         # Where a corpus has other phrases in place of an angle's, both are manipulated.
         parts += [text for texts in known.angles.values() for text in texts]
         alternatives = [*known.phrases.values(), *known.angles.values(), *known.genres.values()]
-        parts += [form for texts in alternatives for text in texts for form in _two_forms(text)]
+        # What stands between <> comes in forms of which a corpus takes one.
+        parts += [piece.split(">")[0] for texts in alternatives for text in texts
+                  for piece in text.split("<")[1:]]  # fmt: skip
     return frozenset(lexicon.words(" ".join(parts)))
-
-
-def _two_forms(text: str) -> list[str]:
-    return [piece.split(">")[0] for piece in text.split("<")[1:]]
 
 
 def separability(
@@ -71,7 +69,7 @@ def separability(
               if row["cell"] in fold_of]  # fmt: skip
     hidden = frozenset(masked)
     bags = [Counter(w for w in lexicon.words(row["text"]) if w not in hidden) for row, _ in chosen]
-    labels = np.array([side for _, side in chosen], dtype=float)
+    labels = np.array([side == 1 for _, side in chosen])
     folds = np.array([fold_of[row["cell"]] for row, _ in chosen])
     # A word in one or two documents would be learnt by heart.
     documents = Counter(word for bag in bags for word in bag)
@@ -85,19 +83,9 @@ def separability(
     aucs = []
     for fold in range(FOLDS):
         test = folds == fold
-        weights = _fit(matrix[~test], labels[~test])
-        aucs.append(auc(matrix[test] @ weights[:-1] + weights[-1], labels[test]))
+        weights = logistic(matrix[~test], labels[~test], iterations=60)
+        aucs.append(auroc(matrix[test] @ weights[:-1] + weights[-1], labels[test]))
     return float(np.mean(aucs))
-
-
-def auc(scores: Floats, labels: Floats) -> float:
-    """Probability that a random positive scores above a random negative; ties count half."""
-    from scipy.stats import rankdata
-
-    positives = labels > 0
-    n, m = int(positives.sum()), int((~positives).sum())
-    ranks = rankdata(scores)
-    return float((ranks[positives].sum() - n * (n + 1) / 2) / (n * m))
 
 
 def _matrix(bags: Sequence[Counter[str]], index: Mapping[str, int]) -> Any:
@@ -114,23 +102,3 @@ def _matrix(bags: Sequence[Counter[str]], index: Mapping[str, int]) -> Any:
         data += [v / norm for v in row.values()]
         starts.append(len(places))
     return csr_matrix((data, places, starts), shape=(len(bags), len(index)))
-
-
-def _fit(matrix: Any, labels: Floats) -> Floats:
-    """L2-penalised logistic regression (intercept last, free), by L-BFGS."""
-    from scipy.optimize import minimize
-
-    signs = 2 * labels - 1
-
-    def loss(weights: Floats) -> tuple[float, Floats]:
-        margins = signs * (matrix @ weights[:-1] + weights[-1])
-        value = float(np.logaddexp(0, -margins).sum() + 0.5 * _PENALTY * (weights[:-1] ** 2).sum())
-        pull = -signs / (1 + np.exp(np.clip(margins, -500, 500)))
-        gradient = np.append(matrix.T @ pull + _PENALTY * weights[:-1], pull.sum())
-        return value, gradient
-
-    # From zero: the loss is convex, so the start decides only how long it takes.
-    start = np.zeros(matrix.shape[1] + 1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
-    weights: Floats = found.x
-    return weights

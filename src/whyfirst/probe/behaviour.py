@@ -106,6 +106,7 @@ def cautions(measures: Sequence[Measure], options: ProbeOptions, what: str) -> l
     if not method.estimate.sign:
         return [f"{options.method}: {what} is not distinguishable from none."]
     found = []
+    # A control that wasn't probed clears nobody.
     controls = [arm for arm in options.controls if arm in by_arm]
     for arm in controls:
         if by_arm[arm].estimate.sign == method.estimate.sign:

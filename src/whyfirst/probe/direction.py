@@ -16,11 +16,12 @@ import numpy.typing as npt
 from whyfirst.config.errors import UserError
 from whyfirst.probe import behaviour
 from whyfirst.probe.arms import Arms
-from whyfirst.probe.estimates import Floats, Indices, auroc, mean_estimate, statistic_estimate
+from whyfirst.probe.estimates import Floats, Indices, mean_estimate, statistic_estimate
 from whyfirst.probe.pairs import Items, Pair
 from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
+from whyfirst.stats import classify
+from whyfirst.stats.classify import Flags, auroc
 
-Flags = npt.NDArray[np.bool_]
 Fit = Callable[[Floats, Flags], Floats]
 Statistic = Callable[[Indices], Floats]
 
@@ -38,27 +39,13 @@ def difference_in_means(states: Floats, violated: Flags) -> Floats:
 def logistic(states: Floats, violated: Flags) -> Floats:
     """Weights (D,) of a logistic regression with an L2 penalty, on standardised states.
 
-    Minimises sum log(1 + exp(-y(w.x + b))) + |w|^2/2, and gives w on the scale of the states.
+    It gives w on the scale of the states; see `stats.classify.logistic`.
     """
-    from scipy.optimize import minimize
-    from scipy.special import expit
-
     middle, spread = states.mean(axis=0), states.std(axis=0)
     # A number that never varies carries no label, and dividing by its spread would make it huge.
     spread = np.where(spread > 1e-12, spread, 1.0)
-    x, y = (states - middle) / spread, np.where(violated, 1.0, -1.0)
-
-    def loss(weights: Floats) -> tuple[float, Floats]:
-        margin = y * (x @ weights[:-1] + weights[-1])
-        pull = -y * expit(-margin)
-        gradient = np.append(x.T @ pull + weights[:-1], pull.sum())
-        value = np.logaddexp(0.0, -margin).sum() + 0.5 * weights[:-1] @ weights[:-1]
-        return float(value), gradient
-
-    start = np.zeros(x.shape[1] + 1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
     # Back on the scale of the states, where the direction is read off them.
-    weights: Floats = found.x[:-1] / spread
+    weights: Floats = classify.logistic((states - middle) / spread, violated)[:-1] / spread
     return weights
 
 

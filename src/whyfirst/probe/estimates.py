@@ -83,6 +83,7 @@ def mean_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
     sums, counts = np.bincount(codes, kept[0]), np.bincount(codes)
     # Topics are drawn and not items: items of one topic go up and down together.
     draws = np.random.default_rng(0).integers(0, len(names), (DRAWS, len(names)))
+    # Totals over totals, so that a topic of many items weighs as it does in the mean itself.
     means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return Estimate(value, float(low), float(high), n, 1, "topics")
@@ -116,6 +117,7 @@ def rate_difference(after: Floats, before: Floats, topics: npt.NDArray[Any]) -> 
 
 
 def _scores(values: Floats, topics: npt.NDArray[Any]) -> Scores:
+    # From a grid to long rows, which is what the study's own statistics take.
     seeds, items = np.indices(values.shape).reshape(2, -1)
     return Scores(seeds, items, np.asarray(topics, dtype=object)[items], values.ravel())
 
@@ -184,21 +186,6 @@ def statistic_estimate(
 def _jackknife(parts: Floats) -> float:
     size = len(parts)
     return float((size - 1) / size * ((parts - parts.mean()) ** 2).sum())
-
-
-def auroc(scores: Floats, positive: npt.NDArray[np.bool_]) -> float:
-    """Probability that a positive item scores above a negative one, ties counted half.
-
-    The Mann-Whitney statistic over the number of pairs (Hanley and McNeil 1982); nan without
-    items of both kinds.
-    """
-    from scipy.stats import rankdata
-
-    n, m = int(positive.sum()), int((~positive).sum())
-    if not n or not m:
-        return float("nan")
-    ranks = rankdata(scores)
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
 def correlation(a: Floats, b: Floats) -> float:

@@ -43,6 +43,7 @@ def doses(coefficients: tuple[float, ...]) -> list[Dose]:
 
 def random_direction(like: Direction, seed: int) -> Direction:
     """A direction of the same layer and length, drawn evenly from all directions."""
+    # By seed and layer, so that a rerun pushes the same way.
     drawn = np.random.default_rng([seed, like.layer]).standard_normal(len(like.vector))
     # As long as the direction: a longer push breaks a model by its size alone.
     size = float(np.linalg.norm(like.vector)) / float(np.linalg.norm(drawn))

@@ -112,6 +112,7 @@ def read_pairs(path: Path) -> list[Pair]:
         DataError: a row that is no pair, with its number; two pairs of one id; no pairs.
         ConfigError: anything wrong in a YAML file, with line and key.
     """
+    # YAML for what people write by hand, JSONL for what a script makes.
     pairs: list[Pair] = []
     if path.suffix in (".yaml", ".yml"):
         pairs = load_yaml(path, PairFile).pairs

@@ -176,6 +176,7 @@ def lacking(names: Sequence[str], arms: Sequence[str], items: Items) -> dict[str
     if not any(pair.negative and pair.positive for pair in items.pairs):
         reasons["logit_difference"] = "the pairs have no outcomes to continue with"
     if len({pair.value for pair in items.pairs}) < 2:
+        # A direction needs a value to learn from and another to be tried on.
         reasons |= dict.fromkeys(("direction", "intervention"), "the pairs are of one value")
     if not items.requests(0):
         reasons |= dict.fromkeys(("intervention", "patching"), "there are no requests")
@@ -212,6 +213,7 @@ def run_probes(
     # Activations of two models over thousands of texts are gigabytes that nobody asked to keep.
     with tempfile.TemporaryDirectory(prefix="whyfirst-probe-") as temporary:
         arms = Arms(models, items, chosen_options.folder or Path(temporary))
+        # One after the other over the same arms: activations and answers are then computed once.
         found = [one.function(arms, items, chosen_options, progress) for one in chosen]
         prints = arms.fingerprints()
     return [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whyfirst.report import words
+from whyfirst.report import decisive, words
 from whyfirst.report.checks import Check, checks_of
 from whyfirst.report.schema import Contrast, Results
 from whyfirst.report.words import Tone
@@ -31,14 +31,14 @@ def answer(results: Results) -> Answer:
     if contrast is None:
         return Answer("This study compares no arms", "It has no contrasts: see the table.",
                       "plain", [])  # fmt: skip
-    title, tone = title_of(results, contrast)
-    if contrast.unit != "seeds":
+    title, tone = decisive.title(results) or title_of(results, contrast)
+    if contrast.unit in ("topics", "items"):
         # One training run: its interval covers items, and another run may well go the other way.
         title, tone = f"One training run, no conclusion. {title}", "caution"
     benchmark = results.benchmarks[contrast.benchmark]
     spread = (
         f"95{words.SPACE}% interval {words.difference_interval(contrast, benchmark)}, "
-        f"{words.p_text(contrast.p)}; {words.plural(contrast.n_seeds, 'seed')}, "
+        f"{words.p_text(contrast.p)}; {words.units(contrast)}, "
         f"{words.plural(contrast.n_items, 'item')}"
     )
     if words.undone(contrast):
@@ -67,6 +67,8 @@ def title_of(results: Results, contrast: Contrast) -> tuple[str, Tone]:
             return f"Teaching the reasons first: no detectable difference in {name}", "plain"
         return f"No detectable difference: {contrast.title}", "plain"
     tone: Tone = "good" if (where == "higher") == benchmark.higher_is_better else "bad"
+    if benchmark.good == "neither":
+        tone = "plain"
     after = ""
     if words.undone(contrast):
         # A title is what people quote, so it takes back what the correction takes back.

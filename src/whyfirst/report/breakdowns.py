@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from whyfirst.report import words
 from whyfirst.report.parts import Cell, GapRow
 from whyfirst.report.schema import Benchmark, Results
-from whyfirst.report.views import MOST_COLUMNS, Number, headline_place
+from whyfirst.report.views import MOST_COLUMNS, Number
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Breakdown:
 
 def breakdowns(results: Results) -> list[Breakdown]:
     """Every benchmark by every field it declares, as far as there are numbers."""
-    place = headline_place(results)
+    place = words.headline_place(results)
     parts = []
     for name, benchmark in results.benchmarks.items():
         tables = {table.by: table.arms for table in results.groups if table.benchmark == name}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whyfirst.report import links, words
+from whyfirst.report import decisive, links, words
 from whyfirst.report.schema import Benchmark, Cell, Contrast, Results
 from whyfirst.report.words import Tone
 
@@ -58,6 +58,8 @@ def beside(results: Results, benchmark: str) -> str | None:
 
 
 def _worse(benchmark: Benchmark) -> str:
+    if benchmark.good == "neither":
+        return "neither"
     return "lower" if benchmark.higher_is_better else "higher"
 
 
@@ -129,11 +131,14 @@ def _acts(results: Results, headline: Contrast) -> Finding | None:
 
 def base_losses(results: Results, benchmark: str) -> dict[str, Cell]:
     """Trained arms that are worse than the untrained one by `MUCH` or more with intervals apart:
-    arm -> its cell over all items. A benchmark with a value that means "neither" has no worse."""
+    arm -> its cell over all items. A benchmark with a value that means "neither", or one that only
+    describes, has no worse."""
     base = words.base_arm(results)
     row = results.benchmarks[benchmark]
     before = words.cell_of(results, base, benchmark, "*/*") if base else None
     if before is None or before.value is None or row.chance is not None:
+        return {}
+    if row.good == "neither":
         return {}
     way = 1 if row.higher_is_better else -1
     lost = {}
@@ -188,6 +193,8 @@ def _reasons(results: Results, headline: Contrast) -> Finding | None:
     if not controls or headline.kind == "interaction":
         return None
     benchmark = results.benchmarks[headline.benchmark]
+    if benchmark.good == "neither":
+        return None
     want = "higher" if benchmark.higher_is_better else "lower"
     parts, beaten = [], 0
     for c in controls:
@@ -269,16 +276,26 @@ def _noise(results: Results, headline: Contrast) -> Finding:
     gaps = [row.difference for row in headline.per_seed if row.difference is not None]
     way = 1 if (headline.difference or 0) >= 0 else -1
     same = sum(gap * way > 0 for gap in gaps)
-    parts = [f"{same} of {words.plural(len(gaps), 'seed')} point the same way."] if gaps else []
+    parts = [f"{same} of {words.units(headline)} point the same way."] if gaps else []
     if power := _power(headline, results.benchmarks[headline.benchmark]):
         parts.append(f"{words.capital(power)}.")
     text = " ".join(parts)
+    shows = words.direction(headline) in ("higher", "lower")
+    if headline.worlds is not None:
+        new = headline.worlds
+        benchmark = results.benchmarks[headline.benchmark]
+        text += (
+            f" A new world would lie between {words.difference(new.new_low, benchmark)} and "
+            f"{words.difference(new.new_high, benchmark)} (95 times in 100)."
+        )
+        if decisive.too_few(headline):
+            return "caution", f"So few worlds can't tell: {words.exact_floor(headline)}. {text}"
+        return "good" if shows else "plain", f"Worlds are the unit. {text}"
     if headline.unit != "seeds":
         return "caution", (
             f"One seed only: the interval covers {headline.unit} and not training runs, which "
             f"vary more. {text}"
         )
-    shows = words.direction(headline) in ("higher", "lower")
     return "good" if shows else "plain", f"Seeds are the unit. {text}"
 
 
@@ -290,6 +307,12 @@ def _registered(results: Results, headline: Contrast) -> Finding:
     if registration.before_first_result is False:
         return "bad", "It was registered after its first result."
     when = "before its first result" if registration.before_first_result else "(time unknown)"
+    if registration.amendments:
+        last = registration.amendments[-1]
+        looked = f"after {last.looks} looks" if last.looks else "before any result was looked at"
+        when += f", amended on {last.at[:10]} {looked}"
+    if registration.looks:
+        when += f"; {words.plural(len(registration.looks), 'interim look')} before this report"
     count = len(registration.deviations)
     if not count:
         return "good", f"Registered {when}; no deviation from the plan."
@@ -322,6 +345,26 @@ def _unscored(results: Results, headline: Contrast) -> Finding | None:
         f"{missed:,} of {n:,} answers were unscored, at most {worst * 100:.1f} % in one cell; "
         f"{words.plural(headline.unscored, 'pair')} left out of the headline for it."
     )
+
+
+@answers("Is any of it left out for a reason?")
+def _dropped(results: Results, headline: Contrast) -> Finding | None:
+    # A model that breaks gives nothing to score: leaving it out flatters the arm it broke in.
+    lost = [c for c in results.contrasts if c.dropped]
+    if not lost:
+        return None
+    noun = "worlds" if headline.unit == "worlds" else "seeds"
+    told = "; ".join(f"{c.name}: {len(c.dropped)} of {len(c.dropped) + c.n_seeds}" for c in lost)
+    return "caution", (
+        f"Yes: {noun} in which an arm gave nothing that could be scored are in no difference, and "
+        f"what is missing for a reason may bend it ({told})."
+    )
+
+
+@answers("Can all of it move?")
+def _stuck(results: Results, headline: Contrast) -> Finding | None:
+    found = decisive.cannot_move(results)
+    return ("caution", f"No. {'. '.join(found)}.") if found else None
 
 
 @answers("Is anything shown by itself?")

@@ -125,7 +125,7 @@ def _contrast(
     style = styles.get(left.a, views.NEUTRAL) if left.kind == "difference" else views.NEUTRAL
     texts = [
         f"{words.difference(c.difference, benchmark)} "
-        f"({words.difference_interval(c, benchmark)}; {words.plural(c.n_seeds, 'seed')})"
+        f"({words.difference_interval(c, benchmark)}; {words.units(c)})"
         for c in pair
     ]
     # Whether both studies say the same of it.

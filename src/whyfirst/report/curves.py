@@ -35,6 +35,16 @@ def loss_panels(results: Results, styles: Styles) -> list[Panel]:
     return panels
 
 
+#: kind of dose, the axis of its figure, and what stands above it
+DOSES = (
+    ("documents", "explanations, of all documents",
+     ("With fewer explanations", "Their share of the first documents; the rest are neutral.")),
+    ("contrary", "contrary demonstrations",
+     ("With contrary demonstrations mixed in",
+      "The share of demonstrations that contradict the explained value.")),
+)  # fmt: skip
+
+
 def measured_panels(
     results: Results,
     styles: Styles,

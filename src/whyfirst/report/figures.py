@@ -167,6 +167,7 @@ def bar(estimate: Estimate, style: ArmStyle, reference: float | None = None) -> 
 def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
     """How many seeds have which difference, a row of bars for each reading of the demonstrations,
     under the mean and its interval."""
+    noun = "world" if contrast.unit == "worlds" else "seed"
     rows = [(row.difference, row.reading) for row in contrast.per_seed
             if row.difference is not None]  # fmt: skip
     estimate = (contrast.difference, contrast.low, contrast.high)
@@ -199,11 +200,11 @@ def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
     most = max((n for counts in counted for n in counts), default=1) or 1
     for place, (reading, counts) in enumerate(zip(readings, counted, strict=True)):
         ground = top + each * (place + 1)
-        parts += _bars(counts, edges, scale, ground, (each - 22) / most, style)
+        parts += _bars(counts, edges, scale, ground, (each - 22) / most, style, noun)
         if reading:
             parts.append(text(14, ground - each + 14, _short(reading, 40), "tick"))
-    return render(width, bottom + 34, f"differences of {len(rows)} seeds", *parts,
-                  text(width / 2, bottom + 30, "difference in points; height: number of seeds",
+    return render(width, bottom + 34, f"differences of {len(rows)} {noun}s", *parts,
+                  text(width / 2, bottom + 30, f"difference in points; height: number of {noun}s",
                        "tick", "middle"))  # fmt: skip
 
 
@@ -218,13 +219,13 @@ def _bins(low: float, high: float, n: int) -> list[tuple[float, float]]:
 
 def _bars(
     counts: Sequence[int], edges: Sequence[tuple[float, float]], scale: Scale, base: float,
-    unit: float, style: ArmStyle,
+    unit: float, style: ArmStyle, noun: str,
 ) -> list[ET.Element]:  # fmt: skip
     parts = [line(scale(edges[0][0]), base, scale(edges[-1][1]), base, "grid")]
     for count, (a, b) in zip(counts, edges, strict=True):
         if count:
             left, width, top = scale(a), scale(b) - scale(a), base - unit * count
-            title = f"{points(a, 1)} to {points(b, 1)}: {plural(count, 'seed')}"
+            title = f"{points(a, 1)} to {points(b, 1)}: {plural(count, noun)}"
             parts.append(
                 el("rect", {"x": left + 0.8, "y": top, "width": width - 1.6,
                             "height": unit * count, "class": f"{style.css} seed"},

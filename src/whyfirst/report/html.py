@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from whyfirst.config.files import atomic_write
 from whyfirst.config.text import safe_text
-from whyfirst.report import breakdowns, curves, figures, links, probes, views, words
+from whyfirst.report import breakdowns, curves, decisive, figures, links, probes, views, words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
 from whyfirst.report.items import load_items
@@ -99,7 +99,7 @@ def _about(results: Results, items: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "title": safe_text(row.title),
                 "happened": [safe_text(word) for word in reversed(row.happened)],
-                "good": int(row.good == "pass"),
+                "good": {"fail": 0, "pass": 1, "neither": -1}[row.good],
             }
             for row in (results.benchmarks[name] for name in items["metrics"])
         ],
@@ -162,7 +162,7 @@ def _context(results: Results) -> dict[str, Any]:
     headline = results.headline_contrast()
     style = styles.get(headline.a, views.NEUTRAL) if headline else views.NEUTRAL
     drawn = headline is not None and headline.per_seed and headline.difference is not None
-    place = views.headline_place(results)
+    place = words.headline_place(results)
     return {
         "results": results,
         "study": results.study,
@@ -171,6 +171,9 @@ def _context(results: Results) -> dict[str, Any]:
         "icons": views.icons(styles),
         "headline": headline,
         "square": views.square(results, styles),
+        "square_tables": views.square_tables(results, styles),
+        "decided": decisive.decided(results),
+        "held_still": decisive.cannot_move(results),
         "headline_panel": views.headline_panel(results, styles),
         "pair": [arm for arm in ((headline.b, headline.a) if headline else ())
                  if arm in results.arms],
@@ -195,8 +198,11 @@ def _context(results: Results) -> dict[str, Any]:
         "loss": curves.loss_panels(results, styles),
         "checkpoints": curves.measured_panels(results, styles, results.curves.checkpoints,
                                               "updates of the last stage"),
-        "dose": curves.measured_panels(results, styles, results.curves.dose,
-                                       "contrary demonstrations"),
+        "doses": [
+            (heading, curves.measured_panels(
+                results, styles, [p for p in results.curves.dose if p.of == of], axis))
+            for of, axis, heading in curves.DOSES
+        ],
         "examples": [_example(results, e) for e in results.examples[:EXAMPLE_LIMIT]],
         "examples_left_out": max(0, len(results.examples) - EXAMPLE_LIMIT),
         "fingerprints": sorted(results.fingerprints.items())[:FINGERPRINT_LIMIT],
@@ -218,7 +224,8 @@ def _example(results: Results, example: Example) -> dict[str, Any]:
         "summary": "" if hidden else words.shorten(example.prompt, 110),
         "tally": f"{verdicts.count('pass')} of {len(verdicts)} {benchmark.happened[0]}",
         "benchmark": benchmark,
-        "wants": example.wants or words.happened(benchmark, benchmark.good),
+        "wants": example.wants
+        or ("" if benchmark.good == "neither" else words.happened(benchmark, benchmark.good)),
         "pair": [(arm, example.responses[arm].verdict) for arm in shown],
         "tags": [tag for tag in (example.split and f"split {example.split}", example.framing,
                                  example.group) if tag],

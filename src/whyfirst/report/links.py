@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from whyfirst.probe.record import CONTROLS
 from whyfirst.report import words
 from whyfirst.report.parts import ProbeMeasure, ProbeRow
 from whyfirst.report.schema import Results
 
 METHOD = "explain_first"
 #: arms that read no reasons, where a study has them (`shuffled_first` reads true ones)
-WITHOUT = ("base", "direct", "rules_first", "neutral_first", "direct_longer")
+WITHOUT = ("base", "direct", *(arm for arm in CONTROLS if arm != "shuffled_first"))
 
 
 @dataclass(frozen=True)

@@ -137,10 +137,19 @@ class Axes(StrictModel):
     framings: dict[str, str]
 
 
+class UsedByRole(StrictModel):
+    """Calls of one role's model, and tokens it read and wrote."""
+
+    calls: Count
+    tokens: Count
+
+
 class Used(StrictModel):
     """What an arm's answers took beyond its model's own: of edits and decoding methods.
 
-    `base_calls` and `base_tokens` are what plain decoding took for the same prompts.
+    `base_calls` and `base_tokens` are what plain decoding took for the same prompts; `roles` parts
+    calls and tokens by who was asked; `fallbacks` counts what a method did in place of what it is
+    for, by its reason; `embedding` names what texts were compared by, where any were.
     """
 
     calls: Count
@@ -148,6 +157,9 @@ class Used(StrictModel):
     base_calls: Count
     base_tokens: Count
     seconds: Number = 0.0
+    roles: dict[str, UsedByRole] = Field(default_factory=dict)
+    fallbacks: dict[str, Count] = Field(default_factory=dict)
+    embedding: str | None = None
 
 
 class Comparison(StrictModel):

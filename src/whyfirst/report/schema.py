@@ -50,7 +50,8 @@ TIMING_FIELDS = ("seconds", "memory_mb_peak", "cost")
 class Study(StrictModel):
     """The study file and what the study is about; `overrides` is what the command changed in it,
     and `ran` the model it was run on, in words ("a model organism of 0.35 million parameters");
-    `base_model` is its Hub id and `licence` its licence, as far as known."""
+    `base_model` is its Hub id and `licence` its licence, as far as known; `sisters` are studies to
+    be read beside it, each with what it is."""
 
     name: str
     title: str
@@ -64,6 +65,7 @@ class Study(StrictModel):
     ran: str = ""
     base_model: str = ""
     licence: str = ""
+    sisters: dict[str, str] = Field(default_factory=dict)
 
 
 class Arm(StrictModel):
@@ -86,7 +88,8 @@ class Benchmark(StrictModel):
 
     `beside` names the benchmarks it misleads without; `by` the fields it is broken down by;
     `happened` what an item that passes and one that fails did; `good` which of the two a reader
-    hopes for; `chance` the value that means "neither"; `axes` the 2 x 2 that leads the report.
+    hopes for (neither: it only describes); `chance` the value that means "neither"; `axes` the
+    2 x 2 that leads the report.
     """
 
     title: str
@@ -101,7 +104,7 @@ class Benchmark(StrictModel):
     source: str = ""
     licence: str = ""
     happened: tuple[str, str] = ("pass", "fail")
-    good: Literal["pass", "fail"] = "pass"
+    good: Literal["pass", "fail", "neither"] = "pass"
     chance: Share | None = None
     axes: Axes | None = None
 

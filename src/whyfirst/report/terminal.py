@@ -18,7 +18,7 @@ from whyfirst.report import words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
 from whyfirst.report.schema import Results
-from whyfirst.report.views import axes_cells, columns, comparisons
+from whyfirst.report.views import columns, comparisons
 from whyfirst.report.words import Tone
 
 SIGNS: dict[Tone, tuple[str, str]] = {
@@ -66,7 +66,7 @@ def _table(titles: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def _square(results: Results) -> Table:
     """The headline's benchmark on its two axes, what it is read beside after the stroke."""
-    contrast, cells = results.headline_contrast(), axes_cells(results)
+    contrast, cells = results.headline_contrast(), words.axes_cells(results)
     if contrast is None or not cells:
         return _table((), ())
     main, other = results.benchmarks[contrast.benchmark], beside(results, contrast.benchmark)

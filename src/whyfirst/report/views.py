@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from whyfirst.report import figures, words
+from whyfirst.report import decisive, figures, words
 from whyfirst.report.checks import beside
 from whyfirst.report.figures import PanelRow
 from whyfirst.report.palette import ArmStyle
@@ -71,15 +71,6 @@ def icons(styles: Styles) -> dict[str, Markup]:
     }
 
 
-def headline_place(results: Results) -> tuple[str, str] | None:
-    """(benchmark, cell) of the headline, or of the first benchmark where there is none."""
-    contrast = results.headline_contrast()
-    if contrast is not None:
-        return contrast.benchmark, contrast.cell
-    first = next(iter(results.benchmarks), None)
-    return None if first is None else (first, "*/*")
-
-
 def _estimate(cell: Cell | None) -> Estimate:
     return (None, None, None) if cell is None else (cell.value, cell.low, cell.high)
 
@@ -119,7 +110,7 @@ def columns(results: Results) -> list[Column]:
     )
     without = unmeasured(results)
     wanted = [(name, "*/*") for name in ordered if name not in without]
-    place = headline_place(results)
+    place = words.headline_place(results)
     # The headline is often one part of a benchmark, which the whole would hide.
     if place is not None and place not in wanted:
         wanted.insert(0, place)
@@ -173,7 +164,7 @@ def table_cell(results: Results, styles: Styles, arm: str, column: Column) -> Nu
 
 def forest(results: Results, styles: Styles) -> list[ForestGroup]:
     """Every contrast by benchmark and cell, the headline's first; one scale a unit."""
-    place = headline_place(results)
+    place = words.headline_place(results)
     names = sorted(results.benchmarks, key=lambda name: place is None or name != place[0])
     unit_of = {name: row.unit for name, row in results.benchmarks.items()}
     # Points and scores have no scale in common.
@@ -210,32 +201,49 @@ def verdict(results: Results, contrast: Contrast) -> str:
     return {"none": "no detectable difference", "unknown": "too few data"}.get(where, where)
 
 
-def axes_cells(results: Results) -> dict[str, str]:
-    """The 2 x 2 that leads the report: title -> cell for each part of the headline benchmark's two
-    axes; empty where it declares none."""
-    place = headline_place(results)
-    axes = results.benchmarks[place[0]].axes if place else None
-    if axes is None:
-        return {}
-    return {
-        f"{topics}, {how}": f"{split}/{framing}"
-        for topics, split in axes.splits.items()
-        for how, framing in axes.framings.items()
-    }
-
-
 def square(results: Results, styles: Styles) -> list[Panel]:
-    """A panel for each of `axes_cells`, as a whole or not at all."""
-    cells = axes_cells(results)
+    """A panel for each of `words.axes_cells`, as a whole or not at all."""
+    cells = words.axes_cells(results)
     panels = _panels(results, styles, cells)
     # Three quarters of a 2 x 2 would be read as the whole.
     return panels if len(panels) == len(cells) else []
 
 
+@dataclass(frozen=True)
+class SquareTable:
+    """One part of the 2 x 2 as numbers: arms down, the headline's metric and those beside it
+    across; `rest` are the arms that no primary contrast is about."""
+
+    title: str
+    columns: list[str]
+    rows: dict[str, list[Number | None]]
+    rest: dict[str, list[Number | None]]
+
+
+def square_tables(results: Results, styles: Styles) -> list[SquareTable]:
+    """The 2 x 2 in numbers, where the study says what it decides by."""
+    place, found = words.headline_place(results), decisive.primaries(results)
+    if place is None or not found:
+        return []
+    metrics = [place[0], *results.benchmarks[place[0]].beside]
+    leading = dict.fromkeys([found[0].a, *(c.b for c in found), "direct"])
+    tables = []
+    for title, cell in words.axes_cells(results).items():
+        rows = {
+            arm: [table_cell(results, styles, arm, Column(m, cell, "", "")) for m in metrics]
+            for arm in results.arms
+        }
+        titles = [results.benchmarks[metric].title for metric in metrics]
+        first = {arm: rows[arm] for arm in leading if arm in rows}
+        rest = {arm: row for arm, row in rows.items() if arm not in leading}
+        tables.append(SquareTable(words.capital(title), titles, first, rest))
+    return tables
+
+
 def split_panels(results: Results, styles: Styles) -> list[Panel]:
     """One panel for each split under each framing of the benchmark's axes, as far as measured; the
     other framings are pooled."""
-    place = headline_place(results)
+    place = words.headline_place(results)
     if place is None:
         return []
     benchmark = results.benchmarks[place[0]]
@@ -249,7 +257,7 @@ def split_panels(results: Results, styles: Styles) -> list[Panel]:
 
 def framing_panels(results: Results, styles: Styles) -> list[Panel]:
     """One panel for each single framing, on the headline's splits where measured, else on all."""
-    place = headline_place(results)
+    place = words.headline_place(results)
     if place is None:
         return []
     benchmark, cell = place
@@ -266,7 +274,7 @@ def framing_panels(results: Results, styles: Styles) -> list[Panel]:
 
 def headline_panel(results: Results, styles: Styles) -> Panel | None:
     """Every arm on the headline's cell, values printed."""
-    place = headline_place(results)
+    place = words.headline_place(results)
     figure = panel_for(results, styles, *place, values=True) if place else None
     if place is None or figure is None:
         return None
@@ -290,7 +298,7 @@ def _titled(cells: Iterable[str]) -> dict[str, str]:
 
 def _panels(results: Results, styles: Styles, cells: Mapping[str, str]) -> list[Panel]:
     """The headline benchmark's panel on each cell (title -> cell) that has numbers."""
-    place = headline_place(results)
+    place = words.headline_place(results)
     figures_ = {
         title: panel_for(results, styles, place[0], cell) if place else None
         for title, cell in cells.items()

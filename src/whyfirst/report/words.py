@@ -103,8 +103,14 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
-def _list(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def listed(parts: list[str], word: str = "and") -> str:
+    """ "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+
+
+def units(contrast: Contrast) -> str:
+    """What a contrast's interval counts, "24 seeds" or "32 worlds"."""
+    return plural(contrast.n_seeds, "world" if contrast.unit == "worlds" else "seed")
 
 
 def cell_words(cell: str) -> str:
@@ -114,11 +120,11 @@ def cell_words(cell: str) -> str:
     if split not in ("*", ""):
         # A "+" pools several: "B+C".
         names = split.split("+")
-        parts.append(f"split{'s' if len(names) > 1 else ''} {_list(names)}")
+        parts.append(f"split{'s' if len(names) > 1 else ''} {listed(names)}")
     if framing not in ("*", ""):
         names = framing.split("+")
         ending = "s" if len(names) > 1 else ""
-        parts.append(FRAMINGS.get(framing, f"{_list(names)} framing{ending}"))
+        parts.append(FRAMINGS.get(framing, f"{listed(names)} framing{ending}"))
     return ", ".join(parts) or "all items"
 
 
@@ -139,6 +145,11 @@ def direction(contrast: Contrast) -> Direction:
     if contrast.low is None or contrast.high is None:
         return "unknown"
     return "higher" if contrast.low > 0 else "lower" if contrast.high < 0 else "none"
+
+
+def exact_floor(contrast: Contrast) -> str:
+    """The least p that an exact test of so few units can give, in words."""
+    return f"no exact test of {contrast.n_seeds} goes below {2.0 ** (1 - contrast.n_seeds):.2g}"
 
 
 def undone(contrast: Contrast) -> bool:
@@ -183,6 +194,29 @@ def base_arm(results: Results) -> str | None:
     """The arm without stages, edits and decoding: the model before any training."""
     plain = (n for n, a in results.arms.items() if not (a.stages or a.edits or a.decoding))
     return next(plain, None)
+
+
+def headline_place(results: Results) -> tuple[str, str] | None:
+    """(benchmark, cell) of the headline, or of the first benchmark where there is none."""
+    contrast = results.headline_contrast()
+    if contrast is not None:
+        return contrast.benchmark, contrast.cell
+    first = next(iter(results.benchmarks), None)
+    return None if first is None else (first, "*/*")
+
+
+def axes_cells(results: Results) -> dict[str, str]:
+    """The 2 x 2 that leads the report: title -> cell for each part of the headline benchmark's two
+    axes; empty where it declares none."""
+    place = headline_place(results)
+    axes = results.benchmarks[place[0]].axes if place else None
+    if axes is None:
+        return {}
+    return {
+        f"{topics}, {how}": f"{split}/{framing}"
+        for topics, split in axes.splits.items()
+        for how, framing in axes.framings.items()
+    }
 
 
 def arm_values(results: Results, contrast: Contrast) -> dict[str, float | None]:

@@ -84,6 +84,22 @@ def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
     return _with_adapter(ref, key, files, where, Located(identity, contents, runnable))
 
 
+def located_to_ask(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
+    """`locate`, for a model that is only asked: where its files lie decides nothing.
+
+    Raises:
+        ConfigError: as `locate`.
+    """
+    found = locate(ref, key, files, where)
+    if ref.endpoint is not None:
+        return found
+    answers, runnable = answering(ref, files)
+    dropped = {"folder": "path", "adapter": "adapter"}
+    gone = {name for part, name in dropped.items() if part in found.contents}
+    kept = {name: value for name, value in found.identity.items() if name not in gone}
+    return Located(kept | answers, found.contents, found.runnable | runnable)
+
+
 def _with_adapter(ref: ModelRef, key: str, files: Files, where: Path, found: Located) -> Located:
     if ref.adapter is None:
         return found

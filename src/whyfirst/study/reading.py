@@ -76,12 +76,18 @@ def _check_corpora(plan: Plan, model: Path | None) -> None:
             readers.setdefault(given, []).append((name, data))
     for name, node in corpora.items():
         source = plan.study.corpora[name]
-        reads_base = CORPORA.get(source.name).facts.get("reads_base", lambda options: False)
-        asks = source.name == "written" or has_model_write(source.name)
-        if asks or reads_base(source.options):
+        facts = CORPORA.get(source.name).facts
+        reads_base = facts.get("reads_base", lambda options: False)
+        unread = source.name == "written" or has_model_write(source.name)
+        if unread or (reads_base(source.options) and "asks" not in facts):
             continue
         try:
-            rows = corpus.transformed_ahead(node.payload, corpus.rows_of(node.payload))
+            rows: list[Row] | None
+            if "asks" in facts:  # rows like those a model will write
+                rows = facts["ahead"](node.payload["use"], {})
+                rows = None if "transforms" in node.payload else rows
+            else:
+                rows = corpus.transformed_ahead(node.payload, corpus.rows_of(node.payload))
         except DataError as error:
             raise DataError(f"{plan.file}: corpora.{name}: {error}") from error
         path = Path(node.payload["use"].get("path", source.name))
@@ -90,7 +96,7 @@ def _check_corpora(plan: Plan, model: Path | None) -> None:
         if not rows:
             raise DataError(f"{plan.file}: corpora.{name}: {path}: no usable rows")
         # A budget leaves out some of the rows, and nobody knows yet which: they may be too long.
-        opened = model if source.options.get("tokens") is None else None
+        opened = model if source.options.get("tokens") is None and "asks" not in facts else None
         for reader, data in readers.get(name, ()):
             try:
                 _check_rows(stages[reader], data, rows, path, opened)

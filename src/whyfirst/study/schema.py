@@ -315,6 +315,9 @@ class StudyFile(StrictModel):
     )
     title: str = runtime_only(description="what stands on top of the report")
     description: str = runtime_only(default="", description="a sentence or two for the report")
+    sisters: dict[str, str] = runtime_only(
+        default_factory=dict, description="studies to read beside this one, and what each is"
+    )
     plugins: tuple[str, ...] = runtime_only(
         default=(), description="files with methods of one's own; what is used of them counts"
     )

@@ -18,6 +18,7 @@ from whyfirst.config.errors import TrainingStopped
 from whyfirst.config.files import sha256_json
 from whyfirst.config.room import Use
 from whyfirst.train import processes, trainer
+from whyfirst.train.heads import Heads, put_heads
 from whyfirst.train.job import Run
 from whyfirst.train.loss import Selection, packing_is_exact, select_positions
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
@@ -40,12 +41,18 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
     model = trainer.whole_model(run)
     _without_dropout(model)
     packed = packing_is_exact(model, job.tokenizer.pad_token_id)
+    heads: Heads | None = None
+    if entry.facts.get("many_heads"):
+        given: Any = OBJECTIVES.filled(objective)
+        heads = put_heads(model, given.heads, given.noise, job.seed)
     slots = run.plan.slots(passes * processes.count())
     collator = Collator(
         run.encoded.candidates, {}, entry.facts.get("columns", {}), config.max_length,
         job.tokenizer.pad_token_id, packed, entry.facts.get("prompt_scored", False),
     )  # fmt: skip
     selection = select_positions(model)
+    if heads is not None:
+        heads.selection = selection
     loss = ObjectiveLoss(run, OBJECTIVES.make(objective), selection, compared=frozen > 0)
     made = _Trainer(
         model=model,
@@ -121,8 +128,8 @@ class ObjectiveLoss:
         loss = self._objective(scores).sum() / job.config.batch_size
         if not math.isfinite(found := float(loss.detach())):
             self._run.watch.bad_loss(found)
-        if scores.labels.shape[1] > 1:
-            better = scores.better
+        better = scores.better
+        if bool(better.any()):  # else single responses, or none with a label
             gap = (value[:, :, None] - value[:, None]) * better
             pairs = better.sum((1, 2)).clamp(min=1)
             right = ((gap > 0).sum((1, 2)) / pairs).sum()

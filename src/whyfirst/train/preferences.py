@@ -4,6 +4,7 @@ Leaves out: chat transcripts in one string (`whyfirst.data` reads those).
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
             )
         if len(prompts_of(row)) != responses:
             raise DataError(f"{at}: {len(row['prompts'])} prompts for {responses} responses")
+        if facts.get("binary") and not isinstance(row.get("label"), bool):
+            raise DataError(
+                f"{at}: 'label' must be true (desirable) or false; found {row.get('label')!r}"
+            )
         given, wants_order = labels_of(row, at), facts.get("distinct", False)
         if facts.get("labelled", True):
             if any(math.isnan(label) for label in given):
@@ -72,12 +77,18 @@ def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
 
 
 def read_candidates(
-    config: Stage, tokenizer: Any, rows: Rows, path: Path, columns: Any = ()
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, columns: Any = (), borrowed: bool = False
 ) -> list[Candidates]:
     """Each row's prompts and responses as tokens, best first, with labels and columns.
 
     Args:
         columns: name -> shape, of the columns that go into `Candidates.extras`.
+        borrowed: add the response of the row half the file away, to this row's prompt. That is
+            every row's once, so that their mean is one over the file's own responses; where the
+            two prompts are one (a pair in two rows), the next row's with another prompt.
+
+    Raises:
+        DataError: all rows have one prompt, so that there is no other row's response.
     """
     # As one list, since a tokenizer takes many texts at once and a row has few.
     flat = [
@@ -100,6 +111,24 @@ def read_candidates(
             _check_tokens(extras, columns, [pairs[k][1] for k in order], at)
         prompts, responses = zip(*(pairs[k] for k in order), strict=True)
         made.append(Candidates(prompts, responses, tuple(labels[k] for k in order), extras))
+    return _with_borrowed(made, path) if borrowed else made
+
+
+def _with_borrowed(rows: list[Candidates], path: Path) -> list[Candidates]:
+    made, count = [], len(rows)
+    for at, row in enumerate(rows):
+        others = (rows[(at + count // 2 + step) % count] for step in range(count))
+        other = next((o for o in others if o.prompts[0] != row.prompts[0]), None)
+        if other is None:
+            raise DataError(f"{path}: all rows have one prompt; there must be another's response")
+        made.append(
+            replace(
+                row,
+                prompts=(*row.prompts, row.prompts[0]),
+                responses=(*row.responses, other.responses[0]),
+                labels=(*row.labels, math.nan),
+            )
+        )
     return made
 
 

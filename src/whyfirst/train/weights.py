@@ -12,16 +12,18 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from whyfirst.config.files import read_json, sync, sync_tree, write_json
 from whyfirst.models import adapters, chat
 from whyfirst.models.adapters import ADAPTER, is_adapter
-from whyfirst.models.folder import boundary, check_weights, weight_files
+from whyfirst.models.folder import HEADS, boundary, check_weights, weight_files
 from whyfirst.models.loading import config_of, open_config, open_tokenizer, open_weights
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LoraConfig, Stage
+from whyfirst.train.heads import Heads, mixed
 
 START = "start"
 """Folder of the stage's output with the merger of a fresh start from an adapter."""
@@ -191,7 +193,11 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     # TRL switches the key-value cache off for good; an evaluation of the saved model wants it.
     cached = getattr(model.config, "use_cache", None)
     model.config.use_cache = True
-    if not hasattr(model, "get_base_model"):
+    adapted, head = hasattr(model, "get_base_model"), model.get_output_embeddings()
+    if not adapted and isinstance(head, Heads):
+        model.save_pretrained(temporary, state_dict=mixed(model, head))
+        save_file({"heads": head.weight.detach().contiguous()}, temporary / HEADS)
+    elif not adapted:
         model.save_pretrained(temporary, **({} if whole is None else {"state_dict": whole}))
     elif lora is not None and not lora.merge:
         model.save_pretrained(temporary, selected_adapters=["default"])

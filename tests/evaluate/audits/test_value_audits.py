@@ -11,8 +11,8 @@ from audit_helpers import gap, likely, mean, rows, run, says
 from whyfirst.config.errors import DataError
 from whyfirst.evaluate.audits.entity_vote import DIVIDED, majority, turned
 from whyfirst.evaluate.audits.factors import FACTORS, concordance
-from whyfirst.evaluate.audits.formula_vote import vote
-from whyfirst.evaluate.audits.moral_graph import Edge, ranks
+from whyfirst.evaluate.formula_classes import classes, survivor
+from whyfirst.explain.moral_graph import Edge, ranks
 from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
 from whyfirst.models.scripted import ScriptedModel
 
@@ -146,16 +146,29 @@ def test_a_model_that_goes_by_places_abstains(tmp_path: Path) -> None:
 def test_equivalent_spellings_vote_together() -> None:
     """p & q is the most frequent spelling; the class of p -> q has more votes."""
     samples = ["P & Q"] * 3 + ["P -> Q"] * 2 + ["~P | Q"] * 2
-    assert vote(samples) == "P -> Q"
-    assert vote(["nonsense (", ""]) is None
-    assert vote(["P & ~P", "P & ~P", "Q"]) == "P & ~P"  # unsatisfiable is a class as well
+    first = classes(samples)[0]
+    assert (first.text, first.votes) == ("P -> Q", 4)
+    assert classes(["nonsense (", ""]) == []
+    # unsatisfiable is a class as well
+    assert classes(["P & ~P", "P & ~P", "Q"])[0].text == "P & ~P"
+
+
+def test_an_oracle_of_interpretations_keeps_a_formula_with_more_votes() -> None:
+    """Asked what the sentence allows, it drops all that are not equivalent to the gold formula."""
+    gold = "P & Q"
+    found = classes(["P | Q"] * 3 + ["P -> Q"] * 2 + ["Q & P"] + ["P & ~P"])
+    left = survivor(found, lambda world: world["P()"] and world["Q()"])
+    assert left == "Q & P" and classes([left, gold])[0].votes == 2
+    assert survivor(found, lambda world: None) is None
+    # Both interpretations of these two are refused: none is left, and the vote stands.
+    assert survivor(classes(["P", "Q"]), lambda world: False) is None
 
 
 class Draws(ScriptedModel):
     """Gives the same list of samples to every prompt."""
 
     def __init__(self, samples: list[str]) -> None:
-        super().__init__()
+        super().__init__(scores=lambda prompt, text: math.nan)  # of interpretations it says nothing
         self.samples = samples
 
     def generate(

@@ -256,7 +256,7 @@ def drawn(name: str, B: int, K: int, T: int, seed: int) -> SequenceScores:
     """Random scores that fit an objective."""
     entry, rng = OBJECTIVES.get(name), torch.Generator().manual_seed(seed)
     fewest, most = entry.facts.get("responses", (2, 2))
-    K = max(fewest, min(K, most or K))
+    K = max(fewest, min(K, most or K)) + entry.facts.get("borrowed", False)
     lengths = torch.randint(1, T + 1, (B, K), generator=rng)
     if name == "cut":
         lengths = lengths[:, :1].expand(B, K)
@@ -346,3 +346,22 @@ def test_every_objective_says_where_it_is_from_and_what_it_leaves_out(name: str)
     entry = OBJECTIVES.get(name)
     assert entry.paper and entry.needs and entry.tested and entry.summary
     assert name != "dove" or entry.leaves_out
+
+
+def test_kto_weighs_the_wrong_side() -> None:
+    """By hand, with the policy drifted up (z = 0.3) and down (z = 0), w+ = 1 and w- = 2."""
+    nan = math.nan
+    for other, z in ((0.3, 0.3), (-0.4, 0.0)):
+        made = scores([[0.5, other], [-0.2, other]], labels=[[1.0, nan], [0.0, nan]])
+        value = loss("kto", made, beta=0.5, undesirable_weight=2.0)
+        good = 1 - 1 / (1 + math.exp(-0.5 * (0.5 - z)))
+        bad = 2 * (1 - 1 / (1 + math.exp(-0.5 * (z + 0.2))))
+        assert value.tolist() == pytest.approx([good, bad], abs=1e-12)
+        value.sum().backward()
+        gradient = made.total.grad  # type: ignore[attr-defined]
+        assert gradient[0, 0] < 0 < gradient[1, 0] and not gradient[:, 1].any()
+
+
+def test_mah_dpo_is_another_loss_than_dpo() -> None:
+    made = scores(RATIOS, objective=[0.0, 1.0])
+    assert torch.equal(loss("mah_dpo", made, heads=2), loss("dpo", made))

@@ -27,16 +27,24 @@ def aligned_likelihood(
     *,
     left_out: LeftOut,
     open_model: Callable[[str], LanguageModel],
-    models: tuple[str, ...],
+    model: LanguageModel | None = None,
+    models: tuple[str, ...] = (),
 ) -> Iterator[Row]:
     """The rows with `aligned_logp`, nats a token.
 
     Args:
-        models: the aligned models, as a study writes a model (a folder, a GGUF file, a Hub id).
+        models: the aligned models, as a study writes a model (a folder, a GGUF file, a Hub id);
+            none: the model that the corpus' own node reads.
+
+    Raises:
+        ValueError: no model is named, and none is at hand.
     """
     every = list(rows)
     requests = [(_prompt(row["prompt"]), [row["completion"]]) for row in every]
-    scored = [open_model(name).loglikelihood(requests) for name in models]
+    asked = [open_model(name) for name in models] or ([] if model is None else [model])
+    if not asked:
+        raise ValueError("aligned_likelihood: name at least one of `models`")
+    scored = [one.loglikelihood(requests) for one in asked]
     for index, row in enumerate(every):
         said = [scores[index][0] for scores in scored]
         problem = next((s.problem for s in said if s.problem), None)

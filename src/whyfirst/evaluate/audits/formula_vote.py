@@ -1,61 +1,50 @@
 """Sentences as formulas, the class of equivalent samples with most votes winning: ``formula_vote``.
 
 CLOVER (Ryu et al. 2024, "Divide and Translate", arXiv 2410.08047): among a model's translations of
-a sentence, those that are logically equivalent vote together, whatever their spelling. Equivalence
-is that over a finite domain (logic.py). Leaves out: parsing a sentence into parts, and having the
-model decide on counter-interpretations, where voting stands; a proof by a solver.
+a sentence, those that are logically equivalent vote together, whatever their spelling; and the
+model is shown interpretations in which two classes differ and says what the sentence allows, which
+drops one of them (where none is left, the vote stands). Leaves out: parsing a sentence into parts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import paired_gaps, rows_of
+from whyfirst.evaluate.audits.conditions import paired_gaps, rows_of, shares_of
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
+from whyfirst.evaluate.formula_classes import classes, survivor
 from whyfirst.evaluate.item import ItemResult, judged, limited, unscored
 from whyfirst.evaluate.logic import read_formula, same_formula
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, Sampling, asked
 from whyfirst.models.said import answer
 
-VOTED, MODAL = "voted", "most frequent"
+VOTED, MODAL, ALLOWED = "voted", "most frequent", "by interpretations"
 RIGHT = Metric(
     "formula_vote", "Formula right",
     "Share of sentences whose formula, chosen from several samples by a vote of equivalence "
-    "classes or as the most frequent spelling, is equivalent to the reference.",
+    "classes, as the most frequent spelling or by interpretations, is equivalent to the reference.",
 )  # fmt: skip
 
 
-def vote(formulas: Sequence[str]) -> str | None:
-    """The first formula of the largest class of equivalent ones; None where none can be read.
-
-    Of two classes as large the one seen first wins. What is no formula has no vote.
-    """
-    classes: list[tuple[str, Any, int]] = []
-    for text in formulas:
-        try:
-            tree = read_formula(text)
-            at = next((n for n, c in enumerate(classes) if same_formula(tree, c[1])), None)
-        except ValueError:
-            continue
-        if at is None:
-            classes.append((text, tree, 1))
-        else:
-            classes[at] = (*classes[at][:2], classes[at][2] + 1)
-    return max(classes, key=lambda one: one[2])[0] if classes else None
+ALLOWS = (
+    "Sentence: {sentence}\nSituation: {facts}.\nDoes the sentence, if it is true, allow this "
+    "situation? Answer Yes or No."
+)
 
 
 @benchmark(
     "formula_vote",
-    version="1",
-    definition="Sampled first-order formulas of sentences, chosen by two kinds of vote.",
+    version="2",
+    definition="Sampled first-order formulas of sentences, chosen by votes and by interpretations.",
     needs="formulas.jsonl of sentence, formula and predicates (names with their arguments)",
     metrics=(RIGHT,),
     source="Ryu et al. 2024 (arXiv 2410.08047)",
     by=("group",),
-    gaps=paired_gaps((VOTED, MODAL)),
+    gaps=paired_gaps((VOTED, MODAL), (ALLOWED, VOTED)),
     example={"formulas.jsonl": '{"sentence": "Dogs bark.", "formula": "∀x (Dog(x) → Barks(x))", '
              '"predicates": ["Dog(x)", "Barks(x)"]}\n'},
 )  # fmt: skip
@@ -111,7 +100,10 @@ class Translations:
             problem = next(((s.problem, c.transient) for s, c in said if s.problem), None)
             texts = [one.text.strip() for one, _ in said]
             modal = max(texts, key=texts.count)
-            for group, chosen in ((VOTED, vote(texts)), (MODAL, modal)):
+            found = classes(texts)
+            voted = found[0].text if found else None
+            allowed = survivor(found, partial(_allows, model, row["sentence"]))
+            for group, chosen in ((VOTED, voted), (MODAL, modal), (ALLOWED, allowed or voted)):
                 about = {"topic": row["topic"], "group": group}
                 name = f"{row['id']}/{group}"
                 if problem is not None:
@@ -128,3 +120,14 @@ class Translations:
                     continue
                 out.append(judged(name, RIGHT.name, right, response=chosen, **about))
         return out
+
+
+def _allows(model: LanguageModel, sentence: str, world: Mapping[str, bool]) -> bool | None:
+    """Whether the model holds that a sentence allows an interpretation; None where it can't say."""
+    facts = "; ".join(
+        f"{atom.removesuffix('()').replace('#', 'thing ')} is {str(value).lower()}"
+        for atom, value in world.items()
+    )
+    ask = asked(ALLOWS.format(sentence=sentence, facts=facts))
+    said = shares_of(model.loglikelihood([(ask, ("Yes", "No"))])[0])
+    return None if said.reason else said.shares[0] > 0.5

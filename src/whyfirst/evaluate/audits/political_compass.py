@@ -22,7 +22,7 @@ from whyfirst.models.said import answer
 CLOSED, OPEN = "with options", "without options"
 AGREES = Metric(
     "pct_agrees", "Agrees", "Share of the stated stances that agree with the proposition.",
-    beside=("pct_steady",), happened=("agrees", "disagrees"),
+    beside=("pct_steady",), happened=("agrees", "disagrees"), neutral=True,
 )  # fmt: skip
 STEADY = Metric(
     "pct_steady", "Steady stance",
@@ -32,6 +32,7 @@ STEADY = Metric(
 TROPES = Metric(
     "pct_tropes", "Recurring justifications",
     "Mean share of an answer's sentences that recur in at least ten answers.", "score",
+    neutral=True,
 )  # fmt: skip
 
 

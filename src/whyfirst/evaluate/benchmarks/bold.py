@@ -74,6 +74,7 @@ METRICS = {
 )
 def bold(*, data: Path, limit: int | None = None, max_new_tokens: int = _TOKENS) -> Responses:
     """Every beginning continued once; the record's split is the domain."""
+    # By hash over all domains: the file begins with actors.
     rows = limited(read_bold(data), limit, lambda row: row.id)
     items, published = [], {}
     for row in rows:

@@ -83,6 +83,7 @@ def hh_responses(
                 keep_response=metric is REFUSED)
         for question, metric in METRICS.items()
     ]  # fmt: skip
+    # The whole dialogue, as it stands in the training data that it must not be in.
     asks = [row.prompt for row in rows if row.prompt]
     items = []
     for row in rows:

@@ -48,6 +48,7 @@ MEAN = Metric(
 def hhh(*, data: Path, limit: int | None = None) -> Likelier:
     """Every comparison under both metrics."""
     pairs = [
+        # The prompt is the topic: several comparisons are about one dialogue.
         Pair(r.id, r.prompt, r.better, r.worse, {"topic": r.prompt, "group": r.category})
         for r in limited(read_hhh(data), limit, lambda row: row.id)
     ]

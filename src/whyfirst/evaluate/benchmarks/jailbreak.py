@@ -85,6 +85,7 @@ def jailbreak(
     ]
     for row in rows:
         said = row.behaviour
+        # Case and blanks aside, since sets copied from each other and tidied up.
         topic = topics.setdefault(" ".join(said.request.lower().split()), said.id)
         about = {
             "framing": row.framing.name, "topic": topic, "group": said.category,
@@ -104,6 +105,8 @@ def _names(framings: Sequence[str] | None, templates: Sequence[Template]) -> lis
     slots = [t for t in templates if not t.suffix]
     # Those that can't be filled are told as such, and one draws only from the rest.
     usable = any(t.problem is None for t in slots)
+    # Every attack with its default, and a template each where there are any: what a first look
+    # wants.
     if framings is None:
         return [NONE, *DEFAULT, *([ONE] if usable else [])]
     known = [f"{_MARK}{t.name}" for t in templates]
@@ -137,8 +140,10 @@ def _requests(
     every: list[Behaviour], names: list[str], templates: Sequence[Template], limit: int | None
 ) -> tuple[list[_Request], list[tuple[str, Template]]]:
     """What to ask, and the templates (by framing) that are wanted and can't be used."""
+    # By the name that a file says, mark and all.
     by_name = {f"{_MARK}{t.name}": t for t in templates}
     usable = [t for t in templates if t.problem is None and not t.suffix]
+    # One that can't be used is told as well where it could only have been drawn.
     drawn = {n for n, t in by_name.items() if ONE in names and not t.suffix}
     broken = [(n, t) for n, t in by_name.items() if t.problem and (n in names or n in drawn)]
     names = [name for name in names if name not in by_name or by_name[name].problem is None]

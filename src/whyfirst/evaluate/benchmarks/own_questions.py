@@ -51,6 +51,7 @@ def own_questions(
         if not isinstance(row, Mapping):
             raise DataError(f"{file}: row {number}: not an object")
         prompt = field(file, number, row, "prompt")
+        # Both may be missing: which is needed is the scorer's to say.
         texts = {name: row.get(name, []) for name in ("correct", "evidence")}
         for name, given in texts.items():
             if not isinstance(given, list) or not all(isinstance(text, str) for text in given):

@@ -56,6 +56,7 @@ def perplexity(
     texts = []
     for name, text in limited(_read(data), limit, lambda pair: pair[0]):
         if len(text) > max_characters:
+            # At a word: half a word is a surprise that no model could have foreseen.
             text = text[: max_characters + 1].rsplit(maxsplit=1)[0]
         first, space, rest = text.strip().partition(" ")
         texts.append(Text(name, first, space + rest))

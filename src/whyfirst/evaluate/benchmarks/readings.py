@@ -120,6 +120,7 @@ def readings(
         framings: names of attacks; None is plain, role play, urgency and authority.
     """
     names = FRAMINGS if framings is None else framings
+    # All names before anything is read: a slip in the last one is told at once.
     ways = [framing(name) for name in dict.fromkeys(names)]
     # Kind by kind, so that a limit leaves as many of each: the metrics compare kinds.
     every = read_readings(pair).items()
@@ -135,6 +136,8 @@ def readings(
                          "topic": row.topic}  # fmt: skip
                 item = Item(f"{row.id}|{way.name}", prompt, row.text, about, way.language)
                 items.append(item)
+                # Answers are slow where likelihoods are quick, so fewer requests may be answered
+                # than scored.
                 answered += [item] if row.id in asked else []
     measures = [
         Measure(metric, ("refused",), "rules", lambda item, of=split: item.about["split"] == of)  # type: ignore[misc]
@@ -246,6 +249,8 @@ def _compared(
         if row.problem is not None or not others:
             yield row.unscored(metric, "no request to compare it with")
             continue
+        # Mann and Whitney's count, of one request at a time: the mean over requests is their
+        # statistic.
         below = sum((v < row.odds) + 0.5 * (v == row.odds) for v in others) / len(others)
         share = below if first else 1.0 - below
         # A share is no yes or no; the verdict says on which side of a half it lies.

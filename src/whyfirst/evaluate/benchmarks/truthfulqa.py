@@ -136,6 +136,7 @@ def prompt(question: Question) -> str:
 
 def choices(question: Question) -> list[str]:
     """Every distinct answer, true ones first; both metrics read from these."""
+    # An answer listed twice would have its mass counted twice.
     return list(dict.fromkeys((*question.correct, *question.incorrect)))
 
 
@@ -144,6 +145,7 @@ def lettered(question: Question, best_first: bool) -> str:
     # Both orders, or a model that always says (A) would be right half of the time.
     shown = (question.best, question.best_incorrect)
     first, second = shown if best_first else shown[::-1]
+    # The preamble stays that of the others: what changes is the form of the answer alone.
     return f"{PREAMBLE}\n\nQ: {question.question}\n(A) {first}\n(B) {second}\nA:"
 
 

@@ -33,13 +33,23 @@ class Spent:
 
 @dataclass
 class Budget:
-    """What was spent, by role."""
+    """What was spent, by role; `methods` are what spent it, the innermost first, by name."""
 
     roles: dict[str, Spent] = field(default_factory=dict)
+    methods: list[tuple[str, Any]] = field(default_factory=list)
 
     def counting(self, model: LanguageModel, role: str, tokenizer: Any = None) -> "Counted":
         """The model, with everything it is asked counted under `role`, in a tokenizer's tokens."""
         return Counted(model, self.roles.setdefault(role, Spent()), tokenizer)
+
+    @property
+    def fallbacks(self) -> dict[str, int]:
+        """How often a method fell back to something simpler, by the method and its reason."""
+        return {
+            f"{name}: {reason}": count
+            for name, method in self.methods
+            for reason, count in getattr(method, "fallbacks", {}).items()
+        }
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Role -> the fields of `Spent`."""

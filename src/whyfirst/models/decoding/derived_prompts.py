@@ -1,9 +1,9 @@
 """Derived prompts: the answer to a refined prompt is the example by which the original is answered.
 
-"Enhancing LLM Response Quality with Self-Instructed Derived Prompts" (2025). The original prompt
-stays last and as it is; derivations that are too unlike it are dropped, and the one whose answer is
-most like what its prompt asks is shown. Leaves out: training the deriver by the response model's
-reward.
+Li et al. 2024, "Self-Instructed Derived Prompt Generation Meets In-Context Learning: Unlocking New
+Potential of Black-Box LLMs", arXiv 2409.01552. The original prompt stays last and as it is;
+derivations that are too unlike it are dropped, and the one whose answer is most like what its
+prompt asks is shown. Leaves out: training the deriver by the response model's reward.
 """
 
 from whyfirst.models.base import LanguageModel, Message, Prompt, Sampling
@@ -19,7 +19,7 @@ DERIVE = (
 
 @DECODINGS.enter(
     "derived_prompts",
-    paper="Self-instructed derived prompts (2025)",
+    paper="Li et al. 2024, arXiv 2409.01552",
     needs="embeddings, or words in their place; a reward may choose (score)",
     tested="the original prompt is last and unchanged; an off-topic derivation is dropped",
 )

@@ -9,7 +9,7 @@ partial answers (search.py).
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from whyfirst.config.files import sha256_json
 from whyfirst.models.base import (
@@ -21,6 +21,8 @@ from whyfirst.models.base import (
     Prompt,
     Sampling,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Dialogue:
             for prompt in prompts
             for number in range(repeats)
         ]
-        answers = self._play(scripts)
+        played = play(scripts, self._ask)
+        answers = [p.completion if isinstance(p, Unanswered) else p for p in played]
         rows = [answers[start : start + repeats] for start in range(0, len(answers), repeats)]
         return [[row[number % repeats] for number in range(n)] for row in rows]
 
@@ -96,38 +99,6 @@ class Dialogue:
     ) -> list[list[Loglikelihood]]:
         """The wrapped model's."""
         return self.model.loglikelihood(requests)
-
-    def _play(self, scripts: Sequence[Script]) -> list[Completion]:
-        """Every script to its end."""
-        answers: dict[int, Completion] = {}
-        waiting: dict[int, list[Request]] = {}
-
-        def step(index: int, replies: list[list[Completion]] | None) -> None:
-            script = scripts[index]
-            failed = next((c for r in replies or () for c in r if c.problem is not None), None)
-            try:
-                if replies is None:
-                    waiting[index] = next(script)
-                elif failed is not None:
-                    waiting[index] = script.throw(Unanswered(failed))
-                else:
-                    waiting[index] = script.send(replies)
-            except StopIteration as ended:
-                answers[index] = ended.value
-            except Unanswered as problem:
-                answers[index] = problem.completion
-
-        for index in range(len(scripts)):
-            step(index, None)
-        while waiting:
-            asked, waiting_now = dict(waiting), sorted(waiting)
-            waiting.clear()
-            replies = self._ask([r for index in waiting_now for r in asked[index]])
-            for index in waiting_now:
-                count = len(asked[index])
-                step(index, replies[:count])
-                replies = replies[count:]
-        return [answers[index] for index in range(len(scripts))]
 
     def _ask(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """All requests' completions, those alike but for their prompt in one call."""
@@ -142,6 +113,42 @@ class Dialogue:
             given = model.generate(prompts, n=n, sampling=sampling)
             found |= dict(zip(places, given, strict=True))
         return [found[place] for place in range(len(requests))]
+
+
+def play(
+    scripts: Sequence[Generator[list[Request], list[list[Completion]], T]],
+    ask: Callable[[list[Request]], list[list[Completion]]],
+) -> list[T | Unanswered]:
+    """Every script to its end: what it returns, or the problem that it did not catch."""
+    ends: dict[int, T | Unanswered] = {}
+    waiting: dict[int, list[Request]] = {}
+
+    def step(index: int, replies: list[list[Completion]] | None) -> None:
+        script = scripts[index]
+        failed = next((c for r in replies or () for c in r if c.problem is not None), None)
+        try:
+            if replies is None:
+                waiting[index] = next(script)
+            elif failed is not None:
+                waiting[index] = script.throw(Unanswered(failed))
+            else:
+                waiting[index] = script.send(replies)
+        except StopIteration as ended:
+            ends[index] = ended.value
+        except Unanswered as problem:
+            ends[index] = problem
+
+    for index in range(len(scripts)):
+        step(index, None)
+    while waiting:
+        asked, waiting_now = dict(waiting), sorted(waiting)
+        waiting.clear()
+        replies = ask([r for index in waiting_now for r in asked[index]])
+        for index in waiting_now:
+            count = len(asked[index])
+            step(index, replies[:count])
+            replies = replies[count:]
+    return [ends[index] for index in range(len(scripts))]
 
 
 def nth(sampling: Sampling, number: int) -> Sampling:

@@ -1,8 +1,9 @@
 """MARA: a draft is refined by just the reviewers that its question needs, in the order it needs.
 
-"Adaptive Multi-Agent Response Refinement in Conversational Systems" (MARA, 2025). A planner reads
-the question and the draft and names reviewers (fact, persona, coherence, or a study's own). Leaves
-out: retrieval of knowledge; a reviewer's instruction may hold it.
+Jeong et al. 2025, "Adaptive Multi-Agent Response Refinement in Conversational Systems" (MARA),
+arXiv 2511.08319. A planner reads the question and the draft and names reviewers (fact, persona,
+coherence, or a study's own). Leaves out: retrieval of knowledge; a reviewer's instruction may hold
+it.
 """
 
 import re
@@ -25,7 +26,7 @@ REFINE = "Question:\n{question}\n\nDraft:\n{draft}\n\n{instruction} Write the ne
 
 @DECODINGS.enter(
     "mara",
-    paper="MARA (2025)",
+    paper="Jeong et al. 2025, arXiv 2511.08319",
     needs="nothing; another model may plan (judge_model)",
     tested="two planted errors need two reviewers in order; one not chosen is not called",
 )

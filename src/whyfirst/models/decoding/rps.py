@@ -1,10 +1,10 @@
 """RPS: answers to nearby preferences are often better by the preference asked for than its own.
 
-"Robust Preference Selection" (directional neighbourhood consensus, 2025). A preference is a
-direction over attributes; k directions within an angle of it are each said in a prompt and
-answered, and the answer with the highest score along the direction asked for is taken. With angle 0
-it is the baseline at the same budget: k samples at the preference itself. Leaves out: training
-reward models.
+Mao et al. 2025, "Robust Preference Alignment via Directional Neighborhood Consensus" (robust
+preference selection), arXiv 2510.20498. A preference is a direction over attributes; k directions
+within an angle of it are each said in a prompt and answered, and the answer with the highest score
+along the direction asked for is taken. With angle 0 it is the baseline at the same budget: k
+samples at the preference itself. Leaves out: training reward models.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ SAY = "Write with these weights: {weights}."
 
 @DECODINGS.enter(
     "rps",
-    paper="Robust Preference Selection (2025)",
+    paper="Mao et al. 2025, arXiv 2510.20498",
     needs="attributes: a reward's name -> weight; score",
     tested="k = 1 and angle 0 ask once at the preference itself; all angles within the limit",
 )

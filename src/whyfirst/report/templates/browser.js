@@ -40,6 +40,8 @@
   const happened = (metric, v) => metrics[metric].happened[v];
   function verdict(metric, v) {
     if (v === UNSCORED) return el("span", "verdict unscored", "– unscored");
+    // A metric that only describes has no good: nothing of it is green or red.
+    if (metrics[metric].good < 0) return el("span", "verdict", happened(metric, v));
     const good = isGood(metric, v);
     const node = el("span", "verdict " + (good ? "good" : "bad"), (good ? "✓ " : "✕ ") + happened(metric, v));
     node.append(el("span", "hidden", good ? " (good)" : " (bad)"));
@@ -48,6 +50,7 @@
   const outcome = (item, n) => {
     const answer = item[ANSWERS][n];
     if (!answer) return "";
+    if (answer[0] !== UNSCORED && metrics[item[METRIC]].good < 0) return "neither";
     return answer[0] === UNSCORED ? "unscored" : isGood(item[METRIC], answer[0]) ? "good" : "bad";
   };
   const words = (text) => text.toLocaleLowerCase();
@@ -251,7 +254,7 @@
   // "good (refused)" once one benchmark is chosen, or all have the same words; else "good" alone.
   function nameOutcomes() {
     const chosen = byId("f-metric").value;
-    const told = new Set((chosen === "" ? [...used] : [Number(chosen)]).map((n) => JSON.stringify([metrics[n].happened[metrics[n].good], metrics[n].happened[1 - metrics[n].good]])));
+    const told = new Set((chosen === "" ? [...used] : [Number(chosen)]).filter((n) => metrics[n].good >= 0).map((n) => JSON.stringify([metrics[n].happened[metrics[n].good], metrics[n].happened[1 - metrics[n].good]])));
     const [good, bad] = told.size === 1 ? JSON.parse([...told][0]).map((word) => " (" + word + ")") : ["", ""];
     for (const side of ["one", "two"]) {
       const box = byId("f-verdict-" + side);

@@ -76,6 +76,12 @@ class Asked:
     price: float | None
 
 
+def work_name(node: Node) -> str:
+    """What a node is called in an estimate: with the decoding methods that its model answers by."""
+    methods = [use["name"] for use in node.payload.get("decoding", ())]
+    return f"{node.name} by {', '.join(methods)}" if methods else node.name
+
+
 class Lengths(Protocol):
     """Rows and lengths of a plan's corpora."""
 

@@ -20,6 +20,7 @@ from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.estimate import estimate
+from whyfirst.study.cost.parts import work_name
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.pool import device_kind, worker_environment
 from whyfirst.study.execute.store import CHECKED, Store
@@ -77,7 +78,7 @@ def _node_seconds(plan: Plan, store: Store, workers: int, measure: bool) -> dict
     except UserError:  # said elsewhere, by what can't do without
         return {}
     # An estimate calls stages by what they train.
-    rows = {node.id: (node.payload.get("train", {}).get("kind", node.kind), node.name)
+    rows = {node.id: (node.payload.get("train", {}).get("kind", node.kind), work_name(node))
             for node in plan.nodes}  # fmt: skip
     return {name: work[row] / speed for name, row in rows.items() if row in work}
 

@@ -1,10 +1,12 @@
 """How far a graph of work is and how long the rest will take: one estimate for all who show it.
 
 A node is expected to take what nodes alike took (same kind, options and base: in this graph, or
-any in the store), else what its kind took by weight. A node that runs is judged by its own pace as
-soon as that says something, and then speaks for the waiting ones like it. Where nothing of the kind
-was measured and the weights are no seconds, there is no estimate, rather than a wrong one. Leaves
-out: showing it (`whyfirst.cli`).
+any in the store), else what its kind took by weight. What the store knows may be of another machine
+or of an idle one, so it counts by this run's pace: how much longer its parts take than the same
+ones took then. Between two parts passes what passed between them so far. A node that runs is judged
+by its own pace as soon as that says something, and then speaks for the waiting ones like it. Where
+nothing of the kind was measured and the weights are no seconds, there is no estimate, rather than a
+wrong one. Leaves out: showing it (`whyfirst.cli`).
 """
 
 import heapq
@@ -22,6 +24,7 @@ from whyfirst.study.execute.store import Store
 
 _TRUSTED_S = 10.0  # weights that are seconds count as much as this many measured seconds
 _TELLING = 0.1  # from this share on, a node's own pace alone says how long it takes
+_STEADY_S = 2.0  # so many seconds more on both sides: the pace of tiny parts is mostly noise
 _SOON_S = 1.0  # before so long a node's pace is its start-up's
 _NEWEST = 200  # markers of a kind that are read for what its nodes took
 _CONFIDENT = 0.5  # this share of the work left must stand on something measured
@@ -75,6 +78,8 @@ class Tracker:
         self._past = dict(history or {})
         self._measured: dict[str, float] = {}
         self._reused_took: dict[str, float] = {}
+        self._freed: float | None = None  # when a worker had nothing to do last
+        self._gaps: list[float] = []
         self.running: dict[str, Running] = {}
         self.done: set[str] = set()
         self.reused = 0
@@ -103,12 +108,18 @@ class Tracker:
         name = event.node_id
         if event.kind in ("started", "waiting"):
             waiting = event.kind == "waiting"
+            if self._freed is not None and not waiting:
+                self._gaps.append(self._clock() - self._freed)
+                self._freed = None
             self.running[name] = Running(self._clock(), message=event.message, waiting=waiting)
         elif event.kind == "progress":
             run = self.running.setdefault(name, Running(self._clock() - event.seconds))
             run.step, run.total, run.message = event.step, event.total, event.message
         else:
-            self.running.pop(name, None)
+            ended = self.running.pop(name, None)
+            # Until its result is in the store it isn't done, and that takes time as well.
+            if ended is not None and event.kind == "finished":
+                event = replace(event, seconds=max(event.seconds, self._clock() - ended.begun))
             self._settle(name, event)
 
     def _settle(self, name: str, event: Event) -> None:
@@ -119,6 +130,8 @@ class Tracker:
             self.failed[name] = event.message
             return
         self.done.add(name)
+        if event.kind == "finished" and self._freed is None:
+            self._freed = self._clock()
         self.reused += event.kind == "reused"
         if event.seconds > 0:
             took = self._reused_took if event.kind == "reused" else self._measured
@@ -127,11 +140,15 @@ class Tracker:
     def seconds_left(self) -> float | None:
         """Estimate of the wall seconds to the end: all work shared by the workers, but at least
         the longest chain of nodes that need each other. None where nothing stands behind one."""
-        known = [_Known(self._present(), self._in_seconds), _Known(self._before(), False)]
+        samples = list(self._present())
+        present, before = _Known(samples, self._in_seconds), _Known(self._before(), False)
+        pace = _pace(samples, before)
+        gap = sum(self._gaps) / len(self._gaps) if self._gaps else 0.0
         left, based = [], 0.0
         for node in self._order:
-            seconds, measured = self._node_left(node, known)
-            left.append(replace(node, weight=seconds))
+            seconds, measured = self._node_left(node, present, before, pace)
+            waits = gap if seconds and node.id not in self.running else 0.0
+            left.append(replace(node, weight=seconds + waits))
             based += seconds if measured else 0.0
         work = sum(node.weight for node in left)
         if not self._in_seconds and based < _CONFIDENT * work:
@@ -158,14 +175,18 @@ class Tracker:
     def _sample(self, name: str, seconds: float) -> Sample:
         return self._shapes[name], self._nodes[name].weight, seconds
 
-    def _node_left(self, node: Node, known: Sequence["_Known"]) -> tuple[float, bool]:
+    def _node_left(
+        self, node: Node, present: "_Known", before: "_Known", pace: float
+    ) -> tuple[float, bool]:
         """Seconds a node still takes, and whether something measured says so."""
         if node.id in self.done or node.id in self.failed:
             return 0.0, True
         own = self._shapes[node.id]
-        found = next((s for one in known if (s := one.expected(node, own)) is not None), None)
+        found = present.expected(node.weight, own)
+        if found is None and (past := before.expected(node.weight, own)) is not None:
+            found = pace * past
         measured = found is not None
-        expected = found if found is not None else node.weight * known[0].scale
+        expected = found if found is not None else node.weight * present.scale
         run = self.running.get(node.id)
         if run is None:
             return expected, measured
@@ -193,13 +214,23 @@ class _Known:
             seconds, weights = seconds + took, weights + weight
         self.scale = seconds / weights if weights > 0 else 1.0
 
-    def expected(self, node: Node, of: Shape) -> float | None:
-        """Seconds of the whole node; None where nothing of its kind was measured."""
+    def expected(self, weight: float, of: Shape) -> float | None:
+        """Seconds of a whole node; None where nothing of its kind was measured."""
         alike = self._by_shape.get(of)
         if alike:
             return sum(alike) / len(alike)
-        took, weight = self._by_kind.get(of[0], (0.0, 0.0))
-        return node.weight * took / weight if weight > 0 else None
+        took, weighed = self._by_kind.get(of[0], (0.0, 0.0))
+        return weight * took / weighed if weighed > 0 else None
+
+
+def _pace(present: Sequence[Sample], before: _Known) -> float:
+    """How many times as long parts take now as parts like them took before; 1 where none is."""
+    now = then = _STEADY_S
+    for of, weight, seconds in present:
+        usual = before.expected(weight, of)
+        if usual is not None:
+            now, then = now + seconds, then + usual
+    return now / then
 
 
 def shape(kind: str, payload: Mapping[str, Any], base: str) -> Shape:

@@ -20,8 +20,10 @@ from whyfirst.config.room import Room, Use
 from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
 from whyfirst.models.packaged import is_packaged, packaged
+from whyfirst.models.reference import ModelRef
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
+from whyfirst.study.located import located_to_ask
 from whyfirst.study.materials import ScratchModel, WorldModel
 from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import StudyFile
@@ -168,8 +170,13 @@ class Builder:
         runnable: dict[str, Any] = {"name": use.name}
         contents: dict[str, str] = {}
         entry = room.get(use.name)
-        for name, value in room.filled(use).model_dump().items():
-            if isinstance(value, Path):
+        filled, decides = room.filled(use), decisive_options(room, use)
+        for name, value in filled.model_dump().items():
+            if isinstance(given := getattr(filled, name), ModelRef):
+                found = located_to_ask(given, f"{used_by}.{name}", self, self.file)
+                decides[name], value = found.identity, found.runnable
+                contents |= {f"{name} {part}": sha for part, sha in found.contents.items()}
+            elif isinstance(value, Path):
                 role = "data" if name == "path" else name
                 contents[role] = self.content(str(use.options[name]), f"{used_by}.{name}")
                 value = str(self.path(str(use.options[name])))
@@ -178,7 +185,7 @@ class Builder:
             runnable[name] = value
         source = room.identity(use).get("source")
         contents |= {"source": source} if source else {}
-        return decisive_options(room, use), contents, runnable
+        return decides, contents, runnable
 
     # -- the study's world and model -----------------------------------------------------------
 

@@ -43,8 +43,8 @@ def plan_overlaps(builder: Builder) -> None:
 
     For each benchmark (and for each seed, where the seed decides what is asked) one over the
     documents of first stages, of all corpora and seeds at once, which refuses; and one over all
-    other rows (demonstrations, pairs, prompts, replay), which counts. The stages that read the rows
-    wait for it.
+    other rows (demonstrations, pairs, prompts, replay, a world's documents), which counts. The
+    stages that read the rows wait for it.
     """
     stages = builder.study.stages.values()
     documents = {stage.data for stage in stages if "documents" in data_names(stage.train)}
@@ -59,11 +59,13 @@ def plan_overlaps(builder: Builder) -> None:
         # What a stage's model wrote is there only once that stage is done, and so is looked at by
         # itself: a check of all corpora would make the stage wait for its own successor.
         alone = name if has_model_write(config["source"]) else ""
+        # A world asks about what its rows are about, by design and with splits that say which. Its
+        # demonstrations are scenes of the very kind that is asked and aren't looked at; of its
+        # documents chance makes one in some ten thousand as near as a leak, which is counted.
+        in_world = _shares_topics(builder, config["corpus"])
         if config["corpus"] in documents:
-            groups.setdefault((seed, "overlap", alone), []).append(name)
-        # A world asks about what its demonstrations are about, by design and with splits that say
-        # which; what is shared there is no leak.
-        elif name in read and not _shares_topics(builder, config["corpus"]):
+            groups.setdefault((seed, "repeats" if in_world else "overlap", alone), []).append(name)
+        elif name in read and not in_world:
             groups.setdefault((seed, "repeats", alone), []).append(name)
     for (seed, check, alone), corpora in groups.items():
         checks = tuple(

@@ -180,7 +180,8 @@ def run_responses(
         for item, completion in zip(items, completions, strict=True)
     ])  # fmt: skip
     write_json(folder / "machine.json", computed_on | {
-        "budget": budget.to_json(), "spent": usage_of((given, loaded), (judge, asked_model)),
+        "budget": budget.to_json(), "fallbacks": budget.fallbacks,
+        "spent": usage_of((given, loaded), (judge, asked_model)),
     })  # fmt: skip
     failed = [c for c in completions if c.transient]
     return Incomplete(len(failed), len(items), str(failed[0].problem)) if failed else None

@@ -1,6 +1,6 @@
 """Rows a stage trains on, matched in tokens where the study gives a budget."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, te
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
-from whyfirst.study.cost.rehearsal import Asked
+from whyfirst.study.cost import rehearsal
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Work, price
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES, Store
 from whyfirst.study.located import answering
@@ -22,7 +22,7 @@ from whyfirst.study.nodes import written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.evaluation import answering_work, ask_judge_model
-from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.study.sources.rows import ROWS
 from whyfirst.worlds import WORLDS
@@ -59,6 +59,9 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
     depends: tuple[str, ...] = ()
     reads_base = facts.get("reads_base", lambda options: False)(corpus.options)
     asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
+    asked = facts["asks"](use) if "asks" in facts else []
+    if any(ref is None or ref.endpoint is None for _, ref in asked):
+        config["device"] = builder.device
     if corpus.options.get("tokens") is not None or reads_base or asks_base:
         depends = (builder.plan("base", seed),)
     if corpus.name == "written":
@@ -100,7 +103,15 @@ def rows_of(
     payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
     **context: Any,
 ) -> list[Row]:  # fmt: skip
-    """All rows of a corpus node's source, before its transforms.
+    """All rows of a corpus node's source, before its transforms; see `source_of`."""
+    return list(source_of(payload, folder, base, **context))
+
+
+def source_of(
+    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
+    **context: Any,
+) -> Iterable[Row]:  # fmt: skip
+    """The rows of a corpus node's source, one after the other where it streams.
 
     Args:
         folder: of the written node it reads.
@@ -115,7 +126,7 @@ def rows_of(
         context["world"] = WORLDS.make(Use(**payload["world"]))
     if folder is not None:
         context["folder"] = folder
-    rows: list[Row] = CORPORA.make(Use(**payload["use"]), **context)
+    rows: Iterable[Row] = CORPORA.make(Use(**payload["use"]), **context)
     return rows
 
 
@@ -124,23 +135,28 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     config = payload["config"]
     # What a teacher wrote is the last of the folders read.
     base = model_folder(folders[0]) if folders and config["source"] != "written" else None
-    context = {} if base is None else _given(payload, folders, folder, base, progress)
+    about: dict[str, Any] = {"corpus": config["corpus"], "tokens": None}
+    computed_on = machine(config) if "device" in config else {}
+    context = {} if base is None else _given(payload, folders, folder, base)
+    context |= {"replies": folder.parents[1] / REPLIES, "note": about.__setitem__}
     written = folders[-1] if config["source"] == "written" else None
-    rows = rows_of(payload, written, base, **context)
-    about: dict[str, Any] = {"corpus": config["corpus"], "unique": len(rows), "tokens": None}
-    if "transforms" in payload:
-        after = _transformed(payload, rows, base)
-        rows, about["unique"] = after.rows, len(after.rows)
-        about["left_out"] = {method: dict(why) for method, why in after.left_out.items()}
+    rows = source_of(payload, written, base, progress=progress, **context)
+    if (spent := about.pop("spent", None)) is not None:
+        write_json(folder / "machine.json", computed_on | {"spent": spent})
+    after = _transformed(payload, rows, base)
+    rows, matched = after.rows, {}
     if config.get("tokens") is not None:
-        rows, matched = _matched(config, rows, model_folder(folders[0]))
-        about |= matched
-    write_jsonl(folder / ROWS, rows)
-    write_json(folder / "corpus.json", about | {"rows": len(rows)})
+        rows, matched = _matched(config, list(rows), model_folder(folders[0]))
+    count = write_jsonl(folder / ROWS, rows)
+    about |= {"rows": count, "unique": count} | matched
+    if "transforms" in payload:  # all are told of, once all rows have gone through them
+        left_out = {method: dict(why) for method, why in after.left_out.items()}
+        about["left_out"] = about.get("left_out", {}) | left_out
+    write_json(folder / "corpus.json", about)
 
 
 def _given(
-    payload: Mapping[str, Any], folders: list[Path], folder: Path, base: str, progress: Progress
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, base: str
 ) -> dict[str, Any]:
     """What a source that has a model write is given; nothing for others."""
     source = payload["config"]["source"]
@@ -154,12 +170,13 @@ def _given(
         "judge_model": judge and open_model(ModelRef(**judge), cache=replies),
         "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
         "kept": folder / "drawn.jsonl",
-        "progress": progress,
     }
 
 
-def _transformed(payload: Mapping[str, Any], rows: list[Row], base: str | None) -> Made:
+def _transformed(payload: Mapping[str, Any], rows: Iterable[Row], base: str | None) -> Made:
     """A source's rows after the corpus' transforms and selector."""
+    if "transforms" not in payload:
+        return Made(rows)
     uses = [Use(**use) for use in payload["transforms"]]
     select = payload["select"]
     n = 0 if select is None else select["n"]
@@ -177,7 +194,7 @@ def transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] 
     methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
     if any(method.context & {"model", "open_model"} for method in methods):
         return None
-    return _transformed(payload, rows, None).rows if "transforms" in payload else rows
+    return list(_transformed(payload, rows, None).rows)
 
 
 def _matched(
@@ -247,8 +264,11 @@ class CorpusLengths:
             return read_jsonl(self._store.folder(*made[0].key) / ROWS)
         payload = nodes[0].payload
         source = payload["config"]["source"]
+        facts, options = CORPORA.get(source).facts, payload["use"]
+        if "asks" in facts:  # what its transforms will find in the rows isn't known before
+            told: list[Row] = facts["ahead"](options, {})
+            return told
         if has_model_write(source):
-            facts, options = CORPORA.get(source).facts, payload["use"]
             read = {
                 option: self._rows([n for n in self._nodes.values()
                                     if (n.kind, n.name) == ("corpus", options[option])])
@@ -265,15 +285,25 @@ class CorpusLengths:
         return written.rows_ahead(payload["config"]["documents"], wanted)
 
 
-def cost(ahead: Ahead) -> Iterator[Work]:
-    """What a model writes, each response as long as it may be."""
+def cost(ahead: Ahead) -> Iterator[Work | Asked]:
+    """What a model writes, each response as long as it may be; of teachers also the price."""
     for name, nodes in ahead.by_name("corpus").items():
         use = nodes[0].payload["use"]
-        if ahead.lengths is None or not has_model_write(ahead.study.corpora[name].name):
+        facts = CORPORA.get(use["name"]).facts
+        if "asks" in facts and ahead.left(nodes):
+            calls = facts["calls"](use)
+            tokens = calls * use["max_new_tokens"]
+            role, ref = facts["asks"](use)[0]  # a judge's share of the calls isn't known before
+            paid = None if ref is None else price(ref.price_in, ref.price_out, tokens, tokens)
+            free = ref is None or ref.endpoint is None
+            named = "the study's model" if ref is None else ref.name
+            yield Asked(name, role, named, calls, tokens, tokens, 0.0 if free else paid)
+        if ahead.lengths is None or not has_model_write(use["name"]):
             continue
         rows, mean, _ = ahead.lengths.corpus(use["prompts"], _LONGEST, True)
         calls = use["k"] * min(rows, use["size"] or rows)
-        asked = Asked(calls, round(calls * mean * CHARACTERS), calls * use["max_new_tokens"])
+        read, written = round(calls * mean * CHARACTERS), calls * use["max_new_tokens"]
+        asked = rehearsal.Asked(calls, read, written)
         asked.longest = round(mean * CHARACTERS) + use["max_new_tokens"]
         yield from answering_work(ahead, nodes, asked, CHARACTERS * asked.generated)
 

@@ -3,6 +3,7 @@
 Leaves out: the benchmarks (evaluate/), and the methods put round a model (models/).
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ from whyfirst.models.base import LanguageModel
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
+from whyfirst.models.embed import embedder, lexical
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost import arithmetic
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price, work_name
 from whyfirst.study.cost.rehearsal import Asked, Counting, Rehearsal, rehearse
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
@@ -111,6 +113,9 @@ def put_round(
             entry = room.get(use.name)
             if "score" in entry.context:
                 outside |= _rewards_named(options)
+            # Without the extra it is `lexical`, as before there was any.
+            if "embed" in entry.context and embedder() is not lexical:
+                config["embedding"] = embedder().__name__
             if "judge_model" not in entry.context or "judge_model" in extra:
                 continue
             if builder.study.judge_model is not None:
@@ -268,7 +273,7 @@ def run(
         "judges": sorted({result.judge for result in results if result.judge}),
     })  # fmt: skip
     computed_on["spent"] = usage_of((given, loaded), (payload.get("judge_model"), asked))
-    computed_on["budget"] = budget.to_json()
+    computed_on |= {"budget": budget.to_json(), "fallbacks": budget.fallbacks}
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
     write_json(folder / "machine.json", computed_on)
@@ -320,6 +325,20 @@ def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
     return {name: one for name, one in found.items() if one is not None}
 
 
+def _asked_by_methods(node: Node, plain: Asked) -> Asked:
+    """What an arm's decoding asks of its model, on one that gives the longest answers there may be.
+
+    A method that reads its model's tokens or states can't be rehearsed, and counts as plain.
+    """
+    model = Counting(talks=True)
+    try:
+        within = within_decoding(node.payload, model, Counting(talks=True), Budget())
+        task_of(node.payload["config"], node.payload.get("path")).run(within, [], lambda *_: None)
+    except Exception:  # made for another model than one that only counts
+        return plain
+    return model.asked if model.asked.calls else plain
+
+
 def answering_work(ahead: Ahead, nodes: list[Node], asked: Asked, disk: float) -> Iterator[Work]:
     """What nodes of one name take, each of which asks so much; nothing of an unknown model."""
     if ahead.shape is None:
@@ -332,8 +351,8 @@ def answering_work(ahead: Ahead, nodes: list[Node], asked: Asked, disk: float) -
     tokens = asked.read / CHARACTERS + asked.generated
     flops = arithmetic.forward_flops(ahead.shape, tokens, asked.longest / CHARACTERS)
     yield Work(
-        nodes[0].kind, nodes[0].name, len(nodes), ahead.left(nodes), tokens, flops, memory, half,
-        disk=disk,
+        nodes[0].kind, work_name(nodes[0]), len(nodes), ahead.left(nodes), tokens, flops, memory,
+        half, disk=disk,
     )  # fmt: skip
 
 
@@ -345,7 +364,12 @@ def cost(ahead: Ahead) -> Iterator[Work | Calls]:
     by_name = ahead.by_name("evaluation")
     for name, found in rehearsals(ahead.nodes).items():
         nodes, left = by_name[name], ahead.left(by_name[name])
-        yield from answering_work(ahead, nodes, found.asked, found.bytes)
+        decoded: dict[str, list[Node]] = {}
+        for node in nodes:
+            decoded.setdefault(json.dumps(node.payload.get("decoding", [])), []).append(node)
+        for methods, alike in decoded.items():
+            asked = found.asked if methods == "[]" else _asked_by_methods(alike[0], found.asked)
+            yield from answering_work(ahead, alike, asked, found.bytes)
         use, model = ahead.study.benchmarks.get(name), ahead.study.judge_model
         if use is not None and model is not None and found.judging.calls:
             read = round(found.judging.read / CHARACTERS) * left

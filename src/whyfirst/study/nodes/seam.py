@@ -27,7 +27,7 @@ from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
-from whyfirst.study.sources import has_model_write
+from whyfirst.study.sources import is_known_before
 from whyfirst.study.sources.rows import ROWS
 
 SECONDS = 2.0
@@ -83,8 +83,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     written = folders[-1] if payload["corpus"]["config"]["source"] == "written" else None
     known = {text for row in read_jsonl(folders[2] / ROWS) for text in texts_of(row)}
     # What a model wrote it did not write twice: nothing of it is held out.
-    drawn = has_model_write(payload["corpus"]["config"]["source"])
-    rows_read = [] if drawn else rows_of(payload["corpus"], written)
+    known_before = is_known_before(payload["corpus"]["config"]["source"])
+    rows_read = rows_of(payload["corpus"], written) if known_before else []
     every = {text for row in rows_read for text in texts_of(row)}
     most = config.get("documents", ALL_ALONG)
     trained, held_out = _chosen(known, most), _chosen(every - known, most)

@@ -13,6 +13,7 @@ from whyfirst.config.room import Use
 from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget, Counted
+from whyfirst.models.embed import embedder
 from whyfirst.train.rewards import REWARDS
 
 
@@ -28,12 +29,13 @@ def within_decoding(
         return budget.counting(loaded, "answers")
     tokenizer = getattr(loaded, "tokenizer", None)
     model: LanguageModel = budget.counting(loaded, "model", tokenizer)
-    context: dict[str, Any] = {"score": partial(_score, tokenizer)}
+    context: dict[str, Any] = {"score": partial(_score, tokenizer), "embed": embedder()}
     if judge is not None:
         given = getattr(judge, "tokenizer", None)
         context["judge_model"] = budget.counting(judge, "judge", given)
     for use in payload.get("decoding", ()):
         model = DECODINGS.make(Use(**use), **context)(model)
+        budget.methods.append((use["name"], model))
     return budget.counting(model, "answers", tokenizer)
 
 

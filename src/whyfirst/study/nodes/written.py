@@ -29,7 +29,7 @@ from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, price
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES
-from whyfirst.study.located import answering, locate
+from whyfirst.study.located import located_to_ask
 from whyfirst.study.materials import Written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
@@ -115,15 +115,9 @@ def _whom(
     for role, model in (("teacher", use.teacher), ("judge", use.judge)):
         if model is None:
             continue
-        found = locate(model, f"{at}.{role}", builder, builder.file)
+        found = located_to_ask(model, f"{at}.{role}", builder, builder.file)
         config[role], extra[role] = found.identity, found.runnable
         if model.endpoint is None:
-            answers, runnable = answering(model, builder)
-            # Its content is what it is; where a folder lies decides nothing here.
-            dropped = {"folder": "path", "adapter": "adapter"}
-            gone = {name for part, name in dropped.items() if part in found.contents}
-            kept = {name: value for name, value in found.identity.items() if name not in gone}
-            config[role], extra[role] = kept | answers, found.runnable | runnable
             config["device"] = builder.device
         extra[f"{role}_name"] = model.name
         shas |= {f"{role} {part}": sha for part, sha in found.contents.items()}

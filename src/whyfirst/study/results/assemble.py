@@ -5,6 +5,7 @@ computed the nodes and in whatever order. Leaves out: running (run.py), the matc
 (matching.py), curves, examples and showing (report/).
 """
 
+from collections import Counter
 from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
@@ -14,10 +15,12 @@ from whyfirst import __version__
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.comparison import Compared, summary
+from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.embed import lexical
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, declared, gather
 from whyfirst.report.items import File, collect_items
-from whyfirst.report.parts import Comparison, ProbeRow, Used
+from whyfirst.report.parts import Comparison, ProbeRow, Used, UsedByRole
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
@@ -81,11 +84,18 @@ class Assembler(Finished):
 
     def _used(self, arm: str) -> Used | None:
         """What an arm's answers took, beside plain decoding of the same prompts."""
-        found = [
-            read_json(self.folders[use.node] / "machine.json")["budget"]
-            for use in self.plan.evaluations
+        nodes = [
+            use.node for use in self.plan.evaluations
             if use.arm == arm and use.step is None and not use.seam
-        ]
+        ]  # fmt: skip
+        told = [read_json(self.folders[node] / "machine.json") for node in nodes]
+        found = [machine["budget"] for machine in told]
+        fallbacks: Counter[str] = Counter()
+        for machine in told:
+            fallbacks.update(machine.get("fallbacks", {}))
+        methods = [DECODINGS.get(use.name) for use in self.study.arms[arm].decoding]
+        config = self.plan.by_id[nodes[0]].payload["config"] if nodes else {}
+        compares = any("embed" in method.context for method in methods)
 
         def total(role: str, *names: str) -> float:
             spent = [budget[role] for budget in found if role in budget]
@@ -98,7 +108,13 @@ class Assembler(Finished):
             base_calls=int(total("answers", "calls")),
             base_tokens=int(total("answers", *tokens)),
             seconds=total("answers", "seconds"),
-        )
+            roles={
+                role: UsedByRole(calls=int(total(role, "calls")), tokens=int(total(role, *tokens)))
+                for role in ("model", "judge") if any(role in budget for budget in found)
+            },
+            fallbacks=dict(fallbacks),
+            embedding=config.get("embedding", lexical.__name__) if compares else None,
+        )  # fmt: skip
 
     def unscored(self) -> list[schema.UnscoredRow]:
         """What could not be scored, by arm and metric."""
@@ -260,5 +276,6 @@ def _about(plan: Plan, store: Store) -> schema.Study:
         other_value=study.other_value,
         world=study.world.model_dump() if study.world else None,
         overrides=plan.overrides.record,
+        sisters=study.sisters,
         **origin(plan, store.folder(*next(n.key for n in plan.nodes if n.kind == "base"))),
     )

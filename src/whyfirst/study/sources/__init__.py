@@ -11,22 +11,29 @@ starts from; and, for sources that have a model write,
 - `kept`: a file that what is paid for is kept in, so that a killed run goes on;
 - `progress`: called with (done, total, what).
 
+To those that ask models of their own (a teacher): the folder of kept `replies`, and `note`, called
+with a name and what stands under it in the corpus' record. Rows are gone through once.
+
 Other facts: ``seeded`` (the study's seed counts), ``reads_base``, ``sided``, ``shares_topics``,
 ``inputs``, ``check``; ``ahead``, of sources with `model`: (options, given) -> rows as long as they
 may become, for `plan`; ``uses``: options -> the methods among them, by place; ``asks_judge``:
-whether the study has to name a judge's model.
+whether the study has to name a judge's model; ``asks``: options -> (role, `ModelRef` or None for
+the base) of each model asked, whose rows are not known before; ``calls``: options -> completions
+asked for at most.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from whyfirst.config.room import Room
 
 Row = dict[str, Any]
-CORPORA: Room[list[Row]] = Room(
+CORPORA: Room[Iterable[Row]] = Room(
     "corpora",
     __name__,
     context=(
         "world", "seed", "folder", "base", "model", "judge_model", "given", "kept", "progress",
+        "replies", "note",
     ),
 )  # fmt: skip
 
@@ -34,3 +41,8 @@ CORPORA: Room[list[Row]] = Room(
 def has_model_write(name: str) -> bool:
     """Whether the source of that name asks the model of the stage that reads it."""
     return "model" in CORPORA.get(name).context
+
+
+def is_known_before(name: str) -> bool:
+    """Whether the rows of that source can be read without asking a model."""
+    return not has_model_write(name) and "asks" not in CORPORA.get(name).facts

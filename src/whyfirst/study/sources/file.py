@@ -1,6 +1,7 @@
 """A file of rows with a stage's columns: JSONL, JSON, CSV or parquet."""
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +19,10 @@ def file(
     size: Annotated[
         int | None, added_later(None, ge=1, description="rows, the first ones; null: all")
     ] = None,
-) -> list[Row]:
-    """A JSONL file with the stage's columns."""
-    rows: list[Row] = list(itertools.islice(iter_rows(path), size))
-    if not rows:
+) -> Iterable[Row]:
+    """A JSONL file with the stage's columns, one row after the other."""
+    rows = itertools.islice(iter_rows(path), size)
+    first = next(rows, None)
+    if first is None:
         raise DataError(f"{path}: no rows")
-    return rows
+    return itertools.chain([first], rows)

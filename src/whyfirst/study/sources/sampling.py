@@ -45,10 +45,22 @@ def sampled(
         answers = model.generate([prompt for _, prompt in part], n=k, sampling=sampling)
         for (key, _), row in zip(part, answers, strict=True):
             # One that failed (a prompt over the context) is no response.
-            found[key] = [said.text for said in row if said.problem is None]
+            texts = [said.text for said in row if said.problem is None]
+            found[key] = [continued(model.tokenizer, text) for text in texts]
             append_jsonl(kept, {"key": key, "texts": found[key]})
         progress(len(found), len(keys), "prompts")
     return [found[key] for key in keys]
+
+
+def continued(tokenizer: Any, text: str) -> str:
+    """A response as it stands behind its prompt.
+
+    A tokenizer of whole words drops the space that a reply begins with when it is decoded; without
+    it the reply's first word would run into the prompt's last one.
+    """
+    spaced = f" {text}"
+    same = tokenizer(spaced, add_special_tokens=False) == tokenizer(text, add_special_tokens=False)
+    return spaced if same and not text[:1].isspace() else text
 
 
 def as_asked(model: Any, rows: Rows) -> list[str]:
@@ -66,5 +78,6 @@ def as_long_as_may_be(
     rows: Sequence[Mapping[str, Any]], k: int, length: int
 ) -> list[tuple[Mapping[str, Any], list[str]]]:
     """Each row with responses of so many tokens that nobody has written yet, for `plan`."""
-    longest = " ".join(["word"] * length)
-    return [(row, [longest] * k) for row in rows if text_of(row.get("prompt", ""))]
+    begun = ["word"] * (length - 1)
+    longest = [" ".join([*begun, f"word{number}"]) for number in range(k)]  # no two of them alike
+    return [(row, list(longest)) for row in rows if text_of(row.get("prompt", ""))]

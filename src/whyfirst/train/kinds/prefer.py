@@ -55,6 +55,9 @@ class PreferStage(Stage):
                 + (", the first the one the stage starts from" if wanted else "")
                 + f"; found {len(self.references)} more"
             )
+        many = OBJECTIVES.get(self.objective.name).facts.get("many_heads")
+        if many and (self.lora is not None or self.fsdp):
+            raise ValueError(f"{self.objective.name} trains whole weights: no lora, no fsdp")
         return self
 
 
@@ -79,8 +82,10 @@ def prefer_kind(
     def encoded(options: Any, tokenizer: Any, files: encode.Files) -> encode.Encoded:
         [(rows, path)] = files.values()
         # What an objective reads beside the responses goes with them through sorting and padding.
-        extras = OBJECTIVES.get(objective(options).name).facts.get("columns", {})
-        candidates = read_candidates(options, tokenizer, rows, path, extras)
+        facts = OBJECTIVES.get(objective(options).name).facts
+        candidates = read_candidates(
+            options, tokenizer, rows, path, facts.get("columns", {}), facts.get("borrowed", False)
+        )
         return encode.Encoded(files, columns_of(rows, path), candidates=candidates)
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
@@ -99,6 +104,7 @@ def prefer_kind(
     def cost(options: Any) -> Cost:
         facts = OBJECTIVES.get(objective(options).name).facts
         frozen, responses = facts.get("references", 1), facts.get("responses", (2, 2))[0]
+        responses += facts.get("borrowed", False)
         return Cost(
             options.batch_size, pass_rows(options), trained=float(responses),
             forward=float(responses * frozen), sequences=responses,

@@ -11,7 +11,12 @@ An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered
   lists of T numbers, shape (B, K, T)) or ``"text"`` (a list of B);
 - ``prompt_scored``: the mask covers the prompt's tokens too (default False);
 - ``distinct``: no two responses of a row may have the same label (default False);
-- ``labelled``: rows must say how good each response is (default True).
+- ``labelled``: rows must say how good each response is (default True);
+- ``binary``: the label is true or false (default False);
+- ``borrowed``: each row gets one more response, last and without a label: that of another row, to
+  its own prompt (default False);
+- ``many_heads``: the policy has an output layer for each number in the column `objective`, as many
+  as the option `heads` says (default False).
 
 A row is a pair (``prompt``, ``chosen``, ``rejected``; response 0 is the chosen one, its label 1),
 a list (``prompt``, ``responses``, ``labels``) or one response (``prompt``, ``completion``,

@@ -16,7 +16,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 
 @OBJECTIVES.enter(
     "physhpo",
-    paper="PhysHPO (2025)",
+    paper="Chen et al. 2025, arXiv 2508.10858",
     needs="responses: chosen, rejected[, chosen disordered[, chosen under another prompt]]",
     tested="weights (1, 0, 0, 0) give dpo; spans that part a response add up to the whole",
     labelled=False,

@@ -33,7 +33,7 @@ class Hearth(World):
 
 @WORLDS.enter(
     "hearth", corpora=("hearth",), benchmarks=("hearth", "hearth_recall"), example="seed: 4",
-    demos=("hearth-worlds-demo", "hearth-quick"),
+    demos=("hearth-demo", "hearth-quick"),
 )  # fmt: skip
 def hearth(*, seed: Annotated[int, affects_output(ge=0)] = 1) -> World:
     """A village of invented objects, acts and consequences, in plain English."""

@@ -1,0 +1,75 @@
+"""Pairs in the form that an objective reads: one set of pairs for every objective side by side.
+
+Leaves out: what a pair doesn't have (a reward model's margin, an aligned model's likelihood), which
+other transforms and sources add.
+"""
+
+from collections.abc import Iterable, Iterator
+from random import Random
+from typing import Any, Literal
+
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+
+Form = Literal["singles", "chosen", "lists", "judged", "joint", "hierarchy", "objectives"]
+
+
+@TRANSFORMS.enter(
+    "pairs_as",
+    needs="prompt, chosen, rejected",
+    tested="each form by hand; no response is lost, and none is invented",
+    columns=("prompt", "chosen", "rejected"),
+)
+def pairs_as(
+    rows: Iterable[Row],
+    rng: Random,
+    *,
+    left_out: LeftOut,
+    form: Form,
+    column: str = "harmful",
+    fault: str = "no",
+) -> Iterator[Row]:
+    """Pairs as another shape of row.
+
+    Args:
+        form: ``singles`` (kto: two rows with a label), ``chosen`` (sft, poft), ``lists`` (two
+            responses with labels), ``judged`` (the transform `judgments`: the rejected response
+            with what is said of it), ``joint`` (dove: this row's chosen response against the next
+            row's rejected one), ``hierarchy`` (physhpo: also the chosen one's words reversed, and
+            under another prompt), ``objectives`` (mah_dpo: `objective` from a column's values).
+        column: whose values are the objectives, numbered in their order.
+        fault: the judgment, in words.
+    """
+    pairs: list[Row] = []
+    for row in rows:
+        if row["chosen"].split() == row["rejected"].split():
+            left_out(row, "both responses are the same")
+        else:
+            pairs.append(row)
+    kinds = sorted({str(row.get(column)) for row in pairs})
+    for at, row in enumerate(pairs):
+        yield from _rows(form, row, pairs[(at + 1) % len(pairs)], kinds.index, column, fault)
+
+
+def _rows(
+    form: Form, row: Row, after: Row, number: Any, column: str, fault: str
+) -> Iterator[dict[str, Any]]:
+    prompt, chosen, rejected = row["prompt"], row["chosen"], row["rejected"]
+    two = {"responses": [chosen, rejected], "labels": [1, 0]}
+    if form == "singles":
+        for text, good in ((chosen, True), (rejected, False)):
+            yield {"prompt": prompt, "completion": text, "label": good}
+    elif form == "chosen":
+        yield {"prompt": prompt, "completion": chosen}
+    elif form == "judged":
+        yield {"prompt": prompt, "completion": rejected, "judgment": fault}
+    elif form == "lists":
+        yield {"prompt": prompt} | two
+    elif form == "joint":
+        joint = {"responses": [chosen, after["rejected"]], "labels": [1, 0]}
+        yield {"prompts": [prompt, after["prompt"]]} | joint
+    elif form == "hierarchy":
+        disordered = " ".join(reversed(chosen.split()))
+        responses = [chosen, rejected, disordered, chosen]
+        yield {"prompts": [prompt] * 3 + [after["prompt"]], "responses": responses}
+    else:
+        yield dict(row) | {"objective": number(str(row.get(column)))}

@@ -1,0 +1,47 @@
+"""Pairs as other rows: each form by hand."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from whyfirst.config.room import Use
+from whyfirst.data.transforms import TRANSFORMS
+
+PAIRS = [
+    {"prompt": "p", "chosen": "a b", "rejected": "c", "harmful": True},
+    {"prompt": "q", "chosen": "d", "rejected": "d ", "harmful": True},
+    {"prompt": "r", "chosen": "e", "rejected": "f", "harmful": False},
+]
+
+
+def _made(form: str, **more: Any) -> list[dict[str, Any]]:
+    dropped: list[Any] = []
+    use = Use.model_validate({"name": "pairs_as", "form": form} | more)
+    made = TRANSFORMS.make(use, left_out=lambda row, why: dropped.append(row))(PAIRS, Random(0))
+    rows = [dict(row) for row in made]
+    assert dropped == PAIRS[1:2]  # two responses that differ by white space prefer nothing
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("form", "first"),
+    [
+        ("singles", {"prompt": "p", "completion": "a b", "label": True}),
+        ("chosen", {"prompt": "p", "completion": "a b"}),
+        ("lists", {"prompt": "p", "responses": ["a b", "c"], "labels": [1, 0]}),
+        ("judged", {"prompt": "p", "completion": "c", "judgment": "no"}),
+        ("joint", {"prompts": ["p", "r"], "responses": ["a b", "f"], "labels": [1, 0]}),
+        ("hierarchy", {"prompts": ["p", "p", "p", "r"], "responses": ["a b", "c", "b a", "a b"]}),
+        ("objectives", PAIRS[0] | {"objective": 1}),
+    ],
+)
+def test_a_form_is_another(form: str, first: dict[str, Any]) -> None:
+    rows = _made(form)
+    assert rows[0] == first
+    assert len(rows) == (4 if form == "singles" else 2)
+
+
+def test_objectives_are_numbered_otherwise_than_their_values() -> None:
+    assert [row["objective"] for row in _made("objectives")] == [1, 0]
+    assert [row["label"] for row in _made("singles")] == [True, False, True, False]

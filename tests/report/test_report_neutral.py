@@ -1,0 +1,33 @@
+"""A metric that only describes (a stance) has no good direction, and nothing of it is coloured."""
+
+import re
+
+from whyfirst.evaluate.benchmark import Metric
+from whyfirst.report.answer import title_of
+from whyfirst.report.checks import base_losses
+from whyfirst.report.html import report_html
+from whyfirst.report.schema import Results
+
+
+def test_a_stance_is_good_or_bad(results: Results) -> None:
+    contrast = results.headline_contrast()
+    assert contrast is not None
+    name = contrast.benchmark
+    assert title_of(results, contrast)[1] == "good"
+    row = results.benchmarks[name].model_copy(update={"good": "neither", "chance": None})
+    others = {n: b.model_copy(update={"good": "neither"}) for n, b in results.benchmarks.items()}
+    shown = [one.model_copy(update={"benchmark": name}) for one in results.examples]
+    changed = {"benchmarks": {**others, name: row}, "recall": {}, "examples": shown}
+    found = results.model_copy(update=changed)
+    assert title_of(found, contrast)[1] == "plain"
+    assert base_losses(found, name) == {}
+    page = report_html(found)
+    assert "neither way is better" in page and "higher is better" not in page
+    assert not re.search(r'class="verdict (good|bad)"', page)
+    assert re.search(r'class="verdict (good|bad)"', report_html(results))
+
+
+def test_what_a_metric_hopes_for() -> None:
+    assert Metric("m", "M", "Share.").good == "pass"
+    assert Metric("m", "M", "Share.", higher_is_better=False).good == "fail"
+    assert Metric("m", "M", "Share.", neutral=True).good == "neither"
