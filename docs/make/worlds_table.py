@@ -6,6 +6,7 @@ argument README is made again from docs/reports/hearth-worlds, which a test does
 any sentence of judgement; what stands outside the markers is written by people.
 """
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -109,8 +110,11 @@ def main(run: Path | None) -> None:
     """Copy a run's report, if one is given, and write README's block from what is kept."""
     if run is not None:
         KEPT.mkdir(parents=True, exist_ok=True)
-        for name in (RESULTS_FILE, PAGE_FILE):
-            shutil.copyfile(run / "report" / name, KEPT / name)
+        shutil.copyfile(run / "report" / RESULTS_FILE, KEPT / RESULTS_FILE)
+        page = (run / "report" / PAGE_FILE).read_text(encoding="utf-8")
+        # Beside each other in docs/reports the reports lie one folder nearer than runs do.
+        page = re.sub(r'"\.\./\.\./([a-z0-9-]+)/report/index\.html"', r'"../\1/index.html"', page)
+        (KEPT / PAGE_FILE).write_text(page, encoding="utf-8")
         (KEPT / MANIFEST).unlink(missing_ok=True)  # it vouches for items too, which stay behind
     readme = ROOT / "README.md"
     results = load_results(KEPT / RESULTS_FILE)

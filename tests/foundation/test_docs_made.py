@@ -21,6 +21,7 @@ from whyfirst.config.room import Use  # noqa: E402
 from whyfirst.config.strict_yaml import read_yaml  # noqa: E402
 from whyfirst.evaluate.benchmark import all_benchmarks  # noqa: E402
 from whyfirst.study.plan import build_plan  # noqa: E402
+from whyfirst.study.sources import CORPORA  # noqa: E402
 
 
 def test_the_page_of_examples_shows_another_file_than_the_tested_one() -> None:
@@ -126,6 +127,8 @@ def study_of(kind: str, value: Any, folder: Path) -> dict[str, Any]:
         source = {"source": "generated", "seeds": "NAME"} if kind == "generators" else {
             "source": "file", "path": "NAME"}  # fmt: skip
         study["corpora"]["rows"] = value["NAME"] if kind == "corpora" else source | value
+        for option in CORPORA.get(study["corpora"]["rows"]["source"]).facts.get("rows_of", ()):
+            study["corpora"]["rows"][option] = "texts"  # the name of a corpus, and of no file
         study["stages"]["first"]["data"] = "rows"
         if study["corpora"]["rows"]["source"] == "written":
             study["written"] = {"values": {"constitution": "hhh", "teacher": "template",

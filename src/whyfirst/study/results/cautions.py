@@ -31,7 +31,8 @@ def cautions(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]
         if seed != 0:
             continue
         for name, node in zip(plan.study.arms[arm].stages, nodes, strict=True):
-            if not plan.study.stages[name].data:  # it read no rows that a check could find
+            # It read no rows that a check could find anything in.
+            if not plan.study.stages[name].data:
                 continue
             corpus = plan.study.corpora[plan.study.stages[name].data]
             budgeted = corpus.options.get("tokens") is not None
