@@ -138,7 +138,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     if (spent := about.pop("spent", None)) is not None:
         write_json(folder / "machine.json", computed_on | {"spent": spent})
     after = _transformed(payload, rows, model)
-    rows, matched = after.rows, {}
+    rows = after.rows
+    matched: dict[str, Any] = {}
     if config.get("tokens") is not None:
         from transformers import AutoTokenizer
 

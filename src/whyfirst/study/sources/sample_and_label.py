@@ -129,7 +129,9 @@ def _made(row: Mapping[str, Any], texts: list[str], labels: Any, documents: str)
     if documents == "rewarded":
         yield rest | {"responses": texts, "rewards": labels}
         return
-    known = [(said, label) for said, label in zip(texts, labels, strict=True) if label is not None]
+    # What was drawn twice is one response: a list must not prefer a text to itself.
+    once = {said: label for said, label in zip(texts, labels, strict=True) if label is not None}
+    known = list(once.items())
     best, worst = (pick(known, key=lambda one: one[1], default=("", 0.0)) for pick in (max, min))
     if best[1] > worst[1] and documents == "lists":
         yield rest | {"responses": [s for s, _ in known], "labels": [label for _, label in known]}
