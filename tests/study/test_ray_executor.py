@@ -36,6 +36,7 @@ from whyfirst.config.files import read_json
 from whyfirst.study.execute import ray_worker
 from whyfirst.study.execute.executor import Event, Outcome, run_graph
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.pool import THREAD_VARIABLES
 from whyfirst.study.execute.ray_executor import RayWorkers, declared
 from whyfirst.study.execute.store import Store
 
@@ -69,7 +70,7 @@ def task(store: Store, node: Node, runner: str = "run", **more: Any) -> ray_work
 def posted() -> Iterator[list[dict[str, Any]]]:
     """What tasks said on their way; `posted.box` would be Ray's handle of the mailbox."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in (*ray_worker.THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
+        for name in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
             patch.setenv(name, os.environ.get(name, ""))
         yield []
 

@@ -340,5 +340,8 @@ def use_of(room: Room[Any]) -> Any:
     return AfterValidator(room.checked)
 
 
+_OPTIONS = TypeAdapter(dict[str, Any])  # made once: a large plan fills thousands of uses
+
+
 def _json(options: Mapping[str, Any]) -> bytes:
-    return TypeAdapter(dict[str, Any]).dump_json(dict(options))
+    return _OPTIONS.dump_json(dict(options))

@@ -56,10 +56,12 @@ def read_log(path: Path) -> tuple[list[Import], dict[str, str]]:
     """
     reader = _inspect("log")
     if path.suffix == ".eval":
-        check_zip(path)  # Inspect unpacks whatever it is given
+        # Inspect unpacks whatever it is given.
+        check_zip(path)
     try:
         log = reader.read_eval_log(str(path))
-    except Exception as error:  # zip, JSON and pydantic have a kind each
+    except Exception as error:
+        # Zip, JSON and pydantic have an error of their own each.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: not a readable Inspect log: {reason}") from error
     # Half a run's mean is of the items that happened to be asked first.
@@ -192,7 +194,8 @@ def write_log(
         samples=[sample_of(log, model, name, records) for name, records in by_item.items()],
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")  # Inspect goes by the ending
+    # Inspect goes by the ending, so the part keeps it.
+    part = path.with_name(f".part-{path.name}")
     try:
         log.write_eval_log(done, str(part))
         part.replace(path)

@@ -53,7 +53,8 @@ def _task(name: str, judge: str, **options: Any) -> Task:
             f"{' or '.join(map(repr, declared.questions))}"
         )
     asked = declared.task(**options)
-    assert isinstance(asked, Responses)  # of the four below, all are
+    # Of the four benchmarks below, all are.
+    assert isinstance(asked, Responses)
     by_id = {item.id: item for item in asked.items if item.unaskable is None}
     samples = []
     for item in by_id.values():

@@ -18,7 +18,8 @@ from whyfirst.config.files import read_jsonl
 from whyfirst.study.results.imported import Import, Total
 
 _TIME = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.-]+)$")
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function, where a prompt is made by one
+# The address of a function, where a prompt is made by one, is another in each process.
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _SETTINGS = ("num_fewshot", "dataset_path", "dataset_name", "doc_to_text", "description")
 
 

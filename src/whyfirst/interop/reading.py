@@ -20,7 +20,8 @@ def read_any(path: Path) -> tuple[list[Import], dict[str, str]]:
         UserError: an Inspect log, and the extra is not installed.
     """
     if path.is_file() and path.suffix == ".json":
-        data = read_json(path, nan=True)  # of lm-eval; what is NaN is left out and named
+        # lm-eval writes NaN; such a metric is left out and named.
+        data = read_json(path, nan=True)
         if isinstance(data, dict) and isinstance(data.get("results"), dict) and "configs" in data:
             try:
                 return read_results(path, data)

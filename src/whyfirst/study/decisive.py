@@ -16,7 +16,8 @@ def decisive(value: Any) -> Any:
     Fields that were added later and stand at their default say what their absence said, and are
     left out: else a new option would make every result of an older study a stranger.
     """
-    if hasattr(value, "for_fingerprint"):  # a section that decides otherwise than field by field
+    # A section that decides otherwise than field by field.
+    if hasattr(value, "for_fingerprint"):
         return value.for_fingerprint()
     if isinstance(value, BaseModel):
         return {

@@ -5,9 +5,9 @@ and revision. Leaves out: loading them (models/reference.py).
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_file
@@ -16,127 +16,111 @@ from whyfirst.models.folder import is_folder
 from whyfirst.models.packaged import is_packaged
 from whyfirst.models.reference import ModelRef
 
+if TYPE_CHECKING:
+    from whyfirst.study.nodes.builder import Builder
+
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
-class Files(Protocol):
-    """How a study finds its files."""
-
-    def path(self, text: str) -> Path:
-        """A path of the study file as a whole one."""
-        ...
-
-    def content(self, text: str, used_by: str) -> str:
-        """The content hash of a file or folder that a key of the study file names."""
-        ...
-
-
-@dataclass(frozen=True)
-class Located:
-    """A model that was found.
+@dataclass
+class Spec:
+    """What a node, or something named in one, is made of.
 
     Attributes:
-        identity: what of it enters a fingerprint, contents left out.
-        contents: content hashes of its files, by role.
-        runnable: fields of a `ModelRef` with whole paths.
+        config: what decides its result, for the fingerprint and the run.
+        contents: content hashes of files that are no node's, by role; they decide too.
+        extra: what its run needs besides, and what decides nothing: where files are, say.
     """
 
-    identity: dict[str, Any]
-    contents: dict[str, str]
-    runnable: dict[str, Any]
+    config: dict[str, Any] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def hold(self, role: str, contents: dict[str, str]) -> None:
+        """Take in the contents of a part that plays a role."""
+        self.contents |= {f"{role} {part}": sha for part, sha in contents.items()}
 
 
-def locate(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
-    """Find the model that the study file `where` names under `key`.
+def locate(ref: ModelRef, key: str, files: "Builder") -> Spec:
+    """Find the model that a study file names under `key`; its `extra` are fields of a `ModelRef`.
 
     Raises:
         ConfigError: a Hub id without a pinned commit, or an adapter that is no local folder.
     """
-    runnable = ref.model_dump(mode="json", exclude={"source"}, exclude_defaults=True)
+    spec = Spec(extra=ref.model_dump(mode="json", exclude={"source"}, exclude_defaults=True))
     if ref.endpoint is not None:
-        identity = {"endpoint": ref.endpoint, "model": ref.model, "revision": ref.revision}
-        return Located(identity, {}, runnable)
-    identity = {"path": ref.path, "revision": ref.revision}
-    contents: dict[str, str] = {}
-    if is_packaged(str(ref.path)):  # where a package lies decides nothing; its file does
-        contents["file"] = files.content(str(ref.path), f"{key}.path")
-        return _with_adapter(ref, key, files, where, Located(identity, contents, runnable))
-    place = files.path(str(ref.path))
-    if place.exists():
-        contents["folder"] = files.content(str(ref.path), f"{key}.path")
-        if is_adapter(place):  # what it computes is its base's doing as well
+        spec.config = {"endpoint": ref.endpoint, "model": ref.model, "revision": ref.revision}
+        return spec
+    spec.config = {"path": ref.path, "revision": ref.revision}
+    place, at = files.path(str(ref.path)), f"{key}.path"
+    if is_packaged(str(ref.path)):
+        # Where a package lies decides nothing; its file does.
+        spec.contents["file"] = files.content(str(ref.path), at)
+    elif place.exists():
+        spec.contents["folder"] = files.content(str(ref.path), at)
+        # What an adapter computes is its base's doing as well.
+        if is_adapter(place):
             base, pinned = base_name(place)
             if is_folder(base):
-                contents["base"] = files.content(str(Path(base).resolve()), f"{key}.path")
+                spec.contents["base"] = files.content(str(Path(base).resolve()), at)
             elif not _COMMIT.fullmatch(pinned or ""):
                 raise ConfigError(
-                    f"{where}: {key}.path: {place} is an adapter on {base!r}, which is no local "
+                    f"{files.file}: {at}: {place} is an adapter on {base!r}, which is no local "
                     "folder and not pinned; give the base as `path` with its `revision`, and this "
                     "as `adapter`"
                 )
         # A node holds a reference to this very place, so the place is part of it.
-        identity["path"] = runnable["path"] = str(place)
+        spec.config["path"] = spec.extra["path"] = str(place)
     elif not _COMMIT.fullmatch(ref.revision or ""):
         raise ConfigError(
-            f"{where}: {key}.path: {ref.path!r} is no local folder; for a Hub id pin the "
+            f"{files.file}: {at}: {ref.path!r} is no local folder; for a Hub id pin the "
             "`revision` (a commit of 40 hex digits), so that the study can be repeated"
         )
-    return _with_adapter(ref, key, files, where, Located(identity, contents, runnable))
+    if ref.adapter is not None:
+        folder = files.path(ref.adapter)
+        if not folder.is_dir():
+            raise ConfigError(f"{files.file}: {key}.adapter: {ref.adapter!r} is no local folder")
+        spec.contents["adapter"] = files.content(ref.adapter, f"{key}.adapter")
+        spec.config["adapter"] = spec.extra["adapter"] = str(folder)
+    return spec
 
 
-def located_to_ask(ref: ModelRef, key: str, files: Files, where: Path) -> Located:
-    """`locate`, for a model that is only asked: where its files lie decides nothing.
-
-    Raises:
-        ConfigError: as `locate`.
-    """
-    found = locate(ref, key, files, where)
-    if ref.endpoint is not None:
-        return found
-    answers, runnable = answering(ref, files)
-    dropped = {"folder": "path", "adapter": "adapter"}
-    gone = {name for part, name in dropped.items() if part in found.contents}
-    kept = {name: value for name, value in found.identity.items() if name not in gone}
-    return Located(kept | answers, found.contents, found.runnable | runnable)
+def located_to_ask(ref: ModelRef, key: str, files: "Builder") -> Spec:
+    """`locate`, for a model that is only asked: where its files lie decides nothing."""
+    spec = locate(ref, key, files)
+    if ref.endpoint is None:
+        answers = answering(ref, files)
+        # Its content is what it is.
+        for part, place in (("folder", "path"), ("adapter", "adapter")):
+            if part in spec.contents:
+                del spec.config[place]
+        spec.config |= answers.config
+        spec.extra |= answers.extra
+    return spec
 
 
-def _with_adapter(ref: ModelRef, key: str, files: Files, where: Path, found: Located) -> Located:
-    if ref.adapter is None:
-        return found
-    folder = files.path(ref.adapter)
-    if not folder.is_dir():
-        raise ConfigError(f"{where}: {key}.adapter: {ref.adapter!r} is no local folder")
-    named = {"adapter": str(folder)}
-    contents = {"adapter": files.content(ref.adapter, f"{key}.adapter")}
-    return Located(found.identity | named, found.contents | contents, found.runnable | named)
-
-
-def answering(ref: ModelRef, files: Files) -> tuple[dict[str, Any], dict[str, Any]]:
+def answering(ref: ModelRef, files: "Builder") -> Spec:
     """What decides how a local model answers, once its weights are given: dtype and chat template.
 
-    Returns:
-        What enters a fingerprint (a named template with its text's hash; nothing that is left to
-        its default), and the fields to open the model with.
+    Nothing that is left to its default counts; a named template counts with its text's hash.
     """
-    identity: dict[str, Any] = {}
-    runnable: dict[str, Any] = {"trust_remote_code": ref.trust_remote_code}
+    spec = Spec(extra={"trust_remote_code": ref.trust_remote_code})
     if ref.dtype is not None:
-        identity["dtype"] = runnable["dtype"] = ref.dtype
+        spec.config["dtype"] = spec.extra["dtype"] = ref.dtype
     if ref.device_map is not None:
-        runnable["device_map"] = ref.device_map
-    if ref.chat_template is not None:
-        named = ref.chat_template
-        identity["chat_template"] = named
-        if named.endswith(".jinja"):
-            file = files.path(named)
-            identity["chat_template"] = file.name
-            identity["chat_template_sha256"] = files.content(named, "chat_template")
-            named = str(file)
-        elif named != "tokenizer":
-            from whyfirst.models import chat
+        spec.extra["device_map"] = ref.device_map
+    named = ref.chat_template
+    if named is None:
+        return spec
+    spec.config["chat_template"] = spec.extra["chat_template"] = named
+    if named.endswith(".jinja"):
+        sha, spec.extra["chat_template"] = files.data(named, "chat_template")
+        spec.config |= {"chat_template": Path(named).name, "chat_template_sha256": sha}
+    elif named != "tokenizer":
+        from whyfirst.models import chat
 
-            text = Path(chat.__file__).parent / "templates" / f"{named}.jinja"
-            if text.is_file():  # else the model's own error says what there is
-                identity["chat_template_sha256"] = sha256_file(text)
-        runnable["chat_template"] = named
-    return identity, runnable
+        text = Path(chat.__file__).parent / "templates" / f"{named}.jinja"
+        # Else the model's own error says what there is.
+        if text.is_file():
+            spec.config["chat_template_sha256"] = sha256_file(text)
+    return spec

@@ -94,17 +94,13 @@ class ScratchModel(StrictModel):
 
     source: Literal["scratch"] = affects_output()
     tokenizer_corpus: Name = affects_output(description="corpus the tokenizer is trained on")
-    hidden_size: int = affects_output(default=128, ge=8, description="width")
-    layers: int = affects_output(default=3, ge=1, description="number of layers")
-    heads: int = affects_output(default=4, ge=1, description="attention heads a layer")
-    intermediate_size: int = affects_output(
-        default=256, ge=8, description="width of the feed-forward part"
-    )
-    vocab_size: int = affects_output(
-        default=2048, ge=260, description="tokens of the tokenizer trained"
-    )
-    max_length: int = affects_output(default=512, ge=16, description="longest text in tokens")
-    seed: int = affects_output(default=0, ge=0, description="of the initial weights")
+    hidden_size: int = affects_output(128, ge=8, description="width")
+    layers: int = affects_output(3, ge=1, description="number of layers")
+    heads: int = affects_output(4, ge=1, description="attention heads a layer")
+    intermediate_size: int = affects_output(256, ge=8, description="width of the feed-forward part")
+    vocab_size: int = affects_output(2048, ge=260, description="tokens of the tokenizer trained")
+    max_length: int = affects_output(512, ge=16, description="longest text in tokens")
+    seed: int = affects_output(0, ge=0, description="of the initial weights")
 
 
 def _kind_of_model(given: Any) -> str:
@@ -144,25 +140,25 @@ class Written(StrictModel):
     )
     tokens: int = affects_output(ge=1, description="of the explanations, in the model's tokens")
     values: Literal["all"] | tuple[str, ...] | None = affects_output(
-        default=None, description="null: the study's `value`, or all where it names none"
+        None, description="null: the study's `value`, or all where it names none"
     )
     plan: str | None = runtime_only(
-        default=None, description="folder of an edited plan; its content is fingerprinted"
+        None, description="folder of an edited plan; its content is fingerprinted"
     )
     against: tuple[str, ...] = runtime_only(
-        default=(),
+        (),
         description="files (or PATH:COLUMN) whose prompts no document may repeat; their content "
         "is fingerprinted",
     )
     judge: ModelRef | None = affects_output(
-        default=None, description="says which documents speak against their value"
+        None, description="says which documents speak against their value"
     )
     filters: FilterOptions = affects_output(
-        default=FilterOptions(), description="what a document must be to be kept"
+        FilterOptions(), description="what a document must be to be kept"
     )
-    seed: int = affects_output(default=0, ge=0, description="the corpus', not the study's")
+    seed: int = affects_output(0, ge=0, description="the corpus', not the study's")
     min_yield: float = runtime_only(
-        default=MIN_YIELD, ge=0, le=1, description="kept a call; below it, the writing stops"
+        MIN_YIELD, ge=0, le=1, description="kept a call; below it, the writing stops"
     )
 
     def values_for(self, taught: str | None) -> tuple[str, ...] | None:

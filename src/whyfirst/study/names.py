@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from whyfirst.config.room import Use
 from whyfirst.config.strict_yaml import Location
 from whyfirst.config.suggest import did_you_mean
+from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
 from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.materials import PretrainedModel, ScratchModel
-from whyfirst.study.schema import ContrastConfig, StageUse, StudyFile
-from whyfirst.study.sources import CORPORA
+from whyfirst.study.schema import StudyFile
+from whyfirst.study.sources import CORPORA, has_model_write
 from whyfirst.train.config_rl import REWARD_MODEL, named
 from whyfirst.train.kinds import data_names, kind_of
 from whyfirst.train.rewards import REWARDS
@@ -24,19 +25,7 @@ Problems = Iterator[tuple[Location, str]]
 
 def problems(study: StudyFile) -> Problems:
     """Every use of a name that is not defined, at the place of its use."""
-    for part in (
-        _model,
-        _written,
-        _read_corpora,
-        _stages,
-        _arms,
-        _benchmarks,
-        _contrasts,
-        _comparisons,
-        _curves,
-        _probe,
-        _world,
-    ):
+    for part in (_materials, _read_corpora, _stages, _arms, _measures, _curves, _probe, _world):
         yield from part(study)
 
 
@@ -46,8 +35,8 @@ def _missing(at: Location, name: str, known: Iterable[str], what: str) -> Proble
         yield at, f"{what} {name!r} is not defined{did_you_mean(name, known)}"
 
 
-def _model(study: StudyFile) -> Problems:
-    model = study.model
+def _materials(study: StudyFile) -> Problems:
+    model, at = study.model, ("model", "tokenizer_corpus")
     trains = any(arm.stages for arm in study.arms.values())
     if isinstance(model, PretrainedModel):
         if trains and model.endpoint is not None:
@@ -55,38 +44,30 @@ def _model(study: StudyFile) -> Problems:
         if trains and model.trust_remote_code:
             yield ("model", "trust_remote_code"), "training runs no code that comes with a model"
     elif isinstance(model, ScratchModel):
-        name, at = model.tokenizer_corpus, ("model", "tokenizer_corpus")
+        name = model.tokenizer_corpus
         yield from _missing(at, name, study.corpora, "corpus")
         corpus = study.corpora.get(name)
+        # What makes the corpus must not need the tokenizer, or the model, that it is made for.
+        transforms = () if corpus is None else corpus.transforms
+        asks = any("model" in TRANSFORMS.get(use.name).context for use in transforms)
+        if asks or (corpus is not None and has_model_write(corpus.name)):
+            yield at, f"a cycle: {name!r} is made with the model; name another corpus"
+        counted = ""
         if corpus is not None and corpus.options.get("tokens") is not None:
-            yield (
-                at,
-                (
-                    f"a cycle: the tokenizer is trained on {name!r}, whose tokens are counted "
-                    "with it; name a corpus without a token budget"
-                ),
-            )
+            counted = f"the tokenizer is trained on {name!r}, whose tokens are counted with it"
         elif corpus is not None and corpus.name == "written":
-            yield (
-                at,
-                (
-                    f"a cycle: {name!r} is written to a number of tokens, counted with it; "
-                    "name a corpus without a token budget"
-                ),
-            )
+            counted = f"{name!r} is written to a number of tokens, counted with it"
+        if counted:
+            yield at, f"a cycle: {counted}; name a corpus without a token budget"
     elif model.source not in WORLDS.names():
         known = ["pretrained", "scratch", *WORLDS.names()]
         hint = did_you_mean(model.source, known)
         yield ("model", "source"), f"{model.source!r} is not one of {', '.join(known)}{hint}"
-
-
-def _written(study: StudyFile) -> Problems:
     for name, corpus in study.corpora.items():
         given = corpus.options.get("written")
         if corpus.name == "written" and given not in study.written:
             hint = did_you_mean(str(given), study.written)
-            at: Location = ("corpora", name, "written")
-            yield at, f"{given!r} is not defined under `written`{hint}"
+            yield ("corpora", name, "written"), f"{given!r} is not defined under `written`{hint}"
     for name, use in study.written.items():
         if use.plan is not None and use.values is not None:
             yield ("written", name, "values"), "has no effect beside `plan`, which has its own"
@@ -114,55 +95,45 @@ def _read_corpora(study: StudyFile) -> Problems:
 
 def _stages(study: StudyFile) -> Problems:
     for name, stage in study.stages.items():
-        reads_rows = "rows" in kind_of(stage.train).reads(stage.train).values()
+        at, train, reads = ("stages", name), stage.train, data_names(stage.train)
+        reads_rows = "rows" in kind_of(train).reads(train).values()
         if reads_rows and not stage.data:
-            yield ("stages", name), "needs `data`, the corpus it trains on"
+            yield at, "needs `data`, the corpus it trains on"
         if stage.data and not reads_rows:
-            yield ("stages", name, "data"), f"has no effect: {stage.train.kind} reads no rows"
-        if stage.data:
-            yield from _missing(("stages", name, "data"), stage.data, study.corpora, "corpus")
+            yield (*at, "data"), f"has no effect: {train.kind} reads no rows"
+        for key, corpus in (("data", stage.data), ("replay_data", stage.replay_data)):
+            if corpus:
+                yield from _missing((*at, key), corpus, study.corpora, "corpus")
+        if "replay" in reads and stage.replay_data is None:
+            yield at, "train.replay needs `replay_data`, the corpus replayed"
+        if stage.replay_data is not None and "replay" not in reads:
+            yield (*at, "replay_data"), "has no effect without `replay` above 0 in an explain stage"
         if stage.rounds:
-            yield ("stages", name, "rounds"), "has no effect outside a loop (`repeat`) of an arm"
-        at: Location = ("stages", name, "replay_data")
-        if stage.replay_data is not None:
-            yield from _missing(at, stage.replay_data, study.corpora, "corpus")
-        replays = "replay" in data_names(stage.train)
-        if replays and stage.replay_data is None:
-            yield ("stages", name), "train.replay needs `replay_data`, the corpus replayed"
-        if stage.replay_data is not None and not replays:
-            yield at, "has no effect without `replay` above 0 in an explain stage"
-        yield from _rewards_of(study, name)
-        updates, least = stage.train.updates, stage.train.min_updates
+            yield (*at, "rounds"), "has no effect outside a loop (`repeat`) of an arm"
+        for place in ("rewards", "gold"):
+            uses = getattr(train, place, None) or ()
+            for index, use in enumerate(uses if isinstance(uses, tuple) else (uses,)):
+                here = (*at, "train", place, index)
+                yield from _missing(here, use.name, REWARDS.names(), "reward")
+                if use.name in REWARDS.names():
+                    for inside, said in REWARDS.problems(named(use)):
+                        yield (*here, "options", *inside), said
+        if stage.reward_from is not None:
+            origin, source = (*at, "reward_from"), study.stages.get(stage.reward_from)
+            if REWARD_MODEL not in reads:
+                said = f"without the reward {REWARD_MODEL!r} (with no path of its own)"
+                yield origin, f"has no effect {said}"
+            yield from _missing(origin, stage.reward_from, study.stages, "stage")
+            if source is not None and kind_of(source.train).makes != "reward_model":
+                kind = source.train.kind
+                yield origin, f"stage {stage.reward_from!r} is of kind {kind}, and not reward"
+        updates, least = train.updates, train.min_updates
         if updates is not None and updates < least:
-            yield (
-                ("stages", name, "train", "updates"),
-                f"{updates} weight updates are fewer than {least}: a silent no-op; set at least "
-                f"{least} (or lower min_updates knowingly)",
-            )
-        if stage.train.keep_at:
-            where = ("stages", name, "train", "keep_at")
-            yield where, "a study keeps weights where its `curve` asks; remove this"
-
-
-def _rewards_of(study: StudyFile, name: str) -> Problems:
-    stage, at = study.stages[name], ("stages", name, "reward_from")
-    for place in ("rewards", "gold"):
-        uses = getattr(stage.train, place, None) or ()
-        for index, use in enumerate(uses if isinstance(uses, tuple) else (uses,)):
-            yield from _missing(
-                ("stages", name, "train", place, index), use.name, REWARDS.names(), "reward"
-            )
-            if use.name in REWARDS.names():
-                for inside, message in REWARDS.problems(named(use)):
-                    yield ("stages", name, "train", place, index, "options", *inside), message
-    if stage.reward_from is None:
-        return
-    if REWARD_MODEL not in data_names(stage.train):
-        yield at, f"has no effect without the reward {REWARD_MODEL!r} (with no path of its own)"
-    yield from _missing(at, stage.reward_from, study.stages, "stage")
-    source = study.stages.get(stage.reward_from)
-    if source is not None and kind_of(source.train).makes != "reward_model":
-        yield at, f"stage {stage.reward_from!r} is of kind {source.train.kind}, and not reward"
+            said = f"{updates} weight updates are fewer than {least}: a silent no-op; set at least"
+            yield (*at, "train", "updates"), f"{said} {least} (or lower min_updates knowingly)"
+        if train.keep_at:
+            said = "a study keeps weights where its `curve` asks; remove this"
+            yield (*at, "train", "keep_at"), said
 
 
 def _arms(study: StudyFile) -> Problems:
@@ -176,17 +147,14 @@ def _arms(study: StudyFile) -> Problems:
                 yield (*at, index), f"stage {stage!r} comes twice in one arm"
         yield from _rewards_in(study, arm, at)
         if study.endpoint and use.edits:
-            yield (
-                ("arms", arm, "edits"),
-                "a model at an endpoint has no activations to edit; give a path",
-            )
-    for arm in study.arm_notes:
-        yield from _missing(("arm_notes", arm), arm, study.arms, "arm")
+            said = "a model at an endpoint has no activations to edit; give a path"
+            yield ("arms", arm, "edits"), said
     if "default" not in study.seeds:
         yield ("seeds",), "needs the key 'default'"
-    for arm in study.seeds:
-        if arm != "default":
-            yield from _missing(("seeds", arm), arm, study.arms, "arm")
+    for key, arms in (("arm_notes", study.arm_notes), ("seeds", study.seeds)):
+        for arm in arms:
+            if (key, arm) != ("seeds", "default"):
+                yield from _missing((key, arm), arm, study.arms, "arm")
 
 
 def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
@@ -206,42 +174,33 @@ def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
         if stage.reward_from is None:
             idle = None
             if source is None:
-                yield (
-                    (*at, index),
-                    f"stage {name!r} needs a reward model: put a stage of kind reward before it, "
-                    "or name one as its `reward_from`",
-                )
+                said = f"stage {name!r} needs a reward model: put a stage of kind reward before it"
+                yield (*at, index), f"{said}, or name one as its `reward_from`"
         # A reward is of a text as the reward model read it in training, or of another one.
-        if source is not None and _as_read(source) != _as_read(stage):
-            yield (
-                ("stages", name, "train", "format"),
-                f"prompts are read as {_as_read(stage)}, and by its reward model "
-                f"({stage.reward_from or given!r}) as {_as_read(source)}; say the same `format`",
-            )
+        read = stage.train.format or "chat"
+        trained = read if source is None else source.train.format or "chat"
+        if trained != read:
+            of = stage.reward_from or given
+            said = f"prompts are read as {read}, and by its reward model ({of!r}) as {trained}"
+            yield ("stages", name, "train", "format"), f"{said}; say the same `format`"
     if idle is not None:
         yield idle, "gives a reward model that no later stage of the arm trains against"
 
 
-def _as_read(stage: StageUse) -> str:
-    return stage.train.format or "chat"
-
-
-def _benchmarks(study: StudyFile) -> Problems:
+def _measures(study: StudyFile) -> Problems:
+    metrics: list[str] = []
     for name, use in study.benchmarks.items():
         yield from _missing(("benchmarks", name), name, BENCHMARKS.names(), "benchmark")
-        named = Use.model_validate({"name": name, **use.options})
-        for place, said in BENCHMARKS.problems(named) if name in BENCHMARKS.names() else ():
-            missing = place == ("data",) and use.data is None
-            said = f"needs `data`: {benchmark_named(name).needs}" if missing else said
-            yield ("benchmarks", name, *place), said
+        if name in BENCHMARKS.names():
+            metrics += [metric.name for metric in benchmark_named(name).metrics]
+            asked = Use.model_validate({"name": name, **use.options})
+            for place, said in BENCHMARKS.problems(asked):
+                if place == ("data",) and use.data is None:
+                    said = f"needs `data`: {benchmark_named(name).needs}"
+                yield ("benchmarks", name, *place), said
         for index, spec in enumerate(use.judges):
             at: Location = ("benchmarks", name, "judges", index)
             yield from _missing(at, spec.partition(":")[0], SCORERS.names(), "judge")
-
-
-def _contrasts(study: StudyFile) -> Problems:
-    known = [name for name in study.benchmarks if name in BENCHMARKS.names()]
-    metrics = [metric.name for name in known for metric in benchmark_named(name).metrics]
     for index, contrast in enumerate(study.contrasts):
         for arm in contrast.arms:
             yield from _missing(("contrasts", index), arm, study.arms, "arm")
@@ -259,15 +218,13 @@ def _contrasts(study: StudyFile) -> Problems:
             yield ("headline",), f"{study.headline!r} is none of the `primary` contrasts"
     elif names:
         yield ("contrasts",), "name the contrast the study is made for: `headline: NAME`"
-
-
-def _comparisons(study: StudyFile) -> Problems:
-    names = [use.name for use in study.comparisons]
-    for index, use in enumerate(study.comparisons):
-        for side in ("a", "b"):
-            yield from _missing(("comparisons", index, side), getattr(use, side), study.arms, "arm")
-        if use.name in names[:index]:
-            yield ("comparisons", index, "name"), f"{use.name!r} comes twice"
+    names = [comparison.name for comparison in study.comparisons]
+    for index, comparison in enumerate(study.comparisons):
+        at = ("comparisons", index)
+        yield from _missing((*at, "a"), comparison.a, study.arms, "arm")
+        yield from _missing((*at, "b"), comparison.b, study.arms, "arm")
+        if comparison.name in names[:index]:
+            yield (*at, "name"), f"{comparison.name!r} comes twice"
 
 
 def _curves(study: StudyFile) -> Problems:
@@ -305,11 +262,8 @@ def _probe(study: StudyFile) -> Problems:
         for arm in use.arms or study.arms:
             stages = study.arms[arm].stages if arm in study.arms else ()
             if stages and use.seeds > study.seeds_of(arm).stop:
-                yield (
-                    ("probe", "seeds"),
-                    f"{use.seeds}, and arm {arm!r} has {study.seeds_of(arm).stop}; ask for fewer, "
-                    "or train more (`seeds`)",
-                )
+                said = f"{use.seeds}, and arm {arm!r} has {study.seeds_of(arm).stop}"
+                yield ("probe", "seeds"), f"{said}; ask for fewer, or train more (`seeds`)"
     if study.endpoint:
         yield ("probe",), "a model at an endpoint has no activations to look at; give a path"
     given = [name for name in ("pairs", "constitution") if getattr(use, name) is not None]
@@ -333,27 +287,18 @@ def _world(study: StudyFile) -> Problems:
     for entry in WORLDS.entries():
         of_it = [n for n, c in study.corpora.items() if c.name in entry.facts.get("corpora", ())]
         asked = set(study.benchmarks) & set(entry.facts.get("benchmarks", ()))
-        named = study.world is not None and study.world.name == entry.name
-        if not named and (of_it or asked or study.model.source == entry.name):
-            yield (
-                ("study",),
-                (
-                    f"uses {entry.name.capitalize()} and so needs `world: {{name: {entry.name}, "
-                    f"{entry.facts.get('example', '...')}}}`"
-                ),
-            )
+        lives_in_it = study.world is not None and study.world.name == entry.name
+        if not lives_in_it and (of_it or asked or study.model.source == entry.name):
+            example = f"{{name: {entry.name}, {entry.facts.get('example', '...')}}}"
+            yield ("study",), f"uses {entry.name.capitalize()} and so needs `world: {example}`"
         if of_it and study.model.source != entry.name:
             yield ("model",), f"the corpora of {entry.name} need `model: {{source: {entry.name}}}`"
     for name, corpus in study.corpora.items():
         check = CORPORA.get(corpus.name).facts.get("check")
         for option, said in check(corpus.options, world) if check else ():
             yield ("corpora", name, *((option,) if option else ())), said
-    if world is not None:
-        yield from _names_of(world, study)
-
-
-def _names_of(world: World, study: StudyFile) -> Problems:
-    """Values, splits and framings that the study's world does not have."""
+    if world is None:
+        return
     for key, given, measured in (
         ("value", study.value, world.taught),
         ("other_value", study.other_value, world.other),
@@ -367,12 +312,7 @@ def _names_of(world: World, study: StudyFile) -> Problems:
         for index, framing in enumerate(framings):
             yield from _missing(("cells", group, index), framing, world.framings, "framing")
     for index, contrast in enumerate(study.contrasts):
-        yield from _cell(contrast, index, world, study)
-
-
-def _cell(contrast: ContrastConfig, index: int, world: World, study: StudyFile) -> Problems:
-    splits, framing = contrast.cell.split("/", 1)
-    at = ("contrasts", index, "cell")
-    yield from _missing(at, framing, ["*", *study.cells, *world.framings], "framing")
-    for split in splits.split("+") if splits != "*" else ():
-        yield from _missing(at, split, world.splits, "split")
+        at, (splits, framing) = ("contrasts", index, "cell"), contrast.cell.split("/", 1)
+        yield from _missing(at, framing, ["*", *study.cells, *world.framings], "framing")
+        for split in splits.split("+") if splits != "*" else ():
+            yield from _missing(at, split, world.splits, "split")

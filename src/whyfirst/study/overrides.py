@@ -17,8 +17,8 @@ from whyfirst.config.strict_yaml import dotted
 from whyfirst.models.reference import ModelRef, parse_model
 from whyfirst.study.config import Study
 
+# Tokens of a budget that `limit` leaves for each row it leaves of other corpora.
 TOKENS_A_ROW = 1000
-"""Tokens of a budget that `limit` leaves for each row it leaves of other corpora."""
 
 
 @dataclass(frozen=True)
@@ -56,83 +56,69 @@ class Overrides:
         Raises:
             ConfigError: what comes out is no valid study; says where.
         """
-        data = study.model_dump(mode="json", by_alias=True)
-        if self.model is not None:
-            data["model"] = _other_model(self.model, study)
-        if self.limit is not None:
-            _limit(data, self.limit, study)
         if self == NONE:
             return study
+        data = study.model_dump(mode="json", by_alias=True)
+        if self.model is not None:
+            # Run as the study's own is (dtype, chat template) where the file says so.
+            kept: dict[str, Any] = {}
+            if isinstance(study.model, ModelRef) and not self.model.startswith("endpoint:"):
+                names = ("dtype", "device_map", "chat_template")
+                kept = {n: value for n in names if (value := getattr(study.model, n)) is not None}
+            # A path on the command line starts where the command is given, not at the study file.
+            local = Path(self.model).expanduser()
+            named = parse_model(str(local.resolve()) if local.exists() else self.model, **kept)
+            given = named.model_dump(mode="json", exclude_unset=True)
+            data["model"] = {"source": "pretrained"} | given
+        if self.limit is not None:
+            _limit(data, self.limit, study)
         try:
             return Study.model_validate(data)
         except ValidationError as error:
-            raise ConfigError(f"{file}, with{self.words}: " + "; ".join(_told(error))) from None
+            told = []
+            for detail in error.errors(include_url=False, include_input=False):
+                cause, at = detail.get("ctx", {}).get("error"), tuple(detail["loc"])
+                said = str(detail["msg"]).removeprefix("Value error, ")
+                found = cause.problems if isinstance(cause, LocatedError) else [((), said)]
+                told += [f"{dotted((*at, *more))}: {text}" for more, text in found]
+            raise ConfigError(f"{file}, with{self.words}: " + "; ".join(told)) from None
 
 
 NONE = Overrides()
 
 
-def _told(error: ValidationError) -> list[str]:
-    lines = []
-    for detail in error.errors(include_url=False, include_input=False):
-        cause = detail.get("ctx", {}).get("error")
-        at = tuple(detail["loc"])
-        if isinstance(cause, LocatedError):
-            lines += [f"{dotted((*at, *more))}: {said}" for more, said in cause.problems]
-        else:
-            lines.append(f"{dotted(at)}: {str(detail['msg']).removeprefix('Value error, ')}")
-    return lines
-
-
-def _other_model(text: str, study: Study) -> dict[str, Any]:
-    """The named model, run as the study's own is (dtype, chat template) where it says so."""
-    kept: dict[str, Any] = {}
-    if isinstance(study.model, ModelRef) and not text.startswith("endpoint:"):
-        names = ("dtype", "device_map", "chat_template")
-        kept = {name: getattr(study.model, name) for name in names}
-        kept = {name: value for name, value in kept.items() if value is not None}
-    # A path on the command line starts where the command is given, not at the study file.
-    local = Path(text).expanduser()
-    named = parse_model(str(local.resolve()) if local.exists() else text, **kept)
-    return {"source": "pretrained"} | named.model_dump(mode="json", exclude_unset=True)
-
-
 def _limit(data: dict[str, Any], limit: int, study: Study) -> None:
-    for use in data["benchmarks"].values():
-        use["limit"] = min(use["limit"] or limit, limit)
-    for use in data["comparisons"]:
-        use["limit"] = min(use["limit"] or limit, limit)
+    def cut(part: dict[str, Any], key: str, most: int = limit) -> None:
+        part[key] = min(part[key] or most, most)
+
+    for use in (*data["benchmarks"].values(), *data["comparisons"]):
+        cut(use, "limit")
     for corpus in data["corpora"].values():
         if corpus.get("tokens") is not None:
-            corpus["tokens"] = min(corpus["tokens"], limit * TOKENS_A_ROW)
+            cut(corpus, "tokens", limit * TOKENS_A_ROW)
         elif "size" in corpus:
-            corpus["size"] = min(corpus["size"] or limit, limit)
+            cut(corpus, "size")
     for use in data["written"].values():
-        use["tokens"] = min(use["tokens"], limit * TOKENS_A_ROW)
+        cut(use, "tokens", limit * TOKENS_A_ROW)
     for use in data["stages"].values():
-        _fewer_updates(use["train"], limit)
-    probe = data.get("probe")
+        # As few updates as a stage may have, of so few rows as its groups allow.
+        train = use["train"]
+        cut(train, "updates", max(train["min_updates"], limit))
+        # So few rows needn't divide among processes.
+        train |= {"epochs": None, "processes": 1, "fsdp": False}
+        train["warmup_updates"] = min(train["warmup_updates"], train["updates"] // 2)
+        if "minibatch_size" in train:
+            train["minibatch_size"] = min(train["minibatch_size"], limit)
+        unit = train.get("group_size") or train.get("minibatch_size") or 1
+        train["batch_size"] = min(train["batch_size"], max(1, limit // unit) * unit)
+        micro = train["micro_batch_size"]
+        if micro is not None and train["batch_size"] % micro:
+            train["micro_batch_size"] = 1
+    probe, curve = data.get("probe"), data.get("curve")
     if probe is not None and not (probe["pairs"] or probe["constitution"]):
-        probe["limit"] = min(probe["limit"] or limit, limit)
-    curve = data.get("curve")
+        cut(probe, "limit")
     if curve is not None:
         last = [study.arms[arm].stages[-1] for arm in curve["arms"]]
         most = min(data["stages"][name]["train"]["updates"] for name in last)
         curve["at"] = [step for step in curve["at"] if step < most]
         data["curve"] = curve if curve["at"] else None
-
-
-def _fewer_updates(train: dict[str, Any], limit: int) -> None:
-    """As few updates as a stage may have, of at most `limit` rows where its groups allow it."""
-    least = max(train["min_updates"], limit)
-    train["updates"] = min(train["updates"] or least, least)
-    train["epochs"] = None
-    train["warmup_updates"] = min(train["warmup_updates"], train["updates"] // 2)
-    if "minibatch_size" in train:
-        train["minibatch_size"] = min(train["minibatch_size"], limit)
-    unit = train.get("group_size") or train.get("minibatch_size") or 1
-    train["batch_size"] = min(train["batch_size"], max(1, limit // unit) * unit)
-    micro = train["micro_batch_size"]
-    if micro is not None and train["batch_size"] % micro:
-        train["micro_batch_size"] = 1
-    train |= {"processes": 1, "fsdp": False}  # so few rows needn't divide among processes

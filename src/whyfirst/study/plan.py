@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.constitution import load_constitution
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import Study, load_study
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
-from whyfirst.study.nodes import KINDS, checks, comparison, evaluation, probe, stage
+from whyfirst.study.materials import ScratchModel
+from whyfirst.study.nodes import base, checks, comparison, corpus, evaluation, probe, seam, stage
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.refusals import (
@@ -26,7 +26,6 @@ from whyfirst.study.refusals import (
     refuse_unmatched,
 )
 from whyfirst.study.schema import ContrastConfig, StudyFile
-from whyfirst.study.sources import has_model_write
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,11 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
     study = overrides.apply(load_study(file), file)
     refuse_unmatched(study, file)
     libraries = {name: version(name) for name in LIBRARIES}
-    builder = Builder(study, file, KINDS, libraries, device_kind())
-    refuse_in_vain(study, file, builder.context(), _most_rows(builder))
-    named = {use.constitution for use in study.written.values()}
-    named |= {str(c.options["constitution"]) for c in study.corpora.values()
-              if c.options.get("constitution")}  # fmt: skip
-    refuse_unknown_values(study, file, {
-        name: tuple(v.id for v in load_constitution(builder.shipped_or_file(name)).values)
-        for name in sorted(named)
-    })  # fmt: skip
+    builder = Builder(study, file, libraries, device_kind())
+    refuse_in_vain(builder)
+    refuse_unknown_values(builder)
+    if isinstance(study.model, ScratchModel):
+        builder.tokenizer_corpus = corpus.plan(builder, study.model.tokenizer_corpus, 0)
     if study.curve:
         for arm in study.curve.arms:
             chain = ">".join(study.arms[arm].stages)
@@ -110,39 +105,19 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
         checks.plan_match(builder, tuple(here), seed)
     evaluations = tuple(_evaluations(builder, stages))
     seams = {
-        (arm, seed): builder.plan("seam", chain[0], study.stages[firsts[arm]].data, seed)
+        (arm, seed): seam.plan(builder, chain[0], study.stages[firsts[arm]].data, seed)
         for (arm, seed), chain in stages.items()
         if arm in firsts and builder.world is None
     }
     comparison.plan_all(builder, stages)
     probe.plan_all(builder, stages)
     plan = Plan(
-        study,
-        file,
-        tuple(builder.nodes.values()),
+        study, file, tuple(builder.nodes.values()),
         {key: tuple(chain) for key, chain in stages.items()},
-        evaluations,
-        builder.outside,
-        builder.model_place,
-        overrides,
-        seams,
-    )
+        evaluations, builder.outside, builder.model_place, overrides, seams,
+    )  # fmt: skip
     refuse_empty_cells(plan, reading=False)
     return plan
-
-
-def _most_rows(builder: Builder) -> dict[str, int | None]:
-    """The most rows each corpus can have, where that costs next to nothing to know."""
-    most: dict[str, int | None] = {}
-    for name, corpus in builder.study.corpora.items():
-        # Of what a model writes, `size` counts prompts, each of which may give several rows.
-        most[name] = None if has_model_write(corpus.name) else corpus.options.get("size")
-        file = builder.path(str(corpus.options.get("path", "")))
-        # One of `messages` may become several rows; of other files lines tell nothing.
-        if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
-            lines = file.read_bytes().count(b"\n") + 1
-            most[name] = min(lines, most[name] or lines)
-    return most
 
 
 def _evaluations(
@@ -154,22 +129,22 @@ def _evaluations(
     for (arm, seed), first in stages.items():
         for side in range(sides):
             chain = stage.chain(builder, study.arms[arm].stages, seed, side) if side else first
-            model = chain[-1] if chain else builder.plan("base", seed)
+            model = chain[-1] if chain else base.plan(builder, seed)
             dressed = arm if study.arms[arm].dressed else None
             for name in study.benchmarks:
-                node = builder.plan("evaluation", model, name, seed, None, dressed, side)
+                node = evaluation.plan(builder, model, name, seed, None, dressed, side)
                 yield EvaluationUse(node, arm, seed, name)
             # What the first stage taught, at the seam between the stages, and the base before any.
             recall = builder.world.recall if builder.world is not None else None
             if recall is not None and (arm in firsts or not chain):
                 taught = chain[0] if chain else model
-                node = builder.plan("evaluation", taught, recall, seed, None, None, side)
+                node = evaluation.plan(builder, taught, recall, seed, None, None, side)
                 yield EvaluationUse(node, arm, seed, recall, seam=True)
             if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
                 # A curve is of the headline alone: what else is measured takes as long again.
                 for name in {_owner(study, c) for c in study.contrasts if c.name == study.headline}:
                     for step in study.curve.at:
-                        node = builder.plan("evaluation", model, name, seed, step, dressed, side)
+                        node = evaluation.plan(builder, model, name, seed, step, dressed, side)
                         yield EvaluationUse(node, arm, seed, name, step)
 
 
@@ -177,21 +152,18 @@ def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:
     """Topics and items of a contrast's cell at one seed; None where they can't be known yet."""
     name = _owner(plan.study, contrast)
     node = next(use.node for use in plan.evaluations if use.benchmark == name)
-    found = evaluation.rehearsal(plan.by_id[node])
-    if found is None:
+    rehearsed = evaluation.rehearsal(plan.by_id[node])
+    if rehearsed is None:
         return None
-    table = found.tables.get(contrast.metric)
+    table = rehearsed.tables.get(contrast.metric)
     scores = table.scores(contrast.cell, plan.study.cells) if table else None
     return (0, 0) if scores is None else (len(set(scores.topics.tolist())), len(scores.items))
 
 
 def _owner(study: StudyFile, contrast: ContrastConfig) -> str:
     """The benchmark that gives the contrast's metric."""
-    return next(
-        name
-        for name in study.benchmarks
-        if any(metric.name == contrast.metric for metric in benchmark_named(name).metrics)
-    )
+    metrics = {n: {m.name for m in benchmark_named(n).metrics} for n in study.benchmarks}
+    return next(name for name, known in metrics.items() if contrast.metric in known)
 
 
 def refuse_empty_cells(plan: Plan, *, reading: bool) -> None:

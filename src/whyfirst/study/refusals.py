@@ -5,13 +5,15 @@ what only a stage's rows can tell (train/).
 """
 
 import math
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.suggest import did_you_mean
+from whyfirst.constitution import load_constitution
 from whyfirst.study.decisive import decisive
+from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.schema import StudyFile
+from whyfirst.study.sources import has_model_write
 from whyfirst.train.kinds import data_names, kind_of
 
 
@@ -51,70 +53,65 @@ def refuse_unmatched(study: StudyFile, file: Path) -> None:
             )
 
 
-def refuse_unknown_values(
-    study: StudyFile, file: Path, constitutions: Mapping[str, tuple[str, ...]]
-) -> None:
+def refuse_unknown_values(builder: Builder) -> None:
     """Refuse a value taught that no constitution of the study has; a world's are names of its own.
-
-    Args:
-        constitutions: those the study's documents are written from -> their values.
 
     Raises:
         ConfigError: names the key, and what there is.
     """
-    known = [value for values in constitutions.values() for value in values]
+    study = builder.study
+    named = {use.constitution for use in study.written.values()}
+    named |= {str(c.options["constitution"]) for c in study.corpora.values()
+              if c.options.get("constitution")}  # fmt: skip
+    places = [builder.shipped_or_file(name) for name in sorted(named)]
+    known = [value.id for place in places for value in load_constitution(place).values]
     for key in ("value", "other_value"):
         given = getattr(study, key)
         if known and study.world is None and given is not None and given not in known:
             raise ConfigError(
-                f"{file}: {key}: {given!r} is no value of {' or '.join(constitutions)}"
+                f"{builder.file}: {key}: {given!r} is no value of {' or '.join(sorted(named))}"
                 f"{did_you_mean(given, known)} (values: {', '.join(dict.fromkeys(known))})"
             )
 
 
-def refuse_in_vain(
-    study: StudyFile, file: Path, context: int | None, rows: Mapping[str, int | None]
-) -> None:
+def refuse_in_vain(builder: Builder) -> None:
     """Refuse stages that would change next to nothing, or whose rows can't fit the model.
-
-    Args:
-        context: positions the model has; None where they can't be known yet.
-        rows: the most rows each corpus can have; None where that can't be known yet.
 
     Raises:
         ConfigError: every such stage, a line each.
     """
-    problems = [*_too_few_updates(study, rows), *_too_long(study, context)]
-    if problems:
-        raise ConfigError("\n".join(f"{file}: stages.{line}" for line in problems))
-
-
-def _too_few_updates(study: StudyFile, rows: Mapping[str, int | None]) -> Iterator[str]:
-    """Stages given in epochs (config.py sees to those given in updates)."""
-    for name, use in study.stages.items():
-        most, train = rows.get(use.data), use.train
-        if train.epochs is None or most is None:
-            continue
-        cost = kind_of(train).cost(train)
-        # Where a stage writes, its updates are counted when its prompts are; one conversation may
-        # be several examples.
-        if cost.written or getattr(train, "turns", "last") == "all":
+    told: dict[str, list[str]] = {"few": [], "long": []}
+    context = builder.context()
+    for name, use in builder.study.stages.items():
+        train, most = use.train, None
+        if use.data:
+            corpus = builder.study.corpora[use.data]
+            # Of what a model writes, `size` counts prompts, each of which may give several rows.
+            most = None if has_model_write(corpus.name) else corpus.options.get("size")
+            file = builder.path(str(corpus.options.get("path", "")))
+            # One of `messages` may become several rows; of other files lines tell nothing.
+            if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
+                lines = file.read_bytes().count(b"\n") + 1
+                most = min(lines, most or lines)
+        if use.data and context is not None and train.max_length > context:
+            told["long"].append(
+                f"{name}.train.max_length: {train.max_length} tokens exceed the model's context of "
+                f"{context}; set at most {context}"
+            )
+        # Of those given in updates the file tells (names.py). What a stage writes is counted when
+        # its prompts are, and one conversation may be several examples.
+        cost, all_turns = kind_of(train).cost(train), getattr(train, "turns", "last") == "all"
+        if train.epochs is None or most is None or cost.written or all_turns:
             continue
         # Packing puts several documents into a row, so these are the most updates there can be.
         updates = math.ceil(train.epochs * most / cost.fresh)
         if updates < train.min_updates:
-            yield (
+            told["few"].append(
                 f"{name}.train: {train.epochs:g} epochs of at most {most} rows in batches of "
                 f"{train.batch_size} are at most {updates} weight updates, fewer than "
                 f"{train.min_updates}: a silent no-op; use a smaller batch_size, more epochs or "
                 "more rows (or lower min_updates knowingly)"
             )
-
-
-def _too_long(study: StudyFile, context: int | None) -> Iterator[str]:
-    for name, use in study.stages.items():
-        if use.data and context is not None and use.train.max_length > context:
-            yield (
-                f"{name}.train.max_length: {use.train.max_length} tokens exceed the model's "
-                f"context of {context}; set at most {context}"
-            )
+    if any(told.values()):
+        every = (*told["few"], *told["long"])
+        raise ConfigError("\n".join(f"{builder.file}: stages.{line}" for line in every))

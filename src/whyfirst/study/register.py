@@ -22,6 +22,7 @@ from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.marker import MARKER
 from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.studies import looks, note_look, note_study
+from whyfirst.study.execute.studies import registration_path as registration_path
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.train.kinds import KINDS as STAGES
@@ -55,11 +56,6 @@ PRIMARY_ONLY = "Holm over the primary contrasts; secondary ones are shown uncorr
 _CHANGES = 8  # shown of a plan that was registered otherwise
 
 
-def registration_path(file: Path) -> Path:
-    """Where a study file's registration is."""
-    return file.with_name(f"{file.stem}.registration.json")
-
-
 def frozen_plan(plan: Plan) -> dict[str, Any]:
     """Everything that decides a study's results, as JSON-able data without a date."""
     study = plan.study
@@ -70,27 +66,23 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
     if study.primary:
         content["primaries"] = list(study.primary)
         content["test"]["multiplicity"] = PRIMARY_ONLY
-    content["versions"] = _code_versions(plan)
-    content["seeds"] = {arm: list(study.seeds_of(arm)) for arm in study.arms}
-    # Content hashes of files outside the study; library versions are the report's, not the plan's.
-    content["data"] = dict(sorted(plan.outside.items()))
-    return content
-
-
-def _code_versions(plan: Plan) -> dict[str, dict[str, str]]:
-    """Versions of the code that can change a result, of the kinds and benchmarks in use."""
+    # Of the code that can change a result, of the kinds and benchmarks in use.
     kinds = {node.kind for node in plan.nodes}
-    stages = {use.train.kind for use in plan.study.stages.values()}
+    stages = {use.train.kind for use in study.stages.values()}
     benchmarks = {use.benchmark for use in plan.evaluations}
-    probes = plan.study.probe.probes if plan.study.probe else ()
-    versions: dict[str, dict[str, str]] = {
+    content["versions"] = {
         "kinds": {name: KINDS[name].version for name in sorted(kinds) if KINDS[name].version},
         "stages": {name: STAGES.get(name).version for name in sorted(stages)},
         "benchmarks": {name: benchmark_named(name).version for name in sorted(benchmarks)},
     }
-    if probes:  # a plan without any is what it was before there were any
-        versions["probes"] = {name: PROBES.get(name).version for name in sorted(probes)}
-    return versions
+    # A plan without any is what it was before there were any.
+    if study.probe:
+        probes = {name: PROBES.get(name).version for name in sorted(study.probe.probes)}
+        content["versions"]["probes"] = probes
+    content["seeds"] = {arm: list(study.seeds_of(arm)) for arm in study.arms}
+    # Content hashes of files outside the study; library versions are the report's, not the plan's.
+    content["data"] = dict(sorted(plan.outside.items()))
+    return content
 
 
 @dataclass(frozen=True)
@@ -130,24 +122,27 @@ def register(file: Path, store: Store, amend: str | None = None) -> Registered:
     """
     plan = build_plan(file)
     content, path = frozen_plan(plan), registration_path(file)
-    new = not path.exists()
+    now, new = datetime.now(UTC).isoformat(timespec="seconds"), not path.exists()
     if new and amend is not None:
         raise UserError(f"{path}: nothing to amend: the study isn't registered yet")
     if new:
-        fresh = {"registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "plan": content}
+        fresh = {"registered_at": now, "plan": content}
         write_json(path, fresh | {"sha256": sha256_json(fresh)})
     record = read_registration(path)
-    changed = bool(_deviations(_last(record), content))
+    last = _last(record)
+    changed = bool(_deviations(last["plan"], content))
     if amend is not None and not changed:
         raise UserError(f"{path}: nothing to amend: the study's plan is what was registered")
     results, looked = sum(1 for _ in _results(plan, store)), len(looks(store, plan.study.study))
     if changed and amend is not None:
-        record["amendments"] = [*record.get("amendments", ()), _amendment(
-            record, {"reason": amend, "plan": content, "results": results, "looks": looked}
-        )]  # fmt: skip
+        told = {"at": now, "reason": amend, "plan": content, "results": results, "looks": looked}
+        # Hashed together with the hash of what it amends: none can be taken out unseen.
+        sha = sha256_json(told | {"amends": last["sha256"]})
+        record["amendments"] = [*record.get("amendments", ()), told | {"sha256": sha}]
         write_json(path, record)
+        last = _last(record)
     elif changed:
-        changes = _deviations(_last(record), content)
+        changes = _deviations(last["plan"], content)
         shown = "\n".join(f"  {line}" for line in changes[:_CHANGES])
         more = f"\n  and {len(changes) - _CHANGES} more" if len(changes) > _CHANGES else ""
         raise UserError(
@@ -156,25 +151,18 @@ def register(file: Path, store: Store, amend: str | None = None) -> Registered:
             "register the new plan instead, give the study a new name and file, say why it "
             "changed with --amend REASON, or remove the registration if nothing was run yet"
         )
-    if results:  # so that clearing up leaves them
+    # Noted as the study's, so that clearing up leaves them.
+    if results:
         keys = [node.key for node in plan.nodes]
         note_study(store, plan.study.study, file, keys, running=False)
-    last = [record, *record.get("amendments", ())][-1]
     at = last.get("at", record["registered_at"])
     return Registered(path, at, last["sha256"], new, changed, results, looked)
 
 
-def _amendment(record: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    """Dated, and hashed together with the hash of what it amends."""
-    fresh = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **said}
-    before = [record, *record.get("amendments", ())][-1]["sha256"]
-    return fresh | {"sha256": sha256_json(fresh | {"amends": before})}
-
-
 def _last(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan as it was last registered."""
-    plan: dict[str, Any] = [record, *record.get("amendments", ())][-1]["plan"]
-    return plan
+    """What was registered last: the record itself, or its last amendment."""
+    every: list[dict[str, Any]] = [dict(record), *record.get("amendments", ())]
+    return every[-1]
 
 
 def read_registration(path: Path) -> dict[str, Any]:
@@ -206,41 +194,32 @@ def registration(plan: Plan, store: Store) -> Registration:
             registered=False, before_first_result=None, sha256=None, file=None, primary=None,
             deviations=[],
         )  # fmt: skip
-    record = read_registration(path)
+    record, current = read_registration(path), frozen_plan(plan)
     at = datetime.fromisoformat(record["registered_at"]).timestamp()
-    first = _first_result(plan, store)
+    first = min((marker.stat().st_mtime for marker in _results(plan, store)), default=None)
+    frozen, before, amendments = _last(record)["plan"], record["plan"], []
+    for one in record.get("amendments", ()):
+        told = {name: one[name] for name in ("at", "reason", "sha256", "results", "looks")}
+        amendments.append(Amendment(**told, changes=_deviations(before, one["plan"])))
+        before = one["plan"]
+    # The contrasts it decides by.
+    primary = frozen.get("primaries") or [(frozen.get("primary") or {}).get("name")]
+    # When results of fewer seeds than now were put together.
+    seeds = {arm: len(plan.study.seeds_of(arm)) for arm in plan.study.arms}
+    interim = [
+        Look(at=look["at"], seeds=look["seeds"]) for look in looks(store, plan.study.study)
+        if any(look["seeds"].get(arm, 0) < count for arm, count in seeds.items())
+    ]  # fmt: skip
     return Registration(
         registered=True,
         before_first_result=None if first is None else at <= first,
         sha256=record["sha256"],
         file=path.name,
-        primary=_primary(_last(record)),
-        deviations=_deviations(_last(record), frozen_plan(plan)),
-        amendments=list(_amendments(record)),
-        looks=list(_interim(plan, store)),
+        primary=", ".join(filter(None, primary)) or None,
+        deviations=_deviations(frozen, current),
+        amendments=amendments,
+        looks=interim,
     )
-
-
-def _primary(content: Mapping[str, Any]) -> str | None:
-    """The contrasts a plan decides by."""
-    named = content.get("primaries") or [(content.get("primary") or {}).get("name")]
-    return ", ".join(filter(None, named)) or None
-
-
-def _amendments(record: Mapping[str, Any]) -> Iterator[Amendment]:
-    before = record["plan"]
-    for one in record.get("amendments", ()):
-        told = {name: one[name] for name in ("at", "reason", "sha256", "results", "looks")}
-        yield Amendment(**told, changes=_deviations(before, one["plan"]))
-        before = one["plan"]
-
-
-def _interim(plan: Plan, store: Store) -> Iterator[Look]:
-    """When results of fewer seeds than now were put together."""
-    seeds = {arm: len(plan.study.seeds_of(arm)) for arm in plan.study.arms}
-    for look in looks(store, plan.study.study):
-        if any(look["seeds"].get(arm, 0) < count for arm, count in seeds.items()):
-            yield Look(at=look["at"], seeds=look["seeds"])
 
 
 def note_results(plan: Plan, store: Store) -> None:
@@ -251,16 +230,24 @@ def note_results(plan: Plan, store: Store) -> None:
 
 
 def _deviations(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Where a plan differs from the registered one, a line each."""
-    both = _all_seeds(old) & _all_seeds(new)
-    found = sorted(_differences(_of_seeds(old, both), _of_seeds(new, both), ""))
+    """Where a plan differs from the registered one, a line each.
+
+    That more or fewer seeds are run than registered is said once, under ``seeds``: the data of a
+    seed that only one of them has are no difference.
+    """
+    seeds = [{f"seed{seed}" for several in plan.get("seeds", {}).values() for seed in several}
+             for plan in (old, new)]  # fmt: skip
+    both = seeds[0] & seeds[1]
+    before, after = (
+        {**plan, "data": {
+            name: sha for name, sha in plan.get("data", {}).items()
+            if not name.startswith("seed") or name.partition("/")[0] in both
+        }}
+        for plan in (old, new)
+    )  # fmt: skip
+    found = sorted(_differences(before, after, ""))
     # Where the code of a test lies is no part of it: a module that moves decides nothing.
     return [line for line in found if not line.startswith("test.code:")]
-
-
-def _first_result(plan: Plan, store: Store) -> float | None:
-    """When the first evaluation of the plan was complete (seconds since 1970)."""
-    return min((path.stat().st_mtime for path in _results(plan, store)), default=None)
 
 
 def _results(plan: Plan, store: Store) -> Iterator[Path]:
@@ -271,22 +258,17 @@ def _results(plan: Plan, store: Store) -> Iterator[Path]:
             yield marker
 
 
-def _differences(old: Any, new: Any, at: str) -> list[str]:
+def _differences(old: Any, new: Any, at: str) -> Iterator[str]:
     """Where two plans differ, a line each: ``arms.direct: ... -> ...``."""
     if isinstance(old, dict) and isinstance(new, dict):
-        found = []
         for key in sorted({*old, *new}):
             place = f"{at}.{key}" if at else str(key)
-            if key not in old:
-                found.append(f"{place}: added")
-            elif key not in new:
-                found.append(f"{place}: removed")
+            if key in old and key in new:
+                yield from _differences(old[key], new[key], place)
             else:
-                found += _differences(old[key], new[key], place)
-        return found
-    if old == new:
-        return []
-    return [f"{at}: registered {_brief(old)}, run with {_brief(new)}"]
+                yield f"{place}: {'added' if key in new else 'removed'}"
+    elif old != new:
+        yield f"{at}: registered {_brief(old)}, run with {_brief(new)}"
 
 
 def _brief(value: Any) -> str:
@@ -295,21 +277,3 @@ def _brief(value: Any) -> str:
     if is_seeds and value == list(range(value[0], value[-1] + 1)):
         return f"{len(value)} ({value[0]} to {value[-1]})"
     return repr(value)
-
-
-def _of_seeds(content: dict[str, Any], seeds: set[int]) -> dict[str, Any]:
-    """A frozen plan with the data of these seeds only.
-
-    That more or fewer seeds are run than registered is said once, under ``seeds``.
-    """
-    kept = {f"seed{seed}" for seed in seeds}
-    data = {
-        name: sha
-        for name, sha in content.get("data", {}).items()
-        if not name.startswith("seed") or name.partition("/")[0] in kept
-    }
-    return {**content, "data": data}
-
-
-def _all_seeds(content: Mapping[str, Any]) -> set[int]:
-    return {seed for seeds in content.get("seeds", {}).values() for seed in seeds}

@@ -4,10 +4,10 @@ A finished study run again computes nothing and writes nothing. Leaves out: the 
 (executor.py, kinds.py) and how it is shown while it runs (the command line).
 """
 
-import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError, DataError, StoreError, UserError
@@ -17,6 +17,7 @@ from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, is_whole, one_unit
 from whyfirst.study.execute.executor import Event, Node, Outcome, default_workers, run_graph
 from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
 from whyfirst.study.execute.store import Incomplete, Store
+from whyfirst.study.nodes.corpus import forget_rows
 from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.reading import refuse_unusable
@@ -94,23 +95,28 @@ def run_study(
     """
     plan, place = build_plan(file, overrides), Store(store)
     folder = (out or default_out(plan.study.study, overrides)) / "report"
+    paths = folder / RESULTS_FILE, folder / PAGE_FILE
     finished = _finished(plan, place, folder)
     if finished is not None:
         outcome = Outcome(reused=[node.id for node in plan.nodes])
-        return RunSummary(plan, finished, *_paths(folder), outcome, True)
+        return RunSummary(plan, finished, *paths, outcome, True)
     refuse_unusable(plan)
-    count = workers or default_workers()
+    forget_rows()
+    open_workers: OpenWorkers | None = None
     if cluster is None:
-        _refuse_lacking_gpus(plan, count)
+        _refuse_lacking_gpus(plan, workers or default_workers())
+    else:
+        from whyfirst.study.execute.ray_executor import RayWorkers
+
+        open_workers = partial(RayWorkers, place, RUNNER, workers, cluster.address)
     note_run(folder.parent, RunPlace(file, store, overrides))
     with noted_in_store(plan, place):
         outcome = run_graph(
-            plan.nodes, place, workers=count, runner=RUNNER, on_event=on_event,
-            open_workers=_on_cluster(cluster, place, workers),
+            plan.nodes, place, workers=workers or default_workers(), runner=RUNNER,
+            on_event=on_event, open_workers=open_workers,
         )  # fmt: skip
     if outcome.failed:
-        what = [f"  {name}: {why}" for name, why in outcome.failed.items()]
-        what += [f"  {name}: {left}" for name, left in outcome.incomplete.items()]
+        what = [f"  {name}: {why}" for name, why in (outcome.failed | outcome.incomplete).items()]
         raise UserError(
             f"{file}: {len(what)} of {len(plan.nodes)} parts did not finish:\n"
             + "\n".join(what)
@@ -126,17 +132,33 @@ def run_study(
     if overrides == NONE:
         note_results(plan, place)
     results, items = assemble(plan, place, outcome, command)
-    others = imported.load(folder)  # of other tools, from before
+    # What was imported of other tools before the study was computed anew stays.
+    others = imported.load(folder)
     if others:
         results = imported.joined(results, others)
     with one_unit(folder):
         # Arms and metrics stand in the study file's order, and a report read back keeps it.
-        write_json(folder / RESULTS_FILE, results_to_json(results), keep_order=True)
-        write_items(items, folder / RESULTS_FILE)
-        atomic_write(folder / PAGE_FILE, report_html(results, items))
+        write_json(paths[0], results_to_json(results), keep_order=True)
+        write_items(items, paths[0])
+        atomic_write(paths[1], report_html(results, items))
     if plan.study.keep == "last" and not outcome.incomplete:
         shed_weights(plan, place)
-    return RunSummary(plan, results, *_paths(folder), outcome, False)
+    return RunSummary(plan, results, *paths, outcome, False)
+
+
+def _finished(plan: Plan, store: Store, folder: Path) -> Results | None:
+    """The results, if they are this plan's and everything is complete."""
+    if not is_whole(folder):
+        return None
+    from whyfirst.study.results.assemble import describes
+
+    # Results of another version, or torn by a full disk, are written anew.
+    try:
+        results = load_results(folder / RESULTS_FILE)
+    except DataError:
+        return None
+    done = describes(results, plan, store) and all(store.complete(*n.key) for n in plan.nodes)
+    return results if done else None
 
 
 def _refuse_damaged(plan: Plan, store: Store) -> None:
@@ -174,32 +196,6 @@ def _refuse_lacking_gpus(plan: Plan, workers: int) -> None:
                 f"as many GPUs, and each of {workers} workers has {each}; workers share out a "
                 "machine's GPUs, so give --workers 1, or ask for fewer processes"
             )
-
-
-def _on_cluster(cluster: Cluster | None, store: Store, workers: int | None) -> OpenWorkers | None:
-    if cluster is None:
-        return None
-    from whyfirst.study.execute.ray_executor import RayWorkers
-
-    return functools.partial(RayWorkers, store, RUNNER, workers, cluster.address)
-
-
-def _paths(folder: Path) -> tuple[Path, Path]:
-    return folder / RESULTS_FILE, folder / PAGE_FILE
-
-
-def _finished(plan: Plan, store: Store, folder: Path) -> Results | None:
-    """The results, if they are this plan's and everything is complete."""
-    if not is_whole(folder):
-        return None
-    try:
-        results = load_results(folder / RESULTS_FILE)
-    except DataError:
-        return None  # of another version, or torn by a full disk: written anew
-    from whyfirst.study.results.assemble import describes
-
-    current = describes(results, plan, store)
-    return results if current and all(store.complete(*node.key) for node in plan.nodes) else None
 
 
 def study_status(file: Path, store: Path, overrides: Overrides = NONE) -> StudyStatus:

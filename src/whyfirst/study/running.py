@@ -56,7 +56,8 @@ def noted_in_store(plan: "Plan", store: Store) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(StoreError):  # it is of no more use than the process' own end
+        # Unwritten, the note is of no more use than the process' own end, which others see.
+        with contextlib.suppress(StoreError):
             note_study(store, name, plan.file, keys, running=False)
 
 
@@ -69,16 +70,17 @@ def shed_weights(plan: "Plan", store: Store) -> int:
     from whyfirst.study.execute.upkeep import shed
 
     lasts = {chain[-1] for chain in plan.stages.values() if chain}
-    bases = {
+    kept = lasts | {
         name for node in plan.nodes
         if (node.payload.get("train", {}).get("lora") or {}).get("merge") is False
         for name in node.depends
     }  # fmt: skip
     stages = [node for node in plan.nodes if node.kind == "stage"]
     name = f"{plan.study.study}{plan.overrides.suffix}"
-    between = [node.key for node in stages if node.id not in lasts | bases]
+    freed = shed(store, [node.key for node in stages if node.id not in kept], name)
+    # Of the last stages only the points of a curve go.
     curves = [node.key for node in stages if node.id in lasts]
-    return shed(store, between, name) + shed(store, curves, name, inside="kept/")
+    return freed + shed(store, curves, name, inside="kept/")
 
 
 def noted_run(folder: Path) -> RunPlace | None:
@@ -122,15 +124,12 @@ def unfinished(run: Path) -> str:
             "(`whyfirst watch RUN` shows a study that is running)"
         )
     left, total = missing(place)
-    words = f"{place.file}{place.overrides.words} --store {place.store} --out {run}"
+    words = f"`whyfirst study run {place.file}{place.overrides.words} --store {place.store}"
+    words += f" --out {run}`"
     if not left:
-        return (
-            f"{run}: every part is complete and the report isn't written; `whyfirst study run "
-            f"{words}` writes it"
-        )
+        return f"{run}: every part is complete and the report isn't written; {words} writes it"
     parts = ", ".join(f"{count} of kind {kind}" for kind, count in sorted(left.items()))
     return (
         f"{run}: this run is not finished: {total - sum(left.values())} of {total} parts are "
-        f"complete, missing: {parts}. `whyfirst study run {words}` continues it, "
-        f"`whyfirst watch {run}` shows it"
+        f"complete, missing: {parts}. {words} continues it, `whyfirst watch {run}` shows it"
     )

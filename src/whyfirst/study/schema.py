@@ -43,13 +43,13 @@ class StageUse(StrictModel):
     """A stage of the study: its options, and the corpora it reads."""
 
     data: Name = affects_output(
-        default="", description="the corpus it trains on; left out where the kind reads no rows"
+        "", description="the corpus it trains on; left out where the kind reads no rows"
     )
     rounds: tuple[Name, ...] = added_later(
         (), description="in a loop: the corpus of each round, in place of `data`"
     )
     replay_data: Name | None = affects_output(
-        default=None, description="corpus mixed in so that what is known is kept"
+        None, description="corpus mixed in so that what is known is kept"
     )
     reward_from: Name | None = added_later(
         None,
@@ -73,7 +73,7 @@ class Arm(StrictModel):
     """
 
     stages: Annotated[tuple[Step, ...], AfterValidator(written_out)] = affects_output(
-        default=(), description="names of its stages, in order, or {repeat: 3, stages: [...]}"
+        (), description="names of its stages, in order, or {repeat: 3, stages: [...]}"
     )
     edits: tuple[Annotated[Use, use_of(EDITS)], ...] = added_later(
         (), description="hooks on activations while it answers; `whyfirst list edits`"
@@ -135,14 +135,14 @@ class BenchmarkUse(StrictModel):
 
     model_config = ConfigDict(extra="allow")
 
-    data: str | None = runtime_only(default=None, description="its content is fingerprinted")
+    data: str | None = runtime_only(None, description="its content is fingerprinted")
     held_out: float | None = affects_output(
-        default=None, gt=0, lt=1, description="score only this share of the data, never trained on"
+        None, gt=0, lt=1, description="score only this share of the data, never trained on"
     )
     max_characters: int | None = affects_output(
-        default=None, ge=1, description="leave out items with longer texts"
+        None, ge=1, description="leave out items with longer texts"
     )
-    limit: int | None = affects_output(default=None, ge=1, description="about this many items")
+    limit: int | None = affects_output(None, ge=1, description="about this many items")
     judges: tuple[str, ...] = added_later(
         (), description="who says what a response is, one for each question; `list scorers`"
     )
@@ -174,21 +174,17 @@ class ContrastConfig(StrictModel):
     title: str = runtime_only(description="words for people")
     metric: Name = affects_output(description="which metric of the benchmarks")
     cell: str = affects_output(
-        default="*/*", pattern=r"^[^/]+/[^/]+$", description="split/framing, e.g. B+C/unseen"
+        "*/*", pattern=r"^[^/]+/[^/]+$", description="split/framing, e.g. B+C/unseen"
     )
     a: Name = affects_output(description="the first arm")
-    b: Name | None = affects_output(
-        default=None, description="the second arm; left out in an interaction"
-    )
+    b: Name | None = affects_output(None, description="the second arm; left out in an interaction")
     documents: Name | None = affects_output(
-        default=None, description="interaction: the arm with documents alone"
+        None, description="interaction: the arm with documents alone"
     )
     demonstrations: Name | None = affects_output(
-        default=None, description="interaction: the arm with demonstrations alone"
+        None, description="interaction: the arm with demonstrations alone"
     )
-    neither: Name | None = affects_output(
-        default=None, description="interaction: the arm with neither"
-    )
+    neither: Name | None = affects_output(None, description="interaction: the arm with neither")
 
     @property
     def is_interaction(self) -> bool:
@@ -214,7 +210,7 @@ class ComparisonUse(StrictModel):
     """Two arms' responses to the same prompts, put to a judge in both orders: a win rate."""
 
     name: Name = affects_output(description="what the report calls it by")
-    title: str = runtime_only(default="", description="for the report; empty: its name")
+    title: str = runtime_only("", description="for the report; empty: its name")
     a: Name = affects_output(description="an arm")
     b: Name = affects_output(description="the arm it is held against")
     prompts: str = affects_output(
@@ -222,10 +218,10 @@ class ComparisonUse(StrictModel):
     )
     judge: Annotated[Use, use_of(JUDGES)] = affects_output(description="`whyfirst list judges`")
     calibrations: tuple[Annotated[Use, use_of(CALIBRATIONS)], ...] = affects_output(
-        default=(), description="what makes the judge a better one, the innermost first"
+        (), description="what makes the judge a better one, the innermost first"
     )
-    limit: Count | None = affects_output(default=None, description="the first prompts; null: all")
-    max_new_tokens: Count | None = affects_output(default=None, description="null: 256")
+    limit: Count | None = affects_output(None, description="the first prompts; null: all")
+    max_new_tokens: Count | None = affects_output(None, description="null: 256")
 
     @model_validator(mode="after")
     def _two_arms(self) -> "ComparisonUse":
@@ -248,7 +244,7 @@ class CurveConfig(StrictModel):
 
     at: tuple[Count, ...] = affects_output(min_length=1, description="updates of the last stage")
     arms: tuple[Name, ...] = affects_output(min_length=1, description="whose")
-    seeds: int = affects_output(default=3, ge=1, description="seeds 0 up to this number")
+    seeds: int = affects_output(3, ge=1, description="seeds 0 up to this number")
 
 
 class DosePoint(StrictModel):
@@ -269,21 +265,21 @@ class ProbeUse(StrictModel):
     """
 
     probes: tuple[str, ...] = affects_output(min_length=1, description="`whyfirst list probes`")
-    arms: tuple[str, ...] | None = affects_output(default=None, description="null: every arm")
+    arms: tuple[str, ...] | None = affects_output(None, description="null: every arm")
     seeds: Count | None = affects_output(
-        default=None, description="seeds 0 up to this number; null: all that an arm has"
+        None, description="seeds 0 up to this number; null: all that an arm has"
     )
     values: tuple[str, ...] | None = affects_output(
-        default=None, description="whose pairs; null: every value's"
+        None, description="whose pairs; null: every value's"
     )
     limit: int | None = affects_output(
-        default=None, ge=1, description="about this many of the world's requests"
+        None, ge=1, description="about this many of the world's requests"
     )
     constitution: str | None = affects_output(
-        default=None, description="pairs from its behaviours: a shipped name or a YAML file"
+        None, description="pairs from its behaviours: a shipped name or a YAML file"
     )
-    pairs: str | None = runtime_only(default=None, description="its content is fingerprinted")
-    requests: str | None = runtime_only(default=None, description="its content is fingerprinted")
+    pairs: str | None = runtime_only(None, description="its content is fingerprinted")
+    requests: str | None = runtime_only(None, description="its content is fingerprinted")
 
 
 class OverlapLimit(StrictModel):
@@ -294,7 +290,7 @@ class OverlapLimit(StrictModel):
     """
 
     most: float | None = runtime_only(
-        default=None, ge=0, le=1, description="share of a corpus' rows that may; null: any"
+        None, ge=0, le=1, description="share of a corpus' rows that may; null: any"
     )
 
 
@@ -314,19 +310,19 @@ class StudyFile(StrictModel):
         description="short name: small letters, digits and -; also the run's folder"
     )
     title: str = runtime_only(description="what stands on top of the report")
-    description: str = runtime_only(default="", description="a sentence or two for the report")
+    description: str = runtime_only("", description="a sentence or two for the report")
     sisters: dict[str, str] = runtime_only(
         default_factory=dict, description="studies to read beside this one, and what each is"
     )
     plugins: tuple[str, ...] = runtime_only(
-        default=(), description="files with methods of one's own; what is used of them counts"
+        (), description="files with methods of one's own; what is used of them counts"
     )
     world: Annotated[Use, AfterValidator(known_world)] | None = affects_output(
-        default=None, description="the embedded world, with its seed; null for real data"
+        None, description="the embedded world, with its seed; null for real data"
     )
-    value: str | None = affects_output(default=None, description="the value taught")
+    value: str | None = affects_output(None, description="the value taught")
     other_value: str | None = affects_output(
-        default=None, description="the other value that fits the same demonstrations"
+        None, description="the other value that fits the same demonstrations"
     )
     model: ModelConfig = affects_output(description="what every arm starts from")
     judge_model: ModelRef | None = added_later(
@@ -353,7 +349,7 @@ class StudyFile(StrictModel):
         default_factory=dict, description="groups of framings, by name, to pool in a cell"
     )
     contrasts: tuple[ContrastConfig, ...] = affects_output(
-        default=(), description="differences between arms; see `primary`"
+        (), description="differences between arms; see `primary`"
     )
     comparisons: tuple[ComparisonUse, ...] = added_later(
         (), description="arms whose responses are put to a judge"
@@ -364,16 +360,16 @@ class StudyFile(StrictModel):
         "are secondary and shown uncorrected; empty: all of them",
     )
     headline: Name | None = affects_output(
-        default=None, description="name of the contrast the study is made for"
+        None, description="name of the contrast the study is made for"
     )
     power: PowerAssumptions | None = affects_output(
-        default=None, description="what `whyfirst plan` assumes of the spread"
+        None, description="what `whyfirst plan` assumes of the spread"
     )
     curve: CurveConfig | None = affects_output(
-        default=None, description="the headline's metric at early updates"
+        None, description="the headline's metric at early updates"
     )
     dose_curve: tuple[DosePoint, ...] = affects_output(
-        default=(),
+        (),
         description="the headline's metric by share of contrary demonstrations, or documents",
     )
     seam_documents: int = added_later(
@@ -383,13 +379,13 @@ class StudyFile(StrictModel):
     )
     probe: ProbeUse | None = added_later(None, description="what is looked at inside the models")
     overlap: OverlapLimit = runtime_only(
-        default=OverlapLimit(), description="rows that repeat what a benchmark asks"
+        OverlapLimit(), description="rows that repeat what a benchmark asks"
     )
     claimed: tuple[ClaimedFigure, ...] = runtime_only(
-        default=(), description="figures published elsewhere, printed as claimed"
+        (), description="figures published elsewhere, printed as claimed"
     )
     keep: Literal["all", "last"] = runtime_only(
-        default="all",
+        "all",
         description="`last`: once the study is finished, only the weights after each arm's last "
         "stage stay in the store; a study that needs the others has them trained again",
     )

@@ -20,11 +20,12 @@ from whyfirst.config.files import read_json
 from whyfirst.config.suggest import did_you_mean
 from whyfirst.models.limits import limits_of
 
+# Share of a GPU's peak that training reaches; well-tuned runs report 0.3 to 0.5 (PaLM: 0.46).
 UTILISATION = 0.35
-"""Share of a GPU's peak that training reaches; well-tuned runs report 0.3 to 0.5 (PaLM: 0.46)."""
 _KNOWN = Path(__file__).with_name("known_models.yaml")
 _GPUS = Path(__file__).with_name("gpus.yaml")
-_OPTIMIZER_BYTES = 8  # AdamW keeps two float32 moments for each trained parameter
+# AdamW keeps two float32 moments for each trained parameter.
+_OPTIMIZER_BYTES = 8
 _FLOAT = 4
 
 
@@ -183,13 +184,13 @@ def training_memory(
         reference: a frozen copy of the model is kept (with adapters, the model without them).
     """
     trained = adapter or shape.parameters
+    frozen = 2 if frozen_half and adapter else _FLOAT
     parts = {
-        "weights": float(shape.parameters * (2 if frozen_half and adapter else _FLOAT)),
+        "weights": float(shape.parameters * frozen + adapter * _FLOAT),
         "gradients": float(trained * _FLOAT),
         "optimizer": float(trained * _OPTIMIZER_BYTES),
         "activations": activation_bytes(shape, rows, row, half=half, recompute=recompute),
     }
-    parts["weights"] += float(adapter * _FLOAT)
     if reference and not adapter:
         parts["reference copy"] = float(shape.parameters * _FLOAT)
     return parts
@@ -202,11 +203,11 @@ def activation_bytes(
 
     Recomputing keeps each layer's input (2 x width) and one layer's activations.
     """
-    width = 1.0 if half else 2.0
-    tokens = rows * row
+    tokens, width = rows * row, 1.0 if half else 2.0
     layer = 34.0 * tokens * shape.hidden * width
     kept = 2.0 * tokens * shape.hidden * width * shape.layers + layer
-    logits = 2.0 * _FLOAT * tokens * shape.vocabulary  # float32, and their gradient
+    # The logits are float32 in any case, and have a gradient of their size.
+    logits = 2.0 * _FLOAT * tokens * shape.vocabulary
     return (kept if recompute else layer * shape.layers) + logits
 
 
@@ -238,16 +239,12 @@ def gpus() -> dict[str, Gpu]:
     """The devices of gpus.yaml by name."""
     import yaml
 
+    scales = {"bfloat16_tflops": 1e12, "float32_tflops": 1e12, "memory_gb": 1e9}
     rows = yaml.safe_load(_GPUS.read_text(encoding="utf-8"))
-    return {name: Gpu(name, *(_scaled(row, key) for key in _SCALES)) for name, row in rows.items()}
-
-
-_SCALES = {"bfloat16_tflops": 1e12, "float32_tflops": 1e12, "memory_gb": 1e9}
-
-
-def _scaled(row: Mapping[str, float | None], key: str) -> float | None:
-    value = row[key]
-    return None if value is None else value * _SCALES[key]
+    return {
+        name: Gpu(name, *(row[key] and row[key] * scale for key, scale in scales.items()))
+        for name, row in rows.items()
+    }
 
 
 def find_gpus(names: tuple[str, ...]) -> list[Gpu]:

@@ -3,13 +3,15 @@
 Leaves out: tokens, operations, memory and calls (estimate.py).
 """
 
-from collections import Counter
-from dataclasses import dataclass, replace
+import contextlib
+from dataclasses import dataclass
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.stats.power import half_width, mde, seeds_needed
+from whyfirst.study.cost.parts import Ahead
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes.checks import repeats_ahead
+from whyfirst.study.nodes.corpus import leaves_out
 from whyfirst.study.plan import Plan, cell_size
 from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.schema import ContrastConfig, PowerAssumptions
@@ -54,7 +56,8 @@ class PowerRow:
 
 @dataclass(frozen=True)
 class PlanDescription:
-    """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks."""
+    """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks,
+    `left_out` which a corpus' methods leave out, and why."""
 
     study: str
     seeds: dict[str, int]
@@ -62,9 +65,10 @@ class PlanDescription:
     power: tuple[PowerRow, ...]
     assumptions: str
     repeats: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
-#: what a contrast is assumed to spread where the study file says nothing
+# What a contrast is assumed to spread where the study file says nothing.
 DEFAULT = PowerAssumptions(
     seed_sd=0.053,
     topic_sd=0.05,
@@ -81,59 +85,45 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
         UserError: as `refuse_unusable`.
     """
     refuse_unusable(plan)
-    study = plan.study
-    counts: Counter[tuple[str, str]] = Counter()
-    done: Counter[tuple[str, str]] = Counter()
-    seconds: Counter[tuple[str, str]] = Counter()
-    for node in plan.nodes:
-        key = (node.kind, node.name)
-        counts[key] += 1
-        seconds[key] += node.weight  # type: ignore[assignment]
-        done[key] += store.complete(*node.key)
-    timed = study.model.source != "pretrained"
-    rows = tuple(
-        StageRow(kind, name, counts[kind, name], done[kind, name],
-                 study.stages[name].train.updates if kind == "stage" else None,
-                 round(float(seconds[kind, name]), 1) if timed else None)
-        for kind, name in counts
-    )  # fmt: skip
+    study, ahead = plan.study, Ahead(plan.study, plan.nodes, store, None, None)
+    rows = []
+    for kind, name in dict.fromkeys((node.kind, node.name) for node in plan.nodes):
+        nodes = ahead.by_name(kind)[name]
+        updates = study.stages[name].train.updates if kind == "stage" else None
+        # A real model's weights are no seconds: the estimate has hours.
+        timed = study.model.source != "pretrained"
+        seconds = round(sum(node.weight for node in nodes), 1) if timed else None
+        done = len(nodes) - ahead.left(nodes)
+        rows.append(StageRow(kind, name, len(nodes), done, updates, seconds))
     return PlanDescription(
         study=study.study,
         seeds={arm: len(study.seeds_of(arm)) for arm in study.arms},
-        stages=rows,
+        stages=tuple(rows),
         power=tuple(_power(plan, contrast) for contrast in study.contrasts),
         assumptions=(study.power or DEFAULT).source,
         repeats=tuple(count.words for count in repeats_ahead(plan.by_id, store)),
+        left_out=tuple(leaves_out(plan.nodes, store)),
     )
 
 
 def _power(plan: Plan, contrast: ContrastConfig) -> PowerRow:
     study = plan.study
     seeds = min(len(study.seeds_of(arm)) for arm in contrast.arms)
-    size = cell_size(plan, contrast)
-    topics, items = size or (None, None)
     headline = next((c for c in study.contrasts if c.name == study.headline), contrast)
     alike = (contrast.metric, contrast.cell) == (headline.metric, headline.cell)
     spread = "default" if study.power is None else "study" if alike else "headline"
-    row = PowerRow(contrast.name, contrast.arms, seeds, topics, items, None, None, None, spread)
-    if size is None:
-        return row
-    # An interaction is a difference of two differences: twice the variance.
-    factor = 2**0.5 if contrast.is_interaction else 1.0
-    given = study.power or DEFAULT
-    spreads = (
-        factor * given.seed_sd, factor * given.topic_sd, factor * given.residual_sd
-    )  # fmt: skip
-    row = replace(row, seeds_for_5_points=_seeds_for_5_points(spreads, size))
-    if seeds < 2:
-        return row
-    most = 2.0 if contrast.is_interaction else 1.0
-    found = mde(*spreads, seeds, *size), half_width(*spreads, seeds, *size)
-    return replace(row, mde=min(most, found[0]), half_width=min(most, found[1]))
-
-
-def _seeds_for_5_points(spreads: tuple[float, float, float], size: tuple[int, int]) -> int | None:
-    try:
-        return seeds_needed(*spreads, *size, half_width=0.05)
-    except ConfigError:  # the topics alone make the interval wider
-        return None
+    size = cell_size(plan, contrast)
+    topics, items = size or (None, None)
+    least, half, needed = None, None, None
+    if size is not None:
+        # An interaction is a difference of two differences: twice the variance.
+        factor, most = (2**0.5, 2.0) if contrast.is_interaction else (1.0, 1.0)
+        given = study.power or DEFAULT
+        spreads = factor * given.seed_sd, factor * given.topic_sd, factor * given.residual_sd
+        # Where the topics alone make the interval wider no number of seeds helps.
+        with contextlib.suppress(ConfigError):
+            needed = seeds_needed(*spreads, *size, half_width=0.05)
+        if seeds > 1:
+            least = min(most, mde(*spreads, seeds, *size))
+            half = min(most, half_width(*spreads, seeds, *size))
+    return PowerRow(contrast.name, contrast.arms, seeds, topics, items, least, half, needed, spread)

@@ -70,54 +70,43 @@ def estimate(
     Raises:
         UserError: a corpus or benchmark can't be read, or an unknown device.
     """
-    devices_known = arithmetic.find_gpus(devices)
+    known = arithmetic.find_gpus(devices)
     shape, lengths, problem = None, None, None
+    assumptions: tuple[str, ...] = ()
     try:
         shape = arithmetic.read_shape(_model_config(plan))
         lengths = CorpusLengths(plan.by_id, store, plan.model_place)
+        assumptions = _ASSUMPTIONS + ((_NO_TOKENIZER,) if lengths.tokenizer is None else ())
     except UserError as error:
         problem = str(error)
     ahead = Ahead(plan.study, plan.nodes, store, shape, lengths)
     rows = [row for kind in KINDS.values() if kind.cost for row in kind.cost(ahead)]
     work = tuple(row for row in rows if isinstance(row, Work))
-    return Estimate(
-        _label(plan),
-        shape.parameters if shape else None,
-        work,
-        tuple(row for row in rows if isinstance(row, Calls)),
-        tuple(_machine(device, work, utilisation) for device in devices_known) if shape else (),
-        utilisation,
-        problem,
-        tuple(row for row in rows if isinstance(row, Asked)),
-        tuple(_assumptions(lengths)) if lengths else (),
-    )
-
-
-def _machine(gpu: arithmetic.Gpu, work: tuple[Work, ...], utilisation: float) -> Machine:
-    hours = [gpu.hours(w.flops * w.left, half=w.half, utilisation=utilisation) for w in work]
-    known = [hour for hour in hours if hour is not None]
-    peak = max((row.peak for row in work), default=0.0)
-    fits = None if gpu.memory is None else peak <= gpu.memory
-    return Machine(gpu.name, sum(known) if len(known) == len(hours) else None, fits)
-
-
-def _assumptions(lengths: CorpusLengths) -> list[str]:
-    lines = [
-        "operations: 6 a parameter and training token (4 with LoRA), 2 a token read or generated, "
-        "and attention (Kaplan et al. 2020; Chowdhery et al. 2022; Hu et al. 2021)",
-        "memory: AdamW in float32; activations after Korthikanti et al. 2022, without attention "
-        "maps; generation is bound by memory bandwidth and slower than its operations say",
-    ]
-    if lengths.tokenizer is None:
-        lines.append(f"no tokenizer at hand: a token is taken as {CHARACTERS:g} characters")
-    return lines
-
-
-def _label(plan: Plan) -> str:
     model = plan.study.model
-    if isinstance(model, PretrainedModel):
-        return str(model.path)
-    return "a new model" if isinstance(model, ScratchModel) else f"the base of {model.source}"
+    label = "a new model" if isinstance(model, ScratchModel) else f"the base of {model.source}"
+    machines = []
+    for gpu in known if shape else ():
+        hours = [gpu.hours(w.flops * w.left, half=w.half, utilisation=utilisation) for w in work]
+        told = [hour for hour in hours if hour is not None]
+        peak = max((row.peak for row in work), default=0.0)
+        fits = None if gpu.memory is None else peak <= gpu.memory
+        machines.append(Machine(gpu.name, sum(told) if len(told) == len(hours) else None, fits))
+    return Estimate(
+        str(model.path) if isinstance(model, PretrainedModel) else label,
+        shape.parameters if shape else None, work,
+        tuple(row for row in rows if isinstance(row, Calls)),
+        tuple(machines), utilisation, problem,
+        tuple(row for row in rows if isinstance(row, Asked)), assumptions,
+    )  # fmt: skip
+
+
+_ASSUMPTIONS = (
+    "operations: 6 a parameter and training token (4 with LoRA), 2 a token read or generated, "
+    "and attention (Kaplan et al. 2020; Chowdhery et al. 2022; Hu et al. 2021)",
+    "memory: AdamW in float32; activations after Korthikanti et al. 2022, without attention "
+    "maps; generation is bound by memory bandwidth and slower than its operations say",
+)
+_NO_TOKENIZER = f"no tokenizer at hand: a token is taken as {CHARACTERS:g} characters"
 
 
 def _model_config(plan: Plan) -> dict[str, Any]:
@@ -131,7 +120,8 @@ def _model_config(plan: Plan) -> dict[str, Any]:
             "max_position_embeddings": model.max_length, "tie_word_embeddings": True,
         }  # fmt: skip
     if plan.model_place is None:
-        raise UserError("the size of a model at an endpoint isn't known here")
+        where = "at an endpoint" if plan.study.endpoint else "that is built by the study itself"
+        raise UserError(f"the size of a model {where} isn't known here")
     return arithmetic.model_config(plan.model_place, getattr(model, "revision", None))
 
 

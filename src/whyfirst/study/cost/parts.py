@@ -1,19 +1,22 @@
 """The rows of a cost estimate, and what the kinds of node are asked them from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Self
 
-from whyfirst.data.rows import Which
+from whyfirst.models.reference import ModelRef
 from whyfirst.study.cost.arithmetic import Shape
-from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Store
 from whyfirst.study.schema import StudyFile
 
+if TYPE_CHECKING:
+    from whyfirst.study.nodes.corpus import CorpusLengths
+
+# Characters of English text a token, where no tokenizer is at hand; byte-pair vocabularies of
+# 30,000 to 50,000 entries give 4 to 4.7.
 CHARACTERS = 4.0
-"""Characters of English text a token, where no tokenizer is at hand; byte-pair vocabularies of
-30,000 to 50,000 entries give 4 to 4.7."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +50,45 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Calls:
-    """What the remaining evaluations ask a model judge; `price` is None where none is given."""
+class Questions:
+    """What a model will still be asked; `price` is None where none is given."""
 
-    benchmark: str
-    judges: tuple[str, ...]
     model: str
     calls: int
     tokens_in: int
     tokens_out: int
     price: float | None
 
+    @classmethod
+    def of(cls, model: Mapping[str, Any], calls: int, read: int, written: int, *about: Any) -> Self:
+        """Questions to a model given by fields of a `ModelRef`, a local one being free.
+
+        Args:
+            about: whose questions these are, as the fields of the class say it.
+        """
+        if model is None:
+            return cls("the study's model", calls, read, written, 0.0, *about)
+        ref = model if isinstance(model, ModelRef) else ModelRef(**model)
+        price: float | None = None
+        if ref.endpoint is None:
+            price = 0.0
+        elif ref.price_in is not None and ref.price_out is not None:
+            # Prices are per million tokens.
+            price = (read * ref.price_in + written * ref.price_out) / 1e6
+        return cls(ref.name, calls, read, written, price, *about)
+
 
 @dataclass(frozen=True)
-class Asked:
-    """What a teacher or its judge will still be asked; `price` is None where none is given.
+class Calls(Questions):
+    """What the remaining evaluations ask a judges' model."""
+
+    benchmark: str
+    judges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Asked(Questions):
+    """What a teacher or its judge (the `role`) will still be asked.
 
     If every answer is kept and as long as it was asked to be: rejected answers and hidden reasoning
     come on top.
@@ -69,27 +96,12 @@ class Asked:
 
     written: str
     role: str
-    model: str
-    calls: int
-    tokens_in: int
-    tokens_out: int
-    price: float | None
 
 
 def work_name(node: Node) -> str:
     """What a node is called in an estimate: with the decoding methods that its model answers by."""
     methods = [use["name"] for use in node.payload.get("decoding", ())]
     return f"{node.name} by {', '.join(methods)}" if methods else node.name
-
-
-class Lengths(Protocol):
-    """Rows and lengths of a plan's corpora."""
-
-    def corpus(
-        self, name: str, limit: int, prompts: bool, turns: Which = "last"
-    ) -> tuple[int, float, float]:
-        """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,7 @@ class Ahead:
     nodes: Sequence[Node]
     store: Store
     shape: Shape | None
-    lengths: Lengths | None
+    lengths: "CorpusLengths | None"
 
     def of_kind(self, kind: str) -> list[Node]:
         """The nodes of one kind."""
@@ -113,10 +125,7 @@ class Ahead:
 
     def by_name(self, kind: str) -> dict[str, list[Node]]:
         """The same by what the study file calls them: nodes that cost alike."""
-        found: dict[str, list[Node]] = {}
-        for node in self.of_kind(kind):
-            found.setdefault(node.name, []).append(node)
-        return found
+        return by_name(self.nodes, kind)
 
     def left(self, nodes: Sequence[Node]) -> int:
         """How many of them aren't in the store."""
@@ -125,10 +134,3 @@ class Ahead:
     @cached_property
     def _complete(self) -> dict[tuple[str, str], bool]:
         return {node.key: self.store.complete(*node.key) for node in self.nodes}
-
-
-def price(price_in: float | None, price_out: float | None, read: int, written: int) -> float | None:
-    """In the prices' currency; prices are per million tokens. None where one is missing."""
-    if price_in is None or price_out is None:
-        return None
-    return (read * price_in + written * price_out) / 1e6

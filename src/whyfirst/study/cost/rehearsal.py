@@ -23,7 +23,7 @@ _WORDS = tuple(_PROSE.split())
 
 
 @dataclass
-class Asked:
+class Tally:
     """What a model is asked in one run of a benchmark. Lengths of text are in characters.
 
     Attributes:
@@ -48,7 +48,7 @@ class Counting:
     """
 
     talks: bool
-    asked: Asked = field(default_factory=Asked)
+    asked: Tally = field(default_factory=Tally)
     fingerprint: str = "rehearsal"
     chat_template: str = "rehearsal"
 
@@ -86,9 +86,8 @@ class Counting:
 class Rehearsal:
     """What a benchmark's run asks of the model and of the judges' model; its items by metric."""
 
-    benchmark: str
-    asked: Asked
-    judging: Asked
+    asked: Tally
+    judging: Tally
     tables: dict[str, Table]
 
     @property
@@ -98,9 +97,7 @@ class Rehearsal:
         return float(self.asked.read + 4 * self.asked.generated + 200 * items)
 
 
-def rehearse(
-    name: str, design: str, judges: Sequence[str], task: Callable[[], Task]
-) -> Rehearsal | None:
+def rehearse(design: str, judges: Sequence[str], task: Callable[[], Task]) -> Rehearsal | None:
     """Run a benchmark on nothing, once in a process for each design.
 
     Somebody's benchmark that needs real answers gives None.
@@ -118,12 +115,13 @@ def rehearse(
     nobody = Counting(talks=False)
     scorers = [make_scorer(spec, nobody) for spec in judges if asks_a_model(spec)]
     model = Counting(talks=bool(scorers))
-    found: Rehearsal | None = Rehearsal(name, model.asked, nobody.asked, {})
+    found: Rehearsal | None = Rehearsal(model.asked, nobody.asked, {})
     try:
         records = task().run(model, scorers, lambda done, total, what: None)
     except UserError:
         raise
-    except Exception:  # it can't answer to a model without answers
+    except Exception:
+        # Somebody's benchmark that needs real answers: it is known when it runs.
         records, found = [], None
     for record in records:
         if found is not None:

@@ -28,7 +28,8 @@ from whyfirst.study.execute.time_left import Tracker, history
 from whyfirst.study.plan import Plan
 
 _ROWS, _ROW = 4, 128
-_LEAST_S = 1.0  # of measuring, after a first pass that doesn't count
+# Of measuring, after a first pass that doesn't count: it compiles and fills caches.
+_LEAST_S = 1.0
 _MOST_S = 120.0
 _START = "from whyfirst.study.cost.timing import main; main()"
 
@@ -42,13 +43,26 @@ def tracker_of(
         workers: how many nodes run at a time.
         measure: time the model now if it wasn't; else only what the store knows counts.
     """
-    past, nodes, in_seconds = history(plan.nodes, store), plan.nodes, True
+    past, nodes, seconds = history(plan.nodes, store), plan.nodes, {}
     # A world's base and a new one are small, and what is made of them is weighed in seconds.
     bases = (node.payload["config"] for node in nodes if node.kind == "base")
-    if any(config.get("source") == "pretrained" for config in bases):
-        seconds = _node_seconds(plan, store, workers, measure)
-        nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)
-        in_seconds = bool(seconds)
+    in_seconds = all(config.get("source") != "pretrained" for config in bases)
+    place, revision = plan.model_place, getattr(plan.study.model, "revision", None)
+    # What can't be counted or timed is told of by what can't do without.
+    with contextlib.suppress(UserError):
+        speed = None
+        if not in_seconds and place is not None:
+            config = arithmetic.model_config(place, revision)
+            speed = _speed(config, store, workers, measure)
+        if speed is not None:
+            work = {(row.kind, row.name): row.flops for row in estimate(plan, store).work}
+            for node in nodes:
+                # An estimate calls stages by what they train.
+                row = node.payload.get("train", {}).get("kind", node.kind), work_name(node)
+                if row in work:
+                    seconds[node.id] = work[row] / speed
+    nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)
+    in_seconds = in_seconds or bool(seconds)
     return lambda: Tracker(nodes, workers, history=past, in_seconds=in_seconds)
 
 
@@ -61,26 +75,6 @@ def seconds_left(plan: Plan, store: Store, workers: int) -> float | None:
             took = float(marker.get("run", {}).get("seconds", 0.0))
             tracker.take(Event("reused", node.id, seconds=took))
     return tracker.seconds_left()
-
-
-def _node_seconds(plan: Plan, store: Store, workers: int, measure: bool) -> dict[str, float]:
-    """Seconds of each stage and evaluation; empty where the model wasn't timed or can't be."""
-    if plan.model_place is None:
-        return {}
-    try:
-        config = arithmetic.model_config(
-            plan.model_place, getattr(plan.study.model, "revision", None)
-        )
-        speed = _speed(config, store, workers, measure)
-        if speed is None:
-            return {}
-        work = {(row.kind, row.name): row.flops for row in estimate(plan, store).work}
-    except UserError:  # said elsewhere, by what can't do without
-        return {}
-    # An estimate calls stages by what they train.
-    rows = {node.id: (node.payload.get("train", {}).get("kind", node.kind), work_name(node))
-            for node in plan.nodes}  # fmt: skip
-    return {name: work[row] / speed for name, row in rows.items() if row in work}
 
 
 def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) -> float | None:
@@ -100,9 +94,11 @@ def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) ->
         )  # fmt: skip
         found = float(done.stdout.split()[-1])
     except (subprocess.SubprocessError, OSError, ValueError, IndexError):
-        return None  # an unusual model: it is measured as soon as its first node runs
+        # An unusual model: it is measured as soon as its first node runs.
+        return None
     with contextlib.suppress(StoreError):
-        store.create()  # a folder with this file alone would be refused as no store
+        # A folder with this file alone would be refused as no store.
+        store.create()
         write_json(path, {"flops_a_second": found})
     return found
 
@@ -128,7 +124,8 @@ def flops_a_second(config: dict[str, Any]) -> float:
     while passes < 1 or time.perf_counter() - begin < _LEAST_S:
         loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
-        float(loss.detach())  # waits for the device
+        # Waits for the device, which computes on its own time.
+        float(loss.detach())
         if passes < 0:
             begin = time.perf_counter()
         passes += 1

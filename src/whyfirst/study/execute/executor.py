@@ -24,6 +24,7 @@ from whyfirst.study.execute.store import Incomplete, Store
 __all__ = ["Event", "Node", "Outcome", "default_workers", "make_fingerprint", "run_graph"]
 
 POLL_S = 0.2
+_SAMPLE_S = 0.5  # between two looks at the memory in use
 # A worker's death is retried once: memory pressure passes, a crash doesn't. Machines leave clusters
 # for reasons of their own, but not for ever.
 _MOST = {"died": 2, "lost": 5}
@@ -96,7 +97,8 @@ def run_graph(
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     run = _Run(check_graph(nodes), store, on_event)
-    run.reuse_complete()
+    for node in list(run.todo.values()):
+        run.reuse_if_complete(node)
     if run.todo:
         store.create()
         opened = open_workers() if open_workers else Pool(store, runner, workers)
@@ -114,6 +116,7 @@ def _ended_by_term() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
+    # Other threads can set no handlers.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -131,8 +134,7 @@ class _Run:
         self.outcome = Outcome()
         self.todo = {node.id: node for node in order}
         self._all = dict(self.todo)
-        self._store = store
-        self._emit = on_event
+        self._store, self._emit = store, on_event
         self._done: set[str] = set()
         self._begun: dict[str, float] = {}
         self._deaths: dict[str, list[tuple[str, str]]] = {}
@@ -143,12 +145,8 @@ class _Run:
         rest = remaining_path(order)
         self._priority = {node.id: (node.rank, -rest[node.id], at) for at, node in enumerate(order)}
 
-    def reuse_complete(self) -> None:
-        """Take every complete result out of the work."""
-        for node in list(self.todo.values()):
-            self._reuse_if_complete(node)
-
-    def _reuse_if_complete(self, node: Node) -> bool:
+    def reuse_if_complete(self, node: Node) -> bool:
+        """Take a node whose result is there out of the work; whether it is."""
         marker = self._store.marker(*node.key)
         if marker is None:
             return False
@@ -167,57 +165,59 @@ class _Run:
     def hand_out(self, pool: Workers) -> None:
         """Give ready nodes to workers: by rank, then the one with the longest way to the end."""
         while True:
-            node = self._next_ready(pool)
-            if node is None:
+            busy, now = pool.busy(), time.monotonic()
+            ready = [
+                node
+                for node in self.todo.values()
+                if node.key not in busy
+                and self._done.issuperset(node.needs)
+                and self._retry_at.get(node.id, 0.0) <= now
+            ]
+            if not ready:
                 return
-            if self._reuse_if_complete(node):
+            # Nodes another process holds come last: they are asked for again when nothing else
+            # waits.
+            node = min(ready, key=lambda n: (n.id in self._retry_at, self._priority[n.id]))
+            if self.reuse_if_complete(node):
                 continue
-            gone = [name for name in node.depends if self._shed(name)]
-            if gone:
-                for name in gone:
-                    self._redo(name, "its weights were removed when nothing needed them any more")
-                continue
+            markers = {name: self._store.marker(*self._all[name].key) for name in node.depends}
+            shed = [name for name, marker in markers.items() if marker and marker.get("removed")]
+            for name in shed:
+                self._redo(name, "its weights were removed when nothing needed them any more")
             inputs = {name: self._store.folder(*self._all[name].key) for name in node.depends}
-            if not pool.take(node, inputs):
+            if not shed and not pool.take(node, inputs):
                 return
-
-    def _next_ready(self, pool: Workers) -> Node | None:
-        busy, now = pool.busy(), time.monotonic()
-        ready = [
-            node
-            for node in self.todo.values()
-            if node.key not in busy
-            and self._done.issuperset(node.needs)
-            and self._retry_at.get(node.id, 0.0) <= now
-        ]
-        # Nodes another process holds come last: they are asked for again when nothing else waits.
-        return min(
-            ready,
-            key=lambda node: (node.id in self._retry_at, self._priority[node.id]),
-            default=None,
-        )
 
     def take_in(self, pool: Workers) -> None:
         """Wait a moment for a reply and act on it."""
-        self._sample_memory(pool)
+        now = time.monotonic()
+        if now - self._sampled_at >= _SAMPLE_S:
+            self._sampled_at = now
+            present = pool.memory_mb()
+            if present is not None:
+                self.outcome.memory_mb_peak = max(present, self.outcome.memory_mb_peak or 0.0)
         received = pool.reply(POLL_S)
         if received is None:
             return
         node, reply = received
-        if reply["type"] in ("died", "lost"):
-            self._on_death(node, reply["type"], reply["reason"])
-        elif reply["type"] in ENDS:
+        if reply["type"] in ENDS:
             self._on_end(node, reply, pool.retry_s)
-        else:
-            self._on_reply(node, reply)
-
-    def _on_reply(self, node: Node, reply: Mapping[str, Any]) -> None:
-        """A node that goes on."""
-        if reply["type"] == "started":
+        elif reply["type"] in _MOST:
+            # A full disk also kills: writing to a mapped file ends in SIGBUS.
+            if self._store.is_full():
+                raise self._store.refusal(OSError("no space left on device"))
+            # Its process died or its machine was lost: it is handed out again, at first.
+            deaths, most = self._deaths.setdefault(node.id, []), _MOST[reply["type"]]
+            deaths.append((reply["type"], reply["reason"]))
+            if sum(kind == reply["type"] for kind, _ in deaths) >= most:
+                log = self._store.log_path(*node.key)
+                see = f"; its output: {log}" if log.exists() else ""
+                self._fail(node, f"{reply['reason']}, {most} times{see}", 0.0)
+        elif reply["type"] == "started":
             self._begun[node.id] = time.monotonic()
             self._retry_at.pop(node.id, None)
-            again = self._deaths.get(node.id)
-            message = f"again: {again[-1][1]}" if again else reply.get("message", "")
+            before = self._deaths.get(node.id)
+            message = f"again: {before[-1][1]}" if before else reply.get("message", "")
             self._emit(Event("started", node.id, message=message))
         elif reply["type"] == "waiting":
             self._wait(node, reply["message"])
@@ -242,7 +242,12 @@ class _Run:
             self.outcome.incomplete[node.id] = what
             self._drop(node, Event("incomplete", node.id, message=str(what)), "is incomplete")
         elif kind == "damaged":
-            self._on_damage(node, reply["input"], reply["message"])
+            # An input whose bytes have changed is computed anew, once.
+            name, said = reply["input"], reply["message"]
+            if name in self._redone:
+                self._fail(node, f"its input {name} is damaged again: {said}; check the disk", 0.0)
+            else:
+                self._redo(name, said)
         elif kind == "store":
             raise StoreError(reply["message"])
         # "exists": another process was faster; hand_out finds it complete.
@@ -257,30 +262,6 @@ class _Run:
             self._waits.add(node.id)
             self._emit(Event("waiting", node.id, message=message))
 
-    def _on_death(self, node: Node, kind: str, reason: str) -> None:
-        """A node whose process `died` or whose machine was `lost` is handed out again, at first."""
-        if self._store.is_full():
-            # A full disk also kills: writing to a mapped file ends in SIGBUS.
-            raise self._store.refusal(OSError("no space left on device"))
-        deaths = self._deaths.setdefault(node.id, [])
-        deaths.append((kind, reason))
-        most = _MOST[kind]
-        if sum(each == kind for each, _ in deaths) >= most:
-            log = self._store.log_path(*node.key)
-            see = f"; its output: {log}" if log.exists() else ""
-            self._fail(node, f"{reason}, {most} times{see}", 0.0)
-
-    def _on_damage(self, node: Node, name: str, message: str) -> None:
-        """A node found an input's bytes changed: the input is computed anew, once."""
-        if name in self._redone:
-            self._fail(node, f"its input {name} is damaged again: {message}; check the disk", 0.0)
-        else:
-            self._redo(name, message)
-
-    def _shed(self, name: str) -> bool:
-        marker = self._store.marker(*self._all[name].key)
-        return bool(marker and marker.get("removed"))
-
     def _redo(self, name: str, why: str) -> None:
         """Put a result aside and its node back into the work."""
         node = self._all[name]
@@ -288,8 +269,8 @@ class _Run:
         with contextlib.suppress(LockTakenError), self._store.lock(*node.key):
             if self._store.folder(*node.key).exists():
                 self._store.put_aside(*node.key, why)
-        for other in [one for one in self._all.values() if one.key == node.key]:
-            if other.id in self._done:
+        for other in self._all.values():
+            if other.key == node.key and other.id in self._done:
                 self._done.discard(other.id)
                 self.todo[other.id] = other
                 for ids in (self.outcome.reused, self.outcome.computed):
@@ -310,12 +291,3 @@ class _Run:
         for other in list(self.todo.values()):
             if node.id in other.needs and other.id in self.todo:
                 self._fail(other, f"not run: needs {node.id}, which {fate}", 0.0)
-
-    def _sample_memory(self, pool: Workers) -> None:
-        now = time.monotonic()
-        if now - self._sampled_at < 0.5:
-            return
-        self._sampled_at = now
-        present = pool.memory_mb()
-        if present is not None:
-            self.outcome.memory_mb_peak = max(present, self.outcome.memory_mb_peak or 0.0)

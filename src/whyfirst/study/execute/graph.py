@@ -4,7 +4,7 @@ A node is one stage or evaluation with everything needed to run it. This module 
 ranks its nodes; it leaves out where results live (`store`) and how they are computed (`executor`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -13,8 +13,8 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 
 FINGERPRINT_DIGITS = 24
+# Whose versions reach a result, and so its fingerprint.
 LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "accelerate", "peft", "numpy")
-"""Whose versions reach a result, and so its fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,15 @@ def make_fingerprint(
     return sha256_json(identity)[:FINGERPRINT_DIGITS]
 
 
+def by_name(nodes: Iterable[Node], kind: str) -> dict[str, list[Node]]:
+    """The nodes of a kind by what the study file calls them: alike but for their seeds."""
+    named: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.kind == kind:
+            named.setdefault(node.name, []).append(node)
+    return named
+
+
 def check_graph(nodes: Sequence[Node]) -> list[Node]:
     """The nodes in an order where each follows what it depends on.
 
@@ -116,7 +125,8 @@ def check_graph(nodes: Sequence[Node]) -> list[Node]:
         order = TopologicalSorter({node.id: node.needs for node in nodes}).static_order()
         return [by_id[name] for name in order]
     except CycleError as error:
-        ids = error.args[1][:0:-1]  # each needs the next, and the last the first
+        # Each needs the next, and the last the first.
+        ids = error.args[1][:0:-1]
         first = ids.index(min(ids))
         cycle = [*ids[first:], *ids[:first], ids[first]]
         raise UserError(f"the study's graph has a cycle: {' needs '.join(cycle)}") from None

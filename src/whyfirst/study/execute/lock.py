@@ -33,21 +33,18 @@ class Lock:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o666)
         try:
-            self._take()
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LockTakenError(describe(self._holder())) from None
+            holder, me = self._holder(), identity()
+            # Whoever ended without releasing it left its name here; one that lives was cheated.
+            if holder and holder != me and alive(holder):
+                raise LockTakenError(describe(holder))
+            self._write(json.dumps(me).encode())
         except BaseException:
             os.close(self._file)
             raise
-
-    def _take(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockTakenError(describe(self._holder())) from None
-        holder, me = self._holder(), identity()
-        # Whoever ended without releasing it left its name here; one that lives was cheated of it.
-        if holder and holder != me and alive(holder):
-            raise LockTakenError(describe(holder))
-        self._write(json.dumps(me).encode())
 
     def _holder(self) -> dict[str, Any]:
         with contextlib.suppress(ValueError):
@@ -63,7 +60,8 @@ class Lock:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(OSError):  # a full or read-only disk keeps the name, not the lock
+        # A full or read-only disk keeps the name, not the lock.
+        with contextlib.suppress(OSError):
             self._write(b"")
         os.close(self._file)
 

@@ -5,6 +5,7 @@ told in words; what can't be told (no permission, a stale handle of a network di
 is an error. Leaves out: where results lie and who may write them (`store`).
 """
 
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from whyfirst.config.files import read_json, sha256_file
 
 LAYOUT = 1
 MARKER = "COMPLETE.json"
-TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")  # what a killed `atomic_write` leaves
+# What a killed `atomic_write` leaves.
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
 
 
 def read_marker(folder: Path) -> tuple[dict[str, Any] | None, str]:
@@ -46,7 +48,8 @@ def read_marker(folder: Path) -> tuple[dict[str, Any] | None, str]:
             )
         if marker.get("fingerprint") != folder.name:
             return None, f"{path}: is the marker of another result"
-        known = {folder}  # folders that are no links
+        # Folders that are known to be no links: a result may hold thousands of files.
+        known = {folder}
         for name, entry in marker["files"].items():
             if damage := _misfit(folder, name, entry["bytes"], known):
                 return None, damage
@@ -108,9 +111,9 @@ def list_files(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if TEMPORARY.fullmatch(path.name):
             path.unlink()
             continue
-        name, stamp = path.relative_to(folder).as_posix(), _stamp(path)
-        files[name] = {"bytes": stamp[0], "sha256": sha256_file(path)}
-        stamps[name] = [*stamp, files[name]["sha256"]]
+        name, now = path.relative_to(folder).as_posix(), stamp(path.lstat())
+        files[name] = {"bytes": now[0], "sha256": sha256_file(path)}
+        stamps[name] = [*now, files[name]["sha256"]]
     return files, stamps
 
 
@@ -129,7 +132,7 @@ def find_changed(
     for name, entry in marker["files"].items():
         path = folder / name
         try:
-            stamps[name] = [*_stamp(path), entry["sha256"]]
+            stamps[name] = [*stamp(path.lstat()), entry["sha256"]]
             if seen.get(name) != stamps[name] and sha256_file(path) != entry["sha256"]:
                 return f"{path}: its content has changed since it was written", stamps
         except (OSError, DataError) as error:
@@ -137,7 +140,6 @@ def find_changed(
     return "", stamps
 
 
-def _stamp(path: Path) -> list[int]:
+def stamp(found: os.stat_result) -> list[int]:
     """What changes with a file's content; the change time too, which no program can set back."""
-    found = path.lstat()
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -24,19 +25,13 @@ from typing import IO, Any, Protocol
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 
+# How long workers that were asked to stop may take: an update of a stage and its checkpoint.
 GRACE_S = 30.0
-"""How long workers that were asked to stop may take: an update of a stage and its checkpoint."""
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "RAYON_NUM_THREADS",
+THREAD_VARIABLES = tuple(
+    f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON")
 )
-LAUNCHER_VARIABLES = (
-    "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
-)  # fmt: skip
-"""What a launcher around the whole command sets: a worker is no process of its group."""
+# What a launcher around the whole command sets: a worker is no process of its group.
+_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # The parent's search path is handed over, as multiprocessing does, so that a runner the parent can
 # import can be imported by the worker; -P keeps the current folder out of it.
 _START = (
@@ -70,10 +65,10 @@ class Workers(Protocol):
         """Resident memory of everything now, in MB; None where unknown."""
 
 
+# Starts the workers; leaving the context stops them. Called only where there is work.
 OpenWorkers = Callable[[], AbstractContextManager[Workers]]
-"""Starts the workers; leaving the context stops them. Called only where there is work."""
+# Types of reply after which a worker is free again.
 ENDS = ("finished", "incomplete", "exists", "locked", "failed", "damaged", "store")
-"""Types of reply after which a worker is free again."""
 
 
 def available_cores() -> int:
@@ -142,14 +137,17 @@ def default_workers() -> int:
     return len(visible_gpus()) or available_cores()
 
 
+def environment_for(threads: int) -> dict[str, str]:
+    """This process' environment as a worker with so many threads has it."""
+    kept = {name: value for name, value in os.environ.items() if name not in _LAUNCHER}
+    # What a worker starts (`python -m ...`) takes no module from the current folder either.
+    kept["PYTHONSAFEPATH"] = "1"
+    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads))
+
+
 def worker_environment(slot: int, workers: int) -> dict[str, str]:
     """Environment of worker number `slot` of `workers`: its share of the cores and GPUs."""
-    threads = str(max(1, available_cores() // workers))
-    # What a worker starts (`python -m ...`) takes no module from the current folder either.
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    environment |= dict.fromkeys(THREAD_VARIABLES, threads)
-    for name in LAUNCHER_VARIABLES:
-        environment.pop(name, None)
+    environment = environment_for(max(1, available_cores() // workers))
     gpus = visible_gpus()
     if workers > 1 and len(gpus) > 1:
         share = gpus[slot::workers] or [gpus[slot % len(gpus)]]
@@ -157,14 +155,14 @@ def worker_environment(slot: int, workers: int) -> dict[str, str]:
     return environment
 
 
+@dataclass(eq=False)
 class Worker:
     """One worker process. `node` is what it works on, None while it is idle."""
 
-    def __init__(self, slot: int, process: "subprocess.Popen[str]") -> None:
-        self.slot = slot
-        self.process = process
-        self.node: Node | None = None
-        self.ready = False
+    slot: int
+    process: "subprocess.Popen[str]"
+    node: Node | None = None
+    ready: bool = False
 
     def send(self, **command: Any) -> None:
         """Write one command; a worker that just died will be noticed by its end of output."""
@@ -173,11 +171,6 @@ class Worker:
         with contextlib.suppress(BrokenPipeError):
             stdin.write(json.dumps(command) + "\n")
             stdin.flush()
-
-    def interrupt(self) -> None:
-        """Ask it to stop where it can go on later: SIGINT, to itself and not to its children."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(self.process.pid, signal.SIGINT)
 
     def kill(self) -> None:
         """Send the process and its children SIGKILL."""
@@ -199,9 +192,7 @@ class Pool:
     retry_s = 0.2
 
     def __init__(self, store: Store, runner: str, workers: int) -> None:
-        self._store = store
-        self._runner = runner
-        self._limit = workers
+        self._store, self._runner, self._limit = store, runner, workers
         self._replies: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
         self.workers: dict[int, Worker] = {}
         self.log = store.root / "logs" / "workers.log"
@@ -210,9 +201,21 @@ class Pool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        asked = {worker for worker in self.workers.values() if worker.node is not None}
+        if kind is None or not issubclass(kind, KeyboardInterrupt | SystemExit):
+            asked = set()
         try:
-            if kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit):
-                self._ask_to_stop()
+            # Busy workers are interrupted and given a while: a stage then leaves a checkpoint. The
+            # worker alone is: its children would leave none.
+            for worker in asked:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(worker.process.pid, signal.SIGINT)
+            end = time.monotonic() + GRACE_S
+            while asked and (left := end - time.monotonic()) > 0:
+                with contextlib.suppress(queue.Empty):
+                    worker, reply = self._replies.get(timeout=left)
+                    if reply["type"] in (*ENDS, "gone"):
+                        asked.discard(worker)
         finally:
             # Work is written to be killed at any moment: what didn't stop in time is, as all is
             # where the disk is full, or on a second Ctrl-C.
@@ -222,59 +225,32 @@ class Pool:
                 worker.bury()
             self.workers.clear()
 
-    def _ask_to_stop(self) -> None:
-        """Interrupt busy workers and wait a while: a stage then leaves a checkpoint first."""
-        asked = {worker for worker in self.workers.values() if worker.node is not None}
-        for worker in asked:
-            worker.interrupt()
-        end = time.monotonic() + GRACE_S
-        while asked and (left := end - time.monotonic()) > 0:
-            with contextlib.suppress(queue.Empty):
-                worker, reply = self._replies.get(timeout=left)
-                if reply["type"] in (*ENDS, "gone"):
-                    asked.discard(worker)
-
     def busy(self) -> set[tuple[str, str]]:
         """Keys of the nodes in work."""
         return {worker.node.key for worker in self.workers.values() if worker.node is not None}
 
     def take(self, node: Node, inputs: Mapping[str, Path]) -> bool:
         """Give the node to an idle worker; False where all are busy."""
-        worker = self._idle()
+        worker = next((worker for worker in self.workers.values() if worker.node is None), None)
         if worker is None:
-            return False
+            free = [slot for slot in range(self._limit) if slot not in self.workers]
+            if not free:
+                return False
+            with self._store.writing():
+                output = self.log.open("ab")
+            with output:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _START, *search_path()],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
+                    text=True, encoding="utf-8", env=worker_environment(free[0], self._limit),
+                    start_new_session=True,
+                )  # fmt: skip
+            worker = self.workers[free[0]] = Worker(free[0], process)
+            threading.Thread(target=self._read, args=(worker,), daemon=True).start()
+            worker.send(store=str(self._store.root), runner=self._runner)
         worker.node = node
         worker.send(node=node.to_json(), inputs={name: str(path) for name, path in inputs.items()})
         return True
-
-    def _idle(self) -> Worker | None:
-        """A worker without work, started if the limit allows; None where all are busy."""
-        for worker in self.workers.values():
-            if worker.node is None:
-                return worker
-        slot = next((slot for slot in range(self._limit) if slot not in self.workers), None)
-        return None if slot is None else self._start(slot)
-
-    def _start(self, slot: int) -> Worker:
-        try:
-            output = self.log.open("ab")
-        except OSError as error:
-            raise self._store.refusal(error) from error
-        with output:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, *search_path()],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-                encoding="utf-8",
-                env=worker_environment(slot, self._limit),
-                start_new_session=True,
-            )
-        worker = self.workers[slot] = Worker(slot, process)
-        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
-        worker.send(store=str(self._store.root), runner=self._runner)
-        return worker
 
     def _read(self, worker: Worker) -> None:
         stdout: IO[str] | None = worker.process.stdout
@@ -297,27 +273,24 @@ class Pool:
         except queue.Empty:
             for worker in self.workers.values():
                 if worker.process.poll() is not None:
-                    worker.kill()  # its children could hold the pipe, and the lock, open
+                    # Its children could hold the pipe, and the lock, open.
+                    worker.kill()
             return None
         node = worker.node
         if reply["type"] == "ready":
             worker.ready = True
             return None
-        if reply["type"] == "gone":
-            reply = {"type": "died", "reason": self._bury(worker)}
-        elif reply["type"] in ENDS:
+        if reply["type"] in ENDS:
             worker.node = None
+        elif reply["type"] == "gone":
+            worker.bury()
+            if self.workers.get(worker.slot) is worker:
+                del self.workers[worker.slot]
+            code = worker.process.returncode
+            if not worker.ready and code > 0:
+                raise RuntimeError(f"a worker could not start (exit code {code}): {self.log}")
+            reply = {"type": "died", "reason": describe_death(code)}
         return None if node is None else (node, reply)
-
-    def _bury(self, worker: Worker) -> str:
-        """Forget a worker whose output ended; why it did, in words."""
-        worker.bury()
-        if self.workers.get(worker.slot) is worker:
-            del self.workers[worker.slot]
-        code = worker.process.returncode
-        if not worker.ready and code > 0:
-            raise RuntimeError(f"a worker process could not start (exit code {code}): {self.log}")
-        return describe_death(code)
 
     def memory_mb(self) -> float | None:
         """Resident memory of this process and all workers now, in MB; None where unknown."""

@@ -26,8 +26,10 @@ from whyfirst.study.execute.pool import available_cores, search_path
 from whyfirst.study.execute.ray_worker import Mailbox, Task, pack, package_versions, work
 from whyfirst.study.execute.store import Store
 
+# What must have one version on all machines, because fingerprints name it.
 PACKAGES = ("whyfirst", *LIBRARIES)
-"""What must have one version on all machines, because fingerprints name it."""
+# What a node's task declares, as Ray names what a machine has of it.
+_RESOURCES = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 _FORWARDED = ("HF_HUB_OFFLINE", "WHYFIRST_DATA", "WHYFIRST_HEARTH_ASSETS", plugins.VARIABLE)
 _PATIENCE_S = 5.0
 
@@ -107,63 +109,46 @@ class RayWorkers:
         assert self._limit is not None
         if len(self._attempts) >= self._limit:
             return False
+        asked = {_RESOURCES[name]: amount for name, amount in declared(node).items() if amount}
+        machines = [machine["Resources"] for machine in self._ray.nodes() if machine["Alive"]]
+        if not any(all(m.get(n, 0) >= most for n, most in asked.items()) for m in machines):
+            told = ", ".join(f"{name} {amount:g}" for name, amount in asked.items())
+            lacking = f"no machine of the Ray cluster has what it asks for ({told})"
+            if self._address == "local":
+                self._replies.append((node, {"type": "failed", "message": lacking}))
+                return True
+            # The cluster may be one that grows with what is asked of it.
+            self._replies.append((node, {"type": "waiting", "message": lacking}))
         keys = {name: (path.parent.name, path.name) for name, path in inputs.items()}
-        lacking = self._lacking(declared(node))
-        if lacking and self._address == "local":
-            self._replies.append((node, {"type": "failed", "message": lacking}))
-        else:
-            if lacking:
-                # The cluster may be one that grows with what is asked of it.
-                self._replies.append((node, {"type": "waiting", "message": lacking}))
-            self._submit(node, keys)
+        self._submit(node, keys)
         return True
-
-    def _lacking(self, asked: Mapping[str, float]) -> str:
-        """What no machine of the cluster has as much of, in words; else empty."""
-        names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        for machine in machines:
-            if all(machine.get(names[name], 0) >= amount for name, amount in asked.items()):
-                return ""
-        told = ", ".join(f"{names[name]} {amount:g}" for name, amount in asked.items() if amount)
-        return f"no machine of the Ray cluster has what it asks for ({told})"
 
     def _submit(self, node: Node, inputs: dict[str, tuple[str, str]]) -> None:
         asked = declared(node)
         self._count += 1
-        attempt = _Attempt(node, inputs, self._count)
-        shipped = None
+        attempt, shipped = _Attempt(node, inputs, self._count), None
         if self._ships:
             vain = self._store.hold(*node.key, attempt.held)
             if vain:
                 self._replies.append((node, {"type": vain}))
                 return
-            shipped = {name: self._pack(key) for name, key in inputs.items()}
+            for key in inputs.values():
+                # Its files go into Ray's object store once, for all that read them.
+                if key not in self._packed:
+                    self._packed[key] = self._ray.put(pack(self._store.folder(*key)))
+            shipped = {name: self._packed[key] for name, key in inputs.items()}
         task = Task(
-            number=attempt.number,
-            node=node.to_json(),
-            inputs=inputs,
-            runner=self._runner,
-            root=str(self._store.root),
-            token=str(self._token),
-            held=self._ships,
-            search_path=search_path(),
+            number=attempt.number, node=node.to_json(), inputs=inputs, runner=self._runner,
+            root=str(self._store.root), token=str(self._token), held=self._ships,
+            search_path=search_path(), versions=package_versions(PACKAGES),
             environment={name: os.environ[name] for name in _FORWARDED if name in os.environ},
-            versions=package_versions(PACKAGES),
-            cpus=int(asked["num_cpus"]),
-            gpus=int(asked["num_gpus"]),
-        )
+            cpus=int(asked["num_cpus"]), gpus=int(asked["num_gpus"]),
+        )  # fmt: skip
         # Not retried by Ray: the executor does, and says so.
         options = {**asked, "max_retries": 0, "name": node.id}
         kind = self._gpu_task if asked["num_gpus"] else self._task
         ref = kind.options(**options).remote(task, self._mailbox, shipped)
         self._attempts[ref] = attempt
-
-    def _pack(self, key: tuple[str, str]) -> Any:
-        """A reference to a result's files in Ray's object store."""
-        if key not in self._packed:
-            self._packed[key] = self._ray.put(pack(self._store.folder(*key)))
-        return self._packed[key]
 
     def reply(self, timeout_s: float) -> tuple[Node, Mapping[str, Any]] | None:
         """The next thing a task said or that happened to it; None after the time."""
@@ -173,45 +158,48 @@ class RayWorkers:
                 time.sleep(timeout_s)
                 return None
             for ref in self._ray.wait(waited, timeout=timeout_s)[0]:
-                if ref == self._inbox:
-                    self._collect()
-                else:
+                if ref != self._inbox:
                     self._end(ref)
+                    continue
+                try:
+                    letters = self._ray.get(self._inbox)
+                except self._ray.exceptions.RayActorError:
+                    # Progress isn't shown any more, and that is all: results come from the tasks.
+                    self._inbox = None
+                    continue
+                self._inbox = self._mailbox.collect.remote()
+                # Letters of attempts that are over come too late.
+                known = {attempt.number: attempt for attempt in self._attempts.values()}
+                for number, reply in letters:
+                    if number in known:
+                        known[number].started = True
+                        self._replies.append((known[number].node, reply))
         return self._replies.popleft() if self._replies else None
-
-    def _collect(self) -> None:
-        """Take the letters in; those of attempts that are over come too late."""
-        try:
-            letters = self._ray.get(self._inbox)
-        except self._ray.exceptions.RayActorError:
-            self._inbox = None  # progress isn't shown any more, and that is all
-            return
-        self._inbox = self._mailbox.collect.remote()
-        known = {attempt.number: attempt for attempt in self._attempts.values()}
-        for number, reply in letters:
-            if number in known:
-                known[number].started = True
-                self._replies.append((known[number].node, reply))
 
     def _end(self, ref: Any) -> None:
         """Take a task's end in."""
         attempt = self._attempts.pop(ref)
+        node = attempt.node
         with attempt.held:
             reply = self._outcome(ref)
+            # What ran apart from the store left its output and its result to be kept here.
             if "log" in reply:
-                self._keep_log(attempt.node, reply)
+                path, there = self._store.log_path(*node.key), reply.pop("log_path")
+                path.write_bytes(reply.pop("log"))
+                if "message" in reply:
+                    reply["message"] = reply["message"].replace(there, str(path))
             if "files" in reply:
                 try:
-                    self._store.adopt(*attempt.node.key, reply.pop("files"))
+                    self._store.adopt(*node.key, reply.pop("files"))
                 except StoreError as error:
                     reply = {"type": "store", "message": str(error)}
         if reply["type"] == "unshared":
             self._ships = True
-            self._submit(attempt.node, attempt.inputs)
+            self._submit(node, attempt.inputs)
             return
         if reply["type"] == "finished" and not attempt.started:
-            self._replies.append((attempt.node, {"type": "started"}))
-        self._replies.append((attempt.node, reply))
+            self._replies.append((node, {"type": "started"}))
+        self._replies.append((node, reply))
 
     def _outcome(self, ref: Any) -> dict[str, Any]:
         """A task's reply, or what became of it."""
@@ -226,17 +214,9 @@ class RayWorkers:
             cause = error.cause or error
             return {"type": "failed", "message": f"{type(cause).__name__}: {cause}"[:2000]}
         except errors.RayError as error:
-            told = str(error).strip().splitlines() or [type(error).__name__]
-            return {"type": "lost", "reason": f"its machine left the Ray cluster ({told[0]})"[:500]}
+            told = _first_line(error)
+            return {"type": "lost", "reason": f"its machine left the Ray cluster ({told})"[:500]}
         return {"type": "died", "reason": reason}
-
-    def _keep_log(self, node: Node, reply: dict[str, Any]) -> None:
-        """Put the output of a task that ran apart from the store where it belongs."""
-        path = self._store.log_path(*node.key)
-        path.write_bytes(reply.pop("log"))
-        there = reply.pop("log_path")
-        if "message" in reply:
-            reply["message"] = reply["message"].replace(there, str(path))
 
     def memory_mb(self) -> None:
         """Nobody sums it over machines."""
@@ -254,6 +234,10 @@ def declared(node: Node) -> dict[str, float]:
     if train.get("memory_gb"):
         asked["memory"] = int(train["memory_gb"] * 1e9)
     return asked
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _connect(address: str, cores: int | None) -> tuple[Any, bool]:
@@ -276,6 +260,8 @@ def _connect(address: str, cores: int | None) -> tuple[Any, bool]:
     options: dict[str, Any] = {
         "include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR",
     }  # fmt: skip
+    remedy = "start one with `ray start --head`, or leave --address out to use this machine alone"
+    host, _, port = address.rpartition(":")
     if address == "local":
         # Results go through the store, so Ray's own one may be small. It asks nobody's name, so it
         # need not be heard outside this machine.
@@ -283,32 +269,21 @@ def _connect(address: str, cores: int | None) -> tuple[Any, bool]:
             "num_cpus": cores or available_cores(), "object_store_memory": 128 * 2**20,
             "_node_ip_address": "127.0.0.1",
         }  # fmt: skip
-    else:
-        _knock(address)
+    elif address != "auto":
+        if not host or not port.isdigit() or "/" in host:
+            raise ConfigError(
+                f"--address {address}: give HOST:PORT of the cluster's head (6379 is Ray's port), "
+                "or auto for the cluster that runs on this machine"
+            )
+        # Where nothing listens Ray itself would try for a minute.
+        try:
+            socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"no Ray cluster at {address}: {reason}; {remedy}") from error
     try:
         ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        told = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(f"no Ray cluster at {address}: {told[0]}; {_REMEDY}") from error
+        told = _first_line(error)
+        raise ConfigError(f"no Ray cluster at {address}: {told}; {remedy}") from error
     return ray, True
-
-
-_REMEDY = "start one with `ray start --head`, or leave --address out to use this machine alone"
-
-
-def _knock(address: str) -> None:
-    """Refuse an address where nothing listens; Ray itself would try for a minute."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "/" in host:
-        raise ConfigError(
-            f"--address {address}: give HOST:PORT of the cluster's head (6379 is Ray's port), or "
-            "auto for the cluster that runs on this machine"
-        )
-    try:
-        with socket.create_connection((host, int(port)), timeout=_PATIENCE_S):
-            pass
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"no Ray cluster at {address}: {reason}; {_REMEDY}") from error

@@ -18,12 +18,12 @@ from typing import Any
 
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.marker import MARKER, is_inside, plain_files
-from whyfirst.study.execute.pool import LAUNCHER_VARIABLES, THREAD_VARIABLES
+from whyfirst.study.execute.pool import environment_for
 from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.worker import serve
 
+# A result's files by their names inside its folder, its marker too.
 Files = dict[str, bytes]
-"""A result's files by their names inside its folder, its marker too."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,24 @@ def work(task: Task, mailbox: Any, shipped: Mapping[str, Any] | None) -> dict[st
         A worker's last reply; `unshared` where inputs would be needed. A result computed apart
         from the executor's store comes with its `files`, and a failure there with its `log`.
     """
-    _prepare(task)
-    differing = _differing(task.versions)
+    # Ray uses a process for many tasks: make it what a worker of the executor would be.
+    environment = environment_for(task.cpus) | task.environment
+    if not task.gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ.update(environment)
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    if "torch" in sys.modules:
+        importlib.import_module("torch").set_num_threads(task.cpus)
+    sys.path += [entry for entry in task.search_path if entry not in sys.path]
+    here, wanted = package_versions(list(task.versions)), task.versions
+    differing = [f"{n} {here[n]} and not {wanted[n]}" for n in wanted if here[n] != wanted[n]]
     if differing:
-        return {"type": "failed", "message": differing}
+        return {"type": "failed", "message": (
+            f"the machine {os.uname().nodename} has {', '.join(differing)}, so its result would be "
+            "kept under a name it doesn't have; install the same versions on every machine of the "
+            "cluster"
+        )}  # fmt: skip
     node, replies = Node.from_json(task.node), _Letters(mailbox, task.number)
     if Path(task.token).is_file():
         store = Store(Path(task.root))
@@ -168,30 +182,3 @@ def unpack(files: Files, folder: Path) -> None:
 def package_versions(names: Sequence[str]) -> dict[str, str]:
     """Installed versions, without the build's name (``2.13.0+cpu``): a GPU's build is another."""
     return {name: version(name).partition("+")[0] for name in names}
-
-
-def _differing(wanted: Mapping[str, str]) -> str:
-    """What this machine has other versions of than the executor, in a message; else empty."""
-    found = package_versions(list(wanted))
-    parts = [f"{name} {found[name]} and not {wanted[name]}" for name in wanted
-             if found[name] != wanted[name]]  # fmt: skip
-    if not parts:
-        return ""
-    return (
-        f"the machine {os.uname().nodename} has {', '.join(parts)}, so its result would be kept "
-        "under a name it doesn't have; install the same versions on every machine of the cluster"
-    )
-
-
-def _prepare(task: Task) -> None:
-    """Make this process what a worker of the executor would be. Ray uses it for many tasks."""
-    os.environ.update(task.environment)
-    for name in LAUNCHER_VARIABLES:
-        os.environ.pop(name, None)
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(task.cpus)))
-    os.environ["PYTHONSAFEPATH"] = "1"
-    if not task.gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    if "torch" in sys.modules:
-        importlib.import_module("torch").set_num_threads(task.cpus)
-    sys.path += [entry for entry in task.search_path if entry not in sys.path]

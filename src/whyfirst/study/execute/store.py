@@ -19,7 +19,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -134,12 +134,10 @@ class Store:
 
         if not self._check_layout():
             write_json(self.root / _STORE_FILE, {"layout": LAYOUT})
-        try:
+        with self.writing():
             for name in _RESERVED:
                 (self.root / name).mkdir(exist_ok=True)
             locks_kept = kept_in(self.root / "locks")
-        except OSError as error:
-            raise self.refusal(error) from error
         if not locks_kept:
             raise StoreError(
                 f"{self.root}: its file system grants a lock to two at once, so that two commands "
@@ -171,10 +169,8 @@ class Store:
         """
         from whyfirst.study.execute.lock import Lock
 
-        try:
+        with self.writing():
             return Lock(self.beside("locks", kind, fingerprint, "lock"))
-        except OSError as error:
-            raise self.refusal(error) from error
 
     def hold(
         self, kind: str, fingerprint: str, held: contextlib.ExitStack
@@ -245,7 +241,8 @@ class Store:
         known = seen if isinstance(seen, dict) else {}
         damage, found = find_changed(folder, marker, known)
         if not damage and found != known:
-            with contextlib.suppress(StoreError):  # in a read-only store it is looked at again
+            # In a read-only store it is hashed again the next time.
+            with contextlib.suppress(StoreError):
                 write_json(path, found)
         return damage
 
@@ -268,22 +265,18 @@ class Store:
         once and no longer is (a file cut or removed) can't be trusted: it is put aside.
         """
         folder = self.folder(kind, fingerprint)
-        try:
+        with self.writing():
             if os.path.lexists(folder / MARKER):
                 self.put_aside(kind, fingerprint, self.damage(kind, fingerprint))
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self.refusal(error) from error
         return folder
 
     def put_aside(self, kind: str, fingerprint: str, why: str) -> Path:
         """Move a result out of the way, with the reason beside it; the caller holds the lock."""
         place = self.root / ASIDE / f"{kind}.{fingerprint}.{secrets.token_hex(8)}"
-        try:
+        with self.writing():
             place.parent.mkdir(exist_ok=True)
             self.folder(kind, fingerprint).replace(place)
-        except OSError as error:
-            raise self.refusal(error) from error
         write_json(place.with_name(f"{place.name}.json"), {"why": why})
         return place
 
@@ -298,15 +291,13 @@ class Store:
             ValueError: the folder holds something that isn't a plain file or a folder.
         """
         folder = self.folder(kind, fingerprint)
-        try:
+        with self.writing():
             (folder / UNFINISHED).unlink(missing_ok=True)
             files, stamps = list_files(folder)
             # The marker must not reach the disk before the files it vouches for, nor before the
             # folders that name them.
             sync_tree(folder)
             sync(self.root)
-        except OSError as error:
-            raise self.refusal(error) from error
         write_json(self._checked_path(kind, fingerprint), stamps)
         marker = {**about, "kind": kind, "fingerprint": fingerprint, "files": files}
         write_json(folder / MARKER, {**marker, "layout": LAYOUT})
@@ -326,15 +317,21 @@ class Store:
         for name in files:
             if not is_inside(name):
                 raise StoreError(f"{folder}: refuses a file named {name!r} from another machine")
-        try:
+        with self.writing():
             # What a killed attempt left here is no part of what was computed there.
             shutil.rmtree(folder)
-        except OSError as error:
-            raise self.refusal(error) from error
         for name in sorted(files, key=lambda name: (name == MARKER, name)):
             atomic_write(folder / name, files[name])
 
     # -- when the disk says no ---------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside, what the disk refuses is a `StoreError`."""
+        try:
+            yield
+        except OSError as error:
+            raise self.refusal(error) from error
 
     def refusal(self, error: BaseException) -> StoreError:
         """The StoreError for a write that `error` stopped."""

@@ -51,7 +51,11 @@ class StudyUse:
         """Why its results must stay; empty where they need not."""
         if self.running:
             return "is running"
-        return "is registered" if self.registered or _is_registered(Path(self.file)) else ""
+        return (
+            "is registered"
+            if self.registered or registration_path(Path(self.file)).exists()
+            else ""
+        )
 
 
 def note_study(store: Store, name: str, file: Path, keys: Iterable[Key], *, running: bool) -> None:
@@ -63,8 +67,9 @@ def note_study(store: Store, name: str, file: Path, keys: Iterable[Key], *, runn
     whole = str(Path(file).absolute())
     plain = re.sub(r"[^a-zA-Z0-9._-]", "_", name)
     path = store.root / STUDIES / f"{plain}-{sha256_json([name, whole])[:8]}.json"
+    registered = registration_path(file).exists()
     write_json(path, {
-        "layout": LAYOUT, "study": name, "file": whole, "registered": _is_registered(file),
+        "layout": LAYOUT, "study": name, "file": whole, "registered": registered,
         "runner": identity() if running else None, "keys": sorted(set(keys)),
     })  # fmt: skip
 
@@ -91,8 +96,9 @@ def _looks(store: Store, name: str) -> Path:
     return store.root / STUDIES / f"{name}.looks.jsonl"
 
 
-def _is_registered(file: Path) -> bool:
-    return file.with_name(f"{file.stem}.registration.json").exists()
+def registration_path(file: Path) -> Path:
+    """Where a study file's registration is."""
+    return file.with_name(f"{file.stem}.registration.json")
 
 
 def studies(store: Store) -> Iterator[StudyUse]:

@@ -9,6 +9,7 @@ nothing of the kind was measured and the weights are no seconds, there is no est
 wrong one. Leaves out: showing it (`whyfirst.cli`).
 """
 
+import contextlib
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,8 +74,8 @@ class Tracker:
         self._order = check_graph(nodes)
         self._nodes = {node.id: node for node in self._order}
         self._workers, self._clock, self._in_seconds = workers, clock, in_seconds
-        bases = _bases(self._order)
-        self._shapes = {node.id: shape(node.kind, node.payload, bases[node.id]) for node in nodes}
+        known = {n.id: (n.kind, n.fingerprint, n.depends) for n in nodes}
+        self._shapes = {n.id: shape(n.kind, n.payload, _base_of(n.id, known)) for n in nodes}
         self._past = dict(history or {})
         self._measured: dict[str, float] = {}
         self._reused_took: dict[str, float] = {}
@@ -254,13 +255,16 @@ def _without_places(value: Any) -> Any:
     return [_without_places(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _bases(order: Sequence[Node]) -> dict[str, str]:
-    """Fingerprint of the base behind each node; `order` is what `check_graph` returned."""
-    found: dict[str, str] = {}
-    for node in order:
-        behind = next((found[name] for name in node.depends if found[name]), "")
-        found[node.id] = node.fingerprint if node.kind == "base" else behind
-    return found
+def _base_of(name: str, known: Mapping[str, tuple[str, str, Iterable[str]]]) -> str:
+    """Fingerprint of the base behind a result; `known`: kind, fingerprint and what it reads."""
+    if name not in known:
+        return ""
+    kind, fingerprint, reads = known[name]
+    return (
+        fingerprint
+        if kind == "base"
+        else next(filter(None, (_base_of(r, known) for r in reads)), "")
+    )
 
 
 def history(nodes: Sequence[Node], store: Store) -> dict[Shape, list[float]]:
@@ -268,29 +272,20 @@ def history(nodes: Sequence[Node], store: Store) -> dict[Shape, list[float]]:
 
     What the graph's own results took is left to the events that tell of them.
     """
-    own = {node.key for node in nodes}
+    keys = {node.key for node in nodes}
     left = {node.kind for node in nodes if not store.complete(*node.key)}
-    found: dict[Shape, list[float]] = {}
     markers: dict[str, dict[str, Any]] = {}
     for kind in left | ({"base", "stage"} if left else set()):
         paths = (store.root / kind).glob(f"*/{MARKER}")
         for path in heapq.nlargest(_NEWEST, paths, key=lambda path: path.stat().st_mtime):
-            try:
+            # One removed at this moment, or damaged, is told of where it is used.
+            with contextlib.suppress(DataError):
                 markers[path.parent.name] = read_json(path)
-            except DataError:  # removed at this moment, or damaged: said where it is used
-                continue
+    known = {f: (str(m.get("kind")), f, m.get("inputs", {}).values()) for f, m in markers.items()}
+    took: dict[Shape, list[float]] = {}
     for fingerprint, marker in markers.items():
-        seconds = marker.get("run", {}).get("seconds")
-        key = marker.get("kind"), fingerprint
-        if key[0] in left and key not in own and isinstance(seconds, int | float):
-            one = shape(str(key[0]), marker.get("payload", {}), _base_of(fingerprint, markers))
-            found.setdefault(one, []).append(float(seconds))
-    return found
-
-
-def _base_of(fingerprint: str, markers: Mapping[str, dict[str, Any]]) -> str:
-    marker = markers.get(fingerprint, {})
-    if marker.get("kind") == "base":
-        return fingerprint
-    behind = (_base_of(name, markers) for name in marker.get("inputs", {}).values())
-    return next((name for name in behind if name), "")
+        kind, seconds = known[fingerprint][0], marker.get("run", {}).get("seconds")
+        if kind in left and (kind, fingerprint) not in keys and isinstance(seconds, int | float):
+            of = shape(kind, marker.get("payload", {}), _base_of(fingerprint, known))
+            took.setdefault(of, []).append(float(seconds))
+    return took

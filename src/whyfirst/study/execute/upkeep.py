@@ -23,8 +23,10 @@ from whyfirst.study.execute.store import ASIDE, CHECKED, Store
 from whyfirst.study.execute.studies import Key, protected, studies
 
 WEIGHTS = ".safetensors"
-_UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")  # a folder that a killed saving of weights left
-_OLD_S = 3600.0  # a temporary file outside any result, so old, belongs to nobody who still runs
+# A folder that a killed saving of weights left.
+_UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")
+# A temporary file outside any result, so old, belongs to nobody who still runs.
+_OLD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,16 @@ def verify(store: Store) -> Iterator[tuple[Key, str]]:
         key = folder.parent.name, folder.name
         if key[0] in (ASIDE, CHECKED):
             continue
-        damage = store.check(*key, afresh=True) or _stranger(store, key)
+        damage = store.check(*key, afresh=True)
+        if not damage:
+            marker = store.marker(*key) or {}
+            known = {*marker.get("files", {}), *marker.get("removed", {})}
+            try:
+                names = {path.relative_to(folder).as_posix() for path in plain_files(folder)}
+                strangers = sorted(names - known)
+                damage = f"{folder / strangers[0]}: not of the result" if strangers else ""
+            except ValueError as error:
+                damage = str(error)
         if damage:
             try:
                 with store.lock(*key):
@@ -74,19 +85,6 @@ def verify(store: Store) -> Iterator[tuple[Key, str]]:
                 yield key, f"{damage} (put aside: {place})"
             except LockTakenError as error:
                 yield key, f"{damage} (in use by {error})"
-
-
-def _stranger(store: Store, key: Key) -> str:
-    """A file in a result that its marker doesn't know, in words."""
-    folder, marker = store.folder(*key), store.marker(*key) or {}
-    known = {*marker.get("files", {}), *marker.get("removed", {})}
-    try:
-        for path in plain_files(folder):
-            if path.relative_to(folder).as_posix() not in known:
-                return f"{path}: not of the result"
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 def garbage(store: Store) -> Iterator[Path]:
@@ -107,7 +105,8 @@ def garbage(store: Store) -> Iterator[Path]:
                 if not inner and _UNFINISHED_SAVE.fullmatch(path.name):
                     yield path
             for name in (store.marker(*holding.key) or {}).get("removed", {}):
-                if (folder / name).is_file():  # a kill between the marker and the removal
+                # A kill came between the marker and the removal.
+                if (folder / name).is_file():
                     yield folder / name
 
 
@@ -151,13 +150,8 @@ def prunable(store: Store, names: Sequence[str], *, unnamed: bool) -> list[Holdi
             if use.protected:
                 raise UserError(f"{name}: {use.protected}, so what it needs stays ({use.file})")
     kept = {key for use in uses if use.name not in names for key in use.keys}
-    asked = {key for use in uses if use.name in names for key in use.keys}
-    known = asked | kept
-    return [
-        holding for holding in holdings(store)
-        if (holding.key in asked and holding.key not in kept)
-        or (unnamed and holding.key not in known)
-    ]  # fmt: skip
+    known = kept | {key for use in uses for key in use.keys}
+    return [h for h in holdings(store) if h.key not in kept and (unnamed or h.key in known)]
 
 
 def prune(store: Store, names: Sequence[str], *, unnamed: bool) -> list[Holding]:
@@ -171,10 +165,8 @@ def prune(store: Store, names: Sequence[str], *, unnamed: bool) -> list[Holding]
     for holding in prunable(store, names, unnamed=unnamed):
         with contextlib.suppress(LockTakenError), store.lock(*holding.key):
             rubbish = store.root / f".discarded-{secrets.token_hex(8)}"
-            try:
+            with store.writing():
                 store.folder(*holding.key).replace(rubbish)
-            except OSError as error:
-                raise store.refusal(error) from error
             _remove(rubbish)
             store.beside(CHECKED, *holding.key, "json").unlink(missing_ok=True)
             store.log_path(*holding.key).unlink(missing_ok=True)

@@ -27,15 +27,16 @@ from whyfirst.config import plugins
 from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import sha256_content
 from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.marker import stamp
 from whyfirst.study.execute.store import Incomplete, Store
 
+# Step, total (0: unknown), message.
 Progress = Callable[[int, int, str], None]
-"""Step, total (0: unknown), message."""
+# Computes a node: node, folder of each dependency by id, own folder, progress.
+#
+# What it gives back says that something is still to be done, for a reason that passes: it is called
+# again, by the next run, with the folder as it left it.
 Runner = Callable[[Node, Mapping[str, Path], Path, Progress], Incomplete | None]
-"""Computes a node: node, folder of each dependency by id, own folder, progress.
-
-What it gives back says that something is still to be done, for a reason that passes: it is called
-again, by the next run, with the folder as it left it."""
 
 PROGRESS_INTERVAL_S = 0.1
 
@@ -68,7 +69,13 @@ class _Lines:
 
 def main() -> None:
     """Serve commands until the input ends. Started by the executor only."""
-    commands, replies = _take_pipes()
+    # The two pipes move out of the way of whatever reads or prints in this process.
+    commands = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    replies = _Lines(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
     faulthandler.enable()
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(commands, inbox), daemon=True).start()
@@ -79,17 +86,6 @@ def main() -> None:
         command = inbox.get()
         inputs = {name: Path(folder) for name, folder in command["inputs"].items()}
         serve(store, Node.from_json(command["node"]), inputs, setup["runner"], replies)
-
-
-def _take_pipes() -> tuple[IO[str], _Lines]:
-    """Move the two pipes out of the way of whatever reads or prints in this process."""
-    commands = os.fdopen(os.dup(0), "r", encoding="utf-8")
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return commands, _Lines(replies)
 
 
 def _listen(commands: IO[str], inbox: "queue.SimpleQueue[dict[str, Any]]") -> None:
@@ -143,16 +139,21 @@ def _compute(
         folder = store.prepare(*node.key)
         replies.send(type="started", message=damage and f"again, as it was damaged: {damage}")
         begin = time.perf_counter()
-        _reset_peak_memory()
+        # Linux keeps one high-water mark per process; 5 sets it back to the present size.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
         with _output_to(log):
             try:
                 plugins.load_all()
-                left = _load_runner(runner)(node, inputs, folder, _throttled(replies))
+                # The runner's heavy imports are paid once per process.
+                module, _, function = runner.partition(":")
+                run: Runner = getattr(importlib.import_module(module), function)
+                left = run(node, inputs, folder, _throttled(replies))
             except BaseException as error:
                 if not isinstance(error, UserError):
                     traceback.print_exc()
                 raise
-        run = {
+        took = {
             "seconds": round(time.perf_counter() - begin, 3),
             "peak_memory_mb": round(_peak_memory_mb(), 1),
         }
@@ -161,26 +162,22 @@ def _compute(
             return {"type": "incomplete", **asdict(left)}
         read = {name: place.name for name, place in inputs.items()}
         about = {"id": node.id, "inputs": read, "payload": node.payload}
-        store.finish(*node.key, {**about, "run": run})
-        return {"type": "finished", **run}
+        store.finish(*node.key, {**about, "run": took})
+        return {"type": "finished", **took}
     except BaseException as error:
         # Whatever a plug-in raises, SystemExit and KeyboardInterrupt too: the node failed, and the
         # worker goes on. Who interrupts it from outside (the pool) ends it as soon as this is said.
-        return _failure(store, log, error)
+        refused = store.storage_failure(error)
+        if refused is not None:
+            return {"type": "store", "message": str(refused)}
+        if isinstance(error, UserError):
+            return {"type": "failed", "message": str(error)}
+        summary = f"{type(error).__name__}: {error}"[:2000]
+        return {"type": "failed", "message": f"{summary} (traceback: {log})"}
 
 
-def _failure(store: Store, log: Path, error: BaseException) -> dict[str, Any]:
-    refused = store.storage_failure(error)
-    if refused is not None:
-        return {"type": "store", "message": str(refused)}
-    if isinstance(error, UserError):
-        return {"type": "failed", "message": str(error)}
-    summary = f"{type(error).__name__}: {error}"[:2000]
-    return {"type": "failed", "message": f"{summary} (traceback: {log})"}
-
-
+# Path -> sizes, times and inodes of all its files when it was hashed, and the hash.
 _hashed: dict[str, tuple[list[list[int]], str]] = {}
-"""Path -> sizes, times and inodes of all its files when it was hashed, and the hash."""
 
 
 def _refuse_changed(reads: Mapping[str, str]) -> None:
@@ -193,10 +190,9 @@ def _refuse_changed(reads: Mapping[str, str]) -> None:
         path = Path(name)
         try:
             files = sorted(path.rglob("*")) if path.is_dir() else [path]
-            found = [file.stat() for file in files]
+            stamps = [stamp(file.stat()) for file in files]
         except OSError as error:
             raise DataError(f"{path}: can't be read: {error.strerror}") from error
-        stamps = [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in found]
         if name not in _hashed or _hashed[name][0] != stamps:
             _hashed[name] = stamps, sha256_content(path)
         if _hashed[name][1] != planned:
@@ -204,13 +200,6 @@ def _refuse_changed(reads: Mapping[str, str]) -> None:
                 f"{path}: its content has changed since the study was planned, so the result would "
                 "be kept under a name it doesn't have; run the same command again"
             )
-
-
-def _load_runner(runner: str) -> Runner:
-    """The function named `module:function`; its heavy imports are paid once per process."""
-    module, _, function = runner.partition(":")
-    loaded: Runner = getattr(importlib.import_module(module), function)
-    return loaded
 
 
 def _throttled(replies: Replies) -> Progress:
@@ -245,12 +234,6 @@ def _output_to(log: Path) -> Iterator[None]:
         os.close(target)
         if empty:
             log.unlink(missing_ok=True)
-
-
-def _reset_peak_memory() -> None:
-    # Linux keeps one high-water mark per process; 5 sets it back to the present size.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_memory_mb() -> float:

@@ -19,18 +19,12 @@ from whyfirst.study.nodes import (
 from whyfirst.study.nodes.kind import NodeKind, Progress
 
 KINDS: dict[str, NodeKind] = {
-    "base": base.KIND,
-    "corpus": corpus.KIND,
-    "written": written.KIND,
-    "overlap": checks.OVERLAP,
-    "match": checks.MATCH,
-    "stage": stage.KIND,
-    "evaluation": evaluation.KIND,
-    "responses": comparison.RESPONSES,
-    "comparison": comparison.KIND,
-    "seam": seam.KIND,
-    "probe": probe.KIND,
-}
+    kind.name: kind
+    for kind in (
+        base.KIND, corpus.KIND, written.KIND, checks.OVERLAP, checks.MATCH, stage.KIND,
+        evaluation.KIND, comparison.RESPONSES, comparison.KIND, seam.KIND, probe.KIND,
+    )
+}  # fmt: skip
 
 
 def run_node(

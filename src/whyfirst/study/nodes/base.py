@@ -8,36 +8,39 @@ from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.config.room import Use
 from whyfirst.data.rows import texts_of
 from whyfirst.models.gguf_file import convert, is_gguf
-from whyfirst.study import located
 from whyfirst.study.decisive import decisive
+from whyfirst.study.located import Spec, locate
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import ROWS
 from whyfirst.worlds import WORLDS
 
-BUILD_SECONDS = 120.0
-"""Rough seconds a world's base takes to build."""
+BUILD_SECONDS = 120.0  # roughly, of a world's base
 
 
 def plan(builder: Builder, seed: int = 0) -> str:
     """The node of the model every arm starts from: one, or one for each draw of a world."""
     model = builder.study.model
+    known = "base" if builder.world is None else builder.world_at(seed)[0].base_id
+    # Asked for by every stage and corpus: the files of a base are hashed once.
+    if known in builder.nodes:
+        return known
     if isinstance(model, PretrainedModel):
-        found = located.locate(model, "model", builder, builder.file)
-        return builder.add(
-            "base", "base", {"source": "pretrained"} | found.identity,
-            outside=found.contents, extra={"model": found.runnable},
-        )  # fmt: skip
+        spec = locate(model, "model", builder)
+        spec.config["source"], spec.extra = "pretrained", {"model": spec.extra}
+        return builder.add("base", KIND, spec)
     if isinstance(model, ScratchModel):
-        corpus = builder.plan("corpus", model.tokenizer_corpus, 0)
-        return builder.add("base", "base", decisive(model), (corpus,))
+        assert builder.tokenizer_corpus is not None
+        return builder.add("base", KIND, Spec(decisive(model)), (builder.tokenizer_corpus,))
     world, made = builder.world_at(seed)
-    return builder.add(
-        world.base_id, "base", decisive(model) | dict(world.identity),
-        outside={"assets": builder.world_base(world)}, extra={"world": made},
-        weight=1.0 if world.ships else BUILD_SECONDS, rank=seed,
-    )  # fmt: skip
+    assets = world.base_fingerprint()
+    # A shipped one can change under the plan: every node that reads it checks it again.
+    if world.ships:
+        builder.contents[world.base_folder()] = assets
+    spec = Spec(decisive(model) | dict(world.identity), {"assets": assets}, {"world": made})
+    weight = 1.0 if world.ships else BUILD_SECONDS
+    return builder.add(world.base_id, KIND, spec, weight=weight, rank=seed)
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
@@ -56,9 +59,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
 
         # Every stage starts from whole weights, the adapter in them.
         ref = payload["model"]
-        merged = LocalModel(
-            ref["path"], "float32", "cpu", revision=ref.get("revision"), adapter=ref["adapter"]
-        )
+        place, adapter = ref["path"], ref["adapter"]
+        merged = LocalModel(place, "float32", "cpu", revision=ref.get("revision"), adapter=adapter)
         merged.model.save_pretrained(folder / "model")
         merged.tokenizer.save_pretrained(folder / "model")
     elif is_gguf(payload["model"]["path"]):
@@ -82,4 +84,4 @@ def model_folder(folder: Path) -> str:
     return str(locate(ref["path"], ref.get("revision"), trust_remote_code=remote_code))
 
 
-KIND = NodeKind(plan, run, version="1")
+KIND = NodeKind("base", run, version="1")

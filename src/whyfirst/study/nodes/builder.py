@@ -8,7 +8,6 @@ sizes; a stage's record names it. Leaves out: what is in a node (the other modul
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,22 +16,23 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
+from whyfirst.config.source import source_of
 from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
 from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.reference import ModelRef
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
-from whyfirst.study.located import located_to_ask
+from whyfirst.study.located import Spec, located_to_ask
 from whyfirst.study.materials import ScratchModel, WorldModel
 from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
 
+# Behind it, in a node's id, the side of the world it differs on.
 SIDE = "~"
-"""Behind it, in a node's id, the side of the world it differs on."""
+# Start of a path in the folder of public data; without the variable, beside the project.
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
-"""Start of a path in the folder of public data; without the variable, beside the project."""
 
 
 @dataclass
@@ -41,42 +41,38 @@ class Builder:
 
     Args:
         study, file: what is planned and where it was read.
-        kinds: the kinds of node there are.
         libraries: versions that can change a result.
         device: the kind of device everything is computed on.
 
     Attributes:
         nodes: what was added, by id.
         outside: content hashes of files that are no node's, by node and role.
+        tokenizer_corpus: the node of the rows a new model's tokenizer is trained on.
         keep_at: stage node -> updates after which its weights are kept, for the curve.
+        sources: corpus -> what its source is made of, whatever the seed.
+        chained: (stages in a row, seed, side) -> the node of the last of them.
     """
 
     study: StudyFile
     file: Path
-    kinds: Mapping[str, NodeKind]
     libraries: dict[str, str]
     device: str
     nodes: dict[str, Node] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
+    tokenizer_corpus: str | None = None
     keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
     contents: dict[Path, str] = field(default_factory=dict)
-
-    def plan(self, kind: str, *args: Any) -> str:
-        """The node of a kind, with what it reads: kinds know each other by name alone."""
-        plan = self.kinds[kind].plan
-        assert plan is not None, kind
-        return plan(self, *args)
+    sources: dict[str, Spec] = field(default_factory=dict)
+    chained: dict[tuple[tuple[str, ...], int, int], str] = field(default_factory=dict)
 
     def add(
         self,
         id: str,  # noqa: A002
-        kind: str,
-        config: Mapping[str, Any],
+        kind: NodeKind,
+        spec: Spec,
         depends: tuple[str, ...] = (),
         *,
         version: str | None = None,
-        outside: Mapping[str, str] | None = None,
-        extra: Mapping[str, Any] | None = None,
         weight: float = 1.0,
         name: str = "",
         rank: int | None = None,
@@ -84,38 +80,31 @@ class Builder:
         """Add a node once.
 
         Args:
-            config: what decides its result, for the fingerprint and the run.
             version: of the code; None is its kind's.
-            outside: content hashes of files that are no node's, by role.
-            rank: the seed it is done for, where that is no part of its config: lower ones first.
-            extra: what its run needs besides, and what decides nothing: where files are, say.
             name: what the study file calls it; else its kind.
+            rank: the seed it is done for, where that is no part of its config: lower ones first.
         """
-        if id not in self.nodes:
-            version = self.kinds[kind].version if version is None else version
-            inputs = {
-                f"{place}": self.nodes[read].fingerprint for place, read in enumerate(depends)
-            }
-            inputs |= dict(outside or {})
-            self.outside |= {f"{id}: {role}": sha for role, sha in (outside or {}).items()}
-            fingerprint = make_fingerprint(kind, version, config, inputs, self.libraries)
-            payload = {"config": dict(config), **dict(extra or {})}
-            rank = config.get("seed", 0) if rank is None else rank
-            # Wherever the fingerprint holds a content, in its options or beside them.
-            decides = json.dumps([config, dict(outside or {})], default=str)
-            reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
-            for read in depends:  # a base that is a reference: its weights are read by what follows
-                if self.nodes[read].kind in ("base", "stage"):
-                    reads = self.nodes[read].reads | reads
-            self.nodes[id] = Node(
-                id, kind, fingerprint, depends, payload, weight, rank=rank, reads=reads,
-                name=name or kind,
-            )  # fmt: skip
+        if id in self.nodes:
+            return id
+        self.outside |= {f"{id}: {role}": sha for role, sha in spec.contents.items()}
+        inputs = {f"{place}": self.nodes[read].fingerprint for place, read in enumerate(depends)}
+        fingerprint = make_fingerprint(
+            kind.name, kind.version if version is None else version, spec.config,
+            inputs | spec.contents, self.libraries,
+        )  # fmt: skip
+        # Wherever the fingerprint holds a content, in its options or beside them.
+        decides = json.dumps([spec.config, spec.contents], default=str)
+        reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
+        for read in depends:
+            # A base may be a reference: its weights are then read by whatever follows.
+            if self.nodes[read].kind in ("base", "stage"):
+                reads = self.nodes[read].reads | reads
+        self.nodes[id] = Node(
+            id, kind.name, fingerprint, depends, {"config": spec.config} | spec.extra, weight,
+            rank=spec.config.get("seed", 0) if rank is None else rank, reads=reads,
+            name=name or kind.name,
+        )  # fmt: skip
         return id
-
-    def on_side(self, id: str, side: int, *reads: str) -> str:  # noqa: A002
-        """The id of a node on a side: another one only where what it reads differs there."""
-        return f"{id}{SIDE}{side}" if any(SIDE in name for name in reads) else id
 
     def wait(self, id: str, checks: tuple[str, ...]) -> None:  # noqa: A002
         """Let a node wait for checks, whose results it doesn't read."""
@@ -153,39 +142,37 @@ class Builder:
                 raise DataError(f"{self.file}: {used_by}: no such file or folder: {path}{hint}")
         return self.contents[path]
 
+    def data(self, text: str, used_by: str) -> tuple[str, str]:
+        """Hash and whole path of a file that a key of the study file names; raises as `content`."""
+        return self.content(text, used_by), str(self.path(text))
+
     def shipped_or_file(self, named: str) -> str:
         """A file beside the study, or the name of what ships."""
         own = self.path(named)
         return str(own) if own.is_file() else named
 
-    def located(
-        self, room: Room[Any], use: Use, used_by: str
-    ) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
-        """A use of a room, with the files it names found.
+    def method(self, room: Room[Any], use: Use, used_by: str) -> Spec:
+        """A use of a room, with the files it names found and, where it isn't ours, its source.
 
-        Returns:
-            What of its options decides results; content hashes by role (a plug-in's source among
-            them); the use as `Use` reads it, with whole paths.
+        What it needs besides (`extra`) is the use as `Use` reads it, with whole paths.
         """
-        runnable: dict[str, Any] = {"name": use.name}
-        contents: dict[str, str] = {}
-        entry = room.get(use.name)
-        filled, decides = room.filled(use), decisive_options(room, use)
+        spec = Spec(decisive_options(room, use), extra={"name": use.name})
+        places, filled = room.get(use.name).facts.get("places", ()), room.filled(use)
         for name, value in filled.model_dump().items():
-            if isinstance(given := getattr(filled, name), ModelRef):
-                found = located_to_ask(given, f"{used_by}.{name}", self, self.file)
-                decides[name], value = found.identity, found.runnable
-                contents |= {f"{name} {part}": sha for part, sha in found.contents.items()}
+            if isinstance(model := getattr(filled, name), ModelRef):
+                found = located_to_ask(model, f"{used_by}.{name}", self)
+                spec.config[name], value = found.config, found.extra
+                spec.hold(name, found.contents)
             elif isinstance(value, Path):
                 role = "data" if name == "path" else name
-                contents[role] = self.content(str(use.options[name]), f"{used_by}.{name}")
-                value = str(self.path(str(use.options[name])))
-            elif name in entry.facts.get("places", ()) and value is not None:
+                given = str(use.options[name])
+                spec.contents[role], value = self.data(given, f"{used_by}.{name}")
+            elif name in places and value is not None:
                 value = self.shipped_or_file(value)
-            runnable[name] = value
-        source = room.identity(use).get("source")
-        contents |= {"source": source} if source else {}
-        return decides, contents, runnable
+            spec.extra[name] = value
+        source = source_of(room.get(use.name).function)
+        spec.contents |= {"source": source} if source else {}
+        return spec
 
     # -- the study's world and model -----------------------------------------------------------
 
@@ -200,13 +187,6 @@ class Builder:
         assert self.world is not None and use is not None
         world = self.world.at(seed, side)
         return world, use.model_dump(mode="json") | world.options
-
-    def world_base(self, world: World) -> str:
-        """Hash of a world's base model, which a node that reads a shipped one checks again."""
-        found = world.base_fingerprint()
-        if world.ships:
-            self.contents[world.base_folder()] = found
-        return found
 
     def in_world(self, seed: int, side: int = 0) -> dict[str, Any]:
         """What the fingerprint of something asked in the study's world holds of world and seed."""
@@ -226,7 +206,8 @@ class Builder:
             return str(self.world.base_folder()) if self.world.ships else None
         local = self.path(str(model.path))
         if is_gguf(local) and local.is_file():
-            return str(described(local))  # a plan reads no weights
+            # A plan reads no weights: the head of the file has config and tokenizer.
+            return str(described(local))
         return str(local) if local.exists() else model.path
 
     def context(self) -> int | None:

@@ -23,18 +23,19 @@ from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
+from whyfirst.study.located import Spec
+from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
-from whyfirst.study.nodes.corpus import rows_of, transformed_ahead
+from whyfirst.study.nodes.corpus import rows_ahead
 from whyfirst.study.nodes.evaluation import task_of
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.sources import CORPORA, has_model_write
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import CORPORA, ROWS, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
 
+# Trained tokens may differ by this share; budgets are met to 0.5 %.
 TOLERANCE = 0.02
-"""Trained tokens may differ by this share; budgets are met to 0.5 %."""
 OVERLAP_SECONDS, MATCH_SECONDS = 0.2, 0.3
 
 
@@ -68,12 +69,13 @@ def plan_overlaps(builder: Builder) -> None:
         elif name in read and not in_world:
             groups.setdefault((seed, "repeats", alone), []).append(name)
     for (seed, check, alone), corpora in groups.items():
-        checks = tuple(
-            _overlap(builder, n, seed, check, corpora, alone) for n in builder.study.benchmarks
+        added = tuple(
+            _overlap(builder, name, seed, check, corpora, alone)
+            for name in builder.study.benchmarks
         )
         for name, node in list(builder.nodes.items()):
             if node.kind == "stage" and set(corpora) & set(node.depends):
-                builder.wait(name, checks)
+                builder.wait(name, added)
 
 
 def _shares_topics(builder: Builder, name: str) -> bool:
@@ -87,25 +89,24 @@ def _shares_topics(builder: Builder, name: str) -> bool:
 def _overlap(
     builder: Builder, name: str, seed: int, check: str, corpora: list[str], alone: str
 ) -> str:
-    use = builder.study.benchmarks[name]
-    config = decisive(use) | use.own | {"benchmark": name, "version": benchmark_named(name).version}
-    config.pop("judges", None)  # who judges the answers changes no question
-    config |= builder.in_world(seed)
+    use, version = builder.study.benchmarks[name], benchmark_named(name).version
+    spec = Spec(decisive(use) | use.own | {"benchmark": name, "version": version})
+    # Who judges the answers changes no question.
+    spec.config.pop("judges", None)
+    spec.config |= builder.in_world(seed)
     if builder.world is None or use.data is not None:
-        config["dress"] = DRESS
-    extra: dict[str, Any] = {}
+        spec.config["dress"] = DRESS
     if check == "repeats":
         most = builder.study.overlap.most
-        config["counted"] = True if most is None else most
+        spec.config["counted"] = True if most is None else most
     if use.data is not None:
-        config["data"] = builder.content(use.data, f"benchmarks.{name}.data")
-        extra = {"path": str(builder.path(use.data))}
+        at = f"benchmarks.{name}.data"
+        spec.config["data"], spec.extra["path"] = builder.data(use.data, at)
     prefix = f"seed{seed}/" if builder.world is not None else ""
     prefix = f"{alone}/" if alone else prefix
     return builder.add(
-        f"{prefix}{check}:{name}", "overlap", config, tuple(corpora), extra=extra,
-        weight=OVERLAP_SECONDS,
-    )  # fmt: skip
+        f"{prefix}{check}:{name}", OVERLAP, spec, tuple(corpora), weight=OVERLAP_SECONDS
+    )
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ def refuse_repeats(config: Mapping[str, Any], counts: Sequence[Repeats]) -> None
         PreflightError: names every corpus with such rows, and the first of them.
     """
     most = config.get("counted", 0.0)
-    if most is True:  # counted and told, whatever their share
+    # Counted and told, whatever their share.
+    if most is True:
         return
     over = {c.corpus: c for c in reversed(counts) if len(c.lines) > most * c.rows}
     if over and "counted" in config:
@@ -209,10 +211,10 @@ def repeats_ahead(nodes: Mapping[str, Node], store: Store) -> list[Repeats]:
             stored = read_json(store.folder(*node.key) / "overlap.json")["corpora"]
             counts = [Repeats(**c | {"lines": tuple(c["lines"])}) for c in stored]
         else:
-            payloads = [nodes[name].payload for name in node.depends]
-            files = [p for p in payloads if p["config"]["source"] == "file"]
-            made = [(p["config"]["corpus"], transformed_ahead(p, rows_of(p))) for p in files]
-            counts = count_repeats(node.payload, [(n, rows) for n, rows in made if rows])
+            read = [nodes[name] for name in node.depends]
+            files = [n for n in read if n.payload["config"]["source"] == "file"]
+            known = [(n.name, rows) for n in files if (rows := rows_ahead(n))]
+            counts = count_repeats(node.payload, known)
             refuse_repeats(node.payload["config"], counts)
         for count in counts:
             told.setdefault((count.benchmark, count.corpus), count)
@@ -229,21 +231,17 @@ def plan_match(builder: Builder, firsts: Sequence[str], seed: int) -> None:
     budgets = [builder.study.corpora[use.data].options.get("tokens") for use in uses.values()]
     if len(uses) < 2 or None not in budgets:
         return
-    corpora = {use.data: builder.plan("corpus", use.data, seed) for use in uses.values()}
-    first = next(iter(uses.values()))
-    replay = first.replay_data  # the same for all
-    extra = () if replay is None else (builder.plan("corpus", replay, seed),)
-    config = {
-        "train": decisive(first.train),
-        "stages": {name: use.data for name, use in uses.items()},
-        "seed": seed,
-    }
-    reads = (builder.plan("base", seed), *corpora.values(), *extra)
-    check = builder.add(
-        f"seed{seed}/match", "match", config, reads,
-        extra={"train": first.train.model_dump(mode="json"), "corpora": list(corpora)},
-        weight=MATCH_SECONDS,
-    )  # fmt: skip
+    first = uses[firsts[0]]
+    corpora = list(dict.fromkeys(use.data for use in uses.values()))
+    # Their replay is the same for all (refusals.py), and stands behind their own corpora.
+    named = corpora if first.replay_data is None else [*corpora, first.replay_data]
+    reads = (base.plan(builder, seed), *(corpus.plan(builder, name, seed) for name in named))
+    stages = {name: use.data for name, use in uses.items()}
+    spec = Spec(
+        {"train": decisive(first.train), "stages": stages, "seed": seed},
+        extra={"train": first.train.model_dump(mode="json"), "corpora": corpora},
+    )
+    check = builder.add(f"seed{seed}/match", MATCH, spec, reads, weight=MATCH_SECONDS)
     for name in uses:
         builder.wait(f"seed{seed}/{name}", (check,))
 
@@ -252,35 +250,28 @@ def run_match(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
     """Refuse first stages that would train on different numbers of tokens, before they do."""
-    from whyfirst.train.weights import load_tokenizer
-
-    config: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
-    tokenizer = load_tokenizer(Path(model_folder(folders[0])))
-    files = {
-        name: place / ROWS for name, place in zip(payload["corpora"], folders[1:], strict=False)
-    }
-    replay = {"replay": folders[-1] / ROWS} if len(folders) - 1 > len(files) else {}
-    tokens = {
-        stage: trained_tokens(
-            config, tokenizer, {"documents": files[corpus]} | replay, payload["config"]["seed"]
-        )
-        for stage, corpus in payload["config"]["stages"].items()
-    }
-    refuse_unlike(tokens)
-    write_json(folder / "match.json", {"tokens": tokens})
-
-
-def trained_tokens(config: Any, tokenizer: Any, data: Mapping[str, Path], seed: int) -> int:
-    """Tokens that an explain stage will see, each time it sees them, without its replay rows."""
     from whyfirst.train.encode import encode
     from whyfirst.train.plan import make_plan
+    from whyfirst.train.weights import load_tokenizer
 
-    found = encode(config, tokenizer, data).examples
-    documents = [len(example.ids) for example in found if example.source != "replay"]
-    replay = [len(example.ids) for example in found if example.source == "replay"]
-    order = make_plan(config, documents, replay, seed).updates
-    seen = (i for update in order for row in update for i in row if i < len(documents))
-    return sum(documents[i] for i in seen)
+    train: StageConfig = TypeAdapter(StageConfig).validate_python(payload["train"])
+    tokenizer = load_tokenizer(Path(model_folder(folders[0])))
+    corpora, seed = payload["corpora"], payload["config"]["seed"]
+    files = dict(zip(corpora, [place / ROWS for place in folders[1:]], strict=False))
+    replay = {"replay": folders[-1] / ROWS} if len(folders) - 1 > len(corpora) else {}
+    tokens = {}
+    for stage, name in payload["config"]["stages"].items():
+        found = encode(train, tokenizer, {"documents": files[name]} | replay).examples
+        documents, replayed = (
+            [len(example.ids) for example in found if (example.source == "replay") == replays]
+            for replays in (False, True)
+        )
+        # In the stage's own order, each time a document is seen, replay rows left out.
+        order = make_plan(train, documents, replayed, seed).updates
+        seen = (i for update in order for row in update for i in row if i < len(documents))
+        tokens[stage] = sum(documents[i] for i in seen)
+    refuse_unlike(tokens)
+    write_json(folder / "match.json", {"tokens": tokens})
 
 
 def refuse_unlike(tokens: Mapping[str, int]) -> None:
@@ -306,5 +297,5 @@ def refuse_unlike(tokens: Mapping[str, int]) -> None:
         )
 
 
-OVERLAP = NodeKind(None, run_overlap, version=LEAKS)
-MATCH = NodeKind(None, run_match, version="1")
+OVERLAP = NodeKind("overlap", run_overlap, version=LEAKS)
+MATCH = NodeKind("match", run_match, version="1")

@@ -4,28 +4,26 @@ A node writes one model's responses, another puts two arms' to the judge over al
 have, so that another judge asks nothing of the models again. Leaves out: judging (evaluate/).
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl, sha256_json, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.comparison import compare
 from whyfirst.evaluate.item import Item
-from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, make_judge
-from whyfirst.models.base import Completion, Message, Sampling, asked
-from whyfirst.models.decoding.budget import Budget
-from whyfirst.models.edits import EDITS
+from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, make_judge
+from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, asked
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work
 from whyfirst.study.cost.rehearsal import Counting
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import REPLIES, Incomplete
-from whyfirst.study.nodes.base import model_folder
+from whyfirst.study.located import Spec
+from whyfirst.study.nodes import base
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.evaluation import (
     answered_by,
@@ -35,8 +33,8 @@ from whyfirst.study.nodes.evaluation import (
     still_to_ask,
     task_of,
 )
-from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.nodes.within import within_decoding
+from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.within import answering_as
 from whyfirst.study.results.spending import usage_of
 from whyfirst.study.schema import ComparisonUse
 
@@ -55,70 +53,56 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], list[str]]) -> N
     """
     for use in builder.study.comparisons:
         seeds = min(len(builder.study.seeds_of(arm)) for arm in (use.a, use.b))
-        depends: list[str] = []
-        order: dict[str, list[int]] = {"a": [], "b": []}
-        for side, arm in (("a", use.a), ("b", use.b)):
-            for seed in range(seeds):
-                model = (stages[arm, seed] or [builder.plan("base")])[-1]
-                node = builder.plan("responses", model, use, seed, arm)
-                if node not in depends:
-                    depends.append(node)
-                order[side].append(depends.index(node))
-        config, outside, extra = _judged_by(builder, use)
-        builder.add(
-            f"comparison:{use.name}", "comparison", config | {"order": order}, tuple(depends),
-            outside=outside, extra=extra, weight=SECONDS, name=use.name,
-        )  # fmt: skip
+        responses = {
+            side: [_responses(builder, use, arm, seed, stages[arm, seed]) for seed in range(seeds)]
+            for side, arm in (("a", use.a), ("b", use.b))
+        }
+        depends = tuple(dict.fromkeys((*responses["a"], *responses["b"])))
+        spec = Spec({
+            "judge": JUDGES.identity(use.judge),
+            "calibrations": [CALIBRATIONS.identity(one) for one in use.calibrations],
+        }, extra={
+            "judge": use.judge.model_dump(mode="json"),
+            "calibrations": [one.model_dump(mode="json") for one in use.calibrations],
+        })  # fmt: skip
+        judges = [JUDGES.get(use.judge.name), *(CALIBRATIONS.get(c.name) for c in use.calibrations)]
+        if any("model" in entry.context for entry in judges):
+            ask_judge_model(builder, f"comparisons: {use.name}: {use.judge.name!r}", spec)
+        # By side and seed, which of the inputs holds the responses.
+        spec.config["order"] = {
+            side: [depends.index(node) for node in nodes] for side, nodes in responses.items()
+        }
+        name = f"comparison:{use.name}"
+        builder.add(name, KIND, spec, depends, weight=SECONDS, name=use.name)
 
 
-def _judged_by(
-    builder: Builder, use: ComparisonUse
-) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
-    config: dict[str, Any] = {"judge": JUDGES.identity(use.judge)}
-    config["calibrations"] = [CALIBRATIONS.identity(one) for one in use.calibrations]
-    extra: dict[str, Any] = {
-        "judge": use.judge.model_dump(mode="json"),
-        "calibrations": [one.model_dump(mode="json") for one in use.calibrations],
-    }
-    outside: dict[str, str] = {}
-    entries = [JUDGES.get(use.judge.name), *(CALIBRATIONS.get(c.name) for c in use.calibrations)]
-    if any("model" in entry.context for entry in entries):
-        if builder.study.judge_model is None:
-            raise ConfigError(
-                f"{builder.file}: comparisons: {use.name}: {use.judge.name!r} asks a model: name "
-                "it as `judge_model`"
-            )
-        ask_judge_model(builder, config, outside, extra)
-    return config, outside, extra
-
-
-def plan(builder: Builder, model: str, use: ComparisonUse, seed: int, arm: str) -> str:
+def _responses(
+    builder: Builder, use: ComparisonUse, arm: str, seed: int, chain: Sequence[str]
+) -> str:
     """The node of one model's responses to a comparison's prompts."""
-    config: dict[str, Any] = {"max_new_tokens": use.max_new_tokens or _ANSWER_TOKENS}
-    outside, extra = answered_by(builder, config)
-    place = model
+    model = chain[-1] if chain else base.plan(builder)
+    spec = Spec({"max_new_tokens": use.max_new_tokens or _ANSWER_TOKENS, "at_most": use.limit})
+    answered_by(builder, spec)
     benchmark = builder.study.benchmarks.get(use.prompts)
+    prompts: str | None = use.prompts
+    at, place = f"comparisons.{use.name}.prompts", model
     if benchmark is not None:
-        config |= decisive(benchmark) | benchmark.own | builder.in_world(seed)
-        config |= {"benchmark": use.prompts, "version": benchmark_named(use.prompts).version}
-        config.pop("judges", None)  # who judges another measure asks nothing else
-        if benchmark.data is not None:
-            at = f"benchmarks.{use.prompts}.data"
-            outside["prompts"] = builder.content(benchmark.data, at)
-            extra["path"] = str(builder.path(benchmark.data))
+        spec.config |= decisive(benchmark) | benchmark.own | builder.in_world(seed)
+        spec.config |= {"benchmark": use.prompts, "version": benchmark_named(use.prompts).version}
+        # Who judges another measure asks nothing else.
+        spec.config.pop("judges", None)
+        at, prompts = f"benchmarks.{prompts}.data", benchmark.data
+        # A seed asks about its own part of the world.
         if builder.world is not None and model == "base":
             place = f"base/seed{seed}"
-    else:
-        outside["prompts"] = builder.content(use.prompts, f"comparisons.{use.name}.prompts")
-        extra["path"] = str(builder.path(use.prompts))
-    config["at_most"] = use.limit
+    if prompts is not None:
+        spec.contents["prompts"], spec.extra["path"] = builder.data(prompts, at)
     if builder.study.arms[arm].dressed:
         place += f"+{arm}"
-        put_round(builder, arm, config, outside, extra)
+        put_round(builder, arm, spec)
     return builder.add(
-        f"{place}/responses:{use.name}", "responses", config, (model,), outside=outside,
-        extra=extra, weight=SECONDS, name=use.name,
-    )  # fmt: skip
+        f"{place}/responses:{use.name}", RESPONSES, spec, (model,), weight=SECONDS, name=use.name
+    )
 
 
 def _items(payload: Mapping[str, Any]) -> list[Item]:
@@ -155,23 +139,10 @@ def run_responses(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> Incomplete | None:
     """One greedy response a prompt."""
-    config = payload["config"]
-    computed_on = machine(config) if "device" in config else {}
-    replies = folder.parents[1] / REPLIES
-    given = dict(payload.get("model", {}))
-    if "endpoint" not in given:
-        given["path"] = model_folder(folders[0])
-    loaded = open_model(ModelRef(**given), cache=replies)
-    judge = payload.get("judge_model")
-    asked_model = None if judge is None else open_model(ModelRef(**judge), cache=replies)
-    budget = Budget()
-    model = within_decoding(payload, loaded, asked_model, budget)
     items = _items(payload)
-    with ExitStack() as edits:
-        for use in payload.get("edits", ()):
-            edits.enter_context(EDITS.make(Use(**use))(loaded))
-        sampling = Sampling(max_new_tokens=config["max_new_tokens"])
-        answers = model.generate([item.prompt for item in items], sampling=sampling)
+    sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
+    with answering_as(payload, folders, folder) as asked:
+        answers = asked.model.generate([item.prompt for item in items], sampling=sampling)
     completions = [row[0] for row in answers]
     progress(len(items), len(items), "responses")
     write_jsonl(folder / _RESPONSES, [
@@ -179,10 +150,7 @@ def run_responses(
          "completion": asdict(completion)}
         for item, completion in zip(items, completions, strict=True)
     ])  # fmt: skip
-    write_json(folder / "machine.json", computed_on | {
-        "budget": budget.to_json(), "fallbacks": budget.fallbacks,
-        "spent": usage_of((given, loaded), (judge, asked_model)),
-    })  # fmt: skip
+    write_json(folder / "machine.json", asked.record)
     failed = [c for c in completions if c.transient]
     return Incomplete(len(failed), len(items), str(failed[0].problem)) if failed else None
 
@@ -194,8 +162,7 @@ def run(
     given, model = payload.get("judge_model"), None
     if given is not None:
         model = open_model(ModelRef(**given), cache=folder.parents[1] / REPLIES)
-    calibrations = [Use(**one) for one in payload["calibrations"]]
-    judge = make_judge(Use(**payload["judge"]), calibrations, model)
+    judge = _judge(payload, model)
     read = [read_jsonl(place / _RESPONSES) for place in folders]
     order = payload["config"]["order"]
     sides = {
@@ -212,6 +179,11 @@ def run(
     write_jsonl(folder / ROWS, [row.to_json() for row in rows])
     write_json(folder / "machine.json", {"spent": usage_of((given, model))})
     return still_to_ask(rows)
+
+
+def _judge(payload: Mapping[str, Any], model: LanguageModel | None) -> Judge:
+    calibrations = [Use(**one) for one in payload["calibrations"]]
+    return make_judge(Use(**payload["judge"]), calibrations, model)
 
 
 # -- before it is done ---------------------------------------------------------------------
@@ -234,29 +206,21 @@ def cost(ahead: Ahead) -> Iterator[Calls]:
     """
     by_id = {node.id: node for node in ahead.nodes}
     for node in ahead.of_kind("comparison"):
-        given = node.payload.get("judge_model")
-        if given is None or not ahead.left([node]):
+        payload, first = node.payload, by_id[node.depends[0]].payload
+        if "judge_model" not in payload or not ahead.left([node]):
             continue
-        first = by_id[node.depends[0]].payload
-        items, longest = _items(first), first["config"]["max_new_tokens"]
-        sampling = Sampling(max_new_tokens=longest)
+        items, judges_own = _items(first), Counting(talks=False)
+        sampling = Sampling(max_new_tokens=first["config"]["max_new_tokens"])
         [said] = Counting(talks=True).generate([""], sampling=sampling)
-        asked_model = Counting(talks=False)
-        judge = make_judge(
-            Use(**node.payload["judge"]), [Use(**u) for u in node.payload["calibrations"]],
-            asked_model,
-        )  # fmt: skip
+        judge = _judge(payload, judges_own)
         # The two differ, since a judge needn't be asked about one response twice.
-        compare(items, {0: said * len(items)},
-                {0: [replace(said[0], text=said[0].text[:-1])] * len(items)}, judge)  # fmt: skip
-        seeds, model = len(node.payload["config"]["order"]["a"]), ModelRef(**given)
-        asked_of = asked_model.asked
-        read, written = round(seeds * asked_of.read / CHARACTERS), seeds * asked_of.generated
-        yield Calls(
-            node.name, (judge.name,), model.name, seeds * asked_of.calls, read, written,
-            price(model.price_in, model.price_out, read, written),
-        )  # fmt: skip
+        other = replace(said[0], text=said[0].text[:-1])
+        compare(items, {0: said * len(items)}, {0: [other] * len(items)}, judge)
+        seeds, asked = len(payload["config"]["order"]["a"]), judges_own.asked
+        read, written = round(seeds * asked.read / CHARACTERS), seeds * asked.generated
+        model, judges = payload["judge_model"], (judge.name,)
+        yield Calls.of(model, seeds * asked.calls, read, written, node.name, judges)
 
 
-RESPONSES = NodeKind(plan, run_responses, version="1", cost=cost_responses)
-KIND = NodeKind(None, run, version="1", cost=cost)
+RESPONSES = NodeKind("responses", run_responses, version="1", cost=cost_responses)
+KIND = NodeKind("comparison", run, version="1", cost=cost)

@@ -4,27 +4,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError
-from whyfirst.config.files import read_jsonl, write_json, write_jsonl
+from whyfirst.config.files import read_json, read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
 from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost import rehearsal
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Work, price
-from whyfirst.study.execute.graph import Node
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Work
+from whyfirst.study.cost.rehearsal import Tally
+from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import REPLIES, Store
-from whyfirst.study.located import answering
-from whyfirst.study.materials import CorpusUse, PretrainedModel
-from whyfirst.study.nodes import written
+from whyfirst.study.located import Spec
+from whyfirst.study.materials import CorpusUse
+from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
-from whyfirst.study.nodes.evaluation import answering_work, ask_judge_model
+from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_judge_model
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.sources import CORPORA, Row, has_model_write
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
 from whyfirst.worlds import WORLDS
 
 SECONDS = 0.2
@@ -41,62 +39,58 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
     """
     corpus, world = builder.study.corpora[name], builder.world
     facts = CORPORA.get(corpus.name).facts
-    seeded = facts.get("seeded", False)
-    options, outside, use = builder.located(CORPORA, corpus, f"corpora.{name}")
-    if "inputs" in facts:
-        outside |= facts["inputs"](use, world)
-    config = {"source": corpus.name} | options | {"corpus": name, "seed": seed if seeded else 0}
-    config |= corpus.made_of
-    extra: dict[str, Any] = {"use": use}
-    if corpus.made_of:
-        extra["transforms"] = [use.model_dump(mode="json") for use in corpus.transforms]
-        extra["select"] = corpus.select and corpus.select.model_dump(mode="json")
+    seeded, drawn = facts.get("seeded", False), has_model_write(corpus.name)
     if "sided" not in facts or not facts["sided"](corpus.options):
         side = 0
-    if world is not None:
-        here, extra["world"] = builder.world_at(seed, side)
-        config |= here.identity
-    depends: tuple[str, ...] = ()
-    reads_base = facts.get("reads_base", lambda options: False)(corpus.options)
-    asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
-    asked = facts["asks"](use) if "asks" in facts else []
-    if any(ref is None or ref.endpoint is None for _, ref in asked):
-        config["device"] = builder.device
-    if corpus.options.get("tokens") is not None or reads_base or asks_base:
-        depends = (builder.plan("base", seed),)
-    if corpus.name == "written":
-        depends += (builder.plan("written", corpus.options["written"]),)
     id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
-    if has_model_write(corpus.name):
-        depends = (model or builder.plan("base", seed),)
-        id = f"{depends[0]}/corpus:{name}" if model else id  # noqa: A001
-        _drawn_by(builder, corpus, config, outside, extra)
-    read = [corpus.options[option] for option in facts.get("rows_of", ())]
-    depends += tuple(builder.plan("corpus", other, seed, side) for other in read)
+    id = f"{model}/corpus:{name}" if drawn and model else id  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
-    return builder.add(
-        id, "corpus", config, depends, outside=outside, extra=extra, weight=SECONDS, name=name
+    if id in builder.nodes:
+        return id
+    # What its source is made of is the same at every seed, and files are hashed for it.
+    if name not in builder.sources:
+        of_source = builder.sources[name] = builder.method(CORPORA, corpus, f"corpora.{name}")
+        if "inputs" in facts:
+            of_source.contents |= facts["inputs"](of_source.extra, world)
+    source = builder.sources[name]
+    named = {"corpus": name, "seed": seed if seeded else 0}
+    spec = Spec(
+        {"source": corpus.name} | source.config | named | corpus.made_of, dict(source.contents),
+        {"use": source.extra},
     )  # fmt: skip
+    if corpus.made_of:
+        spec.extra["transforms"] = [use.model_dump(mode="json") for use in corpus.transforms]
+        spec.extra["select"] = corpus.select and corpus.select.model_dump(mode="json")
+    if world is not None:
+        here, spec.extra["world"] = builder.world_at(seed, side)
+        spec.config |= here.identity
+    depends: tuple[str, ...] = ()
+    asked = facts["asks"](spec.extra["use"]) if "asks" in facts else []
+    if any(ref is None or ref.endpoint is None for _, ref in asked):
+        spec.config["device"] = builder.device
+    asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
+    if corpus.options.get("tokens") is not None or reads_base(corpus) or asks_base:
+        depends = (base.plan(builder, seed),)
+    if corpus.name == "written":
+        depends += (written.plan(builder, corpus.options["written"]),)
+    if drawn:
+        depends = (model or base.plan(builder, seed),)
+        # How its model writes, and the methods that label what it writes.
+        answered_by(builder, spec)
+        uses = facts.get("uses", lambda options: {})(corpus.options)
+        methods = {place: room.identity(use) for place, (room, use) in uses.items()}
+        spec.config["methods"] = methods
+        if facts.get("asks_judge", lambda options: False)(corpus.options):
+            ask_judge_model(builder, f"corpora: {corpus.name}", spec)
+    read = [corpus.options[option] for option in facts.get("rows_of", ())]
+    depends += tuple(plan(builder, other, seed, side) for other in read)
+    return builder.add(id, KIND, spec, depends, weight=SECONDS, name=name)
 
 
-def _drawn_by(
-    builder: Builder, corpus: CorpusUse, config: dict[str, Any], outside: dict[str, str],
-    extra: dict[str, Any],
-) -> None:  # fmt: skip
-    """Put into a corpus how its model writes, and the methods that label what it writes."""
-    config["device"] = builder.device
-    if isinstance(builder.study.model, PretrainedModel):
-        identity, extra["model"] = answering(builder.study.model, builder)
-        config |= identity
-    facts = CORPORA.get(corpus.name).facts
-    uses = facts.get("uses", lambda options: {})(corpus.options)
-    config["methods"] = {place: room.identity(use) for place, (room, use) in uses.items()}
-    if facts.get("asks_judge", lambda options: False)(corpus.options):
-        if builder.study.judge_model is None:
-            raise ConfigError(
-                f"{builder.file}: corpora: {corpus.name} asks a judge: name it as `judge_model`"
-            )
-        ask_judge_model(builder, config, outside, extra)
+def reads_base(corpus: CorpusUse) -> bool:
+    """Whether its rows are made from what lies beside the base model."""
+    return bool(CORPORA.get(corpus.name).facts.get("reads_base", lambda options: False)(
+        corpus.options))  # fmt: skip
 
 
 def rows_of(
@@ -132,31 +126,48 @@ def source_of(
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
     """The rows, and how many there are."""
-    config = payload["config"]
+    config, name = payload["config"], payload["config"]["corpus"]
     # What a teacher wrote is the last of the folders read.
-    base = model_folder(folders[0]) if folders and config["source"] != "written" else None
-    about: dict[str, Any] = {"corpus": config["corpus"], "tokens": None}
+    wrote = folders[-1] if config["source"] == "written" else None
+    model = model_folder(folders[0]) if folders and wrote is None else None
+    about: dict[str, Any] = {"corpus": name, "tokens": None}
     computed_on = machine(config) if "device" in config else {}
-    context = {} if base is None else _given(payload, folders, folder, base)
+    context = {} if model is None else _given(payload, folders, folder, model)
     context |= {"replies": folder.parents[1] / REPLIES, "note": about.__setitem__}
-    written = folders[-1] if config["source"] == "written" else None
-    rows = source_of(payload, written, base, progress=progress, **context)
+    rows = source_of(payload, wrote, model, progress=progress, **context)
     if (spent := about.pop("spent", None)) is not None:
         write_json(folder / "machine.json", computed_on | {"spent": spent})
-    after = _transformed(payload, rows, base)
-    rows, matched = after.rows, {}
+    after = _transformed(payload, rows, model)
+    rows = after.rows
+    matched: dict[str, Any] = {}
     if config.get("tokens") is not None:
-        rows, matched = _matched(config, list(rows), model_folder(folders[0]))
-    count = write_jsonl(folder / ROWS, rows)
-    about |= {"rows": count, "unique": count} | matched
-    if "transforms" in payload:  # all are told of, once all rows have gone through them
+        from transformers import AutoTokenizer
+
+        from whyfirst.explain.match import match_rows, match_tokens
+
+        # The rows that fill the budget to 0.5 %, counted with the model's own tokenizer.
+        tokenizer = AutoTokenizer.from_pretrained(model_folder(folders[0]))
+
+        def count(text: str) -> int:
+            return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1  # and its end
+
+        every = list(rows)
+        texts = {name: [row["text"] for row in every]}
+        chosen = match_tokens(texts, count, config["tokens"])
+        table = match_rows(texts, chosen, count)[0]
+        matched = {"unique": table.unique_documents, "tokens": table.tokens}
+        rows = [every[index] for index in chosen[name]]
+    written_rows = write_jsonl(folder / ROWS, rows)
+    about |= {"rows": written_rows, "unique": written_rows} | matched
+    # All are told of, once all rows have gone through them.
+    if "transforms" in payload:
         left_out = {method: dict(why) for method, why in after.left_out.items()}
         about["left_out"] = about.get("left_out", {}) | left_out
     write_json(folder / "corpus.json", about)
 
 
 def _given(
-    payload: Mapping[str, Any], folders: list[Path], folder: Path, base: str
+    payload: Mapping[str, Any], folders: list[Path], folder: Path, model: str
 ) -> dict[str, Any]:
     """What a source that has a model write is given; nothing for others."""
     source = payload["config"]["source"]
@@ -166,56 +177,82 @@ def _given(
     judge, replies = payload.get("judge_model"), folder.parents[1] / REPLIES
     places = folders[len(folders) - len(options) :]
     return {
-        "model": open_model(ModelRef(**payload.get("model", {}), path=base)),
+        "model": open_model(ModelRef(**payload.get("model", {}), path=model)),
         "judge_model": judge and open_model(ModelRef(**judge), cache=replies),
         "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
         "kept": folder / "drawn.jsonl",
     }
 
 
-def _transformed(payload: Mapping[str, Any], rows: Iterable[Row], base: str | None) -> Made:
+def _transformed(payload: Mapping[str, Any], rows: Iterable[Row], model: str | None) -> Made:
     """A source's rows after the corpus' transforms and selector."""
     if "transforms" not in payload:
         return Made(rows)
     uses = [Use(**use) for use in payload["transforms"]]
-    select = payload["select"]
-    n = 0 if select is None else select["n"]
-    selector = None if select is None else Use(**{k: v for k, v in select.items() if k != "n"})
-    wanted = set().union(*(TRANSFORMS.get(use.name).context for use in uses))
+    select = dict(payload["select"] or {"n": 0})
+    n = select.pop("n")
     context: dict[str, Any] = {"open_model": lambda path: open_model(ModelRef(path=path))}
-    if "model" in wanted and base is not None:
-        context["model"] = open_model(ModelRef(path=base))
+    if model is not None and any("model" in TRANSFORMS.get(use.name).context for use in uses):
+        context["model"] = open_model(ModelRef(path=model))
     seed, name = payload["config"]["seed"], payload["config"]["corpus"]
-    return made(rows, uses, selector, n, seed=seed, name=name, context=context)
+    return made(
+        rows, uses, Use(**select) if select else None, n, seed=seed, name=name, context=context
+    )
 
 
-def transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] | None:
-    """A source's rows as they will be, before any work; None where a model makes them."""
+# -- before it is done ---------------------------------------------------------------------
+
+
+_AHEAD: dict[str, list[Row] | None] = {}  # by the node's fingerprint
+
+
+def rows_ahead(node: Node) -> list[Row] | None:
+    """A corpus' rows as they will be, before any work; None where a model makes them."""
+    # A corpus may be a large file, and several ask before the work: checks, costs, repeats.
+    if node.fingerprint not in _AHEAD:
+        _AHEAD[node.fingerprint] = _transformed_ahead(node.payload, rows_of(node.payload))
+    return _AHEAD[node.fingerprint]
+
+
+def _transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] | None:
+    ahead = _ahead(payload, rows)
+    return None if ahead is None else list(ahead.rows)
+
+
+def _ahead(payload: Mapping[str, Any], rows: list[Row]) -> Made | None:
     methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
     if any(method.context & {"model", "open_model"} for method in methods):
         return None
-    return list(_transformed(payload, rows, None).rows)
+    return _transformed(payload, rows, None).held
 
 
-def _matched(
-    config: Mapping[str, Any], rows: list[Row], model: str
-) -> tuple[list[Row], dict[str, Any]]:
-    """The rows that fill the token budget to 0.5 %, counted with the model's own tokenizer."""
-    from transformers import AutoTokenizer
+def leaves_out(nodes: Iterable[Node], store: Store) -> list[str]:
+    """One clause for each corpus and method that leaves rows out of it, with the reasons.
 
-    from whyfirst.explain.match import match_rows, match_tokens
+    Of a corpus' first seed. One that isn't made yet is gone through here, where its rows are a file
+    of the study's own and no model makes them.
+    """
+    told: dict[str, list[str]] = {}
+    for node in nodes:
+        if node.kind != "corpus" or node.payload["config"]["corpus"] in told:
+            continue
+        config, found = node.payload["config"], {}
+        if store.complete(*node.key):
+            found = read_json(store.folder(*node.key) / "corpus.json").get("left_out", {})
+        elif config["source"] == "file" and "transforms" in node.payload:
+            ahead = _ahead(node.payload, rows_of(node.payload))
+            found = {} if ahead is None else ahead.left_out
+        told[config["corpus"]] = [
+            f"corpus {config['corpus']!r}: {method} leaves out {sum(why.values())} rows ("
+            + ", ".join(f"{reason}: {count}" for reason, count in sorted(why.items())) + ")"
+            for method, why in found.items() if why
+        ]  # fmt: skip
+    return [clause for clauses in told.values() for clause in clauses]
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
 
-    def count(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1  # and its end
-
-    name = config["corpus"]
-    texts = {name: [row["text"] for row in rows]}
-    chosen = match_tokens(texts, count, config["tokens"])
-    table = match_rows(texts, chosen, count)[0]
-    about = {"corpus": name, "unique": table.unique_documents, "tokens": table.tokens}
-    return [rows[index] for index in chosen[name]], about
+def forget_rows() -> None:
+    """Free what `rows_ahead` keeps: a run that follows may take days."""
+    _AHEAD.clear()
 
 
 class CorpusLengths:
@@ -227,7 +264,7 @@ class CorpusLengths:
 
     def __init__(self, nodes: Mapping[str, Node], store: Store, model: str | None) -> None:
         self._nodes, self._store = nodes, store
-        self._found: dict[str, tuple[int, float, float]] = {}
+        self._counted: dict[tuple[str, int, bool, Which], tuple[int, float, float]] = {}
         self.tokenizer: Any = None if model is None else fast_tokenizer(Path(model))
 
     def tokens(self, text: str) -> float:
@@ -240,49 +277,45 @@ class CorpusLengths:
         self, name: str, limit: int, prompts: bool, turns: Which = "last"
     ) -> tuple[int, float, float]:
         """(rows, mean tokens of a row cut at `limit`, tokens of all rows); `prompts`: of these."""
-        key = f"{name} cut at {limit} {prompts} {turns}"
-        if key not in self._found:
-            nodes = [n for n in self._nodes.values() if (n.kind, n.name) == ("corpus", name)]
+        key = name, limit, prompts, turns
+        if key not in self._counted:
+            nodes = by_name(self._nodes.values(), "corpus")[name]
             given, where = self._rows(nodes), Path(name)
             rows = list(prompts_in(given, where) if prompts else shaped(given, where, turns))
-            sample = rows[:: max(1, len(rows) // _SAMPLE)]
-            longest = [
-                self.tokens(text_of(row.get("prompt", "")))
-                if prompts
-                else max(map(self.tokens, texts_of(row)))
-                for row in sample
+            lengths = [
+                max(map(self.tokens, [text_of(row["prompt"])] if prompts else texts_of(row)))
+                for row in rows[:: max(1, len(rows) // _SAMPLE)]
             ]
-            mean = sum(longest) / max(1, len(longest))
+            count = max(1, len(lengths))
             budget = nodes[0].payload["config"].get("tokens")
-            cut = sum(min(length, limit) for length in longest) / max(1, len(longest))
-            self._found[key] = len(rows), cut, float(budget or mean * len(rows))
-        return self._found[key]
+            cut = sum(min(length, limit) for length in lengths) / count
+            self._counted[key] = len(rows), cut, float(budget or sum(lengths) / count * len(rows))
+        return self._counted[key]
 
     def _rows(self, nodes: list[Node]) -> list[Row]:
-        made = [node for node in nodes if self._store.complete(*node.key)]
-        if made:
-            return read_jsonl(self._store.folder(*made[0].key) / ROWS)
-        payload = nodes[0].payload
-        source = payload["config"]["source"]
-        facts, options = CORPORA.get(source).facts, payload["use"]
-        if "asks" in facts:  # what its transforms will find in the rows isn't known before
+        """Of a corpus' nodes: as one of them left them, else as they are known before the work."""
+        done = [node for node in nodes if self._store.complete(*node.key)]
+        if done:
+            return read_jsonl(self._store.folder(*done[0].key) / ROWS)
+        source, options = nodes[0].payload["config"]["source"], nodes[0].payload["use"]
+        facts = CORPORA.get(source).facts
+        # What its transforms will find in the rows isn't known before.
+        if "asks" in facts:
             told: list[Row] = facts["ahead"](options, {})
             return told
         if has_model_write(source):
-            read = {
-                option: self._rows([n for n in self._nodes.values()
-                                    if (n.kind, n.name) == ("corpus", options[option])])
-                for option in facts.get("rows_of", ())
-            }  # fmt: skip
-            rows: list[Row] = facts["ahead"](options, read)
-            return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
+            corpora = by_name(self._nodes.values(), "corpus")
+            read = {o: self._rows(corpora[options[o]]) for o in facts.get("rows_of", ())}
+            drawn: list[Row] = facts["ahead"](options, read)
+            rows = _transformed_ahead(nodes[0].payload, drawn)
+            return drawn if rows is None else rows
         if source != "written":
-            rows = rows_of(payload)
-            return rows if (ahead := transformed_ahead(payload, rows)) is None else ahead
+            rows = rows_ahead(nodes[0])
+            return rows_of(nodes[0].payload) if rows is None else rows
         wanted = self._nodes[nodes[0].depends[-1]]
         if self._store.complete(*wanted.key):
-            return rows_of(payload, self._store.folder(*wanted.key))
-        return written.rows_ahead(payload["config"]["documents"], wanted)
+            return rows_of(nodes[0].payload, self._store.folder(*wanted.key))
+        return written.fillings_ahead(nodes[0].payload["config"]["documents"], wanted)
 
 
 def cost(ahead: Ahead) -> Iterator[Work | Asked]:
@@ -293,19 +326,16 @@ def cost(ahead: Ahead) -> Iterator[Work | Asked]:
         if "asks" in facts and ahead.left(nodes):
             calls = facts["calls"](use)
             tokens = calls * use["max_new_tokens"]
-            role, ref = facts["asks"](use)[0]  # a judge's share of the calls isn't known before
-            paid = None if ref is None else price(ref.price_in, ref.price_out, tokens, tokens)
-            free = ref is None or ref.endpoint is None
-            named = "the study's model" if ref is None else ref.name
-            yield Asked(name, role, named, calls, tokens, tokens, 0.0 if free else paid)
+            # A judge's share of the calls isn't known before.
+            role, ref = facts["asks"](use)[0]
+            yield Asked.of(ref, calls, tokens, tokens, name, role)
         if ahead.lengths is None or not has_model_write(use["name"]):
             continue
         rows, mean, _ = ahead.lengths.corpus(use["prompts"], _LONGEST, True)
         calls = use["k"] * min(rows, use["size"] or rows)
-        read, written = round(calls * mean * CHARACTERS), calls * use["max_new_tokens"]
-        asked = rehearsal.Asked(calls, read, written)
+        asked = Tally(calls, round(calls * mean * CHARACTERS), calls * use["max_new_tokens"])
         asked.longest = round(mean * CHARACTERS) + use["max_new_tokens"]
         yield from answering_work(ahead, nodes, asked, CHARACTERS * asked.generated)
 
 
-KIND = NodeKind(plan, run, version="2", cost=cost)
+KIND = NodeKind("corpus", run, version="2", cost=cost)

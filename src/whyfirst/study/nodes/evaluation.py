@@ -5,39 +5,32 @@ Leaves out: the benchmarks (evaluate/), and the methods put round a model (model
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
-from whyfirst.config.room import Use
 from whyfirst.config.source import source_of
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
-from whyfirst.models.base import LanguageModel
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
 from whyfirst.models.embed import embedder, lexical
-from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost import arithmetic
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, price, work_name
-from whyfirst.study.cost.rehearsal import Asked, Counting, Rehearsal, rehearse
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, work_name
+from whyfirst.study.cost.rehearsal import Counting, Rehearsal, Tally, rehearse
 from whyfirst.study.decisive import decisive
-from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import REPLIES, Incomplete
-from whyfirst.study.located import answering, locate
+from whyfirst.study.execute.graph import Node, by_name
+from whyfirst.study.execute.store import Incomplete
+from whyfirst.study.located import Spec, answering, locate
 from whyfirst.study.materials import PretrainedModel
-from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder
-from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.nodes.within import within_decoding
-from whyfirst.study.results.spending import usage_of
+from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.within import answering_as, within_decoding
 from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5
@@ -57,73 +50,66 @@ def plan(
         side: of the study's world, whose newcomers' value it is scored by.
     """
     benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
-    config: dict[str, Any] = decisive(use) | use.own if use else {}
-    config |= {"benchmark": name, "step": step}
-    outside, extra = answered_by(builder, config)
+    asked = decisive(use) | use.own if use else {}
+    spec = Spec(asked | {"benchmark": name, "step": step})
+    answered_by(builder, spec)
     if use and use.data is not None:
-        outside["data"] = builder.content(use.data, f"benchmarks.{name}.data")
-        extra["path"] = str(builder.path(use.data))
+        at = f"benchmarks.{name}.data"
+        spec.contents["data"], spec.extra["path"] = builder.data(use.data, at)
     source = source_of(BENCHMARKS.get(name).function)
     if source:
-        outside |= {"source": source} | _scorers_at_hand(benchmark)
-    _judged_by(builder, benchmark, config, outside, extra)
-    config |= builder.in_world(seed, side)
-    place = model
-    if builder.world is not None and model == "base":
-        # A seed asks about its own part of the world, so the one base is evaluated once a seed.
-        place = f"base/seed{seed}"
+        spec.contents["source"] = source
+        # What a user's own benchmark may score with by default, only its code could tell.
+        for scorer in SCORERS.entries():
+            if not benchmark.questions or scorer.facts.get("question") in benchmark.questions:
+                sha = source_of(scorer.function) or scorer.version
+                spec.contents[f"scorer {scorer.name}"] = sha
+    if benchmark.questions:
+        _judged_by(builder, benchmark, spec)
+    spec.config |= builder.in_world(seed, side)
+    # A seed asks about its own part of the world, so the one base is evaluated once a seed.
+    place = f"base/seed{seed}" if builder.world is not None and model == "base" else model
     if arm is not None:
         place += f"+{arm}"
-        put_round(builder, arm, config, outside, extra)
+        put_round(builder, arm, spec)
     id = f"{place}/{name}" + ("" if step is None else f"@{step}")  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
-        id, "evaluation", config, (model,), version=benchmark.version,
-        outside=outside, extra=extra, weight=SECONDS, name=name,
-    )  # fmt: skip
+        id, KIND, spec, (model,), version=benchmark.version, weight=SECONDS, name=name
+    )
 
 
-def answered_by(builder: Builder, config: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """What an evaluation of the study's models holds of how they answer."""
+def answered_by(builder: Builder, spec: Spec) -> None:
+    """Put into a node how the study's models answer."""
     model = builder.study.model
     if isinstance(model, PretrainedModel) and model.endpoint is not None:
-        return {}, {"model": locate(model, "model", builder, builder.file).runnable}
-    config["device"] = builder.device
-    if not isinstance(model, PretrainedModel):
-        return {}, {}
-    identity, runnable = answering(model, builder)
-    config |= identity
-    return {}, {"model": runnable}
+        spec.extra["model"] = locate(model, "model", builder).extra
+        return
+    spec.config["device"] = builder.device
+    if isinstance(model, PretrainedModel):
+        answers = answering(model, builder)
+        spec.config |= answers.config
+        spec.extra["model"] = answers.extra
 
 
-def put_round(
-    builder: Builder, arm: str, config: dict[str, Any], outside: dict[str, str],
-    extra: dict[str, Any],
-) -> None:  # fmt: skip
-    """Put an arm's edits and decoding into its evaluation."""
+def put_round(builder: Builder, arm: str, spec: Spec) -> None:
+    """Put an arm's edits and decoding into a node that asks its model."""
     for room, key in ((EDITS, "edits"), (DECODINGS, "decoding")):
         for number, use in enumerate(getattr(builder.study.arms[arm], key)):
-            at = f"arms.{arm}.{key}.{number}"
-            options, contents, runnable = builder.located(room, use, at)
-            version = room.get(use.name).version
-            decides = {"name": use.name, "version": version, "options": options}
-            config.setdefault(key, []).append(decides)
-            outside |= {f"{key} {number} {role}": sha for role, sha in contents.items()}
-            extra.setdefault(key, []).append(runnable)
-            entry = room.get(use.name)
+            at, entry = f"arms.{arm}.{key}.{number}", room.get(use.name)
+            method = builder.method(room, use, at)
+            decides = {"name": use.name, "version": entry.version, "options": method.config}
+            spec.config.setdefault(key, []).append(decides)
+            spec.extra.setdefault(key, []).append(method.extra)
+            spec.hold(f"{key} {number}", method.contents)
             if "score" in entry.context:
-                outside |= _rewards_named(options)
+                spec.contents |= _rewards_named(method.config)
             # Without the extra it is `lexical`, as before there was any.
             if "embed" in entry.context and embedder() is not lexical:
-                config["embedding"] = embedder().__name__
-            if "judge_model" not in entry.context or "judge_model" in extra:
-                continue
-            if builder.study.judge_model is not None:
-                ask_judge_model(builder, config, outside, extra)
-            elif any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters):
-                raise ConfigError(
-                    f"{builder.file}: {at}: {use.name!r} asks a model: name it as `judge_model`"
-                )
+                spec.config["embedding"] = embedder().__name__
+            needed = any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters)
+            if needed or ("judge_model" in entry.context and builder.study.judge_model is not None):
+                ask_judge_model(builder, f"{at}: {use.name!r}", spec)
 
 
 def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
@@ -135,82 +121,52 @@ def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
     return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
 
 
-def _scorers_at_hand(benchmark: Benchmark) -> dict[str, str]:
-    """What a user's own benchmark may score with by default, which only its code could tell."""
-    entries = [
-        entry for entry in SCORERS.entries()
-        if not benchmark.questions or entry.facts.get("question") in benchmark.questions
-    ]  # fmt: skip
-    return {f"scorer {e.name}": source_of(e.function) or e.version for e in entries}
-
-
-def _judged_by(
-    builder: Builder, benchmark: Benchmark, config: dict[str, Any], outside: dict[str, str],
-    extra: dict[str, Any],
-) -> None:  # fmt: skip
+def _judged_by(builder: Builder, benchmark: Benchmark, spec: Spec) -> None:
     """Put a benchmark's judges into its evaluation.
 
     Raises:
         ConfigError: a judge that answers no question of the benchmark, or asks a model where the
             study names none.
     """
-    if not benchmark.questions:
-        return
     use = builder.study.benchmarks.get(benchmark.name)
     at = f"benchmarks.{benchmark.name}.judges"
-    named = [_named_judge(spec, at, builder) for spec in (use.judges if use else ())]
-    for judge in named:
-        if judge.question not in benchmark.questions:
+    named = [_named_judge(judge, at, builder) for judge in (use.judges if use else ())]
+    for judge, _, question in named:
+        if question not in benchmark.questions:
             raise ConfigError(
-                f"{builder.file}: {at}: {judge.spec!r} says whether a response is "
-                f"{judge.question!r}, and the benchmark asks whether it is "
-                f"{' or '.join(map(repr, benchmark.questions))}"
+                f"{builder.file}: {at}: {judge!r} says whether a response is {question!r}, and the "
+                f"benchmark asks whether it is {' or '.join(map(repr, benchmark.questions))}"
             )
-        if judge.asks and builder.study.judge_model is None:
-            raise ConfigError(
-                f"{builder.file}: {at}: {judge.spec!r} asks a model: name it as `judge_model`"
-            )
-        source = source_of(SCORERS.get(judge.spec.partition(":")[0]).function)
-        outside |= {f"source of judge {judge.spec}": source} if source else {}
+        source = source_of(SCORERS.get(judge.partition(":")[0]).function)
+        spec.contents |= {f"source of judge {judge}": source} if source else {}
+        if asks_a_model(judge):
+            ask_judge_model(builder, f"{at}: {judge!r}", spec)
     # The rules judge where no other does, so their version counts as well.
     rules = _named_judge("rules", at, builder)
-    config["judges"] = [judge.identity for judge in (*named, rules)]
-    extra["judges"] = [judge.spec for judge in named]
-    if any(judge.asks for judge in named):
-        ask_judge_model(builder, config, outside, extra)
+    spec.config["judges"] = [identity for _, identity, _ in (*named, rules)]
+    spec.extra["judges"] = [judge for judge, _, _ in named]
 
 
-def ask_judge_model(
-    builder: Builder, config: dict[str, Any], outside: dict[str, str], extra: dict[str, Any]
-) -> None:
-    model = builder.study.judge_model
-    assert model is not None
-    found = locate(model, "judge_model", builder, builder.file)
-    answers, runnable = answering(model, builder)
-    config["judge_model"] = found.identity | answers
-    outside |= {f"judge {role}": sha for role, sha in found.contents.items()}
-    extra["judge_model"] = found.runnable | runnable
+def ask_judge_model(builder: Builder, asking: str, spec: Spec) -> None:
+    """Put the study's `judge_model` into a node.
 
-
-@dataclass(frozen=True)
-class _NamedJudge:
-    """A judge a benchmark uses.
-
-    Attributes:
-        spec: for `make_scorer`, a classifier's folder as a whole path.
-        identity: what of it enters a fingerprint.
-        question: what its pass means.
-        asks: whether it needs a model.
+    Raises:
+        ConfigError: the study names none, and what is `asking` can't do without.
     """
+    model = builder.study.judge_model
+    if model is None:
+        raise ConfigError(f"{builder.file}: {asking} asks a model: name it as `judge_model`")
+    found, answers = locate(model, "judge_model", builder), answering(model, builder)
+    spec.config["judge_model"] = found.config | answers.config
+    spec.extra["judge_model"] = found.extra | answers.extra
+    spec.hold("judge", found.contents)
 
-    spec: str
-    identity: dict[str, str]
-    question: str
-    asks: bool
 
-
-def _named_judge(spec: str, used_by: str, builder: Builder) -> _NamedJudge:
+def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[str, str], str]:
     """The judge called ``name`` or ``name:argument``, without loading a classifier or a model.
+
+    Returns:
+        How `make_scorer` makes it, what of it enters a fingerprint, and what its pass means.
 
     Raises:
         UserError: no such judge, or an argument it doesn't take.
@@ -220,14 +176,12 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> _NamedJudge:
         place, mark, label = argument.partition("#")
         folder = builder.path(place)
         if not folder.is_dir():
-            return _NamedJudge(spec, {"judge": spec}, "refused", False)
-        whole = f"{_CLASSIFIER}:{folder}{mark}{label}"
+            return spec, {"judge": spec}, "refused"
         identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
-        return _NamedJudge(whole, identity, "refused", False)
+        return f"{_CLASSIFIER}:{folder}{mark}{label}", identity, "refused"
     # A judge built on a model that is never asked tells its name and version.
     judge = make_scorer(spec, Counting(talks=False))
-    identity = {"judge": judge.name, "version": judge.version}
-    return _NamedJudge(spec, identity, judge.question, asks_a_model(spec))
+    return spec, {"judge": judge.name, "version": judge.version}, judge.question
 
 
 def task_of(config: Mapping[str, Any], path: str | None) -> Task:
@@ -243,40 +197,19 @@ def run(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> Incomplete | None:
     """Ask, judge and write: an item result a line, and what answered and judged."""
-    config = payload["config"]
-    benchmark = benchmark_named(config["benchmark"])
-    # Replies of endpoints are paid for: they are kept for every evaluation of the store.
-    replies = folder.parents[1] / REPLIES
-    computed_on = machine(config) if "device" in config else {}
-    given = dict(payload.get("model", {}))
-    if "endpoint" not in given:
-        step = config["step"]
-        kept = folders[0] / "kept" / f"step-{step}"
-        given["path"] = model_folder(folders[0]) if step is None else str(kept)
-    loaded = open_model(ModelRef(**given), cache=replies)
-    asked: LanguageModel | None = None
-    if "judge_model" in payload:
-        asked = open_model(ModelRef(**payload["judge_model"]), cache=replies)
-    judges = [make_scorer(spec, asked) for spec in payload.get("judges", ())]
-    budget = Budget()
-    answering_model = within_decoding(payload, loaded, asked, budget)
-    task = task_of(config, payload.get("path"))
-    with ExitStack() as edits:
-        for use in payload.get("edits", ()):
-            edits.enter_context(EDITS.make(Use(**use))(loaded))
-        results = task.run(answering_model, judges, progress)
+    task = task_of(payload["config"], payload.get("path"))
+    with answering_as(payload, folders, folder) as asked:
+        judges = [make_scorer(spec, asked.judge) for spec in payload.get("judges", ())]
+        results = task.run(asked.model, judges, progress)
+    benchmark = benchmark_named(payload["config"]["benchmark"])
     write_items(folder / "items.jsonl", results)
     write_json(folder / "evaluation.json", {
         "benchmark": benchmark.name,
         "version": benchmark.version,
-        "chat_template": answering_model.chat_template if answering_model.chats else None,
+        "chat_template": asked.model.chat_template if asked.model.chats else None,
         "judges": sorted({result.judge for result in results if result.judge}),
     })  # fmt: skip
-    computed_on["spent"] = usage_of((given, loaded), (payload.get("judge_model"), asked))
-    computed_on |= {"budget": budget.to_json(), "fallbacks": budget.fallbacks}
-    if "device" in config:
-        computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
-    write_json(folder / "machine.json", computed_on)
+    write_json(folder / "machine.json", asked.record)
     return still_to_ask(results)
 
 
@@ -311,21 +244,16 @@ def rehearsal(node: Node) -> Rehearsal | None:
     """
     payload = node.payload
     task = partial(task_of, payload["config"], payload.get("path"))
-    name = payload["config"]["benchmark"]
-    return rehearse(name, node.fingerprint, payload.get("judges", ()), task)
+    return rehearse(node.fingerprint, payload.get("judges", ()), task)
 
 
 def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
     """Benchmark -> the rehearsal of its first evaluation, for those that can be rehearsed."""
-    first: dict[str, Node] = {}
-    for node in nodes:
-        if node.kind == "evaluation":
-            first.setdefault(node.name, node)
-    found = {name: rehearsal(node) for name, node in first.items()}
+    found = {name: rehearsal(first) for name, (first, *_) in by_name(nodes, "evaluation").items()}
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _asked_by_methods(node: Node, plain: Asked) -> Asked:
+def _asked_by_methods(node: Node, plain: Tally) -> Tally:
     """What an arm's decoding asks of its model, on one that gives the longest answers there may be.
 
     A method that reads its model's tokens or states can't be rehearsed, and counts as plain.
@@ -339,7 +267,7 @@ def _asked_by_methods(node: Node, plain: Asked) -> Asked:
     return model.asked if model.asked.calls else plain
 
 
-def answering_work(ahead: Ahead, nodes: list[Node], asked: Asked, disk: float) -> Iterator[Work]:
+def answering_work(ahead: Ahead, nodes: list[Node], asked: Tally, disk: float) -> Iterator[Work]:
     """What nodes of one name take, each of which asks so much; nothing of an unknown model."""
     if ahead.shape is None:
         return
@@ -370,14 +298,11 @@ def cost(ahead: Ahead) -> Iterator[Work | Calls]:
         for methods, alike in decoded.items():
             asked = found.asked if methods == "[]" else _asked_by_methods(alike[0], found.asked)
             yield from answering_work(ahead, alike, asked, found.bytes)
-        use, model = ahead.study.benchmarks.get(name), ahead.study.judge_model
+        use, model = ahead.study.benchmarks.get(name), nodes[0].payload.get("judge_model")
         if use is not None and model is not None and found.judging.calls:
             read = round(found.judging.read / CHARACTERS) * left
             written = found.judging.generated * left
-            yield Calls(
-                name, use.judges, model.name, found.judging.calls * left, read, written,
-                price(model.price_in, model.price_out, read, written),
-            )  # fmt: skip
+            yield Calls.of(model, found.judging.calls * left, read, written, name, use.judges)
 
 
-KIND = NodeKind(plan, run, cost=cost)
+KIND = NodeKind("evaluation", run, cost=cost)

@@ -1,4 +1,4 @@
-"""What a kind of node is: how it is planned, run and reckoned, in one file each.
+"""What a kind of node is: how it is run and reckoned; planned, by a function of its own file.
 
 Leaves out: the kinds themselves, and the graph they make (plan.py).
 """
@@ -14,8 +14,8 @@ from whyfirst.study.cost.parts import Ahead, Asked, Calls, Work
 from whyfirst.study.execute.store import Incomplete
 
 Progress = Callable[[int, int, str], None]
+# (payload, folders of the nodes it depends on, its own folder, progress) -> what is left to do.
 Run = Callable[[Mapping[str, Any], list[Path], Path, Progress], Incomplete | None]
-"""(payload, folders of the nodes it depends on, its own folder, progress) -> what is left to do."""
 Cost = Callable[[Ahead], Iterator[Work | Calls | Asked]]
 
 
@@ -24,14 +24,12 @@ class NodeKind:
     """One kind of node.
 
     Attributes:
-        plan: ``(builder, ...) -> id``, adds a node and what it reads; None where a plan adds it by
-            a function of its own.
         run: computes a node into its folder, going on from what an earlier attempt left there.
-        cost: what the nodes of this kind that aren't in the store will take.
         version: of the code; "" where what is run in it (a stage, a benchmark) has its own.
+        cost: what the nodes of this kind that aren't in the store will take.
     """
 
-    plan: Callable[..., str] | None
+    name: str
     run: Run
     version: str = ""
     cost: Cost | None = None

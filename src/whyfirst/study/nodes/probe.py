@@ -4,8 +4,9 @@ Nothing is computed of a study that isn't asked to be probed, and no other node'
 changes. Leaves out: the probes themselves (probe/) and checking the file (names.py).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,19 @@ from whyfirst.config.source import source_of
 from whyfirst.config.strict import output_fields
 from whyfirst.constitution import load_constitution
 from whyfirst.study.decisive import decisive
-from whyfirst.study.located import answering
-from whyfirst.study.materials import PretrainedModel
+from whyfirst.study.located import Spec
+from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.evaluation import answered_by
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.worlds import WORLDS, World
 
 if TYPE_CHECKING:
-    from whyfirst.models.local import LocalModel
     from whyfirst.probe.pairs import Items
 
 FINDINGS = "probe.json"
-SECONDS = 6.0
-"""Rough seconds a probe takes for each model, on one core."""
+SECONDS = 6.0  # roughly, of a probe for each model
 
 
 def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) -> None:
@@ -47,60 +47,45 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) 
     if use is None:
         return
     models = {
-        arm: {seed: (stages[arm, seed] or [builder.plan("base", seed)])[-1] for seed in seeds}
+        arm: {seed: (stages[arm, seed] or [base.plan(builder, seed)])[-1] for seed in seeds}
         for arm, seeds in study.probed().items()
     }
     depends = tuple(dict.fromkeys(node for seeds in models.values() for node in seeds.values()))
-    config, outside, extra = _asked(builder)
-    items = _items(config, extra)
-    missing = set(use.values or ()) - {pair.value for pair in items.pairs}
-    if missing:
-        raise ConfigError(
-            f"{builder.file}: probe.values: no pair is about {', '.join(sorted(missing))}"
-        )
-    for name, reason in lacking(use.probes, tuple(models), items).items():
-        raise ConfigError(f"{builder.file}: probe.probes: {name} can't be run, since {reason}")
-    # By arm and seed, which of the inputs is its model.
-    config["models"] = {
-        arm: {str(seed): depends.index(node) for seed, node in seeds.items()}
-        for arm, seeds in models.items()
-    }
-    config["device"] = builder.device
-    if isinstance(study.model, PretrainedModel):
-        identity, runnable = answering(study.model, builder)
-        config |= identity
-        extra["model"] = runnable
-    for name in use.probes:
-        source = source_of(PROBES.get(name).function)
-        builder.add(
-            f"probe:{name}", "probe", config | {"probe": name}, depends,
-            version=PROBES.get(name).version,
-            outside=outside | ({"source": source} if source else {}), extra=extra,
-            weight=SECONDS * sum(map(len, models.values())), name=name,
-        )  # fmt: skip
-
-
-def _asked(builder: Builder) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
-    """What decides the items: for the fingerprint, files by content, and where they are."""
-    use = builder.study.probe
-    assert use is not None
+    spec, at = Spec(), f"{builder.file}: probe"
     options = output_fields(use)
-    config = {name: options[name] for name in ("values", "limit", "constitution")}
-    outside: dict[str, str] = {}
-    extra: dict[str, Any] = {}
+    spec.config = {name: options[name] for name in ("values", "limit", "constitution")}
     for name in ("pairs", "requests"):
         given = getattr(use, name)
         if given is not None:
-            outside[name] = builder.content(given, f"probe.{name}")
-            extra[name] = str(builder.path(given))
+            spec.contents[name], spec.extra[name] = builder.data(given, f"probe.{name}")
     if use.constitution is not None:
-        extra["constitution"] = builder.shipped_or_file(use.constitution)
-        constitution = load_constitution(extra["constitution"])
-        outside["constitution"] = sha256_json(decisive(constitution))
-    elif use.pairs is None and builder.world is not None and builder.study.world is not None:
-        config |= builder.world.identity
-        extra["world"] = builder.study.world.model_dump(mode="json")
-    return config, outside, extra
+        spec.extra["constitution"] = builder.shipped_or_file(use.constitution)
+        constitution = load_constitution(spec.extra["constitution"])
+        spec.contents["constitution"] = sha256_json(decisive(constitution))
+    elif use.pairs is None and builder.world is not None and study.world is not None:
+        spec.config |= builder.world.identity
+        spec.extra["world"] = study.world.model_dump(mode="json")
+    items = _items(spec.config, spec.extra)
+    missing = set(use.values or ()) - {pair.value for pair in items.pairs}
+    if missing:
+        raise ConfigError(f"{at}.values: no pair is about {', '.join(sorted(missing))}")
+    for name, reason in lacking(use.probes, tuple(models), items).items():
+        raise ConfigError(f"{at}.probes: {name} can't be run, since {reason}")
+    # By arm and seed, which of the inputs is its model.
+    spec.config["models"] = {
+        arm: {str(seed): depends.index(node) for seed, node in seeds.items()}
+        for arm, seeds in models.items()
+    }
+    answered_by(builder, spec)
+    weight = SECONDS * sum(map(len, models.values()))
+    for name in use.probes:
+        entry = PROBES.get(name)
+        source = source_of(entry.function)
+        contents = spec.contents | ({"source": source} if source else {})
+        builder.add(
+            f"probe:{name}", KIND, Spec(spec.config | {"probe": name}, contents, spec.extra),
+            depends, version=entry.version, weight=weight, name=name,
+        )  # fmt: skip
 
 
 def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
@@ -130,30 +115,27 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     Raises:
         UserError: a model that is no causal decoder, or items a probe can't be run on.
     """
+    from whyfirst.models.local import LocalModel
+    from whyfirst.models.reference import ModelRef, open_model
     from whyfirst.probe.record import ProbeOptions, run_probe
 
     config = payload["config"]
     write_json(folder / "machine.json", machine(config))
-    given = payload.get("model", {})
+
+    def load(place: int) -> LocalModel:
+        given = {**payload.get("model", {}), "path": model_folder(folders[place])}
+        model = open_model(ModelRef(**given))
+        assert isinstance(model, LocalModel)  # endpoints were refused
+        return model
+
     models = {
-        arm: {int(seed): _opener(given, folders[place]) for seed, place in seeds.items()}
+        arm: {int(seed): partial(load, place) for seed, place in seeds.items()}
         for arm, seeds in config["models"].items()
     }
-    options = ProbeOptions()  # activations go to a temporary folder: they are large, and quick
-    found = run_probe(config["probe"], models, _items(config, payload), options, progress)
-    write_json(folder / FINDINGS, found.to_json())
+    # Activations go to a temporary folder: they are large, and quick to compute again.
+    options = ProbeOptions()
+    findings = run_probe(config["probe"], models, _items(config, payload), options, progress)
+    write_json(folder / FINDINGS, findings.to_json())
 
 
-def _opener(given: Mapping[str, Any], folder: Path) -> "Callable[[], LocalModel]":
-    def load() -> "LocalModel":
-        from whyfirst.models.local import LocalModel
-        from whyfirst.models.reference import ModelRef, open_model
-
-        found = open_model(ModelRef(**{**given, "path": model_folder(folder)}))
-        assert isinstance(found, LocalModel)  # endpoints were refused
-        return found
-
-    return load
-
-
-KIND = NodeKind(None, run)
+KIND = NodeKind("probe", run)

@@ -18,21 +18,21 @@ from whyfirst.data.rows import texts_of
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
-from whyfirst.study.cost.rehearsal import Asked
-from whyfirst.study.located import answering
-from whyfirst.study.materials import PretrainedModel
+from whyfirst.study.cost.rehearsal import Tally
+from whyfirst.study.located import Spec
+from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.corpus import rows_of
-from whyfirst.study.nodes.evaluation import answering_work
+from whyfirst.study.nodes.evaluation import answered_by, answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
-from whyfirst.study.sources import is_known_before
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import ROWS, is_known_before
 
 SECONDS = 2.0
+# Documents measured where a study says nothing, which fingerprints don't hold.
 ALL_ALONG = StudyFile.model_fields["seam_documents"].default
-"""Documents measured where a study says nothing, which fingerprints don't hold."""
+# Metric -> its title; a probability a token is exp(-loss), the geometric mean over tokens.
 METRICS = {
     "held_out_documents": "Probability a token of documents it did not train on",
     "held_out_documents_before": "The base's probability a token of the same documents",
@@ -40,58 +40,55 @@ METRICS = {
     "recall_reason": "Gives a value's own reason, not another value's (chance 1/2)",
     "recall_reason_before": "The base gives a value's own reason, not another value's (chance 1/2)",
 }
-"""Metric -> its title; a probability a token is exp(-loss), the geometric mean over tokens."""
 _MOST_TOKENS = 1 << 20  # a document is read whole
 _STATED, _UNSTATED = "{statement} This matters because", "This matters because"
 
 
-def plan(builder: Builder, stage: str, corpus: str, seed: int) -> str:
+def plan(builder: Builder, stage: str, name: str, seed: int) -> str:
     """The node that measures a first stage.
 
     Args:
         stage: the node of the first stage.
-        corpus: the study's name of the corpus it trained on.
+        name: the corpus it trained on, as the study calls it.
     """
-    node = builder.nodes[builder.plan("corpus", corpus, seed)]
-    use = builder.study.corpora[corpus]
-    model = builder.study.model
-    config: dict[str, Any] = {"device": builder.device, "seed": seed, "values": None}
+    node, use = builder.nodes[corpus.plan(builder, name, seed)], builder.study.corpora[name]
+    spec = Spec({"seed": seed, "values": None}, extra={"corpus": node.payload})
+    answered_by(builder, spec)
     if builder.study.seam_documents != ALL_ALONG:
-        config["documents"] = builder.study.seam_documents
-    extra: dict[str, Any] = {"corpus": node.payload, "constitution": None}
-    if isinstance(model, PretrainedModel):
-        identity, extra["model"] = answering(model, builder)
-        config |= identity
+        spec.config["documents"] = builder.study.seam_documents
     named, values = use.options.get("constitution"), use.options.get("values")
     if use.name == "written":
         teaching = builder.study.written[use.options["written"]]
         named, values = teaching.constitution, teaching.values_for(builder.study.value)
+    spec.extra["constitution"] = named and builder.shipped_or_file(named)
     if named is not None:
-        extra["constitution"] = builder.shipped_or_file(named)
-        config["values"] = None if values is None else list(values)
-    written = node.depends[-1:] if use.name == "written" else ()
-    depends = (stage, builder.plan("base"), node.id, *written)
-    return builder.add(
-        f"{stage}/seam", "seam", config, depends, extra=extra, weight=SECONDS, name=corpus
-    )
+        spec.config["values"] = None if values is None else list(values)
+    # What a teacher wrote holds the documents that no stage trained on.
+    wrote = node.depends[-1:] if use.name == "written" else ()
+    depends = (stage, base.plan(builder), node.id, *wrote)
+    return builder.add(f"{stage}/seam", KIND, spec, depends, weight=SECONDS, name=name)
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
     """An item a line: a document, or a reason that is told from a foil."""
-    config = payload["config"]
+    config, source = payload["config"], payload["corpus"]
     write_json(folder / "machine.json", machine(config))
-    written = folders[-1] if payload["corpus"]["config"]["source"] == "written" else None
+    wrote = folders[-1] if source["config"]["source"] == "written" else None
     known = {text for row in read_jsonl(folders[2] / ROWS) for text in texts_of(row)}
     # What a model wrote it did not write twice: nothing of it is held out.
-    known_before = is_known_before(payload["corpus"]["config"]["source"])
-    rows_read = rows_of(payload["corpus"], written) if known_before else []
-    every = {text for row in rows_read for text in texts_of(row)}
-    most = config.get("documents", ALL_ALONG)
-    trained, held_out = _chosen(known, most), _chosen(every - known, most)
+    every = set()
+    if is_known_before(source["config"]["source"]):
+        every = {text for row in rows_of(source, wrote) for text in texts_of(row)}
+    trained, held_out = (
+        # By their hash: not the first of a file, and the same in every arm.
+        sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[
+            : config.get("documents", ALL_ALONG)
+        ]
+        for texts in (known, every - known)
+    )
     rows: list[dict[str, Any]] = []
     for place, suffix in ((folders[0], ""), (folders[1], "_before")):
-        ref = ModelRef(**{**payload.get("model", {}), "path": model_folder(place)})
-        model = open_model(ref)
+        model = open_model(ModelRef(**{**payload.get("model", {}), "path": model_folder(place)}))
         rows += likelihoods(model, held_out, f"held_out_documents{suffix}")
         if not suffix:
             rows += likelihoods(model, trained, "trained_documents")
@@ -102,21 +99,14 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     write_jsonl(folder / "items.jsonl", rows)
 
 
-def _chosen(texts: set[str], most: int) -> list[str]:
-    """At most so many, by their hash: not the first of a file, and the same in every arm."""
-    return sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:most]
-
-
 def likelihoods(model: LanguageModel, texts: Sequence[str], metric: str) -> list[dict[str, Any]]:
     """The geometric mean of the probabilities of each document's tokens, in [0, 1]."""
-    scored = model.loglikelihood([("", [text]) for text in texts])
-    items = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
-    return [
-        _row(
-            item, metric, None if found.problem else math.exp(found.logprob / max(found.tokens, 1))
-        )
-        for item, (found,) in zip(items, scored, strict=True)
-    ]
+    rows = []
+    for text, (found,) in zip(texts, model.loglikelihood([("", [t]) for t in texts]), strict=True):
+        score = None if found.problem else math.exp(found.logprob / max(found.tokens, 1))
+        item = hashlib.sha256(text.encode()).hexdigest()[:16]
+        rows.append(_row(item, metric, score, item))
+    return rows
 
 
 def recall(
@@ -125,18 +115,21 @@ def recall(
     """Each reason of a taught value against a foil, the same reason of the value after it.
 
     What counts is how much likelier the value's statement makes a reason, a token, than the bare
-    question does: a reason that is likely anyway is no recall.
+    question does: a reason that is likely anyway is no recall. Of a constitution of one value there
+    is nothing.
     """
-    pairs = list(_pairs(values, taught))
-    asked = [
-        (prompt, [f" {reason}" for reason in two])
-        for value, _, *two in pairs
-        for prompt in (_STATED.format(statement=value.statement), _UNSTATED)
-    ]
-    scored = iter(model.loglikelihood(asked))
-    rows = []
-    for value, number, *_ in pairs:
-        stated, unstated = next(scored), next(scored)
+    items: list[tuple[Value, int]] = []
+    asked: list[tuple[str, list[str]]] = []
+    for place, value in enumerate(values):
+        foils = values[(place + 1) % len(values)].reasons
+        if len(values) == 1 or (taught is not None and value.id not in taught):
+            continue
+        for number, reason in enumerate(value.reasons):
+            items.append((value, number))
+            two = [f" {reason}", f" {foils[number % len(foils)]}"]
+            asked += [(_STATED.format(statement=value.statement), two), (_UNSTATED, two)]
+    scored, rows = iter(model.loglikelihood(asked)), []
+    for (value, number), stated, unstated in zip(items, scored, scored, strict=True):
         gain = [(s.logprob - u.logprob) / max(s.tokens, 1)
                 for s, u in zip(stated, unstated, strict=True)]  # fmt: skip
         score = None if any(map(math.isnan, gain)) else float(gain[0] > gain[1])
@@ -144,19 +137,8 @@ def recall(
     return rows
 
 
-def _pairs(
-    values: Sequence[Value], taught: Sequence[str] | None
-) -> Iterator[tuple[Value, int, str, str]]:
-    """(value, number, its reason, the foil); nothing for a constitution of one value."""
-    for place, value in enumerate(values):
-        foils = values[(place + 1) % len(values)].reasons
-        if len(values) > 1 and (taught is None or value.id in taught):
-            for number, reason in enumerate(value.reasons):
-                yield value, number, reason, foils[number % len(foils)]
-
-
-def _row(item: str, metric: str, score: float | None, topic: str | None = None) -> dict[str, Any]:
-    row = {"id": item, "benchmark": metric, "topic": topic or item}
+def _row(item: str, metric: str, score: float | None, topic: str) -> dict[str, Any]:
+    row = {"id": item, "benchmark": metric, "topic": topic}
     return row | ({"reason": "longer than the context"} if score is None else {"score": score})
 
 
@@ -165,10 +147,9 @@ def cost(ahead: Ahead) -> Iterator[Work]:
     for name, nodes in ahead.by_name("seam").items():
         if ahead.lengths is not None:
             _, mean, _ = ahead.lengths.corpus(name, _MOST_TOKENS, False)
-            most = ahead.study.seam_documents
-            read = round(3 * most * mean * CHARACTERS)
-            asked = Asked(calls=3 * most, read=read, longest=round(mean * CHARACTERS))
+            most, long = ahead.study.seam_documents, mean * CHARACTERS
+            asked = Tally(calls=3 * most, read=round(3 * most * long), longest=round(long))
             yield from answering_work(ahead, nodes, asked, 200.0 * asked.calls)
 
 
-KIND = NodeKind(plan, run, version="1", cost=cost)
+KIND = NodeKind("seam", run, version="1", cost=cost)

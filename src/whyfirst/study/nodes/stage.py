@@ -1,8 +1,7 @@
 """One training stage, from the model of the node before it; see train/ for what each kind does."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,112 +9,103 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json
+from whyfirst.data.rows import Which
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
-from whyfirst.study.cost.parts import Ahead, Lengths, Work
+from whyfirst.study.cost.parts import Ahead, Work
 from whyfirst.study.decisive import decisive
-from whyfirst.study.located import answering
+from whyfirst.study.located import Spec, answering
 from whyfirst.study.materials import PretrainedModel
+from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.schema import StudyFile
-from whyfirst.study.sources.rows import ROWS
+from whyfirst.study.sources import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.kinds import KINDS, data_names, identities, kind_of, model_names
 
 
 def chain(builder: Builder, stages: tuple[str, ...], seed: int, side: int = 0) -> list[str]:
-    """The nodes of an arm's stages; a reward model among them serves those behind it."""
+    """The nodes of an arm's stages; arms that begin alike share them."""
     ids: list[str] = []
-    before, reward = builder.plan("base", seed), ""
-    for index, name in enumerate(stages):
-        use = builder.study.stages[name]
-        id = f"seed{seed}/" + ">".join(stages[: index + 1])  # noqa: A001
-        config = decisive(use.train)
-        config["keep_at"] = list(builder.keep_at.get(id, ()))
-        corpora = [corpus for corpus in (use.data, use.replay_data) if corpus]
-        read = [builder.plan("corpus", corpus, seed, side, before) for corpus in corpora]
-        depends = (before, *read)
-        if use.reward_from is not None:
-            # From the study's model and not from the arm's: one reward model for every arm.
-            depends += (chain(builder, (use.reward_from,), seed, side)[-1],)
-        elif REWARD_MODEL in data_names(use.train):
-            depends += (reward,)
-        depends += tuple(
-            _reference(builder, name, model, seed, dict(zip(stages, ids, strict=False)))
-            for model in model_names(use.train)
-            if model != REWARD_MODEL
-        )
-        outside, train = _rewards(builder, name)
-        written, named = _written_with(builder, name)
-        config, train = config | written, train | named
-        id = builder.on_side(id, side, *depends)  # noqa: A001
-        kind = kind_of(use.train)
-        node = builder.add(
-            id, "stage", config | {"seed": seed, "device": builder.device}, depends,
-            version=KINDS.get(use.train.kind).version, outside=outside,
-            extra={"train": train | {"keep_at": config["keep_at"]}},
-            weight=kind.seconds, name=name,
-        )  # fmt: skip
-        ids.append(node)
-        if kind.makes == "reward_model":  # it answers nothing: the next starts where this did
-            reward = node
-        else:
-            before = node
+    for end in range(1, len(stages) + 1):
+        key = stages[:end], seed, side
+        if key not in builder.chained:
+            builder.chained[key] = _add(builder, stages[:end], ids, seed, side)
+        ids.append(builder.chained[key])
     return ids
 
 
-def _reference(builder: Builder, name: str, model: str, seed: int, made: Mapping[str, str]) -> str:
-    """The node of a model that a stage is compared with: the base, or an earlier stage's.
+def _add(
+    builder: Builder, stages: tuple[str, ...], before: Sequence[str], seed: int, side: int
+) -> str:
+    """The node of the last of these stages, behind the nodes of those before it.
 
     Raises:
-        ConfigError: a stage that does not come before this one in the arm.
+        ConfigError: it is compared with a stage that does not come before it.
     """
-    _, _, stage = model.partition(":")
-    if not stage:
-        return builder.plan("base", seed)
-    if stage not in made:
+    name, made = stages[-1], dict(zip(stages, before, strict=False))
+    study, use = builder.study, builder.study.stages[stages[-1]]
+    # A reward model answers nothing: what follows starts where it did, and trains against it.
+    rewards: list[str] = []
+    models = [base.plan(builder, seed)]
+    for stage, node in made.items():
+        rewarding = kind_of(study.stages[stage].train).makes == "reward_model"
+        (rewards if rewarding else models).append(node)
+    corpora = [name for name in (use.data, use.replay_data) if name]
+    depends = [models[-1], *(corpus.plan(builder, c, seed, side, models[-1]) for c in corpora)]
+    if use.reward_from is not None:
+        # From the study's model and not from the arm's: one reward model for every arm.
+        depends.append(chain(builder, (use.reward_from,), seed, side)[-1])
+    elif REWARD_MODEL in data_names(use.train):
+        depends.append(rewards[-1])
+    for model in model_names(use.train):
+        # A reference to the model that every arm starts from names no stage.
+        reference = model.partition(":")[2]
+        if model == REWARD_MODEL:
+            continue
+        if reference and reference not in made:
+            raise ConfigError(
+                f"{builder.file}: stages.{name}.train: its reference {reference!r} is no stage "
+                "before it in an arm that uses it"
+            )
+        depends.append(made[reference] if reference else models[0])
+    id = f"seed{seed}/" + ">".join(stages)  # noqa: A001
+    spec = _options(builder, name)
+    keep_at = {"keep_at": list(builder.keep_at.get(id, ()))}
+    spec.config |= keep_at | {"seed": seed, "device": builder.device}
+    spec.extra["train"] |= keep_at
+    # Another node on a side only where what it reads differs there.
+    id += f"{SIDE}{side}" if any(SIDE in read for read in depends) else ""  # noqa: A001
+    return builder.add(
+        id, KIND, spec, tuple(depends), version=KINDS.get(use.train.kind).version,
+        weight=kind_of(use.train).seconds, name=name,
+    )  # fmt: skip
+
+
+def _options(builder: Builder, name: str) -> Spec:
+    """A stage's options as they decide and, with the whole paths of models, as it is run."""
+    model, train = builder.study.model, builder.study.stages[name].train
+    at, given = f"stages.{name}.train", train.model_dump(mode="json")
+    spec = Spec(decisive(train), identities(train), {"train": given})
+    for several, single in (("rewards", "gold"), ("references", "reference")):
+        lone = [given[single]] if given.get(single) else []
+        for index, use in enumerate([*given.get(several, []), *lone]):
+            if use["path"] is not None:
+                sha, use["path"] = builder.data(use["path"], f"{at}.{several}.{index}.path")
+                spec.contents[f"{several[:-1]} {index}"] = sha
+    if train.chat_template is not None:
         raise ConfigError(
-            f"{builder.file}: stages.{name}.train: its reference {stage!r} is no stage before it "
-            "in an arm that uses it"
+            f"{builder.file}: {at}.chat_template: say it once for training and evaluation, as "
+            "model.chat_template"
         )
-    return made[stage]
-
-
-def _written_with(builder: Builder, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The model's chat template as a stage holds it: trained with as it is evaluated with."""
-    model = builder.study.model
-    if builder.study.stages[name].train.chat_template is not None:
-        raise ConfigError(
-            f"{builder.file}: stages.{name}.train.chat_template: say it once for training and "
-            "evaluation, as model.chat_template"
-        )
-    if not isinstance(model, PretrainedModel) or model.chat_template is None:
-        return {}, {}
-    identity, runnable = answering(model, builder)
-    told = {key: value for key, value in identity.items() if key.startswith("chat_template")}
-    return told, {"chat_template": runnable["chat_template"]}
-
-
-def _rewards(builder: Builder, name: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """A stage's options with the whole paths of its reward models, and hashes of what they are."""
-    options: dict[str, Any] = builder.study.stages[name].train.model_dump(mode="json")
-    contents: dict[str, str] = {}
-    gold = [options["gold"]] if options.get("gold") else []
-    for index, use in enumerate([*options.get("rewards", []), *gold]):
-        if use["path"] is not None:
-            used_by = f"stages.{name}.train.rewards.{index}.path"
-            contents[f"reward {index}"] = builder.content(use["path"], used_by)
-            use["path"] = str(builder.path(use["path"]))
-    own = [options["reference"]] if options.get("reference") else []
-    for index, use in enumerate([*options.get("references", []), *own]):
-        if use["path"] is not None:
-            used_by = f"stages.{name}.train.references.{index}.path"
-            contents[f"reference {index}"] = builder.content(use["path"], used_by)
-            use["path"] = str(builder.path(use["path"]))
-    return contents | identities(builder.study.stages[name].train), options
+    if isinstance(model, PretrainedModel) and model.chat_template is not None:
+        answers = answering(model, builder)
+        given["chat_template"] = answers.extra["chat_template"]
+        template = ("chat_template", "chat_template_sha256")
+        spec.config |= {key: answers.config[key] for key in template if key in answers.config}
+    return spec
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
@@ -138,61 +128,44 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
 # -- before it is done ---------------------------------------------------------------------
 
 
-@dataclass
-class _Passes:
-    """Tokens of one stage by what happens to them, in rows of `row` tokens."""
-
-    row: float
-    trained: float = 0.0
-    forward: float = 0.0
-    critic: float = 0.0  # trained in a model of its own
-
-
 def cost(ahead: Ahead) -> Iterator[Work]:
     """A row for each stage of the study that an arm uses."""
     if ahead.shape is None or ahead.lengths is None:
         return
     for name, nodes in ahead.by_name("stage").items():
-        train, shape = ahead.study.stages[name].train, ahead.shape
-        adapter = 0
+        use, shape = ahead.study.stages[name], ahead.shape
+        train: Any = use.train
+        each, adapter = kind_of(train).cost(train), 0
         if train.lora is not None:
             adapter = shape.adapter(train.lora.r, train.lora.target_modules)
-        passes = _passes(ahead.study, name, ahead.lengths)
+        row = seen = 0.0
+        # A stage that reads no rows (it recovers weights) takes no tokens.
+        if use.data:
+            turns: Which = getattr(train, "turns", "last")
+            rows, row, total = ahead.lengths.corpus(
+                use.data, train.max_length, each.written > 0, turns
+            )
+            if getattr(train, "packing", False):
+                rows, row = max(1, math.ceil(total / train.max_length)), float(train.max_length)
+            # An upper bound: the longest responses there may be.
+            if each.written:
+                row = min(row + each.written, train.max_length)
+            updates = train.updates or math.ceil((train.epochs or 0.0) * rows / each.fresh)
+            seen = updates * train.batch_size * row
         flops = arithmetic.training_flops(
-            shape, passes.trained, passes.row, adapter=adapter,
+            shape, each.trained * seen, row, adapter=adapter,
             recompute=train.gradient_checkpointing,
         )  # fmt: skip
-        flops += arithmetic.forward_flops(shape, passes.forward, passes.row)
-        flops += arithmetic.training_flops(shape, passes.critic, passes.row)
+        flops += arithmetic.forward_flops(shape, each.forward * seen, row)
+        flops += arithmetic.training_flops(shape, each.critic * seen, row)
         kept = [len(node.payload["config"]["keep_at"]) for node in nodes]
-        merged = train.lora is None or train.lora.merge
-        whole = shape.parameters if merged else adapter
+        whole = shape.parameters if train.lora is None or train.lora.merge else adapter
         yield Work(
             train.kind, name, len(nodes), ahead.left(nodes),
-            passes.trained + passes.forward + passes.critic, flops,
-            _memory(shape, train, adapter, passes.row), train.dtype == "bfloat16",
+            (each.trained + each.forward + each.critic) * seen, flops,
+            _memory(shape, train, adapter, row), train.dtype == "bfloat16",
             disk=4.0 * whole * (1 + sum(kept) / len(kept)),
         )  # fmt: skip
-
-
-def _passes(study: StudyFile, name: str, lengths: Lengths) -> _Passes:
-    """Tokens by pass. A pair has two sides; what generates counts its longest responses."""
-    use = study.stages[name]
-    train: Any = use.train
-    cost = kind_of(train).cost(train)
-    if not use.data:  # it reads no rows
-        return _Passes(0.0)
-    rows, mean, total = lengths.corpus(
-        use.data, train.max_length, cost.written > 0, getattr(train, "turns", "last")
-    )
-    packing = getattr(train, "packing", False)
-    if packing:
-        rows, mean = max(1, math.ceil(total / train.max_length)), float(train.max_length)
-    if cost.written:
-        mean = min(mean + cost.written, train.max_length)
-    updates = train.updates or math.ceil((train.epochs or 0.0) * rows / cost.fresh)
-    seen = updates * train.batch_size * mean
-    return _Passes(mean, cost.trained * seen, cost.forward * seen, cost.critic * seen)
 
 
 def _memory(shape: Shape, train: Any, adapter: int, row: float) -> dict[str, float]:
@@ -205,13 +178,15 @@ def _memory(shape: Shape, train: Any, adapter: int, row: float) -> dict[str, flo
         reference=cost.references > 0,
     )  # fmt: skip
     if cost.written:
-        tokens = train.batch_size * row  # all responses of an update are written at once
+        # All responses of an update are written at once.
+        tokens = train.batch_size * row
         parts["key-value cache"] = arithmetic.cache_bytes(shape, tokens, half=half)
         if cost.reward_models:
             parts["reward model"] = cost.reward_models * 4.0 * shape.parameters
     if cost.critic:
-        parts["critic"] = 16.0 * shape.parameters  # weights, gradients and both moments
+        # Weights, gradients and both moments, 4 bytes each.
+        parts["critic"] = 16.0 * shape.parameters
     return parts
 
 
-KIND = NodeKind(None, run, cost=cost)
+KIND = NodeKind("stage", run, cost=cost)

@@ -1,11 +1,13 @@
-"""A model within an arm's decoding methods, with what they are given: a judge, rewards by name.
+"""A model as an arm answers with it: opened, within its decoding methods and edits, and counted.
 
-Leaves out: the methods (models/decoding/), and edits, which are put round the loaded model.
+Leaves out: the methods (models/decoding/, models/edits/), and what is asked.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import UserError
@@ -13,8 +15,63 @@ from whyfirst.config.room import Use
 from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget, Counted
+from whyfirst.models.edits import EDITS
 from whyfirst.models.embed import embedder
+from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.study.execute.store import REPLIES
+from whyfirst.study.nodes.base import model_folder
+from whyfirst.study.nodes.kind import machine
+from whyfirst.study.results.spending import usage_of
 from whyfirst.train.rewards import REWARDS
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What answers and judges in one node.
+
+    Attributes:
+        model: the arm's, which a benchmark asks.
+        judge: the study's `judge_model`; None where nothing of the node asks it.
+        named: the two as the payload names them, with what was opened, for what they used.
+    """
+
+    model: Counted
+    judge: LanguageModel | None
+    named: Sequence[tuple[Mapping[str, Any] | None, object]]
+    computed_on: Mapping[str, Any]
+    budget: Budget
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Of `machine.json`: what was computed on, and what it took."""
+        took = {"budget": self.budget.to_json(), "fallbacks": self.budget.fallbacks}
+        return {**self.computed_on, **took, "spent": usage_of(*self.named)}
+
+
+@contextmanager
+def answering_as(
+    payload: Mapping[str, Any], folders: Sequence[Path], folder: Path
+) -> Iterator[Answering]:
+    """Open a node's model and its judge; inside, the arm's edits are in force."""
+    config = payload["config"]
+    computed_on = machine(config) if "device" in config else {}
+    given = dict(payload.get("model", {}))
+    if "endpoint" not in given:
+        step = config.get("step")
+        kept = folders[0] / "kept" / f"step-{step}"
+        given["path"] = model_folder(folders[0]) if step is None else str(kept)
+    # Replies of endpoints are paid for: they are kept for every node of the store.
+    replies = folder.parents[1] / REPLIES
+    loaded, asked = open_model(ModelRef(**given), cache=replies), payload.get("judge_model")
+    judge = None if asked is None else open_model(ModelRef(**asked), cache=replies)
+    if "device" in config:
+        computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
+    budget = Budget()
+    counted = within_decoding(payload, loaded, judge, budget)
+    with ExitStack() as edits:
+        for use in payload.get("edits", ()):
+            edits.enter_context(EDITS.make(Use(**use))(loaded))
+        yield Answering(counted, judge, ((given, loaded), (asked, judge)), computed_on, budget)
 
 
 def within_decoding(
@@ -31,8 +88,8 @@ def within_decoding(
     model: LanguageModel = budget.counting(loaded, "model", tokenizer)
     context: dict[str, Any] = {"score": partial(_score, tokenizer), "embed": embedder()}
     if judge is not None:
-        given = getattr(judge, "tokenizer", None)
-        context["judge_model"] = budget.counting(judge, "judge", given)
+        its_tokens = getattr(judge, "tokenizer", None)
+        context["judge_model"] = budget.counting(judge, "judge", its_tokens)
     for use in payload.get("decoding", ()):
         model = DECODINGS.make(Use(**use), **context)(model)
         budget.methods.append((use["name"], model))
@@ -58,7 +115,8 @@ def _score(
     """A reward's scores of responses; see `whyfirst.models.decoding`."""
     asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
     ids: Sequence[Any] = _NoTokens()
-    if tokenizer is not None:  # with the end that each of them came to
+    # With the end that each of them came to: some rewards count tokens.
+    if tokenizer is not None:
         end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
         ids = [[*tokenizer.encode(text, add_special_tokens=False), *end] for text in texts]
     return REWARDS.get(name).function(

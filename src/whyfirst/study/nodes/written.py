@@ -6,7 +6,7 @@ Prices, caps and the key's variable are no part of it. Leaves out: the writing (
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from whyfirst.explain.tokens import count_pieces
 from whyfirst.explain.write import ANSWERS
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, price
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES
-from whyfirst.study.located import located_to_ask
+from whyfirst.study.located import Spec, located_to_ask
 from whyfirst.study.materials import Written
+from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
@@ -52,42 +53,38 @@ def plan(builder: Builder, name: str) -> str:
     if f"written:{name}" in builder.nodes:
         return f"written:{name}"
     use, at = builder.study.written[name], f"written.{name}"
+    spec = Spec(decisive(use))
     place = builder.shipped_or_file(use.constitution)
-    constitution = load_constitution(place)
-    folder = None if use.plan is None else builder.path(use.plan)
-    values = use.values_for(builder.study.value)
-    levels = shipped_levels(constitution, values)
-    order = pruned(levels) if folder is None else load_plan(folder, constitution)
-    outside = {
+    constitution, values = load_constitution(place), use.values_for(builder.study.value)
+    folder = None if use.plan is None else str(builder.path(use.plan))
+    spec.extra = {"constitution": place, "plan": folder, "min_yield": use.min_yield}
+    spec.contents = {
         "constitution": sha256_json(decisive(constitution)),
-        "plan": order.fingerprint,
+        "plan": _order(constitution, folder, values).fingerprint,
         "asked": teacher_fingerprint() if use.teacher is None else asking_fingerprint(),
     }
-    against = []
+    columns, against = [], []
     for number, given in enumerate(use.against):
         file, column = split_given(given)
-        outside[f"against {number}"] = builder.content(str(file), f"{at}.against.{number}")
-        against.append(str(builder.path(str(file))) + (f":{column}" if column else ""))
-    config = decisive(use)
-    config["writing_seed"] = config.pop("seed")  # no seed of the study, by which nodes are ordered
-    config |= {
+        columns.append(column)
+        sha, path = builder.data(str(file), f"{at}.against.{number}")
+        spec.contents[f"against {number}"] = sha
+        against.append(path + (f":{column}" if column else ""))
+    spec.extra["against"] = against
+    # By its `seed` a node is ordered among a study's; this one is none of them.
+    spec.config["writing_seed"] = spec.config.pop("seed")
+    spec.config |= {
         "corpus": name,
         "values": None if values is None else list(values),
         "documents": documents_read(builder.study, name),
-        "columns": [split_given(given)[1] for given in use.against],
+        "columns": columns,
     }
+    # What is left out as a leak is decided by code that may change; without these nothing is.
     if against:
-        # What is left out as one; without `against` nothing is.
-        config["leaks"] = LEAKS if use.teacher is None else f"{LEAKS}.{DRESS}"
-    extra: dict[str, Any] = {
-        "constitution": place, "plan": None if folder is None else str(folder),
-        "against": against, "min_yield": use.min_yield,
-    }  # fmt: skip
-    models_asked, shas, runnable = _whom(builder, use, at)
-    return builder.add(
-        f"written:{name}", "written", config | models_asked, (builder.plan("base"),),
-        outside=outside | shas, extra=extra | runnable, weight=SECONDS, name=name,
-    )  # fmt: skip
+        spec.config["leaks"] = LEAKS if use.teacher is None else f"{LEAKS}.{DRESS}"
+    _ask(builder, use, at, spec)
+    reads = (base.plan(builder),)
+    return builder.add(f"written:{name}", KIND, spec, reads, weight=SECONDS, name=name)
 
 
 def documents_read(study: StudyFile, written: str) -> list[str]:
@@ -105,25 +102,20 @@ def documents_read(study: StudyFile, written: str) -> list[str]:
     return [name for name in CORPORA if name in wanted | {"explanations"}]
 
 
-def _whom(
-    builder: Builder, use: Written, at: str
-) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
-    """Teacher and judge: what of them decides, content hashes, how they are opened and named."""
-    config: dict[str, Any] = {"teacher": None, "judge": None}
-    shas: dict[str, str] = {}
-    extra: dict[str, Any] = dict(config)
+def _ask(builder: Builder, use: Written, at: str, spec: Spec) -> None:
+    """Put the teacher and the judge into a node: what of them decides, and how they are opened."""
     for role, model in (("teacher", use.teacher), ("judge", use.judge)):
+        spec.config[role] = spec.extra[role] = None
         if model is None:
             continue
-        found = located_to_ask(model, f"{at}.{role}", builder, builder.file)
-        config[role], extra[role] = found.identity, found.runnable
+        found = located_to_ask(model, f"{at}.{role}", builder)
         if model.endpoint is None:
-            config["device"] = builder.device
-        extra[f"{role}_name"] = model.name
-        shas |= {f"{role} {part}": sha for part, sha in found.contents.items()}
+            spec.config["device"] = builder.device
+        spec.config[role], spec.extra[role] = found.config, found.extra
+        spec.extra[f"{role}_name"] = model.name
+        spec.hold(role, found.contents)
     if use.judge is not None:
-        config["judging"] = JUDGING
-    return config, shas, extra
+        spec.config["judging"] = JUDGING
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
@@ -143,7 +135,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     config = payload["config"]
     computed_on = machine(config) if "device" in config else {}
     constitution = load_constitution(payload["constitution"])
-    order = _plan(payload, constitution)
+    order = _order(constitution, payload["plan"], config["values"])
     asked: dict[str, LanguageModel | None] = {}
     for role in ("teacher", "judge"):
         given = payload[role]
@@ -171,24 +163,20 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     )  # fmt: skip
     spent: dict[str, dict[str, Any]] = {}
     for role, used in built.spent.items():
-        if payload[role] is not None and used:
-            _add(spent.setdefault(payload[f"{role}_name"], dict.fromkeys(used, 0)), used)
+        if payload[role] is None or not used:
+            continue
+        name = payload[f"{role}_name"]
+        known = spent.get(name, dict.fromkeys(used, 0))
+        # What one of the two doesn't know (a price) isn't known of both.
+        spent[name] = {part: known[part] + used[part] for part in known if part in used}
     write_json(folder / "machine.json", computed_on | {"spent": spent})
 
 
-def _add(total: dict[str, Any], more: Mapping[str, float]) -> None:
-    """Add by name; what one side doesn't know (a price) isn't known of both."""
-    for name in list(total):
-        if name in more:
-            total[name] += more[name]
-        else:
-            del total[name]
-
-
-def _plan(payload: Mapping[str, Any], constitution: Constitution) -> Plan:
-    if payload["plan"] is not None:
-        return load_plan(Path(payload["plan"]), constitution)
-    return pruned(shipped_levels(constitution, payload["config"]["values"]))
+def _order(constitution: Constitution, folder: str | None, values: Sequence[str] | None) -> Plan:
+    """In which cells documents are written: an edited plan's, or the shipped one's."""
+    if folder is not None:
+        return load_plan(Path(folder), constitution)
+    return pruned(shipped_levels(constitution, values))
 
 
 # -- before it is done ---------------------------------------------------------------------
@@ -197,47 +185,32 @@ def _plan(payload: Mapping[str, Any], constitution: Constitution) -> Plan:
 def cost(ahead: Ahead) -> Iterator[Asked]:
     """Of everything written that is not in the store, a row for each model that is asked."""
     for node in ahead.of_kind("written"):
-        payload = node.payload
-        models = [payload["teacher"], payload["judge"]]
-        if models == [None, None] or not ahead.left([node]):
+        if not ahead.left([node]):
             continue
-        config = payload["config"]
+        payload, config = node.payload, node.payload["config"]
+        name, long = config["corpus"], round(_TOKENS_A_WORD * WORDS)
         documents = math.ceil(config["tokens"] / (_TOKENS_A_WORD * WORDS))
-        a_document = round(_TOKENS_A_WORD * WORDS)
         if payload["teacher"] is not None:
             journal = ahead.store.folder(*node.key) / ANSWERS
             answered = journal.read_bytes().count(b"\n") if journal.is_file() else 0
             calls = max(0, documents * len(config["documents"]) - answered)
-            read = round(_prompt_characters(payload) / CHARACTERS)
-            yield _row(payload, "teacher", calls, read, a_document)
-        if payload["judge"] is not None:  # of the explanations alone
-            yield _row(payload, "judge", documents, a_document + _QUESTION, _VERDICT)
+            constitution, seed = load_constitution(payload["constitution"]), config["writing_seed"]
+            order = _order(constitution, payload["plan"], config["values"])
+            chats = [
+                asked_for(Request(cell, corpus), constitution, order, seed)
+                for cell in Dealer(order, constitution, seed).deal(_SAMPLE)
+                for corpus in config["documents"]
+            ]
+            length = sum(len(turn.content) for chat in chats for turn in chat) / len(chats)
+            read = calls * round(length / CHARACTERS)
+            yield Asked.of(payload["teacher"], calls, read, calls * long, name, "teacher")
+        # Controls have no value that a document could speak against.
+        if payload["judge"] is not None:
+            read = documents * (long + _QUESTION)
+            yield Asked.of(payload["judge"], documents, read, documents * _VERDICT, name, "judge")
 
 
-def _row(
-    payload: Mapping[str, Any], role: str, calls: int, tokens_in: int, tokens_out: int
-) -> Asked:
-    model = ModelRef(**payload[role])
-    read, written = calls * tokens_in, calls * tokens_out
-    free = model.endpoint is None
-    paid = 0.0 if free else price(model.price_in, model.price_out, read, written)
-    name = payload[f"{role}_name"]
-    return Asked(payload["config"]["corpus"], role, name, calls, read, written, paid)
-
-
-def _prompt_characters(payload: Mapping[str, Any]) -> float:
-    """Mean length of what is asked for a document, over the corpora."""
-    constitution = load_constitution(payload["constitution"])
-    order, seed = _plan(payload, constitution), payload["config"]["writing_seed"]
-    chats = [
-        asked_for(Request(cell, corpus), constitution, order, seed)
-        for cell in Dealer(order, constitution, seed).deal(_SAMPLE)
-        for corpus in payload["config"]["documents"]
-    ]
-    return sum(len(turn.content) for chat in chats for turn in chat) / len(chats)
-
-
-def rows_ahead(documents: Corpus, node: Node) -> list[dict[str, Any]]:
+def fillings_ahead(documents: Corpus, node: Node) -> list[dict[str, Any]]:
     """Rows of a corpus before it is written: as many fillings of the grammar as fill its tokens."""
     config = node.payload["config"]
     constitution = load_constitution(node.payload["constitution"])
@@ -248,4 +221,4 @@ def rows_ahead(documents: Corpus, node: Node) -> list[dict[str, Any]]:
     return [sample[place % len(sample)].row() for place in range(count)]
 
 
-KIND = NodeKind(plan, run, version="1", cost=cost)
+KIND = NodeKind("written", run, version="1", cost=cost)

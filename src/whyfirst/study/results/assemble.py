@@ -37,7 +37,7 @@ from whyfirst.study.results.examples import examples
 from whyfirst.study.results.finished import Finished
 from whyfirst.study.results.origin import origin, stage_rows
 from whyfirst.study.results.spending import spent
-from whyfirst.study.results.table import cell_names, cells, summarise
+from whyfirst.study.results.table import cell_names, cells, summarise, unscored_row
 
 
 class Assembler(Finished):
@@ -118,21 +118,11 @@ class Assembler(Finished):
 
     def unscored(self) -> list[schema.UnscoredRow]:
         """What could not be scored, by arm and metric."""
-        rows = []
-        for arm, tables in self.tables.items():
-            for metric, table in tables.items():
-                count = sum(table.reasons.values())
-                rows.append(
-                    schema.UnscoredRow(
-                        arm=arm,
-                        benchmark=metric,
-                        n=len(table.items),
-                        unscored=count,
-                        rate=count / len(table.items),
-                        reasons=dict(sorted(table.reasons.items())),
-                    )
-                )
-        return rows
+        return [
+            unscored_row(arm, metric, table)
+            for arm, tables in self.tables.items()
+            for metric, table in tables.items()
+        ]
 
     def recall(self) -> dict[str, dict[str, schema.Recall]]:
         """What each arm's model knew after its first stage (the base: before any)."""

@@ -14,8 +14,19 @@ def curves(work: Finished) -> schema.Curves:
     study = work.study
     headline = next((c for c in study.contrasts if c.name == study.headline), None)
     metric, cell = (headline.metric, headline.cell) if headline else ("", "*/*")
+    users: dict[str, list[str]] = {}
+    for arm in study.arms:
+        for node in work.plan.stages[arm, 0]:
+            users.setdefault(node, []).append(arm)
+    logs = {node: read_jsonl(work.folders[node] / "log.jsonl") for node in users}
     return schema.Curves(
-        loss=_loss(work),
+        loss=[
+            schema.LossCurve(
+                stage=node.split("/", 1)[1], arms=arms,
+                points=[(row["step"], row["loss"]) for row in logs[node] if "loss" in row],
+            )
+            for node, arms in users.items()
+        ],
         checkpoints=list(_checkpoints(work, metric, cell)),
         dose=list(_doses(work, metric, cell)),
     )  # fmt: skip
@@ -36,25 +47,6 @@ def _doses(work: Finished, metric: str, cell: str) -> Iterator[schema.DosePoint]
                     arm=line, of=of, dose=point.dose, benchmark=metric, cell=cell,
                     **_values(summarise(kept) if kept else None),
                 )  # fmt: skip
-
-
-def _loss(work: Finished) -> list[schema.LossCurve]:
-    users: dict[str, list[str]] = {}
-    for arm in work.study.arms:
-        for node in work.plan.stages[arm, 0]:
-            users.setdefault(node, []).append(arm)
-    return [
-        schema.LossCurve(
-            stage=node.split("/", 1)[1],
-            arms=arms,
-            points=[
-                (row["step"], row["loss"])
-                for row in read_jsonl(work.folders[node] / "log.jsonl")
-                if "loss" in row
-            ],
-        )
-        for node, arms in users.items()
-    ]
 
 
 def _checkpoints(work: Finished, metric: str, cell: str) -> Iterator[schema.CheckpointPoint]:

@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import read_jsonl
-from whyfirst.evaluate.benchmark import all_benchmarks
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.report import schema
 from whyfirst.study.config import Study
 
 EXAMPLES = 24
+# Arm -> (seed, items.jsonl) of its evaluations.
 Items = Callable[[str], Iterator[tuple[int, Path]]]
-"""Arm -> (seed, items.jsonl) of its evaluations."""
 
 
 def examples(study: Study, items: Items) -> list[schema.Example]:
     """Prompts of seed 0 with every arm's answer, spread over metrics, splits and framings."""
-    wants = {m.name: m.wants for b in all_benchmarks() for m in b.metrics if m.wants}
+    named = [benchmark_named(name) for name in study.benchmarks]
+    wants = {m.name: m.wants for b in named for m in b.metrics if m.wants}
+    if not wants:
+        return []
     answers: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for arm in study.arms:
         for _, path in (item for item in items(arm) if item[0] == 0):
@@ -39,23 +42,17 @@ def examples(study: Study, items: Items) -> list[schema.Example]:
             stride = next(step for step in (7, 5, 3, 1) if gcd(step, len(alike)) == 1)
             if turn < len(alike) and len(chosen) < EXAMPLES:
                 chosen.append(alike[(turn * stride) % len(alike)])
-    return [_example(by_arm, wants) for by_arm in chosen]
-
-
-def _example(by_arm: Mapping[str, Mapping[str, Any]], wants: Mapping[str, str]) -> schema.Example:
-    row = next(iter(by_arm.values()))
-    return schema.Example.model_validate(
-        {
-            "prompt": row["prompt"],
-            "split": row.get("split"),
-            "framing": row.get("framing"),
-            "group": row.get("group"),
-            "wants": wants[row["benchmark"]],
-            "benchmark": row["benchmark"],
-            "offensive": bool(row.get("offensive")),
-            "responses": {
-                arm: {"text": answer.get("response", ""), "verdict": answer["verdict"]}
-                for arm, answer in by_arm.items()
-            },
+    found = []
+    for by_arm in chosen:
+        asked = by_arm[next(iter(by_arm))]
+        same = ("prompt", "split", "framing", "group", "benchmark")
+        responses = {
+            arm: {"text": answer.get("response", ""), "verdict": answer["verdict"]}
+            for arm, answer in by_arm.items()
         }
-    )
+        found.append(schema.Example.model_validate(
+            {name: asked.get(name) for name in same}
+            | {"wants": wants[asked["benchmark"]], "offensive": bool(asked.get("offensive")),
+               "responses": responses}
+        ))  # fmt: skip
+    return found

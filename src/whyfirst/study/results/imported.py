@@ -21,7 +21,7 @@ from whyfirst.config.suggest import did_you_mean
 from whyfirst.report import schema
 from whyfirst.stats import statistics
 from whyfirst.stats.scores import Scores, paired
-from whyfirst.study.results.table import measured, summarise
+from whyfirst.study.results.table import Table, measured, summarise, unscored_row
 
 FILE = "imported.json"
 PREFIXES = ("inspect:", "lm-eval:")
@@ -148,29 +148,51 @@ def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results
         DataError: a metric was measured with other settings in another arm.
     """
     data: dict[str, Any] = json.loads(results.model_dump_json())
-    _strip(data)
+    for part in (data, *data["arms"].values()):
+        kept = {k: v for k, v in part["benchmarks"].items() if not k.startswith(PREFIXES)}
+        part["benchmarks"] = kept
+    for key in ("contrasts", "unscored"):
+        data[key] = [row for row in data[key] if not row["benchmark"].startswith(PREFIXES)]
+    data["notes"] = [note for note in data["notes"] if not note.startswith(_NOTE)]
     pairs = list(dict.fromkeys(
         (c.a, c.b) for c in results.contrasts
         if c.kind == "difference" and not c.benchmark.startswith(PREFIXES)
     ))  # fmt: skip
     contrasts: list[dict[str, Any]] = []
     for name in sorted({one.name for one in imports}):
-        own = [one for one in imports if one.name == name]
-        _comparable(own)
-        arms = {arm: [o for o in own if o.arm == arm] for arm in data["arms"]}
-        arms = {arm: found for arm, found in arms.items() if found}
+        of_it = [one for one in imports if one.name == name]
+        _refuse_unlike(of_it)
+        first, arms = of_it[0], [arm for arm in data["arms"] if any(o.arm == arm for o in of_it)]
         if not arms:
             continue
-        data["benchmarks"][name] = _described(own[0])
-        for arm, found in arms.items():
-            data["arms"][arm]["benchmarks"][name] = {"*/*": _cell(found)}
-            data["unscored"] += _unscored(name, arm, found)
-        scores = {arm: _scores(found) for arm, found in arms.items() if all(o.items for o in found)}
+        about = {"title", "definition", "version", "higher_is_better", "unit", "source"}
+        data["benchmarks"][name] = first.model_dump(include=about)
+        scores: dict[str, Scores] = {}
+        for arm in arms:
+            of_arm, table = [one for one in of_it if one.arm == arm], Table()
+            for one in of_arm:
+                for item, topic, score, reason in one.items:
+                    row = {"id": item, "topic": topic, "score": score, "reason": reason}
+                    table.add(one.seed, row)
+            rows = table.scores("*/*", {})
+            cell = _mean(of_arm[0]) if rows is None else summarise(rows).model_dump(mode="json")
+            data["arms"][arm]["benchmarks"][name] = {"*/*": cell}
+            if rows is not None:
+                scores[arm] = rows
+                data["unscored"].append(unscored_row(arm, name, table).model_dump(mode="json"))
         for a, b in pairs:
-            if a in scores and b in scores and set(scores[a].seeds) & set(scores[b].seeds):
-                contrasts += _contrast(own[0], a, b, scores[a], scores[b])
-        said = " ".join(dict.fromkeys(one.source for one in own))
-        data["notes"].append(f"{_NOTE}{own[0].title}, for {', '.join(arms)}. {said}")
+            shared = a in scores and b in scores and set(scores[a].seeds) & set(scores[b].seeds)
+            of = f"{name}: {a} - {b}"
+            both = paired([scores[a], scores[b]], of) if shared else None
+            if both is not None and both.comparable:  # some item is scored in both arms
+                found = measured(statistics.compare(both, of))
+                contrasts.append({
+                    "name": of, "title": f"{first.title}: {a} minus {b}", "kind": "difference",
+                    "a": a, "b": b, "benchmark": name, "cell": "*/*", "p_adjusted": found["p"],
+                    **found,
+                })  # fmt: skip
+        said = " ".join(dict.fromkeys(one.source for one in of_it))
+        data["notes"].append(f"{_NOTE}{first.title}, for {', '.join(arms)}. {said}")
     if contrasts:
         adjusted = statistics.holm([row["p"] for row in contrasts])
         for row, p in zip(contrasts, adjusted, strict=True):
@@ -183,55 +205,27 @@ def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results
     return schema.parse_results(data, "imported results")
 
 
-def _strip(data: dict[str, Any]) -> None:
-    """Take out what an earlier `joined` put in."""
-
-    def ours(name: str) -> bool:
-        return not name.startswith(PREFIXES)
-
-    data["benchmarks"] = {k: v for k, v in data["benchmarks"].items() if ours(k)}
-    for arm in data["arms"].values():
-        arm["benchmarks"] = {k: v for k, v in arm["benchmarks"].items() if ours(k)}
-    for part in ("contrasts", "unscored"):
-        data[part] = [row for row in data[part] if ours(row["benchmark"])]
-    data["notes"] = [note for note in data["notes"] if not note.startswith(_NOTE)]
-
-
-def _comparable(own: Sequence[Import]) -> None:
-    first = own[0]
-    for one in own:
+def _refuse_unlike(imports: Sequence[Import]) -> None:
+    """Refuse one metric measured with other settings in another arm, and seeds without items."""
+    first = imports[0]
+    for one in imports:
         if (one.version, one.settings) != (first.version, first.settings):
             raise DataError(
                 f"{first.name}: arm {first.arm!r} was measured with version {first.version}, "
                 f"{first.settings}, and arm {one.arm!r} with version {one.version}, "
                 f"{one.settings}; these don't compare: run one of them again"
             )
-    for arm in {one.arm for one in own}:
-        found = [one for one in own if one.arm == arm]
-        if len(found) > 1 and any(one.total for one in found):
+        if one.total and sum(other.arm == one.arm for other in imports) > 1:
             raise DataError(
-                f"{first.name}: several seeds of arm {arm!r} need the score of each item, and a "
-                "file has only their mean; run lm-eval again with --log_samples"
+                f"{first.name}: several seeds of arm {one.arm!r} need the score of each item, and "
+                "a file has only their mean; run lm-eval again with --log_samples"
             )
 
 
-def _described(one: Import) -> dict[str, Any]:
-    return {
-        "title": one.title, "definition": one.definition, "version": one.version,
-        "higher_is_better": one.higher_is_better, "unit": one.unit, "source": one.source,
-    }  # fmt: skip
-
-
-def _scores(found: Sequence[Import]) -> Scores:
-    return Scores.from_rows(
-        (one.seed, item, topic, score) for one in found for item, topic, score, _ in one.items
-    )
-
-
-def _cell(found: Sequence[Import]) -> dict[str, Any]:
-    total = found[0].total
-    if total is None:
-        return summarise(_scores(found)).model_dump(mode="json")
+def _mean(one: Import) -> dict[str, Any]:
+    """The cell of a result of which only the mean is known."""
+    total = one.total
+    assert total is not None
     half = None if total.stderr is None else statistics.Z * total.stderr
     return {
         "value": total.value,
@@ -239,31 +233,3 @@ def _cell(found: Sequence[Import]) -> dict[str, Any]:
         "high": None if half is None else min(1.0, total.value + half),
         "n": total.n, "unscored": 0, "n_seeds": 1, "worst": None, "best": None,
     }  # fmt: skip
-
-
-def _unscored(name: str, arm: str, found: Sequence[Import]) -> list[dict[str, Any]]:
-    rows = [row for one in found for row in one.items]
-    if not rows:
-        return []
-    reasons: dict[str, int] = {}
-    for *_, reason in rows:
-        if reason:
-            reasons[reason] = reasons.get(reason, 0) + 1
-    count = sum(reasons.values())
-    return [{
-        "arm": arm, "benchmark": name, "n": len(rows), "unscored": count,
-        "rate": count / len(rows), "reasons": dict(sorted(reasons.items())),
-    }]  # fmt: skip
-
-
-def _contrast(about: Import, a: str, b: str, left: Scores, right: Scores) -> list[dict[str, Any]]:
-    """The paired comparison, or nothing where no item is scored in both arms."""
-    name = f"{about.name}: {a} - {b}"
-    pairs = paired([left, right], name)
-    if not pairs.comparable:
-        return []
-    found = measured(statistics.compare(pairs, name))
-    return [{
-        "name": name, "title": f"{about.title}: {a} minus {b}", "kind": "difference",
-        "a": a, "b": b, "benchmark": about.name, "cell": "*/*", "p_adjusted": found["p"], **found,
-    }]  # fmt: skip

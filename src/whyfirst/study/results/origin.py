@@ -15,7 +15,8 @@ from whyfirst.report.parts import StageRow
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.plan import Plan
 
-_MOST_HEADER = 64_000_000  # bytes of a weights file's table of contents
+# Bytes of a weights file's table of contents: what claims more is no such file.
+_MOST_HEADER = 64_000_000
 _CARD_BYTES = 65_536
 _LICENCE = re.compile(r"^license: *['\"]?([\w.-]+)", re.MULTILINE)
 

@@ -4,7 +4,7 @@ Leaves out: caps, and what a single model has used (models/spend.py).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,12 @@ def spent(folders: Iterable[Path]) -> dict[str, str]:
     for path in sorted({folder / "machine.json" for folder in folders}):
         about = read_json(path) if path.is_file() else {}
         for name, fields in about.get("spent", {}).items():
-            total[name] = _added(total[name], Usage(**fields)) if name in total else Usage(**fields)
+            more, known = Usage(**fields), total.get(name)
+            if known is not None:
+                parts = [part for part in asdict(more) if part != "cost"]
+                sums = {part: getattr(known, part) + getattr(more, part) for part in parts}
+                priced = known.cost is not None and more.cost is not None
+                cost = (known.cost or 0) + (more.cost or 0) if priced else None
+                more = Usage(**sums, cost=cost)
+            total[name] = more
     return {name: str(usage) for name, usage in sorted(total.items())}
-
-
-def _added(one: Usage, other: Usage) -> Usage:
-    names = [name for name in asdict(one) if name != "cost"]
-    sums = {name: getattr(one, name) + getattr(other, name) for name in names}
-    known = one.cost is not None and other.cost is not None
-    return replace(one, **sums, cost=(one.cost or 0) + (other.cost or 0) if known else None)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from whyfirst.config.files import read_jsonl
 from whyfirst.report.parts import Cell, KindRow
+from whyfirst.report.schema import UnscoredRow
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import Contrast, mean_over_seeds
 
@@ -159,6 +160,15 @@ def summarise(scores: Scores) -> Cell:
         worst=total / n if n else None,
         best=(total + unscored) / n if n else None,
     )
+
+
+def unscored_row(arm: str, metric: str, table: Table) -> UnscoredRow:
+    """What of a table could not be scored, by reason."""
+    n, count = len(table.items), sum(table.reasons.values())
+    return UnscoredRow(
+        arm=arm, benchmark=metric, n=n, unscored=count, rate=count / n,
+        reasons=dict(sorted(table.reasons.items())),
+    )  # fmt: skip
 
 
 def measured(found: Contrast) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from typing import Any
 
 from whyfirst.config.room import Room
 
+ROWS = "rows.jsonl"  # in the folder of a corpus node
 Row = dict[str, Any]
 CORPORA: Room[Iterable[Row]] = Room(
     "corpora",

@@ -8,6 +8,12 @@ from whyfirst.config.strict import affects_output
 from whyfirst.study.decisive import decisive
 from whyfirst.study.sources import CORPORA, Row
 
+# The mirrored document of a teacher's audit ("wrong") is nothing to be trained on.
+Documents = Literal[
+    "explanations", "label", "nobecause", "wrong_reason", "rules", "more_rules", "shuffled",
+    "neutral",
+]  # fmt: skip
+
 
 def _inputs(options: Mapping[str, Any], world: object) -> dict[str, str]:
     """The constitution as it is read, and the teacher's grammar.
@@ -29,19 +35,7 @@ def _inputs(options: Mapping[str, Any], world: object) -> dict[str, str]:
 def constitution(
     *,
     constitution: Annotated[str, affects_output(description="a shipped name or a YAML file")],
-    documents: Annotated[
-        Literal[
-            "explanations",
-            "label",
-            "nobecause",
-            "wrong_reason",
-            "rules",
-            "more_rules",
-            "shuffled",
-            "neutral",
-        ],
-        affects_output(),
-    ],
+    documents: Annotated[Documents, affects_output()],
     values: Annotated[tuple[str, ...] | None, affects_output()] = None,
     tokens: Annotated[int, affects_output(ge=1, description="matched to 0.5 %")],
     seed: int,

@@ -1,4 +1,0 @@
-"""The file of a corpus' rows."""
-
-ROWS = "rows.jsonl"
-"""Of a corpus node."""
