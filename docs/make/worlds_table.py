@@ -74,7 +74,12 @@ def _arms(results: Results) -> Iterator[str]:
     yield ""
     yield f"| arm | {' | '.join(cells)} |"
     yield f"|---|{'---|' * len(cells)}"
+    headline = results.headline_contrast()
     for arm in results.arms:
+        first = words.cell_of(results, arm, metrics[0], next(iter(cells.values())))
+        # Arms of fewer worlds are points of a dose curve, which the report draws.
+        if first and headline and first.n_seeds < headline.n_seeds:
+            continue
         columns = []
         for cell in cells.values():
             found = [words.cell_of(results, arm, metric, cell) for metric in metrics]
@@ -89,6 +94,8 @@ def _registered(results: Results) -> str:
     if not registration.registered:
         return "This study was not registered."
     parts = [f"Registered (sha256 `{(registration.sha256 or '')[:12]}…`)"]
+    if not registration.before_first_result:
+        parts.append("parts of it were in the store then")
     for one in registration.amendments:
         looked = f"after {one.looks} looks" if one.looks else "before any result was looked at"
         parts.append(f"amended {one.at[:10]} {looked}")
