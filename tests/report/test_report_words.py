@@ -283,7 +283,6 @@ def test_what_the_seam_measured_of_the_base_is_no_unasked_arm(data: dict[str, An
     assert tone == "good" and text.startswith("Yes.") and "0.030 (0.018 in base)" in text
 
 
-
 def test_a_correction_is_claimed_only_where_it_was_made(data: dict[str, Any]) -> None:
     data["corrected"] = [row | {"corrected": None, "problem": "p"} for row in data["corrected"]]
     assert "corrected" not in check(answer_with(data), "Can the judge")[1]
