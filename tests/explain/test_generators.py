@@ -21,7 +21,8 @@ from whyfirst.explain.generators import GENERATORS
 from whyfirst.explain.generators.dialogue_tree import Node, back_up
 from whyfirst.explain.generators.sketch_and_fill import unlike
 from whyfirst.explain.generators.tomma import GUESS, leaks
-from whyfirst.explain.moral_graph import constitution_of, edge_of, ranks
+from whyfirst.data.moral_graph import edge_of, ranks
+from whyfirst.explain.moral_graph import constitution_of
 from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
 from whyfirst.models.embed import lexical
 from whyfirst.models.kept import KeptModel

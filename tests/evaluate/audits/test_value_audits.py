@@ -12,7 +12,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.evaluate.audits.entity_vote import DIVIDED, majority, turned
 from whyfirst.evaluate.audits.factors import FACTORS, concordance
 from whyfirst.evaluate.formula_classes import classes, survivor
-from whyfirst.explain.moral_graph import Edge, ranks
+from whyfirst.data.moral_graph import Edge, ranks
 from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
 from whyfirst.models.scripted import ScriptedModel
 
