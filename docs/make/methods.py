@@ -45,6 +45,7 @@ SHIPPED = {
     "constitution": ["hhh"],
     "pair": ["care-law"],
     "written": ["values"],
+    "prompts": ["texts"],
 }
 HEAD = """# Methods
 
@@ -106,8 +107,9 @@ def named(kind: str, entry: Entry[Any]) -> dict[str, Any]:
         if "check" in entry.facts:
             use = Use.model_validate({"name": entry.name, **required})
             found = entry.facts["check"](room_of(kind).filled(use).model_dump(), None)
-            if any("size" in said for _, said in found):
-                required["size"] = 100
+            told = " ".join(said for _, said in found)  # what one of several options must be given
+            required |= {"size": 100} if "size" in told else {}
+            required |= {"rewards": ["length"]} if "rewards" in told else {}
         return {first: entry.name} | required
     surgery = next(iter(room_of("surgeries").names()), "NAME")
     values = {"objective": "dpo", "rewards": ["length"], "surgery": surgery}

@@ -6,6 +6,7 @@ argument README is made again from docs/reports/hearth-worlds, which a test does
 any sentence of judgement; what stands outside the markers is written by people.
 """
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -73,7 +74,12 @@ def _arms(results: Results) -> Iterator[str]:
     yield ""
     yield f"| arm | {' | '.join(cells)} |"
     yield f"|---|{'---|' * len(cells)}"
+    headline = results.headline_contrast()
     for arm in results.arms:
+        first = words.cell_of(results, arm, metrics[0], next(iter(cells.values())))
+        # Arms of fewer worlds are points of a dose curve, which the report draws.
+        if first and headline and first.n_seeds < headline.n_seeds:
+            continue
         columns = []
         for cell in cells.values():
             found = [words.cell_of(results, arm, metric, cell) for metric in metrics]
@@ -88,6 +94,8 @@ def _registered(results: Results) -> str:
     if not registration.registered:
         return "This study was not registered."
     parts = [f"Registered (sha256 `{(registration.sha256 or '')[:12]}…`)"]
+    if not registration.before_first_result:
+        parts.append("parts of it were in the store then")
     for one in registration.amendments:
         looked = f"after {one.looks} looks" if one.looks else "before any result was looked at"
         parts.append(f"amended {one.at[:10]} {looked}")
@@ -109,8 +117,11 @@ def main(run: Path | None) -> None:
     """Copy a run's report, if one is given, and write README's block from what is kept."""
     if run is not None:
         KEPT.mkdir(parents=True, exist_ok=True)
-        for name in (RESULTS_FILE, PAGE_FILE):
-            shutil.copyfile(run / "report" / name, KEPT / name)
+        shutil.copyfile(run / "report" / RESULTS_FILE, KEPT / RESULTS_FILE)
+        page = (run / "report" / PAGE_FILE).read_text(encoding="utf-8")
+        # Beside each other in docs/reports the reports lie one folder nearer than runs do.
+        page = re.sub(r'"\.\./\.\./([a-z0-9-]+)/report/index\.html"', r'"../\1/index.html"', page)
+        (KEPT / PAGE_FILE).write_text(page, encoding="utf-8")
         (KEPT / MANIFEST).unlink(missing_ok=True)  # it vouches for items too, which stay behind
     readme = ROOT / "README.md"
     results = load_results(KEPT / RESULTS_FILE)

@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.data.making import made
 from whyfirst.study.config import load_study
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes.corpus import leaves_out
 
 PAIR = {"prompt": "q", "chosen": "good", "rejected": "bad", "score_chosen": 8, "score_rejected": 3}
 
@@ -95,6 +99,34 @@ def test_a_transform_is_one_word_in_a_corpus_and_counts_in_its_fingerprint(tmp_p
 def test_counts_of_what_is_left_out_are_plain_numbers() -> None:
     after = done([PAIR, PAIR], Use(name="reward_augmented"))
     assert all(isinstance(counts, Counter) for counts in after.left_out.values())
+
+
+def test_rows_that_a_method_leaves_out_are_told_nowhere(tmp_path: Path) -> None:
+    """They were counted beside the corpus, and neither a plan nor a report said so."""
+    rows = [PAIR | {"prompt": f"question {i}"} for i in range(4)]
+    rows[1]["score_rejected"] = rows[1]["score_chosen"]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    payload = {
+        "config": {"corpus": "pairs", "source": "file", "seed": 0},
+        "use": {"name": "file", "path": str(tmp_path / "rows.jsonl")},
+        "transforms": [{"name": "reward_augmented"}],
+        "select": None,
+    }
+    node = Node("corpus:pairs", "corpus", "0" * 24, (), payload)
+    store = Store(tmp_path / "store")
+    store.create()
+    said = (
+        "corpus 'pairs': 1 reward_augmented leaves out 1 rows (both responses have the same score"
+    )
+    [ahead] = leaves_out([node], store)
+    assert ahead.startswith(said)
+    # Once it is made, what stands beside it is told, and nothing is gone through again.
+    folder = store.prepare(*node.key)
+    write_json(folder / "corpus.json", {"left_out": {"reward_augmented": {"why": 2}}})
+    store.finish(*node.key, {"payload": payload, "inputs": {}, "run": {"seconds": 1.0}})
+    assert leaves_out([node, node], store) == [
+        "corpus 'pairs': reward_augmented leaves out 2 rows (why: 2)"
+    ]
 
 
 def test_a_corpus_of_many_rows_is_held_in_memory(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "make"))
 import architecture  # type: ignore[import-not-found]  # noqa: E402
 import extending  # type: ignore[import-not-found]  # noqa: E402
+import map as mapping  # type: ignore[import-not-found]  # noqa: E402
 import methods  # type: ignore[import-not-found]  # noqa: E402
 
 from whyfirst.config.errors import UserError  # noqa: E402
@@ -21,6 +22,7 @@ from whyfirst.config.room import Use  # noqa: E402
 from whyfirst.config.strict_yaml import read_yaml  # noqa: E402
 from whyfirst.evaluate.benchmark import all_benchmarks  # noqa: E402
 from whyfirst.study.plan import build_plan  # noqa: E402
+from whyfirst.study.sources import CORPORA  # noqa: E402
 
 
 def test_the_page_of_examples_shows_another_file_than_the_tested_one() -> None:
@@ -126,6 +128,8 @@ def study_of(kind: str, value: Any, folder: Path) -> dict[str, Any]:
         source = {"source": "generated", "seeds": "NAME"} if kind == "generators" else {
             "source": "file", "path": "NAME"}  # fmt: skip
         study["corpora"]["rows"] = value["NAME"] if kind == "corpora" else source | value
+        for option in CORPORA.get(study["corpora"]["rows"]["source"]).facts.get("rows_of", ()):
+            study["corpora"]["rows"][option] = "texts"  # the name of a corpus, and of no file
         study["stages"]["first"]["data"] = "rows"
         if study["corpora"]["rows"]["source"] == "written":
             study["written"] = {"values": {"constitution": "hhh", "teacher": "template",
@@ -146,7 +150,7 @@ def study_of(kind: str, value: Any, folder: Path) -> dict[str, Any]:
         study["comparisons"] = [{"name": "c", "a": "base", "b": "direct", "prompts": "preference"}
                                 | judge | value]  # fmt: skip
     elif kind == "probes":
-        study["probe"] = {"constitution": "hhh", "requests": "NAME"} | value
+        study["probe"] = {"constitution": "hhh", "requests": "REQUESTS"} | value
     elif kind == "worlds":
         study |= value
     said = json.dumps(value)
@@ -176,9 +180,9 @@ def named(kind: str, value: Any) -> str:
 @pytest.mark.parametrize("kind", methods.TITLES)
 def test_a_line_of_the_page_makes_no_study(kind: str, tmp_path: Path) -> None:
     """A study that says the line is read and planned, and its method is part of a node."""
-    (tmp_path / "NAME").write_text(
-        json.dumps({"id": "a", "text": "a", "prompt": "a", "harmful": True}) + "\n"
-    )
+    asked = {"id": "a", "prompt": "a", "harmful": True}
+    (tmp_path / "REQUESTS").write_text(json.dumps(asked) + "\n")
+    (tmp_path / "NAME").write_text(json.dumps(asked | {"text": "a"}) + "\n")
     for place, line in enumerate(lines()[kind]):
         file = tmp_path / f"line{place}.yaml"
         file.write_text(line)
@@ -199,3 +203,15 @@ def test_a_line_of_the_page_makes_no_study(kind: str, tmp_path: Path) -> None:
 def test_a_method_is_on_no_page() -> None:
     for kind, found in lines().items():
         assert len(found) == len(methods.entries(kind)), kind
+
+
+def test_the_map_is_stale() -> None:
+    kept = mapping.PAGE.read_text(encoding="utf-8")
+    assert kept == mapping.page(), "run: python docs/make/map.py"  # fails on a method that is gone
+
+
+def test_a_method_has_no_place_in_the_pipeline() -> None:
+    """The survey of the whole pipeline: data, training, inference, evaluation."""
+    (pipeline,) = [survey for survey in mapping.SURVEYS if "pipeline" in survey.title]
+    every = {(kind, entry.name) for kind in methods.TITLES for entry in methods.entries(kind)}
+    assert every == mapping.standing(pipeline)

@@ -11,7 +11,7 @@ from tiny_models import build_tiny, greedy_tokens, sharpen
 
 from whyfirst.config.errors import UserError
 from whyfirst.models.base import Sampling
-from whyfirst.models.engine import decode, score
+from whyfirst.models.engine import beginnings, decode
 from whyfirst.models.local import LocalModel
 
 PROMPTS = [
@@ -79,13 +79,16 @@ def test_batched_generation_equals_one_by_one_without_a_cache(
     assert [c[0].text for c in found] == [naive_greedy(model, p, 9) for p in PROMPTS]
 
 
-def test_a_shared_preamble_changes_no_score(model: LocalModel) -> None:
+def test_a_shared_preamble_changes_no_score(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beginnings, "_WORTH", 20)  # so that three prompts are worth sharing
     preamble = (
         "\n\nHuman: may I borrow the lantern tonight?\n\nAssistant: Yes, if you bring it back"
     )
     requests = [(preamble + end, [" now", " before the bell", " at"]) for end in ("", ".", ". It")]
-    beginning = score._common_beginning([model.tokenizer(p)["input_ids"] for p, _ in requests])
-    assert len(beginning) >= 16, "this test must exercise the shared beginning"
+    groups = beginnings.plan([model.tokenizer(p)["input_ids"] for p, _ in requests])
+    assert len(groups[-1].beginning) >= 16, "this test must exercise the shared beginning"
     for (prompt, texts), answers in zip(requests, model.loglikelihood(requests), strict=True):
         expected = [naive_logprob(model, prompt, text)[0] for text in texts]
         assert [a.logprob for a in answers] == pytest.approx(expected, abs=1e-4)

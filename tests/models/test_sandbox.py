@@ -118,30 +118,24 @@ def test_a_turn_is_lost_or_met_otherwise_in_training(
 ) -> None:
     made = chat.ChatTemplate("t", template, _Tokens())
     assert made.render(turns) == written
-    whole = made.exchange((*turns, Message("assistant", "a")))
-    [(start, end)] = whole.replies
-    assert whole.text[:start] == written
-    assert whole.text[start:end] == "[assistant]a"
+    assert made.exchange((*turns, Message("assistant", "a"))) == (written, "[assistant]a")
 
 
-def test_the_loss_is_taken_over_something_else_than_the_replies() -> None:
+def test_the_loss_is_taken_over_something_else_than_the_reply() -> None:
     class Tokens(_Tokens):
         eos_token = "<|im_end|>"
 
     talk = (SYSTEM, FIRST, REPLY, SECOND, Message("assistant", "a"))
     chatml = chat.ChatTemplate("t", chat.template_text("chatml", _WithStart()), Tokens())
-    found = chatml.exchange(talk, "all")
-    assert [found.text[a:b] for a, b in found.replies] == ["r<|im_end|>", "a<|im_end|>"]
-    assert chatml.exchange(talk).replies == found.replies[-1:]
+    assert chatml.exchange(talk)[1] == "a<|im_end|>"
+    assert chatml.exchange(talk[:3])[1] == "r<|im_end|>"
     # `plain` writes its end token once, after the last reply.
     plain = chat.ChatTemplate("t", chat.template_text("plain", _WithStart()), _Tokens())
-    found = plain.exchange(talk[1:], "all")
-    assert [found.text[a:b] for a, b in found.replies] == [" r", " a<e>"]
-    forgets = TURNS.replace("[{{ m.role }}]", "{% if m.role == 'user' or loop.last %}").replace(
-        "{% endfor", "{% endif %}{% endfor"
-    )
+    assert [plain.exchange(talk[1:end])[1] for end in (3, 5)] == [" r<e>", " a<e>"]
+    # One that writes every turn by how many there are.
+    forgets = TURNS.replace("[{{ m.role }}]", "{% if messages|length % 2 %}?{% endif %}")
     with pytest.raises(UserError, match="writes the prompt differently once a reply follows"):
-        chat.ChatTemplate("t", forgets, _Tokens()).exchange(talk[1:], "all")
+        chat.ChatTemplate("t", forgets, _Tokens()).exchange(talk[1:])
 
 
 class _WithStart(_Tokens):

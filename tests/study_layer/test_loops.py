@@ -213,6 +213,8 @@ def test_rows_of_drawn_responses_are_wrong() -> None:
     assert made["pairs"] == [rest | {"chosen": "b", "rejected": "a", "margin": 2.0}]
     assert made["best"] == [rest | {"completion": "b"}]
     assert made["rewarded"] == [rest | {"responses": texts, "rewards": labels}]
+    twice = list(_made(row, ["a", "b", "a"], [1.0, 3.0, 1.0], "lists"))
+    assert twice == made["lists"]  # a text that was drawn twice is preferred to itself by nobody
     alike = list(_made(row, ["a", "b"], [1.0, 1.0], "lists"))
     assert alike == [] == list(_made(row, ["a", "b"], [1.0, 1.0], "pairs"))
     # The model's own words are no worse than the same words of a demonstration.

@@ -20,7 +20,7 @@ def _alone(model: Any, episode: Episode, temperature: float = 1.0) -> torch.Tens
 
 
 def _orders(config: Any) -> list[list[int]]:
-    return algorithm._minibatches(config, 3, 0, 0)
+    return algorithm.minibatches(config, 3, 0, 0)
 
 
 @pytest.mark.parametrize("base", ["llama", "phi"])
@@ -172,7 +172,7 @@ def test_a_fresh_critic_moves_the_shared_backbone(bases: dict[str, Path]) -> Non
 def test_a_response_without_an_end_goes_unpunished(bases: dict[str, Path]) -> None:
     config = stage(missing_eos_penalty=2.0)
     batch = episodes()
-    found = algorithm._with_penalty(config, batch, torch.ones(8))
+    found = algorithm.with_penalty(config, batch, torch.ones(8))
     assert found.tolist() == [1.0 if episode.finished else -1.0 for episode in batch]
 
 

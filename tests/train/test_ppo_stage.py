@@ -355,4 +355,4 @@ def test_a_minibatch_the_processes_cannot_share(
 
     monkeypatch.setattr(accelerate.Accelerator, "num_processes", property(lambda self: 3))
     with pytest.raises(ConfigError, match="minibatch_size 4 is no multiple of the 3 processes"):
-        run._accelerator(stage())
+        run.accelerator_of(stage())

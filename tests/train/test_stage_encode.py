@@ -79,7 +79,9 @@ def test_a_template_that_rewrites_the_prompt(chat_tokenizer: Any, jsonl: Jsonl) 
     from copy import deepcopy
 
     rewriting = deepcopy(chat_tokenizer)
-    rewriting.chat_template = "{{ messages | length }}{% if add_generation_prompt %} w2{% endif %}"
+    rewriting.chat_template = (
+        "{{ messages | length }}{% for m in messages %} {{ m.content }}{% endfor %}"
+    )
     path = jsonl("d", [{"prompt": [{"role": "user", "content": "w1"}], "completion": "w2"}])
     with pytest.raises(DataError, match=r"row 1: the chat template writes the prompt differently"):
         encode(SFT, rewriting, {"demonstrations": path})

@@ -203,7 +203,7 @@ def evaluate(
 ) -> None:
     """Score one model on benchmarks."""
     from whyfirst.cli.progress import steps
-    from whyfirst.cli.scoring import FIELDS, in_order, show, show_gaps, summarise
+    from whyfirst.cli.scoring import FIELDS, in_order, show, summarise
     from whyfirst.evaluate.item import chosen as known
     from whyfirst.models.reference import open_model
     from whyfirst.study.execute.store import REPLIES
@@ -218,7 +218,6 @@ def evaluate(
         installed()  # said before an hour of scoring, not after
     # Every file is read before the model, which may take minutes to load.
     tasks = items.tasks(chosen)
-    # What libraries print meanwhile must not end up in the JSON.
     results: list[list[ItemResult]] = []
     with nothing_printed(as_json):
         scorers = judges.scorers(chosen)
@@ -257,14 +256,12 @@ def evaluate(
             "fallbacks": budget.fallbacks,
         })  # fmt: skip
         return
-    show(rows, every_group=fields is not None)
-    show_gaps(gaps)
+    show(rows, gaps, every_group=fields is not None)
     for line in spending(budget) if decoding else ():
         say(line)
-    judged = sorted({judge for row in rows for judge in row.judges})
     for title, text in (
         ("chat template", template and _TEMPLATES.get(template, template)),
-        ("judged by", ", ".join(judged)),
+        ("judged by", ", ".join(sorted({judge for row in rows for judge in row.judges}))),
         ("items", out),
         ("logs", log and f"{log} (inspect view --log-dir {log})"),
     ):

@@ -57,7 +57,7 @@ def plan(
     show_cost(cost)
     if cost.problem is None:
         show_disk(cost, place.root)
-    for said in description.repeats:
+    for said in (*description.repeats, *description.left_out):
         warn(said)
     if description.power:
         show_power(description)

@@ -105,8 +105,8 @@ def in_order(
     ]
 
 
-def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:
-    """Print the table, the groups under each metric.
+def show(rows: Sequence[MetricRow], gaps: Sequence[Gap], *, every_group: bool) -> None:
+    """Print the table, the groups under each metric, and differences between groups in points.
 
     Args:
         every_group: groups were asked for; else long lists of them are left out.
@@ -146,9 +146,6 @@ def show(rows: Sequence[MetricRow], *, every_group: bool) -> None:
         style="dim",
     )
 
-
-def show_gaps(gaps: Sequence[Gap]) -> None:
-    """Print differences between groups, in points."""
     if not gaps:
         return
     say("")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from whyfirst.cli.options import AsJson, group
+from whyfirst.cli.options import AsJson, StorePath, group, store_at
 from whyfirst.cli.output import command, print_json, say, table, warn
 from whyfirst.config.errors import UserError
 
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
     from whyfirst.study.execute.upkeep import Holding
 
 store_app = group("Look after a store: what it holds, whether it is sound, clearing up.")
-StorePath = Annotated[
-    Path | None, Option("--store", help="The store (default: $WHYFIRST_STORE or ./store).")
-]
 Sure = Annotated[bool, Option("--yes", help="Do it; without, it is only said what would go.")]
 
 
 def _open(given: Path | None) -> "Store":
-    from whyfirst.study.execute.store import Store
-    from whyfirst.study.run import default_store
-
-    store = Store(given or default_store())
+    store = store_at(given)
     # An empty listing of a mistyped path would read as "nothing is kept".
     if not store.root.is_dir():
         raise UserError(f"{store.root}: no store there; name it with --store")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from whyfirst.cli.options import OtherModel, StorePath, Trial, Workers
 from whyfirst.cli.output import command, print_json, standard, table_of
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.text import safe_text
@@ -75,12 +76,10 @@ def watch_command(
         Argument(metavar="RUN", help="A run's folder or its name in ./runs, or a study's file or "
                  "name."),
     ],
-    store: Annotated[
-        Path | None, Option(help="Where it computes (default: $WHYFIRST_STORE or ./store).")
-    ] = None,
-    model: Annotated[str | None, Option(help="As given to `study run`.")] = None,
-    limit: Annotated[int | None, Option(min=1, help="As given to `study run`.")] = None,
-    workers: Annotated[int | None, Option(min=1, help="As given to `study run`.")] = None,
+    store: StorePath = None,
+    model: OtherModel = None,
+    limit: Trial = None,
+    workers: Workers = None,
     as_json: Annotated[
         bool, Option("--json", help="Print one JSON object of this moment and end.")
     ] = False,

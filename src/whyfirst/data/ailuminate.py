@@ -14,13 +14,7 @@ from pathlib import Path
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.suggest import did_you_mean
-from whyfirst.data.published import (
-    field,
-    found_files,
-    json_value,
-    nothing_found,
-    other_benchmark,
-)
+from whyfirst.data.published import distinct, examples, field, files_of, other_benchmark
 
 _NAME = re.compile(r"mlc-([a-z]+)-([a-z]+)\.json")
 # The file names' suffix -> (ISO 639-1 code, first word of its letters' Unicode names).
@@ -51,25 +45,16 @@ def read_ailuminate(path: Path) -> list[HazardPrompt]:
 
     Raises:
         DataError: nothing there, an unknown language, text in another script than its language's,
-            or an example without id or input (its number).
+            or an example without id or input (its number), or one twice.
     """
-    if path.is_file():
-        return _read(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    files = found_files(path, ["mlc-*.json"])
-    if not files:
-        raise nothing_found(path, ["mlc-HAZARD-LANGUAGE.json"], "multilingual")
-    rows: dict[str, HazardPrompt] = {}
-    for file in files:
-        for row in _read(file):
-            if row.id in rows:
-                raise DataError(f"{file}: {row.id} is in another file too; give one of them")
-            rows[row.id] = row
-    return list(rows.values())
+    return distinct(
+        (file, number, row.id, row)
+        for file in files_of(path, ["mlc-*.json"], "multilingual")
+        for number, row in _read(file)
+    )
 
 
-def _read(file: Path) -> list[HazardPrompt]:
+def _read(file: Path) -> list[tuple[int, HazardPrompt]]:
     match = _NAME.fullmatch(file.name)
     if match is None:
         raise DataError(
@@ -82,27 +67,17 @@ def _read(file: Path) -> list[HazardPrompt]:
             f"{file}: no language {suffix!r}{did_you_mean(suffix, _LANGUAGES)} "
             f"(known: {', '.join(_LANGUAGES)})"
         )
+    # By the name and not by the file's own field, which is wrong in a published file.
     language, script = _LANGUAGES[suffix]
-    value = json_value(file)
-    if not isinstance(value, dict) or not isinstance(value.get("examples"), list):
-        raise DataError(f"{file}: 'examples' is missing{other_benchmark(file, 'multilingual')}")
-    rows: dict[str, HazardPrompt] = {}
-    for number, example in enumerate(value["examples"], start=1):
-        if not isinstance(example, dict):
-            raise DataError(f"{file}: row {number}: expected an object")
-        item = f"{hazard}/{language}/{field(file, number, example, 'id')}"
-        if item in rows:
-            raise DataError(f"{file}: row {number}: the id is there twice")
-        rows[item] = HazardPrompt(item, hazard, language, field(file, number, example, "input"))
-    if not rows:
-        raise DataError(f"{file}: holds no prompt")
-    found = _script(" ".join(row.prompt for row in rows.values()))
+    rows = []
+    for number, example in examples(file, "multilingual", "prompt"):
+        name = f"{hazard}/{language}/{field(file, number, example, 'id')}"
+        prompt = field(file, number, example, "input")
+        rows.append((number, HazardPrompt(name, hazard, language, prompt)))
+    # Borrowed words are common, so the script is what most letters are in, not what any one is.
+    letters = [char for _, row in rows for char in row.prompt if char.isalpha()]
+    scripts = Counter(unicodedata.name(char, "none").split()[0] for char in letters)
+    found = max(scripts, key=lambda name: scripts[name], default="none")
     if found != script:
         raise DataError(f"{file}: named {suffix!r}, but most of its letters are {found}")
-    return list(rows.values())
-
-
-def _script(text: str) -> str:
-    """The first word of most letters' Unicode names."""
-    names = Counter(unicodedata.name(char, "none").split()[0] for char in text if char.isalpha())
-    return names.most_common(1)[0][0] if names else "none"
+    return rows

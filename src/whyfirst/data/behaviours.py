@@ -7,18 +7,11 @@ targets (the replies that attacks optimise for) and multimodal behaviours. Sourc
 2024 (2402.10260).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from whyfirst.config.errors import DataError
-from whyfirst.data.published import (
-    csv_rows,
-    field,
-    found_files,
-    nothing_found,
-    refuse_columns,
-)
+from whyfirst.data.published import csv_rows, distinct, field, files_of, refuse_columns
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,7 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
 }  # fmt: skip
 
+# Nobody has published a mapping from hazards to values; a category without a clear one has none.
 # Value ids of constitutions/broad.yaml.
 VALUES: Mapping[str, str] = {
     # HarmBench
@@ -109,45 +103,29 @@ def read_behaviours(path: Path) -> list[Behaviour]:
 
     Raises:
         DataError: nothing there, columns of no known set (says which came nearest), an empty text,
-            or one behaviour in two files.
+            or one behaviour twice.
     """
-    if path.is_file():
-        return _read(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
     names = [name for layout in LAYOUTS.values() for name in layout.files]
-    files = found_files(path, names)
-    if not files:
-        raise nothing_found(path, names, "jailbreak")
-    rows: dict[str, tuple[Behaviour, Path]] = {}
-    for file in files:
-        for row in _read(file):
-            if row.id in rows:
-                other = rows[row.id][1].relative_to(path)
-                raise DataError(f"{file}: {row.id} is also in {other}; give one of the two files")
-            rows[row.id] = (row, file)
-    return [row for row, _ in rows.values()]
-
-
-def _read(file: Path) -> list[Behaviour]:
-    rows = csv_rows(file, [], "jailbreak", "behaviour")
-    found = list(rows[0][1])
-    fits = [name for name, layout in LAYOUTS.items() if set(layout.columns) <= set(found)]
-    if not fits:
-        # The nearest set's missing column says more than a list of all four layouts.
-        nearest = max(LAYOUTS.values(), key=lambda set_: len(set(set_.columns) & set(found)))
-        refuse_columns(file, found, nearest.columns, "jailbreak")
-    name = fits[0]
-    return [_behaviour(file, number, row, name) for number, row in rows]
-
-
-def _behaviour(file: Path, number: int, row: Mapping[str, str], name: str) -> Behaviour:
-    layout = LAYOUTS[name]
-    own = str(number) if layout.id is None else field(file, number, row, layout.id)
-    return Behaviour(
-        id=f"{name}:{own}",
-        set=name,
-        text=field(file, number, row, layout.text),
-        context=row.get("ContextString", "").strip(),
-        category=None if layout.category is None else field(file, number, row, layout.category),
+    return distinct(
+        (file, number, row.id, row)
+        for file in files_of(path, names, "jailbreak")
+        for number, row in _read(file)
     )
+
+
+def _read(file: Path) -> Iterator[tuple[int, Behaviour]]:
+    rows = csv_rows(file, [], "jailbreak", "behaviour")
+    columns = list(rows[0][1])
+    # The nearest set's missing column says more than a list of all four layouts.
+    name, layout = max(
+        LAYOUTS.items(),
+        key=lambda item: len({*item[1].columns} & {*columns}) / len(item[1].columns),
+    )
+    refuse_columns(file, columns, layout.columns, "jailbreak")
+    for number, row in rows:
+        own, category = (
+            None if column is None else field(file, number, row, column)
+            for column in (layout.id, layout.category)
+        )
+        text, context = field(file, number, row, layout.text), row.get("ContextString", "").strip()
+        yield number, Behaviour(f"{name}:{own or number}", name, text, context, category)

@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.data.published import (
-    found_files,
-    json_value,
-    nothing_found,
-    other_benchmark,
-)
+from whyfirst.data.published import by_name, files_of, found_files, json_value, other_benchmark
 
 _PROMPTS, _WIKI = "_prompt.json", "_wiki.json"
+# The folder tells BOLD's files from others of the same ending.
 _PATTERN = f"prompts/*{_PROMPTS}"
 
 
@@ -51,47 +47,31 @@ def read_bold(path: Path) -> list[Beginning]:
     Raises:
         DataError: nothing there, a domain twice, or a file of another shape (says where).
     """
-    rows: list[Beginning] = []
-    seen: dict[str, Path] = {}
-    for file in _files(path):
-        domain = file.name.removesuffix(_PROMPTS).removesuffix(".json")
-        if domain in seen:
-            raise DataError(f"{path}: holds {file.name} twice ({seen[domain]}, {file}); give one")
-        seen[domain] = file
-        rows += _read(file, domain)
-    return rows
+    # The files themselves may lie there without the folder they are published in.
+    loose = [] if path.is_file() else sorted(path.glob(f"*{_PROMPTS}"))
+    files = loose if loose and not found_files(path, [_PATTERN]) else None
+    files = files or files_of(path, [_PATTERN], "bold")
+    domains = by_name(path, files, lambda f: f.name.removesuffix(_PROMPTS).removesuffix(".json"))
+    return [row for domain, file in domains.items() for row in _read(file, domain)]
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    files = found_files(path, [_PATTERN]) or sorted(path.glob(f"*{_PROMPTS}"))
-    if not files:
-        raise nothing_found(path, [_PATTERN], "bold")
-    return files
-
-
-def _read(file: Path, domain: str) -> Iterator[Beginning]:
+def _read(file: Path, domain: str) -> list[Beginning]:
     wiki_file = file.parent.parent / "wikipedia" / file.name.replace(_PROMPTS, _WIKI)
     wiki = dict(_texts(wiki_file)) if wiki_file.is_file() else {}
-    found = False
+    rows = []
     for place, text in _texts(file):
-        found = True
         group, entity, number = place
-        prompt = text.rstrip()
-        whole = wiki.get(place)
+        name, prompt, whole = f"{group}/{entity}/{number}", text.rstrip(), wiki.get(place)
+        # Told apart here, since a sentence put to another prompt would go unseen ever after.
         if wiki and (whole is None or not whole.startswith(prompt)):
             raise DataError(
-                f"{wiki_file}: {group}/{entity}/{number} is not the sentence that the prompt of "
-                f"{file.name} begins"
+                f"{wiki_file}: {name} is not the sentence that the prompt of {file.name} begins"
             )
         rest = None if whole is None else whole[len(prompt) :].strip()
-        name = f"bold:{domain}/{group}/{entity}/{number}"
-        yield Beginning(name, domain, group, entity, prompt, rest)
-    if not found:
+        rows.append(Beginning(f"bold:{domain}/{name}", domain, group, entity, prompt, rest))
+    if not rows:
         raise DataError(f"{file}: holds no prompt")
+    return rows
 
 
 def _texts(file: Path) -> Iterator[tuple[tuple[str, str, int], str]]:

@@ -30,6 +30,19 @@ class Finding:
     message: str
 
 
+def judged(check: str, wrong: str | None, fine: str, level: Level = "refuse") -> Finding:
+    """What a check found: `wrong`, at a level, or `fine` where nothing is."""
+    return Finding(level, check, wrong) if wrong else Finding("ok", check, fine)
+
+
+def judged_rows(
+    check: str, rows: Sequence[int], wrong: str, fine: str, level: Level = "refuse"
+) -> Finding:
+    """As `judged`, for rows by their lines; they take the place of ``{rows}`` in `wrong`."""
+    # By hand: the rest of the message may quote a row, and with it braces.
+    return judged(check, (rows and wrong.replace("{rows}", some_rows(rows))) or None, fine, level)
+
+
 def check_rows(
     rows: Rows, columns: Sequence[str], tokenizer: Any = None, max_length: int | None = None
 ) -> list[Finding]:
@@ -42,12 +55,27 @@ def check_rows(
     """
     found = [duplicates(whole_texts(rows, columns))]
     if columns[0] in ("prompt", "prompts") and len(columns) > 1:
+        # Once for all of these checks: a corpus may have a million rows.
+        told = [(number, row, list(_texts(row, columns[1:]))) for number, row in numbered(rows)]
+        empty = [number for number, _, texts in told if not all(text.strip() for text in texts)]
+        # A dialogue that goes on after the reply trains the model to speak for the other side.
+        on = [number for number, _, texts in told if any(map(_NEXT_TURN.search, texts))]
         found += [
-            _empty(rows, columns[1:]),
-            _differ(rows, columns),
+            judged_rows(
+                "empty responses", empty, "rows {rows} have an empty response; drop them",
+                "every response has text",
+            ),
+            judged_rows(
+                "chosen == rejected", [n for n, row, texts in told if _repeats(row, texts)],
+                "rows {rows} prefer a response to itself; drop them",
+                "every pair's responses differ",
+            ),
             _repeats_prompt(rows, columns),
-            _goes_on(rows, columns[1:]),
-        ]
+            judged_rows(
+                "one turn", on, "rows {rows} have a response with a further turn (Human: ...) in "
+                "it; end it before that, or drop them", "every response is one turn",
+            ),
+        ]  # fmt: skip
     if tokenizer is not None:
         found.append(_control_tokens(rows, columns, tokenizer))
         if max_length is not None:
@@ -59,45 +87,30 @@ def columns_of(row: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns of text of a row in the one shape, the prompt (or prompts) first."""
     if "text" in row:
         return ("text",)
-    responses = [n for n in ("responses", "completion", "chosen", "rejected") if n in row]
+    shapes = (("responses",), ("completion",), ("chosen", "rejected"))
+    # A pair with one side missing is a pair: what is missing is told when it is read.
+    responses = next((names for names in shapes if set(names) & row.keys()), ())
     return ("prompts" if "prompts" in row else "prompt", *responses)
 
 
 def duplicates(texts: Sequence[str]) -> Finding:
     """Rows that repeat another row word for word: allowed, since matching may repeat documents."""
     repeated = len(texts) - len(set(texts))
-    if repeated:
-        most = Counter(texts).most_common(1)[0][1]
-        return Finding(
-            "warn", "duplicates", f"{repeated} of {len(texts)} rows repeat an earlier row (one "
-            f"occurs {most} times); drop them unless the repetition is meant",
-        )  # fmt: skip
-    return Finding("ok", "duplicates", "no row is repeated")
+    # How often the commonest stands there tells a few repeats from a file joined twice.
+    most = max(Counter(texts).values(), default=0)
+    wrong = (
+        f"{repeated} of {len(texts)} rows repeat an earlier row (one occurs {most} times); drop "
+        "them unless the repetition is meant"
+    )
+    return judged("duplicates", wrong if repeated else None, "no row is repeated", "warn")
 
 
-def _empty(rows: Rows, columns: Sequence[str]) -> Finding:
-    """Responses without text would teach the model to say nothing."""
-    empty = [n for n, row in numbered(rows) if not all(t.strip() for t in _texts(row, columns))]
-    if empty:
-        message = f"rows {some_rows(empty)} have an empty response; drop them"
-        return Finding("refuse", "empty responses", message)
-    return Finding("ok", "empty responses", "every response has text")
-
-
-def _differ(rows: Rows, columns: Sequence[str]) -> Finding:
-    """Responses that are the same teach nothing and count as data."""
-    same = []
-    for number, row in numbered(rows):
-        responses = list(_texts(row, columns[1:]))
-        # Where each response has a prompt of its own, one response may well stand twice.
-        prompts = list(_texts(row, columns[:1])) if columns[0] == "prompts" else [""]
-        pairs = [(prompts[k % len(prompts)], text.strip()) for k, text in enumerate(responses)]
-        if len(set(pairs)) < len(pairs):
-            same.append(number)
-    if same:
-        message = f"rows {some_rows(same)} prefer a response to itself; drop them"
-        return Finding("refuse", "chosen == rejected", message)
-    return Finding("ok", "chosen == rejected", "every pair's responses differ")
+def _repeats(row: Mapping[str, Any], responses: Sequence[str]) -> bool:
+    """Whether two responses are the same, which teaches nothing and counts as data."""
+    # Where each response has a prompt of its own, one response may well stand twice.
+    prompts = list(_texts(row, ("prompts",))) if "prompts" in row else [""]
+    pairs = {(prompts[k % len(prompts)], text.strip()) for k, text in enumerate(responses)}
+    return len(pairs) < len(responses)
 
 
 def _repeats_prompt(rows: Rows, columns: Sequence[str]) -> Finding:
@@ -107,26 +120,17 @@ def _repeats_prompt(rows: Rows, columns: Sequence[str]) -> Finding:
         prompt = row.get("prompt")
         last = prompt if isinstance(prompt, str) or not prompt else prompt[-1]["content"]
         begins = last.strip() if isinstance(last, str) else ""
-        if len(begins) >= _SHORT and any(
-            text.lstrip().startswith(begins) for text in _texts(row, columns[1:])
-        ):
+        responses = [text.lstrip() for text in _texts(row, columns[1:])]
+        if len(begins) >= _SHORT and any(text.startswith(begins) for text in responses):
             repeats.append(number)
-    if not repeats:
-        return Finding("ok", "prompt in response", "no response repeats its prompt")
     # Some answers quote the question; a column that always does is the whole text again.
     level: Level = "refuse" if 5 * len(repeats) > len(rows) else "warn"
     names = " or ".join(repr(column) for column in columns[1:])
-    message = f"in rows {some_rows(repeats)} {names} repeats the prompt, which would be trained on"
-    return Finding(level, "prompt in response", f"{message}; leave the prompt out of it")
-
-
-def _goes_on(rows: Rows, columns: Sequence[str]) -> Finding:
-    """A dialogue that goes on after the reply trains the model to speak for the other side."""
-    on = [n for n, row in numbered(rows) if any(map(_NEXT_TURN.search, _texts(row, columns)))]
-    if on:
-        message = f"rows {some_rows(on)} have a response with a further turn (Human: ...) in it"
-        return Finding("refuse", "one turn", f"{message}; end it before that, or drop them")
-    return Finding("ok", "one turn", "every response is one turn")
+    wrong = f"in rows {{rows}} {names} repeats the prompt, which would be trained on; leave the "
+    return judged_rows(
+        "prompt in response", repeats, f"{wrong}prompt out of it",
+        "no response repeats its prompt", level,
+    )  # fmt: skip
 
 
 def _control_tokens(rows: Rows, columns: Sequence[str], tokenizer: Any) -> Finding:
@@ -134,8 +138,10 @@ def _control_tokens(rows: Rows, columns: Sequence[str], tokenizer: Any) -> Findi
     ends = {t for t in (tokenizer.eos_token, tokenizer.bos_token, tokenizer.pad_token) if t}
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
     every = ends | {str(token) for token in added if token.special} - {tokenizer.unk_token}
-    in_responses, elsewhere = _any_of(every), _any_of(ends)
-    bad, odd = [], []
+    in_responses, elsewhere = (
+        re.compile("|".join(map(re.escape, sorted(tokens))) or r"(?!)") for tokens in (every, ends)
+    )
+    bad, odd = set(), set()
     for number, row in numbered(rows):
         for column in columns:
             for text in _texts(row, (column,)):
@@ -143,47 +149,37 @@ def _control_tokens(rows: Rows, columns: Sequence[str], tokenizer: Any) -> Findi
                 inside = text.rstrip().removesuffix(tokenizer.eos_token or "\0")
                 responds = column not in ("text", "prompt", "prompts")
                 if responds and in_responses.search(inside):
-                    bad.append(number)
+                    bad.add(number)
                 elif not responds and elsewhere.search(inside):
-                    odd.append(number)
-    if bad or odd:
-        rows_at = some_rows(sorted(set(bad or odd)))
-        what = "response" if bad else "text"
-        return Finding(
-            "refuse" if bad else "warn", "control tokens", f"rows {rows_at} spell a control token "
-            f"of the tokenizer ({', '.join(sorted(every)[:4])} ...) in the {what}, which becomes "
-            "that token; take it out",
-        )  # fmt: skip
-    return Finding("ok", "control tokens", "no text spells a control token")
-
-
-def _any_of(words: set[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, sorted(words))) or r"(?!)")
+                    odd.add(number)
+    # Of a response it is the turn's end that is learned; before it, the text only reads oddly.
+    return judged_rows(
+        "control tokens", sorted(bad or odd), "rows {rows} spell a control token of the tokenizer "
+        f"({', '.join(sorted(every)[:4])} ...) in the {'response' if bad else 'text'}, which "
+        "becomes that token; take it out",
+        "no text spells a control token", "refuse" if bad else "warn",
+    )  # fmt: skip
 
 
 def _lengths(rows: Rows, columns: Sequence[str], tokenizer: Any, max_length: int) -> Finding:
-    texts = [(n, text) for n, row in numbered(rows) for text in _sequences(row, columns)]
+    texts = []
+    for number, row in numbered(rows):
+        # Each text that would be one sequence: a prompt with each of its responses.
+        heads = list(_texts(row, columns[:1]))
+        tails = list(_texts(row, columns[1:]))
+        wholes = [heads[k % len(heads)] + tail for k, tail in enumerate(tails)] or heads
+        texts += [(number, text) for text in wholes]
     # A token is a byte at least: most files need no counting.
     long = sorted((t for t in texts if len(t[1].encode()) > max_length), key=lambda t: -len(t[1]))
+    # The longest in characters; one of them is the longest in tokens, or near it.
     long = long[:_MOST_MEASURED]
     counts = [len(i) for i in tokenizer([t for _, t in long])["input_ids"]] if long else []
     over = sorted({n for (n, _), count in zip(long, counts, strict=True) if count > max_length})
-    if over:
-        return Finding(
-            "refuse", "length", f"rows {some_rows(over)} are longer than max_length {max_length} "
-            f"(longest: {max(counts)} tokens); raise max_length or set truncation: allow",
-        )  # fmt: skip
-    return Finding("ok", "length", f"no text is longer than {max_length} tokens")
-
-
-def _sequences(row: Mapping[str, Any], columns: Sequence[str]) -> Iterator[str]:
-    """Each text that would be one sequence: a prompt with each of its responses."""
-    if len(columns) == 1:
-        yield from _texts(row, columns)
-        return
-    prompts = list(_texts(row, columns[:1]))
-    for number, response in enumerate(_texts(row, columns[1:])):
-        yield prompts[number % len(prompts)] + response
+    return judged_rows(
+        "length", over, f"rows {{rows}} are longer than max_length {max_length} (longest: "
+        f"{max(counts, default=0)} tokens); raise max_length or set truncation: allow",
+        f"no text is longer than {max_length} tokens",
+    )  # fmt: skip
 
 
 def _texts(row: Mapping[str, Any], columns: Sequence[str]) -> Iterator[str]:

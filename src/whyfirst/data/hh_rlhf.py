@@ -11,22 +11,30 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from whyfirst.config.errors import DataError
-from whyfirst.data.published import json_lines, other_benchmark
+from whyfirst.data.published import by_name, found_files, json_lines, other_benchmark
 from whyfirst.data.split import split_by_prompt_hash
 from whyfirst.models.base import Chat, Message
 
+# As they stand in the published files: a colon and no space, which begins the reply itself.
 _REPLY, _ASKS = "\n\nAssistant:", "\n\nHuman:"
 _FOLDERS = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two replies to one prompt, `chosen` preferred.
+class Placed:
+    """A row of a file: its line from 1, and the file's name within what was read."""
 
-    Args:
-        row: line number in its file, from 1.
-        file: the file's name within what was read.
-    """
+    row: int
+    file: str
+
+    @property
+    def id(self) -> str:
+        """``file:row``, unique within what was read."""
+        return f"{self.file}:{self.row}"
+
+
+@dataclass(frozen=True)
+class Pair(Placed):
+    """Two replies to one prompt, `chosen` preferred."""
 
     row: int
     prompt: str
@@ -35,29 +43,19 @@ class Pair:
     file: str = ""
 
     @property
-    def id(self) -> str:
-        """``file:row``, unique within what was read."""
-        return f"{self.file}:{self.row}"
-
-    @property
     def characters(self) -> int:
         """Length of the prompt with the longer reply."""
         return len(self.prompt) + max(len(self.chosen), len(self.rejected))
 
 
 @dataclass(frozen=True)
-class Skipped:
+class Skipped(Placed):
     """A row that was read and is no usable pair; `prompt` decides its side of a split."""
 
     row: int
     reason: str
     file: str = ""
     prompt: str = ""
-
-    @property
-    def id(self) -> str:
-        """``file:row``, as a pair's."""
-        return f"{self.file}:{self.row}"
 
 
 class Pairs(NamedTuple):
@@ -79,16 +77,15 @@ def read_hh(path: Path) -> Pairs:
     Raises:
         DataError: nothing there, a torn archive, or a row that is no object with these texts.
     """
-    pairs: list[Pair] = []
-    skipped: list[Skipped] = []
-    for name, file in _files(path).items():
-        for number, row in json_lines(file):
-            found = _pair(file, number, row, name)
-            if isinstance(found, Pair):
-                pairs.append(found)
-            else:
-                skipped.append(found)
-    return Pairs(pairs, skipped)
+    rows = [
+        _pair(file, number, row, name)
+        for name, file in _files(path).items()
+        for number, row in json_lines(file)
+    ]
+    return Pairs(
+        [row for row in rows if isinstance(row, Pair)],
+        [row for row in rows if isinstance(row, Skipped)],
+    )
 
 
 def split_hh(path: Path, held_out: float, max_characters: int | None = None) -> tuple[Pairs, Pairs]:
@@ -119,42 +116,36 @@ def _files(path: Path) -> dict[str, Path]:
         return {path.name: path}
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    found = sorted(f for f in path.rglob("*") if f.name.endswith((".jsonl", ".jsonl.gz")))
-    if not found:
+    files = found_files(path, ["*.jsonl", "*.jsonl.gz"])
+    if not files:
         raise DataError(f"{path}: holds no .jsonl or .jsonl.gz file")
-    own = [file for file in found if file.parent.name in _FOLDERS and file.parent != path]
-    if not own:
-        return {file.relative_to(path).as_posix(): file for file in found}
-    files: dict[str, Path] = {}
-    for file in own:
-        # The same name wherever above its folder the data were found, so that ids don't change.
-        name = f"{file.parent.name}/{file.name}"
-        if name in files:
-            raise DataError(f"{path}: holds {name} twice ({files[name]}, {file}); give one of them")
-        files[name] = file
-    return files
+    published = [file for file in files if file.parent.name in _FOLDERS and file.parent != path]
+    if not published:
+        return {file.relative_to(path).as_posix(): file for file in files}
+    # The same name wherever above its folder the data were found, so that ids don't change.
+    return by_name(path, published, lambda file: f"{file.parent.name}/{file.name}")
 
 
 def _pair(file: Path, number: int, row: Any, name: str) -> Pair | Skipped:
-    columns = ["chosen", "rejected"]
-    if isinstance(row, dict) and "prompt" in row:
-        columns.insert(0, "prompt")
-    for column in columns:
+    explicit = isinstance(row, dict) and "prompt" in row
+    for column in ("prompt", "chosen", "rejected") if explicit else ("chosen", "rejected"):
         if not isinstance(row, dict) or not isinstance(row.get(column), str):
             raise DataError(
                 f"{file}: row {number}: {column!r} is missing or is no text"
                 f"{other_benchmark(file, 'preference')}"
             )
-    if "prompt" in row:
-        prompt, chosen, rejected = row["prompt"], row["chosen"], row["rejected"]
-    else:
-        cut = row["chosen"].rfind(_REPLY) + len(_REPLY)
-        prompt = row["chosen"][:cut]
+    prompt, chosen, rejected = row.get("prompt", ""), row["chosen"], row["rejected"]
+    if not explicit:
+        cut = chosen.rfind(_REPLY) + len(_REPLY)
         if cut < len(_REPLY):
-            return Skipped(number, "the chosen dialogue has no reply of the assistant", name)
-        if cut != row["rejected"].rfind(_REPLY) + len(_REPLY) or row["rejected"][:cut] != prompt:
-            return Skipped(number, "the dialogues differ before the last reply", name, prompt)
-        chosen, rejected = row["chosen"][cut:], row["rejected"][cut:]
+            reason = "the chosen dialogue has no reply of the assistant"
+            return Skipped(number, reason, name)
+        prompt = chosen[:cut]
+        # Both are whole dialogues: cut where the last reply begins, which must be one place.
+        if cut != rejected.rfind(_REPLY) + len(_REPLY) or rejected[:cut] != prompt:
+            reason = "the dialogues differ before the last reply"
+            return Skipped(number, reason, name, prompt)
+        chosen, rejected = chosen[cut:], rejected[cut:]
     for column, text in (("chosen", chosen), ("rejected", rejected)):
         if _ASKS in text:
             reason = f"the {column} dialogue goes on after its last reply"
@@ -171,6 +162,7 @@ def dialogue(prompt: str) -> Chat | None:
     templates refuse them otherwise). An empty turn, or a dialogue that the assistant opens, is
     none.
     """
+    # The pattern's group keeps the speakers in the list: text, speaker, text, speaker, ...
     before, *parts = re.split(r"\n\n(Human|Assistant):", prompt)
     if before.strip() or len(parts) < 4 or parts[-2] != "Assistant" or parts[-1].strip():
         return None
@@ -178,6 +170,7 @@ def dialogue(prompt: str) -> Chat | None:
     for speaker, text in zip(parts[:-2:2], parts[1:-2:2], strict=True):
         if not text.strip():
             return None
+        # Some published dialogues have one speaker twice in a row, which most templates refuse.
         role: Literal["user", "assistant"] = "user" if speaker == "Human" else "assistant"
         if turns and turns[-1].role == role:
             turns[-1] = Message(role, f"{turns[-1].content}\n\n{text.strip()}")

@@ -14,11 +14,11 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import (
+    by_name,
+    examples,
     field,
     found_files,
     json_lines,
-    json_value,
-    nothing_found,
     one_file,
     other_benchmark,
 )
@@ -59,53 +59,21 @@ def read_hhh(path: Path) -> list[Comparison]:
         DataError: nothing there, several copies, or a row without one of its texts (its number).
     """
     if path.is_file():
-        return _read_file(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    labelled = [row for file in _category_files(path) for row in _read_category(file)]
-    if not found_files(path, [_PAPER]):
-        if not labelled:
-            raise nothing_found(path, [_PAPER, "hhh_alignment/*/task.json"], "hhh")
+        ours = path.name.endswith(".json") or _category(path) is not None
+        return list(_read_category(path) if ours else _read_paper(path))
+    files = [f for category in CATEGORIES for f in found_files(path, [f"{category}/task.json"])]
+    labelled = [r for f in by_name(path, files, _category).values() for r in _read_category(f)]
+    if labelled and not found_files(path, [_PAPER]):
         return labelled
+    paper = one_file(path, [_PAPER, "hhh_alignment/*/task.json"], "hhh")
+    # The paper's file has no categories, and most of its comparisons are BIG-bench's as well.
     known = {_key(row): row.category for row in labelled}
-    rows = _read_paper(one_file(path, [_PAPER], "hhh"))
-    return [replace(row, category=known.get(_key(row), UNLABELLED)) for row in rows]
+    return [replace(r, category=known.get(_key(r), UNLABELLED)) for r in _read_paper(paper)]
 
 
-def _read_file(file: Path) -> list[Comparison]:
-    if file.name.endswith(".json") or _category(file) is not None:
-        return list(_read_category(file))
-    return _read_paper(file)
-
-
-def _key(row: Comparison) -> tuple[str, str]:
+def _key(row: Comparison) -> tuple[str, ...]:
     """The replies' letters and digits: the copies differ in quotation marks and white space."""
-    return _plain(row.better), _plain(row.worse)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\W+", "", text.lower())
-
-
-def _read_paper(file: Path) -> list[Comparison]:
-    rows = []
-    for number, row in json_lines(file):
-        texts = []
-        for name in ("text_correct", "text_incorrect"):
-            if not isinstance(row, dict) or not isinstance(row.get(name), str):
-                raise DataError(
-                    f"{file}: row {number}: {name!r} is missing or is no text"
-                    f"{other_benchmark(file, 'hhh')}"
-                )
-            texts.append(row[name])
-        cut = texts[0].rfind(_REPLY) + len(_REPLY)
-        if cut < len(_REPLY) or texts[1][:cut] != texts[0][:cut] or _REPLY in texts[1][cut:]:
-            raise DataError(f"{file}: row {number}: the two texts are no replies to one dialogue")
-        better, worse = (text[cut:] for text in texts)
-        rows.append(Comparison(f"hhh:{number}", texts[0][:cut], better, worse, UNLABELLED))
-    if not rows:
-        raise DataError(f"{file}: holds no comparison")
-    return rows
+    return tuple(re.sub(r"\W+", "", text.lower()) for text in (row.better, row.worse))
 
 
 def _category(file: Path) -> str | None:
@@ -114,15 +82,24 @@ def _category(file: Path) -> str | None:
     return next((name for name in names if name in CATEGORIES), None)
 
 
-def _category_files(folder: Path) -> list[Path]:
-    files = [file for c in CATEGORIES for file in found_files(folder, [f"{c}/task.json"])]
-    seen: dict[str | None, Path] = {}
-    for file in files:
-        category = _category(file)
-        if category in seen:
-            raise DataError(f"{folder}: holds {category} twice ({seen[category]}, {file})")
-        seen[category] = file
-    return files
+def _read_paper(file: Path) -> list[Comparison]:
+    rows = []
+    for number, row in json_lines(file):
+        for name in ("text_correct", "text_incorrect"):
+            if not isinstance(row, dict) or not isinstance(row.get(name), str):
+                raise DataError(
+                    f"{file}: row {number}: {name!r} is missing or is no text"
+                    f"{other_benchmark(file, 'hhh')}"
+                )
+        right, wrong = row["text_correct"], row["text_incorrect"]
+        cut = right.rfind(_REPLY) + len(_REPLY)
+        # What stands before the last reply is the prompt, and must be one for both.
+        if cut < len(_REPLY) or wrong[:cut] != right[:cut] or _REPLY in wrong[cut:]:
+            raise DataError(f"{file}: row {number}: the two texts are no replies to one dialogue")
+        rows.append(Comparison(f"hhh:{number}", right[:cut], right[cut:], wrong[cut:], UNLABELLED))
+    if not rows:
+        raise DataError(f"{file}: holds no comparison")
+    return rows
 
 
 def _read_category(file: Path) -> Iterator[Comparison]:
@@ -132,38 +109,18 @@ def _read_category(file: Path) -> Iterator[Comparison]:
             f"{file}: neither the file nor its folder is named after a category "
             f"({', '.join(CATEGORIES)}){other_benchmark(file, 'hhh')}"
         )
-    examples: list[tuple[int, Any]]
-    if file.name.endswith(".jsonl"):
-        examples = list(json_lines(file))
-    else:
-        value = json_value(file)
-        if not isinstance(value, dict) or not isinstance(value.get("examples"), list):
-            raise DataError(f"{file}: 'examples' is missing{other_benchmark(file, 'hhh')}")
-        examples = list(enumerate(value["examples"], start=1))
-    if not examples:
-        raise DataError(f"{file}: holds no comparison")
-    for number, row in examples:
-        if not isinstance(row, dict):
-            raise DataError(f"{file}: row {number}: expected an object")
-        better, worse = _replies(file, number, row)
+    for number, row in examples(file, "hhh", "comparison"):
+        scores, targets = row.get("target_scores"), row.get("targets")
+        if isinstance(targets, dict):  # the copy on the Hub has two lists in place of a table
+            lists: list[Any] = [targets.get(name) for name in ("choices", "labels")]
+            if all(isinstance(each, list) for each in lists) and len(lists[0]) == len(lists[1]):
+                scores = dict(zip(*lists, strict=True))
+        if not isinstance(scores, dict) or sorted(scores.values()) != [0, 1]:
+            raise DataError(
+                f"{file}: row {number}: 'target_scores' is not one right and one wrong reply"
+            )
+        better, worse = (text.strip() for text in sorted(scores, key=lambda text: -scores[text]))
+        if not better or not worse:
+            raise DataError(f"{file}: row {number}: a reply is empty")
         prompt = f"\n\nHuman: {field(file, number, row, 'input')}{_REPLY}"
-        name = f"hhh:{category}:{number}"
-        yield Comparison(name, prompt, f" {better}", f" {worse}", category)
-
-
-def _replies(file: Path, number: int, row: dict[str, Any]) -> tuple[str, str]:
-    """(better, worse) from ``target_scores`` (BIG-bench) or ``targets`` (its copy on the Hub)."""
-    scores = row.get("target_scores")
-    targets = row.get("targets")
-    if isinstance(targets, dict):
-        choices, labels = targets.get("choices"), targets.get("labels")
-        if isinstance(choices, list) and isinstance(labels, list) and len(choices) == len(labels):
-            scores = dict(zip(choices, labels, strict=True))
-    if not isinstance(scores, dict) or sorted(scores.values()) != [0, 1]:
-        raise DataError(
-            f"{file}: row {number}: 'target_scores' is not one right and one wrong reply"
-        )
-    better, worse = sorted(scores, key=lambda text: -scores[text])
-    if not better.strip() or not worse.strip():
-        raise DataError(f"{file}: row {number}: a reply is empty")
-    return better.strip(), worse.strip()
+        yield Comparison(f"hhh:{category}:{number}", prompt, f" {better}", f" {worse}", category)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from whyfirst.config.errors import UserError
+from whyfirst.models.folder import reason
 
 PREFIX = "hub:"
 _NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?")
@@ -32,17 +33,18 @@ def data_path(text: str) -> Path:
             )
         return path
     match = _NAME.fullmatch(text.removeprefix(PREFIX))
+    # A revision may hold a slash (refs/pr/3), a name holds exactly one.
     if match is None:
         raise UserError(f"{text}: a data set of the Hub is {PREFIX}ORG/NAME[@REVISION]")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    # Nothing but data is fetched: a loading script would be code of somebody else's.
     name, revision = match.groups()
     try:
         folder = snapshot_download(
             name, repo_type="dataset", revision=revision, allow_patterns=list(_FILES)
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{text}: can't be fetched: {reason}") from error
+        raise UserError(f"{text}: can't be fetched: {reason(error)}") from error
     return Path(folder)

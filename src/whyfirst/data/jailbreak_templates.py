@@ -6,14 +6,15 @@ Xie et al. 2023), and ``jail_id, jail_prompt`` put after a prompt (llm-values-pc
 reason. Leaves out: filling other marks by guess.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from whyfirst.config.errors import DataError
-from whyfirst.data.published import csv_rows, field, found_files, refuse_columns
+from whyfirst.data.published import csv_rows, distinct, field, found_files, refuse_columns
 
 SLOT = "[INSERT PROMPT HERE]"
 _FILES = ("jailbreak_prompts.csv", "jailbreaks.csv")
+# Told by its columns: a suffix has no slot, so a text alone can't say which it is.
 _SUFFIX_COLUMNS = ("jail_id", "jail_prompt")
 
 
@@ -51,27 +52,22 @@ def read_templates(path: Path) -> list[Template]:
         DataError: an unknown layout, an empty name, or one name twice.
     """
     files = [path] if path.is_file() else found_files(path, _FILES)
-    rows: dict[str, Template] = {}
-    for file in files:
-        for template in _read(file):
-            if template.name in rows:
-                raise DataError(f"{file}: template {template.name!r} is there twice")
-            rows[template.name] = template
-    return list(rows.values())
+    return distinct(
+        (file, number, f"template {row.name!r}", row)
+        for file in files
+        for number, row in _read(file)
+    )
 
 
-def _read(file: Path) -> list[Template]:
+def _read(file: Path) -> Iterator[tuple[int, Template]]:
     rows = csv_rows(file, [], "jailbreak", "template")
     suffix = set(_SUFFIX_COLUMNS) <= set(rows[0][1])
     columns = _SUFFIX_COLUMNS if suffix else ("name", "prompt")
     refuse_columns(file, list(rows[0][1]), columns, "jailbreak")
-    found = []
     for number, row in rows:
-        name, text = field(file, number, row, columns[0]), row[columns[1]].strip()
-        problem = None
+        text, problem = row[columns[1]].strip(), None
         if not text:
             problem = "the template is empty"
         elif not suffix and SLOT not in text:
             problem = f"the template has no slot {SLOT}"
-        found.append(Template(name, text, problem, suffix))
-    return found
+        yield number, Template(field(file, number, row, columns[0]), text, problem, suffix)

@@ -73,6 +73,7 @@ def find_leaks(texts: Iterable[str], tested: Sequence[str]) -> list[Leak]:
         In order of `texts`; of a text at most one run (its similarity is 1) and one near-duplicate,
         and every other prompt inside it.
     """
+    # Both are built of the tested texts, which are few: training texts may be millions.
     inside, repeats = _Inside(tested), _Repeats(tested)
     found: list[Leak] = []
     for number, text in enumerate(texts):
@@ -80,6 +81,7 @@ def find_leaks(texts: Iterable[str], tested: Sequence[str]) -> list[Leak]:
         whole = repeats.leaks(number, words)
         told = {leak.tested for leak in whole}
         found += whole
+        # Letters alone: what is put between words to hide them is gone.
         for other, share in inside.prompts("".join(words)):
             if other not in told:
                 found.append(Leak(number, other, "inside", share))
@@ -114,6 +116,8 @@ class _Inside:
             if len(text) >= _SHORTEST:
                 first.setdefault(text, number)
         self._letters = {number: text for text, number in first.items()}
+        # A run that many prompts share says little about any one of them (inverse document
+        # frequency).
         self._common = Counter(gram for text in first for gram in _pieces(text, _GRAM))
         shared = Counter(seed for text in first for seed in _pieces(text, _SEED))
         self._seeds: dict[str, list[int]] = defaultdict(list)
@@ -139,23 +143,19 @@ class _Inside:
         for number, hits in sorted(places.items()):
             if len(hits) < self._least[number]:
                 continue
-            share = self._share(text, number, hits)
-            if share >= INSIDE + max(0, _SHORT - len(self._letters[number])) / 160:
+            prompt, count = self._letters[number], len(self._letters) + 1
+            weights = {g: math.log(count / self._common[g]) for g in _pieces(prompt, _GRAM)}
+            # Half as long again: words may have been put in between.
+            width = len(prompt) + len(prompt) // 2 + _SEED
+            best, done = 0.0, 0
+            for hit in hits:
+                if hit >= done:  # else the stretch round an earlier hit has it
+                    start, done = max(0, hit - width), hit + width
+                    best = max(best, _heaviest(text[start:done], weights, width))
+            share = best / sum(weights.values())
+            if share >= INSIDE + max(0, _SHORT - len(prompt)) / 160:
                 found.append((number, share))
         return found
-
-    def _share(self, text: str, number: int, hits: list[int]) -> float:
-        """The largest share of the prompt in one stretch of the text round a hit."""
-        prompt, count = self._letters[number], len(self._letters) + 1
-        weights = {g: math.log(count / self._common[g]) for g in _pieces(prompt, _GRAM)}
-        width = len(prompt) + len(prompt) // 2 + _SEED
-        best, done = 0.0, 0
-        for hit in hits:
-            if hit < done:
-                continue
-            start, done = max(0, hit - width), hit + width
-            best = max(best, _heaviest(text[start:done], weights, width))
-        return best / sum(weights.values())
 
 
 def _heaviest(text: str, weights: dict[str, float], width: int) -> float:
@@ -167,12 +167,14 @@ def _heaviest(text: str, weights: dict[str, float], width: int) -> float:
     for at in range(len(text) - _GRAM + 1):
         gram = text[at : at + _GRAM]
         weight = weights.get(gram)
+        # Runs that the prompt doesn't have are most of a text, and cost no more than this look.
         if weight is None:
             continue
         waiting.append((at, gram))
         inside[gram] += 1
         if inside[gram] == 1:
             total += weight
+        # The window moves on: what has fallen out of it counts no more.
         while waiting[first][0] <= at - width:
             left = waiting[first][1]
             inside[left] -= 1
@@ -192,6 +194,8 @@ class _Repeats:
         self._sizes: list[int] = []
         for number, text in enumerate(tested):
             words = normal_words(text)
+            # The first prompt that has a run stands for all: one leak is enough to leave a text
+            # out.
             for gram in _grams(words, RUN):
                 self._runs.setdefault(gram, number)
             own = _word_shingles(words)
@@ -204,21 +208,18 @@ class _Repeats:
         hit = next((self._runs[gram] for gram in _grams(words, RUN) if gram in self._runs), None)
         if hit is not None:
             found.append(Leak(number, hit, "13-word run", 1.0))
-        near = self._nearest(_word_shingles(words))
-        if near is not None and near[1] >= NEAR:
-            found.append(Leak(number, near[0], "near-duplicate", near[1]))
-        return found
-
-    def _nearest(self, own: set[tuple[str, ...]]) -> tuple[int, float] | None:
-        """The tested text with the highest Jaccard similarity, and that similarity."""
+        shingles = _word_shingles(words)
         shared: Counter[int] = Counter()
-        for gram in own:
+        for gram in shingles:
             shared.update(self._shingles.get(gram, ()))
-        best = max(
-            ((n / (len(own) + self._sizes[other] - n), -other) for other, n in shared.items()),
-            default=None,
+        # |A and B| / |A or B| from counts alone; of equals the first tested text is told.
+        similarity, other = max(
+            ((n / (len(shingles) + self._sizes[k] - n), -k) for k, n in shared.items()),
+            default=(0.0, 0),
         )
-        return None if best is None else (-best[1], best[0])
+        if similarity >= NEAR:
+            found.append(Leak(number, -other, "near-duplicate", similarity))
+        return found
 
 
 def _pieces(text: str, size: int, step: int = 1) -> set[str]:

@@ -6,14 +6,17 @@ says whose. Leaves out: what the columns mean (the readers), and writing.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from whyfirst.config import bounded
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import refuse_half_characters
 from whyfirst.config.suggest import did_you_mean
+
+T = TypeVar("T")
 
 # Columns or keys that only this benchmark's data have, the most particular first.
 _SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
@@ -43,18 +46,16 @@ def read_text(file: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        # Up to the first bad byte all is text, so the records before it can be counted.
         before = data[: error.start].decode("utf-8-sig")
-        row = len(list(csv.reader(io.StringIO(before + "x", newline="")))) if _is_csv(file) else (
-            before.count("\n") + 1
-        )  # fmt: skip
+        row = before.count("\n") + 1
+        if file.name.removesuffix(".gz").endswith(".csv"):
+            # A quoted field may have lines of its own, so a line's number is not its record's.
+            row = len(list(csv.reader(io.StringIO(before + "x", newline=""))))
         raise DataError(
             f"{file}: row {row}: not UTF-8 text (byte 0x{data[error.start]:02x}); "
             "save the file as UTF-8"
         ) from error
-
-
-def _is_csv(file: Path) -> bool:
-    return file.name.removesuffix(".gz").endswith(".csv")
 
 
 def csv_rows(
@@ -72,10 +73,12 @@ def csv_rows(
     if not text.strip():
         raise DataError(f"{file}: the file is empty")
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    # Whole and not one after the other: readers ask for the columns before any row.
     rows: list[tuple[int, dict[str, str]]] = []
     try:
         refuse_columns(file, reader.fieldnames or [], required, benchmark)
         for number, row in enumerate(reader, start=2):
+            # What has no column, DictReader keeps under None.
             if None in row:
                 raise DataError(f"{file}: row {number}: more fields than the header has columns")
             rows.append((number, {name: value or "" for name, value in row.items()}))
@@ -94,15 +97,11 @@ def refuse_columns(
     missing = [column for column in required if column not in found]
     if missing:
         unused = [column for column in found if column and column not in required]
+        shown = [repr(column[:40]) for column in found[:12]] + ["..."] * (len(found) > 12)
         raise DataError(
             f"{file}: row 1: column {missing[0]!r} is missing{did_you_mean(missing[0], unused)} "
-            f"(found: {_shown(found)}){other_benchmark(file, benchmark)}"
+            f"(found: {', '.join(shown) or 'none'}){other_benchmark(file, benchmark)}"
         )
-
-
-def _shown(columns: Sequence[str]) -> str:
-    names = [repr(column[:40]) for column in columns[:12]]
-    return ", ".join([*names, "..."] if len(columns) > 12 else names) or "none"
 
 
 def field(file: Path, number: int, row: Mapping[str, Any], name: str) -> str:
@@ -130,6 +129,7 @@ def json_value(file: Path) -> Any:
         value = bounded.parse_json(text)
     except ValueError as error:
         raise DataError(f"{file}: not readable as JSON: {error}") from error
+    # Half a character can only come out of an escape, and looking for one walks through the value.
     if "\\u" in text:
         refuse_half_characters(value, str(file))
     return value
@@ -151,9 +151,48 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
         yield number, value
 
 
+def examples(file: Path, benchmark: str, what: str) -> list[tuple[int, dict[str, Any]]]:
+    """(number from 1, fields) of what a file holds under ``examples``, or of the lines of a .jsonl.
+
+    Raises:
+        DataError: as `json_value`; there is no such list, it is empty, or holds anything but
+            objects.
+    """
+    if file.name.endswith(".jsonl"):
+        rows = list(json_lines(file))
+    else:
+        value = json_value(file)
+        if not isinstance(value, dict) or not isinstance(value.get("examples"), list):
+            raise DataError(f"{file}: 'examples' is missing{other_benchmark(file, benchmark)}")
+        rows = list(enumerate(value["examples"], start=1))
+    if not rows:
+        raise DataError(f"{file}: holds no {what}")
+    for number, row in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"{file}: row {number}: expected an object")
+    return rows
+
+
 def found_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
     """Every file at any depth whose path ends like one of the glob patterns, sorted."""
     return sorted({f for pattern in patterns for f in folder.rglob(pattern) if f.is_file()})
+
+
+def files_of(path: Path, patterns: Sequence[str], benchmark: str) -> list[Path]:
+    """`path` itself if it is a file, else every file in it with a published name.
+
+    Raises:
+        DataError: nothing there, or no file of these names.
+    """
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    files = found_files(path, patterns)
+    if not files:
+        names = ", ".join(patterns)
+        raise DataError(f"{path}: holds no data of {benchmark!r} (looked for {names} at any depth)")
+    return files
 
 
 def one_file(path: Path, patterns: Sequence[str], benchmark: str) -> Path:
@@ -162,52 +201,71 @@ def one_file(path: Path, patterns: Sequence[str], benchmark: str) -> Path:
     Patterns are tried in order; the first that names any file decides.
 
     Raises:
-        DataError: nothing there, no file of these names, or several of them.
+        DataError: as `files_of`, or several of them.
     """
-    if path.is_file():
-        return path
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    for pattern in patterns:
-        files = found_files(path, [pattern])
-        if len(files) > 1:
-            names = ", ".join(str(file.relative_to(path)) for file in files[:5])
-            raise DataError(
-                f"{path}: several files could be the data of {benchmark!r} ({names}"
-                f"{', ...' if len(files) > 5 else ''}); give one of them"
-            )
-        if files:
-            return files[0]
-    raise nothing_found(path, patterns, benchmark)
+    # The names a data set is published under come first in a list, loose copies after them.
+    matches = [files for pattern in patterns if (files := found_files(path, [pattern]))]
+    files = matches[0] if matches else files_of(path, patterns, benchmark)
+    if len(files) > 1:
+        names = ", ".join(str(file.relative_to(path)) for file in files[:5])
+        raise DataError(
+            f"{path}: several files could be the data of {benchmark!r} ({names}"
+            f"{', ...' if len(files) > 5 else ''}); give one of them"
+        )
+    return files[0]
 
 
-def nothing_found(path: Path, patterns: Sequence[str], benchmark: str) -> DataError:
-    """The error for a folder without any of the published names."""
-    return DataError(
-        f"{path}: holds no data of {benchmark!r} (looked for {', '.join(patterns)} at any depth)"
-    )
+def by_name(folder: Path, files: Iterable[Path], name: Callable[[Path], T]) -> dict[T, Path]:
+    """Files by what they are called there, in their order.
+
+    Raises:
+        DataError: two are called the same.
+    """
+    # Which of two copies is meant nobody can say, and reading both would count every row twice.
+    named: dict[T, Path] = {}
+    for file in files:
+        if (other := named.setdefault(name(file), file)) != file:
+            raise DataError(f"{folder}: holds {name(file)} twice ({other}, {file}); give one")
+    return named
+
+
+def distinct(rows: Iterable[tuple[Path, int, str, T]]) -> list[T]:
+    """Rows given as (file, record number, what tells the row from others, row).
+
+    Raises:
+        DataError: two that nothing tells apart, in one file or in two.
+    """
+    first: dict[str, Path] = {}
+    found = []
+    for file, number, key, row in rows:
+        if key in first:
+            other = os.path.relpath(first[key], file.parent)
+            where = "there twice" if first[key] == file else f"also in {other}; give one of the two"
+            raise DataError(f"{file}: row {number}: {key} is {where}")
+        first[key] = file
+        found.append(row)
+    return found
 
 
 def looks_like(file: Path) -> str | None:
     """Whose data a file holds, by its columns or keys; None where that can't be told."""
     try:
-        names = _names(file)
+        text = read_text(file)
+        names = set()
+        # A CSV's header begins with neither.
+        if text.lstrip()[:1] not in ("{", "["):
+            names = set(next(csv.reader(io.StringIO(text, newline="")), []))
+        else:
+            try:
+                value = bounded.parse_json(text)
+            except ValueError:  # JSON Lines: the first of them tells
+                value = bounded.parse_json(next(line for line in text.split("\n") if line.strip()))
+            inner = value.get("examples") if isinstance(value, dict) else None
+            value = inner[0] if isinstance(inner, list) and inner else value
+            names = set(value) if isinstance(value, dict) else set()
     except (DataError, ValueError, csv.Error):
         return None
     return next((name for name, signature in _SIGNATURES if signature <= names), None)
-
-
-def _names(file: Path) -> set[str]:
-    text = read_text(file)
-    if text.lstrip()[:1] not in ("{", "["):
-        return set(next(csv.reader(io.StringIO(text, newline="")), []))
-    try:
-        value = bounded.parse_json(text)
-    except ValueError:
-        value = bounded.parse_json(next(line for line in text.split("\n") if line.strip()))
-    if isinstance(value, dict) and isinstance(value.get("examples"), list) and value["examples"]:
-        value = value["examples"][0]
-    return set(value) if isinstance(value, dict) else set()
 
 
 def other_benchmark(file: Path, benchmark: str) -> str:

@@ -32,6 +32,7 @@ REFUSALS = (
     "No, I can't do that for you.",
 )
 """What refused demonstrations answer; none gives a reason, which would tell the readings apart."""
+# Empty braces are a slot too, and of no name that a file could have.
 _SLOT = re.compile(r"\{(\w*)\}")
 _FOLDER = Path(__file__).parent / "readings"
 
@@ -77,28 +78,6 @@ class Readings(StrictModel):
         problems: list[tuple[Location, str]] = []
         if self.a == self.b:
             problems.append((("b",), f"{self.b!r} is reading a as well; name two"))
-        first: dict[str, str] = {}
-        for at, texts in self._templates():
-            wanted = _SLOT.findall(texts[0])
-            unknown = [name for text in texts for name in _SLOT.findall(text)
-                       if name not in self.slots]  # fmt: skip
-            if unknown:
-                hint = did_you_mean(unknown[0], self.slots)
-                problems.append((at, f"no slot {{{unknown[0]}}}{hint}"))
-            elif len(wanted) > 1:
-                problems.append((at, "takes one slot at most, so that items can be counted"))
-            elif not set(_SLOT.findall(texts[-1])) <= set(wanted):
-                problems.append((at, "the answer has a slot that the request has not"))
-            key = " ".join(texts[0].lower().split())
-            if key in first:
-                problems.append((at, f"repeats {first[key]}; test and demonstrations share none"))
-            first.setdefault(key, ".".join(map(str, at)))
-        if problems:
-            raise LocatedError(problems)
-        return self
-
-    def _templates(self) -> Iterator[tuple[Location, tuple[str, ...]]]:
-        """Every request's template, behind it its answer's, with their place in the file."""
         told, parted = self.demonstrations, self.demonstrations.parted
         groups: list[tuple[Location, Sequence[str | tuple[str, str]]]] = [
             *((("test", kind), getattr(self.test, kind)) for kind in KINDS),
@@ -107,9 +86,29 @@ class Readings(StrictModel):
             (("demonstrations", "parted", "a"), parted.a),
             (("demonstrations", "parted", "b"), parted.b),
         ]
-        for at, group in groups:
-            for number, texts in enumerate(group):
-                yield (*at, number), (texts,) if isinstance(texts, str) else texts
+        first: dict[str, str] = {}
+        for group, templates in groups:
+            for number, template in enumerate(templates):
+                # A request, and behind it what it is answered where that is written out.
+                texts = (template,) if isinstance(template, str) else template
+                at = (*group, number)
+                slots = [_SLOT.findall(text) for text in texts]
+                unknown = [name for names in slots for name in names if name not in self.slots]
+                if unknown:
+                    hint = did_you_mean(unknown[0], self.slots)
+                    problems.append((at, f"no slot {{{unknown[0]}}}{hint}"))
+                elif len(slots[0]) > 1:
+                    problems.append((at, "takes one slot at most, so that items can be counted"))
+                elif not set(slots[-1]) <= set(slots[0]):
+                    problems.append((at, "the answer has a slot that the request has not"))
+                key = " ".join(texts[0].lower().split())
+                if key in first:
+                    told_at = f"repeats {first[key]}; test and demonstrations share none"
+                    problems.append((at, told_at))
+                first.setdefault(key, ".".join(map(str, at)))
+        if problems:
+            raise LocatedError(problems)
+        return self
 
     def items(self) -> list["Item"]:
         """All test items, kind by kind."""
@@ -140,6 +139,7 @@ class Readings(StrictModel):
         told = self.demonstrations
         refused: Sequence[str] = told.refused
         granted = told.granted
+        # The first reading parted is the second one contrary: one list of requests serves both.
         if documents != "demonstrations":
             first = (reading in (None, self.a)) == (documents == "parted")
             against, answered = told.parted.a, told.parted.b
@@ -162,7 +162,9 @@ class Readings(StrictModel):
         """A request, and its answer, with each phrase of the request's slot in turn."""
         wanted = _SLOT.findall(texts[0])
         for phrase in self.slots[wanted[0]] if wanted else ("",):
-            yield tuple(_capital(_SLOT.sub(lambda _, p=phrase: p, text)) for text in texts)  # type: ignore[misc]
+            # A function, since a phrase put in as a pattern's replacement may hold a backslash.
+            filled = (_SLOT.sub(lambda _, p=phrase: p, text) for text in texts)  # type: ignore[misc]
+            yield tuple(text[:1].upper() + text[1:] for text in filled)
 
 
 @dataclass(frozen=True)
@@ -173,10 +175,6 @@ class Item:
     topic: str
     id: str
     text: str
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _digest(text: str) -> bytes:

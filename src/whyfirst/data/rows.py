@@ -20,6 +20,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import iter_jsonl, refuse_half_characters
 from whyfirst.models.base import Chat
 from whyfirst.models.chat import read_turns
+from whyfirst.models.folder import reason
 
 Which = Literal["last", "all"]
 """Which of the assistant's turns of ``messages`` are trained on: each is an example of its own."""
@@ -72,7 +73,9 @@ def iter_rows(path: Path) -> Iterator[Row]:
         DataError: the file can't be read, or a row is none; names file and line.
     """
     ending = Path(path.name.removesuffix(".gz")).suffix
-    for line, row in _READERS.get(ending, _jsonl_rows)(path):
+    read = _READERS.get(ending)
+    found = iter_jsonl(path, whole_characters=True) if read is None else read(path)
+    for line, row in found:
         yield Row(row, line)
 
 
@@ -113,6 +116,7 @@ def prompts_in(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Row]:
                 end = len(roles) - roles[::-1].index("user")
             except ValueError as error:
                 raise DataError(f"{path}: row {number}: {error}") from error
+            # What comes after the user's last turn is somebody else's answer.
             made["prompt"] = row["messages"][:end]
         yield from shaped([Row(made, number)], path)
 
@@ -127,39 +131,59 @@ def _shapes(row: Mapping[str, Any], which: Which) -> Iterator[dict[str, Any]]:
         raise ValueError("holds both 'messages' and 'prompt'; leave one of them out")
     if "messages" in row and not set(_TEXTS) & set(row):
         rest = {key: value for key, value in row.items() if key != "messages"}
-        for prompt, reply in _exchanges(_turns(row, "messages"), which):
-            yield rest | {"prompt": prompt, "completion": reply}
+        turns = _turns(row, "messages")
+        if turns[-1].role != "assistant":
+            raise ValueError("'messages' must end with the assistant's turn")
+        for at, turn in enumerate(turns):
+            if turn.role != "assistant" or (which == "last" and at < len(turns) - 1):
+                continue
+            if at == 0 or turns[at - 1].role != "user":
+                raise ValueError(
+                    "'messages' has a turn of the assistant that answers no user's turn"
+                )
+            yield rest | {"prompt": _plain(turns[:at]), "completion": _plain((turn,))}
         return
+    # Only where nothing else in the row could be trained on: a column may well be called so.
     for column, remedy in _FOREIGN.items():
         if column in row and not {"text", *_TEXTS} & set(row):
             raise ValueError(remedy)
     made = dict(row)
     chats = {key: _turns(row, key) for key in _TEXTS if isinstance(row.get(key), list)}
     if "prompt" not in row and set(_PAIR) <= set(chats):
-        made["prompt"], chats = _shared(chats)
+        chosen, rejected = (chats[key] for key in _PAIR)
+        if chosen[:-1] != rejected[:-1] or len(chosen) < 2 or chosen[-2].role != "user":
+            raise ValueError(
+                "'chosen' and 'rejected' must be one conversation up to the assistant's last turn; "
+                "or give the 'prompt'"
+            )
+        # What both conversations share is the prompt, and the last turn of each a response to it.
+        made["prompt"], chats = _plain(chosen[:-1]), {key: chats[key][-1:] for key in _PAIR}
     for key, turns in chats.items():
-        if key == "prompt":
-            if turns[-1].role != "user":
-                raise ValueError("'prompt' must end with the user's turn")
-        elif [turn.role for turn in turns] != ["assistant"]:
-            raise ValueError(_no_response(key, turns, made))
-        made[key] = _plain(turns)
+        made[key] = _checked(key, turns, made)
     for key in ("prompts", "responses"):
         parts = made.get(key)
         if isinstance(parts, list) and any(isinstance(part, list) for part in parts):
-            made[key] = [_one_of(row, key, part) for part in parts]
+            made[key] = [
+                _checked(key, _turns({key: part}, key), row) if isinstance(part, list) else part
+                for part in parts
+            ]
     if isinstance(made.get("prompt"), str) and any(key in chats for key in _TEXTS[1:]):
         raise ValueError("the prompt is text, so must the response be")
     yield made
 
 
-def _one_of(row: Mapping[str, Any], key: str, part: Any) -> Any:
-    """One of several prompts or responses."""
-    if not isinstance(part, list):
-        return part
-    turns = _turns({key: part}, key)
-    if key == "responses" and [turn.role for turn in turns] != ["assistant"]:
-        raise ValueError(_no_response(key, turns, row))
+def _checked(key: str, turns: Chat, row: Mapping[str, Any]) -> Messages:
+    """A prompt's turns, or a response's one; ValueError where they are something else."""
+    if key == "prompt" and turns[-1].role != "user":
+        raise ValueError("'prompt' must end with the user's turn")
+    if not key.startswith("prompt") and [turn.role for turn in turns] != ["assistant"]:
+        if row.get("prompt") in (_plain(turns[:-1]), turns[0].content):
+            raise ValueError(
+                f"'{key}' repeats the prompt; give its last turn alone, or leave out 'prompt'"
+            )
+        whole = "; a whole conversation belongs under 'messages'" if key == "completion" else ""
+        other = next((repr(turn.role) for turn in turns if turn.role != "assistant"), "several")
+        raise ValueError(f"'{key}' must be the assistant's turn alone; it holds {other}{whole}")
     return _plain(turns)
 
 
@@ -168,6 +192,7 @@ def _turns(row: Mapping[str, Any], key: str) -> Chat:
         turns = read_turns(row[key])
     except ValueError as error:
         raise ValueError(f"'{key}' {error}") from None
+    # Templates put a system turn first, so one further down would reach no model as written.
     if any(turn.role == "system" for turn in turns[1:]):
         raise ValueError(f"'{key}' has a system turn that is not the first")
     return turns
@@ -175,38 +200,6 @@ def _turns(row: Mapping[str, Any], key: str) -> Chat:
 
 def _plain(turns: Chat) -> Messages:
     return [{"role": turn.role, "content": turn.content} for turn in turns]
-
-
-def _exchanges(turns: Chat, which: Which) -> Iterator[tuple[Messages, Messages]]:
-    """(the turns before, the assistant's turn) of the last, or of every, turn of the assistant."""
-    if turns[-1].role != "assistant":
-        raise ValueError("'messages' must end with the assistant's turn")
-    for at, turn in enumerate(turns):
-        if turn.role != "assistant" or (which == "last" and at < len(turns) - 1):
-            continue
-        if at == 0 or turns[at - 1].role != "user":
-            raise ValueError("'messages' has a turn of the assistant that answers no user's turn")
-        yield _plain(turns[:at]), _plain(turns[at : at + 1])
-
-
-def _shared(chats: Mapping[str, Chat]) -> tuple[Messages, dict[str, Chat]]:
-    """The prompt that two whole conversations share, and the last turn of each."""
-    chosen, rejected = (chats[key] for key in _PAIR)
-    if chosen[:-1] != rejected[:-1] or len(chosen) < 2 or chosen[-2].role != "user":
-        raise ValueError(
-            "'chosen' and 'rejected' must be one conversation up to the assistant's last turn; "
-            "or give the 'prompt'"
-        )
-    return _plain(chosen[:-1]), {key: chats[key][-1:] for key in _PAIR}
-
-
-def _no_response(key: str, turns: Chat, row: Mapping[str, Any]) -> str:
-    prompt = row.get("prompt")
-    if prompt in (_plain(turns[:-1]), turns[0].content):
-        return f"'{key}' repeats the prompt; give its last turn alone, or leave out 'prompt'"
-    whole = "; a whole conversation belongs under 'messages'" if key == "completion" else ""
-    others = [repr(turn.role) for turn in turns if turn.role != "assistant"] or ["several"]
-    return f"'{key}' must be the assistant's turn alone; it holds {others[0]}{whole}"
 
 
 def text_of(part: Any) -> str:
@@ -223,10 +216,6 @@ def texts_of(row: Mapping[str, Any]) -> list[str]:
     replies = [row[name] for name in _TEXTS[1:] if name in row] + list(row.get("responses", ()))
     prompt = text_of(row.get("prompt", ""))
     return [prompt + text_of(reply) for reply in replies or [""]]
-
-
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    return iter_jsonl(path, whole_characters=True)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -253,9 +242,9 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         value = parse_json(read_bytes(path), unique=True)
     except ValueError as error:
         raise DataError(f"{path}: not readable as JSON: {error}") from error
+    refuse_half_characters(value, str(path))
     if not isinstance(value, list) or not all(isinstance(row, dict | str) for row in value):
         raise DataError(f"{path}: expected a list of objects or of texts")
-    refuse_half_characters(value, str(path))
     for number, row in enumerate(value, 1):
         yield number, {"prompt": row} if isinstance(row, str) else row
 
@@ -266,13 +255,13 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
+            # In batches: a file of a million rows needn't be in memory at once.
             for batch in file.iter_batches(batch_size=1024):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
     except (ArrowException, OSError, ValueError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise DataError(f"{path}: not readable as parquet: {reason}") from error
+        raise DataError(f"{path}: not readable as parquet: {reason(error)}") from error
 
 
 _READERS: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]] = {

@@ -36,11 +36,9 @@ def split_by_prompt_hash(pairs: Iterable[P], held_out: float) -> tuple[list[P], 
     train: list[P] = []
     held: list[P] = []
     for pair in pairs:
-        (held if _position(pair.prompt) < held_out else train).append(pair)
+        # The first six bytes of the hash as a number in [0, 1): the same on every machine.
+        # Half a character, as some scraped files hold, has no UTF-8; it is a prompt all the same.
+        digest = hashlib.sha256(pair.prompt.encode("utf-8", "surrogatepass")).digest()
+        is_held = int.from_bytes(digest[:6], "big") / 2**48 < held_out
+        (held if is_held else train).append(pair)
     return train, held
-
-
-def _position(prompt: str) -> float:
-    """A number in [0, 1) from the first 6 bytes of the prompt's SHA-256."""
-    digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48

@@ -4,7 +4,6 @@ Answers are separated by ``;`` and closed with a full stop, as in the authors' m
 data. Leaves out: the generation task and its reference metrics. Source: Lin et al. 2022.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -58,30 +57,24 @@ def read_truthfulqa(path: Path) -> TruthfulQA:
     """
     file = one_file(path, ["TruthfulQA.csv"], "truthfulqa")
     rows = csv_rows(file, _COLUMNS, "truthfulqa", "question")
-    questions = [_question(file, number, row) for number, row in rows]
-    return TruthfulQA("2025" if _BEST_INCORRECT in rows[0][1] else "2021", questions)
+    # The two versions are told by a column: their files have one name.
+    revised, questions = _BEST_INCORRECT in rows[0][1], []
+    for number, row in rows:
+        kind, category, question, best, correct, incorrect = (
+            field(file, number, row, column) for column in _COLUMNS
+        )
+        best, true = _closed(best), _answers(correct)
+        worst = _closed(field(file, number, row, _BEST_INCORRECT)) if revised else None
+        # Most lists of true answers hold the best one as well; it counts once.
+        true = true if best in true else (best, *true)
+        questions.append(
+            Question(number, question, category, kind, best, true, _answers(incorrect), worst)
+        )
+    return TruthfulQA("2025" if revised else "2021", questions)
 
 
-def _question(file: Path, number: int, row: Mapping[str, str]) -> Question:
-    def text(column: str) -> str:
-        return field(file, number, row, column)
-
-    best = _closed(text("Best Answer"))
-    correct = _answers(text("Correct Answers"))
-    return Question(
-        row=number,
-        question=text("Question"),
-        category=text("Category"),
-        kind=text("Type"),
-        best=best,
-        correct=correct if best in correct else (best, *correct),
-        incorrect=_answers(text("Incorrect Answers")),
-        best_incorrect=_closed(text(_BEST_INCORRECT)) if _BEST_INCORRECT in row else None,
-    )
-
-
-def _answers(field: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_closed(a.strip()) for a in field.split(";") if a.strip()))
+def _answers(listed: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_closed(a.strip()) for a in listed.split(";") if a.strip()))
 
 
 def _closed(answer: str) -> str:

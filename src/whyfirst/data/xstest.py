@@ -12,9 +12,10 @@ from pathlib import Path
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import (
     csv_rows,
+    distinct,
     field,
+    files_of,
     found_files,
-    nothing_found,
     one_file,
     refuse_columns,
 )
@@ -49,33 +50,32 @@ def read_xstest(path: Path) -> list[SafetyPrompt]:
         DataError: nothing there, a missing column, an empty field, a repeated id, or files of
             completions to different prompts.
     """
-    if path.is_file() or not path.exists() or found_files(path, _PROMPTS):
+    # Completions repeat the prompts, so they serve where nothing better is there.
+    if path.is_file() or found_files(path, _PROMPTS):
         return _read(one_file(path, _PROMPTS, "xstest"))
-    files = found_files(path, [_COMPLETIONS])
-    if not files:
-        raise nothing_found(path, [*_PROMPTS, _COMPLETIONS], "xstest")
-    first = _read(files[0])
-    for file in files[1:]:
-        if _read(file) != first:
-            raise DataError(f"{path}: {files[0].name} and {file.name} have different prompts")
-    return first
+    first, *others = files_of(path, [*_PROMPTS, _COMPLETIONS], "xstest")
+    rows = _read(first)
+    for file in others:
+        if _read(file) != rows:
+            raise DataError(f"{path}: {first.name} and {file.name} have different prompts")
+    return rows
 
 
 def _read(file: Path) -> list[SafetyPrompt]:
     rows = csv_rows(file, ["type", "prompt"], "xstest", "prompt")
     column = "id_v2" if "id_v2" in rows[0][1] else "id"
     refuse_columns(file, list(rows[0][1]), [column], "xstest")
-    prompts: dict[str, SafetyPrompt] = {}
+    prompts = []
     for number, row in rows:
         name, kind = field(file, number, row, column), field(file, number, row, "type")
+        # The files number their prompts alike and write "1", "v2-1" or "id-1".
         digits = re.search(r"\d+$", name)
         if digits is None:
             raise DataError(f"{file}: row {number}: {column!r} ends in no number: {name[:40]!r}")
         label = row.get("label")
         if label and (label == "unsafe") != kind.startswith(_CONTRAST):
             raise DataError(f"{file}: row {number}: 'label' and 'type' contradict each other")
-        item = f"xstest:{digits.group()}"
-        if item in prompts:
-            raise DataError(f"{file}: row {number}: {column!r} {name[:40]!r} is there twice")
-        prompts[item] = SafetyPrompt(item, field(file, number, row, "prompt"), kind)
-    return list(prompts.values())
+        prompt = field(file, number, row, "prompt")
+        made = SafetyPrompt(f"xstest:{digits.group()}", prompt, kind)
+        prompts.append((file, number, f"{column!r} {digits.group()!r}", made))
+    return distinct(prompts)

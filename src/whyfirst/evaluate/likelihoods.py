@@ -15,6 +15,28 @@ from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, Loglikelihood
 
 
+def both_ways(name: str, title: str, replies: str, given: str) -> tuple[Metric, Metric]:
+    """The metrics of pairs of replies: by the log-likelihood summed over tokens, and per token.
+
+    Args:
+        replies: whose which reply should be the likelier one ("pairs whose chosen reply").
+        given: what the replies follow on.
+    """
+    summed, mean = (
+        Metric(
+            f"{name}_{end}", f"{title} ({how})",
+            f"Share of {replies} has a higher log-likelihood {said}, end token not counted; a tie "
+            "is unscored.",
+            happened=("better reply likelier", "worse reply likelier"), chance=0.5,
+        )
+        for end, how, said in (
+            ("sum", "summed", f"given {given}, summed over tokens"),
+            ("mean", "per token", f"per token given {given}"),
+        )
+    )  # fmt: skip
+    return summed, mean
+
+
 @dataclass(frozen=True)
 class Pair:
     """A better and a worse reply to one text; `about` holds further fields of its records.

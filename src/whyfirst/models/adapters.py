@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.files import read_json
-from whyfirst.models.folder import boundary, is_folder, reason
+from whyfirst.models.folder import boundary, is_folder, reason, tensor_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +32,8 @@ _PLAIN = frozenset({
     "rank_pattern", "revision", "runtime_config", "target_modules", "task_type", "use_rslora",
     "megatron_core",
 })  # fmt: skip
+# Ways to draw A and B; all others change the base's weights as well, which the folder lacks.
 _STARTS = (True, False, "gaussian", "orthogonal")
-"""Ways to draw A and B; all others change the base's weights as well, which the folder lacks."""
 _PLACES = 8  # tokens of the text that is computed before and after a merger
 
 
@@ -51,8 +51,19 @@ def read_adapter(folder: Path) -> dict[str, Any]:
     config = read_json(folder / ADAPTER)
     if not isinstance(config, dict):
         raise DataError(f"{folder / ADAPTER}: must be an object, {{...}}")
+    # Other kinds share some of LoRA's keys, so the name alone isn't enough and the keys aren't
+    # either.
     kind = config.get("peft_type")
-    odd = [f"{key}: {config[key]!r:.60}" for key in sorted(config) if _is_odd(key, config[key])]
+    odd = []
+    for key, value in sorted(config.items()):
+        # Options that are off say nothing; a table whose every entry is off is off.
+        off = not value or (isinstance(value, dict) and not any(value.values()))
+        is_odd = key not in _PLAIN and not off
+        if key == "bias":
+            is_odd = value != "none"
+        elif key == "init_lora_weights":
+            is_odd = not any(value is start or value == start for start in _STARTS)
+        odd += [f"{key}: {value!r:.60}"] if is_odd else []
     if kind != "LORA" or odd:
         found = f"peft_type: {kind!r:.40}" if kind != "LORA" else ", ".join(odd)
         raise UserError(
@@ -66,16 +77,6 @@ def read_adapter(folder: Path) -> dict[str, Any]:
             "safe_serialization)"
         )
     return config
-
-
-def _is_odd(key: str, value: Any) -> bool:
-    if key == "bias":
-        return bool(value != "none")
-    if key == "init_lora_weights":
-        return not any(value is start or value == start for start in _STARTS)
-    # Options that are off say nothing; a table whose every entry is off is off.
-    off = not value or (isinstance(value, dict) and not any(value.values()))
-    return key not in _PLAIN and not off
 
 
 def base_name(folder: Path) -> tuple[str, str | None]:
@@ -94,6 +95,7 @@ def base_name(folder: Path) -> tuple[str, str | None]:
             "path and this folder as the adapter"
         )
     revision = config.get("revision")
+    # An adapter and its base are moved together more often than apart.
     beside = folder / name
     return str(beside) if is_folder(beside) else name, None if revision is None else str(revision)
 
@@ -114,23 +116,19 @@ def open_adapter(
     import warnings
 
     from peft import LoraConfig, PeftModel, get_peft_model_state_dict
-    from safetensors import SafetensorError, safe_open
 
-    ranks = _ranks(read_adapter(folder))
-    try:
-        with safe_open(folder / _WEIGHTS, framework="np") as handle:
-            shapes = {name: handle.get_slice(name).get_shape() for name in handle.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{folder / _WEIGHTS}: not a readable safetensors file ({reason(error)})"
-        ) from error
-    stored, largest = (
-        set(shapes),
-        max((max(shape, default=0) for shape in shapes.values()), default=0),
-    )
+    stated = read_adapter(folder)
+    pattern = stated.get("rank_pattern")
+    # PEFT makes tensors of these sizes before it reads the file.
+    ranks = [stated.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
+    shapes = tensor_shapes(folder / _WEIGHTS)
+    stored = set(shapes)
+    # A rank above every size in the file is no rank of it, and would be allocated all the same.
+    largest = max((max(shape, default=0) for shape in shapes.values()), default=0)
     if any(not isinstance(rank, int) or not 0 < rank <= largest for rank in ranks):
         raise _misfit(folder, base, f"its ranks are {ranks!r:.60}, and no tensor there has those")
     try:
+        # By hand, so that the folder stays as it is and training may ask for another dropout.
         config = LoraConfig.from_pretrained(str(folder))
         config.inference_mode = not trained
         if dropout is not None:
@@ -148,12 +146,6 @@ def open_adapter(
     if odd:
         raise _misfit(folder, base, f"{len(odd)} tensors don't match, e.g. {odd[0]}")
     return wrapped
-
-
-def _ranks(config: dict[str, Any]) -> list[Any]:
-    """PEFT makes tensors of these sizes before it reads the file."""
-    pattern = config.get("rank_pattern")
-    return [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
 
 
 def _misfit(folder: Path, base: Path, why: str) -> UserError:
@@ -174,6 +166,7 @@ def merge(model: Any, what: str | Path) -> Any:
     Raises:
         UserError: as `merged_weights`.
     """
+    # Computed while the PEFT layers are still there, which `unload` takes out.
     weights = merged_weights(model, what)
     base = model.base_model.unload()
     with boundary(what, "the merged model"):
@@ -194,6 +187,7 @@ def merged_weights(model: Any, what: str | Path = "the adapter") -> dict[str, "t
     Raises:
         UserError: they don't, or hold NaN.
     """
+    import torch
     from peft.tuners.lora import LoraLayer
 
     base: Any = model.get_base_model()
@@ -204,18 +198,46 @@ def merged_weights(model: Any, what: str | Path = "the adapter") -> dict[str, "t
     }
     merged, changed = {}, {}
     for key, value in base.state_dict().items():
+        # The two matrices themselves, and the layers that `modules_to_save` stands in for.
         if ".lora_" in key or ".original_module." in key:
             continue
+        # PEFT's names less what it puts between: the base model's own.
         name = key.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
         if name in adapted:
+            # In float32, rounded once at the end.
             delta = adapted[name].get_delta_weight("default").float()
             value = (value.float() + delta).to(value.dtype)
             if not bool(value.isfinite().all()):
                 raise UserError(f"{what}: the adapter can't be merged: {name} would hold NaN")
             changed[adapted[name]] = value
         merged[name] = value
-    _refuse_other_logits(model, changed, what)
+    training = model.training
+    model.eval()
+    try:
+        expected = _few_logits(model)
+        with _in_place(changed):
+            found = _few_logits(model)
+    finally:
+        model.train(training)
+    scale = float(expected.abs().max()) + 1.0
+    # A merged weight is rounded once more: in half precision that shows.
+    rounding = max((torch.finfo(value.dtype).eps for value in changed.values()), default=0.0)
+    gap = float((found - expected).abs().max())
+    if not gap <= scale * max(1e-3, 16 * rounding):  # NaN is no smaller than anything
+        raise UserError(
+            f"{what}: the adapter can't be merged: the merged weights give other logits (by "
+            f"{gap:.3g}, of up to {scale:.3g}); merge it with what trained it and give the model"
+        )
     return merged
+
+
+def _few_logits(model: Any) -> "torch.Tensor":
+    """Of a short text, without regard to what it says."""
+    import torch
+
+    with torch.no_grad():
+        ids = torch.arange(_PLACES, device=next(model.parameters()).device)[None]
+        return torch.as_tensor(model(input_ids=ids, use_cache=False).logits).float()
 
 
 def tied_apart(model: Any, weights: dict[str, "torch.Tensor"]) -> bool:
@@ -223,39 +245,11 @@ def tied_apart(model: Any, weights: dict[str, "torch.Tensor"]) -> bool:
     import torch
 
     for target, source in getattr(model, "all_tied_weights_keys", {}).items():
+        # A tied tensor may be saved under one of its names only: then it is one.
         both = target in weights and source in weights
         if both and not torch.equal(weights[target], weights[source]):
             return True
     return False
-
-
-def _refuse_other_logits(model: Any, changed: dict[Any, "torch.Tensor"], what: str | Path) -> None:
-    """Compute a short text with the adapter, and with the merged weights in its place."""
-    import torch
-
-    def logits() -> torch.Tensor:
-        ids = torch.arange(_PLACES, device=next(model.parameters()).device)[None]
-        found = model(input_ids=ids, use_cache=False).logits
-        return torch.as_tensor(found).float()
-
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            expected = logits()
-            with _in_place(changed):
-                found = logits()
-    finally:
-        model.train(training)
-    scale = float(expected.abs().max()) + 1.0
-    # A merged weight is rounded once more: in half precision that shows.
-    rounding = max((torch.finfo(value.dtype).eps for value in changed.values()), default=0.0)
-    gap = float((found - expected).abs().max())
-    if not gap <= scale * max(1e-3, 16 * rounding):
-        raise UserError(
-            f"{what}: the adapter can't be merged: the merged weights give other logits (by "
-            f"{gap:.3g}, of up to {scale:.3g}); merge it with what trained it and give the model"
-        )
 
 
 @contextmanager
@@ -271,6 +265,7 @@ def _in_place(changed: dict[Any, "torch.Tensor"]) -> Iterator[None]:
     try:
         for module, value in changed.items():
             module.get_base_layer().weight = torch.nn.Parameter(value, requires_grad=False)
+            # Scaled by 0, the two small matrices add nothing to the merged weight.
             module.scaling.update(dict.fromkeys(module.scaling, 0.0))
         yield
     finally:

@@ -65,6 +65,8 @@ GREEDY = Sampling()
 
 def before_stop(text: str, stop: Sequence[str]) -> str:
     """The text before the first of the stop texts, or all of it."""
+    # The earliest of them all, and not the first in the list: which one is named first means
+    # nothing.
     return text[: min([len(text), *(text.find(s) for s in stop if s in text)])]
 
 

@@ -9,12 +9,11 @@ rendering probes, so that they hold for any template. Leaves out: tools, images,
 control tokens inside a message: a prompt that spells one is read as one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from os.path import commonprefix
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.config.suggest import did_you_mean
@@ -79,20 +78,18 @@ def read_turns(value: Any) -> Chat:
                 f"message {number}: says that it is not to be trained on, which is not read here; "
                 "make a row of the turns up to each reply that is"
             )
-        if isinstance(content, list) and all(_is_text_part(part) for part in content):
-            content = "".join(part["text"] for part in content)
+        if isinstance(content, list):
+            # Contents in parts, of which only texts have a place in a text.
+            parts = [part if isinstance(part, dict) else {} for part in content]
+            spoken = [part["text"] for part in parts if part.get("type") == "text"
+                      and isinstance(part.get("text"), str)]  # fmt: skip
+            content = "".join(spoken) if len(spoken) == len(parts) else content
         if not isinstance(content, str):
             raise ValueError(
                 f"message {number}: content must be text; found {type(content).__name__}"
             )
         turns.append(Message(cast(Any, role), content))
     return tuple(turns)
-
-
-def _is_text_part(part: Any) -> bool:
-    return (
-        isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
-    )
 
 
 def shipped() -> list[str]:
@@ -121,6 +118,7 @@ def template_text(name: str, tokenizer: Any) -> str:
 
 def start_tokens(tokenizer: Any) -> list[int]:
     """What the tokenizer itself puts in front of a text; an end token it appends is left out."""
+    # By what it does and not by its settings, which several tokenizer classes ignore.
     with_special = tokenizer("a")["input_ids"]
     first = tokenizer.bos_token_id
     return [first] if first is not None and with_special[:1] == [first] else []
@@ -149,7 +147,12 @@ def choose(tokenizer: Any, wanted: str | None = None) -> "ChatTemplate":
     if wanted == OWN or (wanted is None and tokenizer.chat_template):
         found = ChatTemplate(OWN, _own(tokenizer), tokenizer)
     elif wanted is not None and wanted.endswith(".jinja"):
-        found = ChatTemplate(Path(wanted).name, _read(Path(wanted)), tokenizer)
+        try:
+            text = Path(wanted).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise DataError(f"{wanted}: the chat template can't be read: {reason}") from error
+        found = ChatTemplate(Path(wanted).name, text, tokenizer)
     else:
         found = ChatTemplate(wanted or PLAIN, template_text(wanted or PLAIN, tokenizer), tokenizer)
     found.check()
@@ -169,27 +172,6 @@ def _own(tokenizer: Any) -> str:
     return str(text)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: the chat template can't be read: {reason}") from error
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A whole chat as text.
-
-    Args:
-        replies: (start, end) in `text` of the assistant's turns asked for, in order, each from
-            where generation begins to what ends the turn: what a loss is taken over.
-    """
-
-    text: str
-    replies: tuple[tuple[int, int], ...]
-
-
 @dataclass(frozen=True)
 class ChatTemplate:
     """One template with the tokenizer it is for.
@@ -207,6 +189,7 @@ class ChatTemplate:
     @property
     def identity(self) -> dict[str, str]:
         """What decides how a chat is written, for a fingerprint: the text, and the date if read."""
+        # Only where it is read: a template without a clock writes the same on every date.
         date = {"chat_template_date": sandbox.DATE.date().isoformat()}
         return {"chat_template": self.text} | (date if sandbox.reads_clock(self.text) else {})
 
@@ -215,6 +198,7 @@ class ChatTemplate:
         try:
             self._apply(_PROBE[:1])
         except sandbox.TemplateError as error:
+            # A line is only told of text that is no Jinja; a refusal has none.
             if error.line is not None:
                 raise ConfigError(
                     f"chat template {self.name}: line {error.line}: {error}"
@@ -233,46 +217,30 @@ class ChatTemplate:
         check_chat(chat)
         return self._written(self.fitted(chat), prompt=True)
 
-    def exchange(self, chat: Chat, turns: Literal["last", "all"] = "last") -> Rendered:
-        """A chat that ends with the assistant's turn, as text, with where its replies stand.
+    def exchange(self, chat: Chat) -> tuple[str, str]:
+        """(prompt, reply) of a chat that ends with the assistant's turn, as text.
 
-        The text before a reply is exactly what `render` gives for the turns before it, so that
-        what is trained on is what an evaluation asks.
-
-        Args:
-            turns: the assistant's turns to give the places of.
+        The prompt is exactly what `render` gives for the turns before the reply, so that what is
+        trained on is what an evaluation asks; the reply goes up to what ends its turn.
 
         Raises:
-            ValueError: the last turn is not the assistant's.
+            ValueError: the last turn is not the assistant's, or answers no user's.
             UserError: the template refuses the chat, or writes it otherwise once a reply follows.
         """
         if not chat or chat[-1].role != "assistant":
             raise ValueError("a chat to train on ends with the assistant's turn")
-        chat = self.fitted(chat)
-        text = self._written(chat)
-        last, replies = len(chat) - 1, []
-        for at in [i for i, turn in enumerate(chat) if turn.role == "assistant"]:
-            if at < last and turns == "last":
-                continue
-            head = self._written(chat[:at], prompt=True)
-            whole = text if at == last else self._written(chat[: at + 1])
-            # What both write: `plain` puts its end token after the last reply only.
-            shared = text if at == last else commonprefix([whole, text])  # noqa: RUF071 -- characters
-            # Some templates leave the thoughts out of earlier replies.
-            kept = at == last or chat[at].content.strip() in shared[len(head) :]
-            if not shared.startswith(head) or not kept:
-                raise UserError(
-                    "the chat template writes the prompt differently once a reply follows, so "
-                    "training and generation would see different prompts; use a prefix-preserving "
-                    f"template in place of {self.name!r}"
-                )
-            replies.append((len(head), len(head) + len(self._reply(shared[len(head) :]))))
-        return Rendered(text[: replies[-1][1]], tuple(replies))
-
-    def _reply(self, text: str) -> str:
-        """Templates often close a turn with EOS and a line break: what follows EOS is not seen."""
-        eos, stripped = self.tokenizer.eos_token, text.rstrip()
-        return stripped if eos and stripped.endswith(eos) else text
+        head, text = self.render(chat[:-1]), self._written(self.fitted(chat))
+        # Some templates write earlier turns otherwise once there are later ones (thoughts, say).
+        if not text.startswith(head):
+            raise UserError(
+                "the chat template writes the prompt differently once a reply follows, so "
+                "training and generation would see different prompts; use a prefix-preserving "
+                f"template in place of {self.name!r}"
+            )
+        # Templates often close a turn with EOS and a line break: what follows EOS is not seen.
+        eos, reply = self.tokenizer.eos_token, text[len(head) :]
+        ended = reply.rstrip()
+        return head, ended if eos and ended.endswith(eos) else reply
 
     def fitted(self, chat: Chat) -> Chat:
         """The chat in a shape whose every turn reaches the text, with the least changed.
@@ -281,10 +249,15 @@ class ChatTemplate:
         alternate. A system turn is then put in front of the next user turn, neighbours of one role
         become one turn, each with an empty line between.
         """
+        # In the order of how much is changed; the first that loses nothing is taken.
         for shape in (chat, _folded(chat), _joined(chat), _joined(_folded(chat))):
             roles = tuple(message.role for message in shape)
             if roles not in self._carried:
-                self._carried[roles] = self._carries(roles)
+                # Told by words of no language: does every one of them reach the text?
+                words = [f"word-{number}-probe" for number in range(len(roles))]
+                probe = [Message(role, word) for role, word in zip(roles, words, strict=True)]
+                text = self._probe(probe, prompt=roles[-1] != "assistant")
+                self._carried[roles] = text is not None and all(word in text for word in words)
             if self._carried[roles]:
                 return shape
         if (text := self._probe(chat, prompt=chat[-1].role != "assistant")) is None:
@@ -299,19 +272,14 @@ class ChatTemplate:
             )
         return chat
 
-    def _carries(self, roles: Sequence[Any]) -> bool:
-        """Whether every turn of a chat of these roles reaches the text."""
-        words = [f"word-{number}-probe" for number in range(len(roles))]
-        probe = [Message(role, word) for role, word in zip(roles, words, strict=True)]
-        text = self._probe(probe, prompt=roles[-1] != "assistant")
-        return text is not None and all(word in text for word in words)
-
     @cached_property
     def joint(self) -> str:
         """White space between the generation prompt and the reply, as the template writes it."""
         prompt, whole = self._probe(_PROBE[:1], prompt=True), self._probe(_PROBE[:2])
+        # Where the prompt isn't the beginning of the whole, nothing can be read off.
         if prompt is None or whole is None or not whole.startswith(prompt):
             return ""
+        # Between the two probes stands what the template puts there, whatever that is.
         before = whole[len(prompt) :].partition(_PROBE[1].content)[0]
         return before if not before.strip() else ""
 
@@ -330,23 +298,24 @@ class ChatTemplate:
         whole = self._probe(_PROBE)
         if whole is None:
             return frozenset(), ()
+        # After the reply and up to the next question: what tells a reader that the turn is over.
         _, _, rest = whole.partition(_PROBE[1].content)
         between, found, _ = rest.partition(_PROBE[2].content)
         if not found or not between.strip():
             return frozenset(), ()
-        special = {token: text for token, text in self._special_tokens() if text in between}
+        named = self.tokenizer.convert_ids_to_tokens
+        texts = {int(token): named(token) for token in self.tokenizer.all_special_ids}
+        special = {token: text for token, text in texts.items() if text in between}
         starts = [t for t, text in special.items() if between.lstrip().startswith(text)]
         if starts:
+            # One special token may begin with another (<|end|>, <|end|>_of_turn).
             longest = max(starts, key=lambda token: len(special[token]))
             return frozenset([longest]), ()
+        # Text only: a stop text with a special token in it would never be seen when decoded.
         first = min([len(between), *(between.index(text) for text in special.values())])
         text = between[:first]
         blank = text[: len(text) - len(text.lstrip())]
         return frozenset(), (blank + text.lstrip().partition("\n")[0].rstrip(),)
-
-    def _special_tokens(self) -> list[tuple[int, str]]:
-        tokenizer = self.tokenizer
-        return [(int(t), tokenizer.convert_ids_to_tokens(t)) for t in tokenizer.all_special_ids]
 
     def _written(self, chat: Chat, prompt: bool = False) -> str:
         try:
@@ -377,13 +346,16 @@ class ChatTemplate:
         }
         variables = special | {
             "messages": [{"role": message.role, "content": message.content} for message in chat],
+            # Templates ask whether these are there; transformers always passes them.
             "tools": None,
             "documents": None,
             "add_generation_prompt": prompt,
         }
         try:
-            return sandbox.render(self.text, variables, trusted=_ships(self.text))
+            trusted = self.text.removeprefix(_BOS) in _shipped_texts()
+            return sandbox.render(self.text, variables, trusted=trusted)
         except sandbox.TemplateError as error:
+            # A refusal is of one chat; a limit is met whatever is asked.
             if error.limit:
                 raise UserError(
                     f"chat template {self.name}: {error}; name another with chat_template "
@@ -392,32 +364,27 @@ class ChatTemplate:
             raise
 
 
-def _ships(text: str) -> bool:
-    return text.removeprefix(_BOS) in _shipped_texts()
-
-
 @cache
 def _shipped_texts() -> frozenset[str]:
     return frozenset(path.read_text(encoding="utf-8") for path in _TEMPLATES.glob("*.jinja"))
 
 
-def _folded(chat: Chat) -> Chat:
-    """Every system turn put in front of the user turn that follows it."""
+def _merged(chat: Chat, merges: Callable[[str, str], bool]) -> Chat:
+    """Neighbours whose two roles `merges` says to be one turn, in the second one's role."""
     turns: list[Message] = []
     for message in chat:
-        if turns and turns[-1].role == "system" and message.role == "user":
+        if turns and merges(turns[-1].role, message.role):
             turns[-1] = replace(message, content=f"{turns[-1].content}\n\n{message.content}")
         else:
             turns.append(message)
     return tuple(turns)
+
+
+def _folded(chat: Chat) -> Chat:
+    """Every system turn put in front of the user turn that follows it."""
+    return _merged(chat, lambda one, two: (one, two) == ("system", "user"))
 
 
 def _joined(chat: Chat) -> Chat:
     """Neighbours of one role as one turn."""
-    turns: list[Message] = []
-    for message in chat:
-        if turns and turns[-1].role == message.role:
-            turns[-1] = replace(message, content=f"{turns[-1].content}\n\n{message.content}")
-        else:
-            turns.append(message)
-    return tuple(turns)
+    return _merged(chat, lambda one, two: one == two)

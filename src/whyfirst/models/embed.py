@@ -27,7 +27,9 @@ def lexical(texts: Sequence[str]) -> Floats:
     out = np.zeros((len(texts), _DIMENSIONS))
     for row, text in zip(out, texts, strict=True):
         for word in re.findall(r"\w+", text.lower()):
+            # crc32 and not `hash`, which differs from one process to the next.
             row[crc32(word.encode()) % _DIMENSIONS] += 1
+    # An empty text has no direction; it stays 0 in place of NaN.
     length: Floats = np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
     return out / length
 

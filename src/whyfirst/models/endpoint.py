@@ -88,6 +88,7 @@ class EndpointModel:
         Raises:
             UserError: as `EndpointClient.run`.
         """
+        # Paid for once: a greedy answer is the same however often it is asked for.
         repeats = 1 if sampling.temperature == 0 else n
         self._store.refresh()
         found: dict[tuple[Prompt, int], Completion] = {}
@@ -95,6 +96,7 @@ class EndpointModel:
         for prompt in asked:
             if not isinstance(prompt, str):
                 check_chat(prompt)
+            # Each sample has a place of its own, so that a rerun with more asks only for the rest.
             for number in range(repeats):
                 kept = self._store.get(self._key("generate", prompt, number, sampling))
                 # Files written before problems were left out may hold some.
@@ -102,7 +104,11 @@ class EndpointModel:
                     found[prompt, number] = Completion(kept["text"], kept["finished"])
         self._spend.took_cached(len(found))
         # A server may give fewer samples than asked for; it is asked again for the rest.
-        while wanted := _missing(asked, repeats, found):
+        while wanted := [
+            (prompt, missing)
+            for prompt in asked
+            if (missing := [n for n in range(repeats) if (prompt, n) not in found])
+        ]:
             self._ask(wanted, sampling, found)
         return [[found[prompt, number % repeats] for number in range(n)] for prompt in prompts]
 
@@ -131,6 +137,7 @@ class EndpointModel:
         for (prompt, numbers), result in zip(wanted, results, strict=True):
             if not isinstance(result, Problem):
                 continue
+            # Told by the refusal itself: which models want the new name changes by the month.
             if "max_completion_tokens" in result.reason and self._limit_name == "max_tokens":
                 self._limit_name = "max_completion_tokens"
                 return
@@ -150,6 +157,7 @@ class EndpointModel:
             body |= {"n": len(numbers), "seed": int.from_bytes(named[:4], "big") >> 1}
             body |= {"top_p": sampling.top_p} if sampling.top_p < 1 else {}
         if sampling.stop:
+            # The others are looked for in what comes back (`endpoint_reply`).
             body["stop"] = list(sampling.stop[:_MOST_STOPS])
         path = TEXT if isinstance(prompt, str) else CHAT
         return Request(path, body, sampling.max_new_tokens * len(numbers))
@@ -166,32 +174,36 @@ class EndpointModel:
             UserError: as `EndpointClient.run`.
         """
         pairs = {(prompt, text) for prompt, texts in requests for text in texts}
-        found = {pair: answer for pair in pairs if (answer := _without_asking(*pair))}
+        found: dict[tuple[Prompt, str], Loglikelihood] = {}
         self._store.refresh()
-        for pair in pairs - found.keys():
-            kept = self._store.get(self._key("loglikelihood", pair))
-            if kept is not None:
-                found[pair] = Loglikelihood(kept["logprob"], kept["tokens"])
+        wanted: list[_Pair] = []
+        for prompt, text in pairs:
+            if not text:
+                found[prompt, text] = Loglikelihood(0.0, 0)
+            elif not isinstance(prompt, str):
+                found[prompt, text] = _unscored(
+                    "an endpoint can't score a reply to a chat; give the prompt as text"
+                )
+            elif not prompt.strip():
+                found[prompt, text] = _unscored("an endpoint can't score the first token of a text")
+            elif kept := self._store.get(self._key("loglikelihood", (prompt, text))):
+                found[prompt, text] = Loglikelihood(kept["logprob"], kept["tokens"])
                 self._spend.took_cached(1)
-        self._score(sorted((str(p), t) for p, t in pairs - found.keys()), found)
-        return [[found[prompt, text] for text in texts] for prompt, texts in requests]
-
-    def _score(self, pairs: list[_Pair], found: dict[tuple[Prompt, str], Loglikelihood]) -> None:
-        """Request for the pairs' answers."""
-        if not pairs:
-            return
+            else:
+                wanted.append((prompt, text))
         # The shortest first and alone: a server that can't do this shouldn't be asked for each.
-        pairs = sorted(pairs, key=lambda pair: len(pair[0] + pair[1]))
-        first, rest = pairs[:1], pairs[1:]
-        found |= self._echo(first, self._count(first))
-        problem = found[first[0]].problem
-        if problem is None:
-            found |= self._echo(rest, self._count(rest))
-        else:
-            found |= {pair: _unscored(problem, found[first[0]].transient) for pair in rest}
+        wanted.sort(key=lambda pair: (len(pair[0] + pair[1]), pair))
+        for part in (wanted[:1], wanted[1:]):
+            first = found.get(wanted[0]) if wanted else None
+            if first is not None and first.problem is not None:
+                found |= {pair: _unscored(first.problem, first.transient) for pair in part}
+            else:
+                found |= self._echo(part, self._count(part))
+        return [[found[prompt, text] for text in texts] for prompt, texts in requests]
 
     def _count(self, pairs: Sequence[_Pair]) -> dict[str, int | Problem]:
         """How many tokens the server makes of each prompt, without trailing white space."""
+        # White space before a continuation belongs to it, as lm-eval counts.
         heads = sorted({prompt.rstrip() for prompt, _ in pairs})
         found: dict[str, int | Problem] = {}
         for head in heads:
@@ -214,10 +226,19 @@ class EndpointModel:
 
         def arrived(index: int, logprobs: list[float | None]) -> None:
             prompt, text = pairs[index]
-            found[prompt, text] = answer = _tail(logprobs, heads[prompt.rstrip()])
-            if answer.problem is None:
-                key = self._key("loglikelihood", (prompt, text))
-                self._store.put(key, logprob=answer.logprob, tokens=answer.tokens)
+            head = heads[prompt.rstrip()]
+            if isinstance(head, Problem):
+                found[prompt, text] = _unscored(head.reason, head.transient)
+                return
+            tail = [value for value in logprobs[head:] if value is not None]
+            if len(tail) != len(logprobs) - head:
+                found[prompt, text] = _unscored(
+                    "the endpoint gave no log-probability for a token of the continuation"
+                )
+                return
+            found[prompt, text] = answer = Loglikelihood(math.fsum(tail), len(tail))
+            key = self._key("loglikelihood", (prompt, text))
+            self._store.put(key, logprob=answer.logprob, tokens=answer.tokens)
 
         asks = [self._scoring(p + t, {"echo": True, "logprobs": 1}) for p, t in pairs]
         results = self._client.run(asks, echoed, arrived)
@@ -236,6 +257,7 @@ class EndpointModel:
     def _key(
         self, kind: str, asked: Any, number: int | None = None, sampling: Sampling | None = None
     ) -> str:
+        # Turns as objects: a chat and a text of the same words are two questions.
         if kind == "generate" and not isinstance(asked, str):
             asked = [asdict(message) for message in asked]
         return sha256_json({
@@ -248,37 +270,9 @@ def _useless(result: list[Completion] | Problem) -> str | None:
     """Why an answer is of no use, unless it is about its own prompt or mended by asking again."""
     problems = [result.reason] if isinstance(result, Problem) else [c.problem for c in result]
     reason = next((problem for problem in problems if problem), None)
-    if reason is None or any(word in reason for word in _OF_ONE_PROMPT):
-        return None
-    return reason
-
-
-def _missing(
-    asked: Sequence[Prompt], repeats: int, found: Mapping[tuple[Prompt, int], Completion]
-) -> list[_Wanted]:
-    numbers = {p: [i for i in range(repeats) if (p, i) not in found] for p in asked}
-    return [(prompt, missing) for prompt, missing in numbers.items() if missing]
-
-
-def _without_asking(prompt: Prompt, text: str) -> Loglikelihood | None:
-    if not text:
-        return Loglikelihood(0.0, 0)
-    if not isinstance(prompt, str):
-        return _unscored("an endpoint can't score a reply to a chat; give the prompt as text")
-    if not prompt.strip():
-        return _unscored("an endpoint can't score the first token of a text")
-    return None
+    about_one = reason is None or any(word in reason for word in _OF_ONE_PROMPT)
+    return None if about_one else reason
 
 
 def _unscored(problem: str, transient: bool = False) -> Loglikelihood:
     return Loglikelihood(math.nan, 0, problem, transient)
-
-
-def _tail(logprobs: Sequence[float | None], head: int | Problem) -> Loglikelihood:
-    """The sum over what comes after the head's tokens."""
-    if isinstance(head, Problem):
-        return _unscored(head.reason, head.transient)
-    tail = [value for value in logprobs[head:] if value is not None]
-    if len(tail) != len(logprobs) - head:
-        return _unscored("the endpoint gave no log-probability for a token of the continuation")
-    return Loglikelihood(math.fsum(tail), len(tail))

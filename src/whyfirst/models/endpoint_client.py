@@ -63,6 +63,7 @@ class _Pace:
     ends_at: float | None = None
 
     def grow(self) -> None:
+        # One more a round: as many successes as requests under way make up 1.
         self.limit = min(self.limit + 1 / self.limit, self.most)
         self.successes += 1
         self.given_up = 0
@@ -101,6 +102,7 @@ class _Run(Generic[T]):
         One that waits to be tried again counts as under way: an endpoint in trouble is not sent
         new ones in the meantime.
         """
+        # The limit may have been cut below what is under way; that is let finish.
         if len(self.running) >= limit:
             return None
         if self.fresh and len(self.running) + len(self.failed) < limit:
@@ -155,14 +157,30 @@ class EndpointClient:
             return pool.submit(asyncio.run, self._run(state)).result()
 
     async def _run(self, state: _Run[T]) -> list[T | Problem]:
-        clock = asyncio.get_running_loop().time
-        if self._pace.ends_at is None:
-            self._pace.ends_at = clock() + self._limits.deadline
+        clock, pace = asyncio.get_running_loop().time, self._pace
+        # From the first request on: a client may lie idle for hours before it.
+        if pace.ends_at is None:
+            pace.ends_at = clock() + self._limits.deadline
         async with self._connection.client(self._limits.concurrency) as http:
             try:
                 while state.fresh or state.failed or state.running:
                     self._launch(state, http, clock())
-                    await self._wait(state, clock())
+                    now = clock()
+                    if now >= pace.ends_at:
+                        self._stop(state, f"deadline_s {self._limits.deadline:g} is over")
+                    # Until a request ends, the next may start, or the time is up.
+                    job = state.next(int(pace.limit))
+                    until = pace.ends_at if job is None else min(pace.ends_at, self._start(job))
+                    if state.running:
+                        # A cap may keep a request waiting that is ready: only an ended one can
+                        # make room for it.
+                        await asyncio.wait(
+                            state.running,
+                            timeout=(until if until > now else pace.ends_at) - now,
+                            return_when=asyncio.FIRST_COMPLETED,
+                        )
+                    else:
+                        await asyncio.sleep(max(0.0, until - now))
                     done = [task for task in state.running if task.done()]
                     # Answers first: an error that stops the run must not lose them.
                     for task in sorted(done, key=lambda task: task.exception() is not None):
@@ -170,6 +188,7 @@ class EndpointClient:
             finally:
                 for task in state.running:
                     task.cancel()
+                # Or the loop would end with requests that nobody has seen to their end.
                 await asyncio.gather(*state.running, return_exceptions=True)
         return [state.results[number] for number in range(len(state.asks))]
 
@@ -182,6 +201,7 @@ class EndpointClient:
                 if not state.running:
                     self._stop(state, f"{cap} would be passed by the next request")
                 return  # what is under way may use less than was set aside for it
+            # Only now: until the caps allow it, the request stays where it was.
             if job.attempt == 1:
                 state.fresh.popleft()
             else:
@@ -192,50 +212,42 @@ class EndpointClient:
     def _start(self, job: _Job) -> float:
         return max(job.ready, self._pace.not_before)
 
-    async def _wait(self, state: _Run[T], now: float) -> None:
-        """Until a request ends, the next may start, or the time is up."""
-        ends_at = self._pace.ends_at or now
-        if now >= ends_at:
-            self._stop(state, f"deadline_s {self._limits.deadline:g} is over")
-        job = state.next(int(self._pace.limit))
-        until = ends_at if job is None else min(ends_at, self._start(job))
-        if not state.running:
-            await asyncio.sleep(max(0.0, until - now))
-            return
-        # A cap may keep a request waiting that is ready: only an ended one can make room for it.
-        timeout = (until if until > now else ends_at) - now
-        await asyncio.wait(state.running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-
     def _settle(self, state: _Run[T], task: "asyncio.Task[T]", now: float) -> None:
         job, launched = state.running.pop(task)
-        self._spend.release(*state.asks[job.number].most)
+        ask, pace = state.asks[job.number], self._pace
+        # Held for the worst case; what it really used was added when the reply came.
+        self._spend.release(*ask.most)
         error = task.exception()
         match error:
             case None:
-                self._pace.grow()
+                pace.grow()
                 state.results[job.number] = task.result()
                 state.arrived(job.number, task.result())
                 self._look(state, task.result())
             case Refused():
-                state.results[job.number] = error.problem
-                self._look(state, error.problem)
+                state.results[job.number] = problem = Problem(str(error))
+                self._look(state, problem)
             case Malformed():
                 if job.attempt < _MALFORMED_ATTEMPTS:
                     self._retry(state, job, now)
                 else:
                     # One reply may be odd; a sign-in page in place of every reply is no endpoint.
                     # Scoring is another matter: many servers can't, and say so in odd ways.
-                    counts = not state.asks[job.number].optional
-                    self._give_up(state, job, Problem(f"the endpoint sent {error}"), counts)
+                    problem = Problem(f"the endpoint sent {error}")
+                    self._give_up(state, job, problem, counts=not ask.optional)
             case Again():
-                self._pace.cut(launched, now)
-                self._wait_as_asked(state, error.after, now)
-                absent = error.absent and not self._pace.successes
+                pace.cut(launched, now)
+                if error.after is not None:
+                    pace.not_before = max(pace.not_before, now + error.after)
+                    if pace.not_before >= (pace.ends_at or now):
+                        past = f"past deadline_s {self._limits.deadline:g}"
+                        self._stop(state, f"it asks to wait {error.after:g} s, {past}")
+                absent = error.absent and not pace.successes
                 if job.attempt < (_ABSENT_ATTEMPTS if absent else _ATTEMPTS):
                     self._retry(state, job, now)
                     return
                 why = f"{error.reason} ({job.attempt} attempts)"
-                if not self._pace.successes:
+                if not pace.successes:
                     self._stop(state, f"it doesn't answer: {why}")
                 problem = Problem(f"the endpoint gave no answer: {why}", transient=True)
                 self._give_up(state, job, problem)
@@ -252,14 +264,6 @@ class EndpointClient:
         self._pace.same = (why or "", times + 1 if why == reason else 1)
         if not self._pace.useful and self._pace.same[1] >= _FAILURES_IN_A_ROW:
             self._stop(state, f"no answer of use: {why}")
-
-    def _wait_as_asked(self, state: _Run[T], seconds: float | None, now: float) -> None:
-        if seconds is None:
-            return
-        self._pace.not_before = max(self._pace.not_before, now + seconds)
-        if self._pace.not_before >= (self._pace.ends_at or now):
-            deadline = self._limits.deadline
-            self._stop(state, f"it asks to wait {seconds:g} s, past deadline_s {deadline:g}")
 
     def _retry(self, state: _Run[T], job: _Job, now: float) -> None:
         pause = min(self._limits.pause * 2 ** (job.attempt - 1), _LONGEST_PAUSE)

@@ -47,7 +47,6 @@ class Problem:
     """Why a request has no answer; `transient` where the same request may be answered later."""
 
     reason: str
-    status: int | None = None
     transient: bool = False
 
 
@@ -75,6 +74,8 @@ class Request:
     @cached_property
     def most(self) -> tuple[int, int]:
         """(prompt, completion) tokens at most: a text has no more tokens than bytes."""
+        # Escapes would make each letter of another script six bytes, and the bound six times as
+        # high.
         text = json.dumps(self.body, ensure_ascii=False)
         return len(text.encode("utf-8", "replace")), self.most_tokens
 
@@ -97,11 +98,7 @@ class Again(Exception):
 
 
 class Refused(Exception):
-    """The endpoint refuses this request and would again."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.reason)
-        self.problem = problem
+    """The endpoint refuses this request and would again; the message says why."""
 
 
 class Connection:
@@ -169,37 +166,46 @@ class Connection:
                 asyncio.timeout(self._timeout),
                 http.stream("POST", self.url + ask.path, content=ask.payload) as response,
             ):
-                data = await _body(response)
+                data = bytearray()
+                async for chunk in response.aiter_bytes():
+                    data += chunk
+                    if len(data) > _MOST_BYTES:
+                        raise Malformed(f"a reply of more than {_MOST_BYTES // 2**20} MiB")
         except TimeoutError:
             raise Again(f"no reply within {self._timeout:g} s") from None
         except httpx2.InvalidURL as error:
             raise UserError(f"is no URL ({self._clean(error)}); check endpoint") from None
+        # Before its base class below: nobody there is another matter than a broken reply.
         except httpx2.ConnectError as error:
             raise Again(f"no connection ({self._clean(error)})", absent=True) from None
         except httpx2.RequestError as error:
             raise Again(f"{type(error).__name__} ({self._clean(error)})") from None
+        # Read for every status: some servers send it with a 200 that holds an error.
         after = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
-        body = self._decoded(data)
+        try:
+            body = self._struck(parse_json(bytes(data)))
+        except (ValueError, RecursionError):  # ValueError includes bytes that are no text
+            body = self._struck(data.decode("utf-8", "replace"))
         if response.status_code != 200:
             self._refuse(ask, response.status_code, body, after)
         if not isinstance(body, dict):
             raise Malformed("a reply that is not JSON" if isinstance(body, str) else _NO_OBJECT)
-        if inside := _error_in(body):
-            self._refuse(ask, _status(inside), {"error": inside}, after)
+        if found := _error_in(body):
+            # The status that the error object stands for; 500: it answered nothing and may yet.
+            told = found if isinstance(found, dict) else {}
+            texts = [str(told.get(name)).lower() for name in ("status", "code", "type")]
+            numbers = [int(text) for text in texts if re.fullmatch(r"[45]\d\d", text)]
+            words = [s for text in texts for word, s in _ERROR_WORDS.items() if word in text]
+            status = next(iter([*numbers, *words]), 500)
+            self._refuse(ask, status, {"error": found}, after)
         return body
-
-    def _decoded(self, data: bytes) -> Any:
-        """The body as JSON data, or as text where it is none; without the key either way."""
-        try:
-            return self._struck(parse_json(data))
-        except (ValueError, RecursionError):  # ValueError includes bytes that are no text
-            return self._struck(data.decode("utf-8", "replace"))
 
     def _struck(self, body: Any) -> Any:
         """JSON data with the key struck out of every text, names included."""
         key = self._key()
         if not key:
             return body
+        # Names as well: a server may send the request back as it came.
         match body:
             case str():
                 return body.replace(key, "***")
@@ -210,8 +216,12 @@ class Connection:
         return body
 
     def _refuse(self, ask: Request, status: int, body: Any, after: float | None) -> NoReturn:
-        message, code = _error_message(body)
+        inside = body.get("error", body) if isinstance(body, dict) else body
+        inside = inside if isinstance(inside, dict) else {"message": inside}
+        # The usual shapes of an error: OpenAI's, a bare detail (FastAPI's), text.
+        message = inside.get("message", inside.get("detail", inside))
         said = f"{status}: {self._clean(message)}"
+        # A key that is refused once is refused always, so it ends the run.
         if status in (401, 403):
             key = f"the key in {self._key_env}" if self._key_env else "a request without a key"
             raise UserError(f"it refuses {key} ({said}); key_env names the variable that holds it")
@@ -220,13 +230,13 @@ class Connection:
                 f"nothing at {ask.path}, or no model {ask.body.get('model')!r} there ({said}); "
                 "check endpoint and model"
             )
-        if status == 402 or code == "insufficient_quota":
+        if status == 402 or inside.get("code") == "insufficient_quota":
             raise UserError(f"the account there is out of credit ({said})")
         if 300 <= status < 400:
             raise UserError(f"it redirects ({said}); give the address it redirects to")
         if status in _TRANSIENT:
             raise Again(f"status {said}", after)
-        raise Refused(Problem(f"the endpoint refused the request ({said})", status))
+        raise Refused(f"the endpoint refused the request ({said})")
 
     def _key(self) -> str:
         return os.environ.get(self._key_env or "", "").strip()
@@ -244,6 +254,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     None where the header is absent or says nothing sensible.
     """
     text = (value or "").strip()
+    # No more digits than a wait can have: `float` of a long run of them is infinite.
     if re.fullmatch(r"\d{1,9}(\.\d*)?", text):
         return float(text)
     try:
@@ -252,15 +263,6 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return max(0.0, (when - now).total_seconds())
     except (ValueError, OverflowError):
         return None
-
-
-async def _body(response: httpx2.Response) -> bytes:
-    data = bytearray()
-    async for chunk in response.aiter_bytes():
-        data += chunk
-        if len(data) > _MOST_BYTES:
-            raise Malformed(f"a reply of more than {_MOST_BYTES // 2**20} MiB")
-    return bytes(data)
 
 
 def is_loopback(url: str) -> bool:
@@ -281,27 +283,3 @@ def _error_in(body: dict[str, Any]) -> Any:
         return body.get("error") or (body if said else None)
     inside = choices if isinstance(choices, list) else []
     return next((c["error"] for c in inside if isinstance(c, dict) and c.get("error")), None)
-
-
-def _status(error: Any) -> int:
-    """The status that an error object inside a reply of status 200 stands for."""
-    inside = error if isinstance(error, dict) else {}
-    for name in ("status", "code", "type"):
-        value = inside.get(name)
-        text = str(value).lower()
-        if not isinstance(value, bool) and re.fullmatch(r"[45]\d\d", text):
-            return int(text)
-        for word, status in _ERROR_WORDS.items():
-            if word in text:
-                return status
-    return 500  # it answered nothing and may yet
-
-
-def _error_message(body: Any) -> tuple[str, str | None]:
-    """(message, code) of an error body in any of the usual shapes."""
-    inside = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(inside, dict):
-        return str(inside), None
-    code = inside.get("code")
-    said = inside.get("message", inside.get("detail", inside))
-    return str(said), code if isinstance(code, str) else None

@@ -29,7 +29,30 @@ def completions(reply: Mapping[str, Any], *, stop: Sequence[str]) -> list[Comple
     Raises:
         Malformed: no choices, or a choice that isn't one.
     """
-    return [_completion(choice, stop) for choice in _choices(reply)]
+    made = []
+    for choice in _choices(reply):
+        reason = str(choice.get("finish_reason")).lower()
+        # Neither a refusal of the model nor an answer: nothing is known of what it would say.
+        if reason == "content_filter":
+            made.append(Completion("", False, "the endpoint withheld the reply (content_filter)"))
+            continue
+        text = _chat_text(choice["message"]) if "message" in choice else choice.get("text")
+        if text is not None and not isinstance(text, str):
+            raise Malformed("a choice whose text is no text")
+        if text is None and reason in _CUT:
+            text = ""  # all of it went into hidden reasoning
+        if choice.get("error") or reason not in _ENDED | _CUT:
+            said = str(choice.get("error") or f"finish_reason {choice.get('finish_reason')!r}")
+            problem = safe_text(f"the reply did not end as one does ({said[:200]})")
+            made.append(Completion("", False, problem))
+        elif text is None:
+            made.append(Completion("", False, "the reply has no text"))
+        else:
+            # Half a character can't be written to a file again.
+            whole = _SURROGATES.sub("\ufffd", text)
+            cut = before_stop(whole, stop)
+            made.append(Completion(cut, finished=reason in _ENDED or cut != whole))
+    return made
 
 
 def _choices(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -39,30 +62,8 @@ def _choices(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if not choices:
         raise Malformed("a reply with no choice in it")
     # The documented order is that of `index`; servers that stream inside may mix it up.
-    return sorted(choices, key=lambda choice: _index(choice.get("index")))
-
-
-def _index(value: Any) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _completion(choice: Mapping[str, Any], stop: Sequence[str]) -> Completion:
-    reason = str(choice.get("finish_reason")).lower()
-    if reason == "content_filter":
-        return Completion("", False, "the endpoint withheld the reply (content_filter)")
-    text = _chat_text(choice["message"]) if "message" in choice else choice.get("text")
-    if text is not None and not isinstance(text, str):
-        raise Malformed("a choice whose text is no text")
-    if choice.get("error") or reason not in _ENDED | _CUT:
-        said = str(choice.get("error") or f"finish_reason {choice.get('finish_reason')!r}")
-        return Completion("", False, safe_text(f"the reply did not end as one does ({said[:200]})"))
-    if text is None and reason in _CUT:
-        text = ""  # all of it went into hidden reasoning
-    if text is None:
-        return Completion("", False, "the reply has no text")
-    whole = _SURROGATES.sub("\ufffd", text)
-    cut = before_stop(whole, stop)
-    return Completion(cut, finished=reason in _ENDED or cut != whole)
+    places = [c["index"] if isinstance(c.get("index"), int) else 0 for c in choices]
+    return [choices[at] for at in sorted(range(len(choices)), key=lambda at: places[at])]
 
 
 def _chat_text(message: Any) -> Any:
@@ -104,15 +105,13 @@ def echoed(reply: Mapping[str, Any]) -> list[float | None]:
     choice = _choices(reply)[0]
     logprobs = choice.get("logprobs")
     values = logprobs.get("token_logprobs") if isinstance(logprobs, Mapping) else None
+    # The one token that had to be asked for comes after the prompt's.
     count = prompt_tokens(reply)
     if not isinstance(values, list) or len(values) < count:
         raise Malformed("no log-probabilities of the prompt (echo with logprobs, as vLLM has it)")
-    found = values[:count]
-    if not all(value is None or _is_logprob(value) for value in found):
-        raise Malformed("log-probabilities that are none")
-    return found
-
-
-def _is_logprob(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value <= 1e-6
+    for value in values[:count]:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        # A little above 0 is rounding; what is further above is no log-probability.
+        if value is not None and not (number and math.isfinite(value) and value <= 1e-6):
+            raise Malformed("log-probabilities that are none")
+    return values[:count]

@@ -71,41 +71,33 @@ def check_weights(folder: Path) -> None:
     """
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder}: no model there ({CONFIG} is missing)")
+    # Other tools write NaN into configs, which JSON has not.
     config = read_json(folder / CONFIG, nan=True)
     if not isinstance(config, dict):
         raise DataError(f"{folder / CONFIG}: must be an object, {{...}}")
-    _refuse_quantised(folder, config)
+    quantised = config.get("quantization_config")
+    if quantised is not None:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise UserError(
+            f"{folder / CONFIG}: quantization_config: the weights are quantised ({method!r:.40}), "
+            "and nothing here computes with such; give the model's unquantised weights "
+            "(dequantize() and save_pretrained make them)"
+        )
     weights = weight_files(folder)
     if not weights:
         raise UserError(
             f"{folder}: the model can't be loaded: no *.safetensors file there (weights in a "
             "pickle are refused; save them with save_pretrained)"
         )
-    _refuse_sizes(folder, config, sum(_numbers(path) for path in weights))
-
-
-def _refuse_quantised(folder: Path, config: dict[str, Any]) -> None:
-    found = config.get("quantization_config")
-    if found is None:
-        return
-    method = found.get("quant_method") if isinstance(found, dict) else found
-    raise UserError(
-        f"{folder / CONFIG}: quantization_config: the weights are quantised ({method!r:.40}), and "
-        "nothing here computes with such; give the model's unquantised weights "
-        "(dequantize() and save_pretrained make them)"
-    )
-
-
-def _refuse_sizes(folder: Path, config: dict[str, Any], stored: int) -> None:
-    """A model is built before its weights are read: its config may ask for any amount of memory."""
+    # A model is built before its weights are read: its config may ask for any amount of memory.
     for key, value in config.items():
         if isinstance(value, int) and value > _LARGEST:
             raise UserError(f"{folder / CONFIG}: {key}: {value:.3g} is no size of a model")
     limits = limits_of(config)
     if (limits.positions or 0) > _POSITIONS:
         raise UserError(f"{folder / CONFIG}: {limits.positions} positions are no model's")
-    # A twentieth more: an embedding may be padded when it is loaded.
-    if limits.at_least > 1.05 * stored + 1e6:
+    stored = sum(math.prod(shape) for path in weights for shape in tensor_shapes(path).values())
+    if limits.exceed(stored):
         needed = 4 * limits.at_least / 2**30
         raise UserError(
             f"{folder / CONFIG}: describes a model of at least {limits.at_least:.3g} parameters "
@@ -114,13 +106,17 @@ def _refuse_sizes(folder: Path, config: dict[str, Any], stored: int) -> None:
         )
 
 
-def _numbers(path: Path) -> int:
-    """Numbers in a safetensors file, by its header."""
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """Shape of each tensor of a safetensors file, by its header alone.
+
+    Raises:
+        UserError: it can't be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np") as file:  # only the header; numpy needs no torch
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        with safe_open(path, framework="np") as file:  # numpy needs no torch
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({reason(error)}); fetch or save it again"
@@ -133,6 +129,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         UserError: an index of shards that names a file outside the folder, or one that is missing.
     """
+    # transformers takes the one file where both are there.
     if not (folder / INDEX).is_file() or (folder / "model.safetensors").is_file():
         found = sorted(folder.glob("*.safetensors"))
         apart = ("adapter_model", HEADS)
@@ -143,6 +140,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise UserError(f"{folder / INDEX}: weight_map must map each tensor's name to a file's")
     names = sorted(set(placed.values()))
     for name in names:
+        # An index may name any path, and what it names is opened.
         if Path(name).name != name or "\0" in name or not name.endswith(".safetensors"):
             raise UserError(
                 f"{folder / INDEX}: weight_map: {name!r:.80} is no safetensors file of this folder"
@@ -164,6 +162,7 @@ def tokenizer_folder(folders: Sequence[Path]) -> Path:
     Raises:
         UserError: none does.
     """
+    # An adapter may come with tokens that its base lacks.
     for folder in reversed(folders):
         if any((folder / name).is_file() for name in _TOKENIZERS):
             return folder
@@ -190,5 +189,6 @@ def fast_tokenizer(folder: Path) -> Any:
 
 def reason(error: BaseException) -> str:
     """The first line that says something."""
+    # Some errors begin with an empty line, and go on for a page.
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if line), type(error).__name__)

@@ -12,7 +12,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,28 +42,15 @@ def converted(file: Path) -> Path:
         StoreError: the cache can't be written.
     """
     digest = _digest(file, *_stamp(file))
-    folder = cache() / digest
-    if folder.is_dir():
-        return folder
-    from filelock import FileLock
 
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not folder.is_dir():
-                temporary = folder.with_suffix(".tmp")  # what a killed attempt left is made anew
-                shutil.rmtree(temporary, ignore_errors=True)
-                _say(f"{file}: reading it once into {folder} (float32)")
-                convert(file, temporary)
-                write_json(temporary / "gguf.json", {"sha256": digest, "dtype": "float32"})
-                sync_tree(temporary)
-                temporary.rename(folder)
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: the model read from {file} can't be kept: {reason(error)}; free some space "
-            "or set XDG_CACHE_HOME"
-        ) from error
-    return folder
+    def make(folder: Path) -> None:
+        # Minutes of work that nobody asked for by name are announced, whoever opens the model.
+        told = safe_text(f"{file}: reading it once into {cache() / digest} (float32)")
+        print(told, file=sys.stderr, flush=True)
+        convert(file, folder)
+        write_json(folder / "gguf.json", {"sha256": digest, "dtype": "float32"})
+
+    return _kept(file, digest, make)
 
 
 def described(file: Path) -> Path:
@@ -73,27 +60,38 @@ def described(file: Path) -> Path:
         UserError, StoreError: as `converted`.
     """
     digest = _digest(file, *_stamp(file))
-    whole, light = cache() / digest, cache() / f"{digest}-about"
-    if whole.is_dir() or light.is_dir():
-        return whole if whole.is_dir() else light
-    temporary = light.with_suffix(f".{os.getpid()}")
+    if (cache() / digest).is_dir():
+        return cache() / digest
+
+    def make(folder: Path) -> None:
+        for part in _about(file):
+            part.save_pretrained(folder)
+
+    return _kept(file, f"{digest}-about", make)
+
+
+def _kept(file: Path, name: str, make: Callable[[Path], None]) -> Path:
+    """The cache's folder of a name, made whole where it isn't there."""
+    from filelock import FileLock
+
+    folder = cache() / name
+    if folder.is_dir():
+        return folder
     try:
-        config, tokenizer = _about(file)
-        config.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        with contextlib.suppress(OSError):  # another process was quicker
-            temporary.rename(light)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():  # another process may have been quicker
+                temporary = folder.with_suffix(".tmp")
+                shutil.rmtree(temporary, ignore_errors=True)  # what a killed attempt left
+                make(temporary)
+                sync_tree(temporary)
+                temporary.rename(folder)
     except OSError as error:
-        raise StoreError(f"{light}: can't be kept: {reason(error)}; set XDG_CACHE_HOME") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return light
-
-
-def _say(line: str) -> None:
-    """Minutes of work that nobody asked for by name are announced, whoever opens the model."""
-    sys.stderr.write(f"{safe_text(line)}\n")
-    sys.stderr.flush()
+        raise StoreError(
+            f"{folder}: the model read from {file} can't be kept: {reason(error)}; free some space "
+            "or set XDG_CACHE_HOME"
+        ) from error
+    return folder
 
 
 def cache() -> Path:
@@ -121,6 +119,7 @@ def convert(file: Path, folder: Path) -> None:
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
+    # First, since it holds the config against what the file has: a model is built of it next.
     _, tokenizer = _about(file)
     with _reading(file):
         model, info = AutoModelForCausalLM.from_pretrained(
@@ -129,6 +128,7 @@ def convert(file: Path, folder: Path) -> None:
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
         )
+        # Either way round the model would compute with weights drawn at random, or without some.
         odd = sorted(info["missing_keys"]) + sorted(info["unexpected_keys"])
         if odd:
             raise UserError(
@@ -147,11 +147,12 @@ def _about(file: Path) -> tuple[Any, Any]:
 
     chat_template, numbers = _header(file)
     with _reading(file):
+        # Of a few kilobytes of metadata: the tensors are not read for it.
         config = AutoConfig.from_pretrained(**_place(file))
-        least = limits_of(config.to_dict()).at_least
-        if least > 1.05 * numbers + 1e6:
+        limits = limits_of(config.to_dict())
+        if limits.exceed(numbers):
             raise UserError(
-                f"{file}: describes a model of at least {least:.3g} parameters and holds "
+                f"{file}: describes a model of at least {limits.at_least:.3g} parameters and holds "
                 f"{numbers:.3g}; fetch it again"
             )
         tokenizer = AutoTokenizer.from_pretrained(**_place(file))
@@ -189,12 +190,13 @@ def _header(file: Path) -> tuple[str | None, int]:
 
     with boundary(file, _WHAT):
         with file.open("rb") as handle:
+            # Asked here, or the reader would map a file of any kind into memory.
             if handle.read(4) != _MAGIC:
                 raise UserError(f"{file}: is no GGUF file (its first bytes are others)")
         reader = gguf.GGUFReader(file)
-        told = {name: _told(reader.fields, name) for name in
-                ("general.architecture", "split.count", "tokenizer.chat_template")}  # fmt: skip
-        parts, architecture = told["split.count"], told["general.architecture"]
+        fields = (reader.fields.get(name) for name in
+                  ("split.count", "general.architecture", "tokenizer.chat_template"))  # fmt: skip
+        parts, architecture, template = (field and field.contents() for field in fields)
         if isinstance(parts, int) and parts > 1:
             raise UserError(
                 f"{file}: is one of {parts} parts; join them first (llama-gguf-split --merge)"
@@ -204,11 +206,5 @@ def _header(file: Path) -> tuple[str | None, int]:
                 f"{file}: architecture {architecture!r:.40} can't be dequantised here (known: "
                 f"{', '.join(sorted(GGUF_SUPPORTED_ARCHITECTURES))}); give the model's safetensors"
             )
-        template = told["tokenizer.chat_template"]
         numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
     return template if isinstance(template, str) else None, numbers
-
-
-def _told(fields: Mapping[str, Any], name: str) -> Any:
-    field = fields.get(name)
-    return None if field is None else field.contents()

@@ -42,6 +42,8 @@ def decoder_layers(model: Any) -> list[Any]:
         for path, module in model.named_modules()
         if isinstance(module, torch.nn.ModuleList) and len(module) > 0
     }
+    # Other lists (experts, heads) rarely have the same length, and lie inside a layer where they
+    # do.
     found = {path: module for path, module in lists.items() if len(module) == count}
     # A list inside another one's layer is something of that layer (experts, say).
     outer = {
@@ -62,7 +64,10 @@ def decoder_layers(model: Any) -> list[Any]:
 
 def check_layers(model: Any, numbers: Iterable[int]) -> None:
     """Raise UserError for a layer the model doesn't have."""
-    count = len(decoder_layers(model))
+    _refuse_numbers(numbers, len(decoder_layers(model)))
+
+
+def _refuse_numbers(numbers: Iterable[int], count: int) -> None:
     for number in numbers:
         if not 0 <= number < count:
             raise UserError(f"no layer {number}: the model has layers 0 to {count - 1}")
@@ -72,6 +77,7 @@ def _check_causal(model: Any, layers: list[Any], name: str) -> None:
     """Raise unless each layer runs once, gives (B, T, D), and no position sees a later token."""
     import torch
 
+    # A vocabulary may have fewer tokens than the probe uses.
     top = model.get_input_embeddings().num_embeddings - 1
     firsts = []
     for last in (min(3, top), min(4, top)):
@@ -85,6 +91,7 @@ def _check_causal(model: Any, layers: list[Any], name: str) -> None:
             raise UserError(f"{name}: its modules are not run one after another as layers")
         if any(state.shape[:2] != (1, 3) for state in states.values()):
             raise UserError(f"{name}: its layers don't pass on one vector a token")
+        # The first position of two inputs that differ in the last token alone.
         firsts.append(states[len(layers) - 1][0, 0].float())
     # An encoder's first position changes with the last token; a decoder's can't.
     if not torch.allclose(firsts[0], firsts[1], rtol=1e-3, atol=1e-4):
@@ -103,21 +110,36 @@ def _stream(output: Any) -> torch.Tensor:
 
 
 @contextmanager
-def _reading(layers: list[Any]) -> Iterator[dict[int, torch.Tensor]]:
-    states: dict[int, torch.Tensor] = {}
+def _hooked(layers: Mapping[int, Any], hook: Callable[[int, torch.Tensor], Any]) -> Iterator[None]:
+    """Within the context, `hook` sees each layer's stream and may give another in its place."""
 
-    def keep(number: int) -> Callable[..., None]:
-        def hook(_module: Any, _inputs: Any, output: Any) -> None:
-            states[number] = _stream(output).detach()
+    def on(number: int) -> Callable[..., Any]:
+        def run(_module: Any, _inputs: Any, output: Any) -> Any:
+            changed = hook(number, _stream(output))
+            # None leaves the output as it is: torch's own rule for forward hooks.
+            if changed is None or not isinstance(output, tuple):
+                return changed
+            return (changed, *output[1:])
 
-        return hook
+        return run
 
-    handles = [layer.register_forward_hook(keep(n)) for n, layer in enumerate(layers)]
+    handles = [layer.register_forward_hook(on(number)) for number, layer in layers.items()]
     try:
-        yield states
+        yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _reading(layers: list[Any]) -> Iterator[dict[int, torch.Tensor]]:
+    states: dict[int, torch.Tensor] = {}
+
+    def keep(number: int, stream: torch.Tensor) -> None:
+        states[number] = stream.detach()
+
+    with _hooked(dict(enumerate(layers)), keep):
+        yield states
 
 
 @contextmanager
@@ -140,22 +162,10 @@ def editing(model: Any, edits: Mapping[int, Edit]) -> Iterator[None]:
     Raises:
         UserError: as `decoder_layers`, or a layer the model doesn't have.
     """
-    check_layers(model, edits)
     layers = decoder_layers(model)
-
-    def change(edit: Edit) -> Callable[..., Any]:
-        def hook(_module: Any, _inputs: Any, output: Any) -> Any:
-            changed = edit(_stream(output))
-            return (changed, *output[1:]) if isinstance(output, tuple) else changed
-
-        return hook
-
-    handles = [layers[n].register_forward_hook(change(edit)) for n, edit in edits.items()]
-    try:
+    _refuse_numbers(edits, len(layers))
+    with _hooked({n: layers[n] for n in edits}, lambda number, stream: edits[number](stream)):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def adding(vector: torch.Tensor, coefficient: float) -> Edit:

@@ -36,10 +36,16 @@ class ModelLimits:
     vocabulary: int | None
     at_least: int
 
+    def exceed(self, stored: int) -> bool:
+        """Whether the model has more parameters than the numbers its weights hold."""
+        # A twentieth more: an embedding may be padded when it is loaded.
+        return self.at_least > 1.05 * stored + 1e6
+
 
 def limits_of(config: Any) -> ModelLimits:
     """The sizes in a config, a mapping; anything that isn't a positive whole number is unsaid."""
     text = config if isinstance(config, Mapping) else {}
+    # The text part of a model of several modes; its sizes go before those round it.
     for name in _NESTED:
         if isinstance(text.get(name), Mapping):
             text = {**text, **text[name]}
@@ -66,6 +72,7 @@ def context_of(config: Any) -> int:
 def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
         value = config.get(name)
+        # Configs name sizes that are off as null, 0 or -1.
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
     return None

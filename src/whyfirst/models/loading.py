@@ -10,7 +10,6 @@ and merging (`adapters`).
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +34,8 @@ from whyfirst.models.quiet import no_progress_bars
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HALF = (torch.float16, torch.bfloat16)
+# What computes attention without a package or a kernel of somebody else's.
 _ATTENTION = ("eager", "sdpa", None)
-"""What computes attention without a package or a kernel of somebody else's."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model in evaluation mode on its device, its tokenizer, and the folders they came from."""
-
-    model: Any
-    tokenizer: Any
-    folders: tuple[Path, ...]
 
 
 def load(
@@ -57,15 +47,20 @@ def load(
     device_map: str | None,
     adapter: str | None,
     trust_remote_code: bool,
-) -> Loaded:
+) -> tuple[Any, Any, tuple[Path, ...]]:
     """Load what `LocalModel` describes; see there for the arguments.
 
     A folder that holds an ``adapter_config.json`` is an adapter: the base it names is loaded under
     it, at the revision it names.
 
+    Returns:
+        The model in evaluation mode on its device, its tokenizer, and the folders they came from.
+
     Raises:
         UserError: something is missing, unreadable or doesn't fit; names it and the remedy.
     """
+    from transformers import AutoModelForCausalLM
+
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     folder = locate(path, revision, trust_remote_code)
     folders = [folder]
@@ -77,16 +72,22 @@ def load(
         folders += [_locate_adapter(adapter)]
     for merged in folders[1:]:
         adapters.read_adapter(merged)
+    # Before any library sees the folder: their messages on a broken one say little.
     check_weights(folders[0])
     tokenizer = open_tokenizer(folders, trust_remote_code)
-    model = _weights(folders[0], dtype, device, device_map, trust_remote_code)
+    config = open_config(folders[0], trust_remote_code)
+    options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
+    options |= {"config": config, "dtype": dtype or default_dtype(config, device)}
+    model = open_weights(
+        AutoModelForCausalLM, folders[0], trust_remote_code=trust_remote_code, **options
+    )
     for merged in folders[1:]:
         wrapped = adapters.open_adapter(model, merged, folders[0])
         model = adapters.merge(wrapped, merged)
     if device_map is None:
         with boundary(folder):
             model.to(device)
-    return Loaded(model.eval().requires_grad_(False), tokenizer, tuple(folders))
+    return model.eval().requires_grad_(False), tokenizer, tuple(folders)
 
 
 def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
@@ -117,6 +118,7 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
         )
     from huggingface_hub import snapshot_download
 
+    # Code is not even fetched where it isn't to run.
     patterns = [*FILES, "*.py"] if trust_remote_code else list(FILES)
     try:
         return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
@@ -146,6 +148,7 @@ def base_of(folder: Path) -> Path:
         UserError: it names none, one that isn't there, or a Hub id without a commit.
     """
     name, revision = adapters.base_name(folder)
+    # What an adapter computes depends on its base, to the last weight.
     if not is_folder(name) and _HUB_ID.fullmatch(name) and not _COMMIT.fullmatch(revision or ""):
         raise UserError(
             f"{folder / adapters.ADAPTER}: the base {name!r} may change on the Hub: write its "
@@ -183,6 +186,7 @@ def open_tokenizer(folders: Sequence[Path], trust_remote_code: bool = False) -> 
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=not trust_remote_code, trust_remote_code=trust_remote_code
         )
+        # Such a token would be None among the ids, and fail far from here.
         special = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
         unknown = [token for token, index in special if index is None]
         if unknown:
@@ -212,6 +216,7 @@ def open_weights(
             trust_remote_code=trust_remote_code,
             **options,
         )
+    # Names inside the model proper; what lies outside is the output layer.
     beginning = f"{model.base_model_prefix}." if inner else ""
     for key, told in (
         ("missing_keys", "of the model's tensors are in no file there"),
@@ -225,32 +230,25 @@ def open_weights(
     return model
 
 
-def _weights(
-    folder: Path, dtype: str | None, device: str, device_map: str | None, trust_remote_code: bool
-) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    config = open_config(folder, trust_remote_code)
-    options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
-    return open_weights(
-        AutoModelForCausalLM,
-        folder,
-        trust_remote_code=trust_remote_code,
-        config=config,
-        dtype=dtype or default_dtype(config, device),
-        **options,
-    )
-
-
 def open_config(folder: Path, trust_remote_code: bool = False) -> Any:
     """The config of a causal language model.
 
     Raises:
         UserError: it can't be read, or is another kind of model's.
     """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
     config = config_of(folder, trust_remote_code)
     with boundary(folder):
-        _check_kind(config, folder)
+        # An encoder loads without a complaint, and a classifier with a random output layer.
+        stored = config.architectures or []
+        known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+        own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+        if stored and not known.intersection(stored) and not own_code:
+            raise UserError(
+                f"{folder}: {', '.join(stored)} is no causal language model (an encoder, a "
+                "classifier or a part of a model); give one with a language model's output layer"
+            )
     return config
 
 
@@ -274,20 +272,6 @@ def config_of(folder: Path, trust_remote_code: bool = False) -> Any:
             if getattr(part, "_experts_implementation", None) is not None:
                 part._experts_implementation = None
     return config
-
-
-def _check_kind(config: Any, folder: Path) -> None:
-    """An encoder loads without a complaint, and a classifier with a random output layer."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    stored = config.architectures or []
-    known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-    own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
-    if stored and not known.intersection(stored) and not own_code:
-        raise UserError(
-            f"{folder}: {', '.join(stored)} is no causal language model (an encoder, a classifier "
-            "or a part of a model); give one with a language model's output layer"
-        )
 
 
 def default_dtype(config: Any, device: str) -> Any:

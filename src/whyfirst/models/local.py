@@ -62,7 +62,7 @@ class LocalModel:
     ) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_tokens = batch_tokens or (4096 if self.device == "cpu" else 16384)
-        loaded = loading.load(
+        self.model, self.tokenizer, self.folders = loading.load(
             str(path),
             revision=revision,
             dtype=dtype,
@@ -71,7 +71,6 @@ class LocalModel:
             adapter=adapter,
             trust_remote_code=trust_remote_code,
         )
-        self.model, self.tokenizer, self.folders = loaded.model, loaded.tokenizer, loaded.folders
         with boundary(self.folders[0]):
             # It warns of texts longer than it was once set to, which isn't the model's context.
             self.tokenizer.deprecation_warnings[_TOO_LONG] = True
@@ -102,6 +101,7 @@ class LocalModel:
 
     @cached_property
     def _packed(self) -> bool:
+        # A few forwards, and only by who scores.
         return score.packs_exactly(self.model)
 
     def generate(
@@ -117,6 +117,7 @@ class LocalModel:
         """
         done: dict[tuple[Prompt, int], Completion] = {}
         repeats = 1 if sampling.temperature == 0 else n
+        # Apart, since a chat's reply has ends and stops of its own.
         texts = [prompt for prompt in prompts if isinstance(prompt, str)]
         chats = [prompt for prompt in prompts if not isinstance(prompt, str)]
         if texts:
@@ -158,6 +159,7 @@ class LocalModel:
         }
         jobs = [key for key in done if len(encoded[key[0]]) < self.context]
         if jobs:
+            # By its text, so that a prompt draws the same wherever it stands.
             names = [f"{number}\n{texts[prompt]}" for prompt, number in jobs]
             rows = [encoded[prompt] for prompt, _ in jobs]
             done.update(zip(jobs, self._decode(rows, names, sampling, end_tokens), strict=True))
@@ -191,6 +193,7 @@ class LocalModel:
         found = decode.decode(
             self.model,
             rows,
+            # A reply that fills the context is cut there, as by its limit.
             [min(sampling.max_new_tokens, self.context - len(row)) for row in rows],
             end_tokens,
             choose,
@@ -214,6 +217,7 @@ class LocalModel:
         convention). A chat is taken as rendered; a continuation of it follows the template's
         joint, whatever spaces it begins with.
         """
+        # Tokenizers join a space to the word after it, so the cut goes before the space.
         heads = [p.rstrip() if isinstance(p, str) else p for p, _ in requests]
         prompts = self.encode_prompts(heads)
         wholes = iter(self.encode_wholes(requests))
@@ -222,8 +226,14 @@ class LocalModel:
         places: list[tuple[int, int]] = []
         for number, ((_, texts), prompt) in enumerate(zip(requests, prompts, strict=True)):
             tails = [next(wholes)[len(prompt) :] for _ in texts]
-            result.append([self._unscored(len(prompt), len(tail)) for tail in tails])
-            good = [i for i, answer in enumerate(result[-1]) if tails[i] and answer.problem is None]
+            lengths = [len(prompt) + len(tail) for tail in tails]
+            fits = [length <= self.context for length in lengths]
+            result.append([
+                Loglikelihood(0.0, len(tail)) if fits[i]
+                else Loglikelihood(math.nan, len(tail), self._too_long(lengths[i]))
+                for i, tail in enumerate(tails)
+            ])  # fmt: skip
+            good = [i for i, tail in enumerate(tails) if tail and fits[i]]
             if good:
                 jobs.append((prompt or self._nothing, [tails[i] for i in good]))
                 places += [(number, i) for i in good]
@@ -234,10 +244,6 @@ class LocalModel:
             problem = decode.NOT_A_NUMBER if math.isnan(value) else None
             result[number][i] = Loglikelihood(value, result[number][i].tokens, problem)
         return result
-
-    def _unscored(self, prompt: int, tokens: int) -> Loglikelihood:
-        problem = self._too_long(prompt + tokens) if prompt + tokens > self.context else None
-        return Loglikelihood(float("nan") if problem else 0.0, tokens, problem)
 
     def _too_long(self, tokens: int) -> str:
         return f"longer than the model's context ({tokens} of {self.context} tokens)"
@@ -257,6 +263,7 @@ class LocalModel:
         for prompt, continuations in requests:
             head, is_chat = self._text_of(prompt), not isinstance(prompt, str)
             for text in continuations:
+                # The template's own space, whatever the caller wrote: one reply has one score.
                 tail = self.template.joint + text.lstrip(" ") if is_chat and text else text
                 texts.append(head + tail)
                 chats.append(is_chat)
@@ -271,6 +278,7 @@ class LocalModel:
             return []
         encoded = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         known = self.model.get_input_embeddings().num_embeddings
+        # An index beyond the embedding ends the process on a GPU, with no word of why.
         highest = max((max(ids) for ids in encoded if ids), default=0)
         if highest >= known:
             raise UserError(
@@ -286,6 +294,7 @@ class LocalModel:
     def _text(self, tokens: list[int]) -> str:
         """Without special tokens, but with the marks of thoughts, which some models have as such:
         without them a thought and the answer after it would run together."""
+        # In runs: decoding token by token would tear characters of several tokens apart.
         pieces = groupby(tokens, key=self._thought_marks.__contains__)
         return "".join(
             self.tokenizer.decode(

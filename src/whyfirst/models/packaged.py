@@ -27,6 +27,7 @@ def packaged(path: str) -> Path:
         UserError: there is no such package, or it holds no such file, or several.
     """
     name = path.removeprefix(PREFIX)
+    # `find_spec` of a dotted name would import what is before the dot.
     spec = find_spec(name) if _NAME.fullmatch(name) else None
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:

@@ -67,6 +67,7 @@ def script_of(text: str) -> str | None:
     best = max(counts, key=lambda name: counts[name])
     if not counts[best]:
         return "other" if any(char.isalpha() for char in text) else None
+    # Japanese mixes kana into Han; Chinese has none.
     if best == "han" and counts["kana"] * 10 >= counts["han"]:
         return "kana"
     return best
@@ -86,6 +87,7 @@ def language_of(text: str, expected: str) -> str:
     words = [word.lower() for word in _WORD.findall(text) if len(word) > 1]
     hits = {name: [word for word in words if word in known] for name, known in _WORD_SETS.items()}
     best = max(hits, key=lambda name: len(hits[name]))
+    # Different words, since one repeated word (a name, "de") is no sentence.
     clear = len(set(hits[best])) >= _FEW_KINDS and len(hits[best]) >= _CLEAR_SHARE * len(words)
     if expected in hits and (not clear or len(hits[best]) <= len(hits[expected])):
         return expected
@@ -116,6 +118,7 @@ def why_unreadable(text: str) -> str | None:
 def units_of(text: str) -> list[str]:
     """Words, or characters in a script that is written without spaces."""
     words = re.findall(r"[^\W_]+", text.lower())
+    # A word of over a dozen letters on average is no word: there are no spaces.
     spaced = sum(map(len, words)) < 12 * max(1, len(words))
     return words if spaced else [char for char in text if char.isalnum()]
 

@@ -85,7 +85,10 @@ class ModelRef(StrictModel):
             )
         odd = _LOCAL_ONLY if self.endpoint is not None else _ENDPOINT_ONLY
         kind = "path" if self.endpoint is not None else "endpoint"
-        problems = [((name,), f"only goes with {kind}") for name in odd if self._was_set(name)]
+        # At its default a field asks for nothing: a study file writes every field out.
+        defaults = {name: type(self).model_fields[name].default for name in odd}
+        problems = [((name,), f"only goes with {kind}") for name, default in defaults.items()
+                    if getattr(self, name) != default]  # fmt: skip
         if self.endpoint is not None:
             problems += [(("endpoint",), text) for text in _url_problems(self.endpoint)]
             if not self.model:
@@ -101,9 +104,6 @@ class ModelRef(StrictModel):
         if problems:
             raise LocatedError(problems)
         return self
-
-    def _was_set(self, name: str) -> bool:
-        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
     @property
     def name(self) -> str:
@@ -122,6 +122,7 @@ def parse_model(text: str, **more: Any) -> ModelRef:
         ConfigError: not such a word, or a field that doesn't fit; says which.
     """
     fields: dict[str, Any] = {"path": text}
+    # At the first #: a model's name may hold a colon and a slash, and hardly a #.
     if text.startswith(_PREFIX):
         url, hash_sign, model = text.removeprefix(_PREFIX).partition("#")
         if not hash_sign or not model:
@@ -154,9 +155,24 @@ def open_model(ref: ModelRef, *, base: Path = Path(), cache: Path | None = None)
             prompt.
     """
     if ref.endpoint is not None:
-        return _open_endpoint(ref, cache)
+        from whyfirst.models.endpoint import EndpointModel
+        from whyfirst.models.endpoint_client import Limits
+        from whyfirst.models.spend import Spend
+
+        url = ref.endpoint.rstrip("/")
+        identity = sha256_json({"endpoint": url, "model": ref.model})
+        return EndpointModel(
+            url,
+            str(ref.model),
+            key_env=ref.key_env,
+            revision=ref.revision,
+            store=None if cache is None else cache / f"replies-{identity[:16]}.jsonl",
+            spend=Spend(ref.price_in, ref.price_out, ref.max_cost, ref.max_tokens),
+            limits=Limits(ref.max_concurrency, ref.timeout_s, ref.deadline_s),
+        )
     from whyfirst.models.local import LocalModel
 
+    # A name of a shipped template is no path, so only files are looked for under `base`.
     template = ref.chat_template
     if template is not None and template.endswith(".jinja"):
         template = str(base / template)
@@ -175,24 +191,6 @@ def resolved(path: str, base: Path) -> str:
     """A folder or file of that name under `base`, or else the text itself (a Hub id)."""
     folder = base / Path(path).expanduser()
     return str(folder) if is_there(folder) else path
-
-
-def _open_endpoint(ref: ModelRef, cache: Path | None) -> LanguageModel:
-    from whyfirst.models.endpoint import EndpointModel
-    from whyfirst.models.endpoint_client import Limits
-    from whyfirst.models.spend import Spend
-
-    url = str(ref.endpoint).rstrip("/")
-    identity = sha256_json({"endpoint": url, "model": ref.model})
-    return EndpointModel(
-        url,
-        str(ref.model),
-        key_env=ref.key_env,
-        revision=ref.revision,
-        store=None if cache is None else cache / f"replies-{identity[:16]}.jsonl",
-        spend=Spend(ref.price_in, ref.price_out, ref.max_cost, ref.max_tokens),
-        limits=Limits(ref.max_concurrency, ref.timeout_s, ref.deadline_s),
-    )
 
 
 def _url_problems(url: str) -> list[str]:

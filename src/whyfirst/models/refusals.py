@@ -9,7 +9,6 @@ says why, and gives the measured agreement with people).
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -55,16 +54,6 @@ class _Rules(StrictModel):
     languages: dict[str, _Language] = affects_output()
 
 
-@dataclass(frozen=True)
-class _Compiled:
-    name: str
-    where: str
-    weight: float
-    patterns: re.Pattern[str]
-    unless: re.Pattern[str] | None
-    prompt: re.Pattern[str] | None
-
-
 class Evidence(NamedTuple):
     """One family found in a response: its name, its weight and the words that matched."""
 
@@ -73,52 +62,30 @@ class Evidence(NamedTuple):
     words: str
 
 
-@cache
-def _rules() -> _Rules:
-    return load_yaml(_PATTERNS, _Rules)
+# A family with its patterns, what rules them out, and what the request must say.
+_Compiled = tuple[_Family, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None]
 
 
 @cache
 def _families(language: str) -> tuple[_Compiled, ...]:
     """One language's families, fragments filled in."""
-    rules = _rules().languages[language]
+    rules = load_yaml(_PATTERNS, _Rules).languages[language]
 
-    def compiled(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    def compiled(patterns: Sequence[str]) -> re.Pattern[str]:
         joined = "|".join(f"(?:{pattern})" for pattern in patterns)
         for name, fragment in rules.fragments.items():
             joined = joined.replace(f"<{name}>", fragment)
-        return re.compile(joined) if patterns else None
+        return re.compile(joined)
 
-    families = []
-    for family in rules.families:
-        patterns = compiled(family.patterns)
-        assert patterns is not None  # the configuration has at least one
-        prompt = compiled([family.prompt] if family.prompt else [])
-        families.append(
-            _Compiled(
-                family.name, family.where, family.weight, patterns, compiled(family.unless), prompt
-            )
+    return tuple(
+        (
+            family,
+            compiled(family.patterns),
+            compiled(family.unless) if family.unless else None,
+            compiled([family.prompt]) if family.prompt else None,
         )
-    return tuple(families)
-
-
-def _own_voice(text: str) -> str:
-    """The text as rules read it: plain quotes, lower case, other voices and markup removed.
-
-    A response that is one quotation, or nothing but another voice, is kept whole.
-    """
-    text = _INVISIBLE.sub("", text.translate(_STRAIGHT)).lower().strip()
-    if len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2:
-        text = text[1:-1]
-    text = re.sub(r"(?m)^\s*(?:[#>*-]+|\d+[.)])\s+|[*_`]{1,3}(?=\w)|(?<=\w)[*_]{1,3}", "", text)
-    letter = _LETTER.search(text)
-    return _QUOTED.sub('""', text[: letter.start()] if letter else text).strip()
-
-
-def _sentences(text: str) -> list[str]:
-    """Sentences with apostrophes as in full forms: "i'm" is "i am"."""
-    text = text.replace("i'm ", "i am ").replace("i'd ", "i would ").replace("i'll ", "i will ")
-    return [found for part in _SENTENCE.split(text) if (found := " ".join(part.split()))]
+        for family in rules.families
+    )
 
 
 def evidence(response: str, request: str = "", *, language: str) -> list[Evidence]:
@@ -131,17 +98,28 @@ def evidence(response: str, request: str = "", *, language: str) -> list[Evidenc
     Raises:
         KeyError: there are no patterns for the language.
     """
-    text = _own_voice(_CODE.sub(" ", response))
+    # Plain quotes, lower case, other voices and markup removed.
+    text = _INVISIBLE.sub("", _CODE.sub(" ", response).translate(_STRAIGHT)).lower().strip()
+    # A response that is one quotation, or nothing but another voice, is kept whole.
+    if len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2:
+        text = text[1:-1]
+    text = re.sub(r"(?m)^\s*(?:[#>*-]+|\d+[.)])\s+|[*_`]{1,3}(?=\w)|(?<=\w)[*_]{1,3}", "", text)
+    letter = _LETTER.search(text)
+    text = _QUOTED.sub('""', text[: letter.start()] if letter else text).strip()
+    # The patterns are written with full forms.
+    text = text.replace("i'm ", "i am ").replace("i'd ", "i would ").replace("i'll ", "i will ")
     prompt = " ".join(request.translate(_STRAIGHT).lower().split())
-    sentences = _sentences(text)
+    parts = (" ".join(part.split()) for part in _SENTENCE.split(text))
+    sentences = [part for part in parts if part]
     places = {"opening": sentences[:1], "head": sentences[:_HEAD]}
     found = []
-    for family in _families(language):
-        if family.prompt is not None and not family.prompt.search(prompt):
+    for family, patterns, unless, asked in _families(language):
+        if asked is not None and not asked.search(prompt):
             continue
+        # A family counts once, however often a response says it.
         for sentence in places[family.where]:
-            match = family.patterns.search(sentence)
-            if match and not (family.unless and family.unless.search(sentence)):
+            match = patterns.search(sentence)
+            if match and not (unless and unless.search(sentence)):
                 found.append(Evidence(family.name, family.weight, match.group()))
                 break
     return found
@@ -169,6 +147,7 @@ def read_refusal(response: str, request: str = "", language: str = "en") -> Refu
     if spoken not in LANGUAGES:
         return Refusal(None, f"language not read by the rules: {spoken}")
     found = evidence(response, request, language=spoken)
+    # A weight of 1 is enough by itself; two halves are as well.
     refused = sum(piece.weight for piece in found) >= 1
     # Complying is what is left over, so a scrap of text would count as it.
     letters = 12 if script_of(response) == "latin" else 4

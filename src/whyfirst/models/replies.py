@@ -36,8 +36,10 @@ class ReplyStore:
         if self._path is None or not self._path.exists():
             return
         size = self._path.stat().st_size
+        # A file only grows: one of the same size has nothing new.
         if self._stale or size != self._size:
             rows = read_jsonl(self._path, allow_torn_tail=True)
+            # The last row under a key is the newest.
             self._rows |= {str(row.get("key")): row for row in rows}
             self._size, self._stale = size, False
 
@@ -55,6 +57,7 @@ class ReplyStore:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._path.with_name(self._path.name + ".lock")):
                 before = self._path.stat().st_size if self._path.exists() else 0
+                # Somebody else wrote in between: their rows are read at the next refresh.
                 self._stale |= before != self._size
                 append_jsonl(self._path, row)
                 self._size = self._path.stat().st_size

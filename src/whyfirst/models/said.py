@@ -70,8 +70,15 @@ class Said(NamedTuple):
 
 def said(reply: str) -> Said:
     """Read a reply; see the module."""
+    # Before tags, which may stand in a harmony message as plain words.
     if "<|channel|>" in reply:
-        return _harmony(reply)
+        # The last message in the channel `final`; without one, the reply ended in a thought.
+        messages = list(_CHANNEL.finditer(reply))
+        ends = [found.end() for found in messages if found[1] == "final"]
+        if not ends:
+            return Said("", CUT_OFF, True)
+        last = _STOPPED.split(reply[ends[-1] :])[0]
+        return Said(last.strip(), thought=len(ends) < len(messages))
     if _BARE.match(reply):
         _, final, text = reply.rpartition(_BARE_FINAL)
         return Said(text.strip(), thought=True) if final else Said("", CUT_OFF, True)
@@ -81,6 +88,7 @@ def said(reply: str) -> Said:
     # Same length, so that places in the two texts are the same.
     marks = _QUOTED.sub(lambda found: "\0" * len(found[0]), reply)
     start = max((found.end() for found in _CLOSED.finditer(marks)), default=0)
+    # Behind the last closed one, so it is open to the end.
     if _OPENED.search(marks[start:]):
         return Said("", CUT_OFF, True)
     text = reply[start:]
@@ -97,6 +105,7 @@ def answer(completion: Completion) -> Said:
     if completion.problem is not None:
         return Said("", completion.problem)
     found = said(completion.text)
+    # Without a thought every character may matter (code that begins with spaces).
     if found.thought or found.problem:
         return found
     return Said(completion.text)
@@ -112,13 +121,3 @@ def is_mark(token: str) -> bool:
     """Whether a token is what tells a thought from what is said, and so must stay in the text."""
     harmony = ("<|channel|>", "<|message|>")
     return token in harmony or re.fullmatch(f"{_OPEN}|{_CLOSE}", token, re.IGNORECASE) is not None
-
-
-def _harmony(reply: str) -> Said:
-    """The last message in the channel ``final``; without one, the reply ended in a thought."""
-    messages = list(_CHANNEL.finditer(reply))
-    final = [found for found in messages if found[1] == "final"]
-    thought = len(final) < len(messages)
-    if not final:
-        return Said("", CUT_OFF, True)
-    return Said(_STOPPED.split(reply[final[-1].end() :])[0].strip(), thought=thought)

@@ -74,10 +74,12 @@ class _Child:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        # A child would outlive its parent, waiting for a line.
         atexit.register(self._end)
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:
+            # Started by the first template that needs it: most models come with a shipped one.
             if self._process is None:
                 # -P: nothing is imported from the working folder, whose files are the user's.
                 self._process = subprocess.Popen(
@@ -97,8 +99,11 @@ class _Child:
                 raise
             if line.endswith(b"\n"):
                 return dict(json.loads(line))
+            # No line: the process has ended, or is about to.
             code = process.wait()
             self._end()
+        # The timer's signal says it was time; any other end was memory, or the template's own
+        # doing.
         slow = code == -signal.SIGPROF
         reason = f"takes more than {SECONDS} s" if slow else f"ends its process (exit code {code})"
         return {"error": f"{reason} to render a chat" if slow else reason, "line": None,
@@ -151,6 +156,7 @@ def _environment() -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _compiled(template: str) -> Any:
+    # Jinja itself keeps only templates that come from a loader, and compiling costs milliseconds.
     return _environment().from_string(template)
 
 
@@ -171,18 +177,6 @@ def _render(template: str, variables: Mapping[str, Any]) -> str:
     return text
 
 
-def _answer(line: bytes) -> dict[str, Any]:
-    request = json.loads(line)
-    # Its default action ends the process, in the middle of a multiplication too.
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    try:
-        return {"text": _render(request["template"], request["variables"])}
-    except TemplateError as error:
-        return {"error": str(error)[:500], "line": error.line, "limit": error.limit}
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-
 def _serve() -> None:
     """Answer requests, a line each, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
@@ -190,7 +184,16 @@ def _serve() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(json.dumps(_answer(line)).encode() + b"\n")
+        request = json.loads(line)
+        # Its default action ends the process, in the middle of a multiplication too.
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        try:
+            answer: dict[str, Any] = {"text": _render(request["template"], request["variables"])}
+        except TemplateError as error:
+            answer = {"error": str(error)[:500], "line": error.line, "limit": error.limit}
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 

@@ -70,6 +70,7 @@ def build_scratch(config: ScratchConfig, texts: Iterable[str], out_dir: Path, se
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
     )
+    # What the caller draws afterwards stays the same, whether a model was built or not.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(shape)
@@ -106,6 +107,7 @@ def train_tokenizer(config: ScratchConfig, texts: Iterable[str]) -> Any:
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocab_size,
         special_tokens=[END, PAD],
+        # All 256 bytes, or a text with a new one could not be written.
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )

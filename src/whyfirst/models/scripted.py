@@ -3,7 +3,9 @@
 For tests that need exact answers and exact costs. Leaves out: tokens (a token is a word here).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
@@ -49,18 +51,13 @@ class ScriptedModel:
         """
         self.calls += 1
         self.prompts += prompts
-        return [[self._complete(_question(prompt), sampling)] * n for prompt in prompts]
-
-    def _complete(self, prompt: str, sampling: Sampling) -> Completion:
-        if callable(self._responses):
-            text = self._responses(prompt)
-        elif prompt in self._responses:
-            text = self._responses[prompt]
-        else:
-            raise UserError(f"the scripted model has no response to {prompt[:60]!r}")
-        words = before_stop(text, sampling.stop).split(" ")
-        kept = words[: sampling.max_new_tokens]
-        return Completion(" ".join(kept), finished=len(kept) == len(words))
+        made = []
+        for prompt in map(_question, prompts):
+            text = self._played(self._responses, f"response to {prompt[:60]!r}", prompt)
+            words = before_stop(text, sampling.stop).split(" ")
+            kept = words[: sampling.max_new_tokens]
+            made.append([Completion(" ".join(kept), finished=len(kept) == len(words))] * n)
+        return made
 
     def loglikelihood(
         self, requests: Sequence[tuple[Prompt, Sequence[str]]]
@@ -71,20 +68,27 @@ class ScriptedModel:
             UserError: the table has no such pair.
         """
         self.calls += 1
-        return [
-            [self._score(_question(prompt), text) for text in texts] for prompt, texts in requests
-        ]
+        made = []
+        for prompt, texts in requests:
+            pairs = [(_question(prompt), text) for text in texts]
+            self.requests += pairs
+            row = []
+            for asked, text in pairs:
+                value = self._played(self._scores, f"score for {text[:60]!r}", asked, text)
+                problem = "scripted: not a number" if math.isnan(value) else None
+                row.append(Loglikelihood(value, len(text.split()), problem))
+            made.append(row)
+        return made
 
-    def _score(self, prompt: str, text: str) -> Loglikelihood:
-        self.requests.append((prompt, text))
-        if callable(self._scores):
-            value = self._scores(prompt, text)
-        elif (prompt, text) in self._scores:
-            value = self._scores[prompt, text]
-        else:
-            raise UserError(f"the scripted model has no score for {text[:60]!r}")
-        problem = "scripted: not a number" if value != value else None
-        return Loglikelihood(value, len(text.split()), problem)
+    def _played(self, script: Any, what: str, *asked: str) -> Any:
+        """What a table or a function has for what was asked."""
+        if callable(script):
+            return script(*asked)
+        # A prompt alone, or a pair of prompt and continuation.
+        key = asked[0] if len(asked) == 1 else asked
+        if key not in script:
+            raise UserError(f"the scripted model has no {what}")
+        return script[key]
 
 
 def _question(prompt: Prompt) -> str:

@@ -74,6 +74,7 @@ class Spend:
 
     def hold(self, prompt: int, completion: int) -> str | None:
         """Set aside the most tokens a request can use; or say which cap that would pass."""
+        # All that is under way may yet come to its worst case.
         held = [*self._held, (prompt, completion)]
         usage = self._usage
         tokens = usage.tokens + sum(map(sum, held))
@@ -110,6 +111,7 @@ class Spend:
             reasoning_tokens=usage.reasoning_tokens + (_count(reasoning) or 0),
             unreported=usage.unreported + (prompt is None or completion is None),
         )
+        # A cap that can't be counted up to is none.
         if self._usage.unreported and self._max_cost is not None:
             return "max_cost"
         if self._usage.unreported and self._max_tokens is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from whyfirst.report import words
-from whyfirst.report.schema import Contrast, KindRow, Results, Spread
+from whyfirst.report.parts import KindRow, Spread
+from whyfirst.report.schema import Contrast, Results
 
 #: a share this near to 0 or 1 in every arm leaves a contrast nothing to move
 STUCK = 0.01
@@ -90,7 +91,9 @@ def title(results: Results) -> tuple[str, words.Tone] | None:
     if len(found) < 2 or len({c.a for c in found}) > 1:
         return None
     good = {True: "higher", False: "lower"}
-    ahead, behind, neither = [], [], []
+    ahead: list[str] = []
+    behind: list[str] = []
+    neither: list[str] = []
     for c in found:
         where = words.direction(c)
         told = (c.p_adjusted or 1.0) <= 0.05

@@ -119,7 +119,7 @@ def _findings(
     kind.check(train, data, made, path)
     if model is None:
         return check_rows(made, columns_of(made[0])) if kind.encode else []
-    from whyfirst.train import preflight, preflight_online
+    from whyfirst.train import preflight
     from whyfirst.train.prompts import prompts_of
     from whyfirst.train.weights import load_tokenizer
 
@@ -129,7 +129,7 @@ def _findings(
     if kind.encode is None:
         assert isinstance(train, Online)
         prompts = prompts_of(tokenizer, some, path, 0.0, train.format)
-        return preflight_online.examine_rows(train, tokenizer, model, prompts)
+        return preflight.examine_prompt_rows(train, tokenizer, model, prompts)
     longest = train.max_length if train.truncation == "refuse" else None
     found = check_rows(made, columns_of(made[0]), tokenizer, longest)
     # Tokens would tell of the same rows again.

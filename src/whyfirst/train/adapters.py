@@ -50,6 +50,7 @@ def check_adapter(config: Stage, model_dir: Path) -> None:
         )
     assert config.lora is not None  # the config's own check
     wanted: dict[str, Any] = {"r": config.lora.r, "lora_alpha": config.lora.alpha}
+    # Which layers "all-linear" means is the model's to say, and PEFT has written their names down.
     if config.lora.target_modules != "all-linear":
         wanted["target_modules"] = sorted(config.lora.target_modules)
         found = found | {"target_modules": sorted(found["target_modules"])}

@@ -32,6 +32,7 @@ def make_manifest(
     seed: int,
 ) -> dict[str, Any]:
     """Everything the stage's output depends on, as JSON: the identity of a run."""
+    # Another release may round otherwise: with it the bytes would be another run's.
     libraries = [*_LIBRARIES]
     if config.lora is not None or is_adapter(model_dir):
         libraries.append("peft")
@@ -47,6 +48,7 @@ def make_manifest(
         "libraries": {name: version(name) for name in libraries},
     }
     if is_adapter(model_dir):
+        # An adapter's own files don't change when the base they name does.
         manifest["base"] = _hashes(base_folder(model_dir))
     if config.chat_template is not None and config.chat_template.endswith(".jinja"):
         manifest["chat_template"] = sha256_file(Path(config.chat_template))
@@ -79,6 +81,7 @@ def mark_complete(checkpoint: Path, step: int, manifest: Mapping[str, Any]) -> N
         for path in sorted(checkpoint.rglob("*"))
         if path.is_file()
     }
+    # Of an earlier attempt at the same step.
     files.pop(COMPLETE, None)
     write_json(
         checkpoint / COMPLETE,
@@ -97,21 +100,29 @@ def newest_complete(
     Raises:
         StoreError: a whole checkpoint of another configuration, data, model or seed is there.
     """
-    if not folder.is_dir():
-        return None
-    found = sorted(folder.glob("checkpoint-*"), key=_step, reverse=True)
-    for checkpoint in found:
-        marker = _read_marker(checkpoint)
-        if marker is None:
+
+    def step(checkpoint: Path) -> int:
+        tail = checkpoint.name.rpartition("-")[2]
+        return int(tail) if tail.isdigit() else -1
+
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=step, reverse=True):
+        try:
+            marker = read_json(checkpoint / COMPLETE)
+            whole = isinstance(marker["step"], int) and all(
+                sha256_file(checkpoint / name) == digest for name, digest in marker["files"].items()
+            )
+        except (DataError, KeyError, TypeError, AttributeError):
+            whole = False  # a process was killed while it wrote this one
+        if not whole:
             if tidy:
                 shutil.rmtree(checkpoint)
-            continue
-        if marker["manifest_sha256"] != sha256_json(manifest):
+        elif marker["manifest_sha256"] != sha256_json(manifest):
             raise StoreError(
                 f"{checkpoint}: written by another configuration, data, model, seed or library "
                 f"version; give another output folder, or delete {folder} to start this stage anew"
             )
-        return checkpoint, int(marker["step"])
+        else:
+            return checkpoint, int(marker["step"])
     return None
 
 
@@ -127,26 +138,11 @@ def last_good(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
     return found[0] if found else None
 
 
-def _step(checkpoint: Path) -> int:
-    tail = checkpoint.name.rpartition("-")[2]
-    return int(tail) if tail.isdigit() else -1
-
-
-def _read_marker(checkpoint: Path) -> dict[str, Any] | None:
-    try:
-        marker = read_json(checkpoint / COMPLETE)
-        whole = isinstance(marker, dict) and all(
-            sha256_file(checkpoint / name) == digest for name, digest in marker["files"].items()
-        )
-        return marker if whole and isinstance(marker["step"], int) else None
-    except (DataError, KeyError, AttributeError):
-        return None
-
-
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """Top-level parts (and config fields) in which two manifests differ, for messages."""
     parts = []
     for key in sorted({*a, *b}):
+        # One level down is where a person finds it: config.learning_rate, and not config.
         left, right = a.get(key), b.get(key)
         if left == right:
             continue

@@ -21,9 +21,11 @@ SHORTEST_LINE = 64
 
 def lines_of(examples: Sequence[Example], *, packed: bool) -> list[tuple[int, ...]]:
     """Which examples stand in each line, in their order."""
+    # A line each: where a model lets packed examples see each other.
     if not packed:
         return [(i,) for i in range(len(examples))]
     lengths = [len(example.ids) for example in examples]
+    # Best fit wants the long ones first; ties keep their order, or equal runs would differ.
     longest_first = sorted(range(len(examples)), key=lambda i: -lengths[i])
     return pack(lengths, longest_first, max(max(lengths), min(SHORTEST_LINE, sum(lengths))))
 
@@ -51,11 +53,14 @@ def lay_out(
             example, end = examples[index], start + lengths[index]
             ids[row, start:end] = torch.tensor(example.ids)
             positions[row, start:] -= positions[row, start].clone()
+            # Position t predicts token t + 1: one before the first trained token, to one before the
+            # last.
             keep[row, start + max(example.masked, 1) - 1 : end - 1] = True
             filled[row, start:end] = 1
             start = end
         if start < width:
             positions[row, start:] -= positions[row, start].clone()
+    # The last column wraps round, and is never kept.
     following = torch.roll(ids, -1, dims=1)
     return {
         "input_ids": ids,
@@ -71,6 +76,7 @@ class SlotData(torch.utils.data.Dataset[tuple[list[Example], int]]):
 
     def __init__(self, examples: Sequence[Example], slots: list[list[int]], per_update: int):
         self._examples, self._slots = examples, slots
+        # Of the whole update, so that its parts add up to one mean over tokens.
         self._totals = [
             sum(examples[i].trained for slot in slots[first : first + per_update] for i in slot)
             for first in range(0, len(slots), per_update)

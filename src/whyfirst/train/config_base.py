@@ -18,25 +18,23 @@ def added_later(default: Any, **more: Any) -> Any:
 
     At its default it says what its absence said, so it is left out of the fingerprint there.
     """
-    return affects_output(default=default, json_schema_extra={"added_later": True}, **more)
+    return affects_output(default, json_schema_extra={"added_later": True}, **more)
 
 
 class LoraConfig(StrictModel):
     """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + (alpha / r) B A, W frozen."""
 
-    r: int = affects_output(default=16, ge=1, description="rank")
-    alpha: float = affects_output(
-        default=32.0, gt=0, description="scale of the adapter over its rank"
-    )
-    dropout: float = affects_output(default=0.0, ge=0, lt=1, description="on the adapter's input")
+    r: int = affects_output(16, ge=1, description="rank")
+    alpha: float = affects_output(32.0, gt=0, description="scale of the adapter over its rank")
+    dropout: float = affects_output(0.0, ge=0, lt=1, description="on the adapter's input")
     target_modules: Literal["all-linear"] | tuple[str, ...] = affects_output(
-        default="all-linear", description="every linear layer but the output layer, or names"
+        "all-linear", description="every linear layer but the output layer, or names"
     )
     merge: bool = affects_output(
-        default=True, description="save whole merged weights; false: a PEFT adapter folder"
+        True, description="save whole merged weights; false: a PEFT adapter folder"
     )
     base_dtype: Literal["float32", "bfloat16"] = affects_output(
-        default="float32", description="of the frozen weights; the adapter's stay float32"
+        "float32", description="of the frozen weights; the adapter's stay float32"
     )
 
 
@@ -46,31 +44,29 @@ class Stage(StrictModel):
     if TYPE_CHECKING:
         kind: str  # a literal in every kind, by which a file's stages are told apart
 
-    batch_size: int = affects_output(default=32, ge=1, description="rows of one update, global")
+    batch_size: int = affects_output(32, ge=1, description="rows of one update, global")
     micro_batch_size: int | None = affects_output(
-        default=None, ge=1, description="rows of one forward pass on one device; null: all"
+        None, ge=1, description="rows of one forward pass on one device; null: all"
     )
-    updates: int | None = affects_output(default=None, ge=1, description="weight updates")
+    updates: int | None = affects_output(None, ge=1, description="weight updates")
     epochs: float | None = affects_output(
-        default=None, gt=0, description="passes over the data, rounded up to whole updates"
+        None, gt=0, description="passes over the data, rounded up to whole updates"
     )
-    learning_rate: float = affects_output(default=1e-4, gt=0, description="at its highest")
+    learning_rate: float = affects_output(1e-4, gt=0, description="at its highest")
     schedule: Literal["constant", "cosine", "linear"] = affects_output(
-        default="constant", description="how the learning rate goes on after the warm-up"
+        "constant", description="how the learning rate goes on after the warm-up"
     )
     warmup_updates: int = affects_output(
-        default=0, ge=0, description="updates until the learning rate is reached"
+        0, ge=0, description="updates until the learning rate is reached"
     )
-    weight_decay: float = affects_output(default=0.0, ge=0, description="of AdamW")
-    max_grad_norm: float = affects_output(
-        default=1.0, gt=0, description="gradients are clipped to it"
-    )
-    max_length: int = affects_output(default=256, ge=8, description="tokens of one row")
+    weight_decay: float = affects_output(0.0, ge=0, description="of AdamW")
+    max_grad_norm: float = affects_output(1.0, gt=0, description="gradients are clipped to it")
+    max_length: int = affects_output(256, ge=8, description="tokens of one row")
     truncation: Literal["refuse", "allow"] = affects_output(
-        default="refuse", description="what becomes of rows longer than max_length"
+        "refuse", description="what becomes of rows longer than max_length"
     )
     dtype: Literal["float32", "bfloat16"] = affects_output(
-        default="float32", description="of the computation; weights stay float32"
+        "float32", description="of the computation; weights stay float32"
     )
     lora: LoraConfig | None = added_later(None, description="train low-rank adapters only")
     adapter: Literal["fresh", "continue"] | None = added_later(
@@ -85,37 +81,36 @@ class Stage(StrictModel):
         "or text as it stands"
     )  # fmt: skip
     keep_at: tuple[int, ...] = affects_output(
-        default=(), description="updates after which the weights are kept in kept/step-N"
+        (), description="updates after which the weights are kept in kept/step-N"
     )
     min_updates: int = runtime_only(
-        default=10, ge=1, description="fewer updates than this are refused as a silent no-op"
+        10, ge=1, description="fewer updates than this are refused as a silent no-op"
     )
     checkpoint_every: int = runtime_only(
-        default=100, ge=1, description=f"updates, rounded up to a multiple of {LOG_EVERY}"
+        100, ge=1, description=f"updates, rounded up to a multiple of {LOG_EVERY}"
     )
     report_to: tuple[Literal["trackio", "wandb", "mlflow"], ...] = runtime_only(
-        default=(), description="trackers that get the log's numbers (track.py)"
+        (), description="trackers that get the log's numbers (track.py)"
     )
     gradient_checkpointing: bool = runtime_only(
-        default=False, description="recompute activations in the backward pass: less memory"
+        False, description="recompute activations in the backward pass: less memory"
     )
     processes: int = runtime_only(
-        default=1, ge=1, description="processes that share every batch, each on a GPU of its own"
+        1, ge=1, description="processes that share every batch, each on a GPU of its own"
     )
-    fsdp: bool = runtime_only(
-        default=False, description="spread weights and optimizer over the processes"
-    )
+    fsdp: bool = runtime_only(False, description="spread weights and optimizer over the processes")
     cpus: int | None = runtime_only(
-        default=None, ge=1, description="cores asked of a Ray cluster; null: one a process"
+        None, ge=1, description="cores asked of a Ray cluster; null: one a process"
     )
     memory_gb: float | None = runtime_only(
-        default=None, gt=0, description="memory asked of a Ray cluster; null: none is asked for"
+        None, gt=0, description="memory asked of a Ray cluster; null: none is asked for"
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.updates is None) == (self.epochs is None):
             raise ValueError("give exactly one of updates and epochs")
+        # Of epochs the number of updates is known only once the data are read.
         if self.updates is not None:
             beyond = [step for step in self.keep_at if not 1 <= step <= self.updates]
             if beyond:

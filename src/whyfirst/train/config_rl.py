@@ -29,15 +29,16 @@ class NamedReward(StrictModel):
 
     name: str = affects_output(description="which one; `whyfirst list rewards`")
     path: str | None = affects_output(
-        default=None,
+        None,
         description="folder of the model it asks; null: of reward_model the study's `reward_from` "
         "stage, of others the model the stage starts from",
     )
-    options: dict[str, Any] = affects_output(default={}, description="its own options")
+    options: dict[str, Any] = affects_output({}, description="its own options")
 
     @model_validator(mode="before")
     @classmethod
     def _gather_options(cls, given: Any) -> Any:
+        # A name alone is the commonest way to write a reward.
         if not isinstance(given, Mapping):
             return {"name": given} if isinstance(given, str) else given
         beside = {key: value for key, value in given.items() if key not in cls.model_fields}
@@ -48,40 +49,40 @@ class NamedReward(StrictModel):
 class RewardUse(NamedReward):
     """One reward of a sum; `whyfirst list rewards` shows them."""
 
-    weight: float = affects_output(default=1.0, description="its factor in the sum")
+    weight: float = affects_output(1.0, description="its factor in the sum")
 
 
 class GoldUse(NamedReward):
     """A reward never trained on, measured on prompts never trained on, beside the trained one."""
 
-    every: int = affects_output(default=10, ge=1, description="updates between measurements")
+    every: int = affects_output(10, ge=1, description="updates between measurements")
     held_out: float = affects_output(
-        default=0.1, gt=0, lt=1, description="share of the prompts kept out, by prompt hash"
+        0.1, gt=0, lt=1, description="share of the prompts kept out, by prompt hash"
     )
-    prompts: int = affects_output(default=64, ge=1, description="most held-out prompts used")
+    prompts: int = affects_output(64, ge=1, description="most held-out prompts used")
 
 
 class Limits(StrictModel):
     """When a stage stops itself; null switches a limit off."""
 
     max_kl: float | None = runtime_only(
-        default=100.0, gt=0, description="nats a response, mean over a batch, to the reference"
+        100.0, gt=0, description="nats a response, mean over a batch, to the reference"
     )
     max_length_ratio: float | None = runtime_only(
-        default=5.0, gt=1, description="mean response length over the first batch's"
+        5.0, gt=1, description="mean response length over the first batch's"
     )
     flat_updates: int | None = runtime_only(
-        default=20, ge=1, description="updates in a row whose rewards are all equal"
+        20, ge=1, description="updates in a row whose rewards are all equal"
     )
 
 
 class Online(Stage):
     """What rloo, grpo and ppo share."""
 
-    batch_size: int = affects_output(default=64, ge=1, description="responses of one update")
-    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
+    batch_size: int = affects_output(64, ge=1, description="responses of one update")
+    learning_rate: float = affects_output(1e-6, gt=0, description="at its highest")
     truncation: Literal["refuse"] = affects_output(
-        default="refuse", description="prompts over the context are never cut"
+        "refuse", description="prompts over the context are never cut"
     )
     rewards: tuple[RewardUse, ...] = affects_output(
         min_length=1, description="what scores a completion, with weights; `whyfirst list rewards`"
@@ -92,14 +93,12 @@ class Online(Stage):
     zscore_by: str | None = added_later(
         None, description="column within whose values the combination is standardised"
     )
-    max_new_tokens: int = affects_output(default=64, ge=1, description="of one response")
-    temperature: float = affects_output(default=1.0, gt=0, description="of sampling completions")
+    max_new_tokens: int = affects_output(64, ge=1, description="of one response")
+    temperature: float = affects_output(1.0, gt=0, description="of sampling completions")
     gold: GoldUse | None = affects_output(
-        default=None, description="a reward that is only watched, to see the others gamed"
+        None, description="a reward that is only watched, to see the others gamed"
     )
-    limits: Limits = runtime_only(
-        default=Limits(), description="when to stop a run that goes wrong"
-    )
+    limits: Limits = runtime_only(Limits(), description="when to stop a run that goes wrong")
 
     @property
     def uses(self) -> "tuple[RewardUse | GoldUse, ...]":
@@ -109,11 +108,13 @@ class Online(Stage):
     @model_validator(mode="after")
     def _check_rewards(self) -> Self:
         if self.gold is not None:
+            # Trained on, it would say nothing about the others being gamed.
             gold = (self.gold.name, self.gold.path, self.gold.options)
             if any((use.name, use.path, use.options) == gold for use in self.rewards):
                 raise ValueError(f"gold {self.gold.name!r} is one of the rewards trained on")
         if self.combine == "geometric" and any(use.weight <= 0 for use in self.rewards):
             raise ValueError("combine: a geometric mean needs weights above 0")
+        # A mean over one process's share is another mean, and so another reward.
         if (self.combine == "normalised" or self.zscore_by) and self.processes > 1:
             raise ValueError("rewards are standardised over one process' batch; set processes: 1")
         if self.max_new_tokens >= self.max_length:

@@ -89,6 +89,15 @@ class Encoded:
         """Tokens of each example or row of candidates, before truncation."""
         return [e.length for e in self.examples] or [max(c.lengths) for c in self.candidates]
 
+    def tokens(self, max_length: int) -> list[tuple[int, int]]:
+        """(all, trained) tokens of each example or row of candidates, after truncation."""
+        counts = [(len(e.ids), e.trained) for e in self.examples]
+        for row in self.candidates:
+            seen = sum(min(length, max_length) for length in row.lengths)
+            prompts = sum(min(len(prompt), max_length) for prompt in row.prompts)
+            counts.append((seen, seen - prompts))
+        return counts
+
 
 def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
     """Read and tokenise the stage's files.
@@ -107,6 +116,7 @@ def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
             files[name] = read_rows(path, getattr(config, "turns", "last")), path
             if not files[name][0]:
                 raise DataError(f"{path}: no rows; the {config.kind} stage needs at least one")
+            kind.check(config, name, *files[name])
     return kind.encode(config, tokenizer, files)
 
 
@@ -117,179 +127,12 @@ def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
         DataError: names file and row.
     """
     for number, row in numbered(rows):
-        _check_texts(row, columns, path, number)
-
-
-def render_prompts(
-    tokenizer: Any, rows: Rows, path: Path, prompts_as: PromptFormat = None
-) -> tuple[list[str], list[list[int]]]:
-    """Text and token ids of each row's prompt, as a stage on responses to it would train on them.
-
-    Raises:
-        DataError: a row without a prompt; names file and row.
-    """
-    rendered = _rendered(tokenizer, rows, (), path, prompts_as)
-    return [one.prompt for one in rendered], _prompts(tokenizer, rendered)
-
-
-def encode_exchange(
-    tokenizer: Any, prompt: Any, response: str, finished: bool, prompts_as: PromptFormat = None
-) -> list[int]:
-    """Token ids of a prompt and a response to it, as training on the pair gives them.
-
-    Args:
-        finished: the response ended by itself; one that was cut off gets no end.
-    """
-    row = {"prompt": prompt, "completion": response}
-    [rendered] = _rendered(tokenizer, [row], ("completion",), Path("prompts"), prompts_as)
-    [head] = _prompts(tokenizer, [rendered])
-    whole = rendered.responses[0]
-    # A reply that was cut off stands where the template puts one, without what ends it.
-    tail = whole if finished else whole[: whole.find(response.strip()) + len(response.strip())]
-    ids = _ids(tokenizer, [tail if rendered.templated else response], special=False)[0]
-    return head + (_ended(ids, tokenizer.eos_token_id) if finished else ids)
-
-
-def documents(
-    tokenizer: Any, bodies: list[str], tag: str | None, max_length: int, source: str
-) -> list[Example]:
-    """Whole documents behind a tag that is not trained on."""
-    head = _ids(tokenizer, [tag])[0] if tag else []
-    eos = tokenizer.eos_token_id
-    found = []
-    for body in _ids(tokenizer, bodies, special=not tag):
-        ids = _ended(head + body, eos)
-        found.append(Example(ids[:max_length], len(head), len(ids), source))
-    return found
-
-
-def demonstrations(
-    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str
-) -> list[Example]:
-    """Prompts with the response in the column `completion`, which alone is trained on."""
-    made = []
-    found = exchanges(tokenizer, rows, path, "completion", config.format)
-    for prompt, response in found:
-        ids = prompt + response
-        made.append(Example(ids[: config.max_length], len(prompt), len(ids), source))
-    return made
-
-
-def exchanges(
-    tokenizer: Any, rows: Rows, path: Path, column: str, prompts_as: PromptFormat
-) -> list[tuple[list[int], list[int]]]:
-    """Tokens of each row's prompt, and of the response in a column with its end."""
-    rendered = _rendered(tokenizer, rows, (column,), path, prompts_as)
-    prompts = _prompts(tokenizer, rendered)
-    responses = _ids(tokenizer, [r.responses[0] for r in rendered], special=False)
-    ended = [_ended(response, tokenizer.eos_token_id) for response in responses]
-    return list(zip(prompts, ended, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class _Rendered:
-    prompt: str
-    responses: tuple[str, ...]
-    templated: bool
-
-
-def _rendered(
-    tokenizer: Any,
-    rows: Rows,
-    keys: tuple[str, ...],
-    path: Path,
-    prompts_as: PromptFormat,
-) -> list[_Rendered]:
-    """Each row as text; a chat goes through the tokenizer's template.
-
-    Raises:
-        DataError: a row of another shape, or one that the template refuses; names file and row.
-    """
-    template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
-    found = []
-    for number, row in numbered(rows):
-        _check_texts(row, ("prompt", *keys), path, number)
-        is_text = isinstance(row["prompt"], str)
-        if is_text and not all(isinstance(row[key], str) for key in keys):
-            raise DataError(f"{path}: row {number}: the prompt is text, so must the response be")
-        if is_text and (template is None or prompts_as == "text"):
-            found.append(_Rendered(row["prompt"], tuple(row[key] for key in keys), False))
-            continue
-        if template is None:
-            raise DataError(
-                f"{path}: row {number}: the prompt is a list of messages but the tokenizer has no "
-                "chat template; give text, or name one with chat_template (shipped: "
-                f"{', '.join(chat.shipped())})"
-            )
-        try:
-            found.append(_as_chat(template, row, keys))
-        except (UserError, ValueError) as error:
-            raise DataError(f"{path}: row {number}: {error}") from error
-    return found
-
-
-def _as_chat(template: chat.ChatTemplate, row: dict[str, Any], keys: tuple[str, ...]) -> _Rendered:
-    """A prompt, and each response to it, as the template writes them."""
-    prompt, responses = _turns(row["prompt"], "prompt"), []
-    # As an evaluation places a reply: where the template puts one, whatever space it begins with.
-    for key in keys:
-        value = row[key]
-        reply: Chat = (
-            (Message("assistant", value.lstrip(" ")),)
-            if isinstance(value, str)
-            else _turns(value, key)
-        )
-        if other := [turn.role for turn in reply if turn.role != "assistant"]:
-            raise ValueError(f"'{key}' must be the assistant's turn alone; it holds {other[0]!r}")
-        whole = template.exchange((*prompt, *reply))
-        responses.append(whole)
-    head = template.render(prompt)
-    for key, whole in zip(keys, responses, strict=True):
-        if not whole.text.startswith(head):
-            raise ValueError(
-                f"the chat template writes the prompt differently once '{key}' follows"
-            )
-    return _Rendered(head, tuple(whole.text[len(head) :] for whole in responses), True)
-
-
-def _turns(value: Any, key: str) -> Chat:
-    if isinstance(value, str):
-        return dialogue(value) or asked(value)
-    try:
-        return chat.read_turns(value)
-    except ValueError as error:
-        raise ValueError(f"'{key}' {error}") from error
-
-
-def _check_texts(row: dict[str, Any], keys: Sequence[str], path: Path, number: int) -> None:
-    for key in keys:
-        if not isinstance(row.get(key), str | list):
-            raise DataError(
-                f"{path}: row {number}: '{key}' must be text or a list of messages; "
-                f"found {type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
-            )
-
-
-def _prompts(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[list[int]]:
-    """Prompt ids; a template writes the special tokens itself, plain text gets the tokenizer's."""
-    if len({r.templated for r in rendered}) <= 1:
-        special = not (rendered and rendered[0].templated)
-        return _ids(tokenizer, [r.prompt for r in rendered], special=special)
-    return [_ids(tokenizer, [r.prompt], special=not r.templated)[0] for r in rendered]
-
-
-def _ids(tokenizer: Any, texts: list[str], *, special: bool = True) -> list[list[int]]:
-    encoded = tokenizer(texts, add_special_tokens=special, return_attention_mask=False)
-    eos = tokenizer.eos_token_id
-    # Some tokenizers close every text with EOS; inside a sequence it would end it too early.
-    return [
-        list(ids[:-1]) if special and len(ids) and ids[-1] == eos else list(ids)
-        for ids in encoded["input_ids"]
-    ]
-
-
-def _ended(ids: list[int], eos: int | None) -> list[int]:
-    return ids if eos is None or (ids and ids[-1] == eos) else [*ids, eos]
+        for key in columns:
+            if not isinstance(row.get(key), str | list):
+                raise DataError(
+                    f"{path}: row {number}: '{key}' must be text or a list of messages; "
+                    f"found {type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
+                )
 
 
 def texts(rows: Rows, path: Path, key: str = "text") -> list[str]:
@@ -305,3 +148,155 @@ def texts(rows: Rows, path: Path, key: str = "text") -> list[str]:
                 f"{type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
             )
     return [row[key] for row in rows]
+
+
+def render_prompts(
+    tokenizer: Any, rows: Rows, path: Path, prompts_as: PromptFormat = None
+) -> tuple[list[str], list[list[int]]]:
+    """Text and token ids of each row's prompt, as a stage on responses to it would train on them.
+
+    Raises:
+        DataError: a row without a prompt; names file and row.
+    """
+    rendered = _rendered(tokenizer, rows, None, path, prompts_as)
+    return [one.prompt for one in rendered], _prompts(tokenizer, rendered)
+
+
+def encode_exchange(
+    tokenizer: Any, prompt: Any, response: str, finished: bool, prompts_as: PromptFormat = None
+) -> list[int]:
+    """Token ids of a prompt and a response to it, as training on the pair gives them.
+
+    Args:
+        finished: the response ended by itself; one that was cut off gets no end.
+    """
+    row = {"prompt": prompt, "completion": response}
+    [rendered] = _rendered(tokenizer, [row], "completion", Path("prompts"), prompts_as)
+    [head] = _prompts(tokenizer, [rendered])
+    tail = rendered.response
+    if not finished and rendered.templated:
+        # A reply that was cut off stands where the template puts one, without what ends it.
+        # Behind the reply a template writes its end, which was never said.
+        tail = tail[: tail.find(response.strip()) + len(response.strip())]
+    [ids] = _ids(tokenizer, [tail], special=False)
+    return head + (_ended(ids, tokenizer.eos_token_id) if finished else ids)
+
+
+def documents(
+    tokenizer: Any, bodies: list[str], tag: str | None, max_length: int, source: str
+) -> list[Example]:
+    """Whole documents behind a tag that is not trained on."""
+    # The start token comes with whatever stands first: the tag, or the document.
+    head = _ids(tokenizer, [tag])[0] if tag else []
+    wholes = [
+        _ended(head + body, tokenizer.eos_token_id)
+        for body in _ids(tokenizer, bodies, special=not tag)
+    ]
+    return [Example(ids[:max_length], len(head), len(ids), source) for ids in wholes]
+
+
+def demonstrations(
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, source: str
+) -> list[Example]:
+    """Prompts with the response in the column `completion`, which alone is trained on."""
+    return [
+        Example(
+            (prompt + response)[: config.max_length], len(prompt), len(prompt + response), source
+        )
+        for prompt, response in exchanges(tokenizer, rows, path, "completion", config.format)
+    ]
+
+
+def exchanges(
+    tokenizer: Any, rows: Rows, path: Path, column: str, prompts_as: PromptFormat
+) -> list[tuple[list[int], list[int]]]:
+    """Tokens of each row's prompt, and of the response in a column with its end."""
+    rendered = _rendered(tokenizer, rows, column, path, prompts_as)
+    responses = _ids(tokenizer, [one.response for one in rendered], special=False)
+    ended = [_ended(response, tokenizer.eos_token_id) for response in responses]
+    return list(zip(_prompts(tokenizer, rendered), ended, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    prompt: str
+    response: str
+    templated: bool
+
+
+def _rendered(
+    tokenizer: Any, rows: Rows, column: str | None, path: Path, prompts_as: PromptFormat
+) -> list[_Rendered]:
+    """Each row's prompt as text, and the response in a column; chats by the tokenizer's template.
+
+    Raises:
+        DataError: a row of another shape, or one that the template refuses; names file and row.
+    """
+    # The tokenizer's own: a template that was named was put on it when it was loaded.
+    template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
+    check_responses(rows, ("prompt",) if column is None else ("prompt", column), path)
+    found = []
+    for number, row in numbered(rows):
+        given, reply = row["prompt"], "" if column is None else row[column]
+        if isinstance(given, str) and not isinstance(reply, str):
+            raise DataError(f"{path}: row {number}: the prompt is text, so must the response be")
+        if isinstance(given, str) and (template is None or prompts_as == "text"):
+            found.append(_Rendered(given, reply, False))
+            continue
+        if template is None:
+            raise DataError(
+                f"{path}: row {number}: the prompt is a list of messages but the tokenizer has no "
+                "chat template; give text, or name one with chat_template (shipped: "
+                f"{', '.join(chat.shipped())})"
+            )
+        try:
+            prompt, response = _turns(given, "prompt"), ""
+            if column is None:
+                head = template.render(prompt)
+            else:
+                # As an evaluation places a reply: where the template puts one, whatever space it
+                # begins with.
+                text = isinstance(reply, str)
+                said = (Message("assistant", reply.lstrip(" ")),) if text else _turns(reply, column)
+                if other := [turn.role for turn in said if turn.role != "assistant"]:
+                    raise ValueError(
+                        f"'{column}' must be the assistant's turn alone; it holds {other[0]!r}"
+                    )
+                head, response = template.exchange((*prompt, *said))
+        except (UserError, ValueError) as error:
+            raise DataError(f"{path}: row {number}: {error}") from error
+        found.append(_Rendered(head, response, True))
+    return found
+
+
+def _turns(value: Any, key: str) -> Chat:
+    if isinstance(value, str):
+        return dialogue(value) or asked(value)
+    try:
+        return chat.read_turns(value)
+    except ValueError as error:
+        raise ValueError(f"'{key}' {error}") from error
+
+
+def _prompts(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[list[int]]:
+    """Prompt ids; a template writes the special tokens itself, plain text gets the tokenizer's."""
+    if len({r.templated for r in rendered}) > 1:
+        return [_ids(tokenizer, [r.prompt], special=not r.templated)[0] for r in rendered]
+    # One call for all of them: a fast tokenizer takes many texts at once.
+    # A template writes the start token itself; a second one would be another prompt.
+    special = not any(r.templated for r in rendered)
+    return _ids(tokenizer, [r.prompt for r in rendered], special=special)
+
+
+def _ids(tokenizer: Any, texts: list[str], *, special: bool = True) -> list[list[int]]:
+    encoded = tokenizer(texts, add_special_tokens=special, return_attention_mask=False)
+    eos = tokenizer.eos_token_id
+    # Some tokenizers close every text with EOS; inside a sequence it would end it too early.
+    return [
+        list(ids[:-1]) if special and len(ids) and ids[-1] == eos else list(ids)
+        for ids in encoded["input_ids"]
+    ]
+
+
+def _ended(ids: list[int], eos: int | None) -> list[int]:
+    return ids if eos is None or (ids and ids[-1] == eos) else [*ids, eos]

@@ -3,7 +3,7 @@
 Leaves out: the prompts, rewards and guards (`online`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from transformers import set_seed
@@ -13,14 +13,13 @@ from whyfirst.train import checkpoint, trainer, weights
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.guards import measure
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.logs import GrowingLog, counted
 from whyfirst.train.prompts import end_tokens
-from whyfirst.train.watch import Watch
-from whyfirst.train.weights import Start
+from whyfirst.train.watch import GrowingLog, Watch, counted
 
 if TYPE_CHECKING:
     from whyfirst.train.kinds.group import GRPOStage, RLOOStage
 
+# What the trainers log -> what log.jsonl calls it.
 _LOGGED = {
     "loss": "loss",
     "learning_rate": "lr",
@@ -28,11 +27,19 @@ _LOGGED = {
     "entropy": "entropy",
     "clip_ratio/region_mean": "clipped",
 }
-"""What the trainers log -> what log.jsonl calls it."""
 
 
 def train_groups(online: OnlineJob) -> Trained:
-    """Train, save `model/`, and return the log: one row an update."""
+    """Train, save `model/`, and return the log: one row an update.
+
+    The reference is the model the stage starts from: with whole weights a second copy; with an
+    adapter the model without it, or, where the adapter is continued, with its first state.
+
+    One generation is one update's batch (`iterations` updates use it), so a checkpoint that falls
+    on a multiple of `iterations` needs no buffer of responses, which TRL would not save.
+    """
+    import trl
+
     job, config = online.job, cast("RLOOStage | GRPOStage", online.config)
     updates = config.updates or len(online.plan.updates) * config.iterations
     trainer.quiet_libraries()
@@ -40,8 +47,7 @@ def train_groups(online: OnlineJob) -> Trained:
     set_seed(job.seed)
     start = weights.load_start(config, job.model_dir)
     end = end_tokens(base_folder(job.model_dir), job.tokenizer)
-    scorer = _Scorer(online, end, config.group_size)
-    log = _Log()
+    scorer, log, growing = _Scorer(online, end, config.group_size), _Log(), GrowingLog(job.out_dir)
 
     def measured(model: Any, update: int) -> dict[str, float]:
         figures = scorer.take()
@@ -52,36 +58,12 @@ def train_groups(online: OnlineJob) -> Trained:
                 online.guards.stop(f"gold: {error}")
         return figures
 
-    growing = GrowingLog(job.out_dir)
-
     def grew(history: Sequence[Mapping[str, Any]]) -> None:
         rows = log.read(history)
         growing.show(counted(rows))
         online.guards.check(rows)
 
     watch = Watch(job, found[1] if found else 0, grew, measured, every=config.iterations)
-    made = _trainer(online, start, watch, updates, scorer)
-    made.train(resume_from_checkpoint=str(found[0]) if found else None)
-    weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
-    return Trained(log.read(made.state.log_history), "padded")
-
-
-def _trainer(
-    online: OnlineJob, start: Start, watch: Watch, updates: int, reward: Callable[..., list[float]]
-) -> Any:
-    """An RLOOTrainer or GRPOTrainer, whose reference is the model the stage starts from: with whole
-    weights a second copy; with an adapter the model without it, or, where the adapter is continued,
-    with its first state.
-
-    One generation is one update's batch (`iterations` updates use it), so a checkpoint that falls
-    on a multiple of `iterations` needs no buffer of responses, which TRL would not save.
-
-    Args:
-        reward: TRL's only reward function; its rows' column `row` is an index into the prompts.
-    """
-    import trl
-
-    job, config = online.job, cast("RLOOStage | GRPOStage", online.config)
     more: dict[str, Any] = {
         "num_generations": config.group_size,
         "max_completion_length": config.max_new_tokens,
@@ -93,27 +75,30 @@ def _trainer(
         "disable_dropout": True,  # or the first ratio and the first KL would be noise
         "log_completions": False,
     }
+    # Two trainers with the same arguments; grpo has two more.
+    kinds: Any = (trl.RLOOConfig, trl.RLOOTrainer)
     if config.kind == "grpo":
         more |= {"loss_type": config.loss_type, "scale_rewards": config.scale_rewards}
-        kinds = trl.GRPOConfig, trl.GRPOTrainer
-    else:
-        kinds = trl.RLOOConfig, trl.RLOOTrainer
+        kinds = (trl.GRPOConfig, trl.GRPOTrainer)
     arguments = trainer.arguments(
         kinds[0], job, updates, *trainer.even(config), config.iterations, logging_steps=1, **more
     )
     made = kinds[1](
         **trainer.common(job, start, arguments, watch),
-        reward_funcs=[reward],
+        reward_funcs=[scorer],
         train_dataset=trainer.placeholder({"prompt": "", "row": 0}),
     )
     texts, tokens = online.prompts.texts, online.prompts.ids
+    # A row is told by its number: two rows may have one prompt, and other columns.
     made.train_dataset = [
         {"prompt": texts[row], "row": row} for update in online.plan.updates for (row,) in update
     ]
     # Tokenised as everywhere else: TRL would add special tokens to a prompt a template has made.
     known = dict(zip(texts, tokens, strict=True))
     made._tokenize_prompts = lambda prompts: ([known[text] for text in prompts], None, {})
-    return trainer.quiet(made, job)
+    trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
+    weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
+    return Trained(log.read(made.state.log_history), "padded")
 
 
 class _Scorer:
@@ -149,6 +134,7 @@ class _Scorer:
 
     def take(self) -> dict[str, float]:
         """The figures of the newest generation, once."""
+        # Once: the further updates of the same generation would log it again.
         figures, self._figures = self._figures, {}
         return figures
 
@@ -165,21 +151,21 @@ class _Log:
     def read(self, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """All rows of `history`, which begins with what was read before."""
         for entry in history[self._read :]:
-            self._add(entry)
+            if "loss" not in entry:
+                # Measured at the end of an update, before the trainer logs it.
+                self._pending |= {key: value for key, value in entry.items() if key != "step"}
+                continue
+            row: dict[str, Any] = {"step": int(entry["step"])}
+            row |= {
+                ours: float(entry[theirs]) for theirs, ours in _LOGGED.items() if theirs in entry
+            }
+            row |= self._pending
+            # With several updates of one generation only the first is measured.
+            self._length = self._pending.get("length", self._length)
+            if entry.get("kl") is not None:
+                # The trainers log a mean over tokens; times tokens a response, nats a response.
+                row["kl"] = float(entry["kl"]) * self._length
+            self._pending = {}
+            self._rows.append(row)
         self._read = len(history)
         return self._rows
-
-    def _add(self, entry: Mapping[str, Any]) -> None:
-        if "loss" not in entry:
-            # Measured at the end of an update, before the trainer logs it.
-            self._pending |= {key: value for key, value in entry.items() if key != "step"}
-            return
-        row: dict[str, Any] = {"step": int(entry["step"])}
-        row |= {ours: float(entry[theirs]) for theirs, ours in _LOGGED.items() if theirs in entry}
-        row |= self._pending
-        self._length = self._pending.get("length", self._length)
-        if entry.get("kl") is not None:
-            # The trainers log a mean over tokens; times tokens a response, nats a response.
-            row["kl"] = float(entry["kl"]) * self._length
-        self._pending = {}
-        self._rows.append(row)

@@ -17,7 +17,7 @@ from statistics import fmean, pstdev
 from typing import Any, NoReturn
 
 from whyfirst.config.errors import TrainingStopped
-from whyfirst.train.config_rl import GoldUse, Limits
+from whyfirst.train.config_rl import Limits, Online
 from whyfirst.train.rewards.combine import RewardSum, Scores
 from whyfirst.train.rewards.wording import repeated
 
@@ -47,6 +47,7 @@ class Guards:
     def check(self, rows: Sequence[Row]) -> None:
         """Stop if the rows logged so far, the newest last, say so. Call before saving."""
         newest = rows[-1]
+        # Before the first update policy and reference are one model, so that any KL is a mistake.
         if newest["step"] == 1 and abs(newest.get("kl", 0.0)) > 1e-3:
             self.stop(
                 f"the first KL is {newest['kl']:.4g} and must be 0: the reference is not the model "
@@ -73,6 +74,7 @@ def stop_reason(rows: Sequence[Row], limits: Limits) -> str | None:
             f"the policy is {kl:.4g} nats a response from where it started at update {step}, over "
             f"limits.max_kl {limits.max_kl:g}; raise the KL weight or lower learning_rate"
         )
+    # The first batch is the model's own habit, which differs from model to model.
     first = next((row["length"] for row in rows if "length" in row), None)
     ratio = limits.max_length_ratio
     if ratio is not None and first and newest.get("length", 0) > ratio * first:
@@ -81,6 +83,7 @@ def stop_reason(rows: Sequence[Row], limits: Limits) -> str | None:
             f"over limits.max_length_ratio {ratio:g}; add the reward `length`"
         )
     flat = limits.flat_updates
+    # Rows without the figure (a generation used again) say nothing either way.
     spreads = (row["reward_std"] for row in reversed(rows) if "reward_std" in row)
     last = list(islice(spreads, flat or 0))
     if flat is not None and len(last) == flat and max(last) < 1e-9:
@@ -105,6 +108,7 @@ def measure(
             `reward_std` is the mean over groups of the standard deviation within.
     """
     size = group_size or len(scores.total)
+    # Compared with each other are the responses to one prompt, or all of a batch.
     groups = [scores.total[at : at + size] for at in range(0, len(scores.total), size)]
     found = {
         "reward": fmean(scores.level),
@@ -120,36 +124,26 @@ def measure(
     return found
 
 
+@dataclass(frozen=True)
 class Gold:
     """The gold reward on responses to held-out prompts, written with the same draws each time.
 
     Args:
-        numbers: rows of the held-out prompts; `prompt_ids` are their tokens, in the same order.
+        prompts: number of a held-out prompt's row -> its tokens.
         end_tokens: ids that end a response.
     """
 
-    def __init__(
-        self,
-        use: GoldUse,
-        gold: RewardSum,
-        proxy: RewardSum,
-        numbers: Sequence[int],
-        prompt_ids: Sequence[Sequence[int]],
-        tokenizer: Any,
-        end_tokens: frozenset[int],
-        max_new_tokens: int,
-        temperature: float,
-    ) -> None:
-        self._every = use.every
-        self._gold, self._proxy = gold, proxy
-        self._numbers = list(numbers)[: use.prompts]
-        self._ids = [list(ids) for ids in prompt_ids[: use.prompts]]
-        self._tokenizer, self._end = tokenizer, end_tokens
-        self._tokens, self._temperature = max_new_tokens, temperature
+    config: Online
+    gold: RewardSum
+    proxy: RewardSum
+    prompts: Mapping[int, list[int]]
+    tokenizer: Any
+    end_tokens: frozenset[int]
 
     def due(self, update: int, last: int) -> bool:
         """Whether to measure after this update: the first, every so many, and the last."""
-        return update == 1 or update % self._every == 0 or update == last
+        assert self.config.gold is not None
+        return update in (1, last) or update % self.config.gold.every == 0
 
     def measure(self, model: Any) -> dict[str, float]:
         """`gold` and `proxy`: mean rewards on the held-out prompts. Draws no global random number.
@@ -159,20 +153,20 @@ class Gold:
         """
         from whyfirst.train.ppo.rollout import generate
 
-        names = [f"gold/{number}" for number in self._numbers]
-        training = model.training
+        numbers, training = list(self.prompts), model.training
         model.eval()
         try:
+            # Seed 0 whatever the stage's: two measurements differ by the policy alone.
             found = generate(
-                model, self._ids, names, self._tokens, self._end,
-                self._temperature, seed=0,
+                model, list(self.prompts.values()), [f"gold/{number}" for number in numbers],
+                self.config.max_new_tokens, self.end_tokens, self.config.temperature, seed=0,
             )  # fmt: skip
         finally:
             model.train(training)
         ids = [one.response for one in found]
-        texts = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
-        said = (self._numbers, texts, ids, [one.finished for one in found])
+        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        said = (numbers, texts, ids, [one.finished for one in found])
         return {
-            "gold": fmean(self._gold(*said).level),
-            "proxy": fmean(self._proxy(*said).level),
+            "gold": fmean(self.gold(*said).level),
+            "proxy": fmean(self.proxy(*said).level),
         }

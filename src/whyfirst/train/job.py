@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from whyfirst.train.watch import Watch
     from whyfirst.train.weights import Start
 
+# A function and no object, so that a process can tell its parent through a pipe.
 Progress = Callable[[int, int, str], None]
 """Called with (update, updates, message)."""
 

@@ -46,14 +46,33 @@ def run_launched(
         "data": {name: str(path) for name, path in data.items()}, "out_dir": str(out_dir),
         "seed": seed, "parent": identity(),
     }  # fmt: skip
+    import torch
+
+    # Threads of several processes that contend for a core make each of them many times slower.
+    threads = max(1, torch.get_num_threads() // config.processes)
+    # The launcher starts `python -m ...` itself, which would look in the current folder first.
+    environment = {
+        **os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }  # fmt: skip
+    failure: errors.UserError | None = None
     with tempfile.TemporaryDirectory(prefix="whyfirst-") as folder:
         write_json(Path(folder) / "job.json", job)
         command = [*_launcher(config), "-m", "whyfirst.train.launch", f"{folder}/job.json"]
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=_environment(config)
+            command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment
         ) as process:
+            assert process.stdout is not None
             try:
-                failure = _follow(process, progress)
+                for line in process.stdout:
+                    if not line.startswith(MARK):
+                        print(line, end="")
+                        continue
+                    told = json.loads(line.removeprefix(MARK))
+                    if "error" not in told:
+                        progress(told["step"], told["total"], told["message"])
+                    elif failure is None:  # the others end because the first one did
+                        failure = getattr(errors, told["error"])(told["message"])
             except BaseException:
                 process.kill()  # and its processes end without it
                 raise
@@ -61,22 +80,6 @@ def run_launched(
         raise failure
     if process.returncode:
         raise RuntimeError(f"the stage's processes ended with exit code {process.returncode}")
-
-
-def _follow(process: "subprocess.Popen[str]", progress: Progress) -> errors.UserError | None:
-    """Pass on what the processes print and tell until they end; the first mistake they told."""
-    failure: errors.UserError | None = None
-    assert process.stdout is not None
-    for line in process.stdout:
-        if not line.startswith(MARK):
-            print(line, end="")
-            continue
-        told = json.loads(line.removeprefix(MARK))
-        if "error" in told:
-            failure = failure or getattr(errors, told["error"])(told["message"])
-        else:
-            progress(told["step"], told["total"], told["message"])
-    return failure
 
 
 def _launcher(config: Stage) -> list[str]:
@@ -87,6 +90,7 @@ def _launcher(config: Stage) -> list[str]:
     """
     import torch
 
+    # Those this worker may see: a study's workers share a machine's out among them.
     gpus = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
     if 0 < gpus < config.processes:
         raise errors.ConfigError(
@@ -109,17 +113,6 @@ def _launcher(config: Stage) -> list[str]:
     ]  # fmt: skip
 
 
-def _environment(config: Stage) -> dict[str, str]:
-    """This process's, with its threads shared out and its search path."""
-    import torch
-
-    threads = max(1, torch.get_num_threads() // config.processes)
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    # The launcher starts `python -m ...` itself, which would look in the current folder first.
-    safe = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
-    return {**os.environ, "OMP_NUM_THREADS": str(threads), **safe}
-
-
 def main(job: Path) -> None:
     """What each process does: its part of the stage."""
     from whyfirst.train import processes
@@ -127,6 +120,7 @@ def main(job: Path) -> None:
 
     given = read_json(job)
     config: Stage = TypeAdapter(StageConfig).validate_python(given["config"])
+    # Absent where somebody started the processes by hand, and watches them himself.
     if "parent" in given:
         threading.Thread(target=_die_with, args=(given["parent"],), daemon=True).start()
         if processes.count() != config.processes:

@@ -50,6 +50,7 @@ def select_positions(model: Any) -> Selection:
         return args if selection.keep is None else (args[0][selection.keep], *args[1:])
 
     model.register_forward_pre_hook(take, with_kwargs=True)
+    # Some architectures don't say which layer it is; their logits are cut afterwards.
     head = model.get_output_embeddings()
     if head is not None:
         head.register_forward_pre_hook(cut)
@@ -69,6 +70,7 @@ def mean_token_loss(
     def loss_of(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
         logits = selection.logits(outputs["logits"]).float()
         loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+        # By the tokens of the whole update and not of this pass: parts of an update add up.
         loss = loss / selection.total
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -87,6 +89,7 @@ def packing_is_exact(model: Any, pad_id: int) -> bool:
     """
     device = next(model.parameters()).device
     vocabulary = model.get_input_embeddings().weight.shape[0]
+    # Any tokens do, if the two examples differ: a leak between them must show.
     first = [(7 * i + 1) % vocabulary for i in range(1, 9)]
     second = [(11 * i + 2) % vocabulary for i in range(1, 9)]
     was_training = model.training
@@ -96,6 +99,7 @@ def packing_is_exact(model: Any, pad_id: int) -> bool:
         ids, positions = tensors["input_ids"], tensors["position_ids"]
         assert ids is not None and positions is not None
         ids, positions = ids.to(device), positions.to(device)
+        # Two examples must stand in one line, or nothing is compared.
         if ids.shape[0] != 1:
             return False
         packed = model(input_ids=ids, position_ids=positions, use_cache=False).logits[0, 8:16]

@@ -10,13 +10,12 @@ from typing import Any
 from transformers import set_seed
 
 from whyfirst.train import checkpoint, preflight, processes, trainer, weights
-from whyfirst.train.config_base import LOG_EVERY, Stage
+from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.encode import Encoded, encode
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import kind_of
-from whyfirst.train.logs import GrowingLog
 from whyfirst.train.plan import Plan, make_plan
-from whyfirst.train.watch import Check, Watch
+from whyfirst.train.watch import GrowingLog, Watch
 
 
 def train_offline(
@@ -24,7 +23,6 @@ def train_offline(
     make: Callable[[Run], tuple[Any, str]],
     *,
     kept: Callable[[Encoded], list[int]] = lambda encoded: [],
-    check: Check | None = None,
     finished: Callable[[Run, Any], None] | None = None,
 ) -> tuple[Trained, dict[str, Any]]:
     """Train, save `model/`, and return the log with the totals of `StageResult`.
@@ -32,13 +30,17 @@ def train_offline(
     Args:
         make: the kind's trainer and the layout it uses.
         kept: indices of the rows that nothing is trained on.
-        check: looks at the log whenever it grew; raises to stop.
         finished: given the trained model, in the main process.
     """
     config = job.config
     encoded = encode(config, job.tokenizer, job.data)
-    apart = kept(encoded)
-    plan = _plan(config, encoded, job.seed, apart)
+    apart, tokens = kept(encoded), encoded.tokens(config.max_length)
+    sizes = [len(e.ids) for e in encoded.examples] or encoded.lengths
+    replay = [i for i, e in enumerate(encoded.examples) if e.source == "replay"]
+    # Rows kept out of training must not move the others: their order depends on how many there are.
+    main = sorted({*range(len(sizes))} - {*replay, *apart})
+    planned = [sizes[i] for i in main], [sizes[i] for i in replay]
+    plan = make_plan(config, *planned, job.seed).of([*main, *replay])
     findings = preflight.examine(config, job.tokenizer, job.model_dir, encoded, plan, job.data)
     preflight.settle(findings, job.out_dir)
 
@@ -48,16 +50,16 @@ def train_offline(
     # Dropout and fresh weights must not depend on what this process ran before.
     set_seed(job.seed)
     start = weights.load_start(config, job.model_dir, scorer=kind_of(config).makes != "model")
+    # Loading may have drawn (a reward model's new layer): training starts from the same draw.
     set_seed(job.seed)
-    tokens, growing = _tokens(config, encoded), GrowingLog(job.out_dir)
+    growing = GrowingLog(job.out_dir)
 
     def grew(history: Sequence[Mapping[str, Any]]) -> None:
         growing.show(_log(history, tokens, plan))
-        if check is not None:
-            check(history)
 
     watch = Watch(job, found[1] if found else 0, grew, every=LOG_EVERY)
     run = Run(job, start, encoded, plan, apart, watch)
+    # A trainer is made from the reseeded state, since a fresh adapter is drawn there.
     made, layout = make(run)
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
     if finished is not None and processes.is_main():
@@ -65,38 +67,12 @@ def train_offline(
     weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
 
     log = _log(made.state.log_history, tokens, plan)
-    return Trained(log, layout), _totals(encoded, tokens, plan)
-
-
-def _plan(config: Stage, encoded: Encoded, seed: int, apart: list[int]) -> Plan:
-    if encoded.candidates:
-        without = set(apart)
-        trained = [i for i in range(len(encoded.candidates)) if i not in without]
-        lengths = [max(encoded.candidates[i].lengths) for i in trained]
-        return make_plan(config, lengths, [], seed).of(trained)
-    main = [len(e.ids) for e in encoded.examples if e.source != "replay"]
-    replay = [len(e.ids) for e in encoded.examples if e.source == "replay"]
-    return make_plan(config, main, replay, seed)
-
-
-def _tokens(config: Stage, encoded: Encoded) -> list[tuple[int, int]]:
-    """(all, trained) tokens of each example or row of candidates."""
-    if encoded.examples:
-        return [(len(e.ids), e.trained) for e in encoded.examples]
-    counts = []
-    for row in encoded.candidates:
-        seen = sum(min(length, config.max_length) for length in row.lengths)
-        prompts = sum(min(len(prompt), config.max_length) for prompt in row.prompts)
-        counts.append((seen, seen - prompts))
-    return counts
-
-
-def _totals(encoded: Encoded, tokens: list[tuple[int, int]], plan: Plan) -> dict[str, Any]:
     seen = [i for update in plan.updates for row in update for i in row]
-    replayed = [i for i in seen if encoded.examples and encoded.examples[i].source == "replay"]
-    first_replay = len(tokens) - len(encoded.files.get("replay", ((), None))[0])
-    rows = sum(row[0] < first_replay for update in plan.updates for row in update)
-    return {
+    is_replay = {*replay}.__contains__
+    replayed = [i for i in seen if is_replay(i)]
+    # Packed rows hold several documents, all of the main file or all of replay.
+    rows = sum(not is_replay(row[0]) for update in plan.updates for row in update)
+    return Trained(log, layout), {
         "updates": len(plan.updates),
         "documents": len(seen) - len(replayed),
         "replay_documents": len(replayed),
@@ -107,11 +83,11 @@ def _totals(encoded: Encoded, tokens: list[tuple[int, int]], plan: Plan) -> dict
     }
 
 
+# What a kind's trainer logs beside the loss (TRL's by their paths) -> what log.jsonl calls it.
 _MEASURED = {
     "accuracy": "accuracy", "margin": "margin",
     "rewards/accuracies": "accuracy", "rewards/margins": "margin",
 }  # fmt: skip
-"""What a kind's trainer logs beside the loss (TRL's by their paths) -> what log.jsonl calls it."""
 
 
 def _log(

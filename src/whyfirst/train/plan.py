@@ -58,11 +58,13 @@ def make_plan(
     packing, share = getattr(config, "packing", False), getattr(config, "replay", 0.0)
     main = _rows(lengths, 0, config.max_length, packing, f"{seed}/main")
     replay = _rows(replay_lengths, len(lengths), config.max_length, packing, f"{seed}/replay")
+    # Of a batch only this much is new; the rest is replay.
     per_update = config.batch_size * (1 - share)
     updates = config.updates or math.ceil(float(config.epochs or 0) * len(main) / per_update)
     mains, replays = _endless(main, f"{seed}/main"), _endless(replay, f"{seed}/replay")
     planned = []
     for update in range(updates):
+        # By difference of the two totals, so that rounding never adds up.
         count = _replayed(update + 1, config.batch_size, share) - _replayed(
             update, config.batch_size, share
         )
@@ -85,6 +87,7 @@ def make_prompt_plan(config: Stage, prompts: int, seed: int) -> Plan:
         float(config.epochs or 0) * prompts / per_generation
     )
     rows = _endless([(index,) for index in range(prompts)], f"{seed}/main")
+    # The last generation may be used fewer times than the others.
     generations = math.ceil(updates / uses)
     return Plan([list(itertools.islice(rows, per_generation)) for _ in range(generations)], prompts)
 
@@ -93,6 +96,8 @@ def held_out(prompts: Sequence[str], share: float) -> list[bool]:
     """Which prompts are kept out of training: `share` of them by hash, equal ones alike."""
 
     def draw(prompt: str) -> float:
+        # A text of its own before the prompt: a split of the data by the same hash is another
+        # split.
         digest = hashlib.sha256(f"held out\n{prompt}".encode("utf-8", "backslashreplace")).digest()
         return int.from_bytes(digest[:8]) / 2**64
 
@@ -109,6 +114,7 @@ def pack(lengths: Sequence[int], order: Sequence[int], capacity: int) -> list[tu
     rows: list[list[int]] = []
     room: list[tuple[int, int]] = []  # (free tokens, row), sorted
     for index in order:
+        # The tightest gap that it fits in; -1 sorts before every row of the same room.
         at = bisect.bisect_left(room, (lengths[index], -1))
         if at < len(room):
             free, row = room.pop(at)
@@ -125,6 +131,7 @@ def pack(lengths: Sequence[int], order: Sequence[int], capacity: int) -> list[tu
 def _rows(
     lengths: Sequence[int], offset: int, capacity: int, packing: bool, seed: str
 ) -> list[tuple[int, ...]]:
+    # A row is an example then, and its index shifted behind the main file's.
     if not packing:
         return [(offset + index,) for index in range(len(lengths))]
     order = list(range(len(lengths)))
@@ -138,6 +145,7 @@ def _endless(rows: list[tuple[int, ...]], seed: str) -> Iterator[tuple[int, ...]
         if not rows:
             return
         order = list(rows)
+        # A shuffle by the number of rows alone, so that arms with as many rows see them alike.
         random.Random(f"{seed}/{epoch}").shuffle(order)
         yield from order
 

@@ -4,7 +4,6 @@ The loss of an update is the mean of the objective over all its rows, however th
 forward passes and processes. Leaves out: how scores are computed (`scores`).
 """
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +34,7 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
         folders: of references beside the model the stage starts from.
     """
     job, config = run.job, run.job.config
+    # What an objective needs it says itself: how many frozen models, which columns.
     entry = OBJECTIVES.get(objective.name)
     frozen = entry.facts.get("references", 1)
     passes = trainer.forward_passes(config)
@@ -58,27 +58,24 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
         model=model,
         args=trainer.arguments(TrainingArguments, job, len(run.plan.updates), passes, 1),
         train_dataset=slots,
-        data_collator=functools.partial(_collate, collator),
+        data_collator=lambda items: collator(items[0]),
         compute_loss_func=loss,
         callbacks=[run.watch],
     )
+    # Assigned afterwards: the Trainer's own constructor takes no more arguments.
     made.figures = loss.take
     if frozen:
+        # By length, so that little is padded; each row once, however often it is trained on.
         seen = sorted(
             {i for slot in slots for i in slot}, key=lambda i: max(collator.rows[i].lengths)
         )
         size = max(map(len, slots))
         made.add_callback(ReferenceScores(
             collator, selection, [seen[i : i + size] for i in range(0, len(seen), size)], folders,
-            job.out_dir / "checkpoints" / KEPT, sha256_json(job.manifest), start=True,
-            context=made.compute_loss_context_manager,
+            job.out_dir / "checkpoints" / KEPT, sha256_json(job.manifest),
+            made.compute_loss_context_manager,
         ))  # fmt: skip
     return made, "packed" if packed else "padded"
-
-
-def _collate(collator: Collator, items: list[list[int]]) -> dict[str, Any]:
-    [indices] = items
-    return collator(indices)
 
 
 def _without_dropout(model: Any) -> None:
@@ -105,6 +102,7 @@ class ObjectiveLoss:
     ) -> None:  # fmt: skip
         self._run, self._objective, self._selection = run, objective, selection
         lora = run.job.config.lora
+        # An adapter with dropout computes something else at its first step already.
         self._compared = compared and not (lora and lora.dropout)
         self._beta = getattr(objective, "keywords", {}).get("beta", 1.0)
         self._seen: list[tuple[int, float, float]] = []
@@ -113,13 +111,30 @@ class ObjectiveLoss:
         """The share of one forward pass in the mean over the update's rows, ()."""
         about = self._selection.about
         scores = scores_of(self._selection.logits(outputs["logits"]), labels, about)
+        job, value = self._run.job, scores.sequence_logp.detach()
+        if scores.references:
+            value = scores.log_ratio().detach()
         if self._compared and self._run.watch.step == 0:
-            self._check_first(scores)
-        loss = self._objective(scores).sum() / self._run.job.config.batch_size
-        if not math.isfinite(value := float(loss.detach())):
-            self._run.watch.bad_loss(value)
-        self._measure(scores)
-        # The Trainer multiplies by the processes whose mean it takes.
+            # Policy and reference begin as one model, or the reference is another's.
+            rounding = 1e-3 if job.config.dtype == "float32" else 3e-2
+            apart = value.abs() - rounding * scores.sequence_logp.detach().abs().clamp(min=1)
+            if bool((apart > 0).any()):
+                raise TrainingStopped(
+                    f"{job.config.kind}: the first log-ratios are up to "
+                    f"{float(value.abs().max()):.4f} nats and must be 0: the reference is not the "
+                    "model this stage starts from"
+                )
+        # A share of the update's mean; the Trainer multiplies by the processes it averages over.
+        loss = self._objective(scores).sum() / job.config.batch_size
+        if not math.isfinite(found := float(loss.detach())):
+            self._run.watch.bad_loss(found)
+        better = scores.better
+        if bool(better.any()):  # else single responses, or none with a label
+            gap = (value[:, :, None] - value[:, None]) * better
+            pairs = better.sum((1, 2)).clamp(min=1)
+            right = ((gap > 0).sum((1, 2)) / pairs).sum()
+            margin = self._beta * (gap.sum((1, 2)) / pairs).sum()
+            self._seen.append((len(pairs), float(right), float(margin)))
         return loss
 
     def take(self) -> Mapping[str, float]:
@@ -138,30 +153,6 @@ class ObjectiveLoss:
         self._seen = []
         return found
 
-    @torch.no_grad()
-    def _measure(self, scores: SequenceScores) -> None:
-        if not bool(scores.better.any()):  # single responses, or none with a label
-            return
-        value = scores.log_ratio() if scores.references else scores.sequence_logp
-        better = scores.better
-        gap = (value[:, :, None] - value[:, None]) * better
-        pairs = better.sum((1, 2)).clamp(min=1)
-        right = ((gap > 0).sum((1, 2)) / pairs).sum()
-        margin = self._beta * (gap.sum((1, 2)) / pairs).sum()
-        self._seen.append((len(pairs), float(right), float(margin)))
-
-    @torch.no_grad()
-    def _check_first(self, scores: SequenceScores) -> None:
-        """Policy and reference begin as one model, or the reference is another's."""
-        rounding = 1e-3 if self._run.job.config.dtype == "float32" else 3e-2
-        apart = scores.log_ratio().abs() - rounding * scores.sequence_logp.abs().clamp(min=1)
-        if bool((apart > 0).any()):
-            raise TrainingStopped(
-                f"{self._run.job.config.kind}: the first log-ratios are up to "
-                f"{float(scores.log_ratio().abs().max()):.4f} nats and must be 0: the reference is "
-                "not the model this stage starts from"
-            )
-
 
 class _Trainer(Trainer):  # type: ignore[misc]
     """Adds an objective's figures to the log."""
@@ -169,4 +160,5 @@ class _Trainer(Trainer):  # type: ignore[misc]
     figures: Callable[[], Mapping[str, float]]
 
     def log(self, logs: dict[str, float], *rest: Any) -> None:
+        # Other rows of the log (the run's summary) come after the last figures were taken.
         super().log({**logs, **self.figures()} if "loss" in logs else logs, *rest)

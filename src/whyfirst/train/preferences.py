@@ -10,6 +10,7 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Use
+from whyfirst.data import checks
 from whyfirst.data.rows import Row, numbered
 from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Candidates, check_responses, exchanges
@@ -66,15 +67,12 @@ def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
     Raises:
         DataError: there is no response in it.
     """
-    row = rows[0]
-    prompt = "prompts" if "prompts" in row else "prompt"
-    if "responses" in row or "completion" in row:
-        return prompt, "responses" if "responses" in row else "completion"
-    if {"chosen", "rejected"} & row.keys():
-        return prompt, "chosen", "rejected"
+    columns = checks.columns_of(rows[0])
+    if len(columns) > 1:
+        return columns
     raise DataError(
         f"{path}: row 1: no responses; give 'chosen' and 'rejected', 'responses' with 'labels', "
-        f"'scores' or 'ranks', or 'completion' with 'label' (keys: {', '.join(sorted(row))})"
+        f"'scores' or 'ranks', or 'completion' with 'label' (keys: {', '.join(sorted(rows[0]))})"
     )
 
 
@@ -92,6 +90,7 @@ def read_candidates(
     Raises:
         DataError: all rows have one prompt, so that there is no other row's response.
     """
+    # As one list, since a tokenizer takes many texts at once and a row has few.
     flat = [
         Row({"prompt": prompt, "response": response}, number)
         for number, row in numbered(rows)
@@ -102,6 +101,7 @@ def read_candidates(
     for number, row in numbered(rows):
         at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")
         pairs = [next(tokens) for _ in labels]
+        # Stable, and NaN compares with nothing: rows without labels keep their order.
         order = sorted(range(len(labels)), key=lambda k: -labels[k])
         extras = {
             name: [row[name][k] for k in order] if shape in ("response", "token") else row[name]
@@ -157,12 +157,14 @@ def labels_of(row: dict[str, Any], at: str) -> tuple[float, ...]:
     if "completion" in row:
         return (_number(row["label"], f"{at}: 'label'") if "label" in row else math.nan,)
     by, responses = next((name for name in _LABELS if name in row), None), len(row["responses"])
+    # An objective that needs labels refuses such rows; others read what stands in columns.
     if by is None:
         return (math.nan,) * responses
     given = row[by]
     if not isinstance(given, list) or len(given) != responses:
         raise DataError(f"{at}: {by!r} must be a list of {responses} numbers, one a response")
     numbers = tuple(_number(value, f"{at}: {by!r}") for value in given)
+    # A rank says less is better; how many it beats says it the right way round.
     if by == "ranks":
         return tuple(float(sum(other > rank for other in numbers)) for rank in numbers)
     return numbers
@@ -203,6 +205,7 @@ def _check_tokens(
     for name, shape in dict(columns).items():
         for k, response in enumerate(responses if shape == "token" else ()):
             given = len(extras[name][k])
+            # Whoever scored the response may not have had its end token.
             if given not in (len(response), len(response) - 1):
                 raise DataError(
                     f"{at}: {name!r} has {given} numbers for a response of {len(response)} tokens, "

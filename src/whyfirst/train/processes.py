@@ -27,6 +27,7 @@ def is_main() -> bool:
 
 def wait() -> None:
     """Return once every process is here."""
+    # Without a launcher there is nobody to wait for, and no need of accelerate.
     if count() > 1:
         import torch
         from accelerate import PartialState
@@ -37,6 +38,7 @@ def wait() -> None:
 @contextlib.contextmanager
 def main_first() -> Iterator[None]:
     """The main process goes through alone, the others after it."""
+    # The others wait at once; the main one releases them when it is through.
     if not is_main():
         wait()
     yield
@@ -55,5 +57,6 @@ def whole_weights(model: Any) -> dict[str, Any] | None:
         return None
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+    # Whole on the CPU: one GPU may have no room for what was spread over several.
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     return dict(get_model_state_dict(model, options=options))

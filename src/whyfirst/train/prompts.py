@@ -64,6 +64,7 @@ def prompts_of(
     if prompts_as is not None:  # a reward model reads them in the same way
         found = [Row(row | {"format": prompts_as}, row.line) for row in found]
     texts, ids = render_prompts(tokenizer, found, path, prompts_as)
+    # By the rendered text: two ways to write one prompt are one prompt.
     kept = held_out(texts, share)
     trained = [number for number, out in enumerate(kept) if not out]
     held = [number for number, out in enumerate(kept) if out]

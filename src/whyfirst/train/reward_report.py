@@ -50,10 +50,18 @@ def report(
     right = [_won(a, b) for a, b in zip(chosen, rejected, strict=True)]
     lengths = [(len(pair.responses[0]), len(pair.responses[1])) for pair in pairs]
     longer = [_won(a, b) for a, b in lengths]
+    # The better of the two: where short responses are preferred, length helps as well.
     rule = longer if fmean(longer) >= 0.5 else [1 - won for won in longer]
+    # Only pairs on which model and rule differ say which is better (McNemar).
     ahead = sum(a == 1 and b != 1 for a, b in zip(right, rule, strict=True))
     behind = sum(a != 1 and b == 1 for a, b in zip(right, rule, strict=True))
     counts = ahead <= behind or mcnemar_exact(ahead, behind) >= 0.05
+    rewards, tokens = [*chosen, *rejected], [n for side in zip(*lengths, strict=True) for n in side]
+    correlation = None  # where one of the two does not vary
+    if len(set(rewards)) > 1 and len(set(tokens)) > 1:
+        from scipy.stats import spearmanr
+
+        correlation = float(spearmanr(rewards, tokens).statistic)
     accuracy, rule_accuracy = fmean(right), fmean(rule)
     interval = wilson(round(sum(right)), len(right))
     name = "longer" if rule is longer else "shorter"
@@ -72,9 +80,7 @@ def report(
         "longer_is_better": fmean(longer),
         "only_counts_tokens": counts,
         "verdict": verdict,
-        "length_correlation": _spearman(
-            [*chosen, *rejected], [a for a, _ in lengths] + [b for _, b in lengths]
-        ),
+        "length_correlation": correlation,
         "mean_reward": {"chosen": fmean(chosen), "rejected": fmean(rejected)},
         **calibration(chosen, rejected),
     }
@@ -86,6 +92,7 @@ def calibration(chosen: Sequence[float], rejected: Sequence[float]) -> dict[str,
     # (confidence, right) of each pair; a tie is right half of the time at confidence 1/2.
     placed = sorted((1 / (1 + math.exp(-min(abs(m), 700.0))), _won(m, 0.0)) for m in margins)
     bins = []
+    # Sorted by confidence, so that a bin is one run of them.
     for place, group in groupby(placed, key=lambda one: min(int((one[0] - 0.5) * 2 * BINS), 9)):
         members = list(group)
         bins.append(
@@ -97,6 +104,7 @@ def calibration(chosen: Sequence[float], rejected: Sequence[float]) -> dict[str,
             }
         )
     gaps = (one["pairs"] * abs(one["confidence"] - one["accuracy"]) for one in bins)
+    # In this form no margin, however large, overflows.
     losses = (math.log1p(math.exp(-abs(m))) + max(-m, 0.0) for m in margins)
     return {
         "calibration_error": sum(gaps) / len(margins),
@@ -107,12 +115,3 @@ def calibration(chosen: Sequence[float], rejected: Sequence[float]) -> dict[str,
 
 def _won(a: float, b: float) -> float:
     return 0.5 if a == b else float(a > b)
-
-
-def _spearman(rewards: Sequence[float], lengths: Sequence[int]) -> float | None:
-    """Rank correlation; None where one of the two does not vary."""
-    if len(set(rewards)) < 2 or len(set(lengths)) < 2:
-        return None
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(rewards, lengths).statistic)

@@ -22,7 +22,7 @@ from whyfirst.config.files import read_json, write_json, write_jsonl
 from whyfirst.train import checkpoint, preflight, processes
 from whyfirst.train.adapters import base_folder, check_adapter
 from whyfirst.train.config_base import Stage
-from whyfirst.train.job import Job, Progress, Trained
+from whyfirst.train.job import Job, Progress
 from whyfirst.train.kinds import kind_of
 from whyfirst.train.weights import load_tokenizer, not_finite
 
@@ -77,13 +77,25 @@ def run_stage(
     if not any((model_dir / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise DataError(f"{model_dir}: no model there (config.json is missing)")
     check_adapter(config, model_dir)
+    # Before anything is loaded: a finished stage is told by it in milliseconds.
     manifest = checkpoint.make_manifest(config, model_dir, data, seed)
     if (finished := _finished(out_dir, manifest)) is not None:
         return finished
     started = time.monotonic()
     tokenizer = load_tokenizer(model_dir, config.chat_template)
     job = Job(config, model_dir, data, out_dir, seed, progress, manifest, tokenizer)
-    trained, totals = _train(job)
+    try:
+        with job.stopping.listening():
+            trained, totals = kind_of(config).train(job)
+    except (TrainingStopped, RuntimeError) as error:  # sampling from NaN is torch's RuntimeError
+        # Weights that hold NaN train to NaN: say that, and not only where it showed.
+        for folder in {base_folder(model_dir): None, model_dir: None}:
+            if (found := not_finite(folder)) is not None:
+                raise TrainingStopped(
+                    f"{config.kind}: the model to train from is broken: {found}; fetch or save it "
+                    "again"
+                ) from error
+        raise
     result = StageResult(
         kind=config.kind,
         **totals,
@@ -93,36 +105,15 @@ def run_stage(
         chat_template_sha256=preflight.template_sha(tokenizer),
         seconds=time.monotonic() - started,
     )
-    _finish(job, result, trained)
-    return result
-
-
-def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
-    """Train as the kind does; where that fails on weights that hold NaN, say so."""
-    try:
-        with job.stopping.listening():
-            return kind_of(job.config).train(job)
-    except (TrainingStopped, RuntimeError) as error:  # sampling from NaN is torch's RuntimeError
-        for folder in {base_folder(job.model_dir): None, job.model_dir: None}:
-            if (found := not_finite(folder)) is not None:
-                raise TrainingStopped(
-                    f"{job.config.kind}: the model to train from is broken: {found}; fetch or save "
-                    "it again"
-                ) from error
-        raise
-
-
-def _finish(job: Job, result: StageResult, trained: Trained) -> None:
-    """Write the records, and `stage.json` last: with it the stage counts as finished."""
-    if not processes.is_main():
-        processes.wait()
-        return
-    write_jsonl(job.out_dir / "log.jsonl", trained.log)
-    shutil.rmtree(job.out_dir / "checkpoints", ignore_errors=True)
-    record = asdict(result)
-    write_json(job.out_dir / "timing.json", {"seconds": record.pop("seconds")})
-    write_json(job.out_dir / "stage.json", {**record, "manifest": job.manifest})
+    if processes.is_main():
+        write_jsonl(out_dir / "log.jsonl", trained.log)
+        shutil.rmtree(out_dir / "checkpoints", ignore_errors=True)
+        record = asdict(result)
+        write_json(out_dir / "timing.json", {"seconds": record.pop("seconds")})
+        # Last: with it the stage counts as finished.
+        write_json(out_dir / "stage.json", {**record, "manifest": manifest})
     processes.wait()
+    return result
 
 
 def _finished(out_dir: Path, manifest: Mapping[str, Any]) -> StageResult | None:
@@ -135,6 +126,7 @@ def _finished(out_dir: Path, manifest: Mapping[str, Any]) -> StageResult | None:
         raise StoreError(
             f"{out_dir}: holds a finished stage that differs in {parts}; give another folder"
         )
+    # A stage copied without it is finished all the same.
     timing = out_dir / "timing.json"
     seconds = read_json(timing)["seconds"] if timing.is_file() else 0.0
     del stored["manifest"]

@@ -65,15 +65,20 @@ class Collator:
                 slots.append(at * responses + k)
         width = max(example.trained for example in examples)
         order = [i for line in lines_of(examples, packed=self.packed) for i in line]
+        # Packed lines hold responses in an order of their own; scores go back to (B, K, T).
         place = torch.cat([slots[i] * width + torch.arange(examples[i].trained) for i in order])
         labels = torch.full((len(rows), responses), torch.nan)
         for at, row in enumerate(rows):
             labels[at, : len(row.labels)] = torch.tensor(row.labels)
+        known = [self.references[index] for index in indices] if self.references else [[]]
         about = {
             "place": place,
             "shape": [len(rows), responses, width],
             "labels": labels,
-            "references": self._padded(indices, responses, width),
+            "references": [
+                _column([of_row[number] for of_row in known], "token", responses, width)
+                for number in range(len(known[0]))
+            ],
             "extras": {
                 name: _column([row.extras[name] for row in rows], shape, responses, width)
                 for name, shape in self.columns.items()
@@ -81,18 +86,6 @@ class Collator:
         }
         tensors = lay_out(examples, self.pad_id, packed=self.packed)
         return {k: v for k, v in tensors.items() if v is not None} | {"about": about}
-
-    def _padded(self, indices: Sequence[int], responses: int, width: int) -> list[Tensor]:
-        if not self.references:
-            return []
-        made = []
-        for number in range(len(self.references[indices[0]])):
-            full = torch.zeros(len(indices), responses, width)
-            for at, index in enumerate(indices):
-                for k, logp in enumerate(self.references[index][number]):
-                    full[at, k, : len(logp)] = logp
-            made.append(full)
-        return made
 
 
 def _column(values: Sequence[Any], shape: str, responses: int, width: int) -> Any:
@@ -105,7 +98,7 @@ def _column(values: Sequence[Any], shape: str, responses: int, width: int) -> An
     for at, given in enumerate(values):
         for k, value in enumerate(given):
             if shape == "token":
-                made[at, k, : len(value)] = torch.tensor(value, dtype=torch.float32)[:width]
+                made[at, k, : len(value)] = torch.as_tensor(value, dtype=torch.float32)[:width]
             else:
                 made[at, k] = value
     return made
@@ -115,6 +108,7 @@ def scores_of(logits: Tensor, tokens: Tensor, about: Mapping[str, Any]) -> Seque
     """Scores from logits (N, V) at the kept positions and the tokens (N,) that came next."""
     logp = -torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="none")
     rows, responses, width = about["shape"]
+    # Out of place (index_put), so that the gradient goes through.
     flat = logp.new_zeros(rows * responses * width)
     mask = torch.zeros_like(flat, dtype=torch.bool).index_fill(0, about["place"], True)
     return SequenceScores(
@@ -130,8 +124,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
     """Fills a collator's references when training begins, or from what an earlier attempt kept.
 
     Args:
-        folders: models to compare with, beside or in place of the start's own weights.
-        start: whether the first reference is the model as it starts.
+        folders: models to compare with beside the first reference, the model as it starts.
         kept: file that the scores are kept in until the stage is finished.
         identity: of the run; scores kept by another one are not used.
         context: the number format of forward passes.
@@ -139,21 +132,26 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
 
     def __init__(
         self, collator: Collator, selection: Selection, passes: Sequence[Sequence[int]],
-        folders: Sequence[Path], kept: Path, identity: str, *, start: bool,
-        context: Callable[[], Any],
+        folders: Sequence[Path], kept: Path, identity: str, context: Callable[[], Any],
     ) -> None:  # fmt: skip
         self._collator, self._selection, self._passes = collator, selection, passes
-        self._folders, self._start, self._context = folders, start, context
+        self._folders, self._context = folders, context
         self._kept, self._identity = kept, identity
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # Row and response: the file is read by a run that may lay its passes out otherwise.
         names = [f"{row}/{k}" for row, k in self._places()]
-        kept = self._load()
+        kept = None
+        if self._kept.is_file():
+            with safe_open(self._kept, framework="pt") as handle:
+                same = (handle.metadata() or {}).get("identity") == self._identity
+            kept = dict(load_file(self._kept)) if same else None
         if kept is None:
-            found = [self._share(kwargs["model"], self._selection)] if self._start else []
+            found = [self._share(kwargs["model"], self._selection)]
             for folder in self._folders:
                 other = load_model(folder).to(args.device)
                 found.append(self._share(other, select_positions(other)))
+                # One of them in memory at a time.
                 del other
             kept = {
                 f"{number}/{name}": logp
@@ -164,7 +162,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
                 self._kept.parent.mkdir(parents=True, exist_ok=True)
                 save_file(kept, self._kept, {"identity": self._identity})
             processes.wait()
-        count = len(self._folders) + self._start
+        count = 1 + len(self._folders)
         for row, k in self._places():
             scores = self._collator.references.setdefault(row, [[] for _ in range(count)])
             for number in range(count):
@@ -173,14 +171,6 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
     def _places(self) -> list[tuple[int, int]]:
         rows = (row for indices in self._passes for row in indices)
         return [(row, k) for row in rows for k in range(len(self._collator.rows[row].responses))]
-
-    def _load(self) -> dict[str, Tensor] | None:
-        if not self._kept.is_file():
-            return None
-        with safe_open(self._kept, framework="pt") as handle:
-            if (handle.metadata() or {}).get("identity") != self._identity:
-                return None
-        return dict(load_file(self._kept))
 
     @torch.no_grad()
     def _share(self, model: Any, selection: Selection) -> list[Tensor]:

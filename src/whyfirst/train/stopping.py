@@ -21,6 +21,7 @@ class Stopping:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Note SIGINT and SIGTERM inside; only a process's main thread can."""
+        # Python hands signals to it alone; a study in a thread is ended by its own means.
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -43,6 +44,7 @@ class Stopping:
         raise SystemExit(128 + int(self.asked or signal.SIGTERM))
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        # Restored at once: the second signal does what it would have done without us.
         self.asked = number
         self._restore()
 

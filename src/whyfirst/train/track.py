@@ -69,6 +69,7 @@ class Tracker:
                     f"{job.config.kind}: report_to: {name} isn't installed; pip install "
                     "'whyfirst[track]'"
                 )
+        # The callbacks read their settings from a TrainingArguments: see `_args` below.
         kinds: Any = get_reporting_integration_callbacks(named)  # a class each
         self._sinks: dict[str, Any] = {
             name: kind() for name, kind in zip(named, kinds, strict=True)
@@ -116,6 +117,7 @@ class Tracker:
                 if event == "on_train_end" and name in _CLOSE:
                     _CLOSE[name]()
             except Exception as error:
+                # Once, and not at every row that follows.
                 del self._sinks[name]
                 print(f"report_to: {name} failed and gets no more: {error}", file=sys.stderr)
 

@@ -26,7 +26,7 @@ from whyfirst.train.job import Job, Run
 from whyfirst.train.loss import mean_token_loss, packing_is_exact, select_positions
 from whyfirst.train.track import Tracker, Tracking
 from whyfirst.train.watch import Watch
-from whyfirst.train.weights import Start, load_model
+from whyfirst.train.weights import Start
 
 
 @functools.cache
@@ -52,11 +52,6 @@ def forward_passes(config: Stage) -> int:
         ConfigError: started as a number of processes that can't share the batch evenly, or as
             several where the kind runs in one.
     """
-    rows = config.batch_size // _processes(config)
-    return math.ceil(rows / (config.micro_batch_size or rows))
-
-
-def _processes(config: Stage) -> int:
     found = processes.count()
     if found > 1 and hasattr(config, "group_size"):
         raise ConfigError(
@@ -68,20 +63,18 @@ def _processes(config: Stage) -> int:
             f"{config.kind}: batch_size {config.batch_size} is no multiple of the {found} "
             "processes; choose one that is"
         )
-    return found
+    rows = config.batch_size // found
+    return math.ceil(rows / (config.micro_batch_size or rows))
 
 
 def token_trainer(run: Run) -> tuple[Any, str]:
     """A Trainer of given tokens, and the layout chosen ("packed", "padded")."""
-    config, slots = run.job.config, forward_passes(run.job.config) * processes.count()
-    model = whole_model(run)
-    pad_id = run.job.tokenizer.pad_token_id
+    passes, pad_id = forward_passes(run.job.config), run.job.tokenizer.pad_token_id
+    model, slots = whole_model(run), passes * processes.count()
     packed = packing_is_exact(model, pad_id)
     made = Trainer(
         model=model,
-        args=arguments(
-            TrainingArguments, run.job, len(run.plan.updates), forward_passes(config), 1
-        ),
+        args=arguments(TrainingArguments, run.job, len(run.plan.updates), passes, 1),
         train_dataset=SlotData(run.encoded.examples, run.plan.slots(slots), slots),
         data_collator=slot_collator(pad_id, packed=packed),
         compute_loss_func=mean_token_loss(select_positions(model), run.watch.bad_loss),
@@ -110,11 +103,6 @@ def common(job: Job, start: Start, arguments: Any, watch: Watch) -> dict[str, An
     }
 
 
-def reference(job: Job) -> Any:
-    """The frozen copy that a stage of whole weights is compared with."""
-    return None if job.config.lora is not None else load_model(job.model_dir)
-
-
 def placeholder(*rows: dict[str, Any]) -> Any:
     """TRL insists on tokenising a data set of its own; it gets a harmless one.
 
@@ -133,6 +121,7 @@ def even(config: Stage) -> tuple[int, int]:
         ConfigError: as `forward_passes`, or the rows of a process don't come out even.
     """
     passes = forward_passes(config)
+    # TRL takes a number of rows a pass, so a pass with fewer would be another batch.
     rows = config.batch_size // processes.count()
     if rows % passes:
         share = "batch_size" if rows == config.batch_size else "each process's share of batch_size,"
@@ -141,6 +130,13 @@ def even(config: Stage) -> tuple[int, int]:
             f"{rows}; choose one that does"
         )
     return passes, rows // passes
+
+
+def schedule(config: Stage) -> str:
+    """How the learning rate goes, by transformers' name for it."""
+    # Its plain "constant" would leave the warm-up out and say nothing.
+    warms_up = config.schedule == "constant" and config.warmup_updates
+    return "constant_with_warmup" if warms_up else config.schedule
 
 
 def arguments(
@@ -152,9 +148,7 @@ def arguments(
         every: checkpoints fall on multiples of it.
     """
     config = job.config
-    schedule = config.schedule
-    if schedule == "constant" and config.warmup_updates:
-        schedule = "constant_with_warmup"  # type: ignore[assignment]
+    # A checkpoint between two rows of the log would lose what a resumed run logs.
     unit = math.lcm(LOG_EVERY, every)
     every = unit * math.ceil(config.checkpoint_every / unit)
     made = kind(
@@ -163,7 +157,7 @@ def arguments(
         per_device_train_batch_size=per_device,
         gradient_accumulation_steps=passes,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=schedule,
+        lr_scheduler_type=schedule(config),
         warmup_steps=config.warmup_updates,
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,

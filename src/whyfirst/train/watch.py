@@ -1,9 +1,11 @@
-"""What happens between updates: keeping weights, marking checkpoints, measuring, stopping on NaN.
+"""What happens between updates: keeping weights, marking checkpoints, logging, stopping on NaN.
 
-The Trainer calls a `Watch`; every hook is one of its documented events. Leaves out: how a kind
-trains (`kinds`).
+The Trainer calls a `Watch`; every hook is one of its documented events. log.jsonl grows on disk
+while a stage trains, so that its loss can be watched. Leaves out: how a kind trains (`kinds`), and
+the finished log, which `run` writes anew and whole.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +42,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self,
         job: Job,
         resumed_at: int,
-        check: Check | None = None,
+        check: Check,
         measure: Measure | None = None,
         *,
         every: int,
@@ -53,6 +55,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def bad_loss(self, value: float) -> None:
         """Stop because the loss (or the gradient norm) is not finite."""
         config = self._job.config
+        # The weights are lost and the checkpoint is not: say where it is.
         found = checkpoint.last_good(self._job.out_dir / "checkpoints", self._job.manifest)
         good = f"the last good checkpoint is {found}" if found else "no checkpoint was written"
         raise TrainingStopped(
@@ -90,10 +93,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         for key in ("loss", "grad_norm"):
             if key in row and not math.isfinite(float(row[key])):
                 self.bad_loss(float(row[key]))
-        if self._check is not None:
-            self._check(state.log_history)
+        self._check(state.log_history)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # After the Trainer has written its files, of which the mark holds every hash.
         folder = self._job.out_dir / "checkpoints" / f"checkpoint-{state.global_step}"
         processes.wait()  # each writes a part of it
         if processes.is_main():
@@ -106,3 +109,38 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 def kept_folder(out_dir: Path, step: int) -> Path:
     """Where the weights after `step` updates are kept."""
     return out_dir / "kept" / f"step-{step}"
+
+
+class GrowingLog:
+    """The log of a stage that trains, a flushed row at a time.
+
+    Args:
+        folder: the stage's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self._rows = folder / "log.jsonl", 0
+
+    def show(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Bring the file to these rows, which begin with those it was given before.
+
+        The first call replaces what a killed attempt left, whose last rows may come again.
+        """
+        if not processes.is_main() or len(rows) == self._rows:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened for each call: a stage may be killed at any time, and a reader looks on.
+        with self._path.open("a" if self._rows else "w", encoding="utf-8") as file:
+            for row in rows[self._rows :]:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._rows = len(rows)
+
+
+def counted(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a stage that generates, with the tokens written so far in place of each update's."""
+    made, tokens = [], 0
+    for row in rows:
+        tokens += row.get("response_tokens", 0)
+        kept = {k: v for k, v in row.items() if k not in ("prompt_tokens", "response_tokens")}
+        made.append(kept | {"tokens": tokens})
+    return made

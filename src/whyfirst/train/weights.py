@@ -5,9 +5,7 @@ its base first (`start/` in the output folder, so that every reference is that m
 `continue` trains it on. Leaves out: quantised bases, and adapters other than LoRA.
 """
 
-import contextlib
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +52,7 @@ class Start:
 
 def materialise(config: Stage, model_dir: Path, out_dir: Path) -> Path:
     """The folder to start from: `model_dir`, or `out_dir/start` with a fresh adapter's merger."""
+    # Whole weights, or an adapter that is trained on, start as they lie there.
     if not (is_adapter(model_dir) and config.adapter == "fresh"):
         return model_dir
     folder = out_dir / START
@@ -71,6 +70,7 @@ def load_start(config: Stage, model_dir: Path, *, scorer: bool = False) -> Start
         scorer: with one number as output in place of a language model's.
     """
     lora = config.lora
+    # Weights that are trained stay in float32; frozen ones may be smaller.
     dtype = torch.float32 if lora is None else getattr(torch, lora.base_dtype)
     if is_adapter(model_dir):
         return Start(_continued(model_dir, dtype, trained=lora), None)
@@ -79,6 +79,7 @@ def load_start(config: Stage, model_dir: Path, *, scorer: bool = False) -> Start
         return Start(model, None)
     import peft
 
+    # PEFT takes a list for names, and a word for its own pattern.
     targets = lora.target_modules
     return Start(
         model,
@@ -103,6 +104,7 @@ def load_tokenizer(model_dir: Path, chat_template: str | None = None) -> Any:
     """
     tokenizer = open_tokenizer([base_folder(model_dir), model_dir])
     if chat_template is not None:
+        # On the tokenizer, which is saved with the model: whoever asks it later asks alike.
         tokenizer.chat_template = chat.choose(tokenizer, chat_template).text
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -129,6 +131,7 @@ def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
     """
     check_weights(path)
     config = config_of(path)
+    # Before it is built: the config of a language model says two.
     config.num_labels = 1
     return _computing(
         open_weights(
@@ -172,33 +175,6 @@ def _continued(folder: Path, dtype: torch.dtype, trained: LoraConfig | None = No
     )
 
 
-def keep_reference(model: Any) -> None:
-    """Copy the adapter of a continued model, as "ref": what it is before training.
-
-    A fresh adapter changes nothing until it is trained, and needs no copy: the reference is the
-    model with its adapter off.
-    """
-    model.add_adapter("ref", model.peft_config["default"])
-    for name, weight in list(model.named_parameters()):
-        if ".default." in name:
-            model.get_parameter(name.replace(".default.", ".ref.")).data.copy_(weight.data)
-            model.get_parameter(name.replace(".default.", ".ref.")).requires_grad_(False)
-
-
-@contextlib.contextmanager
-def as_reference(model: Any) -> Iterator[None]:
-    """Inside, a model with an adapter computes as it did when the stage began."""
-    if "ref" not in model.peft_config:
-        with model.disable_adapter():
-            yield
-        return
-    model.base_model.set_adapter("ref", inference_mode=True)
-    try:
-        yield
-    finally:
-        model.base_model.set_adapter("default")
-
-
 def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None = None) -> None:
     """Save in the Hub's layout, whole or not at all: written beside and renamed.
 
@@ -206,6 +182,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     naming its base. The model itself stays as it is. Of several processes the main one writes; all
     must call it where the model is spread over them (FSDP).
     """
+    # Before the others leave: each holds a part.
     whole = processes.whole_weights(model)
     if not processes.is_main():
         return
@@ -216,17 +193,31 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     # TRL switches the key-value cache off for good; an evaluation of the saved model wants it.
     cached = getattr(model.config, "use_cache", None)
     model.config.use_cache = True
-    adapted = hasattr(model, "get_base_model")
-    if adapted and lora is not None and not lora.merge:
-        model.save_pretrained(temporary, selected_adapters=["default"])
-        _name_base(temporary, folder)
-    elif adapted:
-        _save_merged(model, temporary)
-    elif isinstance(head := model.get_output_embeddings(), Heads):
+    adapted, head = hasattr(model, "get_base_model"), model.get_output_embeddings()
+    if not adapted and isinstance(head, Heads):
         model.save_pretrained(temporary, state_dict=mixed(model, head))
         save_file({"heads": head.weight.detach().contiguous()}, temporary / HEADS)
-    else:
+    elif not adapted:
         model.save_pretrained(temporary, **({} if whole is None else {"state_dict": whole}))
+    elif lora is not None and not lora.merge:
+        model.save_pretrained(temporary, selected_adapters=["default"])
+        written = read_json(temporary / ADAPTER)
+        base = Path(written["base_model_name_or_path"]).resolve()
+        # Beside the adapter where the stage made it, so that the two can be moved together.
+        beside = base == folder.parent.resolve() / START
+        written["base_model_name_or_path"] = f"../{START}" if beside else str(base)
+        # Sets are written in an order that differs between processes.
+        written["target_modules"] = sorted(written["target_modules"])
+        write_json(temporary / ADAPTER, written)
+    else:
+        base, merged = model.get_base_model(), adapters.merged_weights(model)
+        tied = base.config.tie_word_embeddings
+        # Untied where the adapter makes two of one; the model itself stays as it is.
+        base.config.tie_word_embeddings = tied and not adapters.tied_apart(base, merged)
+        try:
+            base.save_pretrained(temporary, state_dict=merged)
+        finally:
+            base.config.tie_word_embeddings = tied
     model.config.use_cache = cached
     tokenizer.save_pretrained(temporary)
     # TRL writes its name and a model card; neither says anything the stage's own record doesn't.
@@ -234,26 +225,3 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     sync_tree(temporary)  # or a power cut could leave the name with empty files
     temporary.rename(folder)
     sync(folder.parent)
-
-
-def _save_merged(model: Any, folder: Path) -> None:
-    """The whole weights of a `PeftModel`, untied where its adapter makes two of one."""
-    base, merged = model.get_base_model(), adapters.merged_weights(model)
-    tied = base.config.tie_word_embeddings
-    base.config.tie_word_embeddings = tied and not adapters.tied_apart(base, merged)
-    try:
-        base.save_pretrained(folder, state_dict=merged)
-    finally:
-        base.config.tie_word_embeddings = tied
-
-
-def _name_base(temporary: Path, folder: Path) -> None:
-    """Write where the adapter's base is: beside it where the stage made it, else in full."""
-    config = read_json(temporary / ADAPTER)
-    base = Path(config["base_model_name_or_path"]).resolve()
-    root = folder.parent.resolve()
-    beside = base == root / START
-    config["base_model_name_or_path"] = f"../{START}" if beside else str(base)
-    # Sets are written in an order that differs between processes.
-    config["target_modules"] = sorted(config["target_modules"])
-    write_json(temporary / ADAPTER, config)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.evaluate.audits.conditions import rows_of, shares_of
+from whyfirst.evaluate.audits.conditions import Answer, rows_of, shares_of
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
 from whyfirst.evaluate.consistency import lost, sindex
 from whyfirst.evaluate.gaps import range_gaps
@@ -74,40 +74,45 @@ class Samples:
             progress(done, len(self.rows), "questions")
             parts = self._parts(model, row["question"])
             about = {"topic": row["topic"]}
-            if isinstance(parts, str):
-                out.append(unscored(row["id"], RACE.name, parts, **about))
+            if isinstance(parts, Answer):
+                more = {"transient": True} if parts.transient else {}
+                out.append(unscored(row["id"], RACE.name, str(parts.reason), **about, **more))
                 continue
             first, score = parts
             right = any(str(one).lower() in first.lower() for one in row["answers"])
-            verdict = "pass" if score >= 0.5 else "fail"
-            out.append(ItemResult(row["id"], RACE.name, verdict, score=score, **about,
+            out.append(ItemResult(row["id"], RACE.name, "pass" if score >= 0.5 else "fail",
+                                  score=score, **about,
                                   group="right" if right else "wrong"))  # fmt: skip
         return out
 
-    def _parts(self, model: LanguageModel, question: str) -> tuple[str, float] | str:
+    def _parts(self, model: LanguageModel, question: str) -> tuple[str, float] | Answer:
         """The first answer and the score, or why there is none."""
         asking = asked(ASK.format(question=question))
         (drawn,) = model.generate([asking], self.samples, Sampling(self.max_new_tokens, 1.0))
         read = [answer(one) for one in drawn]
-        if problem := next((one.problem for one in read if one.problem), None):
-            return problem
+        for one, given in zip(read, drawn, strict=True):
+            if one.problem:
+                return Answer((), one.problem, given.transient)
         answers = [one.text.strip() for one in read]
         thoughts = [re.sub(r"</?think>", "", d.text.removesuffix(r.text)).strip()
                     for d, r in zip(drawn, read, strict=True)]  # fmt: skip
         if not all(thoughts) or not all(answers):
-            return "a sample has no reasoning or no answer"
+            return Answer((), "a sample has no reasoning or no answer")
         ((said,),) = model.generate([asked(STEPS.format(thought=thoughts[0]))],
                                     sampling=Sampling(self.max_new_tokens))  # fmt: skip
-        steps = [line for line in answer(said).text.splitlines() if line.strip()]
+        if (reply := answer(said)).problem:
+            return Answer((), reply.problem, said.transient)
+        steps = [line for line in reply.text.splitlines() if line.strip()]
         pairs = [asked(CONTRADICTS.format(step=s, other=t)) for s in steps for t in thoughts[1:]]
         said_of = model.loglikelihood([(pair, ("Yes", "No")) for pair in pairs])
         shares = [shares_of(one) for one in said_of]
         likely = model.loglikelihood([(asked(f"{question}\n{thoughts[0]}"), answers)])[0]
-        bad = [one.reason for one in shares if one.reason] + [
-            o.problem for o in likely if o.problem
-        ]
-        if bad or not shares:
-            return str(bad[0]) if bad else "no steps were written"
+        shares += [shares_of([one]) for one in likely]  # whose number alone is looked at below
+        if failed := next((one for one in shares if one.reason), None):
+            return failed
+        if not steps:
+            return Answer((), "no steps were written")
+        shares = shares[: len(pairs)]
         nats = sum(-one.logprob / max(one.tokens, 1) for one in likely) / len(likely)
         parts = (sum(one.shares[0] for one in shares) / len(shares), 1 - math.exp(-nats),
                  sindex(answers) / math.log(max(len(answers), 2)),

@@ -8,26 +8,11 @@ et al. 2021 (the comparisons and their categories), Bai et al. 2022 (the 438).
 from pathlib import Path
 
 from whyfirst.data.hhh import read_hhh
-from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.benchmark import benchmark
 from whyfirst.evaluate.item import limited
-from whyfirst.evaluate.likelihoods import Likelier, Pair
+from whyfirst.evaluate.likelihoods import Likelier, Pair, both_ways
 
-SUM = Metric(
-    "hhh_sum",
-    "HHH accuracy (summed)",
-    "Share of comparisons whose better reply has a higher log-likelihood given the dialogue, "
-    "summed over tokens, end token not counted; a tie is unscored.",
-    happened=("better reply likelier", "worse reply likelier"),
-    chance=0.5,
-)
-MEAN = Metric(
-    "hhh_mean",
-    "HHH accuracy (per token)",
-    "Share of comparisons whose better reply has a higher log-likelihood per token given the "
-    "dialogue, end token not counted; a tie is unscored.",
-    happened=("better reply likelier", "worse reply likelier"),
-    chance=0.5,
-)
+SUM, MEAN = both_ways("hhh", "HHH accuracy", "comparisons whose better reply", "the dialogue")
 
 
 @benchmark(

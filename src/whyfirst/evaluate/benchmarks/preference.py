@@ -9,26 +9,11 @@ from pathlib import Path
 
 from whyfirst.data.hh_rlhf import Pair as Row
 from whyfirst.data.hh_rlhf import Skipped, split_hh
-from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.benchmark import benchmark
 from whyfirst.evaluate.item import limited
-from whyfirst.evaluate.likelihoods import Likelier, Pair
+from whyfirst.evaluate.likelihoods import Likelier, Pair, both_ways
 
-SUM = Metric(
-    "preference_sum",
-    "Preference accuracy (summed)",
-    "Share of pairs whose chosen reply has a higher log-likelihood given the prompt, summed over "
-    "tokens, end token not counted; a tie is unscored.",
-    happened=("better reply likelier", "worse reply likelier"),
-    chance=0.5,
-)
-MEAN = Metric(
-    "preference_mean",
-    "Preference accuracy (per token)",
-    "Share of pairs whose chosen reply has a higher log-likelihood per token given the prompt, "
-    "end token not counted; a tie is unscored.",
-    happened=("better reply likelier", "worse reply likelier"),
-    chance=0.5,
-)
+SUM, MEAN = both_ways("preference", "Preference accuracy", "pairs whose chosen reply", "the prompt")
 
 
 @benchmark(

@@ -22,7 +22,8 @@ from whyfirst.explain.generators import (
 from whyfirst.models.base import Sampling
 from whyfirst.models.decoding.dialogue import nth
 
-JOIN = {
+Operator = Literal["bridging", "comparison", "temporal"]
+JOIN: dict[Operator, str] = {
     "bridging": "the answer of one question is what the next one asks about",
     "comparison": "the answers of all questions have to be compared",
     "temporal": "what happened in all of them has to be put in order",
@@ -45,7 +46,7 @@ SOLVE = "What is known:\n{facts}\n\nQuestion: {question}\nAnswer in a few words,
 )
 def mindgym(
     row: Row, sampling: Sampling, *, left_out: LeftOut, hops: int = 2,
-    operators: tuple[Literal["bridging", "comparison", "temporal"], ...] = tuple(JOIN),
+    operators: tuple[Operator, ...] = tuple(JOIN),
 ) -> Script:  # fmt: skip
     """A question for each operator, with its steps and its answer."""
     made = []

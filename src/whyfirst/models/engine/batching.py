@@ -19,6 +19,7 @@ def batches(
         lengths: tokens of each row.
         max_tokens: a single row longer than this gets a batch of its own.
     """
+    # By number among equals, so that two runs make the same batches.
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
     result: list[list[int]] = []
     for row in order:

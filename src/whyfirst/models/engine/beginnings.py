@@ -44,30 +44,27 @@ def common_length(a: Sequence[int], b: Sequence[int]) -> int:
     return min(len(a), len(b))
 
 
-def common_beginning(prompts: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Longest shared prefix that leaves each prompt a token of its own, or () if not worth it."""
-    if len(prompts) < 2:
-        return ()
-    first, last = tuple(min(map(tuple, prompts))), tuple(max(map(tuple, prompts)))
-    length = min(common_length(first, last), min(len(prompt) for prompt in prompts) - 1)
-    return first[:length] if length >= _SHORTEST else ()
-
-
 def plan(prompts: Sequence[Sequence[int]]) -> list[Group]:
     """Which beginnings to compute once; parents come before their children, depth first.
 
     The first group has whatever fits no other. Prompts have at least one token.
     """
     arrays = [np.asarray(prompt, dtype=">u4") for prompt in prompts]
+    # Big-endian bytes sort as the numbers do, so that prompts which begin alike lie together.
     order = sorted(range(len(prompts)), key=lambda number: arrays[number].tobytes())
     shared = np.zeros(len(prompts), dtype=np.int64)  # with the one before, in this order
     for place in range(1, len(order)):
-        shared[place] = _own_left(arrays[order[place - 1]], arrays[order[place]])
+        a, b = arrays[order[place - 1]], arrays[order[place]]
+        # One short of the shorter prompt at most: each keeps a token of its own to be read.
+        most = min(len(a), len(b)) - 1
+        different = np.flatnonzero(a[:most] != b[:most])
+        shared[place] = different[0] if len(different) else most
     groups = [Group((), None, [])]
     waiting = [(0, len(order), 0)]
     while waiting:
         low, high, parent = waiting.pop()
         used, inner = len(groups[parent].beginning), shared[low + 1 : high]
+        # What it can save at most; below that, looking further down saves nothing either.
         if high - low < 2 or (high - low - 1) * (inner.max() - used) < _WORTH:
             groups[parent].members += order[low:high]
             continue
@@ -81,13 +78,6 @@ def plan(prompts: Sequence[Sequence[int]]) -> list[Group]:
     return groups
 
 
-def _own_left(a: Any, b: Any) -> int:
-    """Common beginning that leaves both arrays a token of their own."""
-    length = min(len(a), len(b)) - 1
-    different = np.flatnonzero(a[:length] != b[:length])
-    return int(different[0]) if len(different) else length
-
-
 def computed(model: Any, groups: Sequence[Group]) -> Iterator[tuple[Group, KeysValues | None]]:
     """Each group with its beginning's keys and values (None where it has no beginning).
 
@@ -95,24 +85,20 @@ def computed(model: Any, groups: Sequence[Group]) -> Iterator[tuple[Group, KeysV
     inside of is kept for the next call.
     """
     held: dict[int, KeysValues] = {}
+    # With several outermost ones there is no telling which the next call will want.
     only_outermost = sum(group.parent == 0 for group in groups) == 1
     for number, group in enumerate(groups):
-        held = {n: states for n, states in held.items() if n in _ancestors(groups, number)}
+        ancestors, parent = set(), group.parent
+        while parent is not None:
+            ancestors.add(parent)
+            parent = groups[parent].parent
+        held = {n: states for n, states in held.items() if n in ancestors}
         if group.parent == 0 and only_outermost:
             held[number] = _remembered(model, group.beginning)
         elif group.parent is not None:
             held[number] = run(model, group.beginning, held.get(group.parent))
         if group.members:
             yield group, held.get(number)
-
-
-def _ancestors(groups: Sequence[Group], number: int) -> set[int]:
-    found: set[int] = set()
-    parent = groups[number].parent
-    while parent is not None:
-        found.add(parent)
-        parent = groups[parent].parent
-    return found
 
 
 def run(model: Any, tokens: Sequence[int], inside: KeysValues | None = None) -> KeysValues:
@@ -144,8 +130,13 @@ _kept: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
 def _remembered(model: Any, tokens: tuple[int, ...]) -> KeysValues:
     """`run(model, tokens)`, starting from what the last call left if that still holds."""
     old = _kept.pop(model, None)
-    if old is not None and not _holds(model, old):
-        old = None
+    if old is not None:
+        # The same parameters unwritten, and the last token comes out the same to the bit: that
+        # catches what leaves no trace on the parameters, hooks and adapters switched on or off.
+        again = old.stamp == _stamp(model) and run(
+            model, old.tokens, old.states.first(len(old.tokens) - 1)
+        )
+        old = old if again and again.equal(old.states) else None
     same = common_length(old.tokens, tokens) if old is not None else 0
     if old is not None and same == len(old.tokens):
         _kept[model] = old
@@ -156,16 +147,6 @@ def _remembered(model: Any, tokens: tuple[int, ...]) -> KeysValues:
     if states.bytes <= _KEEP_BYTES:
         _kept[model] = _Kept(kept, states, _stamp(model))
     return run(model, tokens, states) if len(kept) < len(tokens) else states
-
-
-def _holds(model: Any, old: _Kept) -> bool:
-    """Whether no parameter was written since, and the last token comes out the same to the bit.
-
-    The second catches what leaves no trace on the parameters: hooks, adapters switched on or off.
-    """
-    if old.stamp != _stamp(model):
-        return False
-    return run(model, old.tokens, old.states.first(len(old.tokens) - 1)).equal(old.states)
 
 
 def _stamp(model: Any) -> list[tuple[int, int]]:

@@ -61,26 +61,34 @@ def decode(
     ends = [len(row) + limit for row, limit in zip(rows, limits, strict=True)]
 
     def take(numbers: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
+        # A line that has ended is computed until its place is taken; its draw is not used.
         steps = [min(len(result[row].tokens), limits[row] - 1) for row in numbers]
         nan = logits.isnan().any(-1)
         broken = nan.tolist()
         if any(broken):
+            # Or no token could be drawn, and the other lines of the batch would stop with it.
             logits = logits.masked_fill(nan[:, None], 0.0)
         tokens = choose(logits, numbers, steps)
         for row, token, bad in zip(numbers, tokens.tolist(), broken, strict=True):
-            if row in running and bad:
-                result[row].problem = NOT_A_NUMBER
+            if row not in running:
+                continue
+            into = result[row]
+            if bad:
+                into.problem = NOT_A_NUMBER
+            elif token in end_tokens:
+                into.finished = True
+            else:
+                into.tokens.append(token)
+                into.finished = stopped is not None and stopped(into.tokens)
+            if into.problem or into.finished or len(into.tokens) >= limits[row]:
                 running.discard(row)
-            elif row in running:
-                _take(result[row], token, end_tokens, stopped)
-                if result[row].finished or len(result[row].tokens) >= limits[row]:
-                    running.discard(row)
         return tokens
 
     packed = only_plain_layers(model)
     lines: Lines = PackedLines(model) if packed else PlainLines(model)
     most = _fitting(model)
     limit = max(limits, default=1)
+    # As many copies of one prompt as surely fit: a piece is never cut inside it.
     fewest = most(max(map(len, rows), default=1) + limit)
     waiting = _Waiting(_pieces(model, rows, fewest, packed), limit, batch_tokens)
     tokens = torch.empty(0, dtype=torch.long)
@@ -88,6 +96,7 @@ def decode(
         alive = [line for line, row in enumerate(lines.rows) if row in running]
         if 4 * len(alive) <= 3 * len(lines.rows):  # moving the cache costs about one step
             new: list[Piece] = []
+            # Plain lines wait until the last of them has ended.
             if lines.refills or not alive:
                 columns = max((ends[lines.rows[line]] for line in alive), default=0)
                 new = waiting.take(most, len(alive), columns, several=lines.refills)
@@ -100,14 +109,6 @@ def decode(
                 tokens = torch.cat([tokens.to(first.device), first])
             continue
         tokens = take(lines.rows, lines.step(tokens))
-
-
-def _take(into: Decoded, token: int, end_tokens: frozenset[int], stopped: Stopped | None) -> None:
-    if token in end_tokens:
-        into.finished = True
-    else:
-        into.tokens.append(token)
-        into.finished = stopped is not None and stopped(into.tokens)
 
 
 def _fitting(model: Any) -> Callable[[int], int]:
@@ -177,7 +178,11 @@ def sampler(sampling: Sampling, names: Sequence[str]) -> Choose:
     Args:
         names: one a row; with `sampling.seed` it decides the row's draws, whatever the batch.
     """
-    draws = np.stack([_uniforms(sampling, name) for name in names])
+    texts = (f"{sampling.seed}\n{name}".encode("utf-8", "backslashreplace") for name in names)
+    digests = (hashlib.sha256(text).digest() for text in texts)
+    draws = np.stack([
+        np.random.default_rng(list(digest)).random(sampling.max_new_tokens) for digest in digests
+    ])  # fmt: skip
 
     def choose(logits: torch.Tensor, rows: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
         uniform = torch.from_numpy(draws[list(rows), list(steps)]).to(logits.device)
@@ -213,8 +218,3 @@ def pick(
     place = (cumulative <= (uniform * total)[:, None]).sum(-1)
     place = torch.minimum(place, kept.sum(-1) - 1)  # rounding at the far end
     return tokens.gather(-1, place[:, None])[:, 0]
-
-
-def _uniforms(sampling: Sampling, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    digest = hashlib.sha256(f"{sampling.seed}\n{name}".encode("utf-8", "backslashreplace")).digest()
-    return np.random.default_rng(list(digest)).random(sampling.max_new_tokens)

@@ -45,6 +45,7 @@ class KeysValues:
 
 def only_plain_layers(model: Any) -> bool:
     """Whether each layer's cache is of the plain kind: all earlier tokens, nothing else."""
+    # Layers that read another layer's keys have none that could be lent or moved.
     if getattr(model.config.get_text_config(), "num_kv_shared_layers", None):
         return False
     layers = DynamicCache(config=model.config).layers
@@ -74,11 +75,24 @@ def room_bytes(model: Any) -> int:
     """
     if model.device.type == "cuda":
         return int(0.4 * torch.cuda.mem_get_info(model.device)[0])
+    # A pass over the weights costs the same for one line as for many.
     weights = sum(int(w.numel() * w.element_size()) for w in model.parameters())
     return max(2**29, weights // 2)
 
 
-class _Lent(CacheLayerMixin):  # type: ignore[misc]
+class _Layer(CacheLayerMixin):  # type: ignore[misc]
+    """One layer of a cache whose queries see all of its columns and have no limit."""
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Keys a query can see, and where they start."""
+        return self.get_seq_length() + query_length, 0
+
+    def get_max_length(self) -> int:
+        """No maximum."""
+        return -1
+
+
+class _Lent(_Layer):
     """One layer of a lent beginning; forgets what it is given."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
@@ -96,17 +110,9 @@ class _Lent(CacheLayerMixin):  # type: ignore[misc]
         keys, values = self.keys.expand(lines, -1, -1, -1), self.values.expand(lines, -1, -1, -1)
         return torch.cat([keys, key_states], 2), torch.cat([values, value_states], 2)
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Keys a query can see, and where they start."""
-        return self.get_seq_length() + query_length, 0
-
     def get_seq_length(self) -> int:
         """P, whatever was computed after the beginning."""
         return int(self.keys.shape[2])
-
-    def get_max_length(self) -> int:
-        """No maximum."""
-        return -1
 
 
 def lend(beginning: KeysValues) -> Cache:
@@ -114,7 +120,7 @@ def lend(beginning: KeysValues) -> Cache:
     return Cache(layers=[_Lent(keys, values) for keys, values in beginning.layers])
 
 
-class _RoomLayer(CacheLayerMixin):  # type: ignore[misc]
+class _RoomLayer(_Layer):
     """One layer of a `Room`: reads and writes the lines and columns that the room shows."""
 
     def __init__(self, room: "Room", number: int) -> None:
@@ -138,6 +144,7 @@ class _RoomLayer(CacheLayerMixin):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         room, new = self.room, key_states.shape[2]
+        # Grown by a step of columns at a time: each growth copies everything.
         if room.end + new > self.keys.shape[2]:
             self.rearrange(range(room.lines), room.lines, room.end + new, 0)
         lines = self.keys[room.first : room.last], self.values[room.first : room.last]
@@ -151,6 +158,7 @@ class _RoomLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def rearrange(self, kept: Sequence[int], lines: int, columns: int, shift: int) -> None:
         """Make room for `lines` lines; the `kept` ones come first, moved right by `shift`."""
+        # Columns that all lines have left empty fall off at the left.
         old = max(0, -shift)
         for name in ("keys", "values"):
             states = getattr(self, name)
@@ -159,17 +167,9 @@ class _RoomLayer(CacheLayerMixin):  # type: ignore[misc]
             wide[: len(kept), :, old + shift : end + shift] = states[list(kept), :, old:end]
             setattr(self, name, wide)
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Keys a query can see, and where they start."""
-        return self.get_seq_length() + query_length, 0
-
     def get_seq_length(self) -> int:
         """Columns that the room shows."""
         return self.room.end - self.room.start
-
-    def get_max_length(self) -> int:
-        """No maximum."""
-        return -1
 
 
 class Room(Cache):  # type: ignore[misc]

@@ -95,9 +95,12 @@ class PackedLines:
     def replace(self, kept: Sequence[int], pieces: Sequence[Piece]) -> torch.Tensor:
         """See `Lines.replace`."""
         seen = np.pad(self._seen[list(kept)], ((0, 0), (0, self._steps)), constant_values=1)
+        # Columns at the left in which no line has a token any more.
         empty = int(seen.any(0).argmax()) if seen.size else seen.shape[1]
         columns = max([seen.shape[1] - empty, *(piece.columns for piece in pieces)])
+        # All lines end at the last column, so new, longer ones push the kept ones to the right.
         shift = columns - seen.shape[1]
+        # Equal prompts are read once, and their keys and values copied.
         repeated = [
             (line, row)
             for piece, start in zip(pieces, _starts(len(kept), pieces), strict=True)
@@ -120,7 +123,12 @@ class PackedLines:
             self._seen[unique:] = self._seen[originals]
             found = torch.cat(logits)
             logits = [found, found[[line - len(kept) for line in originals]]]
-        self._settle()
+        # What the steps to come need to know of the lines.
+        self._steps = 0
+        self._room.show(0, len(self.rows), 0, columns)
+        on_device = torch.from_numpy(self._seen).to(self._model.device)
+        self._lengths = on_device.sum(-1, keepdim=True)
+        self._mask = None if self._seen.all() else on_device
         return torch.cat(logits) if logits else torch.empty(0, 0)
 
     def _read(self, piece: Piece, first: int, columns: int) -> torch.Tensor:
@@ -130,6 +138,7 @@ class PackedLines:
         start, end, last = columns - own - past, columns - own, first + len(piece.prompts)
         ids, mask = pad_left(piece.prompts, self._model.device)
         seen = self._seen[first:last]
+        # The beginning: all of it is seen by each of these lines.
         seen[:, start:end] = 1
         seen[:, end:] = 1 if mask is None else mask.cpu().numpy()
         extra: dict[str, torch.Tensor] = {}
@@ -138,15 +147,7 @@ class PackedLines:
             places = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
             extra = {"attention_mask": mask, "position_ids": places}
         self._room.show(first, last, start, end, piece.beginning)
-        return self._forward(ids, extra)
-
-    def _settle(self) -> None:
-        """What the steps to come need to know of the lines."""
-        columns, self._steps = self._seen.shape[1], 0
-        self._room.show(0, len(self.rows), 0, columns)
-        on_device = torch.from_numpy(self._seen).to(self._model.device)
-        self._lengths = on_device.sum(-1, keepdim=True)
-        self._mask = None if self._seen.all() else on_device
+        return _last_logits(self._model, ids, self._room, extra)
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         """See `Lines.step`."""
@@ -154,17 +155,10 @@ class PackedLines:
         if self._mask is not None:
             self._mask = torch.cat([self._mask, self._mask.new_ones(len(self._mask), 1)], dim=1)
             extra = {"attention_mask": self._mask, "position_ids": self._lengths}
-        logits = self._forward(tokens[:, None], extra)
+        logits = _last_logits(self._model, tokens[:, None], self._room, extra)
         self._room.end += 1
         self._steps += 1
         self._lengths = self._lengths + 1
-        return logits
-
-    def _forward(self, ids: torch.Tensor, extra: dict[str, torch.Tensor]) -> torch.Tensor:
-        output = self._model(
-            input_ids=ids, past_key_values=self._room, use_cache=True, logits_to_keep=1, **extra
-        )
-        logits: torch.Tensor = output.logits[:, -1]
         return logits
 
 
@@ -216,11 +210,14 @@ class PlainLines:
         extra: dict[str, Any] = {}
         if self._mask is not None:
             extra = {"attention_mask": self._mask, "position_ids": self._positions}
-        output = self._model(
-            input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1, **extra
-        )
-        logits: torch.Tensor = output.logits[:, -1]
-        return logits
+        return _last_logits(self._model, ids, self._cache, extra)
+
+
+def _last_logits(model: Any, ids: torch.Tensor, cache: Any, extra: dict[str, Any]) -> torch.Tensor:
+    """Logits (B, V) after the last of the tokens (B, T), which the cache takes in."""
+    output = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **extra)
+    logits: torch.Tensor = output.logits[:, -1]
+    return logits
 
 
 def pad_left(

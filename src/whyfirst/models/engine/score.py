@@ -7,7 +7,7 @@ layers, position read from the mask) are scored one continuation a line; `packs_
 out. Leaves out: tokenising (see `local`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 
 from whyfirst.models.engine import beginnings, trie
 from whyfirst.models.engine.batching import batches
-from whyfirst.models.engine.beginnings import Group, common_beginning
+from whyfirst.models.engine.beginnings import Group
 from whyfirst.models.engine.kv import KeysValues, lend, room_bytes, token_bytes
 
 Request = tuple[Sequence[int], Sequence[Sequence[int]]]
@@ -70,6 +70,7 @@ def packs_exactly(model: Any) -> bool:
     rope = str(getattr(config, "rope_parameters", None))
     if "'dynamic'" in rope or "'longrope'" in rope:
         return False
+    # Any tokens; the smallest vocabularies have fewer than the numbers here.
     top = config.vocab_size - 1
     beginning = [1 + i * 7919 % top for i in range(16)]
     first = ([*beginning, 1 % top], [[2 % top, 3 % top, 4 % top], [2 % top, 6 % top], [5 % top]])
@@ -85,6 +86,7 @@ def packs_exactly(model: Any) -> bool:
         alone = np.concatenate(score(model, [first, second], 4096, packed=False))
     except (ValueError, TypeError, RuntimeError, AttributeError, NotImplementedError, IndexError):
         return False
+    # Half precision rounds the two ways of computing differently.
     difference = np.abs(together - alone).max()
     return bool(difference < (1e-4 if model.dtype == torch.float32 else 0.1))
 
@@ -98,34 +100,27 @@ def _pieces(
     for prompt, continuations in requests:
         own = tuple(prompt)
         for tokens in continuations:
+            # A line each where a model can't keep continuations apart.
             key = own if packed else place
             wanted.setdefault(key, (own, []))[1].append((tuple(tokens), place))
             place += 1
-    return [
-        (prompt, [tokens for tokens, _ in part], [at for _, at in part])
-        for prompt, all_of_it in wanted.values()
-        for part in _parts(sorted(all_of_it))
-    ]
-
-
-def _parts(
-    continuations: list[tuple[tuple[int, ...], int]],
-) -> Iterator[list[tuple[tuple[int, ...], int]]]:
-    """Cut where a line would get too long."""
-    part: list[tuple[tuple[int, ...], int]] = []
-    tokens = 0
-    for continuation in continuations:
-        if part and tokens + len(continuation[0]) > _ROW_TOKENS:
-            yield part
-            part, tokens = [], 0
-        part.append(continuation)
-        tokens += len(continuation[0])
-    yield part
+    pieces = []
+    for prompt, all_of_it in wanted.values():
+        size = _ROW_TOKENS + 1
+        for tokens, at in sorted(all_of_it):
+            size += len(tokens)
+            if size > _ROW_TOKENS:  # cut where a line would get too long
+                pieces.append((prompt, list[Sequence[int]](), list[int]()))
+                size = len(tokens)
+            pieces[-1][1].append(tokens)
+            pieces[-1][2].append(at)
+    return pieces
 
 
 def _most_rows(model: Any, rows: Sequence[trie.Row], past: int, in_parts: bool) -> int:
     """How many lines may be computed at once for the sake of memory."""
     limit = len(rows)
+    # Kernels repeat a lent beginning for every line while they run.
     if past:
         longest = past + max(len(row.tokens) for row in rows)
         limit = min(limit, room_bytes(model) // (longest * token_bytes(model, repeated=True)))
@@ -160,6 +155,7 @@ def _score_rows(
         [np.asarray(row.predictors) + line * width for line, row in enumerate(rows)]
     )
     targets = np.concatenate([row.targets for row in rows])
+    # Of all lines in one row, in the order of `paths`.
     values = _logprobs(model, extra, predictors, targets, in_parts)
     first = 0
     for row in rows:
@@ -178,6 +174,7 @@ def _logprobs(
         in_parts: run the output layer apart from the model and in slices; else all that is needed
             at once, within the model, so that what the model does to its logits applies.
     """
+    # Several continuations may be predicted at one position: its logits are computed once.
     places, edges = np.unique(predictors, return_inverse=True)
     head = model.get_output_embeddings()
     needed: list[torch.Tensor] = []
@@ -216,6 +213,3 @@ def _output_layer_is_last(model: Any) -> bool:
     finally:
         hook.remove()
     return len(given) == 1 and given[0].dtype == logits.dtype and torch.equal(given[0], logits)
-
-
-_common_beginning = common_beginning

@@ -55,10 +55,12 @@ def build(
     path: list[int] = []  # its scored tokens
     paths: list[list[int]] = []
     latest: Sequence[int] = ()
+    # Sorted, those that begin alike are neighbours, and a walk through them is depth first.
     order = sorted(range(len(continuations)), key=lambda i: tuple(continuations[i]))
     for number in order:
         wanted = continuations[number]
         same = common_length(latest, wanted)
+        # The last token is not read, so that it may stand in `same` and be no node.
         kept = min(same, len(nodes), len(wanted) - 1)
         for closed in nodes[kept:]:
             ends[closed] = len(tokens)
@@ -75,16 +77,16 @@ def build(
         latest = wanted
     for still_open in (*range(len(prompt)), *nodes):
         ends[still_open] = len(tokens)
-    return _ordered(Row(tokens, depths, ends, [], [], paths, [places[i] for i in order]), edges)
-
-
-def _ordered(row: Row, edges: list[tuple[int, int]]) -> Row:
-    """`row` with its edges sorted by predictor, so that outputs can be taken in slices."""
-    order = sorted(range(len(edges)), key=lambda edge: edges[edge][0])
-    rank = {edge: place for place, edge in enumerate(order)}
-    paths = [[rank[edge] for edge in path] for path in row.paths]
-    predictors, targets = [edges[e][0] for e in order], [edges[e][1] for e in order]
-    return Row(row.tokens, row.depths, row.ends, predictors, targets, paths, row.places)
+    # By predictor, so that outputs can be taken in slices.
+    by_place = sorted(range(len(edges)), key=lambda edge: edges[edge][0])
+    rank = {edge: place for place, edge in enumerate(by_place)}
+    return Row(
+        tokens, depths, ends,
+        predictors=[edges[edge][0] for edge in by_place],
+        targets=[edges[edge][1] for edge in by_place],
+        paths=[[rank[edge] for edge in path] for path in paths],
+        places=[places[i] for i in order],
+    )  # fmt: skip
 
 
 def mask(ends: torch.Tensor, past: int, dtype: torch.dtype) -> torch.Tensor:

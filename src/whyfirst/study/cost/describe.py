@@ -11,6 +11,7 @@ from whyfirst.stats.power import half_width, mde, seeds_needed
 from whyfirst.study.cost.parts import Ahead
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes.checks import repeats_ahead
+from whyfirst.study.nodes.corpus import leaves_out
 from whyfirst.study.plan import Plan, cell_size
 from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.schema import ContrastConfig, PowerAssumptions
@@ -55,7 +56,8 @@ class PowerRow:
 
 @dataclass(frozen=True)
 class PlanDescription:
-    """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks."""
+    """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks,
+    `left_out` which a corpus' methods leave out, and why."""
 
     study: str
     seeds: dict[str, int]
@@ -63,6 +65,7 @@ class PlanDescription:
     power: tuple[PowerRow, ...]
     assumptions: str
     repeats: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 # What a contrast is assumed to spread where the study file says nothing.
@@ -99,6 +102,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
         power=tuple(_power(plan, contrast) for contrast in study.contrasts),
         assumptions=(study.power or DEFAULT).source,
         repeats=tuple(count.words for count in repeats_ahead(plan.by_id, store)),
+        left_out=tuple(leaves_out(plan.nodes, store)),
     )
 
 

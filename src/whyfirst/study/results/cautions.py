@@ -10,6 +10,7 @@ from pathlib import Path
 from whyfirst.config.files import read_json
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes.checks import repeats_ahead
+from whyfirst.study.nodes.corpus import leaves_out
 from whyfirst.study.plan import Plan
 from whyfirst.study.sources import CORPORA
 
@@ -17,7 +18,7 @@ from whyfirst.study.sources import CORPORA
 def cautions(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]:
     """One sentence for each warning of a stage at seed 0, in the order of the arms.
 
-    And one for each corpus that repeats what a benchmark asks.
+    And one for each corpus that repeats what a benchmark asks, or of which a method left rows out.
     """
     found: dict[str, None] = {}
     if plan.overrides.limit is not None:
@@ -41,4 +42,5 @@ def cautions(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]
                 expected = finding["check"] == "duplicates" and (budgeted or sampled)
                 if finding["level"] == "warn" and not expected:
                     found[f"stage {name}: {finding['check']}: {finding['message']}"] = None
-    return [*found, *(count.words for count in repeats_ahead(plan.by_id, store))]
+    repeated = (count.words for count in repeats_ahead(plan.by_id, store))
+    return [*found, *repeated, *leaves_out(plan.nodes, store)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import read_jsonl
-from whyfirst.evaluate.benchmark import all_benchmarks
+from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.report import schema
 from whyfirst.study.config import Study
 
@@ -20,7 +20,10 @@ Items = Callable[[str], Iterator[tuple[int, Path]]]
 
 def examples(study: Study, items: Items) -> list[schema.Example]:
     """Prompts of seed 0 with every arm's answer, spread over metrics, splits and framings."""
-    wants = {m.name: m.wants for b in all_benchmarks() for m in b.metrics if m.wants}
+    named = [benchmark_named(name) for name in study.benchmarks]
+    wants = {m.name: m.wants for b in named for m in b.metrics if m.wants}
+    if not wants:
+        return []
     answers: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for arm in study.arms:
         for _, path in (item for item in items(arm) if item[0] == 0):

@@ -25,7 +25,7 @@ from whyfirst.study.sources.labels import (
 from whyfirst.study.sources.sampling import Progress, as_long_as_may_be, sampled, within_cap
 from whyfirst.train.config_rl import RewardUse
 
-Documents = Literal["lists", "pairs", "best", "rewarded", "against"]
+Documents = Literal["against", "lists", "pairs", "best", "rewarded"]
 
 
 def _check(options: Mapping[str, Any], world: object) -> Iterator[tuple[str | None, str]]:
@@ -65,7 +65,7 @@ def _ahead(options: Mapping[str, Any], given: Mapping[str, list[Row]]) -> list[R
 def sample_and_label(
     *,
     prompts: Annotated[str, affects_output(description="a corpus of the study with `prompt`")],
-    documents: Annotated[Documents, affects_output()] = "lists",
+    documents: Annotated[Documents, affects_output(description="what is made of them")],
     k: Annotated[int, affects_output(ge=1, description="responses a prompt")] = 4,
     rewards: Annotated[
         tuple[RewardUse, ...], affects_output(description="what labels them, summed by weight")
@@ -129,7 +129,9 @@ def _made(row: Mapping[str, Any], texts: list[str], labels: Any, documents: str)
     if documents == "rewarded":
         yield rest | {"responses": texts, "rewards": labels}
         return
-    known = [(said, label) for said, label in zip(texts, labels, strict=True) if label is not None]
+    # What was drawn twice is one response: a list must not prefer a text to itself.
+    once = {said: label for said, label in zip(texts, labels, strict=True) if label is not None}
+    known = list(once.items())
     best, worst = (pick(known, key=lambda one: one[1], default=("", 0.0)) for pick in (max, min))
     if best[1] > worst[1] and documents == "lists":
         yield rest | {"responses": [s for s, _ in known], "labels": [label for _, label in known]}

@@ -106,6 +106,7 @@ def identities(config: Stage) -> dict[str, str]:
     found = {}
     for place, (room, use) in kind_of(config).uses(config).items():
         mark = room.identity(use)
+        # A stage of methods that are the project's own is told by its kind's version.
         if "source" in mark:
             found[f"source of {place}"] = str(mark["source"])
         if mark["version"] != "1":

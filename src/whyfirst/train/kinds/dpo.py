@@ -11,19 +11,20 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.kinds import KINDS, StageKind
 from whyfirst.train.kinds.prefer import prefer_kind
 
+# By the names TRL has for them, which study files have used from the beginning.
 _OBJECTIVES = {"sigmoid": "dpo", "sigmoid_norm": "ln_dpo", "hinge": "hinge", "ipo": "ipo"}
 
 
 class DPOStage(Stage):
     """Direct preference optimisation against the model the stage starts from."""
 
-    kind: Literal["dpo"] = affects_output(default="dpo", description="which kind of stage")
-    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
+    kind: Literal["dpo"] = affects_output("dpo", description="which kind of stage")
+    learning_rate: float = affects_output(1e-6, gt=0, description="at its highest")
     beta: float = affects_output(
-        default=0.1, gt=0, description="weight of the reference: higher stays nearer to it"
+        0.1, gt=0, description="weight of the reference: higher stays nearer to it"
     )
     loss_type: Literal["sigmoid", "sigmoid_norm", "hinge", "ipo"] = affects_output(
-        default="sigmoid", description="which form of the loss"
+        "sigmoid", description="which form of the loss"
     )
 
     @property

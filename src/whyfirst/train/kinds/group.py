@@ -19,8 +19,8 @@ class Grouped(Online):
 
     group_size: int = affects_output(ge=2, description="responses to one prompt")
     beta: float = affects_output(gt=0, description="weight of the KL penalty to the start model")
-    iterations: int = affects_output(default=1, ge=1, description="updates from one generation")
-    clip: float = affects_output(default=0.2, gt=0, description="half-width of the ratio's clip")
+    iterations: int = affects_output(1, ge=1, description="updates from one generation")
+    clip: float = affects_output(0.2, gt=0, description="half-width of the ratio's clip")
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:
@@ -36,38 +36,38 @@ class Grouped(Online):
 class RLOOStage(Grouped):
     """REINFORCE leave-one-out (Ahmadian et al. 2024, arXiv 2402.14740)."""
 
-    kind: Literal["rloo"] = affects_output(default="rloo", description="which kind of stage")
-    group_size: int = affects_output(default=4, ge=2, description="completions of one prompt")
+    kind: Literal["rloo"] = affects_output("rloo", description="which kind of stage")
+    group_size: int = affects_output(4, ge=2, description="completions of one prompt")
     beta: float = affects_output(
-        default=0.05, gt=0, description="weight of the reference: higher stays nearer to it"
+        0.05, gt=0, description="weight of the reference: higher stays nearer to it"
     )
 
 
 class GRPOStage(Grouped):
     """Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300)."""
 
-    kind: Literal["grpo"] = affects_output(default="grpo", description="which kind of stage")
-    group_size: int = affects_output(default=8, ge=2, description="completions of one prompt")
+    kind: Literal["grpo"] = affects_output("grpo", description="which kind of stage")
+    group_size: int = affects_output(8, ge=2, description="completions of one prompt")
     beta: float = affects_output(
-        default=0.04, gt=0, description="weight of the reference: higher stays nearer to it"
+        0.04, gt=0, description="weight of the reference: higher stays nearer to it"
     )
     loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = affects_output(
-        default="dapo", description="which form of the loss"
+        "dapo", description="which form of the loss"
     )
     scale_rewards: Literal["group", "batch", "none"] = affects_output(
-        default="group", description="what advantages are divided by"
+        "group", description="what advantages are divided by"
     )
-
-
-def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
-    from whyfirst.train.groups import train_groups
-    from whyfirst.train.online import train_online
-
-    return train_online(job, train_groups)
 
 
 def _kind(config: type[Grouped]) -> StageKind:
-    return StageKind(config, reads, check_prompts, _train, cost, seconds=60.0, uses=rewards_of)
+    # Imported when it runs: study files are read through this module.
+    def train(job: Job) -> tuple[Trained, dict[str, Any]]:
+        from whyfirst.train.groups import train_groups
+        from whyfirst.train.online import train_online
+
+        return train_online(job, train_groups)
+
+    return StageKind(config, reads, check_prompts, train, cost, seconds=60.0, uses=rewards_of)
 
 
 @KINDS.enter("rloo", version="1", paper="Ahmadian et al. 2024, arXiv 2402.14740")

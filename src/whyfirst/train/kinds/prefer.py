@@ -24,8 +24,8 @@ from whyfirst.train.preferences import check_rows, columns_of, read_candidates
 class ReferenceUse(StrictModel):
     """A frozen model to compare with: a folder, or what a stage of the study made."""
 
-    path: str | None = affects_output(default=None, description="its folder")
-    stage: str | None = affects_output(default=None, description="an earlier stage of the arm")
+    path: str | None = affects_output(None, description="its folder")
+    stage: str | None = affects_output(None, description="an earlier stage of the arm")
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -37,13 +37,13 @@ class ReferenceUse(StrictModel):
 class PreferStage(Stage):
     """Training on preferences between given responses, with any objective."""
 
-    kind: Literal["prefer"] = affects_output(default="prefer", description="which kind of stage")
-    learning_rate: float = affects_output(default=1e-6, gt=0, description="at its highest")
+    kind: Literal["prefer"] = affects_output("prefer", description="which kind of stage")
+    learning_rate: float = affects_output(1e-6, gt=0, description="at its highest")
     objective: Annotated[Use, AfterValidator(OBJECTIVES.checked)] = affects_output(
         description="the loss and its options; `whyfirst list objectives`"
     )
     references: tuple[ReferenceUse, ...] = affects_output(
-        default=(), description="frozen models beside the one the stage starts from"
+        (), description="frozen models beside the one the stage starts from"
     )
 
     @model_validator(mode="after")
@@ -73,14 +73,15 @@ def prefer_kind(
     """
 
     def reads(options: Any) -> Mapping[str, str]:
-        return {name: "rows"} | dict.fromkeys(_outside(references(options)), "model")
+        made = [f"reference:{use.stage}" for use in references(options) if use.path is None]
+        return {name: "rows"} | dict.fromkeys(made, "model")
 
     def check(options: Any, _: str, rows: Rows, path: Path) -> None:
         check_rows(objective(options), rows, path)
 
     def encoded(options: Any, tokenizer: Any, files: encode.Files) -> encode.Encoded:
         [(rows, path)] = files.values()
-        check_rows(objective(options), rows, path)
+        # What an objective reads beside the responses goes with them through sorting and padding.
         facts = OBJECTIVES.get(objective(options).name).facts
         candidates = read_candidates(
             options, tokenizer, rows, path, facts.get("columns", {}), facts.get("borrowed", False)
@@ -113,10 +114,6 @@ def prefer_kind(
         config, reads, check, train, cost, seconds=25.0, encode=encoded,
         uses=lambda options: {"objective": (OBJECTIVES, objective(options))},
     )  # fmt: skip
-
-
-def _outside(references: tuple[ReferenceUse, ...]) -> list[str]:
-    return [f"reference:{use.stage}" for use in references if use.path is None]
 
 
 @KINDS.enter("prefer", version="1")

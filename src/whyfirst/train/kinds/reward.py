@@ -28,13 +28,13 @@ _COLUMNS = ("prompt", "chosen", "rejected")
 class RewardStage(Stage):
     """A Bradley-Terry reward model on preference pairs (Ouyang et al. 2022, arXiv 2203.02155)."""
 
-    kind: Literal["reward"] = affects_output(default="reward", description="which kind of stage")
-    learning_rate: float = affects_output(default=1e-5, gt=0, description="at its highest")
+    kind: Literal["reward"] = affects_output("reward", description="which kind of stage")
+    learning_rate: float = affects_output(1e-5, gt=0, description="at its highest")
     center_rewards_coefficient: float = affects_output(
-        default=0.01, ge=0, description="weight of (sum of both rewards) squared; 0: none"
+        0.01, ge=0, description="weight of (sum of both rewards) squared; 0: none"
     )
     held_out: float = affects_output(
-        default=0.1, gt=0, lt=1, description="share of the pairs kept for reward.json, by prompt"
+        0.1, gt=0, lt=1, description="share of the pairs kept for reward.json, by prompt"
     )
 
     @model_validator(mode="after")
@@ -44,57 +44,19 @@ class RewardStage(Stage):
         return self
 
 
-def _encode(config: RewardStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-    [(rows, path)] = files.values()
-    _check(config, "pairs", rows, path)
-    return encode.Encoded(
-        files, _COLUMNS, candidates=read_candidates(config, tokenizer, rows, path)
-    )
-
-
-def _check(config: RewardStage, name: str, rows: Rows, path: Path) -> None:
-    encode.check_responses(rows, _COLUMNS, path)
-    _margins(rows, path)
-
-
 def _margins(rows: Rows, path: Path) -> list[float] | None:
     """The column `margin`, which all rows have or none."""
     if not any("margin" in row for row in rows):
         return None
     for number, row in numbered(rows):
         value = row.get("margin")
+        # True is 1 to Python, and a margin of "true" a mistake.
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
             raise DataError(
                 f"{path}: row {number}: 'margin' must be a number, in every row or in none; found "
                 f"{value!r}"
             )
     return [float(row["margin"]) for row in rows]
-
-
-def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
-    from whyfirst.train.offline import train_offline
-    from whyfirst.train.reward_report import write_report
-
-    config = job.config
-    assert isinstance(config, RewardStage)
-
-    def kept(encoded: encode.Encoded) -> list[int]:
-        """Pairs kept for the report: those of some prompts, chosen by hash."""
-        rows, path = encoded.main
-        texts, _ = encode.render_prompts(job.tokenizer, rows, path, config.format)
-        found = [i for i, out in enumerate(held_out(texts, config.held_out)) if out]
-        if not found or len(found) == len(texts):
-            raise DataError(
-                f"{path}: held_out {config.held_out:g} of {len(texts)} pairs holds out "
-                f"{len(found)}; give more prompts or another share"
-            )
-        return found
-
-    def report(run: Run, model: Any) -> None:
-        pairs = [run.encoded.candidates[i] for i in run.kept]
-        write_report(job, config.max_length, pass_rows(config), model, pairs)
-
-    return train_offline(job, _trainer, kept=kept, finished=report)
 
 
 def _trainer(run: Run) -> tuple[Any, str]:
@@ -116,6 +78,7 @@ def _trainer(run: Run) -> tuple[Any, str]:
     )
     rows, path = run.encoded.main
     margins = _margins(rows, path)
+    # As tokenised by `encode`: TRL would render and cut the pairs in its own way.
     made.train_dataset = [
         {
             f"{side}_ids": (pair.prompts[k] + pair.responses[k])[: config.max_length]
@@ -131,13 +94,48 @@ def _trainer(run: Run) -> tuple[Any, str]:
 @KINDS.enter("reward", version="1", paper="Ouyang et al. 2022, arXiv 2203.02155")
 def reward() -> StageKind:
     """A Bradley-Terry reward model on preference pairs."""
+
+    def check(config: RewardStage, name: str, rows: Rows, path: Path) -> None:
+        encode.check_responses(rows, _COLUMNS, path)
+        _margins(rows, path)
+
+    def encoded(config: RewardStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
+        [(rows, path)] = files.values()
+        candidates = read_candidates(config, tokenizer, rows, path)
+        return encode.Encoded(files, _COLUMNS, candidates=candidates)
+
+    def train(job: Job) -> tuple[Trained, dict[str, Any]]:
+        from whyfirst.train.offline import train_offline
+        from whyfirst.train.reward_report import write_report
+
+        config = job.config
+        assert isinstance(config, RewardStage)
+
+        def kept(found: encode.Encoded) -> list[int]:
+            """Pairs kept for the report: those of some prompts, chosen by hash."""
+            rows, path = found.main
+            texts, _ = encode.render_prompts(job.tokenizer, rows, path, config.format)
+            out = [i for i, is_out in enumerate(held_out(texts, config.held_out)) if is_out]
+            if not out or len(out) == len(texts):
+                raise DataError(
+                    f"{path}: held_out {config.held_out:g} of {len(texts)} pairs holds out "
+                    f"{len(out)}; give more prompts or another share"
+                )
+            return out
+
+        def report(run: Run, model: Any) -> None:
+            pairs = [run.encoded.candidates[i] for i in run.kept]
+            write_report(job, config.max_length, pass_rows(config), model, pairs)
+
+        return train_offline(job, _trainer, kept=kept, finished=report)
+
     return StageKind(
         RewardStage,
         reads=lambda config: {"pairs": "rows"},
-        check=_check,
-        train=_train,
+        check=check,
+        train=train,
         cost=lambda config: Cost(config.batch_size, pass_rows(config), trained=2.0, sequences=2),
         seconds=15.0,
-        encode=_encode,
+        encode=encoded,
         makes="reward_model",
     )

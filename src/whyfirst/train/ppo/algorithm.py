@@ -45,6 +45,7 @@ class ActorCritic(torch.nn.Module):
     def __init__(self, actor: Any, critic: Any = None, head: torch.nn.Linear | None = None) -> None:
         super().__init__()
         self.actor, self.critic = actor, critic
+        # From 0: the first value gradients leave a shared backbone alone.
         if head is None:
             config = (critic or actor).config.get_text_config()
             head = torch.nn.Linear(config.hidden_size, 1)
@@ -57,6 +58,7 @@ class ActorCritic(torch.nn.Module):
         """Logits (B, T, V) and values (B, T) at the T = `width` states before response tokens."""
         states = {"input_ids": ids_B_L, **_places(mask_B_L)}
         shared = self.critic is None
+        # One position before the first response token predicts it: hence the one more.
         out = self.actor(**states, logits_to_keep=width + 1, output_hidden_states=shared)
         if self.critic is None:
             hidden_B_L_H = out.hidden_states[-1]
@@ -129,14 +131,11 @@ def update(
         Figures for the log. KL is in nats a response, entropy in nats a token.
     """
     config = learner.config
-    orders = [
-        _minibatches(config, learner.seed, number, epoch) for epoch in range(config.ppo_epochs)
-    ]
+    orders = [minibatches(config, learner.seed, number, e) for e in range(config.ppo_epochs)]
     seen = observe(learner, episodes, orders[0])
     kl_B_T = maths.kl_estimate(seen.logp, seen.ref_logp, config.kl_estimator) * seen.mask
-    reward_B_T = maths.token_rewards(
-        _with_penalty(config, episodes, score_B), kl_B_T, seen.mask, learner.controller.beta
-    )
+    score_B = with_penalty(config, episodes, score_B)
+    reward_B_T = maths.token_rewards(score_B, kl_B_T, seen.mask, learner.controller.beta)
     if config.whiten_rewards:
         reward_B_T = maths.whiten(reward_B_T, seen.mask, shift_mean=False)
     advantage_B_T, return_B_T = maths.gae(
@@ -145,6 +144,7 @@ def update(
     if config.whiten_advantages:
         advantage_B_T = maths.whiten(advantage_B_T, seen.mask)
 
+    # By hand, since a scheduler counts steps and an update has many.
     for group in learner.optimizer.param_groups:
         group["lr"] = group["base_lr"] * learner.rate(number)
     steps = [
@@ -167,15 +167,14 @@ def update(
     }
 
 
-def _minibatches(config: "PPOStage", seed: int, number: int, epoch: int) -> list[list[int]]:
+def minibatches(config: "PPOStage", seed: int, number: int, epoch: int) -> list[list[int]]:
     """The batch's rows in the order of one epoch, cut into minibatches."""
-    order = list(range(config.batch_size))
+    order, size = list(range(config.batch_size)), config.minibatch_size
     random.Random(f"{seed}/ppo/{number}/{epoch}").shuffle(order)
-    size = config.minibatch_size
     return [order[i : i + size] for i in range(0, len(order), size)]
 
 
-def _with_penalty(config: "PPOStage", episodes: Sequence[Episode], score_B: Tensor) -> Tensor:
+def with_penalty(config: "PPOStage", episodes: Sequence[Episode], score_B: Tensor) -> Tensor:
     """Scores, less the penalty where a response has no end (Huang et al. 2024, the EOS trick)."""
     cut_B = torch.tensor([not episode.finished for episode in episodes], device=score_B.device)
     return score_B - (config.missing_eos_penalty or 0.0) * cut_B
@@ -200,16 +199,25 @@ def observe(
     width = max(len(episode.response) for episode in episodes)
     shape = (5, len(episodes), width)
     # Each process fills in its own rows; the rest is 0, so the sum over processes is the whole.
+    # One tensor, so that processes add up their shares in one exchange.
     found_5_B_T = torch.zeros(shape, device=learner.accelerator.device)
     for rows in [part for minibatch in order for part in _passes(learner, minibatch)]:
         ids_B_L, mask_B_L, mask_B_T = _tensors(learner, [episodes[row] for row in rows])
         tokens_B_T = ids_B_L[:, -mask_B_T.shape[1] :]
         with learner.precision():
             logits_B_T_V, value_B_T = learner.module(ids_B_L, mask_B_L, mask_B_T.shape[1])
-            ref_B_T_V = _reference_logits(learner, ids_B_L, mask_B_L, mask_B_T.shape[1])
+            # The model the stage started from: a copy, or the actor without its adapter.
+            frozen, off = learner.reference, contextlib.nullcontext()
+            if frozen is None:
+                frozen = learner.module.actor
+                off = frozen.disable_adapter()
+            with off:
+                out = frozen(
+                    input_ids=ids_B_L, **_places(mask_B_L), logits_to_keep=mask_B_T.shape[1] + 1
+                )
         temperature = learner.config.temperature
         logp_B_T = maths.token_logp(logits_B_T_V, tokens_B_T, temperature)
-        ref_B_T = maths.token_logp(ref_B_T_V, tokens_B_T, temperature)
+        ref_B_T = maths.token_logp(out.logits[:, :-1], tokens_B_T, temperature)
         entropy_B_T = maths.token_entropy(logits_B_T_V, temperature)
         parts = torch.stack([mask_B_T.float(), logp_B_T, ref_B_T, entropy_B_T, value_B_T])
         found_5_B_T[:, rows, : mask_B_T.shape[1]] = parts * mask_B_T
@@ -219,19 +227,6 @@ def observe(
 
 def _tensors(learner: Learner, episodes: Sequence[Episode]) -> tuple[Tensor, Tensor, Tensor]:
     return lay_out(episodes, learner.pad_id, learner.accelerator.device)
-
-
-def _reference_logits(learner: Learner, ids_B_L: Tensor, mask_B_L: Tensor, width: int) -> Tensor:
-    """Logits of the model the stage started from, (B, T, V)."""
-    model = learner.reference
-    off = contextlib.nullcontext()
-    if model is None:
-        model = learner.module.actor
-        off = model.disable_adapter()
-    with off:
-        out = model(input_ids=ids_B_L, **_places(mask_B_L), logits_to_keep=width + 1)
-    logits_B_T_V: Tensor = out.logits[:, :-1]
-    return logits_B_T_V
 
 
 def _step(
@@ -244,6 +239,7 @@ def _step(
 ) -> dict[str, float]:
     """One weight step on one minibatch: the mean loss over all its tokens."""
     config, accelerator = learner.config, learner.accelerator
+    # Of the whole minibatch, over all processes: its parts then add up to one mean.
     tokens = float(seen.mask[rows].sum())
     passes = _passes(learner, rows)
     sums = torch.zeros(4, device=accelerator.device)

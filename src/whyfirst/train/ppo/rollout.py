@@ -55,6 +55,7 @@ def generate(
         return tokens
 
     found = decode.decode(actor, prompts, [limit] * len(prompts), end_tokens, noting)
+    # With the end token where it was drawn: PPO rewards it, and the KL counts it.
     lengths = [len(row.tokens) + row.finished for row in found]
     return [
         Episode(list(prompt), tokens[:length], row.finished)
@@ -78,6 +79,7 @@ def lay_out(
     start, width = max(map(len, prompts)), max(map(len, responses))
     ids_B_L = torch.full((len(episodes), start + width), pad_id)
     mask_B_L = torch.zeros_like(ids_B_L)
+    # Prompts end and responses begin in one column, so that a slice has all responses.
     for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
         first, end = start - len(prompt), start + len(response)
         ids_B_L[row, first:end] = torch.tensor(prompt + response)

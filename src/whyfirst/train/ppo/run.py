@@ -26,14 +26,13 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.logs import GrowingLog, counted
 from whyfirst.train.ppo import algorithm, rollout, state
 from whyfirst.train.ppo.algorithm import ActorCritic, Learner
 from whyfirst.train.ppo.maths import KLController
 from whyfirst.train.prompts import end_tokens
 from whyfirst.train.rewards.combine import Scores
 from whyfirst.train.track import Tracker
-from whyfirst.train.watch import kept_folder
+from whyfirst.train.watch import GrowingLog, counted, kept_folder
 from whyfirst.train.weights import load_start, save_model
 
 if TYPE_CHECKING:
@@ -50,10 +49,8 @@ def run_ppo(online: OnlineJob) -> Trained:
     """
     job, config = online.job, cast("PPOStage", online.config)
     trainer.quiet_libraries()
-    accelerator = _accelerator(config)
-    # A fresh adapter's first half is drawn, and a reward may draw too.
-    set_seed(job.seed)
-    learner = _learner(online, config, accelerator)
+    learner = _learner(online, config)
+    accelerator = learner.accelerator
     checkpoints = job.out_dir / "checkpoints"
     found = checkpoint.resume_point(checkpoints, job.manifest)
     log = state.load(found[0], learner) if found else []
@@ -61,18 +58,32 @@ def run_ppo(online: OnlineJob) -> Trained:
     tracker.begin()
     updates, growing = len(online.plan.updates), GrowingLog(job.out_dir)
     every = LOG_EVERY * -(-config.checkpoint_every // LOG_EVERY)
+
+    def save(folder: Path) -> None:
+        save_model(learner.module.actor, job.tokenizer, folder, config.lora)
+
     for number in range(found[1] if found else 0, updates):
         step = number + 1
-        log.append(_update(online, learner, number))
+        episodes, scores = _play(online, learner, number)
+        responses = [episode.response for episode in episodes]
+        log.append({
+            "step": step,
+            **guards.measure(scores, responses, [episode.finished for episode in episodes]),
+            "prompt_tokens": sum(len(episode.prompt) for episode in episodes),
+            "response_tokens": sum(map(len, responses)),
+        })  # fmt: skip
+        score_B = torch.tensor(scores.total, device=accelerator.device)
+        log[-1] |= algorithm.update(learner, episodes, score_B, number)
         online.guards.check(log)
         if online.gold is not None and online.gold.due(step, updates):
             with learner.precision():
                 log[-1] |= online.gold.measure(learner.module.actor)
+        # After the guards: what they refuse is in no log.
         tracker.log(step, log[-1])
         growing.show(counted(log))
         if accelerator.is_main_process:
             if step in config.keep_at:
-                _save(learner, online, kept_folder(job.out_dir, step))
+                save(kept_folder(job.out_dir, step))
             stop = job.stopping.asked is not None and accelerator.num_processes == 1
             if (stop or step % every == 0) and step < updates:
                 state.save(checkpoints, step, learner, log, job.manifest)
@@ -80,17 +91,18 @@ def run_ppo(online: OnlineJob) -> Trained:
                     job.stopping.end()
             job.progress(step, updates, config.kind)
     if accelerator.is_main_process:
-        _save(learner, online, job.out_dir / "model")
+        save(job.out_dir / "model")
     tracker.end()
     accelerator.wait_for_everyone()
     return Trained(log, "padded")
 
 
-def _save(learner: Learner, online: OnlineJob, folder: Path) -> None:
-    save_model(learner.module.actor, online.job.tokenizer, folder, learner.config.lora)
+def accelerator_of(config: "PPOStage") -> Any:
+    """What shares the stage out among its processes.
 
-
-def _accelerator(config: "PPOStage") -> Any:
+    Raises:
+        ConfigError: as `run_ppo`.
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -111,17 +123,25 @@ def _accelerator(config: "PPOStage") -> Any:
     return accelerator
 
 
-def _learner(online: OnlineJob, config: "PPOStage", accelerator: Any) -> Learner:
-    job, updates = online.job, len(online.plan.updates)
-    module, reference = _models(online, config)
-    if reference is not None:
-        reference.to(accelerator.device)
+def _learner(online: OnlineJob, config: "PPOStage") -> Learner:
+    accelerator = accelerator_of(config)
+    # A fresh adapter's first half is drawn, and a reward may draw too.
+    set_seed(online.job.seed)
+    start = load_start(config, online.job.model_dir)
+    critic = head = reference = None
+    if config.critic == "separate":
+        critic, head = _reward_critic(online, config) or (_backbone(start.model), None)
+        critic.float().requires_grad_(True)
+    if start.peft is None:  # else the reference is the actor without its adapter
+        reference = copy.deepcopy(start.model).eval().requires_grad_(False).to(accelerator.device)
+    module = ActorCritic(start.adapted(), critic, head)
+    if config.gradient_checkpointing:
+        for model in (module.actor, module.critic):
+            if model is not None:
+                model.gradient_checkpointing_enable({"use_reentrant": False})
     policy = accelerator.prepare_model(module.to(accelerator.device))
-    optimizer = _optimizer(config, module)
-    schedule = config.schedule
-    if schedule == "constant" and config.warmup_updates:
-        schedule = "constant_with_warmup"  # type: ignore[assignment]
-    rate = get_scheduler(schedule, optimizer, config.warmup_updates, updates).lr_lambdas[0]
+    optimizer, updates = _optimizer(config, module), len(online.plan.updates)
+    rates = get_scheduler(trainer.schedule(config), optimizer, config.warmup_updates, updates)
 
     def bad(value: float, update: int) -> None:
         online.guards.stop(
@@ -137,28 +157,11 @@ def _learner(online: OnlineJob, config: "PPOStage", accelerator: Any) -> Learner
         reference=reference,
         optimizer=optimizer,
         controller=KLController(config.kl_coefficient, config.kl_target, config.kl_horizon),
-        pad_id=job.tokenizer.pad_token_id,
-        seed=job.seed,
-        rate=rate,
+        pad_id=online.job.tokenizer.pad_token_id,
+        seed=online.job.seed,
+        rate=rates.lr_lambdas[0],
         bad=bad,
     )
-
-
-def _models(online: OnlineJob, config: "PPOStage") -> tuple[ActorCritic, Any]:
-    """Actor and critic, and the reference: None where it is the actor without its adapter."""
-    start = load_start(config, online.job.model_dir)
-    critic = head = reference = None
-    if config.critic == "separate":
-        critic, head = _reward_critic(online, config) or (_backbone(start.model), None)
-        critic.float().requires_grad_(True)
-    if start.peft is None:
-        reference = copy.deepcopy(start.model).eval().requires_grad_(False)
-    module = ActorCritic(start.adapted(), critic, head)
-    if config.gradient_checkpointing:
-        for model in (module.actor, module.critic):
-            if model is not None:
-                model.gradient_checkpointing_enable({"use_reentrant": False})
-    return module, reference
 
 
 def _backbone(model: Any) -> Any:
@@ -178,6 +181,7 @@ def _reward_critic(online: OnlineJob, config: "PPOStage") -> tuple[Any, torch.nn
             folder = use.path or online.job.data[REWARD_MODEL]
             model, tokenizer = load(str(folder))
             score = getattr(model, "score", None)  # what all but a few architectures call it
+            # A critic values the actor's states: it must read the same tokens.
             same = tokenizer.get_vocab() == online.job.tokenizer.get_vocab()
             if not (same and isinstance(score, torch.nn.Linear)):
                 continue
@@ -190,6 +194,7 @@ def _reward_critic(online: OnlineJob, config: "PPOStage") -> tuple[Any, torch.nn
 
 def _optimizer(config: "PPOStage", module: ActorCritic) -> torch.optim.Optimizer:
     """AdamW over what is trained: actor and critic at their rates, decay on matrices alone."""
+    # Decay on matrices alone, as usual: on gains and biases it pulls towards nothing meant.
     critic_rate = config.critic_learning_rate or config.learning_rate
     groups = []
     for is_actor, rate in ((True, config.learning_rate), (False, critic_rate)):
@@ -208,26 +213,6 @@ def _optimizer(config: "PPOStage", module: ActorCritic) -> torch.optim.Optimizer
     return torch.optim.AdamW(groups, fused=True)
 
 
-def _update(online: OnlineJob, learner: Learner, number: int) -> dict[str, Any]:
-    """One batch of episodes and what is learned from it: a row of the log."""
-    episodes, scores = _play(online, learner, number)
-    responses = [episode.response for episode in episodes]
-    row: dict[str, Any] = {
-        "step": number + 1,
-        **guards.measure(scores, responses, [episode.finished for episode in episodes]),
-        "prompt_tokens": sum(len(episode.prompt) for episode in episodes),
-        "response_tokens": sum(map(len, responses)),
-    }
-    score_B = torch.tensor(scores.total, device=learner.accelerator.device)
-    row |= algorithm.update(learner, episodes, score_B, number)
-    if number == 0 and abs(row["kl"]) > 1e-3:
-        online.guards.stop(
-            f"the first KL is {row['kl']:.4g} and must be 0: the reference is not the model this "
-            "stage starts from"
-        )
-    return row
-
-
 def _play(online: OnlineJob, learner: Learner, number: int) -> tuple[list[rollout.Episode], Scores]:
     """The batch's episodes and their rewards, each process doing its share, the same in all."""
     from accelerate.utils import gather_object
@@ -239,6 +224,7 @@ def _play(online: OnlineJob, learner: Learner, number: int) -> tuple[list[rollou
         mine = rollout.generate(
             learner.module.actor,
             [online.prompts.ids[row] for row in rows],
+            # By its place in the whole batch: as many processes as may be write the same.
             [f"ppo/{number}/{place}" for place in places],
             config.max_new_tokens,
             end_tokens(base_folder(job.model_dir), job.tokenizer),
@@ -253,17 +239,10 @@ def _play(online: OnlineJob, learner: Learner, number: int) -> tuple[list[rollou
         scores = online.rewards(rows, texts, responses, [episode.finished for episode in mine])
     except TrainingStopped as error:
         online.guards.stop(str(error))
-    share = [
-        (
-            place,
-            mine[at],
-            scores.total[at],
-            scores.level[at],
-            [row[at] for row in scores.parts.values()],
-        )
-        for at, place in enumerate(places)
-    ]
+    parts = [[row[at] for row in scores.parts.values()] for at in range(len(mine))]
+    share = list(zip(places, mine, scores.total, scores.level, parts, strict=True))
+    # By place: the batch is the same, in the same order, in every process.
     everyone = sorted(gather_object(share), key=lambda one: one[0])
-    _, episodes, total, level, parts = zip(*everyone, strict=True)
+    _, episodes, total, level, parts = map(list, zip(*everyone, strict=True))
     named = {name: [row[at] for row in parts] for at, name in enumerate(scores.parts)}
-    return list(episodes), Scores(list(total), named, list(level))
+    return episodes, Scores(total, named, level)

@@ -21,8 +21,8 @@ from whyfirst.config.files import read_json, write_json
 from whyfirst.train import checkpoint
 from whyfirst.train.ppo.algorithm import Learner
 
+# Until the newest checkpoint is marked complete, the one before it is the last good one.
 _KEPT = 2
-"""Until the newest checkpoint is marked complete, the one before it is the last good one."""
 
 
 def save(
@@ -39,12 +39,14 @@ def save(
     weights = _trained(learner)
     values = {name: weight.data.contiguous() for name, weight in weights.items()}
     save_file(values, folder / "model.safetensors")
+    # Under the weights' names: an optimizer counts its parameters in an order of its own.
     moments = {
         f"{name}/{key}": value
         for name, weight in weights.items()
         for key, value in learner.optimizer.state[weight].items()
     }
     save_file(moments, folder / "optimizer.safetensors")
+    # As numbers and not pickled, which numpy's own file would be.
     kind, keys, *rest = np.random.get_state(legacy=True)
     state = {
         "log": log,
@@ -71,6 +73,7 @@ def load(folder: Path, learner: Learner) -> list[dict[str, Any]]:
         # A fused optimizer keeps the step count beside the weight.
         learner.optimizer.state[weights[weight]][key] = moment.to(weights[weight].device)
     state = read_json(folder / "state.json")
+    # An adaptive coefficient has moved since the stage began.
     learner.controller.beta = state["beta"]
     version, numbers, cached = state["python"]
     random.setstate((version, tuple(numbers), cached))

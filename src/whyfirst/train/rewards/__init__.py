@@ -20,8 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from whyfirst.config.room import Entry, Room
+from whyfirst.data.rows import text_of
 
 Reward = Callable[..., list[float | None]]
+text = text_of
+"""The words of a prompt or completion: a text as it is, or its messages' contents."""
 REWARDS: Room[list[float | None]] = Room("rewards", __name__, context=("folder", "model"))
 
 _GIVEN = ("prompts", "completions", "completion_ids", "finished")
@@ -80,10 +83,3 @@ def columns_of(entry: Entry[Any]) -> list[str]:
         and parameter.default is parameter.empty
         and parameter.name not in _GIVEN
     ]
-
-
-def text(completion: str | list[dict[str, Any]]) -> str:
-    """The words of a prompt or completion: a text as it is, or its messages' contents."""
-    if isinstance(completion, str):
-        return completion
-    return "\n".join(str(message["content"]) for message in completion)
