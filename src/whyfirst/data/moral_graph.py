@@ -4,7 +4,7 @@ Klingefjord et al. 2024, "What are human values, and how do we align AI to them?
 Edges that enough people agree on are ranked by PageRank. Two errors of the released code are not
 copied: entropy counts votes only (theirs counts impressions too), and what dangling values hold
 goes round, so that ranks sum to 1. Leaves out: eliciting (explain/generators/moral_graph.py),
-asking a model which is wiser (the audit `moral_graph`), and the constitution (explain/moral_graph.py).
+asking a model which is wiser (the audit `moral_graph`), and the constitution.
 """
 
 import math
