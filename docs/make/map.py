@@ -19,8 +19,8 @@ where all of their methods stand in a place. *Nobody here* marks a place that no
 a method is named in a study: [methods.md](methods.md).
 """
 _PREFERENCES = (
-    "objectives: act aft cpo cyclealign d2o dove dpo hinge ipo lipo ln_dpo mm_dpo orpo physhpo pro "
-    "simpo", "kinds: dpo kto prefer",
+    "objectives: act aft cpo cyclealign d2o dove dpo hinge ipo kto lipo ln_dpo mah_dpo mm_dpo orpo "
+    "physhpo pro simpo", "kinds: dpo kto prefer",
 )  # fmt: skip
 _RL = ("kinds: grpo ppo reward rloo", "rewards")
 

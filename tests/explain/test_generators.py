@@ -14,6 +14,7 @@ from generator_helpers import gym
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Use
+from whyfirst.data.moral_graph import edge_of, ranks
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.data.transforms.trajectories import edit_distance, features, graph_distance
 from whyfirst.explain.generate import Generated, generate
@@ -21,7 +22,7 @@ from whyfirst.explain.generators import GENERATORS
 from whyfirst.explain.generators.dialogue_tree import Node, back_up
 from whyfirst.explain.generators.sketch_and_fill import unlike
 from whyfirst.explain.generators.tomma import GUESS, leaks
-from whyfirst.explain.moral_graph import constitution_of, edge_of, ranks
+from whyfirst.explain.moral_graph import constitution_of
 from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
 from whyfirst.models.embed import lexical
 from whyfirst.models.kept import KeptModel

@@ -272,6 +272,17 @@ def test_a_first_stage_that_taught_nothing_is_told(data: dict[str, Any]) -> None
     assert "2.200 (3.200 in base)" in text
 
 
+def test_what_the_seam_measured_of_the_base_is_no_unasked_arm(data: dict[str, Any]) -> None:
+    """A study of a real model has no arm that was asked untrained; the base stands beside it."""
+    row = {"value": 0.030, "low": 0.028, "high": 0.032, "n": 200, "n_seeds": 2,
+           "title": "probability a token", "unit": "score", "higher_is_better": True}  # fmt: skip
+    was = row | {"value": 0.018, "low": 0.016, "high": 0.020}
+    data["recall"] = {"explain_first": {"held_out_documents": row,
+                                        "held_out_documents_before": was}}  # fmt: skip
+    tone, text = check(answer_with(data), "Did the first stage")
+    assert tone == "good" and text.startswith("Yes.") and "0.030 (0.018 in base)" in text
+
+
 def test_a_correction_is_claimed_only_where_it_was_made(data: dict[str, Any]) -> None:
     data["corrected"] = [row | {"corrected": None, "problem": "p"} for row in data["corrected"]]
     assert "corrected" not in check(answer_with(data), "Can the judge")[1]

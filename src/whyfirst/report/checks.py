@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from whyfirst.report import decisive, links, words
-from whyfirst.report.schema import Benchmark, Cell, Contrast, Results
+from whyfirst.report.schema import BEFORE, Benchmark, Cell, Contrast, Results
 from whyfirst.report.words import Tone
 
 #: a loss (fraction) that a reader would want excluded, and from which training has broken something
@@ -256,15 +256,19 @@ def _learned(results: Results, headline: Contrast) -> Finding | None:
     after, before = results.recall.get(headline.a), results.recall.get(base or "", {})
     if not after:
         return None
-    parts, learned = [], 0
+    parts, learned, compared = [], 0, 0
     for name, row in after.items():
+        if name.endswith(BEFORE):
+            continue
         text = f"{words.recall_title(name, row)} {words.recall_amount(row)}"
-        if was := before.get(name):
+        # A world asks its untrained arm; elsewhere the seam measures the base itself beside it.
+        if was := before.get(name, after.get(name + BEFORE)):
+            compared += 1
             learned += words.apart(row, was) == (1 if row.higher_is_better else -1)
-            text += f" ({words.recall_amount(was)} in {base})"
+            text += f" ({words.recall_amount(was)} in {base or 'the base'})"
         parts.append(text)
     told = f"{headline.a} after it: {'; '.join(parts)}."
-    if not before:
+    if not compared:
         return "caution", f"Not known: no untrained arm was asked. {told}"
     if learned:
         return "good", f"Yes. {told}"

@@ -45,6 +45,8 @@ READABLE = (1, 2)
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 # The only fields that may differ between two runs of one study.
 TIMING_FIELDS = ("seconds", "memory_mb_peak", "cost")
+BEFORE = "_before"
+"""Ends the name of what was measured at the seam of the model that the first stage started from."""
 
 
 class Study(StrictModel):

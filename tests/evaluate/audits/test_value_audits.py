@@ -9,10 +9,10 @@ import pytest
 from audit_helpers import gap, likely, mean, rows, run, says
 
 from whyfirst.config.errors import DataError
+from whyfirst.data.moral_graph import Edge, ranks
 from whyfirst.evaluate.audits.entity_vote import DIVIDED, majority, turned
 from whyfirst.evaluate.audits.factors import FACTORS, concordance
 from whyfirst.evaluate.formula_classes import classes, survivor
-from whyfirst.explain.moral_graph import Edge, ranks
 from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
 from whyfirst.models.scripted import ScriptedModel
 

@@ -3,16 +3,16 @@
 Klingefjord et al. 2024, "What are human values, and how do we align AI to them?", arXiv 2404.10636.
 People say whether value B is wiser than value A in a context; edges that enough of them agree on
 are asked. Leaves out: eliciting values in a chat (the generator `moral_graph`), and how they are
-ranked (explain/moral_graph.py).
+ranked (data/moral_graph.py).
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from whyfirst.data.moral_graph import edge_of
 from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.item import ItemResult, limited
-from whyfirst.explain.moral_graph import edge_of
 from whyfirst.models.base import asked
 
 AGREES = Metric(

@@ -17,6 +17,7 @@ from whyfirst.constitution import Value, load_constitution
 from whyfirst.data.rows import texts_of
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.report.schema import BEFORE
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
 from whyfirst.study.cost.rehearsal import Tally
 from whyfirst.study.located import Spec
@@ -87,7 +88,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         for texts in (known, every - known)
     )
     rows: list[dict[str, Any]] = []
-    for place, suffix in ((folders[0], ""), (folders[1], "_before")):
+    for place, suffix in ((folders[0], ""), (folders[1], BEFORE)):
         model = open_model(ModelRef(**{**payload.get("model", {}), "path": model_folder(place)}))
         rows += likelihoods(model, held_out, f"held_out_documents{suffix}")
         if not suffix:
