@@ -75,9 +75,9 @@ def stage_rows(plan: Plan) -> dict[str, StageRow]:
     rows = {}
     for name in used:
         stage = study.stages[name]
-        corpus = study.corpora[stage.data]
+        corpus = study.corpora.get(stage.data)  # none: a surgery that reads no rows
         settings = stage.train.model_dump(mode="json", exclude_unset=True)
         kind = settings.pop("kind", stage.train.kind)
-        source = corpus.model_dump(mode="json", exclude_none=True)
+        source = corpus.model_dump(mode="json", exclude_none=True) if corpus else {}
         rows[name] = StageRow(kind=kind, corpus=stage.data, source=source, settings=settings)
     return rows
