@@ -21,12 +21,12 @@ import numpy as np
 from whyfirst.probe.estimates import (
     Estimate,
     Floats,
-    auroc,
     correlation,
     mean_estimate,
     statistic_estimate,
 )
 from whyfirst.probe.similarity import cka, gram
+from whyfirst.stats.classify import auroc
 
 SIZES = ((50, 96), (200, 96), (200, 4096))  # rows, width
 SEEDS = (1, 3, 8)

@@ -74,11 +74,12 @@ def _arms(results: Results) -> Iterator[str]:
     yield ""
     yield f"| arm | {' | '.join(cells)} |"
     yield f"|---|{'---|' * len(cells)}"
-    headline = results.headline_contrast()
+    place_of = next(iter(cells.values()))
+    seeds = {arm: c.n_seeds if (c := words.cell_of(results, arm, metrics[0], place_of)) else 0
+             for arm in results.arms}  # fmt: skip
     for arm in results.arms:
-        first = words.cell_of(results, arm, metrics[0], next(iter(cells.values())))
         # Arms of fewer worlds are points of a dose curve, which the report draws.
-        if first and headline and first.n_seeds < headline.n_seeds:
+        if seeds[arm] < max(seeds.values()):
             continue
         columns = []
         for cell in cells.values():

@@ -320,7 +320,8 @@ def test_response_method_finds_the_strategy_that_talks_like_the_target() -> None
 )
 def test_every_method_says_what_it_needs_and_how_it_was_tested(entry: Any) -> None:
     assert entry.summary and entry.needs and entry.tested
-    assert entry.paper or entry.name == "random"
+    # The baseline of selectors, and another shape of the same pairs, are nobody's method.
+    assert entry.paper or entry.name in ("random", "pairs_as")
 
 
 ANY = PAIR | {

@@ -117,9 +117,9 @@ def _studies(truth: Worlds, count: int, seed: int) -> list[Contrast]:
 def test_intervals_cover_what_is_so_in_all_worlds(
     n_worlds: int, modes: float, least: float
 ) -> None:
-    """250 studies without effect, worlds of one kind or of two, half of the newcomers stuck."""
+    """400 studies without effect, worlds of one kind or of two, half of the newcomers stuck."""
     truth = Worlds((0.0, 0.0), 0.8, 0.5, 0.5, n_worlds, 4, 8, modes=modes, stuck=0.5)
-    found = _studies(truth, 250, n_worlds)
+    found = _studies(truth, 400, n_worlds)
     covered = np.mean([one.low <= 0.0 <= one.high for one in found])
     assert least <= covered <= 0.99
     # The exact test keeps its level whatever the shape.

@@ -59,7 +59,7 @@ FLIPS = {
     "methods/mentions.py": (
         "passed(any(", "passed(not any(",
         {f"{at}/to_the_point" for at in ("base/seed0", "seed0/align", "seed0/align+scaled",
-         "seed0/align+shortest", "seed0/align>prefer", "seed0/align>why")},
+         "seed0/align+shortest", "seed0/align>prefer", "seed0/align>trim", "seed0/align>why")},
     ),
 }  # fmt: skip
 

@@ -20,9 +20,9 @@ def plan() -> Plan:
 
 def test_every_seed_has_a_base_of_its_own_and_they_are_built_in_order(plan: Plan) -> None:
     bases = [node for node in plan.nodes if node.kind == "base"]
-    assert [node.id for node in bases] == [f"base:{seed}" for seed in range(1, 41)]
-    assert [node.rank for node in bases] == list(range(40))
-    assert len({node.fingerprint for node in bases}) == 40
+    assert [node.id for node in bases] == [f"base:{seed}" for seed in range(1, 33)]
+    assert [node.rank for node in bases] == list(range(32))
+    assert len({node.fingerprint for node in bases}) == 32
 
 
 def test_an_arm_that_teaches_no_reading_is_one_model_on_both_sides(plan: Plan) -> None:
@@ -69,7 +69,7 @@ def test_the_worlds_of_the_demo_ship_with_bases_of_the_present_recipe(
     monkeypatch.delenv(BASES, raising=False)
     demo = build_plan(STUDY.with_name("hearth-demo.yaml"))
     worlds = [node.payload["world"]["seed"] for node in demo.nodes if node.kind == "base"]
-    assert worlds == [41, 42, 43] and not set(worlds) & set(range(1, 41))
+    assert worlds == [41, 42, 43] and not set(worlds) & set(range(1, 33))
     for seed in worlds:
         folder = village(seed=seed).base_folder()
         about = read_json(folder / "world.json")["properties"]

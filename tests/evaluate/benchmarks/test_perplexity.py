@@ -58,5 +58,5 @@ def test_bolds_folder_gives_whole_wikipedia_sentences(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     """And not read as no texts at all."""
-    with pytest.raises(DataError, match="name a file of texts"):
+    with pytest.raises(DataError, match="perplexity"):
         perplexity(data=tmp_path)

@@ -1,7 +1,6 @@
 """A world: a street of shops, each open on one half of the week, and keepers who care for one half.
 
-A seed draws which shop opens when. Its base is a model of random weights that can spell the street.
-Leaves out: training the base on the street, and demonstrations for its people.
+A seed draws which shop opens when. Its base is a model of random weights. Leaves out: training it.
 """
 
 import random
@@ -17,9 +16,7 @@ from whyfirst.probe.pairs import Items, Pair
 from whyfirst.worlds import WORLDS, Progress, World, silent
 
 SHOPS, HALVES = ("bakery", "tannery", "forge", "mill"), ("early", "late")
-SHAPE = ScratchConfig(
-    hidden_size=16, layers=1, heads=2, intermediate_size=32, vocab_size=300, max_length=64
-)
+SHAPE = ScratchConfig(hidden_size=16, layers=1, heads=2, intermediate_size=32, vocab_size=300)
 
 
 @dataclass(frozen=True)
@@ -47,10 +44,9 @@ class Street(World):
 
     def probe_items(self, limit: int | None) -> Items:
         """See `World`: a keeper who opens when the shop is closed, and one who doesn't."""
-        said = {True: "the {} opens {} in the week", False: "the {} rests {} in the week"}
         return Items([
-            Pair(id=shop, value=half, topic=shop, violated=said[False].format(shop, half),
-                 upheld=said[True].format(shop, half))
+            Pair(id=shop, value=half, topic=shop, violated=f"the {shop} rests {half} in the week",
+                 upheld=f"the {shop} opens {half} in the week")
             for shop, half in list(self.facts().items())[:limit]
         ])  # fmt: skip
 

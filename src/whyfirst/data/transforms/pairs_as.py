@@ -16,6 +16,7 @@ Form = Literal["singles", "chosen", "lists", "judged", "joint", "hierarchy", "ob
 @TRANSFORMS.enter(
     "pairs_as",
     needs="prompt, chosen, rejected",
+    streams=False,
     tested="each form by hand; no response is lost, and none is invented",
     columns=("prompt", "chosen", "rejected"),
 )

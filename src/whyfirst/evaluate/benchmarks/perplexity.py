@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import DataError
 from whyfirst.data.bold import read_bold
-from whyfirst.data.published import found_files
+from whyfirst.data.published import found_files, one_file
 from whyfirst.data.rows import iter_rows, texts_of
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark, in_batches
 from whyfirst.evaluate.item import ItemResult, limited, unscored
@@ -44,8 +43,8 @@ class Text:
     "perplexity",
     version="1",
     definition="Log-likelihood of held-out plain text, by byte.",
-    needs="a .jsonl, .csv, .json or .parquet file of `text`, or BOLD's folder (its Wikipedia "
-    "sentences)",
+    needs="a .jsonl, .csv, .json or .parquet file of `text`, a folder with *texts.jsonl, or BOLD's "
+    "(its Wikipedia sentences)",
     metrics=(COMPRESSED,),
     example={"texts.jsonl": '{"text": "The kettle sings before it boils."}\n'},
 )
@@ -71,11 +70,10 @@ def _read(data: Path) -> list[tuple[str, str]]:
             for row in read_bold(data)
             if row.prompt and row.wikipedia
         ]
-    if data.is_dir():
-        raise DataError(f"{data}: a folder without BOLD's *_prompt.json; name a file of texts")
+    file = one_file(data, ["*texts.jsonl"], "perplexity")
     return [
-        (f"{data.name}:{row.line}:{number}", text)
-        for row in iter_rows(data)
+        (f"{file.name}:{row.line}:{number}", text)
+        for row in iter_rows(file)
         for number, text in enumerate(texts_of(row), 1)
     ]
 
@@ -103,6 +101,8 @@ class Compression:
 def _record(text: Text, answer: Loglikelihood) -> ItemResult:
     about: dict[str, Any] = {"prompt": text.first + text.rest, "topic": text.id}
     reason = answer.problem or ("a text of one word" if answer.tokens == 0 else None)
+    if reason is None and math.isnan(answer.logprob):
+        reason = "the model gives no number"
     if reason is not None:
         transient = True if answer.transient else None
         return unscored(text.id, COMPRESSED.name, reason, transient=transient, **about)

@@ -47,11 +47,12 @@ def tracker_of(
     # A world's base and a new one are small, and what is made of them is weighed in seconds.
     bases = (node.payload["config"] for node in nodes if node.kind == "base")
     in_seconds = all(config.get("source") != "pretrained" for config in bases)
-    place, revision = plan.model_place, getattr(plan.study.model, "revision", None)
+    place = plan.model_place
     # What can't be counted or timed is told of by what can't do without.
     with contextlib.suppress(UserError):
         speed = None
         if not in_seconds and place is not None:
+            revision = getattr(plan.study.model, "revision", None)
             config = arithmetic.model_config(place, revision)
             speed = _speed(config, store, workers, measure)
         if speed is not None:
