@@ -1,5 +1,6 @@
 """A tiny base of Hearth's world 3 for the whole session, and the reduced study run once on it."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import layer_helpers as layer
 import pytest
 from layer_helpers import Finished
 
+from whyfirst.models.packaged import is_packaged
+from whyfirst.study import plan as planning
+from whyfirst.study.nodes import builder as building
+from whyfirst.study.nodes.builder import DATA, Builder
 from whyfirst.worlds.hearth import assets
 from whyfirst.worlds.hearth.base import BaseRecipe, build_base
 
@@ -41,3 +46,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory, base_assets: Path) -> Fin
     code, printed, errors = layer.run(file, folder / "store", folder / "out", base_assets)
     assert code == 0, errors
     return Finished(file, folder / "store", folder / "out", printed)
+
+
+@pytest.fixture
+def anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans as any machine makes them: no library versions, a CPU, data and packages by name."""
+    content = Builder.content
+
+    def by_name(self: Builder, text: str, used_by: str) -> str:
+        if text.startswith(DATA) or is_packaged(text):
+            return hashlib.sha256(text.encode()).hexdigest()
+        return content(self, text, used_by)
+
+    monkeypatch.setattr(planning, "version", lambda name: "any")
+    monkeypatch.setattr(planning, "device_kind", lambda: "cpu")
+    monkeypatch.setattr(Builder, "content", by_name)
+    monkeypatch.setattr(building, "packaged", lambda text: Path(text))

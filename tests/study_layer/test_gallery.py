@@ -9,6 +9,7 @@ from whyfirst.study.plan import build_plan
 GALLERY = sorted((Path(__file__).parents[2] / "studies" / "gallery").glob("*.yaml"))
 
 
+@pytest.mark.usefixtures("anywhere")
 @pytest.mark.parametrize("file", GALLERY, ids=lambda file: file.stem)
 def test_a_study_of_the_gallery_has_no_plan(file: Path) -> None:
     plan = build_plan(file)

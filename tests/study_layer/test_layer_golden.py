@@ -6,7 +6,6 @@ golden files, whose diff is then part of the change. Library versions and the co
 data are left out of the fingerprints compared, so that any machine gives the same ones.
 """
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -16,31 +15,12 @@ import pytest
 from layer_helpers import WORLD_SEED, Finished, results
 
 from whyfirst.config.files import read_json, sha256_file, sha256_json
-from whyfirst.models.packaged import is_packaged
 from whyfirst.study import plan as planning
-from whyfirst.study.nodes import builder as building
-from whyfirst.study.nodes.builder import DATA, Builder
 from whyfirst.study.shipped import shipped_studies, shipped_study
 
 PLANS = Path(__file__).with_name("golden_plans.json")
 RESULTS = Path(__file__).with_name("golden_results.json")
 WRITE = os.environ.get("WHYFIRST_GOLDEN") == "write"
-
-
-@pytest.fixture
-def anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plans as any machine makes them: no library versions, a CPU, data and packages by name."""
-    content = Builder.content
-
-    def by_name(self: Builder, text: str, used_by: str) -> str:
-        if text.startswith(DATA) or is_packaged(text):
-            return hashlib.sha256(text.encode()).hexdigest()
-        return content(self, text, used_by)
-
-    monkeypatch.setattr(planning, "version", lambda name: "any")
-    monkeypatch.setattr(planning, "device_kind", lambda: "cpu")
-    monkeypatch.setattr(Builder, "content", by_name)
-    monkeypatch.setattr(building, "packaged", lambda text: Path(text))
 
 
 def by_kind(name: str) -> dict[str, list[Any]]:
