@@ -32,13 +32,14 @@ def cautions(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]
         if seed != 0:
             continue
         for name, node in zip(plan.study.arms[arm].stages, nodes, strict=True):
-            # It read no rows that a check could find anything in.
-            if not plan.study.stages[name].data:
+            # A surgery trains on no rows, so that nothing was looked for in any.
+            checked = folders[node] / "preflight.json"
+            if not checked.is_file():
                 continue
             corpus = plan.study.corpora[plan.study.stages[name].data]
             budgeted = corpus.options.get("tokens") is not None
             sampled = CORPORA.get(corpus.name).facts.get("sampled", False)
-            for finding in read_json(folders[node] / "preflight.json"):
+            for finding in read_json(checked):
                 expected = finding["check"] == "duplicates" and (budgeted or sampled)
                 if finding["level"] == "warn" and not expected:
                     found[f"stage {name}: {finding['check']}: {finding['message']}"] = None
