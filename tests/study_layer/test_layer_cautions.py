@@ -18,6 +18,6 @@ def test_a_surgery_that_reads_rows_ends_every_report(tmp_path: Path) -> None:
     (tmp_path / "found").mkdir()
     finding = {"check": "tokens", "level": "warn", "message": "half of them unknown"}
     write_json(tmp_path / "found" / "preflight.json", [finding])
-    folders |= {name: tmp_path / "found" for name in plan.stages["direct", 0]}
+    folders |= dict.fromkeys(plan.stages["direct", 0], tmp_path / "found")
     told = cautions(plan, Store(tmp_path / "store"), folders)
     assert "stage align: tokens: half of them unknown" in told
