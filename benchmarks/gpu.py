@@ -14,6 +14,7 @@ spreads a model over those), quality.
 import argparse
 import json
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent / "loops"))
+from word_models import make
 
 # hidden, layers, heads, key-value heads, inner: SmolLM2-135M and Llama-3.2-1B
 SHAPES = {"135M": (576, 30, 9, 3, 1536), "1B": (2048, 16, 32, 8, 8192)}
@@ -89,26 +93,13 @@ def peak(device: str, toy: bool) -> float:
 
 
 def build(folder: Path, shape: tuple[int, ...], sizes: Sizes) -> int:
-    """A Llama of that shape with random weights, its tokenizer of words; returns its parameters."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    words = {"<pad>": 0, "<eos>": 1} | {f"w{i}": i for i in range(2, sizes.vocabulary)}
-    inner = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<eos>", pad_token="<pad>", unk_token="<pad>"
-    ).save_pretrained(folder)
+    """A Llama of that shape with random weights; returns its parameters."""
     hidden, layers, heads, kv_heads, between = shape
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(
-        vocab_size=sizes.vocabulary, hidden_size=hidden, num_hidden_layers=layers,
+    return make(
+        folder, sizes.vocabulary, hidden_size=hidden, num_hidden_layers=layers,
         num_attention_heads=heads, num_key_value_heads=kv_heads, intermediate_size=between,
-        max_position_embeddings=sizes.context, bos_token_id=None, eos_token_id=1, pad_token_id=0,
-        tie_word_embeddings=True,
-    ))  # fmt: skip
-    model.save_pretrained(folder)
-    return sum(weights.numel() for weights in model.parameters())
+        max_position_embeddings=sizes.context,
+    )  # fmt: skip
 
 
 def scoring(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict[str, Any]:
@@ -192,7 +183,9 @@ def plain_training(folder: Path, rows: list[list[str]], sizes: Sizes, device: st
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
-    ids = torch.tensor([[*tokenizer.convert_tokens_to_ids(row), 1] for row in rows])
+    ids = torch.tensor(
+        [[*tokenizer.convert_tokens_to_ids(row), tokenizer.eos_token_id] for row in rows]
+    )
     for update in range(sizes.updates):
         at = [(update * sizes.batch + i) % len(rows) for i in range(sizes.batch)]
         batch = ids[at].to(device)
@@ -295,7 +288,7 @@ def clock(device: str) -> Iterator[dict[str, float]]:
 
 def texts(draw: random.Random, sizes: Sizes, length: int) -> list[str]:
     """Words, each a token."""
-    return [f"w{draw.randrange(2, sizes.vocabulary)}" for _ in range(length)]
+    return [f"w{draw.randrange(3, sizes.vocabulary)}" for _ in range(length)]
 
 
 def batches(

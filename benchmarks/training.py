@@ -46,6 +46,7 @@ def main(updates: int, chosen: list[str]) -> None:
     import torch
     from plain_loops import PLAIN
     from trl_trainers import TRL
+    from word_models import make
 
     torch.set_num_threads(1)
     from whyfirst.config.files import write_jsonl
@@ -56,7 +57,10 @@ def main(updates: int, chosen: list[str]) -> None:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _make_model(folder / "base")
+        make(
+            folder / "base", WORDS, hidden_size=128, num_hidden_layers=3, num_attention_heads=4,
+            intermediate_size=352, max_position_embeddings=256,
+        )  # fmt: skip
         print(f"{'tokens/s':16}{'stage':>9}{'plain':>9}{'ratio':>7}{'TRL':>9}{'ratio':>7}")
         for case in cases:
             write_jsonl(folder / f"{case.name}.jsonl", case.rows)
@@ -133,27 +137,6 @@ def _cases(updates: int) -> list[Case]:
         Case("grpo", stages.GRPOStage(**online), "prompts", prompts),
         Case("ppo", stages.PPOStage(**online, critic="shared"), "prompts", prompts),
     ]
-
-
-def _make_model(folder: Path) -> None:
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    vocabulary = {"<pad>": 0, "<unk>": 1, "<eos>": 2}
-    vocabulary |= {f"w{i}": i for i in range(3, WORDS)}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=WORDS, hidden_size=128, num_hidden_layers=3, num_attention_heads=4,
-        intermediate_size=352, max_position_embeddings=256, tie_word_embeddings=True,
-        bos_token_id=None, eos_token_id=2, pad_token_id=0,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
 
 
 if __name__ == "__main__":

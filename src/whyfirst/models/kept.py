@@ -11,14 +11,21 @@ from whyfirst.config.files import sha256_json
 from whyfirst.models.base import GREEDY, Completion, LanguageModel, Loglikelihood, Prompt, Sampling
 from whyfirst.models.replies import ReplyStore
 
-_AT_ONCE = 8  # prompts asked before their answers are on the disk
+
+def replies_file(folder: Path, model: LanguageModel) -> Path:
+    """Where a store's folder of replies keeps a model's."""
+    return folder / f"replies-{model.fingerprint[:16]}.jsonl"
 
 
 class KeptModel:
-    """A model and the file of what it has answered; a problem is no answer and is asked again."""
+    """A model and the file of what it has answered; a problem is no answer and is asked again.
 
-    def __init__(self, model: LanguageModel, file: Path) -> None:
-        self.model = model
+    Args:
+        at_once: prompts asked before their answers are on the disk: what a kill can cost.
+    """
+
+    def __init__(self, model: LanguageModel, file: Path, at_once: int = 8) -> None:
+        self.model, self._at_once = model, at_once
         self._store = ReplyStore(file)
         self.fingerprint, self.chat_template = model.fingerprint, model.chat_template
 
@@ -33,8 +40,8 @@ class KeptModel:
             if (row := self._store.get(key)) is not None:
                 answers[key] = [Completion(text, bool(end)) for text, end in row["completions"]]
         missing = {k: p for k, p in zip(keys, prompts, strict=True) if k not in answers}
-        for start in range(0, len(missing), _AT_ONCE):
-            some = dict(list(missing.items())[start : start + _AT_ONCE])
+        for start in range(0, len(missing), self._at_once):
+            some = dict(list(missing.items())[start : start + self._at_once])
             for key, given in zip(
                 some, self.model.generate(list(some.values()), n, sampling), strict=True
             ):

@@ -136,9 +136,8 @@ def base_losses(results: Results, benchmark: str) -> dict[str, Cell]:
     base = words.base_arm(results)
     row = results.benchmarks[benchmark]
     before = words.cell_of(results, base, benchmark, "*/*") if base else None
-    if before is None or before.value is None or row.chance is not None:
-        return {}
-    if row.good == "neither":
+    describes = row.chance is not None or row.good == "neither"
+    if before is None or before.value is None or describes:
         return {}
     way = 1 if row.higher_is_better else -1
     lost = {}

@@ -43,16 +43,13 @@ def decided(results: Results) -> list[Decided]:
     rows = []
     for c in primaries(results):
         benchmark = results.benchmarks[c.benchmark]
-        gap = f"{words.difference_words(c.difference, benchmark)}"
+        gap = words.difference_words(c.difference, benchmark)
         interval = words.difference_interval(c, benchmark)
         tests = f"{words.p_text(c.p_adjusted)} after Holm, exact test {words.p_text(c.exact_p)}"
         new = above = spread = "n/a"
         if c.worlds is not None:
             w = c.worlds
-            new = (
-                f"{words.difference(w.new_low, benchmark)} to "
-                f"{words.difference(w.new_high, benchmark)}"
-            )
+            new = words.difference_range(w.new_low, w.new_high, benchmark)
             above = f"{w.above} of {c.n_seeds}"
             spread = _spread(w)
         kinds = [_kind(results, c, row) for row in c.by_kind]
@@ -134,7 +131,7 @@ def _kind(results: Results, contrast: Contrast, row: KindRow) -> tuple[str, str,
     both = f"{words.amount(row.a, benchmark)} and {words.amount(row.b, benchmark)}"
     if why := stuck(results, contrast.cell, row.kind):
         return row.kind, both, f"cannot move: every trained arm has {why}"
-    interval = f"{words.difference(row.low, benchmark)} to {words.difference(row.high, benchmark)}"
+    interval = words.difference_range(row.low, row.high, benchmark)
     return row.kind, both, f"{words.difference_words(row.difference, benchmark)} ({interval})"
 
 

@@ -95,7 +95,12 @@ def difference_interval(contrast: Contrast, benchmark: Benchmark | None) -> str:
     """A contrast's interval, "+20.0 to +28.2"."""
     if contrast.low is None or contrast.high is None:
         return "no interval"
-    return f"{difference(contrast.low, benchmark)} to {difference(contrast.high, benchmark)}"
+    return difference_range(contrast.low, contrast.high, benchmark)
+
+
+def difference_range(low: float | None, high: float | None, benchmark: Benchmark | None) -> str:
+    """From one difference to another, "+20.0 to +28.2"."""
+    return f"{difference(low, benchmark)} to {difference(high, benchmark)}"
 
 
 def plural(count: int, word: str) -> str:

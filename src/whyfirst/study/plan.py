@@ -126,6 +126,9 @@ def _evaluations(
     study = builder.study
     firsts = first_stages(study)
     sides = 1 if builder.world is None else builder.world.sides
+    # A curve is of the headline alone: what else is measured takes as long again.
+    headline = (_owner(study, c) for c in study.contrasts if c.name == study.headline)
+    curved = next(headline, None) if study.curve else None
     for (arm, seed), first in stages.items():
         for side in range(sides):
             chain = stage.chain(builder, study.arms[arm].stages, seed, side) if side else first
@@ -140,12 +143,10 @@ def _evaluations(
                 taught = chain[0] if chain else model
                 node = evaluation.plan(builder, taught, recall, seed, None, None, side)
                 yield EvaluationUse(node, arm, seed, recall, seam=True)
-            if study.curve and arm in study.curve.arms and seed < study.curve.seeds:
-                # A curve is of the headline alone: what else is measured takes as long again.
-                for name in {_owner(study, c) for c in study.contrasts if c.name == study.headline}:
-                    for step in study.curve.at:
-                        node = evaluation.plan(builder, model, name, seed, step, dressed, side)
-                        yield EvaluationUse(node, arm, seed, name, step)
+            if curved and study.curve and arm in study.curve.arms and seed < study.curve.seeds:
+                for step in study.curve.at:
+                    node = evaluation.plan(builder, model, curved, seed, step, dressed, side)
+                    yield EvaluationUse(node, arm, seed, curved, step)
 
 
 def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from whyfirst.data.published import found_files, one_file
 from whyfirst.data.rows import iter_rows, texts_of
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark, in_batches
 from whyfirst.evaluate.item import ItemResult, limited, unscored
+from whyfirst.evaluate.likeliest import likeliest
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, Loglikelihood
 
@@ -100,11 +101,10 @@ class Compression:
 
 def _record(text: Text, answer: Loglikelihood) -> ItemResult:
     about: dict[str, Any] = {"prompt": text.first + text.rest, "topic": text.id}
-    reason = answer.problem or ("a text of one word" if answer.tokens == 0 else None)
-    if reason is None and math.isnan(answer.logprob):
-        reason = "the model gives no number"
-    if reason is not None:
-        transient = True if answer.transient else None
+    told = likeliest([answer], per_token=True)
+    if told.reason is not None:
+        reason = told.reason if text.rest or answer.problem else "a text of one word"
+        transient = True if told.transient else None
         return unscored(text.id, COMPRESSED.name, reason, transient=transient, **about)
     bits = -answer.logprob / math.log(2) / len(text.rest.encode())
     # A hopeless model's perplexity is no float; what is said of it stays finite.

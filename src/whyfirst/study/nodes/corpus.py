@@ -10,6 +10,7 @@ from whyfirst.data.making import Made, made
 from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
+from whyfirst.models.kept import replies_file
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Work
 from whyfirst.study.cost.rehearsal import Tally
@@ -176,11 +177,12 @@ def _given(
     options = CORPORA.get(source).facts.get("rows_of", ())
     judge, replies = payload.get("judge_model"), folder.parents[1] / REPLIES
     places = folders[len(folders) - len(options) :]
+    writer = open_model(ModelRef(**payload.get("model", {}), path=model))
     return {
-        "model": open_model(ModelRef(**payload.get("model", {}), path=model)),
+        "model": writer,
         "judge_model": judge and open_model(ModelRef(**judge), cache=replies),
         "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
-        "kept": folder / "drawn.jsonl",
+        "kept": replies_file(replies, writer),
     }
 
 

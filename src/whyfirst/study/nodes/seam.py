@@ -36,10 +36,11 @@ ALL_ALONG = StudyFile.model_fields["seam_documents"].default
 # Metric -> its title; a probability a token is exp(-loss), the geometric mean over tokens.
 METRICS = {
     "held_out_documents": "Probability a token of documents it did not train on",
-    "held_out_documents_before": "The base's probability a token of the same documents",
+    f"held_out_documents{BEFORE}": "The base's probability a token of the same documents",
     "trained_documents": "Probability a token of documents it trained on",
     "recall_reason": "Gives a value's own reason, not another value's (chance 1/2)",
-    "recall_reason_before": "The base gives a value's own reason, not another value's (chance 1/2)",
+    f"recall_reason{BEFORE}": "The base gives a value's own reason, not another value's "
+    "(chance 1/2)",
 }
 _MOST_TOKENS = 1 << 20  # a document is read whole
 _STATED, _UNSTATED = "{statement} This matters because", "This matters because"

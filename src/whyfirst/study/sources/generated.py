@@ -17,7 +17,7 @@ from whyfirst.explain.generate import check_seeds, generate
 from whyfirst.explain.generators import GENERATORS
 from whyfirst.explain.teachers import usage_of
 from whyfirst.models.base import LanguageModel
-from whyfirst.models.kept import KeptModel
+from whyfirst.models.kept import KeptModel, replies_file
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.sources import CORPORA, Row
 
@@ -120,4 +120,4 @@ def _opened(ref: ModelRef | None, base: str | None, replies: Path | None) -> Lan
     model = open_model(ModelRef(path=base) if ref is None else ref, cache=replies)
     if replies is None or (ref is not None and ref.endpoint is not None):
         return model
-    return KeptModel(model, replies / f"replies-{model.fingerprint[:16]}.jsonl")
+    return KeptModel(model, replies_file(replies, model))

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.files import append_jsonl, read_jsonl, sha256_json
 from whyfirst.data.rows import text_of
 from whyfirst.models.base import Sampling
+from whyfirst.models.kept import KeptModel
 
 Rows = Sequence[dict[str, Any]]
 Progress = Callable[[int, int, str], None]
@@ -34,22 +34,15 @@ def sampled(
         DataError: a row without a prompt.
     """
     prompts = as_asked(model, rows)
-    keys = [sha256_json([model.fingerprint, prompt, k, vars(sampling)]) for prompt in prompts]
-    found = {
-        row["key"]: row["texts"]
-        for row in (read_jsonl(kept, allow_torn_tail=True) if kept.is_file() else ())
-    }
-    todo = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in found}
-    for start in range(0, len(todo), AT_ONCE):
-        part = list(todo.items())[start : start + AT_ONCE]
-        answers = model.generate([prompt for _, prompt in part], n=k, sampling=sampling)
-        for (key, _), row in zip(part, answers, strict=True):
+    keeps = KeptModel(model, kept, AT_ONCE)
+    found: list[list[str]] = []
+    for start in range(0, len(prompts), AT_ONCE):
+        for row in keeps.generate(prompts[start : start + AT_ONCE], k, sampling):
             # One that failed (a prompt over the context) is no response.
             texts = [said.text for said in row if said.problem is None]
-            found[key] = [continued(model.tokenizer, text) for text in texts]
-            append_jsonl(kept, {"key": key, "texts": found[key]})
-        progress(len(found), len(keys), "prompts")
-    return [found[key] for key in keys]
+            found.append([continued(model.tokenizer, text) for text in texts])
+        progress(len(found), len(prompts), "prompts")
+    return found
 
 
 def continued(tokenizer: Any, text: str) -> str:
