@@ -6,6 +6,7 @@ have, so that another judge asks nothing of the models again. Leaves out: judgin
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from whyfirst.study.nodes.evaluation import (
     answered_by,
     answering_work,
     ask_judge_model,
+    asked_by_methods,
+    by_methods,
     put_round,
     still_to_ask,
     task_of,
@@ -135,15 +138,19 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
     return items[: config["at_most"]]
 
 
+def _answers(payload: Mapping[str, Any], model: LanguageModel) -> list[Completion]:
+    sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
+    prompts = [item.prompt for item in _items(payload)]
+    return [row[0] for row in model.generate(prompts, sampling=sampling)]
+
+
 def run_responses(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> Incomplete | None:
     """One greedy response a prompt."""
     items = _items(payload)
-    sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
     with answering_as(payload, folders, folder) as asked:
-        answers = asked.model.generate([item.prompt for item in items], sampling=sampling)
-    completions = [row[0] for row in answers]
+        completions = _answers(payload, asked.model)
     progress(len(items), len(items), "responses")
     write_jsonl(folder / _RESPONSES, [
         {"id": item.id, "request": item.request, "topic": item.about.get("topic"),
@@ -190,13 +197,14 @@ def _judge(payload: Mapping[str, Any], model: LanguageModel | None) -> Judge:
 
 
 def cost_responses(ahead: Ahead) -> Iterator[Work]:
-    """Each prompt read once, and the longest response there may be."""
+    """Each prompt read once, or as an arm's methods ask; the longest response there may be."""
     for nodes in ahead.by_name("responses").values():
-        payload, model = nodes[0].payload, Counting(talks=False)
-        sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
-        model.generate([item.prompt for item in _items(payload)], sampling=sampling)
-        disk = model.asked.read + CHARACTERS * model.asked.generated
-        yield from answering_work(ahead, nodes, model.asked, disk)
+        ask, plain = partial(_answers, nodes[0].payload), Counting(talks=False)
+        ask(plain)
+        disk = plain.asked.read + CHARACTERS * plain.asked.generated
+        for alike in by_methods(nodes):
+            asked, _ = asked_by_methods(alike[0], plain.asked, ask)
+            yield from answering_work(ahead, alike, asked, disk)
 
 
 def cost(ahead: Ahead) -> Iterator[Calls]:

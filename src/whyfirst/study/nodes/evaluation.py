@@ -4,7 +4,7 @@ Leaves out: the benchmarks (evaluate/), and the methods put round a model (model
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_n
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
+from whyfirst.models.base import LanguageModel
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
 from whyfirst.models.embed import embedder, lexical
 from whyfirst.study.cost import arithmetic
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, work_name
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work
 from whyfirst.study.cost.rehearsal import Counting, Rehearsal, Tally, rehearse
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node, by_name
@@ -253,22 +254,44 @@ def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _asked_by_methods(node: Node, plain: Tally) -> Tally:
-    """What an arm's decoding asks of its model, on one that gives the longest answers there may be.
+def by_methods(nodes: Iterable[Node]) -> list[list[Node]]:
+    """Nodes of one name in groups that answer by the same methods with the same options."""
+    alike: dict[str, list[Node]] = {}
+    for node in nodes:
+        alike.setdefault(json.dumps(node.payload.get("decoding", [])), []).append(node)
+    return list(alike.values())
 
-    A method that reads its model's tokens or states can't be rehearsed, and counts as plain.
+
+def asked_by_methods(
+    node: Node, plain: Tally, ask: Callable[[LanguageModel], object]
+) -> tuple[Tally, Tally]:
+    """What an arm's decoding asks of its model and of the judges' model for what it is asked.
+
+    Both give the longest answers there may be. A method that reads its model's tokens or states
+    can't be rehearsed, and counts as plain.
     """
-    model = Counting(talks=True)
+    model, judge = Counting(talks=True), Counting(talks=True)
+    if not node.payload.get("decoding"):
+        return plain, judge.asked
     try:
-        within = within_decoding(node.payload, model, Counting(talks=True), Budget())
-        task_of(node.payload["config"], node.payload.get("path")).run(within, [], lambda *_: None)
+        ask(within_decoding(node.payload, model, judge, Budget()))
     except Exception:  # made for another model than one that only counts
-        return plain
-    return model.asked if model.asked.calls else plain
+        return plain, Tally()
+    return (model.asked if model.asked.calls else plain), judge.asked
+
+
+def methods_in_words(node: Node) -> str:
+    """The methods its model answers by, with the options that aren't at their default."""
+    found = []
+    for use in node.payload.get("decoding", ()):
+        options = [o for o in DECODINGS.get(use["name"]).options if use.get(o.name) != o.default]
+        given = ", ".join(f"{option.name}={use.get(option.name)}" for option in options)
+        found.append(use["name"] + (f" ({given})" if given else ""))
+    return ", ".join(found)
 
 
 def answering_work(ahead: Ahead, nodes: list[Node], asked: Tally, disk: float) -> Iterator[Work]:
-    """What nodes of one name take, each of which asks so much; nothing of an unknown model."""
+    """What nodes that answer alike take, each asking so much; nothing of an unknown model."""
     if ahead.shape is None:
         return
     half = getattr(ahead.study.model, "dtype", None) in ("bfloat16", "float16")
@@ -278,31 +301,41 @@ def answering_work(ahead: Ahead, nodes: list[Node], asked: Tally, disk: float) -
     }
     tokens = asked.read / CHARACTERS + asked.generated
     flops = arithmetic.forward_flops(ahead.shape, tokens, asked.longest / CHARACTERS)
+    methods = methods_in_words(nodes[0])
     yield Work(
-        nodes[0].kind, work_name(nodes[0]), len(nodes), ahead.left(nodes), tokens, flops, memory,
-        half, disk=disk,
+        nodes[0].kind, nodes[0].name + (f" by {methods}" if methods else ""),
+        tuple(node.id for node in nodes), ahead.left(nodes), tokens, flops, memory, half, disk=disk,
     )  # fmt: skip
 
 
 def cost(ahead: Ahead) -> Iterator[Work | Calls]:
-    """What each benchmark takes, and what it asks model judges.
+    """What each benchmark takes, and what it and the arms' methods ask model judges.
 
     Judges without a model (rules, classifiers) ask nobody.
     """
     by_name = ahead.by_name("evaluation")
     for name, found in rehearsals(ahead.nodes).items():
-        nodes, left = by_name[name], ahead.left(by_name[name])
-        decoded: dict[str, list[Node]] = {}
-        for node in nodes:
-            decoded.setdefault(json.dumps(node.payload.get("decoding", [])), []).append(node)
-        for methods, alike in decoded.items():
-            asked = found.asked if methods == "[]" else _asked_by_methods(alike[0], found.asked)
+        nodes, use = by_name[name], ahead.study.benchmarks.get(name)
+        if use is not None:
+            yield from _calls(ahead, nodes, found.judging, use.judges)
+        for alike in by_methods(nodes):
+            ask = partial(_unjudged, alike[0].payload)
+            asked, judging = asked_by_methods(alike[0], found.asked, ask)
             yield from answering_work(ahead, alike, asked, found.bytes)
-        use, model = ahead.study.benchmarks.get(name), nodes[0].payload.get("judge_model")
-        if use is not None and model is not None and found.judging.calls:
-            read = round(found.judging.read / CHARACTERS) * left
-            written = found.judging.generated * left
-            yield Calls.of(model, found.judging.calls * left, read, written, name, use.judges)
+            yield from _calls(ahead, alike, judging, (methods_in_words(alike[0]),))
+
+
+def _unjudged(payload: Mapping[str, Any], model: LanguageModel) -> object:
+    return task_of(payload["config"], payload.get("path")).run(model, [], lambda *_: None)
+
+
+def _calls(
+    ahead: Ahead, nodes: list[Node], asked: Tally, judges: tuple[str, ...]
+) -> Iterator[Calls]:
+    model, left = nodes[0].payload.get("judge_model"), ahead.left(nodes)
+    if model is not None and asked.calls:
+        read, written = round(asked.read / CHARACTERS) * left, asked.generated * left
+        yield Calls.of(model, asked.calls * left, read, written, nodes[0].name, judges)
 
 
 KIND = NodeKind("evaluation", run, cost=cost)

@@ -161,7 +161,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
         kept = [len(node.payload["config"]["keep_at"]) for node in nodes]
         whole = shape.parameters if train.lora is None or train.lora.merge else adapter
         yield Work(
-            train.kind, name, len(nodes), ahead.left(nodes),
+            train.kind, name, tuple(node.id for node in nodes), ahead.left(nodes),
             (each.trained + each.forward + each.critic) * seen, flops,
             _memory(shape, train, adapter, row), train.dtype == "bfloat16",
             disk=4.0 * whole * (1 + sum(kept) / len(kept)),
