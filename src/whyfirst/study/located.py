@@ -30,11 +30,13 @@ class Spec:
         config: what decides its result, for the fingerprint and the run.
         contents: content hashes of files that are no node's, by role; they decide too.
         extra: what its run needs besides, and what decides nothing: where files are, say.
+        places: names of those in `extra` that say where something is.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
 
     def hold(self, role: str, contents: dict[str, str]) -> None:
         """Take in the contents of a part that plays a role."""

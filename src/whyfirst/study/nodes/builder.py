@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import DataError
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
 from whyfirst.config.source import source_of
+from whyfirst.evaluate.short import use_of_text
 from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
 from whyfirst.models.packaged import is_packaged, packaged
@@ -35,6 +36,14 @@ SIDE = "~"
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
 
 
+@dataclass(frozen=True)
+class Named:
+    """A use in a node: what identifies it, and the options that a run needs with whole paths."""
+
+    identity: dict[str, Any]
+    moved: dict[str, Any]
+
+
 @dataclass
 class Builder:
     """Adds nodes, each once.
@@ -50,6 +59,7 @@ class Builder:
         tokenizer_corpus: the node of the rows a new model's tokenizer is trained on.
         keep_at: stage node -> updates after which its weights are kept, for the curve.
         sources: corpus -> what its source is made of, whatever the seed.
+        asked: benchmark -> what it asks, whoever answers.
         chained: (stages in a row, seed, side) -> the node of the last of them.
     """
 
@@ -63,6 +73,7 @@ class Builder:
     keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
     contents: dict[Path, str] = field(default_factory=dict)
     sources: dict[str, Spec] = field(default_factory=dict)
+    asked: dict[str, Spec] = field(default_factory=dict)
     chained: dict[tuple[tuple[str, ...], int, int], str] = field(default_factory=dict)
 
     def add(
@@ -157,22 +168,68 @@ class Builder:
         What it needs besides (`extra`) is the use as `Use` reads it, with whole paths.
         """
         spec = Spec(decisive_options(room, use), extra={"name": use.name})
-        places, filled = room.get(use.name).facts.get("places", ()), room.filled(use)
+        facts, filled = room.get(use.name).facts, room.filled(use)
         for name, value in filled.model_dump().items():
+            at = f"{used_by}.{name}"
             if isinstance(model := getattr(filled, name), ModelRef):
-                found = located_to_ask(model, f"{used_by}.{name}", self)
+                found = located_to_ask(model, at, self)
                 spec.config[name], value = found.config, found.extra
                 spec.hold(name, found.contents)
             elif isinstance(value, Path):
                 role = "data" if name == "path" else name
-                given = str(use.options[name])
-                spec.contents[role], value = self.data(given, f"{used_by}.{name}")
-            elif name in places and value is not None:
+                spec.contents[role], value = self.data(str(use.options[name]), at)
+                spec.places.append(name)
+            elif name in facts.get("places", ()) and value is not None:
                 value = self.shipped_or_file(value)
+            elif name in facts.get("models", ()) and value:
+                spec.config[name], value = self._models(value, at, spec)
+                spec.places.append(name)
+            elif name in facts.get("methods", ()):
+                inner_room = facts["methods"][name]
+                inner = self.method(inner_room, use_of_text(inner_room, getattr(filled, name)), at)
+                spec.config[name], value = {"name": inner.extra["name"]} | inner.config, inner.extra
+                spec.hold(name, inner.contents)
+                spec.places += [name] if inner.places else []
             spec.extra[name] = value
         source = source_of(room.get(use.name).function)
         spec.contents |= {"source": source} if source else {}
         return spec
+
+    def _models(self, given: Any, used_by: str, spec: Spec) -> tuple[Any, Any]:
+        """(what of them decides beside their content, their whole paths) of models in one word.
+
+        Raises:
+            ConfigError: none of that name is here.
+        """
+        labels, paths = [], []
+        for number, text in enumerate([given] if isinstance(given, str) else given):
+            place, mark, label = text.partition("#")
+            if not is_packaged(place) and not self.path(place).exists():
+                raise ConfigError(
+                    f"{self.file}: {used_by}: {place!r} is no folder or file here; a study takes "
+                    "such a model by its content, so fetch one of the Hub into a folder first"
+                )
+            found = located_to_ask(ModelRef(path=place), used_by, self)
+            spec.hold(f"model {number}", found.contents)
+            labels.append(label)
+            paths.append(f"{found.extra['path']}{mark}{label}")
+        return labels, paths[0] if isinstance(given, str) else paths
+
+    def named(self, room: Room[Any], use: Use, used_by: str, role: str, spec: Spec) -> "Named":
+        """Take a use that plays a role in a node into what the node is made of.
+
+        What it names by a place counts by its content, and not by where it lies.
+        """
+        located = self.method(room, use, used_by)
+        # A method that isn't ours is told by `Room.identity`.
+        spec.hold(role, {part: sha for part, sha in located.contents.items() if part != "source"})
+        options = {
+            name: located.config[name] if name in located.places else given
+            for name, given in use.options.items()
+            if name not in located.places or name in located.config
+        }
+        identity = room.identity(Use.model_validate({"name": use.name, **options}))
+        return Named(identity, {name: located.extra[name] for name in located.places})
 
     # -- the study's world and model -----------------------------------------------------------
 

@@ -21,7 +21,6 @@ from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, a
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work
 from whyfirst.study.cost.rehearsal import Counting
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.located import Spec
 from whyfirst.study.nodes import base
@@ -31,6 +30,8 @@ from whyfirst.study.nodes.evaluation import (
     answering_work,
     ask_judge_model,
     asked_by_methods,
+    asking,
+    asks_judge,
     by_methods,
     put_round,
     still_to_ask,
@@ -61,15 +62,23 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], list[str]]) -> N
             for side, arm in (("a", use.a), ("b", use.b))
         }
         depends = tuple(dict.fromkeys((*responses["a"], *responses["b"])))
-        spec = Spec({
-            "judge": JUDGES.identity(use.judge),
-            "calibrations": [CALIBRATIONS.identity(one) for one in use.calibrations],
-        }, extra={
-            "judge": use.judge.model_dump(mode="json"),
-            "calibrations": [one.model_dump(mode="json") for one in use.calibrations],
-        })  # fmt: skip
-        judges = [JUDGES.get(use.judge.name), *(CALIBRATIONS.get(c.name) for c in use.calibrations)]
-        if any("model" in entry.context for entry in judges):
+        spec, at = Spec(), f"comparisons.{use.name}"
+        judge = builder.named(JUDGES, use.judge, f"{at}.judge", "judged by", spec)
+        inside = [
+            builder.named(CALIBRATIONS, one, f"{at}.calibrations.{n}", f"calibration {n}", spec)
+            for n, one in enumerate(use.calibrations)
+        ]
+        identities = [one.identity for one in inside]
+        spec.config = {"judge": judge.identity, "calibrations": identities}
+        spec.extra = {
+            "judge": use.judge.model_dump(mode="json") | judge.moved,
+            "calibrations": [
+                use.model_dump(mode="json") | one.moved
+                for use, one in zip(use.calibrations, inside, strict=True)
+            ],
+        }
+        judges = [(JUDGES, use.judge), *((CALIBRATIONS, one) for one in use.calibrations)]
+        if any(asks_judge(builder, room, one) for room, one in judges):
             ask_judge_model(builder, f"comparisons: {use.name}: {use.judge.name!r}", spec)
         # By side and seed, which of the inputs holds the responses.
         spec.config["order"] = {
@@ -84,22 +93,23 @@ def _responses(
 ) -> str:
     """The node of one model's responses to a comparison's prompts."""
     model = chain[-1] if chain else base.plan(builder)
-    spec = Spec({"max_new_tokens": use.max_new_tokens or _ANSWER_TOKENS, "at_most": use.limit})
-    answered_by(builder, spec)
-    benchmark = builder.study.benchmarks.get(use.prompts)
-    prompts: str | None = use.prompts
-    at, place = f"comparisons.{use.name}.prompts", model
-    if benchmark is not None:
-        spec.config |= decisive(benchmark) | benchmark.own | builder.in_world(seed)
-        spec.config |= {"benchmark": use.prompts, "version": benchmark_named(use.prompts).version}
+    place, asked = model, {"at_most": use.limit}
+    asked["max_new_tokens"] = use.max_new_tokens or _ANSWER_TOKENS
+    if use.prompts in builder.study.benchmarks:
+        spec = asking(builder, use.prompts)
+        spec.config = asked | spec.config | builder.in_world(seed)
+        spec.config["version"] = benchmark_named(use.prompts).version
         # Who judges another measure asks nothing else.
         spec.config.pop("judges", None)
-        at, prompts = f"benchmarks.{prompts}.data", benchmark.data
+        if "data" in spec.contents:
+            spec.contents["prompts"] = spec.contents.pop("data")
         # A seed asks about its own part of the world.
         if builder.world is not None and model == "base":
             place = f"base/seed{seed}"
-    if prompts is not None:
-        spec.contents["prompts"], spec.extra["path"] = builder.data(prompts, at)
+    else:
+        spec, at = Spec(asked), f"comparisons.{use.name}.prompts"
+        spec.contents["prompts"], spec.extra["path"] = builder.data(use.prompts, at)
+    answered_by(builder, spec)
     if builder.study.arms[arm].dressed:
         place += f"+{arm}"
         put_round(builder, arm, spec)
@@ -116,7 +126,7 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
     """
     config = payload["config"]
     if "benchmark" in config:
-        found = getattr(task_of(config, payload.get("path")), "items", None)
+        found = getattr(task_of(payload), "items", None)
         if found is None:
             raise DataError(f"benchmark {config['benchmark']!r} asks for no responses to compare")
         items = [item for item in found if item.unaskable is None]

@@ -11,11 +11,13 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
+from whyfirst.config.room import Room, Use
 from whyfirst.config.source import source_of
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
+from whyfirst.evaluate.short import use_of_text
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget
@@ -36,7 +38,6 @@ from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5
 BATCH_TOKENS = 16384  # what LocalModel computes at once on a GPU
-_CLASSIFIER = "classifier"
 
 
 def plan(
@@ -50,13 +51,9 @@ def plan(
         arm: the arm that answers, where it puts something round its model.
         side: of the study's world, whose newcomers' value it is scored by.
     """
-    benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
-    asked = decisive(use) | use.own if use else {}
-    spec = Spec(asked | {"benchmark": name, "step": step})
+    benchmark, spec = benchmark_named(name), asking(builder, name)
+    spec.config["step"] = step
     answered_by(builder, spec)
-    if use and use.data is not None:
-        at = f"benchmarks.{name}.data"
-        spec.contents["data"], spec.extra["path"] = builder.data(use.data, at)
     source = source_of(BENCHMARKS.get(name).function)
     if source:
         spec.contents["source"] = source
@@ -78,6 +75,24 @@ def plan(
     return builder.add(
         id, KIND, spec, (model,), version=benchmark.version, weight=SECONDS, name=name
     )
+
+
+def asking(builder: Builder, name: str) -> Spec:
+    """What a benchmark asks: its options, and its files (``data`` and its own) by their content."""
+    use = builder.study.benchmarks.get(name)
+    if use is None:
+        return Spec({"benchmark": name})
+    if name not in builder.asked:
+        given = Use.model_validate({"name": name, **use.options})
+        found = builder.method(BENCHMARKS, given, f"benchmarks.{name}")
+        moved = {place: found.extra[place] for place in found.places}
+        extra = {"path": moved.pop("data")} if "data" in moved else {}
+        options = {k: v for k, v in (decisive(use) | use.own).items() if k not in moved}
+        contents = {part: sha for part, sha in found.contents.items() if part != "source"}
+        extra |= {"files": moved} if moved else {}
+        builder.asked[name] = Spec(options | {"benchmark": name}, contents, extra)
+    one = builder.asked[name]
+    return Spec(dict(one.config), dict(one.contents), dict(one.extra))
 
 
 def answered_by(builder: Builder, spec: Spec) -> None:
@@ -108,9 +123,22 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
             # Without the extra it is `lexical`, as before there was any.
             if "embed" in entry.context and embedder() is not lexical:
                 spec.config["embedding"] = embedder().__name__
-            needed = any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters)
-            if needed or ("judge_model" in entry.context and builder.study.judge_model is not None):
+            if asks_judge(builder, room, use, "judge_model"):
                 ask_judge_model(builder, f"{at}: {use.name!r}", spec)
+
+
+def asks_judge(builder: Builder, room: Room[Any], use: Use, asked: str = "model") -> bool:
+    """Whether a method asks the study's `judge_model`: it can't do without, or there is one.
+
+    Args:
+        asked: what the method calls it.
+    """
+    entry = room.get(use.name)
+    for name, inner in entry.facts.get("methods", {}).items():
+        if asks_judge(builder, inner, use_of_text(inner, getattr(room.filled(use), name))):
+            return True
+    needed = any(p.name == asked and p.default is p.empty for p in entry.parameters)
+    return needed or (asked in entry.context and builder.study.judge_model is not None)
 
 
 def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
@@ -173,24 +201,25 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[s
         UserError: no such judge, or an argument it doesn't take.
     """
     name, _, argument = spec.partition(":")
-    if name == _CLASSIFIER and argument:
-        place, mark, label = argument.partition("#")
-        folder = builder.path(place)
-        if not folder.is_dir():
-            return spec, {"judge": spec}, "refused"
+    facts = SCORERS.get(name).facts
+    place, _, label = argument.partition("#")
+    if "models" in facts and place and builder.path(place).is_dir():
+        found = builder.method(SCORERS, use_of_text(SCORERS, spec), used_by)
+        (option,) = facts["models"]
         identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
-        return f"{_CLASSIFIER}:{folder}{mark}{label}", identity, "refused"
+        return f"{name}:{found.extra[option]}", identity, facts["question"]
     # A judge built on a model that is never asked tells its name and version.
     judge = make_scorer(spec, Counting(talks=False))
     return spec, {"judge": judge.name, "version": judge.version}, judge.question
 
 
-def task_of(config: Mapping[str, Any], path: str | None) -> Task:
-    """What a node's configuration makes its benchmark ask."""
+def task_of(payload: Mapping[str, Any]) -> Task:
+    """What a node's payload makes its benchmark ask."""
+    config, files = payload["config"], dict(payload.get("files", {}))
     declared = benchmark_named(config["benchmark"])
-    options = {name: config[name] for name in declared.options if name in config}
-    if path is not None:
-        options["data"] = path
+    options = {name: config[name] for name in declared.options if name in config} | files
+    if payload.get("path") is not None:
+        options["data"] = payload["path"]
     return declared.task(seed=config.get("seed", 0), world=config.get("world_seed"), **options)
 
 
@@ -198,7 +227,7 @@ def run(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> Incomplete | None:
     """Ask, judge and write: an item result a line, and what answered and judged."""
-    task = task_of(payload["config"], payload.get("path"))
+    task = task_of(payload)
     with answering_as(payload, folders, folder) as asked:
         judges = [make_scorer(spec, asked.judge) for spec in payload.get("judges", ())]
         results = task.run(asked.model, judges, progress)
@@ -244,8 +273,7 @@ def rehearsal(node: Node) -> Rehearsal | None:
         UserError: its data can't be read, or hold nothing.
     """
     payload = node.payload
-    task = partial(task_of, payload["config"], payload.get("path"))
-    return rehearse(node.fingerprint, payload.get("judges", ()), task)
+    return rehearse(node.fingerprint, payload.get("judges", ()), partial(task_of, payload))
 
 
 def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
@@ -326,7 +354,7 @@ def cost(ahead: Ahead) -> Iterator[Work | Calls]:
 
 
 def _unjudged(payload: Mapping[str, Any], model: LanguageModel) -> object:
-    return task_of(payload["config"], payload.get("path")).run(model, [], lambda *_: None)
+    return task_of(payload).run(model, [], lambda *_: None)
 
 
 def _calls(

@@ -89,9 +89,18 @@ def _options(builder: Builder, name: str) -> Spec:
     model, train = builder.study.model, builder.study.stages[name].train
     at, given = f"stages.{name}.train", train.model_dump(mode="json")
     spec = Spec(decisive(train), identities(train), {"train": given})
+    moved = {
+        place: builder.named(room, use, f"{at}.{place}", place, spec).moved
+        for place, (room, use) in kind_of(train).uses(train).items()
+    }
+    for place, options in moved.items():
+        if isinstance(given.get(place), dict):
+            given[place] |= options
     for several, single in (("rewards", "gold"), ("references", "reference")):
         lone = [given[single]] if given.get(single) else []
         for index, use in enumerate([*given.get(several, []), *lone]):
+            if several == "rewards":
+                use["options"] |= moved[f"reward {index}"]
             if use["path"] is not None:
                 sha, use["path"] = builder.data(use["path"], f"{at}.{several}.{index}.path")
                 spec.contents[f"{several[:-1]} {index}"] = sha

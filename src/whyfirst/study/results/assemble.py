@@ -26,7 +26,7 @@ from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import comparison, seam
-from whyfirst.study.nodes.probe import FINDINGS
+from whyfirst.study.nodes.probe import FINDINGS, of_probes
 from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
 from whyfirst.study.results import matching
@@ -224,7 +224,9 @@ def assemble(
         comparisons=work.comparisons(),
         kinds=contrasts.kinds(),
         probes=[
-            ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
+            ProbeRow.model_validate(
+                read_json(work.folders[f"probe:{name}"] / FINDINGS) | of_probes(study).shown
+            )
             for name in (study.probe.probes if study.probe else ())
         ],
         spent=spent(work.folders.values()),
