@@ -30,7 +30,7 @@ from whyfirst.study.located import Spec, answering, locate
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.nodes.within import answering_as, within_decoding
+from whyfirst.study.nodes.within import answering_as, scores_alone, within_decoding
 from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5
@@ -103,7 +103,12 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
             spec.extra.setdefault(key, []).append(method.extra)
             spec.hold(f"{key} {number}", method.contents)
             if "score" in entry.context:
-                spec.contents |= _rewards_named(method.config)
+                named = _rewards_named(method.config)
+                for reward in named:
+                    if problem := scores_alone(reward):
+                        raise ConfigError(f"{builder.file}: {at}: the reward {reward!r} {problem}")
+                sources = {r: source_of(REWARDS.get(r).function) for r in named}
+                spec.contents |= {f"source of reward {r}": s for r, s in sources.items() if s}
             # Without the extra it is `lexical`, as before there was any.
             if "embed" in entry.context and embedder() is not lexical:
                 spec.config["embedding"] = embedder().__name__
@@ -112,13 +117,12 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
                 ask_judge_model(builder, f"{at}: {use.name!r}", spec)
 
 
-def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
-    """Sources of a user's own rewards that a method's options name, as text or as keys."""
+def _rewards_named(options: Mapping[str, Any]) -> list[str]:
+    """The rewards that a method's options name, as text or as keys."""
     named: set[str] = set()
     for value in options.values():
         named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
-    sources = {name: source_of(REWARDS.get(name).function) for name in named & set(REWARDS.names())}
-    return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
+    return sorted(named & set(REWARDS.names()))
 
 
 def _judged_by(builder: Builder, benchmark: Benchmark, spec: Spec) -> None:

@@ -101,16 +101,16 @@ class Assembler(Finished):
             spent = [budget[role] for budget in found if role in budget]
             return sum(one[name] or 0 for one in spent for name in names)
 
-        tokens = ("prompt_tokens", "completion_tokens")
+        tokens, asked = ("prompt_tokens", "completion_tokens"), ("model", "judge", "reward")
         return Used(
-            calls=int(total("model", "calls") + total("judge", "calls")),
-            tokens=int(total("model", *tokens) + total("judge", *tokens)),
+            calls=int(sum(total(role, "calls") for role in asked)),
+            tokens=int(sum(total(role, *tokens) for role in asked)),
             base_calls=int(total("answers", "calls")),
             base_tokens=int(total("answers", *tokens)),
             seconds=total("answers", "seconds"),
             roles={
                 role: UsedByRole(calls=int(total(role, "calls")), tokens=int(total(role, *tokens)))
-                for role in ("model", "judge") if any(role in budget for budget in found)
+                for role in asked if any(role in budget for budget in found)
             },
             fallbacks=dict(fallbacks),
             embedding=config.get("embedding", lexical.__name__) if compares else None,
