@@ -15,8 +15,8 @@ from typer import Argument, Option
 if TYPE_CHECKING:
     from whyfirst.models.base import LanguageModel
     from whyfirst.models.decoding.budget import Budget, Counted
-    from whyfirst.study.execute.store import Store
     from whyfirst.study.config import Overrides
+    from whyfirst.study.execute.store import Store
 
 Decoding = Annotated[
     list[str] | None,
