@@ -16,10 +16,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from whyfirst.config.errors import UserError
+from whyfirst.config.errors import UserError, did_you_mean
 from whyfirst.config.strict import LocatedError, StrictModel, affects_output, load_yaml
 from whyfirst.config.strict_yaml import Location
-from whyfirst.config.suggest import did_you_mean
 
 Kind = Literal["a", "b", "both", "neither"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -11,7 +11,7 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
-from whyfirst.config.source import source_of
+from whyfirst.config.plugins import source_of
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
@@ -21,15 +21,22 @@ from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
 from whyfirst.models.embed import embedder, lexical
 from whyfirst.study.cost import arithmetic
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work, work_name
-from whyfirst.study.cost.rehearsal import Counting, Rehearsal, Tally, rehearse
+from whyfirst.study.cost.parts import (
+    CHARACTERS,
+    Ahead,
+    Calls,
+    Counting,
+    Rehearsal,
+    Tally,
+    Work,
+    rehearse,
+    work_name,
+)
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
-from whyfirst.study.located import Spec, answering, locate
 from whyfirst.study.materials import PretrainedModel
-from whyfirst.study.nodes.builder import SIDE, Builder
-from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, answering, locate
 from whyfirst.study.nodes.within import answering_as, scores_alone, within_decoding
 from whyfirst.train.rewards import REWARDS
 

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_json, write_json
+from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Use
-from whyfirst.config.source import source_of
 from whyfirst.config.strict import output_fields
 from whyfirst.constitution import load_constitution
 from whyfirst.study.decisive import decisive
-from whyfirst.study.located import Spec
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, machine
 from whyfirst.study.nodes.evaluation import answered_by
-from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.worlds import WORLDS, World
 
 if TYPE_CHECKING:
@@ -90,8 +88,7 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) 
 
 def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
     """What the models are probed on."""
-    from whyfirst.probe import sources
-    from whyfirst.probe.pairs import read_pairs
+    from whyfirst.probe.pairs import constitution_pairs, file_items, read_pairs
 
     if "world" in places:
         world: World = WORLDS.make(Use(**places["world"]))
@@ -99,10 +96,10 @@ def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
     else:
         requests = Path(places["requests"]) if "requests" in places else None
         if "constitution" in places:
-            pairs = sources.constitution_pairs(load_constitution(places["constitution"]))
+            pairs = constitution_pairs(load_constitution(places["constitution"]))
         else:
             pairs = read_pairs(Path(places["pairs"]))
-        items = sources.file_items(pairs, requests)
+        items = file_items(pairs, requests)
     if config["values"] is None:
         return items
     kept = [pair for pair in items.pairs if pair.value in config["values"]]

@@ -20,7 +20,7 @@ from whyfirst.models.embed import embedder
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.kind import machine
+from whyfirst.study.nodes.builder import machine
 from whyfirst.study.results.spending import usage_of
 from whyfirst.train.rewards import REWARDS, columns_of
 

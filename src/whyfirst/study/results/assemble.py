@@ -2,7 +2,7 @@
 
 Everything here is computed from the store's folders alone, so the same results come out whoever
 computed the nodes and in whatever order. Leaves out: running (run.py), the match table
-(matching.py), curves, examples and showing (report/).
+(origin.py), curves, examples and showing (report/).
 """
 
 from collections import Counter
@@ -29,13 +29,9 @@ from whyfirst.study.nodes import comparison, seam
 from whyfirst.study.nodes.probe import FINDINGS
 from whyfirst.study.plan import Plan
 from whyfirst.study.register import registration
-from whyfirst.study.results import matching
-from whyfirst.study.results.cautions import cautions
 from whyfirst.study.results.contrasts import Contrasts
-from whyfirst.study.results.curves import curves
-from whyfirst.study.results.examples import examples
-from whyfirst.study.results.finished import Finished
-from whyfirst.study.results.origin import origin, stage_rows
+from whyfirst.study.results.finished import Finished, curves, examples
+from whyfirst.study.results.origin import cautions, match_rows, origin, stage_rows
 from whyfirst.study.results.spending import spent
 from whyfirst.study.results.table import cell_names, cells, summarise, unscored_row
 
@@ -212,7 +208,7 @@ def assemble(
         benchmarks=work.benchmarks(),
         contrasts=contrasts.rows(),
         headline=study.headline or "",
-        matching=matching.rows(plan, work.folders),
+        matching=match_rows(plan, work.folders),
         unscored=work.unscored(),
         recall=work.recall(),
         curves=curves(work),
