@@ -9,15 +9,13 @@ import pytest
 
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.strict import load_yaml
-from whyfirst.study.config import Study
+from whyfirst.study.config import Overrides, Study
 from whyfirst.study.cost import arithmetic as cost
-from whyfirst.study.cost.describe import describe_plan
-from whyfirst.study.cost.estimate import cost_json, estimate
+from whyfirst.study.cost.estimate import cost_json, describe_plan, estimate
 from whyfirst.study.cost.parts import CHARACTERS
 from whyfirst.study.cost.timing import tracker_of
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes.evaluation import rehearsals
-from whyfirst.study.overrides import Overrides
 from whyfirst.study.plan import build_plan
 
 THINGS = ("kralet", "glimfen", "dorrow", "velp")

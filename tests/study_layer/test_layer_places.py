@@ -10,7 +10,7 @@ from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError
 from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.study.nodes.probe import of_probes
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan, first_stages
 from whyfirst.study.shipped import studies_folder
 from whyfirst.train.rewards import REWARDS
 
@@ -140,7 +140,8 @@ def test_a_model_that_is_not_here_is_asked_for_by_a_name_that_may_change(file: P
 def test_controls_of_a_study_are_read_off_its_arms(file: Path) -> None:
     from whyfirst.study.config import load_study
 
-    arms = of_probes(load_study(studies_folder() / "hearth-worlds.yaml"))
+    study = load_study(studies_folder() / "hearth-worlds.yaml")
+    arms = of_probes(study, first_stages(study))
     assert (arms.method, arms.direct) == ("explain_first", "direct")
     assert set(arms.controls) == {
         "nobecause_first", "wrong_reason_first", "rules_first", "label_first", "known_label_first",

@@ -18,8 +18,7 @@ from typer import Argument
 
 from whyfirst.cli.options import AsJson
 from whyfirst.cli.output import command, print_json, say, table, warn
-from whyfirst.config.errors import UserError
-from whyfirst.config.suggest import did_you_mean
+from whyfirst.config.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from whyfirst.config.room import Option

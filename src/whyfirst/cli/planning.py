@@ -15,8 +15,7 @@ from whyfirst.cli.options import AsJson, StudyOptions, store_at
 from whyfirst.cli.output import command, print_json, say, table, warn
 
 if TYPE_CHECKING:
-    from whyfirst.study.cost.describe import PlanDescription, PowerRow
-    from whyfirst.study.cost.estimate import Estimate
+    from whyfirst.study.cost.estimate import Estimate, PlanDescription, PowerRow
     from whyfirst.study.cost.parts import Asked, Calls
 
 
@@ -24,17 +23,14 @@ if TYPE_CHECKING:
 def plan(
     study: StudyOptions,
     utilisation: Annotated[
-        float, Option("--utilisation", min=0.01, max=1.0, help="Share of a GPU's peak reached.")
+        float, Option(min=0.01, max=1.0, help="Share of a GPU's peak reached.")
     ] = 0.35,
-    gpu: Annotated[
-        list[str] | None, Option("--gpu", help="Hours on this device; repeatable.")
-    ] = None,
+    gpu: Annotated[list[str] | None, Option(help="Hours on this device; repeatable.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a study takes (tokens, operations, memory, hours, calls) and what it can find."""
     from whyfirst.report.html import duration
-    from whyfirst.study.cost.describe import describe_plan
-    from whyfirst.study.cost.estimate import cost_json, estimate
+    from whyfirst.study.cost.estimate import cost_json, describe_plan, estimate
     from whyfirst.study.cost.timing import seconds_left
     from whyfirst.study.execute.pool import default_workers, machine_words
     from whyfirst.study.plan import build_plan

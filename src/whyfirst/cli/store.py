@@ -45,8 +45,7 @@ def _size(holdings: "Sequence[Holding]") -> int:
 @command
 def list_(store: StorePath = None, as_json: AsJson = False) -> None:
     """Show the studies whose results are here, and what no study uses."""
-    from whyfirst.study.execute.studies import studies
-    from whyfirst.study.execute.upkeep import holdings
+    from whyfirst.study.execute.upkeep import holdings, studies
 
     place = _open(store)
     held = {holding.key: holding for holding in holdings(place)}

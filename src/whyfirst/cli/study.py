@@ -56,11 +56,10 @@ def run(
     out: OutPath = None,
     workers: Workers = None,
     executor: Annotated[
-        Executor, Option("--executor", help="This machine's processes, or tasks on a Ray cluster.")
+        Executor, Option(help="This machine's processes, or tasks on a Ray cluster.")
     ] = "local",
     address: Annotated[
-        str | None,
-        Option("--address", help="HOST:PORT of the cluster's head (default: this machine)."),
+        str | None, Option(help="HOST:PORT of the cluster's head (default: this machine).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -163,7 +162,7 @@ def register(
     file: StudyName,
     store: StorePath = None,
     amend: Annotated[
-        str | None, Option("--amend", help="Why a plan registered before is replaced by this one.")
+        str | None, Option(help="Why a plan registered before is replaced by this one.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

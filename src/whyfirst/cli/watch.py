@@ -74,7 +74,7 @@ def watch_command(
     run: Annotated[
         str,
         Argument(metavar="RUN", help="A run's folder or its name in ./runs, or a study's file or "
-                 "name."),
+                 "name.")
     ],
     store: StorePath = None,
     model: OtherModel = None,
@@ -90,9 +90,9 @@ def watch_command(
     from whyfirst.cli.reporting import run_folder
     from whyfirst.report.schema import load_results
     from whyfirst.report.terminal import print_headline
+    from whyfirst.study.config import Overrides
     from whyfirst.study.execute.executor import default_workers
     from whyfirst.study.execute.store import Store
-    from whyfirst.study.overrides import Overrides
     from whyfirst.study.plan import build_plan
     from whyfirst.study.run import default_store
     from whyfirst.study.running import RunPlace, noted_run

@@ -33,10 +33,9 @@ from pydantic import (
 )
 
 from whyfirst.config import plugins
-from whyfirst.config.errors import ConfigError, UserError
-from whyfirst.config.source import source_of
+from whyfirst.config.errors import ConfigError, UserError, did_you_mean
+from whyfirst.config.plugins import source_of
 from whyfirst.config.strict import LocatedError, affects_output, problem_text
-from whyfirst.config.suggest import did_you_mean
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

@@ -15,9 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from whyfirst.config.errors import ConfigError
+from whyfirst.config.errors import ConfigError, did_you_mean
 from whyfirst.config.strict_yaml import Location, YamlDocument, dotted, read_yaml
-from whyfirst.config.suggest import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 

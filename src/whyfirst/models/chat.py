@@ -15,8 +15,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from whyfirst.config.errors import ConfigError, DataError, UserError
-from whyfirst.config.suggest import did_you_mean
+from whyfirst.config.errors import ConfigError, DataError, UserError, did_you_mean
 from whyfirst.models import sandbox
 from whyfirst.models.base import Chat, Message
 from whyfirst.models.said import opened_thought

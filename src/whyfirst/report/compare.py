@@ -19,8 +19,8 @@ from whyfirst.report import views, words
 from whyfirst.report.answer import answer
 from whyfirst.report.figures import forest_axis, forest_limits, forest_row
 from whyfirst.report.html import SIGNS, page
-from whyfirst.report.palette import arm_styles
 from whyfirst.report.schema import Contrast, Results
+from whyfirst.report.svg import arm_styles
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from math import floor
 
 from markupsafe import Markup
 
-from whyfirst.report.palette import ArmStyle
 from whyfirst.report.schema import Contrast
 from whyfirst.report.svg import (
+    ArmStyle,
     Estimate,
     Scale,
     el,

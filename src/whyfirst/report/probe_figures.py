@@ -10,8 +10,17 @@ from importlib.resources import files
 from markupsafe import Markup
 
 from whyfirst.probe.record import Measure, ProbeResult
-from whyfirst.report.palette import arm_styles
-from whyfirst.report.svg import el, interval_mark, line, linear, marker, render, text, ticks
+from whyfirst.report.svg import (
+    arm_styles,
+    el,
+    interval_mark,
+    line,
+    linear,
+    marker,
+    render,
+    text,
+    ticks,
+)
 
 #: probe -> (measure, what `at` must say, its axis, title); the first that matches is drawn
 PANELS: dict[str, list[tuple[str, dict[str, str], str, str]]] = {

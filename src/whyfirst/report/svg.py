@@ -1,20 +1,64 @@
-"""Small SVG building blocks: elements that escape themselves, scales, markers, interval marks.
+"""SVG building blocks: elements that escape themselves, scales, an arm's colour and marker.
 
 Colours come from CSS classes, so that a figure follows the page into a dark room and onto paper;
-nothing here writes a style attribute (the page's policy would block it). Leaves out: charts
-(`figures.py`).
+nothing here writes a style attribute (the page's policy would block it). They are Okabe and Ito's
+(2008), with a darker outline where their fill has less than 3:1 contrast; they live in
+`templates/style.css` as classes `c0` to `c8`, one for each arm, with a marker shape beside it for
+readers and printers without colour. Leaves out: charts (`figures.py`).
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from math import ceil, cos, floor, log10, pi, sin
 
 from markupsafe import Markup
 
 from whyfirst.config.text import safe_text
-from whyfirst.report.palette import ArmStyle
+
+SHAPES = (
+    "circle", "square", "up", "diamond", "down", "plus", "cross", "hexagon", "bar",
+)  # fmt: skip
+
+# The arms every study can name keep their colour from study to study.
+KNOWN = {
+    "base": 0,
+    "direct": 1,
+    "explain_only": 2,
+    "explain_first": 3,
+    "explain_other_first": 4,
+    "rules_first": 5,
+    "shuffled_first": 6,
+    "neutral_first": 7,
+    "direct_longer": 8,
+}
+
+
+@dataclass(frozen=True)
+class ArmStyle:
+    """How an arm is drawn: CSS class (colour) and marker shape."""
+
+    css: str
+    shape: str
+
+
+def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
+    """A style for each arm: known names keep theirs, others take free slots in order.
+
+    Past nine arms colours repeat with another shape.
+    """
+    names = list(dict.fromkeys(arms))
+    slots = {name: KNOWN[name] for name in names if name in KNOWN}
+    free = [slot for slot in range(len(SHAPES)) if slot not in slots.values()]
+    for position, name in enumerate(name for name in names if name not in slots):
+        slots[name] = free[position] if position < len(free) else len(SHAPES) + position - len(free)
+    return {
+        name: ArmStyle(f"c{slot % 9}", SHAPES[(slot + slot // 9) % 9])
+        for name, slot in slots.items()
+    }
+
 
 Scale = Callable[[float], float]
 Estimate = tuple[float | None, float | None, float | None]  # value, low, high

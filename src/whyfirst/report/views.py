@@ -15,10 +15,9 @@ from markupsafe import Markup
 from whyfirst.report import decisive, figures, words
 from whyfirst.report.checks import beside
 from whyfirst.report.figures import PanelRow
-from whyfirst.report.palette import ArmStyle
 from whyfirst.report.parts import Comparison
 from whyfirst.report.schema import Benchmark, Cell, Contrast, Results
-from whyfirst.report.svg import Estimate, marker, render
+from whyfirst.report.svg import ArmStyle, Estimate, marker, render
 
 Styles = Mapping[str, ArmStyle]
 NEUTRAL = ArmStyle("cn", "diamond")

@@ -14,11 +14,11 @@ from whyfirst.config.errors import ConfigError, DataError, StoreError, UserError
 from whyfirst.config.files import atomic_write, write_json
 from whyfirst.report.schema import Results, load_results, results_to_json
 from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, is_whole, one_unit
+from whyfirst.study.config import NONE, Overrides
 from whyfirst.study.execute.executor import Event, Node, Outcome, default_workers, run_graph
 from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
 from whyfirst.study.execute.store import Incomplete, Store
 from whyfirst.study.nodes.corpus import forget_rows
-from whyfirst.study.overrides import NONE, Overrides
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.running import RunPlace, note_run, noted_in_store, shed_weights

@@ -16,8 +16,8 @@ from types import FrameType
 from typing import Any, Literal
 
 from whyfirst.config.errors import StoreError
+from whyfirst.config.process import LockTakenError
 from whyfirst.study.execute.graph import Node, check_graph, make_fingerprint, remaining_path
-from whyfirst.study.execute.lock import LockTakenError
 from whyfirst.study.execute.pool import ENDS, OpenWorkers, Pool, Workers, default_workers
 from whyfirst.study.execute.store import Incomplete, Store
 

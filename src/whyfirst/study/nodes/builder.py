@@ -1,35 +1,86 @@
-"""The graph of a study as it grows: nodes added once, and the files they are made from.
+"""The graph of a study as it grows: kinds of node, and the files and models nodes are made from.
 
+A kind says how its nodes are run and reckoned; they are planned by a function of its own file.
 Fingerprints hold the kind of device (a GPU's sums are rounded in another order than a CPU's, so the
 two give other weights and, now and then, other greedy answers) and no number of threads: at the
 sizes trained on CPUs it moves nothing that is reported, and a store must serve machines of other
-sizes; a stage's record names it. Leaves out: what is in a node (the other modules here).
+sizes; a stage's record names it. A local model counts by its files' content, a Hub id by its pinned
+commit, an endpoint by URL, name and revision. Leaves out: what is in a node (the other modules
+here), and loading models (models/reference.py).
 """
 
 import json
 import os
+import platform
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, DataError
-from whyfirst.config.files import read_json, sha256_content
+from whyfirst.config.errors import ConfigError, DataError, UserError
+from whyfirst.config.files import read_json, sha256_content, sha256_file
+from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Room, Use
-from whyfirst.config.source import source_of
 from whyfirst.evaluate.short import use_of_text
+from whyfirst.models.adapters import base_name, is_adapter
+from whyfirst.models.folder import is_folder
 from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
 from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.reference import ModelRef
+from whyfirst.study.cost.parts import Ahead, Asked, Calls, Work
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
-from whyfirst.study.located import Spec, located_to_ask
+from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import ScratchModel, WorldModel
-from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
 
+Progress = Callable[[int, int, str], None]
+# (payload, folders of the nodes it depends on, its own folder, progress) -> what is left to do.
+Run = Callable[[Mapping[str, Any], list[Path], Path, Progress], Incomplete | None]
+Cost = Callable[[Ahead], Iterator[Work | Calls | Asked]]
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """One kind of node.
+
+    Attributes:
+        run: computes a node into its folder, going on from what an earlier attempt left there.
+        version: of the code; "" where what is run in it (a stage, a benchmark) has its own.
+        cost: what the nodes of this kind that aren't in the store will take.
+    """
+
+    name: str
+    run: Run
+    version: str = ""
+    cost: Cost | None = None
+
+
+def machine(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What this process computes on, for the record; it must be of the kind that was planned.
+
+    Raises:
+        UserError: it is not, so the result would be kept under a fingerprint it doesn't have.
+    """
+    import torch
+
+    found = torch.accelerator.current_accelerator(check_available=True)
+    kind = found.type if found is not None else "cpu"
+    if kind != config["device"]:
+        raise UserError(
+            f"the plan counts on a device of kind {config['device']!r}, and torch finds "
+            f"{kind!r} here; set CUDA_VISIBLE_DEVICES to the GPUs to use (empty for none), or mend "
+            "the driver"
+        )
+    name = torch.cuda.get_device_name() if kind == "cuda" else platform.machine()
+    return {"device": kind, "device_name": name, "threads": torch.get_num_threads()}
+
+
+_COMMIT = re.compile("[0-9a-f]{40}")
 # Behind it, in a node's id, the side of the world it differs on.
 SIDE = "~"
 # Start of a path in the folder of public data; without the variable, beside the project.
@@ -42,6 +93,27 @@ class Named:
 
     identity: dict[str, Any]
     moved: dict[str, Any]
+
+
+@dataclass
+class Spec:
+    """What a node, or something named in one, is made of.
+
+    Attributes:
+        config: what decides its result, for the fingerprint and the run.
+        contents: content hashes of files that are no node's, by role; they decide too.
+        extra: what its run needs besides, and what decides nothing: where files are, say.
+        places: names of those in `extra` that say where something is.
+    """
+
+    config: dict[str, Any] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
+
+    def hold(self, role: str, contents: dict[str, str]) -> None:
+        """Take in the contents of a part that plays a role."""
+        self.contents |= {f"{role} {part}": sha for part, sha in contents.items()}
 
 
 @dataclass
@@ -275,3 +347,88 @@ class Builder:
         if self.model_place is None or not file.is_file():
             return None
         return limits_of(read_json(file)).positions
+
+
+def locate(ref: ModelRef, key: str, files: Builder) -> Spec:
+    """Find the model that a study file names under `key`; its `extra` are fields of a `ModelRef`.
+
+    Raises:
+        ConfigError: a Hub id without a pinned commit, or an adapter that is no local folder.
+    """
+    spec = Spec(extra=ref.model_dump(mode="json", exclude={"source"}, exclude_defaults=True))
+    if ref.endpoint is not None:
+        spec.config = {"endpoint": ref.endpoint, "model": ref.model, "revision": ref.revision}
+        return spec
+    spec.config = {"path": ref.path, "revision": ref.revision}
+    place, at = files.path(str(ref.path)), f"{key}.path"
+    if is_packaged(str(ref.path)):
+        # Where a package lies decides nothing; its file does.
+        spec.contents["file"] = files.content(str(ref.path), at)
+    elif place.exists():
+        spec.contents["folder"] = files.content(str(ref.path), at)
+        # What an adapter computes is its base's doing as well.
+        if is_adapter(place):
+            base, pinned = base_name(place)
+            if is_folder(base):
+                spec.contents["base"] = files.content(str(Path(base).resolve()), at)
+            elif not _COMMIT.fullmatch(pinned or ""):
+                raise ConfigError(
+                    f"{files.file}: {at}: {place} is an adapter on {base!r}, which is no local "
+                    "folder and not pinned; give the base as `path` with its `revision`, and this "
+                    "as `adapter`"
+                )
+        # A node holds a reference to this very place, so the place is part of it.
+        spec.config["path"] = spec.extra["path"] = str(place)
+    elif not _COMMIT.fullmatch(ref.revision or ""):
+        raise ConfigError(
+            f"{files.file}: {at}: {ref.path!r} is no local folder; for a Hub id pin the "
+            "`revision` (a commit of 40 hex digits), so that the study can be repeated"
+        )
+    if ref.adapter is not None:
+        folder = files.path(ref.adapter)
+        if not folder.is_dir():
+            raise ConfigError(f"{files.file}: {key}.adapter: {ref.adapter!r} is no local folder")
+        spec.contents["adapter"] = files.content(ref.adapter, f"{key}.adapter")
+        spec.config["adapter"] = spec.extra["adapter"] = str(folder)
+    return spec
+
+
+def located_to_ask(ref: ModelRef, key: str, files: Builder) -> Spec:
+    """`locate`, for a model that is only asked: where its files lie decides nothing."""
+    spec = locate(ref, key, files)
+    if ref.endpoint is None:
+        answers = answering(ref, files)
+        # Its content is what it is.
+        for part, place in (("folder", "path"), ("adapter", "adapter")):
+            if part in spec.contents:
+                del spec.config[place]
+        spec.config |= answers.config
+        spec.extra |= answers.extra
+    return spec
+
+
+def answering(ref: ModelRef, files: Builder) -> Spec:
+    """What decides how a local model answers, once its weights are given: dtype and chat template.
+
+    Nothing that is left to its default counts; a named template counts with its text's hash.
+    """
+    spec = Spec(extra={"trust_remote_code": ref.trust_remote_code})
+    if ref.dtype is not None:
+        spec.config["dtype"] = spec.extra["dtype"] = ref.dtype
+    if ref.device_map is not None:
+        spec.extra["device_map"] = ref.device_map
+    named = ref.chat_template
+    if named is None:
+        return spec
+    spec.config["chat_template"] = spec.extra["chat_template"] = named
+    if named.endswith(".jinja"):
+        sha, spec.extra["chat_template"] = files.data(named, "chat_template")
+        spec.config |= {"chat_template": Path(named).name, "chat_template_sha256": sha}
+    elif named != "tokenizer":
+        from whyfirst.models import chat
+
+        text = Path(chat.__file__).parent / "templates" / f"{named}.jinja"
+        # Else the model's own error says what there is.
+        if text.is_file():
+            spec.config["chat_template_sha256"] = sha256_file(text)
+    return spec

@@ -3,7 +3,7 @@
 A check is a node of its own, done again when a benchmark, its data or a document changes, and
 nothing is trained again for it. Corpora with a token budget are matched when they are written;
 others are counted here before anything is trained, with the stage's own tokenizer and order of
-rows. Leaves out: filling a budget (explain/match.py), and what the file alone tells (refusals.py).
+rows. Leaves out: filling a budget (explain/match.py), and what the file alone tells (plan.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,11 @@ from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
-from whyfirst.study.located import Spec
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec
 from whyfirst.study.nodes.corpus import rows_ahead
 from whyfirst.study.nodes.evaluation import asking, task_of
-from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import CORPORA, ROWS, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
@@ -233,7 +231,7 @@ def plan_match(builder: Builder, firsts: Sequence[str], seed: int) -> None:
         return
     first = uses[firsts[0]]
     corpora = list(dict.fromkeys(use.data for use in uses.values()))
-    # Their replay is the same for all (refusals.py), and stands behind their own corpora.
+    # Their replay is the same for all (plan.py), and stands behind their own corpora.
     named = corpora if first.replay_data is None else [*corpora, first.replay_data]
     reads = (base.plan(builder, seed), *(corpus.plan(builder, name, seed) for name in named))
     stages = {name: use.data for name, use in uses.items()}

@@ -19,12 +19,10 @@ from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, asked
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work
-from whyfirst.study.cost.rehearsal import Counting
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
 from whyfirst.study.execute.store import REPLIES, Incomplete
-from whyfirst.study.located import Spec
 from whyfirst.study.nodes import base
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec
 from whyfirst.study.nodes.evaluation import (
     answered_by,
     answering_work,
@@ -37,7 +35,6 @@ from whyfirst.study.nodes.evaluation import (
     still_to_ask,
     task_of,
 )
-from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.nodes.within import answering_as
 from whyfirst.study.results.spending import usage_of
 from whyfirst.study.schema import ComparisonUse

@@ -12,17 +12,14 @@ from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.kept import replies_file
 from whyfirst.models.reference import ModelRef, open_model
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Work
-from whyfirst.study.cost.rehearsal import Tally
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Tally, Work
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import REPLIES, Store
-from whyfirst.study.located import Spec
 from whyfirst.study.materials import CorpusUse
 from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import SIDE, Builder
+from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, machine
 from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_judge_model
-from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
 from whyfirst.worlds import WORLDS
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
+from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Room, Use
-from whyfirst.config.source import source_of
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
@@ -24,16 +24,22 @@ from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
 from whyfirst.models.embed import embedder, lexical
 from whyfirst.study.cost import arithmetic
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Work
-from whyfirst.study.cost.rehearsal import Counting, Rehearsal, Tally, rehearse
+from whyfirst.study.cost.parts import (
+    CHARACTERS,
+    Ahead,
+    Calls,
+    Counting,
+    Rehearsal,
+    Tally,
+    Work,
+    rehearse,
+)
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
-from whyfirst.study.located import Spec, answering, locate
 from whyfirst.study.materials import PretrainedModel
-from whyfirst.study.nodes.builder import SIDE, Builder
-from whyfirst.study.nodes.kind import NodeKind, Progress
-from whyfirst.study.nodes.within import answering_as, within_decoding
+from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, answering, locate
+from whyfirst.study.nodes.within import answering_as, scores_alone, within_decoding
 from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5
@@ -119,7 +125,12 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
             spec.extra.setdefault(key, []).append(method.extra)
             spec.hold(f"{key} {number}", method.contents)
             if "score" in entry.context:
-                spec.contents |= _rewards_named(method.config)
+                named = _rewards_named(method.config)
+                for reward in named:
+                    if problem := scores_alone(reward):
+                        raise ConfigError(f"{builder.file}: {at}: the reward {reward!r} {problem}")
+                sources = {r: source_of(REWARDS.get(r).function) for r in named}
+                spec.contents |= {f"source of reward {r}": s for r, s in sources.items() if s}
             # Without the extra it is `lexical`, as before there was any.
             if "embed" in entry.context and embedder() is not lexical:
                 spec.config["embedding"] = embedder().__name__
@@ -141,13 +152,12 @@ def asks_judge(builder: Builder, room: Room[Any], use: Use, asked: str = "model"
     return needed or (asked in entry.context and builder.study.judge_model is not None)
 
 
-def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
-    """Sources of a user's own rewards that a method's options name, as text or as keys."""
+def _rewards_named(options: Mapping[str, Any]) -> list[str]:
+    """The rewards that a method's options name, as text or as keys."""
     named: set[str] = set()
     for value in options.values():
         named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
-    sources = {name: source_of(REWARDS.get(name).function) for name in named & set(REWARDS.names())}
-    return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
+    return sorted(named & set(REWARDS.names()))
 
 
 def _judged_by(builder: Builder, benchmark: Benchmark, spec: Spec) -> None:

@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_json, write_json
+from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Use
-from whyfirst.config.source import source_of
 from whyfirst.config.strict import output_fields
 from whyfirst.constitution import load_constitution
 from whyfirst.explain.explanation import REASONED
 from whyfirst.probe.record import PROBES, ProbeOptions, lacking
 from whyfirst.study.decisive import decisive
-from whyfirst.study.located import Spec
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, machine
 from whyfirst.study.nodes.evaluation import answered_by
-from whyfirst.study.nodes.kind import NodeKind, Progress, machine
-from whyfirst.study.refusals import first_stages
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
 
@@ -38,11 +35,14 @@ _BEFORE = ("rules_first", "shuffled_first", "neutral_first", "direct_longer")
 SECONDS = 6.0  # roughly, of a probe for each model
 
 
-def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) -> None:
+def plan_all(
+    builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]], firsts: Mapping[str, str]
+) -> None:
     """Add a node for every probe the study names.
 
     Args:
         stages: (arm, seed) -> its stage nodes, as planned.
+        firsts: as `of_probes`.
 
     Raises:
         ConfigError, DataError: pairs or requests that can't be read or don't suffice.
@@ -73,7 +73,7 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) 
     missing = set(use.values or ()) - {pair.value for pair in items.pairs}
     if missing:
         raise ConfigError(f"{at}.values: no pair is about {', '.join(sorted(missing))}")
-    arms = of_probes(study)
+    arms = of_probes(study, firsts)
     if arms.decisive(models):
         spec.config["arms"] = arms.decisive(models)
     for name, reason in lacking(use.probes, tuple(models), items, arms.direct).items():
@@ -127,9 +127,12 @@ class ProbedArms:
         return {"method": self.method, "direct": self.direct, "controls": controls}
 
 
-def of_probes(study: StudyFile) -> ProbedArms:
-    """Read off the arms: what each reads first, and what it is trained on after that."""
-    firsts = first_stages(study)
+def of_probes(study: StudyFile, firsts: Mapping[str, str]) -> ProbedArms:
+    """Read off the arms: what each reads first, and what it is trained on after that.
+
+    Args:
+        firsts: arm -> the stage it begins with, of those that begin with documents.
+    """
     after = {
         name: tuple(study.stages[stage].data for stage in arm.stages[name in firsts :])
         for name, arm in study.arms.items()
@@ -157,8 +160,7 @@ def of_probes(study: StudyFile) -> ProbedArms:
 
 def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
     """What the models are probed on."""
-    from whyfirst.probe import sources
-    from whyfirst.probe.pairs import read_pairs
+    from whyfirst.probe.pairs import constitution_pairs, file_items, read_pairs
 
     if "world" in places:
         world: World = WORLDS.make(Use(**places["world"]))
@@ -166,10 +168,10 @@ def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
     else:
         requests = Path(places["requests"]) if "requests" in places else None
         if "constitution" in places:
-            pairs = sources.constitution_pairs(load_constitution(places["constitution"]))
+            pairs = constitution_pairs(load_constitution(places["constitution"]))
         else:
             pairs = read_pairs(Path(places["pairs"]))
-        items = sources.file_items(pairs, requests)
+        items = file_items(pairs, requests)
     if config["values"] is None:
         return items
     kept = [pair for pair in items.pairs if pair.value in config["values"]]

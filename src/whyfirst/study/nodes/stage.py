@@ -14,12 +14,10 @@ from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Work
 from whyfirst.study.decisive import decisive
-from whyfirst.study.located import Spec, answering
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import SIDE, Builder
-from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, answering, machine
 from whyfirst.study.sources import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL

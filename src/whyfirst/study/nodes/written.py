@@ -29,12 +29,10 @@ from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked
 from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES
-from whyfirst.study.located import Spec, located_to_ask
 from whyfirst.study.materials import Written
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
-from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, located_to_ask, machine
 from whyfirst.study.schema import StudyFile
 
 SECONDS = 60.0

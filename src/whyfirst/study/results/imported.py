@@ -14,10 +14,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.errors import DataError, UserError, did_you_mean
 from whyfirst.config.files import read_json, write_json
 from whyfirst.config.strict import StrictModel
-from whyfirst.config.suggest import did_you_mean
 from whyfirst.report import schema
 from whyfirst.stats import statistics
 from whyfirst.stats.scores import Scores, paired
