@@ -7,8 +7,6 @@ variable, is handed to `huggingface_hub` and kept nowhere. Leaves out: making a 
 which is done on the Hub's own page, after a look, and a licence that the base's folder lacks.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -4,8 +4,6 @@ Each check says what was found and takes a tone that the report and the terminal
 and a word, never by colour alone. Leaves out: the headline (`answer.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ between them, and only their settings, listed below, say what may explain it. Le
 items across studies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

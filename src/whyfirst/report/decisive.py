@@ -5,8 +5,6 @@ what a kind of subject does alike in every arm is found in the data and said, si
 every average and can change none. Leaves out: layout, and any number that is not in the results.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from whyfirst.report import words

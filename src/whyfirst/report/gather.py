@@ -5,8 +5,6 @@ measured agreement and the rates corrected by it. Leaves out: splits and framing
 of every benchmark), and comparing arms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

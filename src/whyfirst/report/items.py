@@ -11,8 +11,6 @@ has, for each arm, 0 (not asked) or [verdict, response, reason, passes, scored]:
 Leaves out: showing it (templates/browser.js).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Leaves out: how the correlations were computed (`probe.behaviour`), and the page (`probes.py`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from whyfirst.probe.record import CONTROLS

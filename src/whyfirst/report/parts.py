@@ -3,8 +3,6 @@
 Leaves out: the file as a whole, reading and writing it (`schema.py`).
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field, JsonValue

@@ -8,8 +8,6 @@ how they are shown (`html.py`, `terminal.py`, `card.py`).
 `python -m whyfirst.report.schema` rewrites `results.schema.json` after a change here.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -361,7 +359,7 @@ class Results(StrictModel):
     kinds: list[KindTable] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Results:
+    def _names_exist(self) -> "Results":
         """A report with a dangling name would silently show less than was measured."""
         # The headline is found by name, so a second one of that name could take its place.
         names = [contrast.name for contrast in self.contrasts]

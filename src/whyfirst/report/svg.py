@@ -7,8 +7,6 @@ nothing here writes a style attribute (the page's policy would block it). They a
 readers and printers without colour. Leaves out: charts (`figures.py`).
 """
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Every string passes `safe_text` and is printed as text, never as rich markup. Le
 and figures, which are in the HTML report.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType

@@ -4,8 +4,6 @@ Every function takes `Results` and gives plain data or finished figures for a te
 sentences (`answer.py`, `words.py`), drawing (`figures.py`) and markup (`templates/`).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A difference is called detectable when its 95 % interval excludes zero; "no dete
 is a result and is said as one. Leaves out: computing intervals, and any judgement of size.
 """
 
-from __future__ import annotations
-
 from statistics import fmean
 from typing import Literal
 

@@ -14,8 +14,6 @@ Searle, Casella and McCulloch, Variance Components, 1992, chapter 4); weights fo
 in the two-way cluster-robust variance of Cameron, Gelbach and Miller (2011).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -8,8 +8,6 @@ definition, its source and its measured coverage is in docs/statistics.md.
 Left out: which contrasts a study makes (study), unpaired comparisons, resampling intervals.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,7 +96,7 @@ class Contrast:
     exact_p: float | None = None
     dropped: tuple[int, ...] = ()
     worlds: Spread | None = None
-    by_kind: Mapping[str, Contrast] = field(default_factory=dict)
+    by_kind: Mapping[str, "Contrast"] = field(default_factory=dict)
 
 
 def wilson(passes: int, n: int, confidence: float = CONFIDENCE) -> Interval:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from whyfirst.config.room import Use, use_of
-from whyfirst.config.strict import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import StrictModel, added_later, affects_output, runtime_only
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
 from whyfirst.models.reference import ModelRef
 from whyfirst.study.materials import (
@@ -31,7 +31,6 @@ from whyfirst.study.materials import (
     known_corpus,
     known_world,
 )
-from whyfirst.train.config_base import added_later
 from whyfirst.worlds import WORLDS
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.config.room import Use
+from whyfirst.config.strict import decisive
 from whyfirst.data.rows import texts_of
 from whyfirst.models.gguf_file import convert, is_gguf
-from whyfirst.study.decisive import decisive
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, locate
 from whyfirst.study.sources import ROWS

@@ -30,7 +30,6 @@ from whyfirst.models.limits import limits_of
 from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.reference import ModelRef
 from whyfirst.study.cost.parts import Ahead, Asked, Calls, Work
-from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import ScratchModel, WorldModel
@@ -226,7 +225,7 @@ class Builder:
 
         What it needs besides (`extra`) is the use as `Use` reads it, with whole paths.
         """
-        spec = Spec(decisive_options(room, use), extra={"name": use.name})
+        spec = Spec(room.decisive(use), extra={"name": use.name})
         places, filled = room.get(use.name).facts.get("places", ()), room.filled(use)
         for name, value in filled.model_dump().items():
             if isinstance(model := getattr(filled, name), ModelRef):

@@ -12,6 +12,7 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl, sha256_json, write_json, write_jsonl
 from whyfirst.config.room import Use
+from whyfirst.config.strict import decisive
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.comparison import compare
 from whyfirst.evaluate.item import Item
@@ -19,7 +20,6 @@ from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, asked
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import REPLIES, Incomplete
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec

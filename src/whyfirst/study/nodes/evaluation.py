@@ -12,6 +12,7 @@ from typing import Any
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.plugins import source_of
+from whyfirst.config.strict import decisive
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
@@ -32,7 +33,6 @@ from whyfirst.study.cost.parts import (
     rehearse,
     work_name,
 )
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import PretrainedModel

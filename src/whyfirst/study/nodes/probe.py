@@ -14,9 +14,8 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_json, write_json
 from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Use
-from whyfirst.config.strict import output_fields
+from whyfirst.config.strict import decisive, output_fields
 from whyfirst.constitution import load_constitution
-from whyfirst.study.decisive import decisive
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, machine

@@ -9,11 +9,11 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json
+from whyfirst.config.strict import decisive
 from whyfirst.data.rows import Which
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Work
-from whyfirst.study.decisive import decisive
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import sha256_json, write_json
+from whyfirst.config.strict import decisive
 from whyfirst.constitution import Constitution, load_constitution
 from whyfirst.data.leaks import DRESS
 from whyfirst.data.leaks import VERSION as LEAKS
@@ -26,7 +27,6 @@ from whyfirst.explain.write import ANSWERS
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.materials import Written
