@@ -25,7 +25,7 @@ from whyfirst.study.config import Overrides, Study
 from whyfirst.study.cost.estimate import estimate
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
-from whyfirst.study.results.spending import spent
+from whyfirst.study.results.origin import spent
 
 KEY = "sk-never-to-be-written-down"
 

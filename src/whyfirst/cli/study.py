@@ -83,7 +83,7 @@ def _run(
 ) -> None:  # fmt: skip
     """Run a study to its report and print the answer; `words` after `whyfirst` name it there."""
     from whyfirst.cli.progress import study_progress
-    from whyfirst.study.execute.executor import default_workers
+    from whyfirst.study.execute.pool import default_workers
     from whyfirst.study.plan import build_plan
     from whyfirst.study.run import run_study
 

@@ -109,10 +109,11 @@ def intervention(arms: Arms, items: Items, options: ProbeOptions, progress: Prog
     linked = links(
         arms, arms.names, lambda arm, seed: falls[arm, seed], {"reading": "fall when ablated"}
     )
-    said = [*_effects(measures), *cautions(
-        [m for m in measures if m.name == "ablation_effect" and m.at["direction"] == "violation"],
-        options, "a change in refusal when the direction is ablated",
-    )]  # fmt: skip
+    ablated = [
+        m for m in measures if m.name == "ablation_effect" and m.at["direction"] == "violation"
+    ]
+    said = _effects(measures)
+    said += cautions(ablated, "a change in refusal when the direction is ablated")
     return Findings(measures, linked, said, {"family": family, "layers": layers})
 
 

@@ -15,6 +15,8 @@ SPACE = "\u00a0"  # between a number and its sign, so that a line never breaks t
 Direction = Literal["higher", "lower", "none", "unknown"]
 Tone = Literal["good", "caution", "bad", "plain"]
 
+#: a direction that says nothing, in words
+WAYS = {"none": "no detectable difference", "unknown": "too few data"}
 FRAMINGS = {"plain": "asked plainly", "unseen": "unseen framings", "seen": "seen framings"}
 
 # What an arm's comparison with the method rules out; only for the names every study shares.

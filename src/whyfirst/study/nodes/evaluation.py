@@ -110,22 +110,18 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
             spec.extra.setdefault(key, []).append(method.extra)
             spec.hold(f"{key} {number}", method.contents)
             if "score" in entry.context:
-                spec.contents |= _rewards_named(method.config)
+                # Of a user's own rewards that its options name, as text or as keys.
+                named = {str(part) for value in method.config.values() for part in (
+                    value if isinstance(value, list | tuple | dict) else (value,))}  # fmt: skip
+                for name in sorted(named & set(REWARDS.names())):
+                    if source := source_of(REWARDS.get(name).function):
+                        spec.contents[f"source of reward {name}"] = source
             # Without the extra it is `lexical`, as before there was any.
             if "embed" in entry.context and embedder() is not lexical:
                 spec.config["embedding"] = embedder().__name__
             needed = any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters)
             if needed or ("judge_model" in entry.context and builder.study.judge_model is not None):
                 ask_judge_model(builder, f"{at}: {use.name!r}", spec)
-
-
-def _rewards_named(options: Mapping[str, Any]) -> dict[str, str]:
-    """Sources of a user's own rewards that a method's options name, as text or as keys."""
-    named: set[str] = set()
-    for value in options.values():
-        named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
-    sources = {name: source_of(REWARDS.get(name).function) for name in named & set(REWARDS.names())}
-    return {f"source of reward {name}": sha for name, sha in sources.items() if sha}
 
 
 def _judged_by(builder: Builder, benchmark: Benchmark, spec: Spec) -> None:
