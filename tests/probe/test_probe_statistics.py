@@ -22,7 +22,7 @@ from whyfirst.probe.estimates import (
     statistic_estimate,
 )
 from whyfirst.probe.pairs import Pair
-from whyfirst.probe.record import Measure
+from whyfirst.probe.record import Measure, ProbeOptions
 from whyfirst.probe.similarity import association, cka, dissimilarity, gram, hsic, rsa
 from whyfirst.stats.classify import auroc
 
@@ -202,16 +202,17 @@ def one(arm: str, low: float, high: float) -> Measure:
 
 def test_a_control_that_shows_it_too_is_said_in_plain_words() -> None:
     """A claim about explanations stood although neutral documents did the same."""
+    options = ProbeOptions()
     shown = record.cautions(
-        [one("explain_first", 0.2, 0.6), one("neutral_first", 0.1, 0.5)], "the link"
+        [one("explain_first", 0.2, 0.6), one("neutral_first", 0.1, 0.5)], options, "the link"
     )
     assert len(shown) == 1 and "neutral_first shows the link too" in shown[0]
     assert "isn't the explanations" in shown[0]
     clean = [one("explain_first", 0.2, 0.6), one("neutral_first", -0.2, 0.3)]
-    assert record.cautions(clean, "the link") == []
-    nothing = record.cautions([one("explain_first", -0.1, 0.2)], "the link")
+    assert record.cautions(clean, options, "the link") == []
+    nothing = record.cautions([one("explain_first", -0.1, 0.2)], options, "the link")
     assert "not distinguishable from none" in nothing[0]
-    alone = record.cautions([one("explain_first", 0.1, 0.2)], "the link")
+    alone = record.cautions([one("explain_first", 0.1, 0.2)], options, "the link")
     assert "no control arm" in alone[0]
 
 

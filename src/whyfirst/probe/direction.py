@@ -167,7 +167,7 @@ def direction(arms: Arms, items: Items, options: ProbeOptions, progress: Progres
         )  # fmt: skip
         behaved += linked
         what = f"the link between the direction ({family}) and refusal"
-        said += cautions(linked, what)
+        said += cautions(linked, options, what)
     # Where the direction that is read and changed doesn't carry over to another value, say so.
     for measure in measures:
         at = measure.at

@@ -109,11 +109,10 @@ def intervention(arms: Arms, items: Items, options: ProbeOptions, progress: Prog
     linked = links(
         arms, arms.names, lambda arm, seed: falls[arm, seed], {"reading": "fall when ablated"}
     )
-    ablated = [
-        m for m in measures if m.name == "ablation_effect" and m.at["direction"] == "violation"
-    ]
-    said = _effects(measures)
-    said += cautions(ablated, "a change in refusal when the direction is ablated")
+    said = [*_effects(measures), *cautions(
+        [m for m in measures if m.name == "ablation_effect" and m.at["direction"] == "violation"],
+        options, "a change in refusal when the direction is ablated",
+    )]  # fmt: skip
     return Findings(measures, linked, said, {"family": family, "layers": layers})
 
 

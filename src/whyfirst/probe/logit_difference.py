@@ -16,7 +16,6 @@ from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, mean_estimate
 from whyfirst.probe.pairs import Items, Pair
 from whyfirst.probe.record import (
-    DIRECT,
     At,
     Findings,
     Measure,
@@ -95,18 +94,18 @@ def logit_difference(
                 change = found[:, own, side] - found[:, own, 1]
                 if np.isfinite(change).any():
                     measures.append(Measure(name, arm, mean_estimate(change, topics[own]), at))
-    measures += _against(arms, odds, pairs, DIRECT)
+    measures += _against(arms, odds, pairs, options.direct)
     behaved: list[Measure] = []
     said: list[str] = []
     if items.requests(0):
         violating = {key: one[:, 0] for key, one in odds.items()}
         read = about_pairs(arms, pairs, violating)
         behaved = links(arms, arms.names, read, {})
-        said = cautions(behaved, "the link between its log-odds and refusal")
+        said = cautions(behaved, options, "the link between its log-odds and refusal")
     for family in dict.fromkeys(pair.family for pair in pairs):
-        whole = {"family": family, "than": DIRECT}
+        whole = {"family": family, "than": options.direct}
         stronger = [m for m in measures if m.name == "stronger" and m.at == whole]
-        said += cautions(stronger, f"a change from {DIRECT} ({family})")
+        said += cautions(stronger, options, f"a change from {options.direct} ({family})")
     return Findings(measures, behaved, said, {"pairs": len(pairs)})
 
 

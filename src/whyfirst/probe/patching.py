@@ -25,9 +25,6 @@ from whyfirst.probe.estimates import (
 )
 from whyfirst.probe.pairs import Items
 from whyfirst.probe.record import (
-    CONTROLS,
-    DIRECT,
-    METHOD,
     At,
     Findings,
     Measure,
@@ -115,7 +112,7 @@ def patching(arms: Arms, items: Items, options: ProbeOptions, progress: Progress
         UserError: there is no direct arm or no other arm, or two models that read texts or are
             built differently.
     """
-    to = DIRECT
+    to = options.direct
     if to not in arms.names or len(arms.names) < 2:
         raise UserError(
             f"patching copies other arms' activations into {to!r}: give it and at least one other "
@@ -139,7 +136,7 @@ def patching(arms: Arms, items: Items, options: ProbeOptions, progress: Progress
             arms, [donor], lambda arm, seed: rises[arm, seed], {"reading": "mean margin shift"}
         )
     ]  # fmt: skip
-    return Findings(measures, linked, _said(measures), {"recipient": to})
+    return Findings(measures, linked, _said(measures, options), {"recipient": to})
 
 
 #: Margins of the donor (R,), the recipient (R,) and the patched recipient (P, R).
@@ -203,12 +200,14 @@ def _measures(
     return measures
 
 
-def _said(measures: Sequence[Measure]) -> list[str]:
+def _said(measures: Sequence[Measure], options: ProbeOptions) -> list[str]:
     gaps = {m.arm: m for m in measures if m.name == "margin_gap"}
-    found = cautions(list(gaps.values()), f"a difference from {DIRECT} in log-odds of refusing")
+    found = cautions(
+        list(gaps.values()), options, f"a difference from {options.direct} in log-odds of refusing"
+    )
     shares = [m for m in measures if m.name == "share" and m.at["positions"] == LAST]
-    for control in (arm for arm in CONTROLS if arm in gaps):
+    for control in (arm for arm in options.controls if arm in gaps):
         own = [m for m in shares if m.arm == control and m.estimate.sign > 0]
-        if own and any(m.arm == METHOD and m.estimate.sign > 0 for m in shares):
+        if own and any(m.arm == options.method and m.estimate.sign > 0 for m in shares):
             found.append(f"patching {control} carries its difference over as well.")
     return found

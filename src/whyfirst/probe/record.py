@@ -25,9 +25,6 @@ from whyfirst.probe.pairs import Items, Pair
 Progress = Callable[[int, int, str], None]  # done, total, what
 At = Mapping[str, str | int | float]
 
-#: the arm that shifts are measured from, the one others are set against and patched into, and the
-#: one a claim is made for
-BASE, DIRECT, METHOD = "base", "direct", "explain_first"
 #: arms that show what training does without explanations; where they show an effect too, it isn't
 #: the explanations
 CONTROLS = ("rules_first", "shuffled_first", "neutral_first", "direct_longer")
@@ -38,14 +35,25 @@ class ProbeOptions:
     """What a run may be told.
 
     Args:
+        base: the arm that shifts are measured from, if it is among the models.
+        direct: the arm others are set against and patched into, if it is among them.
+        method: the arm a claim is made for.
+        controls: arms that must not show what the method shows.
         family: which pairs give the direction that interventions use; None is the first family.
         coefficients: multiples of the difference in means that interventions add.
         shuffles: trainings with shuffled labels.
+        folder: where activations are kept, and found again by a later call with the same models
+            and texts; None is a temporary folder.
     """
 
+    base: str = "base"
+    direct: str = "direct"
+    method: str = "explain_first"
+    controls: tuple[str, ...] = CONTROLS
     family: str | None = None
     coefficients: tuple[float, ...] = (-2.0, -1.0, 0.0, 1.0, 2.0)
     shuffles: int = 10
+    folder: Path | None = None
 
     def family_of(self, items: Items) -> str:
         """The family of pairs that gives the direction.
@@ -167,6 +175,7 @@ def lacking(names: Sequence[str], arms: Sequence[str], items: Items) -> dict[str
         arms: the arms that there are.
     """
     # Only what can be told without loading a model; a probe says the rest itself.
+    options = ProbeOptions()
     reasons: dict[str, str] = {}
     if not any(pair.negative and pair.positive for pair in items.pairs):
         reasons["logit_difference"] = "the pairs have no outcomes to continue with"
@@ -175,8 +184,8 @@ def lacking(names: Sequence[str], arms: Sequence[str], items: Items) -> dict[str
         reasons |= dict.fromkeys(("direction", "intervention"), "the pairs are of one value")
     if not items.requests(0):
         reasons |= dict.fromkeys(("intervention", "patching"), "there are no requests")
-    elif DIRECT not in arms or len(arms) < 2:
-        reasons["patching"] = f"it needs the arm {DIRECT!r} and another one"
+    elif options.direct not in arms or len(arms) < 2:
+        reasons["patching"] = f"it needs the arm {options.direct!r} and another one"
     return {name: reasons[name] for name in names if name in reasons}
 
 
@@ -188,7 +197,7 @@ def run_probes(
     names: Sequence[str],
     models: Mapping[str, Model | Mapping[int, Model]],
     items: Items,
-    options: ProbeOptions = ProbeOptions(),
+    options: ProbeOptions | None = None,
     progress: Progress = no_progress,
 ) -> list[ProbeResult]:
     """Run several probes; what they share (activations, answers) is computed once.
@@ -204,11 +213,12 @@ def run_probes(
     """
     # All names before any model is loaded.
     chosen = [PROBES.get(name) for name in names]
+    chosen_options = options or ProbeOptions()
     # Activations of two models over thousands of texts are gigabytes that nobody asked to keep.
     with tempfile.TemporaryDirectory(prefix="whyfirst-probe-") as temporary:
-        arms = Arms(models, items, Path(temporary))
+        arms = Arms(models, items, chosen_options.folder or Path(temporary))
         # One after the other over the same arms: activations and answers are then computed once.
-        found = [one.function(arms, items, options, progress) for one in chosen]
+        found = [one.function(arms, items, chosen_options, progress) for one in chosen]
         prints = arms.fingerprints()
     return [
         ProbeResult(one.name, one.version, str(one.facts["definition"]), prints, findings)
@@ -220,7 +230,7 @@ def run_probe(
     name: str,
     models: Mapping[str, Model | Mapping[int, Model]],
     items: Items,
-    options: ProbeOptions = ProbeOptions(),
+    options: ProbeOptions | None = None,
     progress: Progress = no_progress,
 ) -> ProbeResult:
     """Run one probe; see `run_probes`."""
@@ -260,8 +270,14 @@ def correlate(readings: Floats, refused: Floats, topics: Sequence[str]) -> Estim
     return statistic_estimate(each_seed, np.array(topics)[used], (-1.0, 1.0), fisher, np.tanh)
 
 
-def links(arms: Arms, names: Sequence[str], reading: Readings, at: At) -> list[Measure]:
-    """The correlation with what the arm itself refused, for each arm, over harmful requests."""
+def links(
+    arms: Arms, names: Sequence[str], reading: Readings, at: At, verdict: Readings | None = None
+) -> list[Measure]:
+    """The correlation for each arm, over harmful requests.
+
+    Args:
+        verdict: 1 or 0 for each request; None is whether the arm itself refused.
+    """
     found = []
     for arm in names:
         seeds = arms.seeds(arm)
@@ -270,7 +286,7 @@ def links(arms: Arms, names: Sequence[str], reading: Readings, at: At) -> list[M
         harmful = np.array([request.harmful for request in asked[0]])
         topics = [request.topic for request in asked[0] if request.harmful]
         read = np.array([reading(arm, seed)[harmful] for seed in seeds])
-        verdicts = np.array([arms.refused(arm, seed)[harmful] for seed in seeds])
+        verdicts = np.array([(verdict or arms.refused)(arm, seed)[harmful] for seed in seeds])
         estimate = correlate(read, verdicts, topics)
         note = ""
         if not np.isfinite(read).any():
@@ -298,7 +314,7 @@ def about_pairs(
     return reading
 
 
-def cautions(measures: Sequence[Measure], what: str) -> list[str]:
+def cautions(measures: Sequence[Measure], options: ProbeOptions, what: str) -> list[str]:
     """What the controls say about the method's effect, in plain words.
 
     Args:
@@ -306,22 +322,22 @@ def cautions(measures: Sequence[Measure], what: str) -> list[str]:
         what: the effect, as a noun phrase: "the link between reading and refusal".
     """
     by_arm: Mapping[str, Measure] = {measure.arm: measure for measure in measures}
-    method = by_arm.get(METHOD)
+    method = by_arm.get(options.method)
     if method is None:
         return []
     # Nothing to explain away: whether controls show it too is then no question.
     if not method.estimate.sign:
-        return [f"{METHOD}: {what} is not distinguishable from none."]
+        return [f"{options.method}: {what} is not distinguishable from none."]
     found = []
     # A control that wasn't probed clears nobody.
-    controls = [arm for arm in CONTROLS if arm in by_arm]
+    controls = [arm for arm in options.controls if arm in by_arm]
     for arm in controls:
         if by_arm[arm].estimate.sign == method.estimate.sign:
             found.append(
-                f"{arm} shows {what} too ({_said(by_arm[arm])}; {METHOD} "
+                f"{arm} shows {what} too ({_said(by_arm[arm])}; {options.method} "
                 f"{_said(method)}): so it isn't the explanations alone that bring it about."
             )
-    if not controls:
+    if not controls and options.direct not in options.controls:
         found.append(f"no control arm was probed: {what} may not be due to the explanations.")
     return found
 

@@ -17,7 +17,6 @@ from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, Indices, mean_estimate, statistic_estimate
 from whyfirst.probe.pairs import Items, Pair
 from whyfirst.probe.record import (
-    BASE,
     Findings,
     Measure,
     ProbeOptions,
@@ -131,21 +130,23 @@ def representation_similarity(
         if items.requests(0):
             read = about_pairs(arms, pairs, readings)
             behaved = links(arms, arms.names, read, {"layer": "mean"})
-            said = cautions(behaved, "the link between its cosines and refusal")
+            said = cautions(behaved, options, "the link between its cosines and refusal")
     progress(1, 2, "similarity of models")
     if not items.pairs:
         raise UserError("representation_similarity needs pairs of statements")
-    measures += _between(arms, items.pairs, BASE)
+    measures += _between(arms, items.pairs, options.base)
     for arm in dict.fromkeys(m.arm for m in measures if m.name == "shift"):
         own = [m for m in measures if m.name == "moved" and m.arm == arm]
         layers = [str(m.at["layer"]) for m in own if m.estimate.sign > 0]
         if not own:
-            said.append(f"{arm} has one seed: its shift from {BASE} can't be told from retraining.")
+            said.append(
+                f"{arm} has one seed: its shift from {options.base} can't be told from retraining."
+            )
         elif not layers:
-            said.append(f"{arm} moved from {BASE} in no layer by more than its seeds do.")
+            said.append(f"{arm} moved from {options.base} in no layer by more than its seeds do.")
         else:
             said.append(
-                f"{arm} moved from {BASE} by more than its seeds lie apart in layers "
+                f"{arm} moved from {options.base} by more than its seeds lie apart in layers "
                 f"{', '.join(layers)} of {len(own)}."
             )
     return Findings(measures, behaved, said, {"pairs": len(pairs), "statements": STATEMENTS})

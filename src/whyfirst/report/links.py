@@ -5,13 +5,14 @@ Leaves out: how the correlations were computed (`probe.behaviour`), and the page
 
 from dataclasses import dataclass
 
-from whyfirst.probe.record import BASE, CONTROLS, DIRECT, METHOD
+from whyfirst.probe.record import CONTROLS
 from whyfirst.report import words
 from whyfirst.report.parts import ProbeMeasure, ProbeRow
 from whyfirst.report.schema import Results
 
+METHOD = "explain_first"
 #: arms that read no reasons, where a study has them (`shuffled_first` reads true ones)
-WITHOUT = (BASE, DIRECT, *(arm for arm in CONTROLS if arm != "shuffled_first"))
+WITHOUT = ("base", "direct", *(arm for arm in CONTROLS if arm != "shuffled_first"))
 
 
 @dataclass(frozen=True)
