@@ -221,8 +221,11 @@ def load_yaml(path: Path, model: type[M]) -> M:
 def _explain(
     error: ValidationError, document: YamlDocument, model: type[BaseModel]
 ) -> list[tuple[int, str, str]]:
-    """Pydantic's errors as (line, dotted key, message)."""
-    found: list[tuple[int, str, str]] = []
+    """Pydantic's errors as (line, dotted key, message), each mistake of the text once.
+
+    What several stages have of one anchor is told of the first of them.
+    """
+    found: dict[tuple[Any, str], tuple[int, str, str]] = {}
     for detail in error.errors(include_url=False):
         at = _locate(document.data, detail["loc"], missing=detail["type"] == "missing")
         cause = detail.get("ctx", {}).get("error")
@@ -230,8 +233,10 @@ def _explain(
             places = [((*at, *more), message) for more, message in cause.problems]
         else:
             places = [(at, problem_text(detail, model))]
-        found += [(document.line(place), dotted(place), text) for place, text in places]
-    return found
+        for place, text in places:
+            mistake = document.line(place), dotted(place), text
+            found.setdefault((document.written(place), text), mistake)
+    return list(found.values())
 
 
 def _locate(data: Any, loc: Location, *, missing: bool) -> Location:

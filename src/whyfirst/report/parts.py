@@ -212,7 +212,10 @@ class ProbeMeasure(StrictModel):
 
 
 class ProbeRow(StrictModel):
-    """One probe's findings: its numbers, how they go with behaviour, and what to know first."""
+    """One probe's findings: its numbers, how they go with behaviour, and what to know first.
+
+    `method` is the arm whose reading the page is about, `without` those that read no reasons.
+    """
 
     probe: str
     version: str
@@ -222,6 +225,8 @@ class ProbeRow(StrictModel):
     measures: list[ProbeMeasure]
     behaviour: list[ProbeMeasure]
     cautions: list[str]
+    method: str = "explain_first"
+    without: list[str] = Field(default_factory=list)
 
 
 class Amendment(StrictModel):

@@ -109,7 +109,7 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
         if arm in firsts and builder.world is None
     }
     comparison.plan_all(builder, stages)
-    probe.plan_all(builder, stages)
+    probe.plan_all(builder, stages, firsts)
     plan = Plan(
         study, file, tuple(builder.nodes.values()),
         {key: tuple(chain) for key, chain in stages.items()},

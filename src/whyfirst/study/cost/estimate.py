@@ -132,7 +132,9 @@ def _model_config(plan: Plan) -> dict[str, Any]:
 
 def cost_json(found: Estimate) -> Mapping[str, Any]:
     """JSON-able, with the sums."""
-    work = [asdict(row) | {"memory_peak": row.peak} for row in found.work]
+    work = [asdict(row) | {"nodes": row.nodes, "memory_peak": row.peak} for row in found.work]
+    for row in work:
+        del row["of"]  # every node of a study by its id would bury the figures
     sums = {name: getattr(found, name) for name in ("flops_left", "tokens_left", "disk_left")}
     return asdict(found) | {"work": work} | sums
 

@@ -8,7 +8,7 @@ from whyfirst.config.files import read_json, read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
 from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
-from whyfirst.data.transforms import TRANSFORMS
+from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.kept import replies_file
 from whyfirst.models.reference import ModelRef, open_model
@@ -18,8 +18,9 @@ from whyfirst.study.execute.store import REPLIES, Store
 from whyfirst.study.materials import CorpusUse
 from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, machine
+from whyfirst.study.nodes.builder import SIDE, Builder, Spec
 from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_judge_model
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.nodes.within import open_asked
 from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
 from whyfirst.worlds import WORLDS
@@ -54,12 +55,11 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
     source = builder.sources[name]
     named = {"corpus": name, "seed": seed if seeded else 0}
     spec = Spec(
-        {"source": corpus.name} | source.config | named | corpus.made_of, dict(source.contents),
+        {"source": corpus.name} | source.config | named, dict(source.contents),
         {"use": source.extra},
     )  # fmt: skip
     if corpus.made_of:
-        spec.extra["transforms"] = [use.model_dump(mode="json") for use in corpus.transforms]
-        spec.extra["select"] = corpus.select and corpus.select.model_dump(mode="json")
+        _made_of(builder, corpus, f"corpora.{name}", spec)
     if world is not None:
         here, spec.extra["world"] = builder.world_at(seed, side)
         spec.config |= here.identity
@@ -76,14 +76,52 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
         depends = (model or base.plan(builder, seed),)
         # How its model writes, and the methods that label what it writes.
         answered_by(builder, spec)
-        uses = facts.get("uses", lambda options: {})(corpus.options)
-        methods = {place: room.identity(use) for place, (room, use) in uses.items()}
-        spec.config["methods"] = methods
+        _label_by(builder, corpus, f"corpora.{name}", spec)
         if facts.get("asks_judge", lambda options: False)(corpus.options):
             ask_judge_model(builder, f"corpora: {corpus.name}", spec)
     read = [corpus.options[option] for option in facts.get("rows_of", ())]
     depends += tuple(plan(builder, other, seed, side) for other in read)
     return builder.add(id, KIND, spec, depends, weight=SECONDS, name=name)
+
+
+def _made_of(builder: Builder, corpus: CorpusUse, at: str, spec: Spec) -> None:
+    """Put a corpus' transforms and selector into its node."""
+    made = [
+        builder.named(TRANSFORMS, use, f"{at}.transforms.{number}", f"transform {number}", spec)
+        for number, use in enumerate(corpus.transforms)
+    ]
+    spec.extra["transforms"] = [
+        use.model_dump(mode="json") | one.moved
+        for use, one in zip(corpus.transforms, made, strict=True)
+    ]
+    spec.config |= {"transforms": [one.identity for one in made]} if made else {}
+    spec.extra["select"] = None
+    if corpus.select is not None:
+        # How many rows are kept is no option of the selector's own.
+        own = Use.model_validate({"name": corpus.select.name, **corpus.select.options})
+        chosen = builder.named(SELECTORS, own, f"{at}.select", "select", spec)
+        spec.config["select"] = chosen.identity | {"n": corpus.select.n}
+        spec.extra["select"] = corpus.select.model_dump(mode="json") | chosen.moved
+
+
+def _label_by(builder: Builder, corpus: CorpusUse, at: str, spec: Spec) -> None:
+    """Put the methods that label what a model writes into the corpus' node."""
+    uses = CORPORA.get(corpus.name).facts.get("uses", lambda options: {})(corpus.options)
+    found = {
+        place: builder.named(room, use, f"{at}.{place}", place, spec)
+        for place, (room, use) in uses.items()
+    }
+    spec.config["methods"] = {place: one.identity for place, one in found.items()}
+    given = dict(spec.extra["use"])
+    for place, one in found.items():
+        kind, _, number = place.partition(" ")
+        if one.moved and number:
+            rewards = [dict(use) for use in given[f"{kind}s"]]
+            rewards[int(number)]["options"] = rewards[int(number)]["options"] | one.moved
+            given[f"{kind}s"] = rewards
+        elif one.moved:
+            given[kind] = given[kind] | one.moved
+    spec.extra["use"] = given
 
 
 def reads_base(corpus: CorpusUse) -> bool:

@@ -3,7 +3,7 @@
 Leaves out: the methods (models/decoding/, models/edits/), and what is asked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,8 +21,8 @@ from whyfirst.models.embed import embedder
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import machine
-from whyfirst.train.rewards import REWARDS
+from whyfirst.study.nodes.kind import machine
+from whyfirst.train.rewards import REWARDS, columns_of
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,17 @@ def within_decoding(
 ) -> Counted:
     """The model within an arm's decoding methods, counted by role.
 
-    "answers" is what the benchmark asks and gets, as plain decoding would take it; "model" and
-    "judge" are what it takes. Without a method nothing but calls is counted.
+    "answers" is what the benchmark asks and gets, as plain decoding would take it; "model", "judge"
+    and "reward" are what it takes. Without a method nothing but calls is counted.
     """
     if "decoding" not in payload and "edits" not in payload:
         return budget.counting(loaded, "answers")
     tokenizer = getattr(loaded, "tokenizer", None)
     model: LanguageModel = budget.counting(loaded, "model", tokenizer)
-    context: dict[str, Any] = {"score": partial(_score, tokenizer), "embed": embedder()}
+    # A role is only there where something is asked in it.
+    scoring = partial(budget.counting, loaded, "reward", tokenizer)
+    score = partial(_score, tokenizer, scoring=scoring)
+    context: dict[str, Any] = {"score": score, "embed": embedder()}
     if judge is not None:
         its_tokens = getattr(judge, "tokenizer", None)
         context["judge_model"] = budget.counting(judge, "judge", its_tokens)
@@ -123,15 +126,36 @@ class _NoTokens(Sequence[Any]):
 
 
 def _score(
-    tokenizer: Any, name: str, prompts: Sequence[Prompt], texts: Sequence[str]
+    tokenizer: Any,
+    name: str,
+    prompts: Sequence[Prompt],
+    texts: Sequence[str],
+    *,
+    scoring: Callable[[], LanguageModel] | None = None,
 ) -> list[float | None]:
-    """A reward's scores of responses; see `whyfirst.models.decoding`."""
+    """A reward's scores of responses; see `whyfirst.models.decoding`.
+
+    Args:
+        scoring: gives the model for a reward that reads likelihoods.
+    """
     asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
     ids: Sequence[Any] = _NoTokens()
     # With the end that each of them came to: some rewards count tokens.
     if tokenizer is not None:
         end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
         ids = [[*tokenizer.encode(text, add_special_tokens=False), *end] for text in texts]
-    return REWARDS.get(name).function(
+    context = {}
+    if scoring is not None and "model" in REWARDS.get(name).context:
+        context["model"] = scoring()
+    reward = REWARDS.make(name, **context)
+    return reward(  # type: ignore[no-any-return]
         prompts=asked, completions=list(texts), completion_ids=ids, finished=[True] * len(texts),
     )  # fmt: skip
+
+
+def scores_alone(name: str) -> str | None:
+    """Why a reward can't score a response by itself, as decodings have it; None where it can."""
+    entry = REWARDS.get(name)
+    if columns := columns_of(entry):
+        return f"reads the column {columns[0]!r}, and a benchmark's items have none"
+    return "is a model of its own, and none is named here" if "folder" in entry.context else None

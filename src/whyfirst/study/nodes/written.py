@@ -29,7 +29,8 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.materials import Written
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, located_to_ask, machine
+from whyfirst.study.nodes.builder import Builder, Spec, located_to_ask
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.nodes.within import open_asked
 from whyfirst.study.schema import StudyFile
 

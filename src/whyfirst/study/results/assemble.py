@@ -26,8 +26,8 @@ from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import comparison, seam
-from whyfirst.study.nodes.probe import FINDINGS
-from whyfirst.study.plan import Plan
+from whyfirst.study.nodes.probe import FINDINGS, of_probes
+from whyfirst.study.plan import Plan, first_stages
 from whyfirst.study.register import registration
 from whyfirst.study.results.contrasts import Contrasts
 from whyfirst.study.results.finished import Finished, curves, examples
@@ -96,16 +96,16 @@ class Assembler(Finished):
             spent = [budget[role] for budget in found if role in budget]
             return sum(one[name] or 0 for one in spent for name in names)
 
-        tokens = ("prompt_tokens", "completion_tokens")
+        tokens, asked = ("prompt_tokens", "completion_tokens"), ("model", "judge", "reward")
         return Used(
-            calls=int(total("model", "calls") + total("judge", "calls")),
-            tokens=int(total("model", *tokens) + total("judge", *tokens)),
+            calls=int(sum(total(role, "calls") for role in asked)),
+            tokens=int(sum(total(role, *tokens) for role in asked)),
             base_calls=int(total("answers", "calls")),
             base_tokens=int(total("answers", *tokens)),
             seconds=total("answers", "seconds"),
             roles={
                 role: UsedByRole(calls=int(total(role, "calls")), tokens=int(total(role, *tokens)))
-                for role in ("model", "judge") if any(role in budget for budget in found)
+                for role in asked if any(role in budget for budget in found)
             },
             fallbacks=dict(fallbacks),
             embedding=config.get("embedding", lexical.__name__) if compares else None,
@@ -219,7 +219,10 @@ def assemble(
         comparisons=work.comparisons(),
         kinds=contrasts.kinds(),
         probes=[
-            ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
+            ProbeRow.model_validate(
+                read_json(work.folders[f"probe:{name}"] / FINDINGS)
+                | of_probes(study, first_stages(study)).shown
+            )
             for name in (study.probe.probes if study.probe else ())
         ],
         spent=spent(work.folders.values()),
