@@ -53,7 +53,7 @@ def plan(
     show_cost(cost)
     if cost.problem is None:
         show_disk(cost, place.root)
-    for said in (*description.repeats, *description.left_out):
+    for said in (*description.unknown, *description.repeats, *description.left_out):
         warn(said)
     if description.power:
         show_power(description)
