@@ -207,9 +207,12 @@ def load_yaml(path: Path, model: type[M]) -> M:
             # What YAML refused stands in the data as nothing, which pydantic would complain of
             # once more.
             known = {(line, key) for line, key, _ in problems}
-            found = problems_of(error, model, document.data)
-            told = [(document.line(place), dotted(place), text) for place, text in found]
-            problems += [p for p in told if p[:2] not in known]
+            told: dict[tuple[Any, str], tuple[int, str, str]] = {}
+            for place, text in problems_of(error, model, document.data):
+                mistake = document.line(place), dotted(place), text
+                # What several stages have of one anchor is told of the first of them.
+                told.setdefault((document.written(place), text), mistake)
+            problems += [p for p in told.values() if p[:2] not in known]
     if result is None or problems:
         # In the order of the file, each once: several checks may see one mistake.
         lines = sorted(set(problems))
