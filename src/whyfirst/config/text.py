@@ -60,12 +60,9 @@ def table_of(titles: Iterable[str], rows: Iterable[Sequence[object]], align: str
     sides: dict[str, Literal["left", "right"]] = {"l": "left", "r": "right"}
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for place, title in enumerate(titles):
-        shown.add_column(
-            Text(safe_text(title)), justify=sides[align[place : place + 1] or align[-1]]
-        )
+        side = sides[align[min(place, len(align) - 1)]]
+        shown.add_column(Text(safe_text(title)), justify=side)
     for row in rows:
-        texts = (
-            c if isinstance(c, Text) else Text(safe_text("" if c is None else str(c))) for c in row
-        )
-        shown.add_row(*texts)
+        cells = ("" if cell is None else cell for cell in row)
+        shown.add_row(*(c if isinstance(c, Text) else Text(safe_text(str(c))) for c in cells))
     return shown
