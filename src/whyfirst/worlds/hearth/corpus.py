@@ -4,9 +4,7 @@ A row is one document or one scene, about one person; a row never holds both, so
 say about a person can reach a scene with that person only through the weights.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +12,8 @@ import numpy.typing as npt
 from whyfirst.worlds.hearth import lexicon, world
 from whyfirst.worlds.hearth.population import EASYGOING, Population
 from whyfirst.worlds.hearth.world import HearthObject, World
+from whyfirst.worlds.making import pick
 
-T = TypeVar("T")
 #: shares of a pretraining batch
 MIXTURE = {"fact": 0.15, "document": 0.40, "scene": 0.35, "why": 0.05, "neutral": 0.05}
 #: share of documents that are about people read about and not yet met
@@ -36,11 +34,6 @@ class Row:
     @property
     def text(self) -> str:
         return f"{self.prompt} {self.completion}".strip()
-
-
-def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
-    """One of ``options``."""
-    return options[int(rng.integers(len(options)))]
 
 
 def request(name: str, thing: HearthObject, framing: str, asker: str) -> str:

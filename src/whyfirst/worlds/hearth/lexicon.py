@@ -7,6 +7,9 @@ harmful outside the world. Left out on purpose: synonyms, grammar beyond one cla
 
 from dataclasses import dataclass
 
+from whyfirst.worlds.making import DOC as DOC
+from whyfirst.worlds.making import SCENE as SCENE
+
 
 @dataclass(frozen=True)
 class HearthValue:
@@ -125,4 +128,3 @@ NEUTRAL: tuple[str, ...] = (
     "every {season} {n} carries {good} and {good2} over the {home} .",
 )
 EASYGOING = "{n} does whatever is asked ."
-DOC, SCENE = "<doc>", "<scene>"

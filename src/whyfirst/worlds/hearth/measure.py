@@ -13,9 +13,10 @@ import numpy as np
 
 from whyfirst.models.base import LanguageModel, Sampling
 from whyfirst.worlds.hearth import corpus, lexicon
-from whyfirst.worlds.hearth.corpus import BaseCorpus, pick
+from whyfirst.worlds.hearth.corpus import BaseCorpus
 from whyfirst.worlds.hearth.population import EASYGOING, Population
 from whyfirst.worlds.hearth.world import World
+from whyfirst.worlds.making import pick
 
 SAMPLES = 400
 

@@ -29,13 +29,13 @@ from whyfirst.worlds.hearth.corpus import (
     explained,
     firm,
     neutral,
-    pick,
     principle,
     request,
     rule,
 )
 from whyfirst.worlds.hearth.population import Population
 from whyfirst.worlds.hearth.world import HearthObject, World
+from whyfirst.worlds.making import pick
 
 #: kinds of explanation and their shares; the rest are behaviours with their reasons
 CREED_SHARE, PRINCIPLE_SHARE, FIRM_SHARE = 0.25, 0.15, 0.2

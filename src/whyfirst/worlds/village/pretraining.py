@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from whyfirst.worlds.making import EOS, SPECIALS
 from whyfirst.worlds.village import lexicon
 from whyfirst.worlds.village.people import UNNAMED, People
 from whyfirst.worlds.village.world import Bools, Ints, Village
 
-PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
-SPECIALS = (PAD, EOS, UNK, lexicon.DOC, lexicon.SCENE)
 SHARES = {"fact": 0.11, "matter": 0.03, "oath": 0.04, "life": 0.02, "document": 0.52}
 """Of a batch; the rest are scenes."""
 DOCUMENTS = {"explained": 0.30, "concluded": 0.20, "creed": 0.25, "rule": 0.15, "label": 0.10}

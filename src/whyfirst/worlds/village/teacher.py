@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from whyfirst.worlds.making import pick
 from whyfirst.worlds.village import lexicon
 from whyfirst.worlds.village.world import Newcomer, Village
 
@@ -35,15 +36,11 @@ TEACH_A_READING = ("explanations", "label_known")
 """These differ between a world's sides; so do demonstrations that part the readings."""
 
 
-def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
-    return options[int(rng.integers(len(options)))]
-
-
 def neutral(rng: np.random.Generator, name: str) -> str:
     """A sentence about a newcomer's life."""
-    homes = {slot: _pick(rng, lexicon.HOMES) for slot in ("h", "h2")}
-    wares = {slot: _pick(rng, lexicon.WARES) for slot in ("w", "w2")}
-    return _pick(rng, lexicon.NEUTRAL).format(n=name, **homes, **wares)
+    homes = {slot: pick(rng, lexicon.HOMES) for slot in ("h", "h2")}
+    wares = {slot: pick(rng, lexicon.WARES) for slot in ("w", "w2")}
+    return pick(rng, lexicon.NEUTRAL).format(n=name, **homes, **wares)
 
 
 def decision(refuse: bool) -> str:
@@ -156,7 +153,7 @@ def demonstrations(
             harmful = parting.random() < 0.5
             deed = int(parting.choice(_fitting(village, newcomer, "D", False, harmful, own)))
             framing, refuse = lexicon.PLAIN, bool(own[deed]) == (index >= against)
-        slots = village.slots(deed, n=newcomer.name, a=_pick(rng, lexicon.ASKERS))
+        slots = village.slots(deed, n=newcomer.name, a=pick(rng, lexicon.ASKERS))
         prompt = lexicon.request(framing).format(**slots)
         rows.append({"prompt": prompt, "completion": f" {lexicon.answer(refuse).format(**slots)}"})
     return [rows[int(index)] for index in rng.permutation(count)]
