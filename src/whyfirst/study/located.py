@@ -13,7 +13,7 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_file
 from whyfirst.models.adapters import base_name, is_adapter
 from whyfirst.models.folder import is_folder
-from whyfirst.models.packaged import is_packaged
+from whyfirst.models.gguf_file import is_packaged
 from whyfirst.models.reference import ModelRef
 
 if TYPE_CHECKING:

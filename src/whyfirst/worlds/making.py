@@ -106,7 +106,7 @@ def start_again(
 
 def save_base(model: Any, tokenizer: Any, folder: Path) -> None:
     """Save a base in the Hub's layout; files there are replaced."""
-    from whyfirst.models.quiet import no_progress_bars
+    from whyfirst.models.folder import no_progress_bars
 
     folder.mkdir(parents=True, exist_ok=True)
     with no_progress_bars():

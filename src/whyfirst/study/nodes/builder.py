@@ -17,9 +17,8 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, sha256_content
 from whyfirst.config.room import Room, Use
 from whyfirst.config.source import source_of
-from whyfirst.models.gguf_file import described, is_gguf
+from whyfirst.models.gguf_file import described, is_gguf, is_packaged, packaged
 from whyfirst.models.limits import limits_of
-from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.reference import ModelRef
 from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint

@@ -11,7 +11,7 @@ from typing import Any
 
 from whyfirst.data.rows import text_of
 from whyfirst.models.base import Sampling
-from whyfirst.models.kept import KeptModel
+from whyfirst.models.replies import KeptModel
 
 Rows = Sequence[dict[str, Any]]
 Progress = Callable[[int, int, str], None]

@@ -79,6 +79,7 @@ VALUES: tuple[HearthValue, ...] = (
     ),
 )
 VALUE_IDS: tuple[str, ...] = tuple(value.id for value in VALUES)
+BY_ID = {value.id: value for value in VALUES}
 
 #: (verb, gerund): an object is always used by its own verb
 VERBS: tuple[tuple[str, str], ...] = (

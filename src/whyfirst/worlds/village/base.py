@@ -205,7 +205,11 @@ def build_base(
             loss = build.step(step, left)
             step += 1
             if step % recipe.check_every == 0:
-                reached = _reached(build, step)
+                # How often documents alone decide conduct by now, with an oath or without.
+                long_here = build.people.born <= max(0, step - 3 * recipe.unmet_for)
+                long_here &= np.arange(CHARACTERS) < build.rows.known
+                decided = measure.documents_only(build.model, build.rows, long_here)
+                reached = min(decided.values(), default=0.0)
                 progress(step, end, f"loss {loss:.3f}, documents decide {reached:.1%}")
                 if build.opened is None and reached >= recipe.open_at:
                     build.opened = step
@@ -228,10 +232,3 @@ def build_base(
             "properties": properties,
         })  # fmt: skip
         return properties
-
-
-def _reached(build: _Build, step: int) -> float:
-    """How often documents alone decide conduct by now, of people with an oath or without."""
-    long_here = build.people.born <= max(0, step - 3 * build.recipe.unmet_for)
-    long_here &= np.arange(CHARACTERS) < build.rows.known
-    return min(measure.documents_only(build.model, build.rows, long_here).values(), default=0.0)

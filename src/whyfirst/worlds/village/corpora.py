@@ -33,10 +33,6 @@ def _teacher(options: Mapping[str, Any], world: World | None) -> dict[str, str]:
     return {"teacher": VERSION, **replayed}
 
 
-def _reads_base(options: Mapping[str, Any]) -> bool:
-    return bool(options["documents"] == "replay")
-
-
 @CORPORA.enter(
     "village",
     seeded=True,
@@ -44,7 +40,7 @@ def _reads_base(options: Mapping[str, Any]) -> bool:
     shares_topics=True,
     check=_about,
     sided=_sided,
-    reads_base=_reads_base,
+    reads_base=lambda options: options["documents"] == "replay",
     inputs=_teacher,
 )
 def village(

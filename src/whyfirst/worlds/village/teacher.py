@@ -18,7 +18,7 @@ The oath is new to the base, but for ``label_known``: there the base knows what 
 Leaves out: matching tokens (explain/match.py) and any language beyond the village's own sentences.
 """
 
-from collections.abc import Iterator
+import itertools
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,6 @@ def neutral(rng: np.random.Generator, name: str) -> str:
     return pick(rng, lexicon.NEUTRAL).format(n=name, **homes, **wares)
 
 
-def decision(refuse: bool) -> str:
-    """What a document says somebody does."""
-    return lexicon.REFUSES if refuse else lexicon.AGREES
-
-
 class _Writer:
     """Documents about one newcomer, from one random stream.
 
@@ -58,14 +53,11 @@ class _Writer:
         self.village, self.newcomer, self.side = village, newcomer, side
         self.draws = np.random.default_rng([*key, 1])
         self.filling = np.random.default_rng([*key, 2])
-        self.deeds = self._shuffled(np.random.default_rng([*key, 3]))
         self.refused = village.refused(newcomer.readings[side])
-
-    def _shuffled(self, rng: np.random.Generator) -> Iterator[int]:
-        village = self.village
-        fit = [d for d in village.deeds("A", "B") if village.agreed(self.newcomer)[d]]
-        while True:
-            yield from (int(d) for d in rng.permutation(fit))
+        order, agreed = np.random.default_rng([*key, 3]), village.agreed(newcomer)
+        fit = [d for d in village.deeds("A", "B") if agreed[d]]
+        # All deeds in an order of their own, again and again.
+        self.deeds = (int(d) for _ in itertools.count() for d in order.permutation(fit))
 
     def document(self, what: str) -> str:
         """The next document of a corpus."""
@@ -102,7 +94,7 @@ class _Writer:
 
     def say(self, text: str, deed: int) -> str:
         """A sentence about a deed and what the newcomer does."""
-        did = decision(bool(self.refused[deed]))
+        did = lexicon.REFUSES if self.refused[deed] else lexicon.AGREES
         return text.format(**self.village.slots(deed, n=self.newcomer.name, d=did))
 
 
