@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
-from whyfirst.config.errors import DataError, UserError
-from whyfirst.config.suggest import did_you_mean
+from whyfirst.config.errors import DataError, UserError, did_you_mean
 from whyfirst.models.base import Prompt
 
 Outcome = Literal["pass", "fail", "unscored"]

@@ -1,10 +1,10 @@
 """What a corpus holds and whether its controls may stand beside it: one JSON object.
 
 Coverage, attribution and assertion, matching, separability with the manipulated words masked,
-diversity, overlap with benchmarks, marks of a generator, and what the filters took out; and the same
-as one HTML file that runs nothing and asks the network for nothing: every string passes `safe_text`
-and jinja2's autoescape, the one style sheet is allowed by its hash. Leaves out: judging how well the
-documents argue.
+diversity, overlap with benchmarks, marks of a generator, and what the filters took out; and the
+same as one HTML file that runs nothing and asks the network for nothing: every string passes
+`safe_text` and jinja2's autoescape, the one style sheet is allowed by its hash. Leaves out: judging
+how well the documents argue.
 """
 
 from base64 import b64encode

@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.files import atomic_write, sha256_json
 from whyfirst.config.strict import (
     StrictModel,
@@ -23,7 +23,6 @@ from whyfirst.config.strict import (
     load_yaml,
     runtime_only,
 )
-from whyfirst.config.suggest import did_you_mean
 from whyfirst.constitution import Constitution, Value
 from whyfirst.explain.grammar import grammar
 from whyfirst.explain.lists import ask_lists

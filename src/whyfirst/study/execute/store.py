@@ -43,7 +43,7 @@ from whyfirst.study.execute.marker import (
 )
 
 if TYPE_CHECKING:
-    from whyfirst.study.execute.lock import Lock
+    from whyfirst.config.process import Lock
 
 UNFINISHED = "INCOMPLETE.json"
 REPLIES = "replies"
@@ -130,7 +130,7 @@ class Store:
         Raises:
             StoreError: they can't be written, or the file system doesn't keep locks.
         """
-        from whyfirst.study.execute.lock import kept_in
+        from whyfirst.config.process import kept_in
 
         if not self._check_layout():
             write_json(self.root / _STORE_FILE, {"layout": LAYOUT})
@@ -167,7 +167,7 @@ class Store:
             LockTakenError: another process holds it.
             StoreError: no lock can be had on this disk.
         """
-        from whyfirst.study.execute.lock import Lock
+        from whyfirst.config.process import Lock
 
         with self.writing():
             return Lock(self.beside("locks", kind, fingerprint, "lock"))
@@ -184,7 +184,7 @@ class Store:
         Raises:
             StoreError: no lock can be had on this disk.
         """
-        from whyfirst.study.execute.lock import LockTakenError
+        from whyfirst.config.process import LockTakenError
 
         try:
             held.enter_context(self.lock(kind, fingerprint))

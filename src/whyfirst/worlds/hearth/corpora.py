@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+from whyfirst.config.errors import did_you_mean
 from whyfirst.config.strict import affects_output
-from whyfirst.config.suggest import did_you_mean
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.worlds import World
 from whyfirst.worlds.making import one_amount
