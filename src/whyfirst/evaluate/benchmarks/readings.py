@@ -22,9 +22,10 @@ from pydantic import Field
 
 from whyfirst.data.readings import KINDS, read_readings
 from whyfirst.evaluate.attacks import NONE, framing
-from whyfirst.evaluate.benchmark import Metric, Progress, benchmark, in_batches
+from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
 from whyfirst.evaluate.item import Item, ItemResult, Outcome, judged, limited, unscored
 from whyfirst.evaluate.likeliest import likeliest
+from whyfirst.evaluate.likelihoods import Likelihoods
 from whyfirst.evaluate.responses import Measure, Responses
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel, Loglikelihood
@@ -148,7 +149,19 @@ def readings(
             (NEITHER, "neither"),
         )
     ]
-    return Decisions(items, Responses(answered, measures, max_new_tokens))
+
+    def read(answers: Sequence[Sequence[Loglikelihood]]) -> list[ItemResult]:
+        rows = [_Scored(item, each) for item, each in zip(items, answers, strict=True)]
+        found = [row.likelier() for row in rows if row.split in ("part_a", "part_b")]
+        for metric, more, less in ((RANKING, "part_a", "part_b"), (LEARNT, "both", "neither")):
+            found += _compared(metric, rows, (more, less))
+        return found
+
+    scored = Likelihoods(
+        list(dict.fromkeys(item.request for item in items)),
+        [(item.prompt, REFUSING) for item in items], read, at_once=64,
+    )  # fmt: skip
+    return Decisions(scored, Responses(answered, measures, max_new_tokens))
 
 
 def _share(limit: int | None, framings: int) -> int | None:
@@ -160,24 +173,19 @@ def _share(limit: int | None, framings: int) -> int | None:
 class Decisions:
     """Items scored by the likelihood of starts, and some of them answered; a `benchmark.Task`."""
 
-    items: Sequence[Item]
+    scored: Likelihoods
     answered: Responses
 
     @property
     def prompts(self) -> list[str]:
         """See `benchmark.Task`."""
-        return list(dict.fromkeys(item.request for item in self.items))
+        return self.scored.prompts
 
     def run(
         self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
     ) -> list[ItemResult]:
         """See `benchmark.Task`."""
-        asked = [(item.prompt, list(REFUSING)) for item in self.items]
-        scored = in_batches(asked, model.loglikelihood, progress, 64, "starts")
-        rows = [_Scored(item, each) for item, each in zip(self.items, scored, strict=True)]
-        found = [row.likelier() for row in rows if row.split in ("part_a", "part_b")]
-        for metric, more, less in ((RANKING, "part_a", "part_b"), (LEARNT, "both", "neither")):
-            found += _compared(metric, rows, (more, less))
+        found = self.scored.run(model, scorers, progress)
         return found + self.answered.run(model, scorers, progress)
 
 
@@ -215,7 +223,7 @@ class _Scored:
         """The record where there is no score."""
         more: dict[str, Any] = dict(self.item.about)
         if self.problem is not None:
-            reason, more["transient"] = str(self.problem.reason), self.problem.transient or None
+            reason, more["transient"] = str(self.problem.reason), self.problem.transient
         return unscored(self.item.id, metric.name, reason, **more)
 
 
