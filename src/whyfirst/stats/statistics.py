@@ -209,11 +209,8 @@ def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
     Args:
         asked: whom and what the items are about, where that is told; else topics alone.
     """
-    first, second = (
-        arms.values
-        if len(arms.values) == 2
-        else (arms.values[0] - arms.values[1], arms.values[2] - arms.values[3])
-    )
+    # Of four arms two differences are held against each other.
+    first, second = arms.values if len(arms.values) == 2 else arms.values[::2] - arms.values[1::2]
     difference = first - second
     scored = np.isfinite(difference)
     missing = arms.present.any(axis=0) & ~scored
