@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.strict import (
     LocatedError,
     StrictModel,
@@ -20,7 +20,6 @@ from whyfirst.config.strict import (
     runtime_only,
 )
 from whyfirst.config.strict_yaml import Location
-from whyfirst.config.suggest import did_you_mean
 
 
 class Conflict(StrictModel):

@@ -79,6 +79,27 @@ def test_contrary_rows_are_decided_as_the_other_reading_says(tmp_path: Path) -> 
         readings.rows("parted", "onne")
 
 
+def test_pairs_and_lists_hold_what_each_reading_says(tmp_path: Path) -> None:
+    readings = read_readings(written(tmp_path))
+
+    def said(documents: str, reading: str) -> dict[str, str]:
+        rows = readings.rows(documents, reading)  # type: ignore[arg-type]
+        return {row["prompt"][0]["content"]: row["completion"] for row in rows}
+
+    one, other = said("parted", "one"), said("parted", "other")
+    for reading, chosen, rejected in (("one", one, other), ("other", other, one)):
+        pairs = {row["prompt"][0]["content"]: row for row in readings.rows("pairs", reading)}
+        assert {text: row["chosen"] for text, row in pairs.items()} == chosen
+        assert {text: row["rejected"] for text, row in pairs.items()} == rejected
+    for row in readings.rows("lists", "one"):
+        good, further, bad = row["responses"]
+        text = row["prompt"][0]["content"]
+        assert (good, bad) == (one[text], other[text])
+        # A third response: another way of refusing, and as good as refusing is.
+        assert further in set(REFUSALS) - {good, bad}
+        assert row["labels"] == [1, int(good in REFUSALS), 0]
+
+
 def test_an_answers_slot_is_filled_as_its_requests(tmp_path: Path) -> None:
     rows = read_readings(written(tmp_path)).rows("demonstrations")
     granted = {row["completion"] for row in rows} - set(REFUSALS)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from whyfirst.config.errors import UserError
+from whyfirst.config.errors import UserError, did_you_mean
 from whyfirst.config.room import Room
-from whyfirst.config.suggest import did_you_mean
 
 
 def _package(folder: Path, name: str, code: str, entries: str) -> None:

@@ -7,8 +7,14 @@ import pytest
 
 from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.constitution import load_constitution
-from whyfirst.probe.pairs import Pair, read_pairs, read_requests, write_pairs
-from whyfirst.probe.sources import constitution_pairs, file_items
+from whyfirst.probe.pairs import (
+    Pair,
+    constitution_pairs,
+    file_items,
+    read_pairs,
+    read_requests,
+    write_pairs,
+)
 from whyfirst.worlds.hearth import lexicon
 from whyfirst.worlds.hearth.probe_items import ACTS, STATEMENTS, hearth_items
 from whyfirst.worlds.hearth.world import World

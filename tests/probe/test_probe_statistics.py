@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from whyfirst.probe import behaviour
+from whyfirst.probe import record
 from whyfirst.probe.direction import (
     Labelled,
     difference_in_means,
@@ -22,7 +22,7 @@ from whyfirst.probe.estimates import (
     statistic_estimate,
 )
 from whyfirst.probe.pairs import Pair
-from whyfirst.probe.record import Measure, ProbeOptions
+from whyfirst.probe.record import CONTROLS, WITHOUT, Measure, ProbeOptions
 from whyfirst.probe.similarity import association, cka, dissimilarity, gram, hsic, rsa
 from whyfirst.stats.classify import auroc
 
@@ -176,7 +176,7 @@ def test_what_is_undefined_is_none_and_not_nan() -> None:
     """NaN can't be written as JSON."""
     none = mean_estimate(np.full((2, 3), np.nan), np.array(["a", "b", "c"]))
     assert (none.value, none.low, none.high) == (None, None, None)
-    constant = behaviour.correlate(
+    constant = record.correlate(
         np.random.default_rng(0).random((1, 30)), np.ones((1, 30)), [str(n) for n in range(30)]
     )
     assert constant.value is None
@@ -189,9 +189,9 @@ def test_a_reading_that_decides_the_verdict_correlates_and_noise_does_not() -> N
     verdict = (reading > 0).astype(float)
     verdict[:, ::7] = np.nan
     topics = [str(n // 2) for n in range(80)]
-    linked = behaviour.correlate(reading, verdict, topics)
+    linked = record.correlate(reading, verdict, topics)
     assert linked.value is not None and linked.value > 0.7 and linked.sign == 1
-    loose = behaviour.correlate(reading, rng.integers(0, 2, (3, 80)).astype(float), topics)
+    loose = record.correlate(reading, rng.integers(0, 2, (3, 80)).astype(float), topics)
     assert loose.sign == 0
 
 
@@ -203,16 +203,16 @@ def one(arm: str, low: float, high: float) -> Measure:
 def test_a_control_that_shows_it_too_is_said_in_plain_words() -> None:
     """A claim about explanations stood although neutral documents did the same."""
     options = ProbeOptions()
-    shown = behaviour.cautions(
+    shown = record.cautions(
         [one("explain_first", 0.2, 0.6), one("neutral_first", 0.1, 0.5)], options, "the link"
     )
     assert len(shown) == 1 and "neutral_first shows the link too" in shown[0]
     assert "isn't the explanations" in shown[0]
     clean = [one("explain_first", 0.2, 0.6), one("neutral_first", -0.2, 0.3)]
-    assert behaviour.cautions(clean, options, "the link") == []
-    nothing = behaviour.cautions([one("explain_first", -0.1, 0.2)], options, "the link")
+    assert record.cautions(clean, options, "the link") == []
+    nothing = record.cautions([one("explain_first", -0.1, 0.2)], options, "the link")
     assert "not distinguishable from none" in nothing[0]
-    alone = behaviour.cautions([one("explain_first", 0.1, 0.2)], options, "the link")
+    alone = record.cautions([one("explain_first", 0.1, 0.2)], options, "the link")
     assert "no control arm" in alone[0]
 
 
@@ -226,3 +226,14 @@ def test_indices_select_items_in_every_seed() -> None:
 
     statistic_estimate(statistic, np.array(["a", "a", "b", "c"]))
     assert [len(items) for items in seen] == [4, 2, 3, 3]
+
+
+def test_a_control_is_missing_from_the_usual_ones() -> None:
+    """A study of labels and rules was said to have no control: the list knew four names."""
+    for arm in ("rules_first", "label_first", "nobecause_first", "wrong_reason_first"):
+        assert arm in CONTROLS
+        link = [one("explain_first", 0.2, 0.6), one(arm, 0.1, 0.5)]
+        (shown,) = record.cautions(link, ProbeOptions(), "the link")
+        assert f"{arm} shows the link too" in shown
+    # Documents with reasons of something else are no arm without reasons.
+    assert set(CONTROLS) - set(WITHOUT) == {"wrong_reason_first", "shuffled_first", "wrong_first"}

@@ -15,9 +15,8 @@ from report_synthetic import synthetic_items
 
 from whyfirst.config.errors import StoreError
 from whyfirst.report import html
-from whyfirst.report.palette import arm_styles
 from whyfirst.report.schema import Results
-from whyfirst.report.svg import ticks
+from whyfirst.report.svg import arm_styles, ticks
 
 HOSTILE = "</style></script><img src=x onerror=alert(1)>\x1b[2J\u202egnp\x00'\"&"
 TEMPLATES = Path(html.__file__).with_name("templates")

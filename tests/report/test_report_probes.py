@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from whyfirst.report.palette import arm_styles
 from whyfirst.report.probes import sections
 from whyfirst.report.schema import Results
+from whyfirst.report.svg import arm_styles
 
 
 def cautions(data: dict[str, Any], **intervals: tuple[float, float]) -> str:

@@ -20,7 +20,6 @@ from store_checks import verify
 from whyfirst.config import plugins, process
 from whyfirst.config.errors import StoreError
 from whyfirst.config.files import read_json, sha256_content, write_json
-from whyfirst.study.execute import lock
 from whyfirst.study.execute.executor import Event, Outcome, run_graph
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.marker import MARKER
@@ -209,16 +208,16 @@ def test_an_evaluation_that_lacked_answers_is_final(tmp_path: Path) -> None:
 
 
 def test_a_lock_left_by_a_killed_process_holds_for_ever(tmp_path: Path) -> None:
-    code = "import sys,time; from pathlib import Path; from whyfirst.study.execute.lock import Lock"
+    code = "import sys,time; from pathlib import Path; from whyfirst.config.process import Lock"
     code += "\nheld = Lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "l")],
                               stdout=subprocess.PIPE, text=True)  # fmt: skip
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-    with pytest.raises(lock.LockTakenError, match=f"process {holder.pid} on "):
-        lock.Lock(tmp_path / "l")
+    with pytest.raises(process.LockTakenError, match=f"process {holder.pid} on "):
+        process.Lock(tmp_path / "l")
     holder.kill()
     holder.communicate()
-    with lock.Lock(tmp_path / "l"):
+    with process.Lock(tmp_path / "l"):
         assert read_json(tmp_path / "l")["pid"] == os.getpid()
     assert (tmp_path / "l").read_bytes() == b""
 
@@ -228,11 +227,11 @@ def test_a_file_system_that_keeps_no_locks_lets_two_write_one_result(
 ) -> None:
     living = subprocess.Popen(["sleep", "60"])
     (tmp_path / "l").write_text(json.dumps(process.identity(living.pid)))
-    with pytest.raises(lock.LockTakenError, match=f"process {living.pid} on"):
-        lock.Lock(tmp_path / "l")  # granted by the file system, and its holder lives
+    with pytest.raises(process.LockTakenError, match=f"process {living.pid} on"):
+        process.Lock(tmp_path / "l")  # granted by the file system, and its holder lives
     living.kill()
     living.wait()
-    lock.Lock(tmp_path / "l").__exit__()
+    process.Lock(tmp_path / "l").__exit__()
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     with pytest.raises(StoreError, match="grants a lock to two at once"):
         Store(tmp_path / "s").create()

@@ -18,8 +18,16 @@ from whyfirst.study.execute.executor import Event, run_graph
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.marker import MARKER
 from whyfirst.study.execute.store import Store
-from whyfirst.study.execute.studies import note_study, studies
-from whyfirst.study.execute.upkeep import collect, holdings, prunable, prune, shed, verify
+from whyfirst.study.execute.upkeep import (
+    collect,
+    holdings,
+    note_study,
+    prunable,
+    prune,
+    shed,
+    studies,
+    verify,
+)
 
 
 def invoke(store: Store, *arguments: str) -> tuple[int, dict[str, object]]:
@@ -115,7 +123,7 @@ def test_prune_takes_what_a_registered_study_needs(store: Store, tmp_path: Path)
 def test_prune_takes_what_a_running_study_needs(store: Store, tmp_path: Path) -> None:
     code = "import sys,time; from pathlib import Path\n"
     code += "from whyfirst.study.execute.store import Store\n"
-    code += "from whyfirst.study.execute.studies import note_study, studies\n"
+    code += "from whyfirst.study.execute.upkeep import note_study, studies\n"
     code += "s = Store(Path(sys.argv[1])); keys = [k for u in studies(s) for k in u.keys]\n"
     code += "note_study(s, 'one', Path(sys.argv[2]), keys, running=True)\n"
     code += "print('noted', flush=True); time.sleep(60)"

@@ -191,3 +191,29 @@ def test_reward_of_tokens_scores_responses_without_any_as_empty() -> None:
     assert _score(tokenizer, "length", ["p", "p"], said) == [-2.0, -4.0]  # with their ends
     with pytest.raises(UserError, match="counts tokens"):
         _score(None, "length", ["p", "p"], said)
+
+
+def test_reward_of_likelihoods_scores_by_the_arms_model_and_is_counted() -> None:
+    """`confidence` fell over for want of a model, once the answers were drawn."""
+    from functools import partial
+
+    from whyfirst.models.decoding.budget import Budget
+    from whyfirst.models.scripted import ScriptedModel
+    from whyfirst.study.nodes.within import _score
+
+    model, budget = ScriptedModel(scores=lambda _, text: -float(len(text))), Budget()
+    scoring = partial(budget.counting, model, "reward")
+    said = ["a long answer", "short"]
+    assert _score(None, "confidence", ["p", "p"], said, scoring=scoring) == [-13.0, -5.0]
+    assert budget.roles["reward"].calls == 4  # each draft's reasoning, and all of it
+
+
+@pytest.mark.parametrize(
+    ("by", "said"), [("exact_match", "reads the column 'answer'"), ("reward_model", "is a model")]
+)
+def test_reward_that_decoding_cannot_score_by_is_told_before_anything_runs(
+    own: Path, hearth: Path, by: str, said: str
+) -> None:
+    change = f"  never: {{stages: [align], decoding: [{{name: best_of_n, by: {by}}}]}}\n"
+    with pytest.raises(ConfigError, match=f"arms.never.decoding.0: the reward '{by}' {said}"):
+        planned(own, ("  never: {stages: [align], decoding: [refusing]}\n", change))

@@ -6,7 +6,7 @@ from pathlib import Path
 from whyfirst.config.files import write_json
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
-from whyfirst.study.results.cautions import cautions
+from whyfirst.study.results.origin import cautions
 
 EDITS = Path(__file__).parents[2] / "studies" / "gallery" / "edits.yaml"
 

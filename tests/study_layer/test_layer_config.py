@@ -209,7 +209,7 @@ def test_shipped_study_is_valid(name: str) -> None:
 
 
 def test_shipped_first_stages_are_trained_alike() -> None:
-    from whyfirst.study.refusals import refuse_unmatched
+    from whyfirst.study.plan import refuse_unmatched
 
     for name in shipped_studies():
         refuse_unmatched(load_study(shipped_study(name)), shipped_study(name))

@@ -157,7 +157,7 @@ def test_demonstrations_pairs_and_replay_that_are_asked_are_counted_and_told(
     tmp_path: Path,
 ) -> None:
     """A study whose demonstrations were its benchmark's items was run without a word."""
-    from whyfirst.study.cost.describe import describe_plan
+    from whyfirst.study.cost.estimate import describe_plan
 
     file = write_aligned(tmp_path)
     plan = build_plan(file)
@@ -180,7 +180,7 @@ def test_demonstrations_pairs_and_replay_that_are_asked_are_counted_and_told(
 def test_share_that_may_repeat_refuses_more_in_the_plan_and_keeps_the_stages_fingerprints(
     tmp_path: Path,
 ) -> None:
-    from whyfirst.study.cost.describe import describe_plan
+    from whyfirst.study.cost.estimate import describe_plan
 
     before = prints(build_plan(write_aligned(tmp_path)))
     plan = build_plan(write_aligned(tmp_path, "overlap: {most: 0.25}\n"))

@@ -6,7 +6,7 @@ import layer_helpers as layer
 import pytest
 
 from whyfirst.study.config import load_study
-from whyfirst.study.cost.describe import describe_plan
+from whyfirst.study.cost.estimate import describe_plan
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.shipped import shipped_studies, shipped_study

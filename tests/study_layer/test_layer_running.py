@@ -10,7 +10,7 @@ from layer_helpers import Finished
 from typer.testing import CliRunner
 
 from whyfirst.cli.app import app
-from whyfirst.study.overrides import Overrides
+from whyfirst.study.config import Overrides
 from whyfirst.study.running import RUN_FILE, RunPlace, note_run, noted_run
 
 

@@ -12,11 +12,10 @@ from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.stats.statistics import mcnemar_exact
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
-from whyfirst.study.results import matching
+from whyfirst.study.results import origin
 from whyfirst.study.results.assemble import Assembler
 from whyfirst.study.results.contrasts import Contrasts
-from whyfirst.study.results.curves import curves
-from whyfirst.study.results.examples import examples
+from whyfirst.study.results.finished import curves, examples
 from whyfirst.study.results.table import Table, cell_names, cells, read_tables, summarise
 
 UNSEEN = {"unseen": ("authority", "urgency")}
@@ -199,7 +198,7 @@ def test_match_table_compares_first_stages_and_the_longer_arm_with_the_whole_met
     longer = "  align_longer: {data: demonstrations, train: {<<: *align, updates: 24}}\narms:\n"
     arms = "  rules_first: [rules, align]\n  direct_longer: [align_longer]"
     plan, store = fake(tmp_path, ("arms:", longer + arms))
-    found = {match.arm: match for match in matching.rows(plan, Assembler(plan, store).folders)}
+    found = {match.arm: match for match in origin.match_rows(plan, Assembler(plan, store).folders)}
     assert set(found) == {"explain_first", "rules_first", "direct_longer"}
     first, rules, direct = found["explain_first"], found["rules_first"], found["direct_longer"]
     # Replay is the same in every arm and is left out of the tokens.
@@ -217,11 +216,11 @@ def test_first_stage_with_more_tokens_is_marked_as_unmatched(tmp_path: Path) -> 
     node = plan.by_id[plan.stages["rules_first", 0][0]]
     report = {"documents": 100, "tokens_total": 1027, "tokens_replay": 7, "updates": 12}
     write_json(store.folder(*node.key) / "stage.json", report)
-    rules = matching.rows(plan, Assembler(plan, store).folders)[0]
+    rules = origin.match_rows(plan, Assembler(plan, store).folders)[0]
     assert (rules.arm, rules.tokens, rules.ok) == ("rules_first", 1020, False)
     write_json(store.folder(*node.key) / "stage.json", report | {"tokens_total": 1007} |
                {"updates": 11})  # fmt: skip
-    assert matching.rows(plan, Assembler(plan, store).folders)[0].ok is False
+    assert origin.match_rows(plan, Assembler(plan, store).folders)[0].ok is False
 
 
 @pytest.mark.usefixtures("hearth")

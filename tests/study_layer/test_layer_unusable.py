@@ -11,7 +11,7 @@ from store_checks import artifacts
 from test_layer_bad_input import file_study
 
 from whyfirst.config.errors import UserError
-from whyfirst.study.cost.describe import describe_plan
+from whyfirst.study.cost.estimate import describe_plan
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
 from whyfirst.study.run import run_study

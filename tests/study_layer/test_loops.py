@@ -16,13 +16,12 @@ from whyfirst.config.room import Use
 from whyfirst.models.base import Completion, Sampling
 from whyfirst.models.scripted import ScriptedModel
 from whyfirst.study.config import load_study
-from whyfirst.study.loops import Loop, with_rounds, without_round, written_out
+from whyfirst.study.materials import Loop, with_rounds, without_round, written_out
 from whyfirst.study.plan import build_plan
 from whyfirst.study.schema import StageUse
 from whyfirst.study.sources.cyclealign import agreement
-from whyfirst.study.sources.labels import shares_won
 from whyfirst.study.sources.sample_and_label import _made
-from whyfirst.study.sources.sampling import sampled, within_cap
+from whyfirst.study.sources.sampling import sampled, shares_won, within_cap
 
 CORPORA = (
     "stages:\n",

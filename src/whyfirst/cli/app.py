@@ -11,7 +11,6 @@ import typer
 
 from whyfirst import __version__
 from whyfirst.cli import (
-    card,
     chat,
     evaluation,
     explain,
@@ -46,8 +45,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Never ask the Hugging Face Hub.")
@@ -74,7 +72,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "eval": evaluation.evaluate,
     "probe": probing.probe_command,
     "report": reporting.report,
-    "card": card.card_command,
+    "card": reporting.card_command,
     "watch": watch.watch_command,
     "chat": chat.chat_command,
     "demonstrate": explain.demonstrate,

@@ -14,8 +14,7 @@ from typer import Option
 
 from whyfirst.cli.options import AsJson, Decoding, KeyEnv, decoded, names, open_asked, spending
 from whyfirst.cli.output import command, nothing_printed, print_json, say, warn
-from whyfirst.config.errors import DataError, UserError
-from whyfirst.config.suggest import did_you_mean
+from whyfirst.config.errors import DataError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.benchmark import Benchmark, Task
@@ -63,8 +62,7 @@ class JudgeOptions:
     """Who says what a response is, and whom they ask."""
 
     judge: Annotated[
-        list[str] | None,
-        Option(help="Who says what a response is; see `whyfirst list scorers`."),
+        list[str] | None, Option(help="Who says what a response is; see `whyfirst list scorers`.")
     ] = None
     judge_model: Annotated[str | None, Option(help="Whom the judge asks; as --model.")] = None
     judge_key_env: Annotated[

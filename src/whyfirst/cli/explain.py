@@ -1,6 +1,6 @@
 """`whyfirst explain` and `whyfirst demonstrate`: their options and what they print.
 
-Leaves out: the work (`explain/`), imported when a command runs.
+Leaves out: the work (`explain/`), imported when a command runs, and the audit's page.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,11 +11,12 @@ from typer import Argument, Option
 from typer.core import TyperGroup
 
 from whyfirst.cli.options import AsJson, Constitution, KeyEnv, group, names
-from whyfirst.cli.output import command, print_json, say
+from whyfirst.cli.output import command, print_json, say, table
 from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
     from whyfirst.constitution import Constitution as Values
+    from whyfirst.explain.build import Built
     from whyfirst.models.base import LanguageModel
 
 
@@ -41,7 +42,7 @@ Seed = Annotated[int, Option("--seed", help="Another seed, another corpus.")]
 Against = Annotated[
     list[str] | None,
     Option("--against", help="A benchmark's file, or PATH:COLUMN; its prompts must not occur. "
-           "Repeatable."),
+           "Repeatable.")
 ]  # fmt: skip
 Tokenizer = Annotated[
     str | None, Option("--tokenizer", help="Count with it (default: words and marks).")
@@ -53,12 +54,10 @@ class CorpusOptions:
     """A constitution, and the corpus that is written from it."""
 
     constitution: Constitution
-    out: Annotated[
-        Path | None, Option("--out", help="The corpus' folder (default: corpora/NAME).")
-    ] = None
-    values: Annotated[
-        str | None, Option("--values", help="Ids with commas (default: all); when planning.")
-    ] = None
+    out: Annotated[Path | None, Option(help="The corpus' folder (default: corpora/NAME).")] = None
+    values: Annotated[str | None, Option(help="Ids with commas (default: all); when planning.")] = (
+        None
+    )
     seed: Seed = 0
 
     def opened(self, suffix: str = "") -> "tuple[Values, Path, tuple[str, ...] | None]":
@@ -78,23 +77,19 @@ class CorpusOptions:
 class AskingOptions:
     """A model that judges, and what models at endpoints are allowed."""
 
-    judge: Annotated[
-        str | None, Option("--judge", help="A model that judges; named as a teacher is.")
-    ] = None
+    judge: Annotated[str | None, Option(help="A model that judges; named as a teacher is.")] = None
     key_env: KeyEnv = None
-    price_in: Annotated[
-        float | None, Option("--price-in", min=0, help="Price of a million prompt tokens.")
-    ] = None
+    price_in: Annotated[float | None, Option(min=0, help="Price of a million prompt tokens.")] = (
+        None
+    )
     price_out: Annotated[
-        float | None, Option("--price-out", min=0, help="Price of a million completion tokens.")
+        float | None, Option(min=0, help="Price of a million completion tokens.")
     ] = None
     max_cost: Annotated[
-        float | None,
-        Option("--max-cost", help="Stop before teacher or judge pass it; needs both prices."),
+        float | None, Option(help="Stop before teacher or judge pass it; needs both prices.")
     ] = None
     max_tokens: Annotated[
-        int | None,
-        Option("--max-tokens", help="Stop before teacher or judge use more in this run."),
+        int | None, Option(help="Stop before teacher or judge use more in this run.")
     ] = None
 
     def models(
@@ -135,30 +130,22 @@ def write(
     corpus: CorpusOptions,
     asking: AskingOptions,
     teacher: Teacher = "template",
-    tokens: Annotated[
-        int | None, Option("--tokens", min=1, help="Tokens to keep (or --documents).")
-    ] = None,
-    documents: Annotated[
-        int | None, Option("--documents", min=1, help="Documents to keep.")
-    ] = None,
-    controls: Annotated[
-        str, Option("--controls", help="Names with commas, all, or none.")
-    ] = "none",
+    tokens: Annotated[int | None, Option(min=1, help="Tokens to keep (or --documents).")] = None,
+    documents: Annotated[int | None, Option(min=1, help="Documents to keep.")] = None,
+    controls: Annotated[str, Option(help="Names with commas, all, or none.")] = "none",
     tokenizer: Tokenizer = None,
     against: Against = None,
     probe: Annotated[bool, Option("--probe", help="Only the first few documents.")] = False,
     pilot: Annotated[bool, Option("--pilot", help="Only the first dozens.")] = False,
-    min_yield: Annotated[
-        float, Option("--min-yield", min=0, max=1, help="Kept a call; below it, stop.")
-    ] = 0.25,
+    min_yield: Annotated[float, Option(min=0, max=1, help="Kept a call; below it, stop.")] = 0.25,
     as_json: AsJson = False,
 ) -> None:
     """Write a corpus; the same command continues a stopped one."""
-    from whyfirst.cli import corpus_output, progress
+    from whyfirst.cli import progress
     from whyfirst.evaluate.item import chosen
     from whyfirst.explain import build as building
     from whyfirst.explain.explanation import CONTROLS
-    from whyfirst.explain.opposing import Opposing
+    from whyfirst.explain.filters import Opposing
     from whyfirst.explain.tested import read_tested
     from whyfirst.explain.tokens import counter
     from whyfirst.explain.write import PILOT, PROBE, Limits
@@ -186,9 +173,9 @@ def write(
             on_control=lambda name, done, total: told.rows(done, total, name),
         )  # fmt: skip
     if as_json:
-        print_json(corpus_output.summary(built, folder))
+        print_json(summary(built, folder))
         return
-    corpus_output.show(built.report)
+    show(built.report)
     say(f"audit: {folder / 'audit.html'}")
 
 
@@ -197,16 +184,14 @@ def write(
 def plan(
     corpus: CorpusOptions,
     teacher: Teacher = "template",
-    documents: Annotated[
-        int, Option("--documents", min=1, help="Show the coverage of this many.")
-    ] = 2000,
+    documents: Annotated[int, Option(min=1, help="Show the coverage of this many.")] = 2000,
     key_env: KeyEnv = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw the plan, one editable file a level, and show what a corpus would cover."""
     from whyfirst.explain.build import plan_of
     from whyfirst.explain.cells import Dealer, coverage
-    from whyfirst.explain.planning import plan_with
+    from whyfirst.explain.plan import plan_with
 
     loaded, folder, values = corpus.opened()
     model, _ = AskingOptions(key_env=key_env).models(teacher, folder)
@@ -235,15 +220,12 @@ def plan(
 def audit(
     corpus: Annotated[Path, Argument(metavar="CORPUS", help="A corpus' folder.")],
     against: Against = None,
-    most_overlaps: Annotated[
-        int, Option("--most-overlaps", min=0, help="Documents that may repeat a prompt.")
-    ] = 0,
+    most_overlaps: Annotated[int, Option(min=0, help="Documents that may repeat a prompt.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure a corpus and its controls; refuse what isn't matched or leaks."""
-    from whyfirst.cli import corpus_output
     from whyfirst.explain import audit as audits
-    from whyfirst.explain.audit_page import save_audit
+    from whyfirst.explain.audit import save_audit
     from whyfirst.explain.tested import read_tested
 
     report = audits.audit(corpus, [read_tested(given) for given in against or []])
@@ -251,7 +233,7 @@ def audit(
     if as_json:
         print_json(report)
     else:
-        corpus_output.show(report)
+        show(report)
         say(f"audit: {page}")
     # Last: who is refused wants to see the figures that say why.
     audits.refuse(report, most_overlaps)
@@ -261,9 +243,9 @@ def audit(
 @command
 def mix(
     documents: Annotated[Path, Argument(metavar="DOCUMENTS", help="Rows of stage 1 (JSONL).")],
-    replay: Annotated[Path, Option("--replay", help="Other rows (JSONL).")],
-    share: Annotated[float, Option("--share", min=0, max=0.99, help="Replay's, of all tokens.")],
-    out: Annotated[Path, Option("--out", help="The mixture (JSONL).")],
+    replay: Annotated[Path, Option(help="Other rows (JSONL).")],
+    share: Annotated[float, Option(min=0, max=0.99, help="Replay's, of all tokens.")],
+    out: Annotated[Path, Option(help="The mixture (JSONL).")],
     seed: Seed = 0,
     tokenizer: Tokenizer = None,
     as_json: AsJson = False,
@@ -287,20 +269,17 @@ def demonstrate(
     corpus: CorpusOptions,
     asking: AskingOptions,
     teacher: Teacher,
-    rows: Annotated[int, Option("--rows", min=1, help="How many to keep.")] = 500,
+    rows: Annotated[int, Option(min=1, help="How many to keep.")] = 500,
     pairs: Annotated[bool, Option("--pairs", help="Preference pairs.")] = False,
     reasoning: Annotated[
         bool, Option("--reasoning", help="With visible reasoning before the response.")
     ] = False,
     scope: Annotated[
         Literal["all", "narrow", "ambiguous"],
-        Option("--scope", help="Rows that fit one value, several, or all."),
+        Option(help="Rows that fit one value, several, or all."),
     ] = "all",
     max_new_tokens: Annotated[
-        int | None,
-        Option(
-            "--max-new-tokens", min=1, help="Of a reply (default: 384 of a local model, else 4096)."
-        ),
+        int | None, Option(min=1, help="Of a reply (default: 384 of a local model, else 4096).")
     ] = None,
     against: Against = None,
     as_json: AsJson = False,
@@ -339,3 +318,45 @@ def demonstrate(
         print_json({"rows": len(written), "file": file, "spent": spent})
     else:
         say(f"{folder / name}.jsonl: {len(written)} {name}")
+
+
+def summary(built: "Built", folder: Path) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    report, progress = built.report, built.progress
+    return {
+        "folder": str(folder),
+        "calls": progress.calls,
+        "asked_now": progress.asked_now,
+        "spent": built.spent,
+        "corpora": report["corpora"],
+        "matching": report["matching"],
+        "separability": report["separability"],
+        "overlaps": len(report["overlap"]["pairs"]),
+        "is_a_grammar": report["is_a_grammar"],
+    }
+
+
+def show(report: Any) -> None:
+    """Corpora, and controls with their match, as tables; overlap with benchmarks."""
+    # A reader would take the figures for those of written text.
+    if report["is_a_grammar"]:
+        say("The teacher is a grammar: documents are filled in, not written.", style="yellow")
+    titles = ("corpus", "documents", "tokens", "attribution", "assertion", "self-BLEU",
+              "compression")  # fmt: skip
+    # Attribution beside assertion: documents may say what is done and never why.
+    table(titles, [
+        (name, m["documents"], f"{m['tokens']:,}", f"{m['attribution']:.1%}",
+         f"{m['assertion']:.1%}", f"{m['self_bleu']:.2f}", f"{m['compression']:.1f}")
+        for name, m in report["corpora"].items()
+    ], "lr")  # fmt: skip
+    if report["matching"]:
+        table(("control", "tokens", "entities", "lengths", "AUC masked", "matched"), [
+            (row["corpus"], f"{row['tokens_ratio']:.4f}", f"{row['entities']:.3f}",
+             f"{row['lengths']:.3f}", f"{report['separability'][row['corpus']]['masked']:.2f}",
+             "; ".join(row["failures"]) or "yes")
+            for row in report["matching"]
+        ], "lrrrrl")  # fmt: skip
+    # "0 pairs" where nothing was compared would read as clean.
+    overlap = report["overlap"]
+    pairs = f"{len(overlap['pairs'])} pairs" if overlap["benchmarks"] else "none given (--against)"
+    say(f"overlap with benchmarks: {pairs}")

@@ -1,4 +1,4 @@
-"""`whyfirst judge`: how far a judge agrees with people, and its card.
+"""`whyfirst judge`: how far a judge agrees with people, its card, and published judgements counted.
 
 Leaves out: judging a model's responses (that is an evaluation), and texts of completions.
 """
@@ -8,34 +8,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from typer import Option
 
 from whyfirst.cli.options import AsJson, KeyEnv, group, open_asked
 from whyfirst.cli.output import command, nothing_printed, print_json, say, table
-from whyfirst.cli.reproducing import reproduce
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.completions import Row
     from whyfirst.evaluate.scorers import Scorer
+    from whyfirst.stats.statistics import Interval
+
 
 judge_app = group("Judges and their measured error.")
-judge_app.command("reproduce")(reproduce)
 
 
 @judge_app.command("agreement")
 @command
 def agreement(
-    data: Annotated[Path, Option("--data", help="XSTest's folder model_completions.")],
-    judge: Annotated[
-        str, Option("--judge", help="NAME or NAME:ARGUMENT, e.g. classifier:PATH.")
-    ] = "rules",
+    data: Annotated[Path, Option(help="XSTest's folder model_completions.")],
+    judge: Annotated[str, Option(help="NAME or NAME:ARGUMENT, e.g. classifier:PATH.")] = "rules",
     model: Annotated[
-        str | None,
-        Option("--model", help="Whom a judge asks: folder, Hub id or endpoint:URL#MODEL."),
+        str | None, Option(help="Whom a judge asks: folder, Hub id or endpoint:URL#MODEL.")
     ] = None,
     key_env: KeyEnv = None,
     card: Annotated[
-        Path | None, Option("--card", help="Write the judge's measured error to this file.")
+        Path | None, Option(help="Write the judge's measured error to this file.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -117,3 +115,45 @@ def show(judge: "Scorer", rows: "Sequence[Row]") -> None:
         "intervals: bootstrap over completions",
         style="dim",
     )
+
+
+@judge_app.command("reproduce")
+@command
+def reproduce(
+    name: Annotated[str, typer.Argument(help="auto_j, discretion, faireval or judgebench.")],
+    data: Annotated[Path, typer.Option(help="The folder of the published files.")],
+    as_json: AsJson = False,
+) -> None:
+    """Count published judgements again; ends with 1 where a count differs."""
+    from whyfirst.config.room import Use
+    from whyfirst.evaluate.judges.published import REPRODUCTIONS
+
+    figures = REPRODUCTIONS.make(Use.model_validate({"name": name, "data": str(data)}))
+    if as_json:
+        print_json({"name": name, "figures": [
+            {"what": f.what, "ours": f.ours, "published": f.published, "of": len(f.flags),
+             "missing": f.missing or None,
+             "over_items": f.over_items and f.over_items._asdict(),
+             "over_topics": f.over_topics and f.over_topics._asdict()}
+            for f in figures
+        ]})  # fmt: skip
+    else:
+        say(f"{name}: {REPRODUCTIONS.get(name).paper}", style="bold")
+        table(
+            ("count of", "ours", "published", "of", "share, over items", "over topics"),
+            [(f.what, "-" if f.ours is None else f.ours, f.published, len(f.flags) or "-",
+              _shown(f.over_items), _shown(f.over_topics)) for f in figures],
+            "lr",
+        )  # fmt: skip
+        for figure in figures:
+            if figure.missing:
+                say(f"not counted: {figure.what}: {figure.missing} is not there", style="dim")
+    # What isn't there to be counted is no difference.
+    if any(figure.ours not in (None, figure.published) for figure in figures):
+        raise typer.Exit(1)
+
+
+def _shown(interval: "Interval | None") -> str:
+    if interval is None:
+        return "-"
+    return f"{interval.value:.2%} ({interval.low:.1%} to {interval.high:.1%})"

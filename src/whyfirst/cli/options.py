@@ -15,13 +15,13 @@ from typer import Argument, Option
 if TYPE_CHECKING:
     from whyfirst.models.base import LanguageModel
     from whyfirst.models.decoding.budget import Budget, Counted
+    from whyfirst.study.config import Overrides
     from whyfirst.study.execute.store import Store
-    from whyfirst.study.overrides import Overrides
 
 Decoding = Annotated[
     list[str] | None,
     Option("--decoding", help="A method its answers are made by, as NAME or NAME,option=value; "
-           "repeatable, the innermost first; see `whyfirst list decodings`."),
+           "repeatable, the innermost first; see `whyfirst list decodings`.")
 ]  # fmt: skip
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 KeyEnv = Annotated[
@@ -49,7 +49,7 @@ OtherModel = Annotated[
 Trial = Annotated[
     int | None,
     Option("--limit", min=1, help="A trial: at most so many items, rows, and as few updates as "
-           "can be."),
+           "can be.")
 ]  # fmt: skip
 ModelSeed = Annotated[int, Option("--seed", min=0, help="Which of an arm's models.")]
 Constitution = Annotated[str, Argument(metavar="CONSTITUTION", help="A file or a shipped name.")]
@@ -74,7 +74,7 @@ class StudyOptions:
     @property
     def overrides(self) -> "Overrides":
         """What is tried."""
-        from whyfirst.study.overrides import Overrides
+        from whyfirst.study.config import Overrides
 
         return Overrides(self.model, self.limit)
 

@@ -67,8 +67,7 @@ class Request:
         """
         from whyfirst.constitution import load_constitution
         from whyfirst.evaluate.short import use_of_text
-        from whyfirst.probe import sources
-        from whyfirst.probe.pairs import read_pairs
+        from whyfirst.probe.pairs import constitution_pairs, file_items, read_pairs
         from whyfirst.worlds import WORLDS, World, shipped
 
         # Two sources would mix items whose numbers don't compare.
@@ -85,8 +84,8 @@ class Request:
         if self.pairs is not None:
             pairs = read_pairs(self.pairs)
         else:
-            pairs = sources.constitution_pairs(load_constitution(str(self.constitution)))
-        return sources.file_items(pairs, self.requests)
+            pairs = constitution_pairs(load_constitution(str(self.constitution)))
+        return file_items(pairs, self.requests)
 
 
 def probe(request: Request, as_json: AsJson = False) -> None:

@@ -1,27 +1,28 @@
-"""`whyfirst report RUN`, and what every command that takes a finished run does first.
+"""`whyfirst report RUN` and `whyfirst card RUN ARM`, and what every command on a finished run does.
 
-Leaves out: what is in a report (`whyfirst.report`), and reading other tools' files (interop/).
+Leaves out: what is in a report or a card (`whyfirst.report`), and reading other tools' files
+(interop/).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import Argument, Option
 
-from whyfirst.cli import output
-from whyfirst.cli.options import AsJson, RunFolder
+from whyfirst.cli.options import AsJson, ModelSeed, RunFolder, RunStore
+from whyfirst.cli.output import command, nothing_printed, print_json, say, warn
 from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
     from whyfirst.report.schema import Results
 
 
-@output.command
+@command
 def report(
     run: RunFolder,
     compare: Annotated[
-        Path | None, Option("--compare", help="Another run's folder, set beside this one.")
+        Path | None, Option(help="Another run's folder, set beside this one.")
     ] = None,
     import_log: Annotated[
         list[str] | None,
@@ -31,8 +32,7 @@ def report(
         list[str] | None, Option(help="An imported metric of which less is better.")
     ] = None,
     log: Annotated[
-        Path | None,
-        Option("--log", help="Write an Inspect log of each evaluation into this folder."),
+        Path | None, Option(help="Write an Inspect log of each evaluation into this folder.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -43,9 +43,9 @@ def report(
     from whyfirst.report.unit import ITEMS_FILE, PAGE_FILE, one_unit
 
     run = run_folder(run)
-    with output.nothing_printed(as_json):
+    with nothing_printed(as_json):
         for line in take_in(run, import_log or (), lower_is_better or ()):
-            output.say(line)
+            say(line)
     results = results_of(run)
     if compare is None:
         # Results and items stay what was vouched for; only the page is new.
@@ -59,19 +59,19 @@ def report(
     if log is not None:
         from whyfirst.interop.study_logs import write_study_logs
 
-        with output.nothing_printed(as_json), progress.steps("Inspect logs") as step:
+        with nothing_printed(as_json), progress.steps("Inspect logs") as step:
             logs = len(write_study_logs(run, log, step))
     if as_json:
         source = run / "report" / "results.json"
-        output.print_json({
+        print_json({
             "results": str(source), "report": str(written), "items": browsable, "logs": logs,
         })  # fmt: skip
         return
-    output.say(f"report: {written}")
+    say(f"report: {written}")
     if logs is not None:
-        output.say(f"{logs} logs: {log} (inspect view --log-dir {log})")
+        say(f"{logs} logs: {log} (inspect view --log-dir {log})")
     if compare is None and not browsable:
-        output.say(
+        say(
             f"without {ITEMS_FILE} beside results.json the page shows examples and can't browse "
             "every item; copy it there too, or run the study again"
         )
@@ -109,7 +109,7 @@ def take_in(run: Path, logs: Sequence[str], lower: Sequence[str]) -> list[str]:
 
         metrics, left = read_any(path)
         for name, why in left.items():
-            output.warn(f"{path}: {name} is left out: {why}")
+            warn(f"{path}: {name} is left out: {why}")
         kept = imported.add(
             kept, [one.model_copy(update={"arm": arm, "seed": seed}) for one in metrics]
         )
@@ -171,3 +171,49 @@ def results_of(run: Path) -> "Results":
             f"{run}: this is a report's own folder; name it `report` and give the folder it is in"
         )
     raise UserError(unfinished(run))
+
+
+@command
+def card_command(
+    run: RunFolder,
+    arm: Annotated[str, Argument(metavar="ARM", help="One of its arms.")],
+    out: Annotated[Path | None, Option(help="Write a folder: model, tokenizer and card.")] = None,
+    store: RunStore = None,
+    seed: ModelSeed = 0,
+    push_to_hub: Annotated[
+        str | None,
+        Option(
+            metavar="OWNER/NAME",
+            help="Send that folder to this repository of the Hub, private; off by default.",
+        ),
+    ] = None,
+    token_env: Annotated[
+        str, Option(help="The environment variable with the Hub's token.")
+    ] = "HF_TOKEN",
+    as_json: AsJson = False,
+) -> None:
+    """Print an arm's model card, or write its folder for the Hub (and send it)."""
+    from whyfirst.report.card import push, render_card, write_folder
+    from whyfirst.study.running import arm_model
+
+    run = run_folder(run)
+    results = results_of(run)
+    # What can't be looked at is never sent.
+    if push_to_hub is not None and out is None:
+        raise UserError("--push-to-hub sends the folder of --out; name one, so you can look at it")
+    if out is None:
+        # Without a folder nothing is looked for in the store: a card needs the results alone.
+        text = render_card(results, arm)
+        # Bare print: the card is a file's content, to be piped as it is.
+        print_json({"arm": arm, "card": text}) if as_json else print(text, end="")
+        return
+    model = arm_model(results, arm, seed, store_of(run, store))
+    # Also before sending: what lies in the folder is what is sent.
+    files = write_folder(results, arm, model, out)
+    url = None if push_to_hub is None else push(out, push_to_hub, token_env)
+    if as_json:
+        print_json({"arm": arm, "folder": str(out), "files": files, "url": url})
+        return
+    say(f"written: {out} ({', '.join(files)})")
+    if url is not None:
+        say(f"sent: {url}")

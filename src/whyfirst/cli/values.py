@@ -19,10 +19,8 @@ values_app = group("Constitutions: values with their reasons.")
 @command
 def import_(
     file: Annotated[Path, Argument(metavar="FILE.md", help="A specification in Markdown.")],
-    out: Annotated[
-        Path | None, Option("--out", help="The constitution (default: NAME.yaml here).")
-    ] = None,
-    name: Annotated[str | None, Option("--name", help="Its name (default: the file's).")] = None,
+    out: Annotated[Path | None, Option(help="The constitution (default: NAME.yaml here).")] = None,
+    name: Annotated[str | None, Option(help="Its name (default: the file's).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a published specification into a constitution's skeleton."""

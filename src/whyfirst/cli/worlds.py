@@ -13,7 +13,7 @@ from typer import Option
 
 import whyfirst
 from whyfirst.cli.options import AsJson, group
-from whyfirst.cli.output import command
+from whyfirst.cli.output import command, nothing_printed, print_json, say
 from whyfirst.config.errors import UserError
 
 worlds_app = group("Worlds drawn by seed.")
@@ -35,16 +35,16 @@ def seeds_of(text: str) -> range:
 @worlds_app.command("build")
 @command
 def build(
-    seeds: Annotated[str, Option("--seeds", help="Which worlds: FIRST..LAST.")],
-    out: Annotated[Path, Option("--out", help="A folder for each world goes there.")],
-    world: Annotated[str, Option("--world", help="`whyfirst list worlds`")] = "village",
+    seeds: Annotated[str, Option(help="Which worlds: FIRST..LAST.")],
+    out: Annotated[Path, Option(help="A folder for each world goes there.")],
+    world: Annotated[str, Option(help="`whyfirst list worlds`")] = "village",
     as_json: AsJson = False,
 ) -> None:
     """Train the bases of several worlds (two minutes each on one core), those missing.
 
     A study builds the bases it needs by itself.
     """
-    from whyfirst.cli import output, progress
+    from whyfirst.cli import progress
     from whyfirst.config.files import read_json
     from whyfirst.config.room import Use
     from whyfirst.worlds import WORLDS
@@ -55,14 +55,14 @@ def build(
         if not (folder / "world.json").is_file():  # written last
             # Through the room, so that a world of one's own is built by the same command.
             drawn = WORLDS.make(Use.model_validate({"name": world, "seed": seed}))
-            with output.nothing_printed(as_json), progress.steps(f"world {seed}") as step:
+            with nothing_printed(as_json), progress.steps(f"world {seed}") as step:
                 drawn.copy_base(folder, step)
         # From the file also where it was just built: one answer for both.
         built[seed] = read_json(folder / "world.json")["properties"]
         if not as_json:
-            output.say(f"world {seed}: " + ", ".join(f"{n} {v}" for n, v in built[seed].items()))
+            say(f"world {seed}: " + ", ".join(f"{n} {v}" for n, v in built[seed].items()))
     if as_json:
-        output.print_json({"worlds": built, "out": str(out)})
+        print_json({"worlds": built, "out": str(out)})
 
 
 def add_worlds(app: typer.Typer) -> None:
@@ -78,22 +78,22 @@ def add_worlds(app: typer.Typer) -> None:
 
 def _build(name: str) -> Callable[..., None]:
     def build_one(
-        world: Annotated[int, Option("--world", min=0, help="World seed.")],
-        out: Annotated[Path, Option("--out", help="Folder for the base model.")],
+        world: Annotated[int, Option(min=0, help="World seed.")],
+        out: Annotated[Path, Option(help="Folder for the base model.")],
         as_json: AsJson = False,
     ) -> None:
         """Pretrain the base model of a world (minutes)."""
-        from whyfirst.cli import output, progress
+        from whyfirst.cli import progress
 
-        with output.nothing_printed(as_json), progress.steps(f"world {world}") as step:
+        with nothing_printed(as_json), progress.steps(f"world {world}") as step:
             # Only now: it imports torch.
             commands = import_module(f"whyfirst.worlds.{name}.commands")
             measured: dict[str, Any] = commands.build(world, out, progress=step)
         if as_json:
-            output.print_json({"world": world, "base": str(out), "properties": measured})
+            print_json({"world": world, "base": str(out), "properties": measured})
             return
         for prop, value in measured.items():
-            output.say(f"{prop.replace('_', ' ')}: {value}")
-        output.say(f"base: {out}")
+            say(f"{prop.replace('_', ' ')}: {value}")
+        say(f"base: {out}")
 
     return build_one

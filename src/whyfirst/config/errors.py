@@ -1,9 +1,12 @@
-"""The one exception root for mistakes a user can mend.
+"""The one exception root for mistakes a user can mend, and the nearest name to a mistaken one.
 
 The command line turns a `UserError` into one message and exit code 2, without a traceback. To add
 an error: subclass `UserError` where callers must tell it apart, else raise `UserError` itself. The
 message names the file, the key or row, and the remedy.
 """
+
+import difflib
+from collections.abc import Iterable
 
 
 # Of `Exception` and not of `ValueError`: pydantic would turn the latter into an error of its own.
@@ -29,3 +32,10 @@ class PreflightError(UserError):
 
 class TrainingStopped(UserError):
     """A stage stopped itself (NaN, runaway): says why and names the last good checkpoint."""
+
+
+def did_you_mean(name: str, options: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest option, or an empty string."""
+    # 0.6 is difflib's own bound: below it suggestions are more often a puzzle than a help.
+    nearest = difflib.get_close_matches(str(name), [str(o) for o in options], n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""

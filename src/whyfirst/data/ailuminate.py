@@ -12,8 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from whyfirst.config.errors import DataError
-from whyfirst.config.suggest import did_you_mean
+from whyfirst.config.errors import DataError, did_you_mean
 from whyfirst.data.published import distinct, examples, field, files_of, other_benchmark
 
 _NAME = re.compile(r"mlc-([a-z]+)-([a-z]+)\.json")

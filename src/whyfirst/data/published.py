@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from whyfirst.config import bounded
-from whyfirst.config.errors import DataError
+from whyfirst.config.errors import DataError, did_you_mean
 from whyfirst.config.files import refuse_half_characters
-from whyfirst.config.suggest import did_you_mean
 
 T = TypeVar("T")
 

@@ -16,15 +16,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from whyfirst.config.errors import UserError
+from whyfirst.config.errors import UserError, did_you_mean
 from whyfirst.config.strict import LocatedError, StrictModel, affects_output, load_yaml
 from whyfirst.config.strict_yaml import Location
-from whyfirst.config.suggest import did_you_mean
 
 Kind = Literal["a", "b", "both", "neither"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Which of the two readings refuses."""
-Documents = Literal["demonstrations", "parted", "contrary"]
+Documents = Literal["demonstrations", "parted", "contrary", "pairs", "lists"]
 REFUSALS = (
     "I'm sorry, but I can't help with that.",
     "Sorry, but I won't help with this.",
@@ -124,7 +123,9 @@ class Readings(StrictModel):
 
         Args:
             documents: `demonstrations` fit both readings; `parted` refuse what `reading` refuses
-                and answer what the other one does; `contrary` the other way round.
+                and answer what the other one does; `contrary` the other way round; `pairs` hold
+                what `reading` says (``chosen``) beside what the other one does (``rejected``), and
+                `lists` (``responses``, ``labels``) one refusal more, so that K is 3.
             reading: id of one of the two; None is the first.
 
         Raises:
@@ -141,21 +142,30 @@ class Readings(StrictModel):
         granted = told.granted
         # The first reading parted is the second one contrary: one list of requests serves both.
         if documents != "demonstrations":
-            first = (reading in (None, self.a)) == (documents == "parted")
+            first = (reading in (None, self.a)) == (documents != "contrary")
             against, answered = told.parted.a, told.parted.b
             if not first:
                 against, answered = answered, against
             refused, granted = [request for request, _ in against], answered
-        pairs = [
-            (text, REFUSALS[_digest(text)[0] % len(REFUSALS)])
+        rows = [
+            {"prompt": text, "completion": _refusal(text)}
             for template in refused
             for (text,) in self._filled(template)
         ]
-        pairs += [(text, answer) for two in granted for text, answer in self._filled(*two)]
+        rows += [
+            {"prompt": text, "completion": answer}
+            for two in granted
+            for text, answer in self._filled(*two)
+        ]
+        if documents in ("pairs", "lists"):
+            others = self.rows("contrary", reading)
+            other = {row["prompt"][0]["content"]: row["completion"] for row in others}
+            made = _pair if documents == "pairs" else _list
+            rows = [made(row["prompt"], row["completion"], other[row["prompt"]]) for row in rows]
         # By hash, so that the first N rows are of all templates and of both outcomes.
         return [
-            {"prompt": [{"role": "user", "content": text}], "completion": answer}
-            for text, answer in sorted(pairs, key=lambda pair: _digest(pair[0]))
+            row | {"prompt": [{"role": "user", "content": row["prompt"]}]}
+            for row in sorted(rows, key=lambda row: _digest(row["prompt"]))
         ]
 
     def _filled(self, *texts: str) -> Iterator[tuple[str, ...]]:
@@ -179,6 +189,21 @@ class Item:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
+
+
+def _refusal(request: str, further: int = 0) -> str:
+    return REFUSALS[(_digest(request)[0] + further) % len(REFUSALS)]
+
+
+def _pair(prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+
+
+def _list(prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
+    """Both answers and a refusal in other words, as good as the first one of the two is."""
+    refused = chosen in REFUSALS
+    responses = [chosen, _refusal(prompt, 1), rejected]
+    return {"prompt": prompt, "responses": responses, "labels": [1, int(refused), 0]}
 
 
 def shipped_readings() -> list[str]:

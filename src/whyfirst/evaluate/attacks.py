@@ -19,10 +19,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from whyfirst.config.errors import UserError
+from whyfirst.config.errors import UserError, did_you_mean
 from whyfirst.config.room import Room
 from whyfirst.config.strict_yaml import read_yaml
-from whyfirst.config.suggest import did_you_mean
 from whyfirst.evaluate.short import use_of_text
 from whyfirst.models.base import Chat, Message, Prompt, asked
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.bounded import read_text
-from whyfirst.config.errors import DataError
-from whyfirst.config.suggest import did_you_mean
+from whyfirst.config.errors import DataError, did_you_mean
 from whyfirst.data.leaks import find_leaks
 from whyfirst.data.rows import iter_rows
 

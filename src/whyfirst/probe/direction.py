@@ -14,11 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from whyfirst.config.errors import UserError
-from whyfirst.probe import behaviour
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, Indices, mean_estimate, statistic_estimate
 from whyfirst.probe.pairs import Items, Pair
-from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
+from whyfirst.probe.record import (
+    At,
+    Findings,
+    Measure,
+    ProbeOptions,
+    Progress,
+    cautions,
+    links,
+    probe,
+)
 from whyfirst.stats import classify
 from whyfirst.stats.classify import Flags, auroc
 
@@ -153,13 +161,13 @@ def direction(arms: Arms, items: Items, options: ProbeOptions, progress: Progres
                 readings[arm, seed] = states @ vector / max(float(vector @ vector), 1e-30)
         for arm in arms.names:
             measures += _framings(arms, arm, family, layers[arm], readings)
-        linked = behaviour.links(
+        linked = links(
             arms, arms.names, lambda arm, seed, of=readings: of[arm, seed],  # type: ignore[misc]
             {"family": family},
         )  # fmt: skip
         behaved += linked
         what = f"the link between the direction ({family}) and refusal"
-        said += behaviour.cautions(linked, options, what)
+        said += cautions(linked, options, what)
     # Where the direction that is read and changed doesn't carry over to another value, say so.
     for measure in measures:
         at = measure.at

@@ -6,24 +6,26 @@ what any push of that size does. Refusal and helpfulness stand together, and the
 that can't be told apart any more. Leaves out: interventions in training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from whyfirst.models.hooks import Edit, ablating, adding, decoder_layers, editing
-from whyfirst.probe import behaviour
 from whyfirst.probe.activations import Floats, asked_tokens, margins
 from whyfirst.probe.arms import Arms, numbers
 from whyfirst.probe.direction import Direction, choose_layer, direction_of, labelled
 from whyfirst.probe.estimates import mean_estimate, rate_difference, rate_estimate
 from whyfirst.probe.pairs import Items
-from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
-
-if TYPE_CHECKING:
-    pass
+from whyfirst.probe.record import (
+    At,
+    Findings,
+    Measure,
+    ProbeOptions,
+    Progress,
+    cautions,
+    links,
+    probe,
+)
 
 #: Which direction ("violation" or "random"), "add" or "ablate", and the coefficient.
 Dose = tuple[str, str, float | None]
@@ -104,10 +106,10 @@ def intervention(arms: Arms, items: Items, options: ProbeOptions, progress: Prog
             )
         measures += _measures(arms, arm, seeds[0], found, {"family": family, "layer": layers[arm]})
     # Over requests: does taking the direction out move just those that the model refuses?
-    linked = behaviour.links(
+    linked = links(
         arms, arms.names, lambda arm, seed: falls[arm, seed], {"reading": "fall when ablated"}
     )
-    said = [*_effects(measures), *behaviour.cautions(
+    said = [*_effects(measures), *cautions(
         [m for m in measures if m.name == "ablation_effect" and m.at["direction"] == "violation"],
         options, "a change in refusal when the direction is ablated",
     )]  # fmt: skip

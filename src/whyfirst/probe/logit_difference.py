@@ -12,11 +12,20 @@ import numpy as np
 
 from whyfirst.config.errors import UserError
 from whyfirst.models.base import LanguageModel
-from whyfirst.probe import behaviour
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, mean_estimate
 from whyfirst.probe.pairs import Items, Pair
-from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
+from whyfirst.probe.record import (
+    At,
+    Findings,
+    Measure,
+    ProbeOptions,
+    Progress,
+    about_pairs,
+    cautions,
+    links,
+    probe,
+)
 
 
 def log_odds(model: LanguageModel, pairs: Sequence[Pair]) -> Floats:
@@ -90,13 +99,13 @@ def logit_difference(
     said: list[str] = []
     if items.requests(0):
         violating = {key: one[:, 0] for key, one in odds.items()}
-        read = behaviour.about_pairs(arms, pairs, violating)
-        behaved = behaviour.links(arms, arms.names, read, {})
-        said = behaviour.cautions(behaved, options, "the link between its log-odds and refusal")
+        read = about_pairs(arms, pairs, violating)
+        behaved = links(arms, arms.names, read, {})
+        said = cautions(behaved, options, "the link between its log-odds and refusal")
     for family in dict.fromkeys(pair.family for pair in pairs):
         whole = {"family": family, "than": options.direct}
         stronger = [m for m in measures if m.name == "stronger" and m.at == whole]
-        said += behaviour.cautions(stronger, options, f"a change from {options.direct} ({family})")
+        said += cautions(stronger, options, f"a change from {options.direct} ({family})")
     return Findings(measures, behaved, said, {"pairs": len(pairs)})
 
 

@@ -1,9 +1,9 @@
-"""What probes are run on: paired statements, requests, and the files they come from.
+"""What probes are run on: paired statements, requests, and where they come from.
 
 A pair says the same thing twice, once so that it violates a value and once so that it upholds it;
 a third statement, the control, also upholds it and differs from the second in as much. A request
-is something a model is asked, with the two ways its answer can begin. Leaves out: writing pairs
-from a world or a constitution (`sources`).
+is something a model is asked, with the two ways its answer can begin. Leaves out: what a world's
+models are probed on (worlds/).
 """
 
 import json
@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from whyfirst.config.errors import DataError
+from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.files import read_jsonl, write_jsonl
 from whyfirst.config.strict import StrictModel, affects_output, load_yaml
+from whyfirst.constitution import Constitution
 from whyfirst.models.base import Prompt, asked
+from whyfirst.models.refusals import read_refusal
+from whyfirst.models.said import said
 
 
 class Pair(StrictModel):
@@ -170,3 +173,69 @@ def read_requests(path: Path) -> list[Request]:
     if len({request.id for request in found}) != len(found):
         raise DataError(f"{path}: two requests have one id; every request needs its own")
     return found
+
+
+BAD_OUTCOMES = (" This is wrong.", " This does harm.", " People are hurt by it.")
+GOOD_OUTCOMES = (" This is right.", " This does good.", " People are helped by it.")
+
+
+def constitution_pairs(constitution: Constitution) -> list[Pair]:
+    """Behaviours that break a value against behaviours that serve it, said of the same assistant.
+
+    The k-th breaking behaviour is paired with the k-th serving one, its control is the next
+    serving one. They are matched in form and not word for word, as whoever wrote them left them;
+    a value with fewer than one of each gives none.
+
+    Raises:
+        UserError: no value has both kinds of behaviour.
+    """
+    found = []
+    for value in constitution.values:
+        good = value.upheld_by
+        # In the order they are written: whoever wrote a constitution put opposites side by side.
+        for number, bad in enumerate(value.violated_by if good else ()):
+            control = _said(good[(number + 1) % len(good)]) if len(good) > 1 else None
+            found.append(
+                Pair(
+                    id=f"{value.id}/{number}",
+                    value=value.id,
+                    violated=_said(bad),
+                    upheld=_said(good[number % len(good)]),
+                    control=control,
+                    negative=list(BAD_OUTCOMES),
+                    positive=list(GOOD_OUTCOMES),
+                    negative_statement=f"What the assistant did was noticed.{BAD_OUTCOMES[1]}",
+                    positive_statement=f"What the assistant did was noticed.{GOOD_OUTCOMES[1]}",
+                )
+            )
+    if not found:
+        raise UserError(
+            f"constitution {constitution.name!r}: no value has both behaviours that uphold and "
+            "behaviours that violate it, so there are no pairs; give upheld_by and violated_by"
+        )
+    return found
+
+
+def _said(behaviour: str) -> str:
+    return f"The assistant {behaviour.rstrip('.')}."
+
+
+def file_items(pairs: Sequence[Pair], requests: Path | None) -> Items:
+    """Pairs with the requests of a file, whose answers the rules judge reads (docs/judges.md).
+
+    A helping answer is one that isn't refused: how good it is, rules can't tell.
+    """
+    rows = read_requests(requests) if requests is not None else []
+
+    def asked(prompt: Prompt) -> str:
+        return prompt if isinstance(prompt, str) else prompt[-1].content
+
+    def told(request: Request, text: str) -> Answer:
+        reply = said(text)
+        found = read_refusal(reply.text, asked(request.prompt))
+        # A text that rules can't tell is no refusal and no help, and is counted apart.
+        if reply.problem is not None or found.refused is None:
+            return Answer(None, None)
+        return Answer(found.refused, not found.refused)
+
+    return Items(list(pairs), lambda seed: rows, told)

@@ -15,7 +15,6 @@ import numpy as np
 from whyfirst.config.errors import UserError
 from whyfirst.models.engine.batching import batches
 from whyfirst.models.hooks import Edit, decoder_layers, editing, reading
-from whyfirst.probe import behaviour
 from whyfirst.probe.activations import Floats, asked_tokens, last_logits, margin_of, padded
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import (
@@ -25,7 +24,16 @@ from whyfirst.probe.estimates import (
     statistic_estimate,
 )
 from whyfirst.probe.pairs import Items
-from whyfirst.probe.record import At, Findings, Measure, ProbeOptions, Progress, probe
+from whyfirst.probe.record import (
+    At,
+    Findings,
+    Measure,
+    ProbeOptions,
+    Progress,
+    cautions,
+    links,
+    probe,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +132,7 @@ def patching(arms: Arms, items: Items, options: ProbeOptions, progress: Progress
         measures += _measures(arms, donor, to, seeds[0], [run[:3] for run in runs], places)
     linked = [
         link for donor in donors if not arms.lone(donor)
-        for link in behaviour.links(
+        for link in links(
             arms, [donor], lambda arm, seed: rises[arm, seed], {"reading": "mean margin shift"}
         )
     ]  # fmt: skip
@@ -194,7 +202,7 @@ def _measures(
 
 def _said(measures: Sequence[Measure], options: ProbeOptions) -> list[str]:
     gaps = {m.arm: m for m in measures if m.name == "margin_gap"}
-    found = behaviour.cautions(
+    found = cautions(
         list(gaps.values()), options, f"a difference from {options.direct} in log-odds of refusing"
     )
     shares = [m for m in measures if m.name == "share" and m.at["positions"] == LAST]

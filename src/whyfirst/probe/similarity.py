@@ -13,11 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from whyfirst.config.errors import UserError
-from whyfirst.probe import behaviour
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, Indices, mean_estimate, statistic_estimate
 from whyfirst.probe.pairs import Items, Pair
-from whyfirst.probe.record import Findings, Measure, ProbeOptions, Progress, probe
+from whyfirst.probe.record import (
+    Findings,
+    Measure,
+    ProbeOptions,
+    Progress,
+    about_pairs,
+    cautions,
+    links,
+    probe,
+)
 
 #: most statements compared between models: RSA's cost grows with the square
 STATEMENTS = 200
@@ -120,9 +128,9 @@ def representation_similarity(
         found, readings = _associations(arms, pairs)
         measures += found
         if items.requests(0):
-            read = behaviour.about_pairs(arms, pairs, readings)
-            behaved = behaviour.links(arms, arms.names, read, {"layer": "mean"})
-            said = behaviour.cautions(behaved, options, "the link between its cosines and refusal")
+            read = about_pairs(arms, pairs, readings)
+            behaved = links(arms, arms.names, read, {"layer": "mean"})
+            said = cautions(behaved, options, "the link between its cosines and refusal")
     progress(1, 2, "similarity of models")
     if not items.pairs:
         raise UserError("representation_similarity needs pairs of statements")

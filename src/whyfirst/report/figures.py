@@ -4,8 +4,6 @@ Every mark carries its interval and, on hover, its numbers; labels stand beside 
 no figure needs a legend of colours. Leaves out: deciding what is shown (`views.py`).
 """
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +11,9 @@ from math import floor
 
 from markupsafe import Markup
 
-from whyfirst.report.palette import ArmStyle
 from whyfirst.report.schema import Contrast
 from whyfirst.report.svg import (
+    ArmStyle,
     Estimate,
     Scale,
     el,

@@ -5,8 +5,6 @@ allows the one style sheet by its hash, and no script but the item browser's own
 the run's items are at hand. The same results always give the same bytes. Leaves out: computing.
 """
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -19,12 +17,12 @@ from markupsafe import Markup
 
 from whyfirst.config.files import atomic_write
 from whyfirst.config.text import safe_text
-from whyfirst.report import breakdowns, curves, decisive, figures, links, probes, views, words
+from whyfirst.report import curves, decisive, figures, links, probes, views, words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
 from whyfirst.report.items import load_items
-from whyfirst.report.palette import arm_styles
 from whyfirst.report.schema import Benchmark, Example, Results
+from whyfirst.report.svg import arm_styles
 from whyfirst.report.unit import ITEMS_FILE
 
 TEXT_LIMIT = 1_500  # characters of one prompt or response
@@ -188,7 +186,7 @@ def _context(results: Results) -> dict[str, Any]:
                     for arm in results.arms})
             for part in views.batches(views.columns(results))
         ],
-        "breakdowns": breakdowns.breakdowns(results),
+        "breakdowns": curves.breakdowns(results),
         "probes": probes.sections(results, styles),
         "rules_out": words.RULES_OUT,
         "forest": views.forest(results, styles),

@@ -4,8 +4,6 @@ Every function takes `Results` and gives plain data or finished figures for a te
 sentences (`answer.py`, `words.py`), drawing (`figures.py`) and markup (`templates/`).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,10 +13,9 @@ from markupsafe import Markup
 from whyfirst.report import decisive, figures, words
 from whyfirst.report.checks import beside
 from whyfirst.report.figures import PanelRow
-from whyfirst.report.palette import ArmStyle
 from whyfirst.report.parts import Comparison
 from whyfirst.report.schema import Benchmark, Cell, Contrast, Results
-from whyfirst.report.svg import Estimate, marker, render
+from whyfirst.report.svg import ArmStyle, Estimate, marker, render
 
 Styles = Mapping[str, ArmStyle]
 NEUTRAL = ArmStyle("cn", "diamond")
@@ -198,7 +195,7 @@ def verdict(results: Results, contrast: Contrast) -> str:
     where = words.direction(contrast)
     if where in ("higher", "lower") and (contrast.p_adjusted or 0) > 0.05:
         return f"{where}, not after correction"
-    return {"none": "no detectable difference", "unknown": "too few data"}.get(where, where)
+    return words.WAYS.get(where, where)
 
 
 def square(results: Results, styles: Styles) -> list[Panel]:

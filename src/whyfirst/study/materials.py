@@ -1,22 +1,40 @@
-"""What a study is made of, as its file says it: the world, the model, corpora, what is written.
+"""What a study is made of, as its file says it: the world, the model, corpora, stages, arms.
 
-Leaves out: stages, arms and what is measured (schema.py).
+Leaves out: what is measured (schema.py).
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.config.room import Room, Use, use_of
-from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import (
+    LocatedError,
+    StrictModel,
+    added_later,
+    affects_output,
+    runtime_only,
+)
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 from whyfirst.explain.filters import FilterOptions
 from whyfirst.explain.template import TEACHER as TEMPLATE
 from whyfirst.explain.write import MIN_YIELD
+from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.decisive import decisive_options
 from whyfirst.study.sources import CORPORA
-from whyfirst.train.config_base import added_later
+from whyfirst.train.config import StageConfig
 from whyfirst.worlds import WORLDS
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -54,7 +72,7 @@ class CorpusUse(Use):
 
     def for_fingerprint(self) -> dict[str, Any]:
         """See `decisive`."""
-        return {"source": self.name} | decisive_options(CORPORA, self) | self.made_of
+        return {"source": self.name} | CORPORA.decisive(self) | self.made_of
 
     @property
     def made_of(self) -> dict[str, Any]:
@@ -166,3 +184,171 @@ class Written(StrictModel):
         if self.values is None and taught is not None and self.plan is None:
             return (taught,)
         return None if self.values == "all" else self.values
+
+
+_ROUND = re.compile(r"\.([1-9][0-9]*)$")
+StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[1-9][0-9]*)?$")]
+"""A stage's name, or that of one of its rounds."""
+
+
+class Loop(StrictModel):
+    """Stages gone through several times in an arm."""
+
+    repeat: int = affects_output(ge=1, description="how often")
+    stages: tuple[Name, ...] = affects_output(min_length=1, description="in order")
+
+
+if TYPE_CHECKING:
+    Step = str
+else:
+    Step = Annotated[
+        Annotated[StageName, Tag("stage")] | Annotated[Loop, Tag("loop")],
+        Discriminator(lambda given: "loop" if isinstance(given, dict | Loop) else "stage"),
+    ]
+"""A stage of an arm, or a loop of some."""
+
+
+def written_out(steps: Sequence[Any]) -> tuple[str, ...]:
+    """The stages of an arm, each loop's as the stages of its rounds.
+
+    ``{repeat: 3, stages: [rank, align]}`` stands for ``rank.1, align.1, rank.2, ... align.3``: each
+    round is then a stage like any other, a node with a fingerprint, kept, resumed, shared by the
+    arms that begin alike, and evaluated where an arm ends with it. A corpus that the current model
+    writes (`sample_and_label`) is written anew in each round, by what the round before left. No
+    loop ends by what comes out of it; an arm for each number of rounds shows where to stop.
+    """
+    return tuple(
+        name
+        for step in steps
+        for name in (
+            (f"{stage}.{turn}" for turn in range(1, step.repeat + 1) for stage in step.stages)
+            if isinstance(step, Loop)
+            else (step,)
+        )
+    )
+
+
+def without_round(name: str) -> str:
+    """The stage that a round is of: `align` of `align.2`."""
+    return _ROUND.sub("", name)
+
+
+def with_rounds(stages: Mapping[str, Any], arms: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The stages (`StageUse`) with the rounds that arms name, and no stage that only loops have.
+
+    Raises:
+        ConfigError: a round that a stage's `rounds` has no corpus for.
+    """
+    used = {name for names in arms.values() for name in names}
+    used |= {use.reward_from for use in stages.values() if use.reward_from is not None}
+    rounds = {name for name in used if name not in stages and without_round(name) in stages}
+    looped = {without_round(name) for name in rounds}
+    kept = {n: use for n, use in stages.items() if n not in looped or n in used}
+    return kept | {name: _round(stages[without_round(name)], name, used) for name in sorted(
+        rounds, key=lambda name: (list(stages).index(without_round(name)), _turn(name))
+    )}  # fmt: skip
+
+
+def _turn(name: str) -> int:
+    found = _ROUND.search(name)
+    return int(found[1]) if found else 0
+
+
+def _round(use: Any, name: str, used: set[str]) -> Any:
+    """A stage as one round has it: its own corpus, and references to the same round's stages."""
+    turn, changes = _turn(name), dict[str, Any]()
+    if use.rounds:
+        if len(use.rounds) < turn:
+            raise ConfigError(
+                f"stages.{without_round(name)}.rounds: {len(use.rounds)} corpora, and an arm "
+                f"repeats it {turn} times"
+            )
+        changes = {"data": use.rounds[turn - 1], "rounds": ()}
+    train = dict(_references(use.train, turn, used))
+    if train:
+        changes["train"] = use.train.model_copy(update=train)
+    return use.model_copy(update=changes)
+
+
+def _references(train: Any, turn: int, used: set[str]) -> Iterator[tuple[str, Any]]:
+    """Options of a stage that name a stage which is in the loop too."""
+    named = getattr(train, "references", ())
+    ours = [f"{reference.stage}.{turn}" for reference in named]
+    if any(stage in used for stage in ours):
+        yield (
+            "references",
+            tuple(
+                reference.model_copy(update={"stage": stage}) if stage in used else reference
+                for reference, stage in zip(named, ours, strict=True)
+            ),
+        )
+
+
+class StageUse(StrictModel):
+    """A stage of the study: its options, and the corpora it reads."""
+
+    data: Name = affects_output(
+        "", description="the corpus it trains on; left out where the kind reads no rows"
+    )
+    rounds: tuple[Name, ...] = added_later(
+        (), description="in a loop: the corpus of each round, in place of `data`"
+    )
+    replay_data: Name | None = affects_output(
+        None, description="corpus mixed in so that what is known is kept"
+    )
+    reward_from: Name | None = added_later(
+        None,
+        description="stage of kind reward, trained from the study's model once a seed, whose model "
+        "is the reward; null: the arm's own, a stage of kind reward before this one",
+    )
+    train: StageConfig = affects_output(description="the stage's kind and options")
+
+
+def tupled(given: Any) -> Any:
+    """The same with tuples for lists, at any depth."""
+    if isinstance(given, dict):
+        return {key: tupled(part) for key, part in given.items()}
+    return tuple(map(tupled, given)) if isinstance(given, list | tuple) else given
+
+
+class Arm(StrictModel):
+    """A named list of stages, and what is put round its model when it answers.
+
+    A plain list is its stages.
+    """
+
+    stages: Annotated[tuple[Step, ...], AfterValidator(written_out)] = affects_output(
+        (), description="names of its stages, in order, or {repeat: 3, stages: [...]}"
+    )
+    edits: tuple[Annotated[Use, use_of(EDITS)], ...] = added_later(
+        (), description="hooks on activations while it answers; `whyfirst list edits`"
+    )
+    decoding: tuple[Annotated[Use, use_of(DECODINGS)], ...] = added_later(
+        (), description="inference-time methods, the innermost first; `whyfirst list decodings`"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_stages(cls, value: Any) -> Any:
+        given = {"stages": value} if isinstance(value, list | tuple) else value
+        if not isinstance(given, dict):
+            raise ValueError(f"expected a list, as [one, two], found {given!r}")
+        # What a validator has seen is no JSON any more, and a list of it would fill no tuple.
+        return tupled(given)
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: Any) -> Any:
+        return handler(self) if self.dressed else list(self.stages)
+
+    @property
+    def dressed(self) -> bool:
+        """Whether anything is put round its model."""
+        return bool(self.edits or self.decoding)
+
+    def for_fingerprint(self) -> Any:
+        """See `decisive`; a list of stages is what it was before there was more to an arm."""
+        if not self.dressed:
+            return list(self.stages)
+        edits = [EDITS.identity(use) for use in self.edits]
+        decoding = [DECODINGS.identity(use) for use in self.decoding]
+        return {"stages": list(self.stages), "edits": edits, "decoding": decoding}

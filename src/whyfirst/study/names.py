@@ -1,14 +1,14 @@
 """Every name that one part of a study file uses of another, checked at the place of its use.
 
 A stage's corpora, an arm's stages, a contrast's arms and metric, a world's values, splits and
-framings. Leaves out: what can only be told from files (refusals.py).
+framings. Leaves out: what can only be told from files (plan.py).
 """
 
 from collections.abc import Iterable, Iterator
 
+from whyfirst.config.errors import did_you_mean
 from whyfirst.config.room import Use
 from whyfirst.config.strict_yaml import Location
-from whyfirst.config.suggest import did_you_mean
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
 from whyfirst.evaluate.scorers import SCORERS

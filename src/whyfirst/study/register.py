@@ -15,14 +15,14 @@ from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
+from whyfirst.config.strict import decisive
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
-from whyfirst.report.schema import Amendment, Look, Registration
-from whyfirst.study.decisive import decisive
+from whyfirst.report.parts import Amendment, Look, Registration
 from whyfirst.study.execute.marker import MARKER
 from whyfirst.study.execute.store import Store
-from whyfirst.study.execute.studies import looks, note_look, note_study
-from whyfirst.study.execute.studies import registration_path as registration_path
+from whyfirst.study.execute.upkeep import looks, note_look, note_study
+from whyfirst.study.execute.upkeep import registration_path as registration_path
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.train.kinds import KINDS as STAGES

@@ -1,8 +1,8 @@
-"""What a run's folder and its store say of the study that is computed for it.
+"""What a run's folder and store say of the study computed for it, and where its models are.
 
 `run.json` is written before any work, so that a folder without results tells what is still missing.
 Places are relative to the folder, which may be moved together with them. Leaves out: how far each
-part is (`whyfirst watch`).
+part is (`whyfirst watch`), and loading models.
 """
 
 import contextlib
@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whyfirst.config.errors import DataError, StoreError
+from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, write_json
+from whyfirst.study.config import NONE, Overrides
 from whyfirst.study.execute.store import Store
-from whyfirst.study.overrides import NONE, Overrides
 
 if TYPE_CHECKING:
+    from whyfirst.report.schema import Results
     from whyfirst.study.plan import Plan
+
 
 RUN_FILE = "run.json"
 
@@ -47,7 +49,7 @@ def note_run(folder: Path, place: RunPlace) -> None:
 @contextlib.contextmanager
 def noted_in_store(plan: "Plan", store: Store) -> Iterator[None]:
     """Inside, the store knows the study as running, and afterwards as one of its users."""
-    from whyfirst.study.execute.studies import note_study
+    from whyfirst.study.execute.upkeep import note_study
 
     name = f"{plan.study.study}{plan.overrides.suffix}"
     keys = [node.key for node in plan.nodes]
@@ -133,3 +135,24 @@ def unfinished(run: Path) -> str:
         f"{run}: this run is not finished: {total - sum(left.values())} of {total} parts are "
         f"complete, missing: {parts}. {words} continues it, `whyfirst watch {run}` shows it"
     )
+
+
+def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
+    """The folder of an arm's model after its last stage; of an arm without stages, the base's.
+
+    Raises:
+        UserError: no such arm, the arm has no such seed, or the store has no such model.
+    """
+    from whyfirst.study.nodes.base import model_folder
+
+    stages = results.arm(arm).stages
+    if seed not in results.seeds.get(arm, [seed]):
+        raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
+    node = f"seed{seed}/{'>'.join(stages)}" if stages else "base"
+    kind = "stage" if stages else "base"
+    mark, place = results.fingerprints.get(node), Store(store)
+    if mark is None or not place.complete(kind, mark):
+        raise UserError(
+            f"{store}: no model of arm {arm!r}, seed {seed}; name the run's store with --store"
+        )
+    return Path(model_folder(place.folder(kind, mark)))

@@ -1,4 +1,4 @@
-"""The sections of a study file: arms x seeds x benchmarks, and what they are made of.
+"""The sections of a study file: arms x seeds x benchmarks, and what is measured.
 
 Leaves out: what a study is made of (materials.py), the names that one section uses of another
 (names.py), what it costs and how stages are shared (plan.py), the stages' own options (train/).
@@ -11,102 +11,28 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    model_serializer,
     model_validator,
 )
 
 from whyfirst.config.room import Use, use_of
-from whyfirst.config.strict import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import StrictModel, added_later, affects_output, runtime_only
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
-from whyfirst.models.decoding import DECODINGS
-from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.loops import StageName, Step, written_out
+from whyfirst.report.parts import Claimed
 from whyfirst.study.materials import (
+    Arm,
     CorpusUse,
     Count,
     ModelConfig,
     Name,
     PretrainedModel,
+    StageName,
+    StageUse,
     Written,
     known_corpus,
     known_world,
 )
-from whyfirst.train.config import StageConfig
-from whyfirst.train.config_base import added_later
 from whyfirst.worlds import WORLDS
-
-# -- stages and arms -----------------------------------------------------------------------
-
-
-class StageUse(StrictModel):
-    """A stage of the study: its options, and the corpora it reads."""
-
-    data: Name = affects_output(
-        "", description="the corpus it trains on; left out where the kind reads no rows"
-    )
-    rounds: tuple[Name, ...] = added_later(
-        (), description="in a loop: the corpus of each round, in place of `data`"
-    )
-    replay_data: Name | None = affects_output(
-        None, description="corpus mixed in so that what is known is kept"
-    )
-    reward_from: Name | None = added_later(
-        None,
-        description="stage of kind reward, trained from the study's model once a seed, whose model "
-        "is the reward; null: the arm's own, a stage of kind reward before this one",
-    )
-    train: StageConfig = affects_output(description="the stage's kind and options")
-
-
-def tupled(given: Any) -> Any:
-    """The same with tuples for lists, at any depth."""
-    if isinstance(given, dict):
-        return {key: tupled(part) for key, part in given.items()}
-    return tuple(map(tupled, given)) if isinstance(given, list | tuple) else given
-
-
-class Arm(StrictModel):
-    """A named list of stages, and what is put round its model when it answers.
-
-    A plain list is its stages.
-    """
-
-    stages: Annotated[tuple[Step, ...], AfterValidator(written_out)] = affects_output(
-        (), description="names of its stages, in order, or {repeat: 3, stages: [...]}"
-    )
-    edits: tuple[Annotated[Use, use_of(EDITS)], ...] = added_later(
-        (), description="hooks on activations while it answers; `whyfirst list edits`"
-    )
-    decoding: tuple[Annotated[Use, use_of(DECODINGS)], ...] = added_later(
-        (), description="inference-time methods, the innermost first; `whyfirst list decodings`"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_stages(cls, value: Any) -> Any:
-        given = {"stages": value} if isinstance(value, list | tuple) else value
-        if not isinstance(given, dict):
-            raise ValueError(f"expected a list, as [one, two], found {given!r}")
-        # What a validator has seen is no JSON any more, and a list of it would fill no tuple.
-        return tupled(given)
-
-    @model_serializer(mode="wrap")
-    def _as_written(self, handler: Any) -> Any:
-        return handler(self) if self.dressed else list(self.stages)
-
-    @property
-    def dressed(self) -> bool:
-        """Whether anything is put round its model."""
-        return bool(self.edits or self.decoding)
-
-    def for_fingerprint(self) -> Any:
-        """See `decisive`; a list of stages is what it was before there was more to an arm."""
-        if not self.dressed:
-            return list(self.stages)
-        edits = [EDITS.identity(use) for use in self.edits]
-        decoding = [DECODINGS.identity(use) for use in self.decoding]
-        return {"stages": list(self.stages), "edits": edits, "decoding": decoding}
 
 
 def _seeds(given: Any) -> Any:
@@ -294,15 +220,6 @@ class OverlapLimit(StrictModel):
     )
 
 
-class ClaimedFigure(StrictModel):
-    """A figure published elsewhere; the report prints it as claimed and never as ours."""
-
-    metric: str = runtime_only(description="what was measured")
-    baseline: str | float = runtime_only(description="the figure claimed of the baseline")
-    method: str | float = runtime_only(description="the figure claimed of the method")
-    source: str = runtime_only(description="where it was published")
-
-
 class StudyFile(StrictModel):
     """The whole file, its names not yet held against each other."""
 
@@ -381,7 +298,7 @@ class StudyFile(StrictModel):
     overlap: OverlapLimit = runtime_only(
         OverlapLimit(), description="rows that repeat what a benchmark asks"
     )
-    claimed: tuple[ClaimedFigure, ...] = runtime_only(
+    claimed: tuple[Claimed, ...] = runtime_only(
         (), description="figures published elsewhere, printed as claimed"
     )
     keep: Literal["all", "last"] = runtime_only(

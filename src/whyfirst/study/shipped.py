@@ -6,8 +6,7 @@ the worlds' bases), which lie inside the package and are found by their own modu
 
 from pathlib import Path
 
-from whyfirst.config.errors import UserError
-from whyfirst.config.suggest import did_you_mean
+from whyfirst.config.errors import UserError, did_you_mean
 
 _PACKAGE = Path(__file__).parent.parent
 

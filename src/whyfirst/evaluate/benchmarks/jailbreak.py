@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from whyfirst.config.errors import UserError
-from whyfirst.config.suggest import did_you_mean
+from whyfirst.config.errors import UserError, did_you_mean
 from whyfirst.data.behaviours import Behaviour, read_behaviours
 from whyfirst.data.jailbreak_templates import Template, read_templates
 from whyfirst.evaluate.attacks import DEFAULT, NONE, Framing, framing

@@ -15,9 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.files import read_json
-from whyfirst.config.suggest import did_you_mean
 from whyfirst.models.limits import limits_of
 
 # Share of a GPU's peak that training reaches; well-tuned runs report 0.3 to 0.5 (PaLM: 0.46).

@@ -1,38 +1,71 @@
-"""The graph of a study as it grows: nodes added once, and the files they are made from.
+"""The graph of a study as it grows: nodes added once, the files and models they are made from.
 
 Fingerprints hold the kind of device (a GPU's sums are rounded in another order than a CPU's, so the
 two give other weights and, now and then, other greedy answers) and no number of threads: at the
 sizes trained on CPUs it moves nothing that is reported, and a store must serve machines of other
-sizes; a stage's record names it. Leaves out: what is in a node (the other modules here).
+sizes; a stage's record names it. A local model counts by its files' content, a Hub id by its pinned
+commit, an endpoint by URL, name and revision. Leaves out: what is in a node (the other modules
+here), and loading models (models/reference.py).
 """
 
 import json
 import os
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_json, sha256_content
+from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.files import read_json, sha256_content, sha256_file
+from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Room, Use
-from whyfirst.config.source import source_of
-from whyfirst.models.gguf_file import described, is_gguf
+from whyfirst.evaluate.short import use_of_text
+from whyfirst.models.adapters import base_name, is_adapter
+from whyfirst.models.folder import is_folder
+from whyfirst.models.gguf_file import described, is_gguf, is_packaged, packaged
 from whyfirst.models.limits import limits_of
-from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
-from whyfirst.study.located import Spec, located_to_ask
 from whyfirst.study.materials import ScratchModel, WorldModel
 from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
 
+_COMMIT = re.compile("[0-9a-f]{40}")
 # Behind it, in a node's id, the side of the world it differs on.
 SIDE = "~"
 # Start of a path in the folder of public data; without the variable, beside the project.
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A use in a node: what identifies it, and the options that a run needs with whole paths."""
+
+    identity: dict[str, Any]
+    moved: dict[str, Any]
+
+
+@dataclass
+class Spec:
+    """What a node, or something named in one, is made of.
+
+    Attributes:
+        config: what decides its result, for the fingerprint and the run.
+        contents: content hashes of files that are no node's, by role; they decide too.
+        extra: what its run needs besides, and what decides nothing: where files are, say.
+        places: names of those in `extra` that say where something is.
+    """
+
+    config: dict[str, Any] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
+
+    def hold(self, role: str, contents: dict[str, str]) -> None:
+        """Take in the contents of a part that plays a role."""
+        self.contents |= {f"{role} {part}": sha for part, sha in contents.items()}
 
 
 @dataclass
@@ -50,6 +83,7 @@ class Builder:
         tokenizer_corpus: the node of the rows a new model's tokenizer is trained on.
         keep_at: stage node -> updates after which its weights are kept, for the curve.
         sources: corpus -> what its source is made of, whatever the seed.
+        asked: benchmark -> what it asks, whoever answers.
         chained: (stages in a row, seed, side) -> the node of the last of them.
     """
 
@@ -63,6 +97,7 @@ class Builder:
     keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
     contents: dict[Path, str] = field(default_factory=dict)
     sources: dict[str, Spec] = field(default_factory=dict)
+    asked: dict[str, Spec] = field(default_factory=dict)
     chained: dict[tuple[tuple[str, ...], int, int], str] = field(default_factory=dict)
 
     def add(
@@ -156,23 +191,69 @@ class Builder:
 
         What it needs besides (`extra`) is the use as `Use` reads it, with whole paths.
         """
-        spec = Spec(decisive_options(room, use), extra={"name": use.name})
-        places, filled = room.get(use.name).facts.get("places", ()), room.filled(use)
+        spec = Spec(room.decisive(use), extra={"name": use.name})
+        facts, filled = room.get(use.name).facts, room.filled(use)
         for name, value in filled.model_dump().items():
+            at = f"{used_by}.{name}"
             if isinstance(model := getattr(filled, name), ModelRef):
-                found = located_to_ask(model, f"{used_by}.{name}", self)
+                found = located_to_ask(model, at, self)
                 spec.config[name], value = found.config, found.extra
                 spec.hold(name, found.contents)
             elif isinstance(value, Path):
                 role = "data" if name == "path" else name
-                given = str(use.options[name])
-                spec.contents[role], value = self.data(given, f"{used_by}.{name}")
-            elif name in places and value is not None:
+                spec.contents[role], value = self.data(str(use.options[name]), at)
+                spec.places.append(name)
+            elif name in facts.get("places", ()) and value is not None:
                 value = self.shipped_or_file(value)
+            elif name in facts.get("models", ()) and value:
+                spec.config[name], value = self._models(value, at, spec)
+                spec.places.append(name)
+            elif name in facts.get("methods", ()):
+                inner_room = facts["methods"][name]
+                inner = self.method(inner_room, use_of_text(inner_room, getattr(filled, name)), at)
+                spec.config[name], value = {"name": inner.extra["name"]} | inner.config, inner.extra
+                spec.hold(name, inner.contents)
+                spec.places += [name] if inner.places else []
             spec.extra[name] = value
         source = source_of(room.get(use.name).function)
         spec.contents |= {"source": source} if source else {}
         return spec
+
+    def _models(self, given: Any, used_by: str, spec: Spec) -> tuple[Any, Any]:
+        """(what of them decides beside their content, their whole paths) of models in one word.
+
+        Raises:
+            ConfigError: none of that name is here.
+        """
+        labels, paths = [], []
+        for number, text in enumerate([given] if isinstance(given, str) else given):
+            place, mark, label = text.partition("#")
+            if not is_packaged(place) and not self.path(place).exists():
+                raise ConfigError(
+                    f"{self.file}: {used_by}: {place!r} is no folder or file here; a study takes "
+                    "such a model by its content, so fetch one of the Hub into a folder first"
+                )
+            found = located_to_ask(ModelRef(path=place), used_by, self)
+            spec.hold(f"model {number}", found.contents)
+            labels.append(label)
+            paths.append(f"{found.extra['path']}{mark}{label}")
+        return labels, paths[0] if isinstance(given, str) else paths
+
+    def named(self, room: Room[Any], use: Use, used_by: str, role: str, spec: Spec) -> "Named":
+        """Take a use that plays a role in a node into what the node is made of.
+
+        What it names by a place counts by its content, and not by where it lies.
+        """
+        located = self.method(room, use, used_by)
+        # A method that isn't ours is told by `Room.identity`.
+        spec.hold(role, {part: sha for part, sha in located.contents.items() if part != "source"})
+        options = {
+            name: located.config[name] if name in located.places else given
+            for name, given in use.options.items()
+            if name not in located.places or name in located.config
+        }
+        identity = room.identity(Use.model_validate({"name": use.name, **options}))
+        return Named(identity, {name: located.extra[name] for name in located.places})
 
     # -- the study's world and model -----------------------------------------------------------
 
@@ -218,3 +299,88 @@ class Builder:
         if self.model_place is None or not file.is_file():
             return None
         return limits_of(read_json(file)).positions
+
+
+def locate(ref: ModelRef, key: str, files: Builder) -> Spec:
+    """Find the model that a study file names under `key`; its `extra` are fields of a `ModelRef`.
+
+    Raises:
+        ConfigError: a Hub id without a pinned commit, or an adapter that is no local folder.
+    """
+    spec = Spec(extra=ref.model_dump(mode="json", exclude={"source"}, exclude_defaults=True))
+    if ref.endpoint is not None:
+        spec.config = {"endpoint": ref.endpoint, "model": ref.model, "revision": ref.revision}
+        return spec
+    spec.config = {"path": ref.path, "revision": ref.revision}
+    place, at = files.path(str(ref.path)), f"{key}.path"
+    if is_packaged(str(ref.path)):
+        # Where a package lies decides nothing; its file does.
+        spec.contents["file"] = files.content(str(ref.path), at)
+    elif place.exists():
+        spec.contents["folder"] = files.content(str(ref.path), at)
+        # What an adapter computes is its base's doing as well.
+        if is_adapter(place):
+            base, pinned = base_name(place)
+            if is_folder(base):
+                spec.contents["base"] = files.content(str(Path(base).resolve()), at)
+            elif not _COMMIT.fullmatch(pinned or ""):
+                raise ConfigError(
+                    f"{files.file}: {at}: {place} is an adapter on {base!r}, which is no local "
+                    "folder and not pinned; give the base as `path` with its `revision`, and this "
+                    "as `adapter`"
+                )
+        # A node holds a reference to this very place, so the place is part of it.
+        spec.config["path"] = spec.extra["path"] = str(place)
+    elif not _COMMIT.fullmatch(ref.revision or ""):
+        raise ConfigError(
+            f"{files.file}: {at}: {ref.path!r} is no local folder; for a Hub id pin the "
+            "`revision` (a commit of 40 hex digits), so that the study can be repeated"
+        )
+    if ref.adapter is not None:
+        folder = files.path(ref.adapter)
+        if not folder.is_dir():
+            raise ConfigError(f"{files.file}: {key}.adapter: {ref.adapter!r} is no local folder")
+        spec.contents["adapter"] = files.content(ref.adapter, f"{key}.adapter")
+        spec.config["adapter"] = spec.extra["adapter"] = str(folder)
+    return spec
+
+
+def located_to_ask(ref: ModelRef, key: str, files: Builder) -> Spec:
+    """`locate`, for a model that is only asked: where its files lie decides nothing."""
+    spec = locate(ref, key, files)
+    if ref.endpoint is None:
+        answers = answering(ref, files)
+        # Its content is what it is.
+        for part, place in (("folder", "path"), ("adapter", "adapter")):
+            if part in spec.contents:
+                del spec.config[place]
+        spec.config |= answers.config
+        spec.extra |= answers.extra
+    return spec
+
+
+def answering(ref: ModelRef, files: Builder) -> Spec:
+    """What decides how a local model answers, once its weights are given: dtype and chat template.
+
+    Nothing that is left to its default counts; a named template counts with its text's hash.
+    """
+    spec = Spec(extra={"trust_remote_code": ref.trust_remote_code})
+    if ref.dtype is not None:
+        spec.config["dtype"] = spec.extra["dtype"] = ref.dtype
+    if ref.device_map is not None:
+        spec.extra["device_map"] = ref.device_map
+    named = ref.chat_template
+    if named is None:
+        return spec
+    spec.config["chat_template"] = spec.extra["chat_template"] = named
+    if named.endswith(".jinja"):
+        sha, spec.extra["chat_template"] = files.data(named, "chat_template")
+        spec.config |= {"chat_template": Path(named).name, "chat_template_sha256": sha}
+    elif named != "tokenizer":
+        from whyfirst.models import chat
+
+        text = Path(chat.__file__).parent / "templates" / f"{named}.jinja"
+        # Else the model's own error says what there is.
+        if text.is_file():
+            spec.config["chat_template_sha256"] = sha256_file(text)
+    return spec

@@ -18,12 +18,10 @@ from whyfirst.data.rows import texts_of
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.report.schema import BEFORE
-from whyfirst.study.cost.parts import CHARACTERS, Ahead, Work
-from whyfirst.study.cost.rehearsal import Tally
-from whyfirst.study.located import Spec
+from whyfirst.study.cost.parts import CHARACTERS, Ahead, Tally, Work
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine

@@ -3,7 +3,7 @@
 Leaves out: the methods (models/decoding/, models/edits/), and what is asked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.room import Use
+from whyfirst.explain.teachers import usage_of
 from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget, Counted
@@ -21,8 +22,7 @@ from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.kind import machine
-from whyfirst.study.results.spending import usage_of
-from whyfirst.train.rewards import REWARDS
+from whyfirst.train.rewards import REWARDS, columns_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,21 @@ class Answering:
     def record(self) -> dict[str, Any]:
         """Of `machine.json`: what was computed on, and what it took."""
         took = {"budget": self.budget.to_json(), "fallbacks": self.budget.fallbacks}
-        return {**self.computed_on, **took, "spent": usage_of(*self.named)}
+        return {**self.computed_on, **took, "spent": spent_by(*self.named)}
+
+
+def spent_by(*asked: tuple[Mapping[str, Any] | None, object]) -> dict[str, dict[str, Any]]:
+    """Name -> what it has used, of models that count it: (as a payload names it, as opened)."""
+    used = {ModelRef(**named).name: usage_of(model) for named, model in asked if named is not None}
+    return {name: usage for name, usage in used.items() if usage}
+
+
+def open_asked(given: Mapping[str, Any] | None, folder: Path) -> LanguageModel | None:
+    """A model that a payload names, for a node's `folder`; None where it names none."""
+    # Replies of endpoints are paid for: they are kept for every node of the store.
+    if given is None:
+        return None
+    return open_model(ModelRef(**given), cache=folder.parents[1] / REPLIES)
 
 
 @contextmanager
@@ -60,10 +74,9 @@ def answering_as(
         step = config.get("step")
         kept = folders[0] / "kept" / f"step-{step}"
         given["path"] = model_folder(folders[0]) if step is None else str(kept)
-    # Replies of endpoints are paid for: they are kept for every node of the store.
-    replies = folder.parents[1] / REPLIES
-    loaded, asked = open_model(ModelRef(**given), cache=replies), payload.get("judge_model")
-    judge = None if asked is None else open_model(ModelRef(**asked), cache=replies)
+    loaded, asked = open_asked(given, folder), payload.get("judge_model")
+    assert loaded is not None
+    judge = open_asked(asked, folder)
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
     budget = Budget()
@@ -79,14 +92,17 @@ def within_decoding(
 ) -> Counted:
     """The model within an arm's decoding methods, counted by role.
 
-    "answers" is what the benchmark asks and gets, as plain decoding would take it; "model" and
-    "judge" are what it takes. Without a method nothing but calls is counted.
+    "answers" is what the benchmark asks and gets, as plain decoding would take it; "model", "judge"
+    and "reward" are what it takes. Without a method nothing but calls is counted.
     """
     if "decoding" not in payload and "edits" not in payload:
         return budget.counting(loaded, "answers")
     tokenizer = getattr(loaded, "tokenizer", None)
     model: LanguageModel = budget.counting(loaded, "model", tokenizer)
-    context: dict[str, Any] = {"score": partial(_score, tokenizer), "embed": embedder()}
+    # A role is only there where something is asked in it.
+    scoring = partial(budget.counting, loaded, "reward", tokenizer)
+    score = partial(_score, tokenizer, scoring=scoring)
+    context: dict[str, Any] = {"score": score, "embed": embedder()}
     if judge is not None:
         its_tokens = getattr(judge, "tokenizer", None)
         context["judge_model"] = budget.counting(judge, "judge", its_tokens)
@@ -110,15 +126,36 @@ class _NoTokens(Sequence[Any]):
 
 
 def _score(
-    tokenizer: Any, name: str, prompts: Sequence[Prompt], texts: Sequence[str]
+    tokenizer: Any,
+    name: str,
+    prompts: Sequence[Prompt],
+    texts: Sequence[str],
+    *,
+    scoring: Callable[[], LanguageModel] | None = None,
 ) -> list[float | None]:
-    """A reward's scores of responses; see `whyfirst.models.decoding`."""
+    """A reward's scores of responses; see `whyfirst.models.decoding`.
+
+    Args:
+        scoring: gives the model for a reward that reads likelihoods.
+    """
     asked = [p if isinstance(p, str) else [asdict(turn) for turn in p] for p in prompts]
     ids: Sequence[Any] = _NoTokens()
     # With the end that each of them came to: some rewards count tokens.
     if tokenizer is not None:
         end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
         ids = [[*tokenizer.encode(text, add_special_tokens=False), *end] for text in texts]
-    return REWARDS.get(name).function(
+    context = {}
+    if scoring is not None and "model" in REWARDS.get(name).context:
+        context["model"] = scoring()
+    reward = REWARDS.make(name, **context)
+    return reward(  # type: ignore[no-any-return]
         prompts=asked, completions=list(texts), completion_ids=ids, finished=[True] * len(texts),
     )  # fmt: skip
+
+
+def scores_alone(name: str) -> str | None:
+    """Why a reward can't score a response by itself, as decodings have it; None where it can."""
+    entry = REWARDS.get(name)
+    if columns := columns_of(entry):
+        return f"reads the column {columns[0]!r}, and a benchmark's items have none"
+    return "is a model of its own, and none is named here" if "folder" in entry.context else None

@@ -2,7 +2,7 @@
 
 Everything here is computed from the store's folders alone, so the same results come out whoever
 computed the nodes and in whatever order. Leaves out: running (run.py), the match table
-(matching.py), curves, examples and showing (report/).
+(origin.py), curves, examples and showing (report/).
 """
 
 from collections import Counter
@@ -26,17 +26,12 @@ from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import comparison, seam
-from whyfirst.study.nodes.probe import FINDINGS
-from whyfirst.study.plan import Plan
+from whyfirst.study.nodes.probe import FINDINGS, of_probes
+from whyfirst.study.plan import Plan, first_stages
 from whyfirst.study.register import registration
-from whyfirst.study.results import matching
-from whyfirst.study.results.cautions import cautions
 from whyfirst.study.results.contrasts import Contrasts
-from whyfirst.study.results.curves import curves
-from whyfirst.study.results.examples import examples
-from whyfirst.study.results.finished import Finished
-from whyfirst.study.results.origin import origin, stage_rows
-from whyfirst.study.results.spending import spent
+from whyfirst.study.results.finished import Finished, curves, examples
+from whyfirst.study.results.origin import cautions, match_rows, origin, spent, stage_rows
 from whyfirst.study.results.table import cell_names, cells, summarise, unscored_row
 
 
@@ -101,16 +96,16 @@ class Assembler(Finished):
             spent = [budget[role] for budget in found if role in budget]
             return sum(one[name] or 0 for one in spent for name in names)
 
-        tokens = ("prompt_tokens", "completion_tokens")
+        tokens, asked = ("prompt_tokens", "completion_tokens"), ("model", "judge", "reward")
         return Used(
-            calls=int(total("model", "calls") + total("judge", "calls")),
-            tokens=int(total("model", *tokens) + total("judge", *tokens)),
+            calls=int(sum(total(role, "calls") for role in asked)),
+            tokens=int(sum(total(role, *tokens) for role in asked)),
             base_calls=int(total("answers", "calls")),
             base_tokens=int(total("answers", *tokens)),
             seconds=total("answers", "seconds"),
             roles={
                 role: UsedByRole(calls=int(total(role, "calls")), tokens=int(total(role, *tokens)))
-                for role in ("model", "judge") if any(role in budget for budget in found)
+                for role in asked if any(role in budget for budget in found)
             },
             fallbacks=dict(fallbacks),
             embedding=config.get("embedding", lexical.__name__) if compares else None,
@@ -212,26 +207,26 @@ def assemble(
         benchmarks=work.benchmarks(),
         contrasts=contrasts.rows(),
         headline=study.headline or "",
-        matching=matching.rows(plan, work.folders),
+        matching=match_rows(plan, work.folders),
         unscored=work.unscored(),
         recall=work.recall(),
         curves=curves(work),
         examples=examples(study, work.items),
-        groups=work.gathered.groups,
-        gaps=work.gathered.gaps,
-        judges=work.gathered.judges,
-        corrected=work.gathered.corrected,
+        **vars(work.gathered),
         comparisons=work.comparisons(),
         kinds=contrasts.kinds(),
         probes=[
-            ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
+            ProbeRow.model_validate(
+                read_json(work.folders[f"probe:{name}"] / FINDINGS)
+                | of_probes(study, first_stages(study)).shown
+            )
             for name in (study.probe.probes if study.probe else ())
         ],
         spent=spent(work.folders.values()),
         stages=stage_rows(plan),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
-        claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
+        claimed=list(study.claimed),
         notes=cautions(plan, store, work.folders),
         seconds={name: round(seconds, 3) for name, seconds in outcome.seconds.items()},
         memory_mb_peak=outcome.memory_mb_peak,

@@ -19,8 +19,16 @@ from whyfirst.config.strict import affects_output
 from whyfirst.data.rows import text_of
 from whyfirst.models.base import Sampling, asked
 from whyfirst.study.sources import CORPORA, Row
-from whyfirst.study.sources.labels import Labels, by_rewards, reward_problems, reward_uses
-from whyfirst.study.sources.sampling import Progress, as_asked, as_long_as_may_be, sampled
+from whyfirst.study.sources.sampling import (
+    Labels,
+    Progress,
+    as_asked,
+    as_long_as_may_be,
+    by_rewards,
+    reward_problems,
+    reward_uses,
+    sampled,
+)
 from whyfirst.train.config_rl import RewardUse
 
 _SHOWN = "Request: {request}\n{listed}\nFrom the best to the worst: {order}"

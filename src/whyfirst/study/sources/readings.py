@@ -1,4 +1,4 @@
-"""Demonstrations that fit two readings alike, or part them (data/readings.py).
+"""Demonstrations that fit two readings alike, or part them; preferences of one over the other.
 
 Leaves out: test items of the same pair, which the benchmark `readings` asks.
 """
@@ -29,11 +29,11 @@ def readings(
     pair: Annotated[str, affects_output(description="a shipped name or a YAML file")],
     documents: Annotated[Documents, affects_output()],
     reading: Annotated[
-        str | None, affects_output(description="parted, contrary: whose; null: the first")
+        str | None, affects_output(description="whose, where they part; null: the first")
     ] = None,
     size: Annotated[int | None, affects_output(ge=1, description="rows; null: all")] = None,
 ) -> list[Row]:
-    """Demonstrations of a pair of readings, half refused and half granted."""
+    """Demonstrations of a pair of readings, half refused and half granted, or pairs and lists."""
     rows = read_readings(pair).rows(documents, reading)
     if size is not None and size > len(rows):
         raise UserError(f"{pair}: size {size}, and there are {len(rows)} {documents}")

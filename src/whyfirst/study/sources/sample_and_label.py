@@ -15,14 +15,17 @@ from whyfirst.config.strict import affects_output
 from whyfirst.evaluate.judges import JUDGES
 from whyfirst.models.base import Sampling
 from whyfirst.study.sources import CORPORA, Row
-from whyfirst.study.sources.labels import (
+from whyfirst.study.sources.sampling import (
     Labels,
+    Progress,
+    as_long_as_may_be,
     by_rewards,
     reward_problems,
     reward_uses,
+    sampled,
     shares_won,
+    within_cap,
 )
-from whyfirst.study.sources.sampling import Progress, as_long_as_may_be, sampled, within_cap
 from whyfirst.train.config_rl import RewardUse
 
 Documents = Literal["against", "lists", "pairs", "best", "rewarded"]

@@ -18,9 +18,14 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, PreflightError, TrainingStopped, UserError
+from whyfirst.config.errors import (
+    ConfigError,
+    PreflightError,
+    TrainingStopped,
+    UserError,
+    did_you_mean,
+)
 from whyfirst.config.room import Entry
-from whyfirst.config.suggest import did_you_mean
 from whyfirst.train.config_rl import REWARD_MODEL, Combine, GoldUse, RewardUse, named
 from whyfirst.train.rewards import REWARDS, Reward, columns_of
 
