@@ -13,6 +13,7 @@ from typer import Option
 
 from whyfirst.cli.options import AsJson, StudyOptions, store_at
 from whyfirst.cli.output import command, print_json, say, scaled, table, warn
+from whyfirst.config.text import duration
 
 if TYPE_CHECKING:
     from whyfirst.study.cost.estimate import Estimate, PlanDescription, PowerRow
@@ -29,7 +30,6 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what a study takes (tokens, operations, memory, hours, calls) and what it can find."""
-    from whyfirst.report.html import duration
     from whyfirst.study.cost.estimate import cost_json, describe_plan, estimate
     from whyfirst.study.cost.timing import seconds_left
     from whyfirst.study.execute.pool import default_workers, machine_words
@@ -61,7 +61,6 @@ def plan(
 
 def show_stages(description: "PlanDescription") -> None:
     """Print the arms' seeds and how many parts of each kind there are."""
-    from whyfirst.report.html import duration
 
     # Arms nearly always have the same number of seeds: those that differ are named.
     usual = Counter(description.seeds.values()).most_common(1)[0][0]
