@@ -1,0 +1,97 @@
+"""A critic: a language model that says in words what a response is like, and then as a number.
+
+The number is a linear reading of the state after the critique, a second output beside the logits
+(Zhang et al. 2025, "MM-RLHF", arXiv 2502.10391). Leaves out: training one (the stage
+`critique_reward`), images.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyfirst.data.hh_rlhf import dialogue
+from whyfirst.data.rows import Row, numbered, text_of
+from whyfirst.models.base import Prompt, asked
+from whyfirst.models.chat import read_turns
+from whyfirst.train import reward_report
+from whyfirst.train.config_base import Stage
+from whyfirst.train.encode import Encoded, Files
+from whyfirst.train.job import Run
+from whyfirst.train.preferences import columns_of, read_candidates
+from whyfirst.train.rewards.model import batched
+
+ASK = "What is good and what is bad in this response?"
+
+
+def read_critiques(config: Stage, tokenizer: Any, files: Files) -> Encoded:
+    """Each pair's critiques as responses to what they criticise, the better response's first."""
+    [(name, (rows, path))] = files.items()
+    lists = []
+    for number, row in numbered(rows):
+        said = [put_to_critic(row["prompt"], text_of(row[side])) for side in ("chosen", "rejected")]
+        critiques = [row["chosen_critique"], row["rejected_critique"]]
+        labels = [1, int(row.get("tie", False))]
+        made = {"prompts": said, "responses": critiques, "labels": labels}
+        lists.append(Row({"prompt": row["prompt"]} | made, number))
+    candidates = read_candidates(config, tokenizer, lists, path)
+    return Encoded({name: (lists, path)}, columns_of(lists, path), candidates=candidates)
+
+
+def put_to_critic(prompt: Any, response: str) -> Any:
+    """What a critic is asked: prompt and response, and a further turn that wants the critique.
+
+    A text stays a text, an HH dialogue among them; messages stay messages.
+    """
+    if not isinstance(prompt, str):
+        said = {"role": "assistant", "content": response}
+        return [*prompt, said, {"role": "user", "content": ASK}]
+    if dialogue(prompt) is not None:
+        return f"{prompt.rstrip()} {response}\n\nHuman: {ASK}\n\nAssistant:"
+    return f"{prompt}\n\n{response}\n\n{ASK}"
+
+
+def as_trained(tokenizer: Any, prompt: Any, written: str | None) -> Prompt:
+    """A prompt as a model is asked it that was trained on it with `format: written`."""
+    if not isinstance(prompt, str):
+        return read_turns(prompt)
+    if tokenizer.chat_template is None or written == "text":
+        return prompt
+    return dialogue(prompt) or asked(prompt)
+
+
+def score(
+    model: Any, vector: Tensor, pad_id: int, sequences: Sequence[list[int]], batch_size: int
+) -> list[float]:
+    """The number after each sequence of token ids, a critique with its end.
+
+    It is read where the end is foretold, as in training: there all of the critique has been read,
+    and logits are computed nowhere else.
+    """
+
+    def read(inputs: dict[str, Tensor], lengths: list[int]) -> Tensor:
+        seen = []
+
+        def cut(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            last = torch.tensor(lengths, device=args[0].device) - 2
+            seen.append(args[0][torch.arange(len(last), device=last.device), last])
+            return (seen[0], *args[1:])
+
+        handle = model.get_output_embeddings().register_forward_pre_hook(cut)
+        try:
+            model(**inputs, use_cache=False)
+        finally:
+            handle.remove()
+        states: Tensor = seen[0]
+        return states.float() @ vector.to(states.device)
+
+    return batched(model, pad_id, sequences, batch_size, read)
+
+
+def write_report(run: Run, model: Any) -> None:
+    """`reward.json`: the trained critic on the pairs kept out, ties aside, critiques given."""
+    read = partial(score, model, model.get_output_embeddings().score.detach())
+    pairs = [run.encoded.candidates[i] for i in run.kept]
+    reward_report.write_report(run.job, read, [p for p in pairs if p.labels[0] > p.labels[1]])
