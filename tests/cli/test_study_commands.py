@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from cli_helpers import RunHere, environment, one_object, whyfirst, write_tiny_s
 
 from whyfirst.config.files import read_json
 from whyfirst.report.schema import without_timings
+from whyfirst.study.execute.graph import Node
 from whyfirst.study.shipped import studies_folder
 
 RUN = ("study", "run", "tiny.yaml", "--workers", "1")
@@ -154,3 +155,33 @@ def test_a_study_of_an_installed_package_is_registered_by_its_path(
     code, _, err = run_here("study", "register", str(file))
     assert code == 2 and "ships with the package" in err
     assert not list(folder.glob("*.registration.json"))
+
+
+def test_a_run_plans_the_study_again_for_its_progress(
+    tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whyfirst.config.errors import UserError
+    from whyfirst.study import plan as planning
+    from whyfirst.study import run as running
+    from whyfirst.study.execute.executor import Event
+
+    read: list[Path] = []
+    load = planning.load_study
+
+    def counted(file: Path) -> planning.Study:
+        read.append(file)
+        return load(file)
+
+    def begun(
+        nodes: Sequence[Node], *_: object, on_event: Callable[[Event], None], **__: object
+    ) -> None:
+        on_event(Event("started", nodes[0].id))
+        raise UserError("stopped after its first event")
+
+    write_tiny_study(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(planning, "load_study", counted)
+    monkeypatch.setattr(running, "run_graph", begun)
+    code, _, told = run_here("study", "run", "tiny.yaml")
+    assert code == 2 and "stopped after its first event" in told
+    assert len(read) == 1

@@ -23,7 +23,7 @@ from whyfirst.config.strict_yaml import read_yaml  # noqa: E402
 from whyfirst.evaluate.benchmark import all_benchmarks  # noqa: E402
 from whyfirst.study.plan import build_plan  # noqa: E402
 from whyfirst.study.sources import CORPORA  # noqa: E402
-from whyfirst.train.config_rl import RewardUse, asks_folder
+from whyfirst.train.config_rl import RewardUse, asks_folder  # noqa: E402
 
 
 def test_the_page_of_examples_shows_another_file_than_the_tested_one() -> None:

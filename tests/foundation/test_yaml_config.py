@@ -192,10 +192,8 @@ def test_words_that_yaml_1_1_took_for_something_else_stay_words(tmp_path: Path) 
 
 def test_lines_of_merged_keys_are_where_they_are_written(tmp_path: Path) -> None:
     text = "name: x\nstages:\n  one: &one\n    kind: dpo\n    beta: x\n  two:\n    <<: *one\n"
-    assert _errors(tmp_path, text) == [
-        ":5: stages.one.beta: expected a number, found 'x'",
-        ":5: stages.two.beta: expected a number, found 'x'",
-    ]
+    # The line of the anchor, and once: it is one mistake.
+    assert _errors(tmp_path, text) == [":5: stages.one.beta: expected a number, found 'x'"]
 
 
 @given(
@@ -299,3 +297,43 @@ def test_duplicate_keys_take_the_square_of_their_number(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("a: 1\n" * 3000)
     assert len(read_yaml(path).problems) == 2999
+
+
+ANCHORED = """\
+stages:
+  one: {train: &t {kind: sft, learnin_rate: 1.0e-3, updates: 10}}
+  two: {train: *t}
+  three: {train: {<<: *t, updates: 20}}
+four: {train: &u {kind: sft}}
+five: {train: *u}
+"""
+
+
+def test_a_mistake_under_an_anchor_is_told_once_a_stage(tmp_path: Path) -> None:
+    class Train(StrictModel):
+        kind: str = affects_output()
+        updates: int = affects_output()
+
+    class Stage(StrictModel):
+        train: Train = affects_output()
+
+    class Many(StrictModel):
+        stages: dict[str, Stage] = affects_output()
+        four: Stage = affects_output()
+        five: Stage = affects_output()
+
+    path = tmp_path / "s.yaml"
+    path.write_text(ANCHORED)
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(path, Many)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"{path}:2: stages.one.train.learnin_rate: unknown key")
+    assert second.startswith(f"{path}:5: four.train.updates: missing")
+    # Two mistakes that only look alike, on one line, are two; so are two keys of one wrong value.
+    path.write_text("stages: {a: {train: {kind: 1, updates: 1}}, b: {train: {kind: 1, updates: 1}}}"
+                    "\nfour: {train: {kind: &w 1, updates: *w}}\nfive: {train: {}}")  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(path, Many)
+    assert len(str(caught.value).splitlines()) == 2 + 1 + 2
+    path.write_text("a: &a {v: 1e999}\nb: *a\nc: {v: 1e999}\n")
+    assert [line for line, _, _ in read_yaml(path).problems] == [1, 3]

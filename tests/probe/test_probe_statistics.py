@@ -22,7 +22,7 @@ from whyfirst.probe.estimates import (
     statistic_estimate,
 )
 from whyfirst.probe.pairs import Pair
-from whyfirst.probe.record import Measure, ProbeOptions
+from whyfirst.probe.record import CONTROLS, WITHOUT, Measure, ProbeOptions
 from whyfirst.probe.similarity import association, cka, dissimilarity, gram, hsic, rsa
 from whyfirst.stats.classify import auroc
 
@@ -226,3 +226,14 @@ def test_indices_select_items_in_every_seed() -> None:
 
     statistic_estimate(statistic, np.array(["a", "a", "b", "c"]))
     assert [len(items) for items in seen] == [4, 2, 3, 3]
+
+
+def test_a_control_is_missing_from_the_usual_ones() -> None:
+    """A study of labels and rules was said to have no control: the list knew four names."""
+    for arm in ("rules_first", "label_first", "nobecause_first", "wrong_reason_first"):
+        assert arm in CONTROLS
+        link = [one("explain_first", 0.2, 0.6), one(arm, 0.1, 0.5)]
+        (shown,) = record.cautions(link, ProbeOptions(), "the link")
+        assert f"{arm} shows the link too" in shown
+    # Documents with reasons of something else are no arm without reasons.
+    assert set(CONTROLS) - set(WITHOUT) == {"wrong_reason_first", "shuffled_first", "wrong_first"}

@@ -13,6 +13,7 @@ from whyfirst.study.config import Overrides, Study
 from whyfirst.study.cost import arithmetic as cost
 from whyfirst.study.cost.estimate import cost_json, describe_plan, estimate
 from whyfirst.study.cost.parts import CHARACTERS
+from whyfirst.study.cost.timing import tracker_of
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes.evaluation import rehearsals
 from whyfirst.study.plan import build_plan
@@ -318,3 +319,32 @@ def test_comparison_and_seam_cost_nothing_before_they_are_paid(place: Path, tmp_
     assert (responses.nodes, responses.left) == (3, 3)
     assert responses.tokens == pytest.approx(len("May I hold it?") / CHARACTERS + 8)
     assert seam.nodes == 2 and seam.tokens > 0 and seam.flops > 0 and seam.disk > 0
+
+
+DRAWN = """arms:
+  direct: [align]
+  two: {stages: [align], decoding: [{name: best_of_n, n: 2, by: random}]}
+  four: {stages: [align], decoding: [{name: best_of_n, n: 4, by: random}]}
+seeds:"""
+
+
+def test_arms_with_one_method_and_other_options_cost_what_each_takes(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = study(place, name="drawn")
+    (place / "asked.jsonl").write_text(json.dumps({"prompt": "May I hold it?"}) + "\n")
+    given, arms = path.read_text(), "arms: {base: [], direct: [align], rl: [align, rlhf]}\nseeds:"
+    given = given.replace(arms, DRAWN).replace("b: base", "b: two")
+    path.write_text(given + COMPARED.replace("b: base", "b: four").replace("a: direct", "a: two"))
+    plan, store = build_plan(path), Store(tmp_path / "store")
+    found = estimate(plan, store)
+    flops = {name: row.flops for row in found.work for name in row.of}
+    for ending in ("hh_responses", "responses:better"):
+        two, four = (flops[f"seed0/align+{arm}/{ending}"] for arm in ("two", "four"))
+        assert four > 1.7 * two  # all but the prompt, which is read once
+    names = {row.name for row in found.work if row.kind == "evaluation"}
+    assert "hh_responses by best_of_n (n=2, by=random)" in names
+    monkeypatch.setattr("whyfirst.study.cost.timing._speed", lambda *_: 1e9)
+    weights = {n.id: n.weight for n in tracker_of(plan, store, 1)()._order}
+    assert weights == pytest.approx(weights | {n: f / 1e9 for n, f in flops.items()})
+    assert all("of" not in row and row["nodes"] for row in cost_json(found)["work"])

@@ -73,6 +73,15 @@ def table_of(titles: Sequence[str], rows: Iterable[Sequence[object]], align: str
     return shown
 
 
+def scaled(value: float, ending: str = "") -> str:
+    """A large number for reading: 1234567 as "1.2M", of bytes (`ending` B) as "1.2 MB"."""
+    between = " " if ending else ""
+    for size, letter in ((1e12, "T"), (1e9, "G" if ending else "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:,.1f}{between}{letter}{ending}"
+    return f"{value:.0f}{between}{ending}"
+
+
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on one line, in ASCII: safe in any terminal and pipe."""
     global _answered

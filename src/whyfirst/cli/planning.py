@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from whyfirst.cli.options import AsJson, StudyOptions, store_at
-from whyfirst.cli.output import command, print_json, say, table, warn
+from whyfirst.cli.output import command, print_json, say, scaled, table, warn
 
 if TYPE_CHECKING:
     from whyfirst.study.cost.estimate import Estimate, PlanDescription, PowerRow
@@ -53,7 +53,7 @@ def plan(
     show_cost(cost)
     if cost.problem is None:
         show_disk(cost, place.root)
-    for said in (*description.repeats, *description.left_out):
+    for said in (*description.unknown, *description.repeats, *description.left_out):
         warn(said)
     if description.power:
         show_power(description)
@@ -95,13 +95,14 @@ def show_cost(cost: "Estimate") -> None:
             ("what is left", "name", "parts", "tokens each", "operations each", "disk each",
              "peak memory", *parts),
             [
-                (row.kind, row.name, f"{row.left} of {row.nodes}", _count(row.tokens),
-                 f"{row.flops:.2e}", *map(_size, (row.disk, row.peak, *map(row.memory.get, parts))))
+                (row.kind, row.name, f"{row.left} of {row.nodes}", scaled(row.tokens),
+                 f"{row.flops:.2e}", *(scaled(size, "B") if size is not None else None
+                   for size in (row.disk, row.peak, *map(row.memory.get, parts))))
                 for row in cost.work
             ],
             "llr",
         )  # fmt: skip
-        say(f"left to do: {_count(cost.tokens_left)} tokens, {cost.flops_left:.2e} operations\n")
+        say(f"left to do: {scaled(cost.tokens_left)} tokens, {cost.flops_left:.2e} operations\n")
         fits = {None: "unknown", True: "fits", False: "does not fit one device"}
         machines = []
         for machine in cost.machines:
@@ -126,8 +127,8 @@ def show_disk(cost: "Estimate", store: Path) -> None:
     there = next(folder for folder in (store, *store.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     say(
-        f"disk: {_size(cost.disk_left)} more in the store, {_size(free)} free (`keep: last` sheds "
-        "weights between an arm's stages at the end)"
+        f"disk: {scaled(cost.disk_left, 'B')} more in the store, {scaled(free, 'B')} free "
+        "(`keep: last` sheds weights between an arm's stages at the end)"
     )
     if cost.disk_left > free:
         warn(f"{there}: the disk has too little room; free some, or give another --store")
@@ -166,22 +167,7 @@ def show_teachers(teachers: "tuple[Asked, ...]") -> None:
 
 def _asked(row: "Calls | Asked") -> tuple[str, ...]:
     price = "unpriced" if row.price is None else f"{row.price:,.2f}"
-    return row.model, f"{row.calls:,}", _count(row.tokens_in), _count(row.tokens_out), price
-
-
-def _count(value: float) -> str:
-    """1234567 as 1.2M."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.1f}{letter}"
-    return f"{value:.0f}"
-
-
-def _size(value: float | None) -> str | None:
-    """Bytes as GB (10^9), MB where there is less than one."""
-    if value is None:
-        return None
-    return f"{value / 1e9:,.1f} GB" if value >= 1e9 else f"{value / 1e6:,.1f} MB"
+    return row.model, f"{row.calls:,}", scaled(row.tokens_in), scaled(row.tokens_out), price
 
 
 def show_power(description: "PlanDescription") -> None:

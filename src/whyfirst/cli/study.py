@@ -83,25 +83,26 @@ def _run(
 ) -> None:  # fmt: skip
     """Run a study to its report and print the answer; `words` after `whyfirst` name it there."""
     from whyfirst.cli.progress import study_progress
-    from whyfirst.study.execute.executor import default_workers
+    from whyfirst.study.execute.pool import default_workers
     from whyfirst.study.plan import build_plan
     from whyfirst.study.run import run_study
 
-    # One place for the run and for the estimate of time left.
-    file, overrides, place = study.path, study.overrides, store_at(study.store)
+    place = store_at(study.store)
+    with nothing_printed(as_json):
+        # One plan for the run and for the estimate of time left.
+        plan = build_plan(study.path, study.overrides)
 
-    def tracker() -> "Tracker":
-        # Made at the first event only: a finished study has none, and answers at once.
-        from whyfirst.study.cost.timing import tracker_of
+        def tracker() -> "Tracker":
+            # Made at the first event only: a finished study has none, and answers at once.
+            from whyfirst.study.cost.timing import tracker_of
 
-        plan = build_plan(file, overrides)
-        return tracker_of(plan, place, workers or default_workers(), measure=True)()
+            return tracker_of(plan, place, workers or default_workers(), measure=True)()
 
-    with nothing_printed(as_json), study_progress(file.stem, tracker) as on_event:
-        summary = run_study(
-            file, store=place.root, out=out, workers=workers, on_event=on_event,
-            overrides=overrides, command=f"whyfirst {words}{overrides.words}", cluster=cluster,
-        )  # fmt: skip
+        with study_progress(study.path.stem, tracker) as on_event:
+            summary = run_study(
+                plan, store=place.root, out=out, workers=workers, on_event=on_event,
+                command=f"whyfirst {words}{study.overrides.words}", cluster=cluster,
+            )  # fmt: skip
     if as_json:
         print_json(summary_json(summary))
     else:

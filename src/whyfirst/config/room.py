@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Generic, TypeVar, get_type_hints
 
@@ -35,7 +36,7 @@ from pydantic import (
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.plugins import source_of
-from whyfirst.config.strict import LocatedError, affects_output, problem_text
+from whyfirst.config.strict import LocatedError, affects_output, as_before, decisive, problem_text
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -293,6 +294,20 @@ class Room(Generic[T]):
         # A method of one's own has no version that anybody keeps; its text is one.
         source = source_of(entry.function)
         return mark if source is None else mark | {"source": source}
+
+    def decisive(self, use: Use) -> dict[str, Any]:
+        """The options of a use that decide its results, defaults included; files count elsewhere.
+
+        An option that says nothing of itself decides; one of type `Path` is a file, which counts by
+        its content and not by where it lies.
+        """
+        filled, found = self.filled(use), {}
+        for name, info in type(filled).model_fields.items():
+            extra, value = info.json_schema_extra, getattr(filled, name)
+            runs_only = isinstance(extra, Mapping) and extra.get("affects") == "runtime"
+            if not (runs_only or isinstance(value, Path) or as_before(filled, name)):
+                found[name] = decisive(value)
+        return found
 
     def _load(self) -> None:
         if not self._loaded:

@@ -54,18 +54,29 @@ for _kind, _pattern, _first in (
 class YamlDocument:
     """One file as data: `lines` maps a location (keys and indices) to its line, from 1.
 
-    `problems` are (line, dotted key, message) that need no schema to be wrong, each once.
+    `starts` maps it to where in the text its value begins: through an alias several locations have
+    one. `problems` are (line, dotted key, message) that need no schema to be wrong, each once.
     """
 
     data: Any = None
     lines: dict[Location, int] = field(default_factory=dict)
+    starts: dict[Location, int] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
 
     def line(self, location: Location) -> int:
         """Line of the nearest enclosing location that exists."""
+        return self.lines.get(self._there(location), 1)
+
+    def written(self, location: Location) -> tuple[int, Location]:
+        """Where in the text a location is written: two that are equal are one mistake."""
+        there = self._there(location)
+        # With the last piece: two keys may have one value, and what is missing has none.
+        return self.starts.get(there, 0), location[-1:]
+
+    def _there(self, location: Location) -> Location:
         while location and location not in self.lines:
             location = location[:-1]
-        return self.lines.get(location, 1)
+        return location
 
 
 def dotted(location: Location) -> str:
@@ -93,7 +104,7 @@ def read_yaml(path: Path) -> YamlDocument:
         if root is not None:
             builder = _Builder(path, document)
             document.data = builder.value(root, ())
-            document.problems = list(builder.problems)
+            document.problems = list(builder.problems.values())
     except yaml.YAMLError as error:
         raise ConfigError(_syntax_message(path, error)) from error
     except RecursionError as error:
@@ -158,7 +169,8 @@ class _Builder:
         self.document = document
         self.open_nodes: set[int] = set()
         self.count = 0
-        self.problems: dict[tuple[int, str, str], None] = {}  # in order, each once
+        # What is written once is told once, however often aliases repeat it.
+        self.problems: dict[tuple[int, str], tuple[int, str, str]] = {}
 
     def _count(self, line: int) -> None:
         self.count += 1
@@ -172,8 +184,9 @@ class _Builder:
             raise ConfigError(f"{self.path}:{line}: nested more than {MOST_DEPTH} deep")
         # A key's own line, set by `_mapping`, is where a reader looks; a block begins below it.
         self.document.lines.setdefault(location, line)
+        self.document.starts[location] = node.start_mark.index
         if id(node) in self.open_nodes:
-            self._problem(line, location, "an alias that contains itself")
+            self._problem(node, location, "an alias that contains itself")
             return None
         self.open_nodes.add(id(node))
         try:
@@ -183,13 +196,14 @@ class _Builder:
                 return [self.value(n, (*location, i)) for i, n in enumerate(node.value)]
             return _plain(node)
         except ValueError as error:
-            self._problem(line, location, str(error))
+            self._problem(node, location, str(error))
             return None
         finally:
             self.open_nodes.discard(id(node))
 
-    def _problem(self, line: int, location: Location, message: str) -> None:
-        self.problems[line, dotted(location), message] = None
+    def _problem(self, node: yaml.Node, location: Location, message: str) -> None:
+        mark = node.start_mark
+        self.problems.setdefault((mark.index, message), (mark.line + 1, dotted(location), message))
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -213,26 +227,25 @@ class _Builder:
                 merged += child.value if isinstance(child, yaml.SequenceNode) else [child]
                 continue
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == _TAG + "null":
-                self._problem(line, location, "a key must be a word or a number")
+                self._problem(key_node, location, "a key must be a word or a number")
                 continue
             try:
                 key = _whole_characters(key_node.value)
             except ValueError as error:
-                self._problem(line, location, str(error))
+                self._problem(key_node, location, str(error))
                 continue
             if hidden := invisible(key):
-                self._problem(line, location, f"a key with the invisible character {hidden}")
+                self._problem(key_node, location, f"a key with the invisible character {hidden}")
                 continue
             if key in seen:
-                first = seen[key]
-                self._problem(line, (*location, key), f"duplicate key (first on line {first})")
+                said = f"duplicate key (first on line {seen[key]})"
+                self._problem(key_node, (*location, key), said)
                 continue
             seen[key] = line
             yield key, line, child
         for source in merged:
-            line = source.start_mark.line + 1
             if not isinstance(source, yaml.MappingNode) or id(source) in self.open_nodes:
-                self._problem(line, location, "'<<' needs a mapping or a list of mappings")
+                self._problem(source, location, "'<<' needs a mapping or a list of mappings")
                 continue
             # A map that merges itself would be merged for ever.
             self.open_nodes.add(id(source))

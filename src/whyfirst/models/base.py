@@ -19,7 +19,8 @@ class Message:
 
 
 Chat = tuple[Message, ...]
-"""Turns, the last one the user's: the model answers it."""
+"""Turns, the last one the user's: the model answers it. A model that runs here also goes on with an
+answer that is begun: the last turn is then the assistant's, as far as it goes."""
 Prompt = str | Chat
 """Final text, used as it is, or a chat."""
 
@@ -75,8 +76,8 @@ class Completion:
     """One continuation: its text without special tokens, exactly as decoded (no stripping).
 
     Args:
-        text: the continuation; the reply to a chat comes without the white space its template puts
-            before a reply.
+        text: the continuation, which stands behind its prompt as it is; the reply to a chat comes
+            without the white space its template puts before a reply.
         finished: it ended by itself (end token or stop text) and was not cut off.
         problem: why nothing could be generated, e.g. a prompt longer than the context; else None.
         transient: the problem may be gone when the same is asked again (a server that is down).

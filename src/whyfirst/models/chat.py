@@ -216,6 +216,17 @@ class ChatTemplate:
         check_chat(chat)
         return self._written(self.fitted(chat), prompt=True)
 
+    def begun(self, chat: Chat) -> str:
+        """A chat whose last turn is the beginning of a reply, as text, to be gone on with.
+
+        Raises:
+            ValueError: the turn before it is not the user's.
+            UserError: the template refuses the chat.
+        """
+        # A thought that the template opens stands in the prompt already.
+        text = chat[-1].content.removeprefix(self.opened)
+        return self.render(chat[:-1]) + (self.joint + text.lstrip(" ") if text else "")
+
     def exchange(self, chat: Chat) -> tuple[str, str]:
         """(prompt, reply) of a chat that ends with the assistant's turn, as text.
 

@@ -17,6 +17,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 from whyfirst.models import chat, loading
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
+from whyfirst.models.continuation import lead
 from whyfirst.models.engine import decode, score
 from whyfirst.models.folder import boundary, hashes
 from whyfirst.models.limits import context_of
@@ -111,6 +112,7 @@ class LocalModel:
 
         The reply to a chat also ends where the template ends a turn, and comes without the white
         space the template puts before it; a thought that the template opens is part of the reply.
+        A chat that ends with the assistant's turn is gone on with, as a text is.
 
         Raises:
             UserError: nothing could end a completion: no end token, no stop text.
@@ -125,14 +127,7 @@ class LocalModel:
         if chats:
             ends, stops = self.template.turn_end
             replying = replace(sampling, stop=(*sampling.stop, *stops))
-            found = self._complete(chats, repeats, replying, self.end_tokens | ends)
-            joint, opened = self.template.joint, self.template.opened
-            done |= {
-                key: replace(one, text=opened + one.text.removeprefix(joint))
-                if one.problem is None
-                else one
-                for key, one in found.items()
-            }
+            done |= self._complete(chats, repeats, replying, self.end_tokens | ends)
         return [[done[prompt, number % repeats] for number in range(n)] for prompt in prompts]
 
     def _complete(
@@ -162,8 +157,25 @@ class LocalModel:
             # By its text, so that a prompt draws the same wherever it stands.
             names = [f"{number}\n{texts[prompt]}" for prompt, number in jobs]
             rows = [encoded[prompt] for prompt, _ in jobs]
-            done.update(zip(jobs, self._decode(rows, names, sampling, end_tokens), strict=True))
+            found = self._decode(rows, names, sampling, end_tokens)
+            for key, row, one in zip(jobs, rows, found, strict=True):
+                # Read behind its own prompt: the same tokens may be two texts behind two.
+                text = self._said(key[0], row, one.tokens, sampling.stop)
+                done[key] = Completion(text, one.finished, one.problem)
         return done
+
+    def said(self, prompt: Prompt, tokens: Sequence[int]) -> str:
+        """The text of an answer's tokens, as `generate` gives it."""
+        stops = () if isinstance(prompt, str) else self.template.turn_end[1]
+        return self._said(prompt, self.encode_prompts([prompt])[0], tokens, stops)
+
+    def _said(
+        self, prompt: Prompt, ids: Sequence[int], tokens: Sequence[int], stop: Sequence[str]
+    ) -> str:
+        text = before_stop(self._text(list(tokens)), stop)
+        if isinstance(prompt, str) or prompt[-1].role == "assistant":
+            return lead(self.tokenizer, ids, tokens) + text
+        return self.template.opened + text.removeprefix(self.template.joint)
 
     def _decode(
         self,
@@ -171,7 +183,7 @@ class LocalModel:
         names: list[str],
         sampling: Sampling,
         end_tokens: frozenset[int],
-    ) -> list[Completion]:
+    ) -> list[decode.Decoded]:
         choose: decode.Choose = decode.greedy
         if sampling.temperature > 0:
             choose = decode.sampler(sampling, names)
@@ -190,7 +202,7 @@ class LocalModel:
             text = self._text(tokens)
             return any(stop in text for stop in sampling.stop)
 
-        found = decode.decode(
+        return decode.decode(
             self.model,
             rows,
             # A reply that fills the context is cut there, as by its limit.
@@ -201,11 +213,6 @@ class LocalModel:
             # A CPU reads prompts a sixth faster in smaller batches than it scores in.
             min(self.batch_tokens, 1024) if self.device == "cpu" else self.batch_tokens,
         )
-        cut = [before_stop(self._text(row.tokens), sampling.stop) for row in found]
-        return [
-            Completion(text, row.finished, row.problem)
-            for text, row in zip(cut, found, strict=True)
-        ]
 
     def loglikelihood(
         self, requests: Sequence[tuple[Prompt, Sequence[str]]]
@@ -249,7 +256,10 @@ class LocalModel:
         return f"longer than the model's context ({tokens} of {self.context} tokens)"
 
     def _text_of(self, prompt: Prompt) -> str:
-        return prompt if isinstance(prompt, str) else self.template.render(prompt)
+        if isinstance(prompt, str):
+            return prompt
+        begun = prompt and prompt[-1].role == "assistant"
+        return self.template.begun(prompt) if begun else self.template.render(prompt)
 
     def encode_prompts(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Token ids of each prompt as the model reads it, a chat as its template renders it."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from whyfirst.config.errors import UserError, did_you_mean
 from whyfirst.config.room import Room
+from whyfirst.explain import explanation
 from whyfirst.probe.arms import Arms, Model
 from whyfirst.probe.estimates import Estimate, Floats, Indices, correlation, statistic_estimate
 from whyfirst.probe.pairs import Items, Pair
@@ -25,9 +26,11 @@ from whyfirst.probe.pairs import Items, Pair
 Progress = Callable[[int, int, str], None]  # done, total, what
 At = Mapping[str, str | int | float]
 
-#: arms that show what training does without explanations; where they show an effect too, it isn't
-#: the explanations
-CONTROLS = ("rules_first", "shuffled_first", "neutral_first", "direct_longer")
+#: By its usual name, an arm of every control that there are documents of, and one of more training:
+#: where they show an effect too, it isn't the explanations. A study's own are read off its arms.
+CONTROLS = (*(f"{documents}_first" for documents in explanation.CONTROLS), "direct_longer")
+#: Those that read no reasons at all.
+WITHOUT = tuple(arm for arm in CONTROLS if arm.removesuffix("_first") not in explanation.REASONED)
 
 
 @dataclass(frozen=True)
@@ -167,15 +170,17 @@ class ProbeResult:
         }
 
 
-def lacking(names: Sequence[str], arms: Sequence[str], items: Items) -> dict[str, str]:
+def lacking(
+    names: Sequence[str], arms: Sequence[str], items: Items, direct: str = ProbeOptions.direct
+) -> dict[str, str]:
     """Which of the project's own probes can't be run on these arms and items, and why.
 
     Args:
         names: probes that are wanted.
         arms: the arms that there are.
+        direct: the arm others are patched into.
     """
     # Only what can be told without loading a model; a probe says the rest itself.
-    options = ProbeOptions()
     reasons: dict[str, str] = {}
     if not any(pair.negative and pair.positive for pair in items.pairs):
         reasons["logit_difference"] = "the pairs have no outcomes to continue with"
@@ -184,8 +189,8 @@ def lacking(names: Sequence[str], arms: Sequence[str], items: Items) -> dict[str
         reasons |= dict.fromkeys(("direction", "intervention"), "the pairs are of one value")
     if not items.requests(0):
         reasons |= dict.fromkeys(("intervention", "patching"), "there are no requests")
-    elif options.direct not in arms or len(arms) < 2:
-        reasons["patching"] = f"it needs the arm {options.direct!r} and another one"
+    elif direct not in arms or len(arms) < 2:
+        reasons["patching"] = f"it needs the arm {direct!r} and another one"
     return {name: reasons[name] for name in names if name in reasons}
 
 

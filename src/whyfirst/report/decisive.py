@@ -5,8 +5,6 @@ what a kind of subject does alike in every arm is found in the data and said, si
 every average and can change none. Leaves out: layout, and any number that is not in the results.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from whyfirst.report import words
@@ -74,7 +72,7 @@ def verdict(contrast: Contrast) -> str:
         return "not after correction"
     if where in ("higher", "lower") and too_few(contrast):
         return f"{where}, in too few worlds to tell"
-    return {"none": "no detectable difference", "unknown": "too few data"}.get(where, where)
+    return words.WAYS.get(where, where)
 
 
 def too_few(contrast: Contrast) -> bool:
@@ -102,12 +100,9 @@ def title(results: Results) -> tuple[str, words.Tone] | None:
     tone: words.Tone = "bad" if behind else "caution" if neither else "good"
     if any(too_few(c) for c in found):
         count = found[0].n_seeds
-        return f"{words.capital(_counted(count))} worlds, no conclusion. {text}", "caution"
+        counted = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}.get(count, str(count))
+        return f"{counted} worlds, no conclusion. {text}", "caution"
     return text, tone
-
-
-def _counted(count: int) -> str:
-    return {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}.get(count, str(count))
 
 
 def stuck(results: Results, cell: str, kind: str) -> str:

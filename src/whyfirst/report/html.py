@@ -5,8 +5,6 @@ allows the one style sheet by its hash, and no script but the item browser's own
 the run's items are at hand. The same results always give the same bytes. Leaves out: computing.
 """
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping

@@ -3,18 +3,14 @@
 Leaves out: how the correlations were computed (`probe.behaviour`), and the page (`probes.py`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from whyfirst.probe.record import CONTROLS
+from whyfirst.probe.record import WITHOUT
 from whyfirst.report import words
 from whyfirst.report.parts import ProbeMeasure, ProbeRow
 from whyfirst.report.schema import Results
 
-METHOD = "explain_first"
-#: arms that read no reasons, where a study has them (`shuffled_first` reads true ones)
-WITHOUT = ("base", "direct", *(arm for arm in CONTROLS if arm != "shuffled_first"))
+_WITHOUT = ("base", "direct", *WITHOUT)  # of results that don't say which arms read no reasons
 
 
 @dataclass(frozen=True)
@@ -39,11 +35,11 @@ class MethodLink:
 
 def method_links(probe: ProbeRow) -> list[MethodLink]:
     """Every reading of a probe that the method's arm has."""
-    readings = []
+    readings, without = [], probe.without or _WITHOUT
     for mine in probe.behaviour:
-        if mine.arm == METHOD:
+        if mine.arm == probe.method:
             # Only the same reading at the same place: others would always find one that agrees.
-            rest = [m for m in probe.behaviour if m.arm in WITHOUT and m.at == mine.at]
+            rest = [m for m in probe.behaviour if m.arm in without and m.at == mine.at]
             alike = [m for m in rest if sign(mine) and sign(m) == sign(mine)]
             others = [m for m in rest if m not in alike and m.value is not None]
             readings.append(MethodLink(mine, alike, others))
@@ -85,7 +81,7 @@ def in_words(link: MethodLink) -> str | None:
     """What a reader must know before crediting the explanations; None without a link."""
     if not link.shown:
         return None
-    mine = f"The link of {METHOD} ({said(link.mine)})"
+    mine = f"The link of {link.mine.arm} ({said(link.mine)})"
     named = ", ".join(f"{m.arm} ({said(m)})" for m in link.alike or link.others)
     if link.alike:
         return (
@@ -109,7 +105,7 @@ def first_screen(results: Results) -> str | None:
     shared = sum(bool(link.alike) for link in shown)
     text = (
         f"{words.plural(len(results.probes), 'probe')}, {words.plural(len(readings), 'reading')}: "
-        f"what {METHOD} refuses goes with {len(shown) or 'none'} of them."
+        f"what {readings[0].mine.arm} refuses goes with {len(shown) or 'none'} of them."
     )
     if shown:
         text += f" Arms without explanations show {shared or 'none'} of these links too."

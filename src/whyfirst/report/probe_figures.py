@@ -7,8 +7,6 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from importlib.resources import files
 
-from markupsafe import Markup
-
 from whyfirst.probe.record import Measure, ProbeResult
 from whyfirst.report.svg import (
     arm_styles,
@@ -76,19 +74,11 @@ def figure(result: ProbeResult) -> str | None:
     if len(parts) <= 2 * len(arms):
         return None
     back = el("rect", {"x": 0, "y": 0, "width": _WIDTH, "height": y + 6, "class": "paper"})
-    drawn = render(_WIDTH, y + 6, f"{result.probe}: {result.definition}", back, *parts)
-    return _standalone(drawn)
-
-
-def _standalone(figure_: Markup) -> str:
-    """The figure as a document of its own, with the report's style sheet inside."""
+    # A document of its own has the report's style sheet inside.
     style = (files("whyfirst.report") / "templates" / "style.css").read_text(encoding="utf-8")
-    opening = '<svg xmlns="http://www.w3.org/2000/svg" '
-    css = ET.Element("style")
-    css.text = f"{style}\n.paper {{ fill: var(--bg); }}"
-    body = str(figure_).removeprefix("<svg ")
-    first, rest = body.split(">", 1)
-    return f"{opening}{first}>{ET.tostring(css, encoding='unicode')}{rest}\n"
+    css = el("style", None, f"{style}\n.paper {{ fill: var(--bg); }}")
+    drawn = render(_WIDTH, y + 6, f"{result.probe}: {result.definition}", css, back, *parts)
+    return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
 
 
 def _legend(parts: list[ET.Element], arms: Sequence[str]) -> float:

@@ -4,8 +4,6 @@ Which measures are drawn, and under which titles, is a list of their own (`probe
 Leaves out: measuring, and measures that have no place on an axis (they are in results.json).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -14,8 +14,6 @@ Searle, Casella and McCulloch, Variance Components, 1992, chapter 4); weights fo
 in the two-way cluster-robust variance of Cameron, Gelbach and Miller (2011).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -118,7 +116,9 @@ def estimate(
     mean = float(seed_means.mean())
     seed, topic, shared, effective = _mean_squares(cells, counts, share, mean)
     free = effective
-    if _stratified(counts, stratum):
+    parts = [counts[:, stratum == h] for h in np.unique(stratum)]
+    # Strata count only where each has two topics and a score from every seed.
+    if len(parts) > 1 and all(p.shape[1] > 1 and p.sum(axis=1).all() for p in parts):
         topic, shared, free = _within_strata(cells, counts, stratum)
     if n_seeds == 1:
         combined = Combined(topic, free - 1.0)
@@ -169,12 +169,6 @@ def variance_of_cells(cells: Floats, counts: Floats) -> float:
     if min(cells.shape) == 1:
         return seed + topic
     return combine(seed, topic, shared, cells.shape[0], effective).variance
-
-
-def _stratified(counts: Floats, stratum: npt.NDArray[np.intp]) -> bool:
-    """Whether there are several strata, each with two topics and a score from every seed."""
-    parts = [counts[:, stratum == h] for h in np.unique(stratum)]
-    return len(parts) > 1 and all(p.shape[1] > 1 and p.sum(axis=1).all() for p in parts)
 
 
 def _within_strata(

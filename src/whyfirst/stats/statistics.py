@@ -8,8 +8,6 @@ definition, its source and its measured coverage is in docs/statistics.md.
 Left out: which contrasts a study makes (study), unpaired comparisons, resampling intervals.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,7 +96,7 @@ class Contrast:
     exact_p: float | None = None
     dropped: tuple[int, ...] = ()
     worlds: Spread | None = None
-    by_kind: Mapping[str, Contrast] = field(default_factory=dict)
+    by_kind: Mapping[str, "Contrast"] = field(default_factory=dict)
 
 
 def wilson(passes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
@@ -266,7 +264,7 @@ def _seed_row(seed: int, first: Floats, second: Floats, unscored: int, binary: b
     """Summarise one seed over its pairs."""
     pairs = np.isfinite(first) & np.isfinite(second)
     left, right = first[pairs], second[pairs]
-    p = mcnemar_exact(_count(left > right), _count(left < right)) if binary else None
+    p = mcnemar_exact(int((left > right).sum()), int((left < right).sum())) if binary else None
     difference = float((left - right).mean())
     return SeedRow(
         seed, float(left.mean()), float(right.mean()), difference, len(left), unscored, p
@@ -293,7 +291,3 @@ def _quantile(df: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 0.5 + CONFIDENCE / 2.0))
-
-
-def _count(flags: npt.NDArray[np.bool_]) -> int:
-    return int(flags.sum())

@@ -11,8 +11,6 @@ Source: two-stage sampling, whose first stage's spread holds all later ones (Coc
 Techniques, 1977, section 10.4); prediction of a new unit (Hahn and Meeker 1991, section 4.8).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,7 +66,7 @@ class Asked:
     subjects: Names
     kinds: Names
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> Asked:
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Asked":
         """Those of some items only."""
         return Asked(self.topics[chosen], self.subjects[chosen], self.kinds[chosen])
 

@@ -28,20 +28,23 @@ from whyfirst.train.kinds import data_names, kind_of
 _ENCODED = 2000
 
 
-def refuse_unusable(plan: Plan) -> None:
+def refuse_unusable(plan: Plan) -> tuple[str, ...]:
     """Refuse a study whose model, corpora or benchmarks can't be used as they lie there.
+
+    Returns:
+        What a stage will train on all the same and a reader should know: unknown words.
 
     Raises:
         UserError: a broken model folder, a corpus with rows that a stage would refuse, benchmark
             data that can't be read, or a contrast that would compare nothing; names the file.
     """
-    model, ref = None, plan.study.model
-    if isinstance(ref, PretrainedModel) and plan.model_place is not None:
+    model, ref, told = None, plan.study.model, []
+    if plan.model_place is not None:
         folder = Path(plan.model_place)
         # The base of an adapter may have to be fetched first.
         model = folder if (folder / "config.json").is_file() else None
         # Of a GGUF file there is no more than its config and tokenizer before it is read.
-        if model is not None and not is_gguf(str(ref.path)):
+        if model is not None and isinstance(ref, PretrainedModel) and not is_gguf(str(ref.path)):
             check_weights(folder)
             adapter = plan.by_id["base"].payload["model"].get("adapter")
             fast_tokenizer(tokenizer_folder([folder, *([Path(adapter)] if adapter else [])]))
@@ -57,15 +60,18 @@ def refuse_unusable(plan: Plan) -> None:
         drawn = source.name == "written" or has_model_write(source.name)
         asks = "asks" in CORPORA.get(source.name).facts
         if not drawn and (asks or not corpus.reads_base(source)):
-            _check_corpus(plan, node, readers.get(name, []), model)
+            told += _check_corpus(plan, node, readers.get(name, []), model)
     evaluation.rehearsals(plan.nodes)
     refuse_empty_cells(plan, reading=True)
+    return tuple(dict.fromkeys(told))
 
 
 def _check_corpus(
     plan: Plan, node: Node, readers: Sequence[tuple[Node, str]], model: Path | None
-) -> None:
+) -> list[str]:
     """Refuse rows of a corpus that a stage would refuse, and a corpus without rows.
+
+    What is told of rows that it wouldn't refuse comes back.
 
     Args:
         readers: the stages that read it, each with what it calls the rows.
@@ -83,8 +89,9 @@ def _check_corpus(
             rows = facts["ahead"](node.payload["use"], {})
     except DataError as error:
         raise DataError(f"{at}: {error}") from error
+    told: list[str] = []
     if rows is None:
-        return
+        return told
     if not rows:
         raise DataError(f"{at}: {path}: no usable rows")
     # A budget leaves out some of the rows, and nobody knows yet which: they may be too long.
@@ -93,13 +100,17 @@ def _check_corpus(
     for stage, data in readers:
         train: StageConfig = TypeAdapter(StageConfig).validate_python(stage.payload["train"])
         try:
-            refused = [f for f in _findings(train, data, rows, path, model) if f.level == "refuse"]
+            findings = _findings(train, data, rows, path, model)
+            refused = [found for found in findings if found.level == "refuse"]
             if refused:
-                told = "; ".join(f"{found.check}: {found.message}" for found in refused)
-                raise DataError(f"{path}: {told}")
+                said = "; ".join(f"{found.check}: {found.message}" for found in refused)
+                raise DataError(f"{path}: {said}")
+            warned = [f for f in findings if (f.check, f.level) == ("unknown tokens", "warn")]
+            told += [f"{at}: {found.message}" for found in warned]
         except UserError as error:
             kind = plan.study.stages[stage.name].train.kind
             raise DataError(f"{at}: {error}; stages.{stage.name} ({kind}) reads it") from error
+    return told
 
 
 def _findings(

@@ -15,8 +15,9 @@ from whyfirst.config.files import atomic_write, write_json
 from whyfirst.report.schema import Results, load_results, results_to_json
 from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, is_whole, one_unit
 from whyfirst.study.config import NONE, Overrides
-from whyfirst.study.execute.executor import Event, Node, Outcome, default_workers, run_graph
-from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
+from whyfirst.study.execute.executor import Event, Outcome, run_graph
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.pool import OpenWorkers, default_workers, visible_gpus
 from whyfirst.study.execute.store import Incomplete, Store
 from whyfirst.study.nodes.corpus import forget_rows
 from whyfirst.study.plan import Plan, build_plan
@@ -66,7 +67,7 @@ def default_out(study: str, overrides: Overrides = NONE) -> Path:
 
 
 def run_study(
-    file: Path,
+    study: Path | Plan,
     *,
     store: Path,
     out: Path | None = None,
@@ -79,12 +80,12 @@ def run_study(
     """Compute what is missing, then write results.json and the report.
 
     Args:
-        file: the study file.
+        study: the study file, or the plan made of it.
         store: where stages and evaluations are kept; studies may share one.
         out: folder of the report (``runs/STUDY`` when None).
         workers: worker processes; cores or GPUs when None.
         command: the command that reproduces this, for the report.
-        overrides: what the command changes in the study.
+        overrides: what the command changes in the study file; a plan has its own.
         on_event: told of every node.
         cluster: compute on Ray and not in processes of this machine.
 
@@ -93,7 +94,8 @@ def run_study(
             complete is kept.
         KeyboardInterrupt: passed on; the same call continues.
     """
-    plan, place = build_plan(file, overrides), Store(store)
+    plan = study if isinstance(study, Plan) else build_plan(study, overrides)
+    file, overrides, place = plan.file, plan.overrides, Store(store)
     folder = (out or default_out(plan.study.study, overrides)) / "report"
     paths = folder / RESULTS_FILE, folder / PAGE_FILE
     finished = _finished(plan, place, folder)

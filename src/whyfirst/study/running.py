@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whyfirst.config.errors import DataError, StoreError, UserError, did_you_mean
+from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.study.config import NONE, Overrides
 from whyfirst.study.execute.store import Store
@@ -145,12 +145,9 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
     """
     from whyfirst.study.nodes.base import model_folder
 
-    if arm not in results.arms:
-        hint = did_you_mean(arm, results.arms)
-        raise UserError(f"no arm {arm!r}{hint} (arms: {', '.join(results.arms)})")
+    stages = results.arm(arm).stages
     if seed not in results.seeds.get(arm, [seed]):
         raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
-    stages = results.arms[arm].stages
     node = f"seed{seed}/{'>'.join(stages)}" if stages else "base"
     kind = "stage" if stages else "base"
     mark, place = results.fingerprints.get(node), Store(store)

@@ -12,8 +12,8 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from whyfirst.config.room import Room, Use
-from whyfirst.config.strict import StrictModel, affects_output, runtime_only
-from whyfirst.train.config_base import Stage, added_later
+from whyfirst.config.strict import StrictModel, added_later, affects_output, runtime_only
+from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import check_responses
 from whyfirst.train.kinds import Cost, Rows, pass_rows
 from whyfirst.train.rewards import REWARDS

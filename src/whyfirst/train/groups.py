@@ -112,14 +112,14 @@ class _Scorer:
 
     def __call__(
         self,
-        prompts: list[str],
-        completions: list[str],
         completion_ids: list[list[int]],
         row: list[int],
         **_: Any,
     ) -> list[float]:
         """Score one generation; `row` are indices into the prompts."""
         online = self._online
+        # The trainer decodes a response alone, and so without the space before its first word.
+        completions = online.prompts.responses(online.job.tokenizer, row, completion_ids)
         finished = [bool(ids) and ids[-1] in self._end for ids in completion_ids]
         try:
             scores = online.rewards(row, completions, completion_ids, finished)

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from whyfirst.config.errors import TrainingStopped
 from whyfirst.train.config_rl import Limits, Online
+from whyfirst.train.prompts import Prompts
 from whyfirst.train.rewards.combine import RewardSum, Scores
 from whyfirst.train.rewards.wording import repeated
 
@@ -129,14 +130,14 @@ class Gold:
     """The gold reward on responses to held-out prompts, written with the same draws each time.
 
     Args:
-        prompts: number of a held-out prompt's row -> its tokens.
+        prompts: of the stage; the first of the held-out ones are asked at every measurement.
         end_tokens: ids that end a response.
     """
 
     config: Online
     gold: RewardSum
     proxy: RewardSum
-    prompts: Mapping[int, list[int]]
+    prompts: Prompts
     tokenizer: Any
     end_tokens: frozenset[int]
 
@@ -153,18 +154,20 @@ class Gold:
         """
         from whyfirst.train.ppo.rollout import generate
 
-        numbers, training = list(self.prompts), model.training
+        assert self.config.gold is not None
+        numbers, training = self.prompts.kept[: self.config.gold.prompts], model.training
         model.eval()
         try:
             # Seed 0 whatever the stage's: two measurements differ by the policy alone.
             found = generate(
-                model, list(self.prompts.values()), [f"gold/{number}" for number in numbers],
+                model, [self.prompts.ids[number] for number in numbers],
+                [f"gold/{number}" for number in numbers],
                 self.config.max_new_tokens, self.end_tokens, self.config.temperature, seed=0,
             )  # fmt: skip
         finally:
             model.train(training)
         ids = [one.response for one in found]
-        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        texts = self.prompts.responses(self.tokenizer, numbers, ids)
         said = (numbers, texts, ids, [one.finished for one in found])
         return {
             "gold": fmean(self.gold(*said).level),

@@ -47,8 +47,7 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
             config,
             RewardSum([config.gold], prompts.rows, models),
             rewards,
-            # The first of the held-out ones: the same prompts at every measurement.
-            {number: prompts.ids[number] for number in prompts.kept[: config.gold.prompts]},
+            prompts,
             job.tokenizer,
             end_tokens(base_folder(job.model_dir), job.tokenizer),
         )

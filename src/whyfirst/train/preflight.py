@@ -21,6 +21,7 @@ from whyfirst.data.checks import (
     duplicates,
     judged,
     judged_rows,
+    some_rows,
     whole_texts,
 )
 from whyfirst.data.leaks import find_leaks
@@ -30,6 +31,8 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Encoded, PromptFormat
 from whyfirst.train.plan import Plan
+
+_MOST_UNKNOWN = 0.1  # share of all tokens
 
 if TYPE_CHECKING:
     from whyfirst.train.config_rl import Online
@@ -100,7 +103,8 @@ def examine_rows(config: Stage, tokenizer: Any, model_dir: Path, encoded: Encode
             "every row has trained tokens",
         ),
         *check_rows(encoded.main[0], encoded.columns, tokenizer),
-        *known_tokens(sequences, tokenizer, model_dir),
+        *known_tokens(sequences, tokenizer, model_dir, encoded.lines,
+                      whole_texts(encoded.main[0], encoded.columns)),
     ]  # fmt: skip
     if encoded.columns != ("text",):
         findings.append(prompt_masked(tokenizer, encoded, config.format))
@@ -134,7 +138,7 @@ def examine_prompt_rows(
             "rows {rows} have an empty prompt; drop them", "every prompt has text",
         ),
         duplicates(prompts.texts),
-        *known_tokens(prompts.ids, tokenizer, model_dir),
+        *known_tokens(prompts.ids, tokenizer, model_dir, prompts.lines, prompts.texts),
     ]  # fmt: skip
 
 
@@ -263,20 +267,40 @@ def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = N
     )  # fmt: skip
 
 
-def known_tokens(sequences: Sequence[list[int]], tokenizer: Any, model_dir: Path) -> list[Finding]:
+def known_tokens(
+    sequences: Sequence[list[int]], tokenizer: Any, model_dir: Path, lines: Sequence[int],
+    texts: Sequence[str],
+) -> list[Finding]:  # fmt: skip
     """Words that the tokenizer doesn't know, and tokens that the model has no embedding of.
 
-    Unknown words are all one token: the model can't tell them apart. A tokenizer may know more
-    words than the model as long as the data don't use them: where it has all, nothing is said.
+    Unknown words are all one token: the model can't tell them apart. A few of them are told; where
+    it is more than one token in ten the rows are in another language than the model's. A tokenizer
+    may know more words than the model as long as the data don't use them: where it has all, nothing
+    is said.
+
+    Args:
+        lines, texts: of each row, in their order.
     """
     unknown_id, total = tokenizer.unk_token_id, sum(map(len, sequences))
     unknown = 0 if unknown_id is None else sum(ids.count(unknown_id) for ids in sequences)
+    wrong: str | None = None
+    if unknown:
+        words = {
+            line: found for line, text in zip(lines, texts, strict=True)
+            if (found := _unknown(text, tokenizer))
+        }  # fmt: skip
+        each = list(dict.fromkeys(word for found in words.values() for word in found))
+        named = ", ".join(f"{word!r:.40}" for word in each[:5])
+        where = f"rows {some_rows(list(words))}: {named}" if words else "the chat template's own"
+        wrong = (
+            f"{unknown} of {total} tokens ({unknown / total:.2%}) are unknown words ({where}); use "
+            "a tokenizer whose vocabulary covers the data, or words of the vocabulary"
+        )
     found = [judged(
-        "unknown tokens",
-        f"{unknown} of {total} tokens ({unknown / total:.2%}) are unknown words; use a tokenizer "
-        "whose vocabulary covers the data" if unknown else None,
+        "unknown tokens", wrong,
         "the tokenizer has no unknown-word token" if unknown_id is None
-        else "every word is in the vocabulary", "warn",
+        else "every word is in the vocabulary",
+        "refuse" if unknown > _MOST_UNKNOWN * total else "warn",
     )]  # fmt: skip
     size = limits_of(read_json(model_dir / "config.json")).vocabulary
     highest = max((max(ids, default=0) for ids in sequences), default=0)
@@ -287,6 +311,13 @@ def known_tokens(sequences: Sequence[list[int]], tokenizer: Any, model_dir: Path
             "resized; save the model with its own tokenizer",
         ))  # fmt: skip
     return found
+
+
+def _unknown(text: str, tokenizer: Any) -> list[str]:
+    """The words of a text that come out as unknown tokens, or with one in them."""
+    words = dict.fromkeys(text.split())
+    encoded = tokenizer(list(words), add_special_tokens=False)["input_ids"] if words else []
+    return [w for w, ids in zip(words, encoded, strict=True) if tokenizer.unk_token_id in ids]
 
 
 def _overlaps(

@@ -3,7 +3,7 @@
 A prompt is tokenised exactly as in the other stages and in evaluation. Leaves out: responses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
 from whyfirst.data.rows import Row, iter_rows, numbered, prompts_in
 from whyfirst.models import loading
+from whyfirst.models.continuation import lead
 from whyfirst.train.encode import PromptFormat, render_prompts
 from whyfirst.train.kinds import Rows
 from whyfirst.train.plan import held_out
@@ -33,6 +34,19 @@ class Prompts:
     ids: list[list[int]]
     trained: list[int]
     kept: list[int]
+
+    def responses(
+        self, tokenizer: Any, numbers: Sequence[int], tokens: Sequence[Sequence[int]]
+    ) -> list[str]:
+        """Responses to rows as rewards read them: behind its prompt, where that is text."""
+        found = tokenizer.batch_decode(
+            list(map(list, tokens)), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return [
+            lead(tokenizer, self.ids[number], said) * isinstance(self.rows[number]["prompt"], str)
+            + text
+            for number, said, text in zip(numbers, tokens, found, strict=True)
+        ]
 
     @property
     def lines(self) -> list[int]:

@@ -4,7 +4,8 @@ A **transform** is ``(rows: Iterable[Row], rng: random.Random, *, options) -> It
 **selector** is ``(rows: Sequence[Row], n: int, *, options) -> list[int]``: the indices of the rows
 to keep, ascending. Entered with ``@TRANSFORMS.enter(name, ...)`` or
 ``@SELECTORS.enter(name, ...)``, each in a file of its own here; the fact ``columns`` names the
-columns a row must have, ``streams`` says whether a transform holds one row at a time.
+columns a row must have, ``streams`` says whether a transform holds one row at a time, ``models``
+names the options that are models in one word (a folder, a GGUF file).
 
 What a runner gives, to those that ask for it by a keyword-only parameter of that name:
 

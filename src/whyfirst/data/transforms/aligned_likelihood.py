@@ -20,6 +20,7 @@ from whyfirst.models.base import LanguageModel, Message, Prompt
     tested="the mean over models of log-probability over tokens",
     columns=("prompt", "completion"),
     streams=False,
+    models=("models",),
 )
 def aligned_likelihood(
     rows: Iterable[Row],

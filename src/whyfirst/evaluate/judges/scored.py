@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from whyfirst.config.room import Use
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import JUDGES, Judge, Pair, Preference, Winner
-from whyfirst.evaluate.scorers import Scorer, make_scorer
+from whyfirst.evaluate.scorers import SCORERS, Scorer, make_scorer
 from whyfirst.evaluate.verdict import Verdict
 from whyfirst.models.base import LanguageModel
 
@@ -22,6 +22,7 @@ VERSION = "1"
     version=VERSION,
     paper="Bansal et al. 2023, arXiv 2308.15812",
     needs="what the scorer needs",
+    methods={"scorer": SCORERS},
     tested="swapping a pair swaps its winner; the margin makes a tie",
 )
 def scored(

@@ -71,7 +71,9 @@ def vader() -> Scorer:
     return VaderScorer()
 
 
-@SCORERS.enter("toxicity", question=TOXICITY, needs="a classifier's folder or Hub id")
+@SCORERS.enter(
+    "toxicity", question=TOXICITY, needs="a classifier's folder or Hub id", models=("path",)
+)
 def toxicity(*, path: str) -> Scorer:
     """P(toxic) by a classifier, a pass below one half."""
     model = Classifier(path)
@@ -84,7 +86,9 @@ def toxicity(*, path: str) -> Scorer:
     return _affect(model, TOXICITY, verdict)
 
 
-@SCORERS.enter("sentiment", question=SENTIMENT, needs="a classifier's folder or Hub id")
+@SCORERS.enter(
+    "sentiment", question=SENTIMENT, needs="a classifier's folder or Hub id", models=("path",)
+)
 def sentiment(*, path: str) -> Scorer:
     """(P(positive) - P(negative) + 1) / 2 by a classifier, a pass unless negative is likeliest."""
     return _valence(path, SENTIMENT)
@@ -95,6 +99,7 @@ def sentiment(*, path: str) -> Scorer:
     question=REGARD,
     paper="Sheng et al. 2019, arXiv 1909.01326",
     needs="a classifier's folder or Hub id",
+    models=("path",),
 )
 def regard(*, path: str) -> Scorer:
     """Regard for a group, (P(positive) - P(negative) + 1) / 2, by a classifier."""

@@ -49,7 +49,9 @@ def refusal_label(labels: Mapping[int, str], named: str | None, where: str) -> i
     return found[0]
 
 
-@SCORERS.enter("classifier", question="refused", needs="a classifier's folder or Hub id")
+@SCORERS.enter(
+    "classifier", question="refused", needs="a classifier's folder or Hub id", models=("path",)
+)
 def classifier(*, path: str, label: str | None = None) -> Scorer:
     """Refusal by a classifier's label: a pass where it is the likeliest; its share is the score.
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from whyfirst.config.errors import UserError
-from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
+from whyfirst.models.base import Completion, LanguageModel, Message, Prompt, Sampling
 from whyfirst.models.decoding import DECODINGS, Score
 from whyfirst.models.decoding.budget import Counted
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
@@ -65,7 +65,7 @@ def deal(
             return Completion("", False, "the prompt leaves no room in the model's context")
 
         def worth(answers: Any) -> list[float]:
-            texts = [local.tokenizer.decode(a, skip_special_tokens=True) for a in answers]
+            texts = [local.said(prompt, answer) for answer in answers]
             values = score(reward, [prompt] * len(texts), texts)
             return [weight * (_UNSCORED if v is None else v) for v in values]
 
@@ -76,9 +76,7 @@ def deal(
         if isinstance(model, Counted):
             model.spent.calls += 1
             model.spent.completion_tokens = (model.spent.completion_tokens or 0) + found.fed
-        text = local.tokenizer.decode(found.tokens, skip_special_tokens=True)
-        joint = "" if isinstance(prompt, str) else local.template.joint
-        return Completion(text.removeprefix(joint), found.finished)
+        return Completion(local.said(prompt, found.tokens), found.finished)
 
     def blocks(prompt: Prompt, sampling: Sampling) -> Script:
         samples = replace(drawn(sampling, 0.7), max_new_tokens=block)
@@ -87,10 +85,15 @@ def deal(
             open_ones = [answer for answer in partial if not answer.finished]
             if not open_ones:
                 break
-            replies = yield [Request(_begun(prompt, a.text), samples, n=branch) for a in open_ones]
+            replies = yield [
+                Request(_begun(prompt, a.text, local), samples, n=branch) for a in open_ones
+            ]
             grown = [answer for answer in partial if answer.finished]
             for answer, row in zip(open_ones, replies, strict=True):
-                grown += [Completion(answer.text + c.text, c.finished) for c in row]
+                # A model that is asked what follows answers without the space before it.
+                apart = isinstance(prompt, str) or hasattr(local, "encode_prompts")
+                joined = str.__add__ if apart else _joined
+                grown += [Completion(joined(answer.text, c.text), c.finished) for c in row]
             values = score(reward, [prompt] * len(grown), [answer.text for answer in grown])
             known = [_UNSCORED if value is None else value for value in values]
             ranked = sorted(range(len(grown)), key=lambda place: -known[place])
@@ -110,9 +113,18 @@ def _ends(local: Any, prompt: Prompt) -> frozenset[int]:
     return ends if isinstance(prompt, str) else ends | local.template.turn_end[0]
 
 
-def _begun(prompt: Prompt, text: str) -> Prompt:
+def _joined(begun: str, more: str) -> str:
+    """A partial answer and what a model said that follows it, words kept apart."""
+    glued = begun and not begun[-1].isspace() and more[:1].isalnum()
+    return f"{begun} {more}" if glued else begun + more
+
+
+def _begun(prompt: Prompt, text: str, model: Any) -> Prompt:
     if not text:
         return prompt
     if isinstance(prompt, str):
         return prompt + text
+    # Only a model that runs here can be put behind the beginning of its own reply.
+    if hasattr(model, "encode_prompts"):
+        return (*prompt, Message("assistant", text))
     return rephrased(prompt, GO_ON.format(question=words(prompt), begun=text))

@@ -132,7 +132,9 @@ def _model_config(plan: Plan) -> dict[str, Any]:
 
 def cost_json(found: Estimate) -> Mapping[str, Any]:
     """JSON-able, with the sums."""
-    work = [asdict(row) | {"memory_peak": row.peak} for row in found.work]
+    work = [asdict(row) | {"nodes": row.nodes, "memory_peak": row.peak} for row in found.work]
+    for row in work:
+        del row["of"]  # every node of a study by its id would bury the figures
     sums = {name: getattr(found, name) for name in ("flops_left", "tokens_left", "disk_left")}
     return asdict(found) | {"work": work} | sums
 
@@ -177,7 +179,7 @@ class PowerRow:
 @dataclass(frozen=True)
 class PlanDescription:
     """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks,
-    `left_out` which a corpus' methods leave out, and why."""
+    `left_out` which a corpus' methods leave out, and why, `unknown` which hold unknown words."""
 
     study: str
     seeds: dict[str, int]
@@ -186,6 +188,7 @@ class PlanDescription:
     assumptions: str
     repeats: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 # What a contrast is assumed to spread where the study file says nothing.
@@ -204,7 +207,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
     Raises:
         UserError: as `refuse_unusable`.
     """
-    refuse_unusable(plan)
+    unknown = refuse_unusable(plan)
     study, ahead = plan.study, Ahead(plan.study, plan.nodes, store, None, None)
     rows = []
     for kind, name in dict.fromkeys((node.kind, node.name) for node in plan.nodes):
@@ -223,6 +226,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
         assumptions=(study.power or DEFAULT).source,
         repeats=tuple(count.words for count in repeats_ahead(plan.by_id, store)),
         left_out=tuple(leaves_out(plan.nodes, store)),
+        unknown=unknown,
     )
 
 

@@ -32,11 +32,13 @@ CHARACTERS = 4.0
 
 @dataclass(frozen=True)
 class Work:
-    """One kind of node and what one of them costs.
+    """Nodes that cost alike, and what one of them costs.
 
     Attributes:
-        kind, name: ``explain`` etc. or ``evaluation``, and the stage's or benchmark's name.
-        nodes, left: how many there are after sharing, and how many of them are not in the store.
+        kind, name: ``explain`` etc. or ``evaluation``, and the stage's or benchmark's name with the
+            methods that the model answers by.
+        of: ids of the nodes; two rows may have one name, as of one method with two options.
+        left: how many of them are not in the store.
         tokens: trained or read and generated, by one of them.
         flops: of one of them.
         memory: bytes by part, at its peak.
@@ -46,13 +48,18 @@ class Work:
 
     kind: str
     name: str
-    nodes: int
+    of: tuple[str, ...]
     left: int
     tokens: float
     flops: float
     memory: dict[str, float]
     half: bool
     disk: float = 0.0
+
+    @property
+    def nodes(self) -> int:
+        """How many there are, after sharing."""
+        return len(self.of)
 
     @property
     def peak(self) -> float:
@@ -107,12 +114,6 @@ class Asked(Questions):
 
     written: str
     role: str
-
-
-def work_name(node: Node) -> str:
-    """What a node is called in an estimate: with the decoding methods that its model answers by."""
-    methods = [use["name"] for use in node.payload.get("decoding", ())]
-    return f"{node.name} by {', '.join(methods)}" if methods else node.name
 
 
 @dataclass(frozen=True)

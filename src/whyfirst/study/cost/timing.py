@@ -20,7 +20,6 @@ from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.estimate import estimate
-from whyfirst.study.cost.parts import work_name
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.pool import device_kind, worker_environment
 from whyfirst.study.execute.store import CHECKED, Store
@@ -43,7 +42,8 @@ def tracker_of(
         workers: how many nodes run at a time.
         measure: time the model now if it wasn't; else only what the store knows counts.
     """
-    past, nodes, seconds = history(plan.nodes, store), plan.nodes, {}
+    past, nodes = history(plan.nodes, store), plan.nodes
+    seconds: dict[str, float] = {}
     # A world's base and a new one are small, and what is made of them is weighed in seconds.
     bases = (node.payload["config"] for node in nodes if node.kind == "base")
     in_seconds = all(config.get("source") != "pretrained" for config in bases)
@@ -56,12 +56,8 @@ def tracker_of(
             config = arithmetic.model_config(place, revision)
             speed = _speed(config, store, workers, measure)
         if speed is not None:
-            work = {(row.kind, row.name): row.flops for row in estimate(plan, store).work}
-            for node in nodes:
-                # An estimate calls stages by what they train.
-                row = node.payload.get("train", {}).get("kind", node.kind), work_name(node)
-                if row in work:
-                    seconds[node.id] = work[row] / speed
+            work = estimate(plan, store).work
+            seconds = {name: row.flops / speed for row in work for name in row.of}
     nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)
     in_seconds = in_seconds or bool(seconds)
     return lambda: Tracker(nodes, workers, history=past, in_seconds=in_seconds)

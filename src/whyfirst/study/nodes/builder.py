@@ -1,6 +1,5 @@
-"""The graph of a study as it grows: kinds of node, and the files and models nodes are made from.
+"""The graph of a study as it grows: nodes added once, the files and models they are made from.
 
-A kind says how its nodes are run and reckoned; they are planned by a function of its own file.
 Fingerprints hold the kind of device (a GPU's sums are rounded in another order than a CPU's, so the
 two give other weights and, now and then, other greedy answers) and no number of threads: at the
 sizes trained on CPUs it moves nothing that is reported, and a store must serve machines of other
@@ -11,79 +10,42 @@ here), and loading models (models/reference.py).
 
 import json
 import os
-import platform
 import re
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, DataError, UserError
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_json, sha256_content, sha256_file
 from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Room, Use
+from whyfirst.evaluate.short import use_of_text
 from whyfirst.models.adapters import base_name, is_adapter
 from whyfirst.models.folder import is_folder
 from whyfirst.models.gguf_file import described, is_gguf
 from whyfirst.models.limits import limits_of
 from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.cost.parts import Ahead, Asked, Calls, Work
-from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
-from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import ScratchModel, WorldModel
+from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
-
-Progress = Callable[[int, int, str], None]
-# (payload, folders of the nodes it depends on, its own folder, progress) -> what is left to do.
-Run = Callable[[Mapping[str, Any], list[Path], Path, Progress], Incomplete | None]
-Cost = Callable[[Ahead], Iterator[Work | Calls | Asked]]
-
-
-@dataclass(frozen=True)
-class NodeKind:
-    """One kind of node.
-
-    Attributes:
-        run: computes a node into its folder, going on from what an earlier attempt left there.
-        version: of the code; "" where what is run in it (a stage, a benchmark) has its own.
-        cost: what the nodes of this kind that aren't in the store will take.
-    """
-
-    name: str
-    run: Run
-    version: str = ""
-    cost: Cost | None = None
-
-
-def machine(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What this process computes on, for the record; it must be of the kind that was planned.
-
-    Raises:
-        UserError: it is not, so the result would be kept under a fingerprint it doesn't have.
-    """
-    import torch
-
-    found = torch.accelerator.current_accelerator(check_available=True)
-    kind = found.type if found is not None else "cpu"
-    if kind != config["device"]:
-        raise UserError(
-            f"the plan counts on a device of kind {config['device']!r}, and torch finds "
-            f"{kind!r} here; set CUDA_VISIBLE_DEVICES to the GPUs to use (empty for none), or mend "
-            "the driver"
-        )
-    name = torch.cuda.get_device_name() if kind == "cuda" else platform.machine()
-    return {"device": kind, "device_name": name, "threads": torch.get_num_threads()}
-
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 # Behind it, in a node's id, the side of the world it differs on.
 SIDE = "~"
 # Start of a path in the folder of public data; without the variable, beside the project.
 DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A use in a node: what identifies it, and the options that a run needs with whole paths."""
+
+    identity: dict[str, Any]
+    moved: dict[str, Any]
 
 
 @dataclass
@@ -94,11 +56,13 @@ class Spec:
         config: what decides its result, for the fingerprint and the run.
         contents: content hashes of files that are no node's, by role; they decide too.
         extra: what its run needs besides, and what decides nothing: where files are, say.
+        places: names of those in `extra` that say where something is.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
 
     def hold(self, role: str, contents: dict[str, str]) -> None:
         """Take in the contents of a part that plays a role."""
@@ -120,6 +84,7 @@ class Builder:
         tokenizer_corpus: the node of the rows a new model's tokenizer is trained on.
         keep_at: stage node -> updates after which its weights are kept, for the curve.
         sources: corpus -> what its source is made of, whatever the seed.
+        asked: benchmark -> what it asks, whoever answers.
         chained: (stages in a row, seed, side) -> the node of the last of them.
     """
 
@@ -133,6 +98,7 @@ class Builder:
     keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
     contents: dict[Path, str] = field(default_factory=dict)
     sources: dict[str, Spec] = field(default_factory=dict)
+    asked: dict[str, Spec] = field(default_factory=dict)
     chained: dict[tuple[tuple[str, ...], int, int], str] = field(default_factory=dict)
 
     def add(
@@ -226,23 +192,69 @@ class Builder:
 
         What it needs besides (`extra`) is the use as `Use` reads it, with whole paths.
         """
-        spec = Spec(decisive_options(room, use), extra={"name": use.name})
-        places, filled = room.get(use.name).facts.get("places", ()), room.filled(use)
+        spec = Spec(room.decisive(use), extra={"name": use.name})
+        facts, filled = room.get(use.name).facts, room.filled(use)
         for name, value in filled.model_dump().items():
+            at = f"{used_by}.{name}"
             if isinstance(model := getattr(filled, name), ModelRef):
-                found = located_to_ask(model, f"{used_by}.{name}", self)
+                found = located_to_ask(model, at, self)
                 spec.config[name], value = found.config, found.extra
                 spec.hold(name, found.contents)
             elif isinstance(value, Path):
                 role = "data" if name == "path" else name
-                given = str(use.options[name])
-                spec.contents[role], value = self.data(given, f"{used_by}.{name}")
-            elif name in places and value is not None:
+                spec.contents[role], value = self.data(str(use.options[name]), at)
+                spec.places.append(name)
+            elif name in facts.get("places", ()) and value is not None:
                 value = self.shipped_or_file(value)
+            elif name in facts.get("models", ()) and value:
+                spec.config[name], value = self._models(value, at, spec)
+                spec.places.append(name)
+            elif name in facts.get("methods", ()):
+                inner_room = facts["methods"][name]
+                inner = self.method(inner_room, use_of_text(inner_room, getattr(filled, name)), at)
+                spec.config[name], value = {"name": inner.extra["name"]} | inner.config, inner.extra
+                spec.hold(name, inner.contents)
+                spec.places += [name] if inner.places else []
             spec.extra[name] = value
         source = source_of(room.get(use.name).function)
         spec.contents |= {"source": source} if source else {}
         return spec
+
+    def _models(self, given: Any, used_by: str, spec: Spec) -> tuple[Any, Any]:
+        """(what of them decides beside their content, their whole paths) of models in one word.
+
+        Raises:
+            ConfigError: none of that name is here.
+        """
+        labels, paths = [], []
+        for number, text in enumerate([given] if isinstance(given, str) else given):
+            place, mark, label = text.partition("#")
+            if not is_packaged(place) and not self.path(place).exists():
+                raise ConfigError(
+                    f"{self.file}: {used_by}: {place!r} is no folder or file here; a study takes "
+                    "such a model by its content, so fetch one of the Hub into a folder first"
+                )
+            found = located_to_ask(ModelRef(path=place), used_by, self)
+            spec.hold(f"model {number}", found.contents)
+            labels.append(label)
+            paths.append(f"{found.extra['path']}{mark}{label}")
+        return labels, paths[0] if isinstance(given, str) else paths
+
+    def named(self, room: Room[Any], use: Use, used_by: str, role: str, spec: Spec) -> "Named":
+        """Take a use that plays a role in a node into what the node is made of.
+
+        What it names by a place counts by its content, and not by where it lies.
+        """
+        located = self.method(room, use, used_by)
+        # A method that isn't ours is told by `Room.identity`.
+        spec.hold(role, {part: sha for part, sha in located.contents.items() if part != "source"})
+        options = {
+            name: located.config[name] if name in located.places else given
+            for name, given in use.options.items()
+            if name not in located.places or name in located.config
+        }
+        identity = room.identity(Use.model_validate({"name": use.name, **options}))
+        return Named(identity, {name: located.extra[name] for name in located.places})
 
     # -- the study's world and model -----------------------------------------------------------
 

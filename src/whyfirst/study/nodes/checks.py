@@ -15,19 +15,20 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.config.strict import decisive
 from whyfirst.data.checks import some_rows
 from whyfirst.data.leaks import DRESS, find_leaks
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.data.rows import numbered, texts_of
 from whyfirst.evaluate.benchmark import benchmark_named
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec
+from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.corpus import rows_ahead
-from whyfirst.study.nodes.evaluation import task_of
+from whyfirst.study.nodes.evaluation import asking, task_of
+from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import CORPORA, ROWS, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
@@ -87,19 +88,18 @@ def _shares_topics(builder: Builder, name: str) -> bool:
 def _overlap(
     builder: Builder, name: str, seed: int, check: str, corpora: list[str], alone: str
 ) -> str:
-    use, version = builder.study.benchmarks[name], benchmark_named(name).version
-    spec = Spec(decisive(use) | use.own | {"benchmark": name, "version": version})
+    spec = asking(builder, name)
+    spec.config["version"] = benchmark_named(name).version
     # Who judges the answers changes no question.
     spec.config.pop("judges", None)
     spec.config |= builder.in_world(seed)
-    if builder.world is None or use.data is not None:
+    if builder.world is None or "data" in spec.contents:
         spec.config["dress"] = DRESS
     if check == "repeats":
         most = builder.study.overlap.most
         spec.config["counted"] = True if most is None else most
-    if use.data is not None:
-        at = f"benchmarks.{name}.data"
-        spec.config["data"], spec.extra["path"] = builder.data(use.data, at)
+    if "data" in spec.contents:
+        spec.config["data"] = spec.contents.pop("data")
     prefix = f"seed{seed}/" if builder.world is not None else ""
     prefix = f"{alone}/" if alone else prefix
     return builder.add(
@@ -136,7 +136,7 @@ def count_repeats(
         for number, row in numbered(rows):
             for text in texts_of(row):
                 holders.setdefault(text, []).append((place, number))
-    asked = sorted(set(task_of(payload["config"], payload.get("path")).prompts))
+    asked = sorted(set(task_of(payload).prompts))
     texts = sorted(holders)
     # What is refused is named once, where it comes first; what is counted, in every corpus.
     named = None if "counted" in payload["config"] else 1

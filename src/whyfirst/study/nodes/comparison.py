@@ -6,6 +6,7 @@ have, so that another judge asks nothing of the models again. Leaves out: judgin
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,24 @@ from whyfirst.evaluate.comparison import compare
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, asked
-from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
-from whyfirst.study.decisive import decisive
-from whyfirst.study.execute.store import REPLIES, Incomplete
+from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.nodes import base
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec
+from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.evaluation import (
     answered_by,
     answering_work,
     ask_judge_model,
+    asked_by_methods,
+    asking,
+    asks_judge,
+    by_methods,
     put_round,
     still_to_ask,
     task_of,
 )
-from whyfirst.study.nodes.within import answering_as
-from whyfirst.study.results.spending import usage_of
+from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.within import answering_as, open_asked, spent_by
 from whyfirst.study.schema import ComparisonUse
 
 ROWS = "compared.jsonl"
@@ -55,15 +58,23 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], list[str]]) -> N
             for side, arm in (("a", use.a), ("b", use.b))
         }
         depends = tuple(dict.fromkeys((*responses["a"], *responses["b"])))
-        spec = Spec({
-            "judge": JUDGES.identity(use.judge),
-            "calibrations": [CALIBRATIONS.identity(one) for one in use.calibrations],
-        }, extra={
-            "judge": use.judge.model_dump(mode="json"),
-            "calibrations": [one.model_dump(mode="json") for one in use.calibrations],
-        })  # fmt: skip
-        judges = [JUDGES.get(use.judge.name), *(CALIBRATIONS.get(c.name) for c in use.calibrations)]
-        if any("model" in entry.context for entry in judges):
+        spec, at = Spec(), f"comparisons.{use.name}"
+        judge = builder.named(JUDGES, use.judge, f"{at}.judge", "judged by", spec)
+        inside = [
+            builder.named(CALIBRATIONS, one, f"{at}.calibrations.{n}", f"calibration {n}", spec)
+            for n, one in enumerate(use.calibrations)
+        ]
+        identities = [one.identity for one in inside]
+        spec.config = {"judge": judge.identity, "calibrations": identities}
+        spec.extra = {
+            "judge": use.judge.model_dump(mode="json") | judge.moved,
+            "calibrations": [
+                use.model_dump(mode="json") | one.moved
+                for use, one in zip(use.calibrations, inside, strict=True)
+            ],
+        }
+        judges = [(JUDGES, use.judge), *((CALIBRATIONS, one) for one in use.calibrations)]
+        if any(asks_judge(builder, room, one) for room, one in judges):
             ask_judge_model(builder, f"comparisons: {use.name}: {use.judge.name!r}", spec)
         # By side and seed, which of the inputs holds the responses.
         spec.config["order"] = {
@@ -78,22 +89,23 @@ def _responses(
 ) -> str:
     """The node of one model's responses to a comparison's prompts."""
     model = chain[-1] if chain else base.plan(builder)
-    spec = Spec({"max_new_tokens": use.max_new_tokens or _ANSWER_TOKENS, "at_most": use.limit})
-    answered_by(builder, spec)
-    benchmark = builder.study.benchmarks.get(use.prompts)
-    prompts: str | None = use.prompts
-    at, place = f"comparisons.{use.name}.prompts", model
-    if benchmark is not None:
-        spec.config |= decisive(benchmark) | benchmark.own | builder.in_world(seed)
-        spec.config |= {"benchmark": use.prompts, "version": benchmark_named(use.prompts).version}
+    place, asked = model, {"at_most": use.limit}
+    asked["max_new_tokens"] = use.max_new_tokens or _ANSWER_TOKENS
+    if use.prompts in builder.study.benchmarks:
+        spec = asking(builder, use.prompts)
+        spec.config = asked | spec.config | builder.in_world(seed)
+        spec.config["version"] = benchmark_named(use.prompts).version
         # Who judges another measure asks nothing else.
         spec.config.pop("judges", None)
-        at, prompts = f"benchmarks.{prompts}.data", benchmark.data
+        if "data" in spec.contents:
+            spec.contents["prompts"] = spec.contents.pop("data")
         # A seed asks about its own part of the world.
         if builder.world is not None and model == "base":
             place = f"base/seed{seed}"
-    if prompts is not None:
-        spec.contents["prompts"], spec.extra["path"] = builder.data(prompts, at)
+    else:
+        spec, at = Spec(asked), f"comparisons.{use.name}.prompts"
+        spec.contents["prompts"], spec.extra["path"] = builder.data(use.prompts, at)
+    answered_by(builder, spec)
     if builder.study.arms[arm].dressed:
         place += f"+{arm}"
         put_round(builder, arm, spec)
@@ -110,7 +122,7 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
     """
     config = payload["config"]
     if "benchmark" in config:
-        found = getattr(task_of(config, payload.get("path")), "items", None)
+        found = getattr(task_of(payload), "items", None)
         if found is None:
             raise DataError(f"benchmark {config['benchmark']!r} asks for no responses to compare")
         items = [item for item in found if item.unaskable is None]
@@ -132,15 +144,19 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
     return items[: config["at_most"]]
 
 
+def _answers(payload: Mapping[str, Any], model: LanguageModel) -> list[Completion]:
+    sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
+    prompts = [item.prompt for item in _items(payload)]
+    return [row[0] for row in model.generate(prompts, sampling=sampling)]
+
+
 def run_responses(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> Incomplete | None:
     """One greedy response a prompt."""
     items = _items(payload)
-    sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
     with answering_as(payload, folders, folder) as asked:
-        answers = asked.model.generate([item.prompt for item in items], sampling=sampling)
-    completions = [row[0] for row in answers]
+        completions = _answers(payload, asked.model)
     progress(len(items), len(items), "responses")
     write_jsonl(folder / _RESPONSES, [
         {"id": item.id, "request": item.request, "topic": item.about.get("topic"),
@@ -156,9 +172,8 @@ def run(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> Incomplete | None:
     """A prompt and seed a line: who won, or why nobody did."""
-    given, model = payload.get("judge_model"), None
-    if given is not None:
-        model = open_model(ModelRef(**given), cache=folder.parents[1] / REPLIES)
+    given = payload.get("judge_model")
+    model = open_asked(given, folder)
     judge = _judge(payload, model)
     read = [read_jsonl(place / _RESPONSES) for place in folders]
     order = payload["config"]["order"]
@@ -174,7 +189,7 @@ def run(
     ]  # fmt: skip
     rows = compare(items, sides["a"], sides["b"], judge)
     write_jsonl(folder / ROWS, [row.to_json() for row in rows])
-    write_json(folder / "machine.json", {"spent": usage_of((given, model))})
+    write_json(folder / "machine.json", {"spent": spent_by((given, model))})
     return still_to_ask(rows)
 
 
@@ -187,13 +202,14 @@ def _judge(payload: Mapping[str, Any], model: LanguageModel | None) -> Judge:
 
 
 def cost_responses(ahead: Ahead) -> Iterator[Work]:
-    """Each prompt read once, and the longest response there may be."""
+    """Each prompt read once, or as an arm's methods ask; the longest response there may be."""
     for nodes in ahead.by_name("responses").values():
-        payload, model = nodes[0].payload, Counting(talks=False)
-        sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
-        model.generate([item.prompt for item in _items(payload)], sampling=sampling)
-        disk = model.asked.read + CHARACTERS * model.asked.generated
-        yield from answering_work(ahead, nodes, model.asked, disk)
+        ask, plain = partial(_answers, nodes[0].payload), Counting(talks=False)
+        ask(plain)
+        disk = plain.asked.read + CHARACTERS * plain.asked.generated
+        for alike in by_methods(nodes):
+            asked, _ = asked_by_methods(alike[0], plain.asked, ask)
+            yield from answering_work(ahead, alike, asked, disk)
 
 
 def cost(ahead: Ahead) -> Iterator[Calls]:

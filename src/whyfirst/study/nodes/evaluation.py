@@ -4,7 +4,7 @@ Leaves out: the benchmarks (evaluate/), and the methods put round a model (model
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,14 @@ from typing import Any
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.plugins import source_of
+from whyfirst.config.room import Room, Use
+from whyfirst.config.strict import decisive
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
+from whyfirst.evaluate.short import use_of_text
+from whyfirst.models.base import LanguageModel
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
@@ -30,19 +34,17 @@ from whyfirst.study.cost.parts import (
     Tally,
     Work,
     rehearse,
-    work_name,
 )
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import PretrainedModel
-from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, answering, locate
+from whyfirst.study.nodes.builder import SIDE, Builder, Spec, answering, locate
+from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.nodes.within import answering_as, scores_alone, within_decoding
 from whyfirst.train.rewards import REWARDS
 
 SECONDS = 1.5
 BATCH_TOKENS = 16384  # what LocalModel computes at once on a GPU
-_CLASSIFIER = "classifier"
 
 
 def plan(
@@ -56,13 +58,9 @@ def plan(
         arm: the arm that answers, where it puts something round its model.
         side: of the study's world, whose newcomers' value it is scored by.
     """
-    benchmark, use = benchmark_named(name), builder.study.benchmarks.get(name)
-    asked = decisive(use) | use.own if use else {}
-    spec = Spec(asked | {"benchmark": name, "step": step})
+    benchmark, spec = benchmark_named(name), asking(builder, name)
+    spec.config["step"] = step
     answered_by(builder, spec)
-    if use and use.data is not None:
-        at = f"benchmarks.{name}.data"
-        spec.contents["data"], spec.extra["path"] = builder.data(use.data, at)
     source = source_of(BENCHMARKS.get(name).function)
     if source:
         spec.contents["source"] = source
@@ -84,6 +82,24 @@ def plan(
     return builder.add(
         id, KIND, spec, (model,), version=benchmark.version, weight=SECONDS, name=name
     )
+
+
+def asking(builder: Builder, name: str) -> Spec:
+    """What a benchmark asks: its options, and its files (``data`` and its own) by their content."""
+    use = builder.study.benchmarks.get(name)
+    if use is None:
+        return Spec({"benchmark": name})
+    if name not in builder.asked:
+        given = Use.model_validate({"name": name, **use.options})
+        found = builder.method(BENCHMARKS, given, f"benchmarks.{name}")
+        moved = {place: found.extra[place] for place in found.places}
+        extra = {"path": moved.pop("data")} if "data" in moved else {}
+        options = {k: v for k, v in (decisive(use) | use.own).items() if k not in moved}
+        contents = {part: sha for part, sha in found.contents.items() if part != "source"}
+        extra |= {"files": moved} if moved else {}
+        builder.asked[name] = Spec(options | {"benchmark": name}, contents, extra)
+    one = builder.asked[name]
+    return Spec(dict(one.config), dict(one.contents), dict(one.extra))
 
 
 def answered_by(builder: Builder, spec: Spec) -> None:
@@ -110,26 +126,34 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
             spec.extra.setdefault(key, []).append(method.extra)
             spec.hold(f"{key} {number}", method.contents)
             if "score" in entry.context:
-                named = _rewards_named(method.config)
-                for reward in named:
+                # As text or as keys.
+                values = (v if isinstance(v, list | tuple | dict) else (v,)
+                          for v in method.config.values())  # fmt: skip
+                given = {str(part) for value in values for part in value}
+                for reward in sorted(given & set(REWARDS.names())):
                     if problem := scores_alone(reward):
                         raise ConfigError(f"{builder.file}: {at}: the reward {reward!r} {problem}")
-                sources = {r: source_of(REWARDS.get(r).function) for r in named}
-                spec.contents |= {f"source of reward {r}": s for r, s in sources.items() if s}
+                    if source := source_of(REWARDS.get(reward).function):
+                        spec.contents[f"source of reward {reward}"] = source
             # Without the extra it is `lexical`, as before there was any.
             if "embed" in entry.context and embedder() is not lexical:
                 spec.config["embedding"] = embedder().__name__
-            needed = any(p.name == "judge_model" and p.default is p.empty for p in entry.parameters)
-            if needed or ("judge_model" in entry.context and builder.study.judge_model is not None):
+            if asks_judge(builder, room, use, "judge_model"):
                 ask_judge_model(builder, f"{at}: {use.name!r}", spec)
 
 
-def _rewards_named(options: Mapping[str, Any]) -> list[str]:
-    """The rewards that a method's options name, as text or as keys."""
-    named: set[str] = set()
-    for value in options.values():
-        named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
-    return sorted(named & set(REWARDS.names()))
+def asks_judge(builder: Builder, room: Room[Any], use: Use, asked: str = "model") -> bool:
+    """Whether a method asks the study's `judge_model`: it can't do without, or there is one.
+
+    Args:
+        asked: what the method calls it.
+    """
+    entry = room.get(use.name)
+    for name, inner in entry.facts.get("methods", {}).items():
+        if asks_judge(builder, inner, use_of_text(inner, getattr(room.filled(use), name))):
+            return True
+    needed = any(p.name == asked and p.default is p.empty for p in entry.parameters)
+    return needed or (asked in entry.context and builder.study.judge_model is not None)
 
 
 def _judged_by(builder: Builder, benchmark: Benchmark, spec: Spec) -> None:
@@ -183,24 +207,25 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[s
         UserError: no such judge, or an argument it doesn't take.
     """
     name, _, argument = spec.partition(":")
-    if name == _CLASSIFIER and argument:
-        place, mark, label = argument.partition("#")
-        folder = builder.path(place)
-        if not folder.is_dir():
-            return spec, {"judge": spec}, "refused"
+    facts = SCORERS.get(name).facts
+    place, _, label = argument.partition("#")
+    if "models" in facts and place and builder.path(place).is_dir():
+        found = builder.method(SCORERS, use_of_text(SCORERS, spec), used_by)
+        (option,) = facts["models"]
         identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
-        return f"{_CLASSIFIER}:{folder}{mark}{label}", identity, "refused"
+        return f"{name}:{found.extra[option]}", identity, facts["question"]
     # A judge built on a model that is never asked tells its name and version.
     judge = make_scorer(spec, Counting(talks=False))
     return spec, {"judge": judge.name, "version": judge.version}, judge.question
 
 
-def task_of(config: Mapping[str, Any], path: str | None) -> Task:
-    """What a node's configuration makes its benchmark ask."""
+def task_of(payload: Mapping[str, Any]) -> Task:
+    """What a node's payload makes its benchmark ask."""
+    config, files = payload["config"], dict(payload.get("files", {}))
     declared = benchmark_named(config["benchmark"])
-    options = {name: config[name] for name in declared.options if name in config}
-    if path is not None:
-        options["data"] = path
+    options = {name: config[name] for name in declared.options if name in config} | files
+    if payload.get("path") is not None:
+        options["data"] = payload["path"]
     return declared.task(seed=config.get("seed", 0), world=config.get("world_seed"), **options)
 
 
@@ -208,7 +233,7 @@ def run(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> Incomplete | None:
     """Ask, judge and write: an item result a line, and what answered and judged."""
-    task = task_of(payload["config"], payload.get("path"))
+    task = task_of(payload)
     with answering_as(payload, folders, folder) as asked:
         judges = [make_scorer(spec, asked.judge) for spec in payload.get("judges", ())]
         results = task.run(asked.model, judges, progress)
@@ -254,8 +279,7 @@ def rehearsal(node: Node) -> Rehearsal | None:
         UserError: its data can't be read, or hold nothing.
     """
     payload = node.payload
-    task = partial(task_of, payload["config"], payload.get("path"))
-    return rehearse(node.fingerprint, payload.get("judges", ()), task)
+    return rehearse(node.fingerprint, payload.get("judges", ()), partial(task_of, payload))
 
 
 def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
@@ -264,22 +288,44 @@ def rehearsals(nodes: Iterable[Node]) -> dict[str, Rehearsal]:
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _asked_by_methods(node: Node, plain: Tally) -> Tally:
-    """What an arm's decoding asks of its model, on one that gives the longest answers there may be.
+def by_methods(nodes: Iterable[Node]) -> list[list[Node]]:
+    """Nodes of one name in groups that answer by the same methods with the same options."""
+    alike: dict[str, list[Node]] = {}
+    for node in nodes:
+        alike.setdefault(json.dumps(node.payload.get("decoding", [])), []).append(node)
+    return list(alike.values())
 
-    A method that reads its model's tokens or states can't be rehearsed, and counts as plain.
+
+def asked_by_methods(
+    node: Node, plain: Tally, ask: Callable[[LanguageModel], object]
+) -> tuple[Tally, Tally]:
+    """What an arm's decoding asks of its model and of the judges' model for what it is asked.
+
+    Both give the longest answers there may be. A method that reads its model's tokens or states
+    can't be rehearsed, and counts as plain.
     """
-    model = Counting(talks=True)
+    model, judge = Counting(talks=True), Counting(talks=True)
+    if not node.payload.get("decoding"):
+        return plain, judge.asked
     try:
-        within = within_decoding(node.payload, model, Counting(talks=True), Budget())
-        task_of(node.payload["config"], node.payload.get("path")).run(within, [], lambda *_: None)
+        ask(within_decoding(node.payload, model, judge, Budget()))
     except Exception:  # made for another model than one that only counts
-        return plain
-    return model.asked if model.asked.calls else plain
+        return plain, Tally()
+    return (model.asked if model.asked.calls else plain), judge.asked
+
+
+def methods_in_words(node: Node) -> str:
+    """The methods its model answers by, with the options that aren't at their default."""
+    found = []
+    for use in node.payload.get("decoding", ()):
+        options = [o for o in DECODINGS.get(use["name"]).options if use.get(o.name) != o.default]
+        given = ", ".join(f"{option.name}={use.get(option.name)}" for option in options)
+        found.append(use["name"] + (f" ({given})" if given else ""))
+    return ", ".join(found)
 
 
 def answering_work(ahead: Ahead, nodes: list[Node], asked: Tally, disk: float) -> Iterator[Work]:
-    """What nodes of one name take, each of which asks so much; nothing of an unknown model."""
+    """What nodes that answer alike take, each asking so much; nothing of an unknown model."""
     if ahead.shape is None:
         return
     half = getattr(ahead.study.model, "dtype", None) in ("bfloat16", "float16")
@@ -289,31 +335,41 @@ def answering_work(ahead: Ahead, nodes: list[Node], asked: Tally, disk: float) -
     }
     tokens = asked.read / CHARACTERS + asked.generated
     flops = arithmetic.forward_flops(ahead.shape, tokens, asked.longest / CHARACTERS)
+    methods = methods_in_words(nodes[0])
     yield Work(
-        nodes[0].kind, work_name(nodes[0]), len(nodes), ahead.left(nodes), tokens, flops, memory,
-        half, disk=disk,
+        nodes[0].kind, nodes[0].name + (f" by {methods}" if methods else ""),
+        tuple(node.id for node in nodes), ahead.left(nodes), tokens, flops, memory, half, disk=disk,
     )  # fmt: skip
 
 
 def cost(ahead: Ahead) -> Iterator[Work | Calls]:
-    """What each benchmark takes, and what it asks model judges.
+    """What each benchmark takes, and what it and the arms' methods ask model judges.
 
     Judges without a model (rules, classifiers) ask nobody.
     """
     by_name = ahead.by_name("evaluation")
     for name, found in rehearsals(ahead.nodes).items():
-        nodes, left = by_name[name], ahead.left(by_name[name])
-        decoded: dict[str, list[Node]] = {}
-        for node in nodes:
-            decoded.setdefault(json.dumps(node.payload.get("decoding", [])), []).append(node)
-        for methods, alike in decoded.items():
-            asked = found.asked if methods == "[]" else _asked_by_methods(alike[0], found.asked)
+        nodes, use = by_name[name], ahead.study.benchmarks.get(name)
+        if use is not None:
+            yield from _calls(ahead, nodes, found.judging, use.judges)
+        for alike in by_methods(nodes):
+            ask = partial(_unjudged, alike[0].payload)
+            asked, judging = asked_by_methods(alike[0], found.asked, ask)
             yield from answering_work(ahead, alike, asked, found.bytes)
-        use, model = ahead.study.benchmarks.get(name), nodes[0].payload.get("judge_model")
-        if use is not None and model is not None and found.judging.calls:
-            read = round(found.judging.read / CHARACTERS) * left
-            written = found.judging.generated * left
-            yield Calls.of(model, found.judging.calls * left, read, written, name, use.judges)
+            yield from _calls(ahead, alike, judging, (methods_in_words(alike[0]),))
+
+
+def _unjudged(payload: Mapping[str, Any], model: LanguageModel) -> object:
+    return task_of(payload).run(model, [], lambda *_: None)
+
+
+def _calls(
+    ahead: Ahead, nodes: list[Node], asked: Tally, judges: tuple[str, ...]
+) -> Iterator[Calls]:
+    model, left = nodes[0].payload.get("judge_model"), ahead.left(nodes)
+    if model is not None and asked.calls:
+        read, written = round(asked.read / CHARACTERS) * left, asked.generated * left
+        yield Calls.of(model, asked.calls * left, read, written, nodes[0].name, judges)
 
 
 KIND = NodeKind("evaluation", run, cost=cost)

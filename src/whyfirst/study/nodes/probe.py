@@ -4,8 +4,8 @@ Nothing is computed of a study that isn't asked to be probed, and no other node'
 changes. Leaves out: the probes themselves (probe/) and checking the file (names.py).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,33 +14,39 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_json, write_json
 from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Use
-from whyfirst.config.strict import output_fields
+from whyfirst.config.strict import decisive, output_fields
 from whyfirst.constitution import load_constitution
-from whyfirst.study.decisive import decisive
+from whyfirst.explain.explanation import REASONED
+from whyfirst.probe.record import PROBES, ProbeOptions, lacking
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, machine
+from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.evaluation import answered_by
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
 
 if TYPE_CHECKING:
     from whyfirst.probe.pairs import Items
 
 FINDINGS = "probe.json"
+# The controls that a plan means without naming them: older plans knew no others.
+_BEFORE = ("rules_first", "shuffled_first", "neutral_first", "direct_longer")
 SECONDS = 6.0  # roughly, of a probe for each model
 
 
-def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) -> None:
+def plan_all(
+    builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]], firsts: Mapping[str, str]
+) -> None:
     """Add a node for every probe the study names.
 
     Args:
         stages: (arm, seed) -> its stage nodes, as planned.
+        firsts: as `of_probes`.
 
     Raises:
         ConfigError, DataError: pairs or requests that can't be read or don't suffice.
     """
-    from whyfirst.probe.record import PROBES, lacking
-
     study, use = builder.study, builder.study.probe
     if use is None:
         return
@@ -67,7 +73,10 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) 
     missing = set(use.values or ()) - {pair.value for pair in items.pairs}
     if missing:
         raise ConfigError(f"{at}.values: no pair is about {', '.join(sorted(missing))}")
-    for name, reason in lacking(use.probes, tuple(models), items).items():
+    arms = of_probes(study, firsts)
+    if arms.decisive(models):
+        spec.config["arms"] = arms.decisive(models)
+    for name, reason in lacking(use.probes, tuple(models), items, arms.direct).items():
         raise ConfigError(f"{at}.probes: {name} can't be run, since {reason}")
     # By arm and seed, which of the inputs is its model.
     spec.config["models"] = {
@@ -84,6 +93,69 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], Sequence[str]]) 
             f"probe:{name}", KIND, Spec(spec.config | {"probe": name}, contents, spec.extra),
             depends, version=entry.version, weight=weight, name=name,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ProbedArms:
+    """Which arms of a study mean what to its probes.
+
+    Attributes:
+        method: the arm the study is made for.
+        direct: the arm trained like it without any documents.
+        controls: arms trained like it on other documents or on more of the same: what they show
+            too is not the explanations' doing.
+        without: arms that read no reasons, the base and `direct` among them.
+    """
+
+    method: str
+    direct: str
+    controls: tuple[str, ...]
+    without: tuple[str, ...]
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a report is told."""
+        return {"method": self.method, "without": list(self.without)}
+
+    def decisive(self, probed: Iterable[str]) -> dict[str, Any]:
+        """What of it decides the findings on some arms; nothing where it is as it always was."""
+        controls = [arm for arm in self.controls if arm in set(probed)]
+        before = [arm for arm in _BEFORE if arm in set(probed)]
+        usual = (self.method, self.direct) == (ProbeOptions.method, ProbeOptions.direct)
+        if usual and set(controls) == set(before):
+            return {}
+        return {"method": self.method, "direct": self.direct, "controls": controls}
+
+
+def of_probes(study: StudyFile, firsts: Mapping[str, str]) -> ProbedArms:
+    """Read off the arms: what each reads first, and what it is trained on after that.
+
+    Args:
+        firsts: arm -> the stage it begins with, of those that begin with documents.
+    """
+    after = {
+        name: tuple(study.stages[stage].data for stage in arm.stages[name in firsts :])
+        for name, arm in study.arms.items()
+        if not arm.dressed
+    }
+    reads = {
+        name: study.corpora[study.stages[stage].data].options.get("documents")
+        for name, stage in firsts.items()
+    }
+    headline = next((c.a for c in study.contrasts if c.name == study.headline), "")
+    method = headline if headline in firsts and headline in after else ProbeOptions.method
+    alike = [name for name in after if method in after and after[name] == after[method]]
+    bare = [name for name in alike if name not in firsts and after[name]]
+    # Alignment of the same rows alone; a second such arm has more of it.
+    lasts = study.arms[method].stages[1:] if method in firsts else ()
+    direct = next((n for n in bare if study.arms[n].stages == lasts), ProbeOptions.direct)
+    controls = tuple(
+        name for name in alike
+        if name not in (method, direct) and (name in bare or reads.get(name) != "explanations")
+    )  # fmt: skip
+    base = [name for name, arm in study.arms.items() if not arm.stages and not arm.dressed]
+    reasonless = [name for name in controls if reads.get(name) not in REASONED]
+    return ProbedArms(method, direct, controls, (*base, direct, *reasonless))
 
 
 def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
@@ -114,7 +186,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     """
     from whyfirst.models.local import LocalModel
     from whyfirst.models.reference import ModelRef, open_model
-    from whyfirst.probe.record import ProbeOptions, run_probe
+    from whyfirst.probe.record import run_probe
 
     config = payload["config"]
     write_json(folder / "machine.json", machine(config))
@@ -130,7 +202,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         for arm, seeds in config["models"].items()
     }
     # Activations go to a temporary folder: they are large, and quick to compute again.
-    options = ProbeOptions()
+    arms = config.get("arms", {"controls": _BEFORE})
+    options = ProbeOptions(**arms | {"controls": tuple(arms["controls"])})
     findings = run_probe(config["probe"], models, _items(config, payload), options, progress)
     write_json(folder / FINDINGS, findings.to_json())
 

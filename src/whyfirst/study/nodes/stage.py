@@ -9,15 +9,16 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json
+from whyfirst.config.strict import decisive
 from whyfirst.data.rows import Which
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Work
-from whyfirst.study.decisive import decisive
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, answering, machine
+from whyfirst.study.nodes.builder import SIDE, Builder, Spec, answering
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.sources import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
@@ -87,9 +88,18 @@ def _options(builder: Builder, name: str) -> Spec:
     model, train = builder.study.model, builder.study.stages[name].train
     at, given = f"stages.{name}.train", train.model_dump(mode="json")
     spec = Spec(decisive(train), identities(train), {"train": given})
+    moved = {
+        place: builder.named(room, use, f"{at}.{place}", place, spec).moved
+        for place, (room, use) in kind_of(train).uses(train).items()
+    }
+    for place, options in moved.items():
+        if isinstance(given.get(place), dict):
+            given[place] |= options
     for several, single in (("rewards", "gold"), ("references", "reference")):
         lone = [given[single]] if given.get(single) else []
         for index, use in enumerate([*given.get(several, []), *lone]):
+            if several == "rewards":
+                use["options"] |= moved[f"reward {index}"]
             if use["path"] is not None:
                 sha, use["path"] = builder.data(use["path"], f"{at}.{several}.{index}.path")
                 spec.contents[f"{several[:-1]} {index}"] = sha
@@ -159,7 +169,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
         kept = [len(node.payload["config"]["keep_at"]) for node in nodes]
         whole = shape.parameters if train.lora is None or train.lora.merge else adapter
         yield Work(
-            train.kind, name, len(nodes), ahead.left(nodes),
+            train.kind, name, tuple(node.id for node in nodes), ahead.left(nodes),
             (each.trained + each.forward + each.critic) * seen, flops,
             _memory(shape, train, adapter, row), train.dtype == "bfloat16",
             disk=4.0 * whole * (1 + sum(kept) / len(kept)),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import sha256_json, write_json
+from whyfirst.config.strict import decisive
 from whyfirst.constitution import Constitution, load_constitution
 from whyfirst.data.leaks import DRESS
 from whyfirst.data.leaks import VERSION as LEAKS
@@ -23,16 +24,14 @@ from whyfirst.explain.template import teacher_fingerprint, write_corpus
 from whyfirst.explain.tested import read_tested, split_given
 from whyfirst.explain.tokens import count_pieces
 from whyfirst.explain.write import ANSWERS
-from whyfirst.models.base import LanguageModel
-from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.materials import Written
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, located_to_ask, machine
+from whyfirst.study.nodes.builder import Builder, Spec, located_to_ask
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.nodes.within import open_asked
 from whyfirst.study.schema import StudyFile
 
 SECONDS = 60.0
@@ -134,11 +133,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     computed_on = machine(config) if "device" in config else {}
     constitution = load_constitution(payload["constitution"])
     order = _order(constitution, payload["plan"], config["values"])
-    asked: dict[str, LanguageModel | None] = {}
-    for role in ("teacher", "judge"):
-        given = payload[role]
-        replies = folder.parents[1] / REPLIES
-        asked[role] = None if given is None else open_model(ModelRef(**given), cache=replies)
+    asked = {role: open_asked(payload[role], folder) for role in ("teacher", "judge")}
     writer = make_teacher(
         asked["teacher"], payload.get("teacher_name", ""), constitution, order,
         config["writing_seed"],

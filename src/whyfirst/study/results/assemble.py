@@ -26,13 +26,12 @@ from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import comparison, seam
-from whyfirst.study.nodes.probe import FINDINGS
-from whyfirst.study.plan import Plan
+from whyfirst.study.nodes.probe import FINDINGS, of_probes
+from whyfirst.study.plan import Plan, first_stages
 from whyfirst.study.register import registration
 from whyfirst.study.results.contrasts import Contrasts
 from whyfirst.study.results.finished import Finished, curves, examples
-from whyfirst.study.results.origin import cautions, match_rows, origin, stage_rows
-from whyfirst.study.results.spending import spent
+from whyfirst.study.results.origin import cautions, match_rows, origin, spent, stage_rows
 from whyfirst.study.results.table import cell_names, cells, summarise, unscored_row
 
 
@@ -220,14 +219,17 @@ def assemble(
         comparisons=work.comparisons(),
         kinds=contrasts.kinds(),
         probes=[
-            ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS))
+            ProbeRow.model_validate(
+                read_json(work.folders[f"probe:{name}"] / FINDINGS)
+                | of_probes(study, first_stages(study)).shown
+            )
             for name in (study.probe.probes if study.probe else ())
         ],
         spent=spent(work.folders.values()),
         stages=stage_rows(plan),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
-        claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
+        claimed=list(study.claimed),
         notes=cautions(plan, store, work.folders),
         seconds={name: round(seconds, 3) for name, seconds in outcome.seconds.items()},
         memory_mb_peak=outcome.memory_mb_peak,

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from whyfirst.config.files import sha256_json
-from whyfirst.config.strict import affects_output
-from whyfirst.study.decisive import decisive
+from whyfirst.config.strict import affects_output, decisive
 from whyfirst.study.sources import CORPORA, Row
 
 # The mirrored document of a teacher's audit ("wrong") is nothing to be trained on.

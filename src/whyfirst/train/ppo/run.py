@@ -232,9 +232,7 @@ def _play(online: OnlineJob, learner: Learner, number: int) -> tuple[list[rollou
             job.seed,
         )
     responses = [episode.response for episode in mine]
-    texts = job.tokenizer.batch_decode(
-        responses, skip_special_tokens=True, clean_up_tokenization_spaces=False
-    )
+    texts = online.prompts.responses(job.tokenizer, rows, responses)
     try:
         scores = online.rewards(rows, texts, responses, [episode.finished for episode in mine])
     except TrainingStopped as error:

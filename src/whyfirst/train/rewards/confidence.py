@@ -19,7 +19,14 @@ _BREAK = re.compile(r"</think>|(?=^\s*(?:the\s+)?answer\b)", re.IGNORECASE | re.
 def parts(said: str) -> tuple[str, str]:
     """Reasoning and answer: they part after the last thought, or before a line "Answer: ..."."""
     places = [match.end() for match in _BREAK.finditer(said)]
-    return (said[: places[-1]], said[places[-1] :]) if places else ("", said)
+    if not places:
+        return "", said
+    # Line breaks go with the reasoning and a space with the word after it, as tokenizers join them:
+    # the tokens of the reasoning alone are then the first ones of the whole.
+    rest = said[places[-1] :].lstrip()
+    at = len(said) - len(rest)
+    at -= at > places[-1] and bool(rest) and said[at - 1] == " "
+    return said[:at], said[at:]
 
 
 def confidence(reasoning: Loglikelihood, whole: Loglikelihood) -> float:

@@ -1,0 +1,153 @@
+"""What a study file names by a place counts by its content, wherever a method is named."""
+
+import json
+from pathlib import Path
+
+import layer_models
+import pytest
+
+from whyfirst.config import plugins
+from whyfirst.config.errors import ConfigError
+from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.study.nodes.probe import of_probes
+from whyfirst.study.plan import Plan, build_plan, first_stages
+from whyfirst.study.shipped import studies_folder
+from whyfirst.train.rewards import REWARDS
+
+STUDY = """\
+study: places
+title: Places
+plugins: [own.py]
+model: {source: pretrained, path: model}
+corpora:
+  demos: {source: file, path: demos.jsonl}
+  scored:
+    source: file
+    path: demos.jsonl
+    transforms: [{name: aligned_likelihood, models: [aligned]}]
+  prompts: {source: file, path: demos.jsonl}
+stages:
+  align: {data: demos, train: {kind: sft, batch_size: 2, updates: 10, max_length: 64}}
+  fit: {data: scored, train: {kind: sft, batch_size: 2, updates: 10, max_length: 64}}
+  rlhf:
+    data: prompts
+    train: {kind: ppo, batch_size: 4, minibatch_size: 2, updates: 10, max_length: 64,
+            max_new_tokens: 8, rewards: [{name: listed, words: good.txt}]}
+arms: {base: [], direct: [align], fitted: [fit], rl: [align, rlhf]}
+seeds: 1
+benchmarks:
+  preference: {data: pairs.jsonl}
+  shouted: {data: pairs.jsonl, lexicon: loud.txt, judges: ["toxicity:judge"]}
+comparisons:
+  - {name: nicer, a: direct, b: base, prompts: asked.jsonl,
+     judge: {name: scored, scorer: "toxicity:judge"},
+     calibrations: [{name: people, labels: labels.jsonl}]}
+contrasts:
+  - {name: main, title: main, metric: preference_sum, a: direct, b: base}
+headline: main
+"""
+OWN = '''
+from pathlib import Path
+
+from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.train.rewards import REWARDS
+
+
+@benchmark("shouted", version="1", definition="loud words", needs="rows", questions=("toxicity",),
+           metrics=[Metric("loud", "Loud", "share of loud words")])
+def shouted(*, data: Path, lexicon: Path):
+    class Task:
+        prompts = lexicon.read_text().split()
+
+        def run(self, model, scorers, progress):
+            return []
+
+    return Task()
+
+
+@REWARDS.enter("listed", needs="nothing")
+def listed(prompts, completions, completion_ids, *, words: Path, **columns):
+    """Good words."""
+    return [0.0] * len(prompts)
+'''
+# file or folder that changes -> the parts that must not be taken for what they were
+CHANGED = {
+    "judge/model.safetensors": {"base/shouted", "comparison:nicer"},
+    "labels.jsonl": {"comparison:nicer"},
+    "aligned/model.safetensors": {"corpus:scored", "seed0/fit"},
+    "good.txt": {"seed0/align>rlhf"},
+    "loud.txt": {"base/shouted", "repeats:shouted"},
+    "pairs.jsonl": {"base/preference", "base/shouted"},
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The study, with the folders and files it names; its plug-in is gone after the test."""
+    for room in (BENCHMARKS, REWARDS):
+        room.names()  # its own are entered first, and stay
+        monkeypatch.setattr(room, "_entries", dict(room._entries))
+    monkeypatch.setattr(plugins, "_loaded", dict(plugins._loaded))
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    layer_models.build(tmp_path / "model")
+    for name in ("judge", "aligned"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_text(name)
+    rows = [{"prompt": f"\n\nHuman: How is {n}?\n\nAssistant:", "completion": " Fine.",
+             "chosen": " Fine.", "rejected": " Bad!"} for n in range(4)]  # fmt: skip
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    for name in ("demos.jsonl", "pairs.jsonl", "asked.jsonl"):
+        (tmp_path / name).write_text(text)
+    for name, held in (("labels.jsonl", ""), ("good.txt", "kind"), ("loud.txt", "HEY"),
+                       ("own.py", OWN), ("places.yaml", STUDY)):  # fmt: skip
+        (tmp_path / name).write_text(held)
+    return tmp_path / "places.yaml"
+
+
+def prints(plan: Plan) -> dict[str, str]:
+    return {node.id: node.fingerprint for node in plan.nodes}
+
+
+def test_what_lies_at_a_place_changes_and_results_are_taken_for_its_own(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A classifier that was exchanged, and lists of a judge, a reward and a benchmark, were not."""
+    monkeypatch.chdir(tmp_path.parent)  # places are relative to the study file
+    before = prints(build_plan(file))
+    for name, parts in CHANGED.items():
+        kept = (file.parent / name).read_text()
+        (file.parent / name).write_text(kept + "\n ")
+        after = prints(build_plan(file))
+        changed = {part for part in before if before[part] != after[part]}
+        assert parts <= changed, (name, changed)
+        (file.parent / name).write_text(kept)
+    assert prints(build_plan(file)) == before
+    payload = build_plan(file).by_id["comparison:nicer"].payload
+    assert payload["judge"]["scorer"]["path"] == str(tmp_path / "judge")
+    assert payload["calibrations"][0]["labels"] == str(tmp_path / "labels.jsonl")
+    assert build_plan(file).by_id["base/shouted"].payload["judges"] == [
+        f"toxicity:{tmp_path / 'judge'}"
+    ]
+
+
+def test_a_model_that_is_not_here_is_asked_for_by_a_name_that_may_change(file: Path) -> None:
+    file.write_text(file.read_text().replace("models: [aligned]", "models: [some/model]"))
+    with pytest.raises(ConfigError, match=r"transforms\.0\.models: 'some/model' is no folder"):
+        build_plan(file)
+
+
+def test_controls_of_a_study_are_read_off_its_arms(file: Path) -> None:
+    from whyfirst.study.config import load_study
+
+    study = load_study(studies_folder() / "hearth-worlds.yaml")
+    arms = of_probes(study, first_stages(study))
+    assert (arms.method, arms.direct) == ("explain_first", "direct")
+    assert set(arms.controls) == {
+        "nobecause_first", "wrong_reason_first", "rules_first", "label_first", "known_label_first",
+        "neutral_first", "direct_longer",
+    }  # fmt: skip
+    # Neither the other reading's reasons, nor a positive control, nor other demonstrations.
+    assert "wrong_reason_first" not in arms.without and "base" in arms.without
+    assert arms.decisive(["explain_first", "label_first"])["controls"] == ["label_first"]
+    assert arms.decisive(["explain_first", "neutral_first"]) == {}

@@ -1,0 +1,50 @@
+"""Rows in words that a model of a closed vocabulary can't read, told before any work."""
+
+import json
+from pathlib import Path
+
+import layer_helpers as layer
+import pytest
+
+from whyfirst.config.errors import DataError
+from whyfirst.study.cost.estimate import describe_plan
+from whyfirst.study.execute.store import Store
+from whyfirst.study.plan import build_plan
+from whyfirst.study.reading import refuse_unusable
+
+OWN = ("{source: hearth, documents: demonstrations, size: 48}", "{source: file, path: own.jsonl}")
+SHIPPED = ("{name: hearth, seed: 3}", "{name: hearth, seed: 4}")
+
+
+def rows(folder: Path, *prompts: str) -> Path:
+    """The study on rows of one's own."""
+    file = layer.write(folder, OWN, SHIPPED)
+    made = [{"prompt": prompt, "completion": "yes , gladly ."} for prompt in prompts]
+    # A blank line is no row, and counts as a line.
+    (folder / "own.jsonl").write_text("\n\n".join(map(json.dumps, made)))
+    return file
+
+
+def test_rows_in_another_language_are_trained_on(tmp_path: Path) -> None:
+    """Every second word was one and the same token, and only a report's footnote said so."""
+    told = "the children asked for bread ."
+    file = rows(tmp_path, told, told, "Response: correct it where needed !")
+    with pytest.raises(
+        DataError, match=r"corpora\.demonstrations: .*own\.jsonl: unknown tokens: "
+    ) as caught:
+        refuse_unusable(build_plan(file))
+    assert "(rows 5: 'Response:', 'correct'" in str(caught.value)
+    assert "stages.align (sft) reads it" in str(caught.value)
+
+
+def test_a_word_that_is_not_known_is_told_of_nowhere(tmp_path: Path) -> None:
+    file = rows(tmp_path, *["the children asked for bread ."] * 19, "the children asked for cake .")
+    plan, store = build_plan(file), Store(tmp_path / "store")
+    (said,) = describe_plan(plan, store).unknown
+    assert said.startswith(f"{file}: corpora.demonstrations: 1 of ") and "(rows 39: 'cake')" in said
+    assert describe_plan(build_plan(layer.write(tmp_path / "own", SHIPPED)), store).unknown == ()
+
+
+def test_an_arm_of_the_data_gallery_speaks_another_language() -> None:
+    file = Path(__file__).parents[2] / "studies" / "gallery" / "data.yaml"
+    assert refuse_unusable(build_plan(file)) == ()
