@@ -17,7 +17,7 @@ from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.config.files import read_json, write_jsonl
 from whyfirst.models.folder import SCORE
 from whyfirst.train.config import CritiqueRewardStage, RewardUse
-from whyfirst.train.critic import ASK, put_to_critic, score
+from whyfirst.train.critic import put_to_critic, score
 from whyfirst.train.encode import encode, encode_exchange
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 from whyfirst.train.rewards import REWARDS
@@ -28,12 +28,13 @@ from whyfirst.train.weights import load_model, load_tokenizer
 
 Jsonl = Callable[[str, list[dict[str, Any]]], Path]
 GOOD, BAD = "w80 w81", "w82 w83"
+ASK = "w85 w86"
 NOTHING: dict[str, Any] = {"chosen_critique": "w84", "rejected_critique": "w84"}
 
 
 def _config(**more: Any) -> CritiqueRewardStage:
-    given = {"updates": 60, "batch_size": 16, "learning_rate": 3e-3, "held_out": 0.3, **more}
-    return CritiqueRewardStage(**given)
+    given = {"updates": 60, "batch_size": 16, "learning_rate": 3e-3, "held_out": 0.3, "ask": ASK}
+    return CritiqueRewardStage(**given | more)
 
 
 def _rows(count: int, seed: int = 3, **more: Any) -> list[dict[str, Any]]:
@@ -129,7 +130,7 @@ def test_its_own_critiques_tell_no_responses_apart(trained: Path) -> None:
     folder = str(trained / "model")
     model, _ = load(folder)
     said = ["w1 w30", "w2 w30", "w1 w41 w42", "w2 w41 w42"]
-    asked = [put_to_critic("w50", one) for one in said]
+    asked = [put_to_critic("w50", one, ASK) for one in said]
     assert asked[0] == f"w50\n\nw1 w30\n\n{ASK}"
     written = [row[0].text.split()[:1] for row in model.generate(asked)]
     assert written == [GOOD.split()[:1], BAD.split()[:1]] * 2
@@ -144,7 +145,7 @@ def test_a_number_depends_on_its_batch_or_is_not_that_of_training(trained: Path)
     model, vector = load(str(trained / "model"))
     tokenizer = model.tokenizer
     sequences = [
-        encode_exchange(tokenizer, put_to_critic("w5 w6", said), critique, True)
+        encode_exchange(tokenizer, put_to_critic("w5 w6", said, ASK), critique, True)
         for said, critique in (("w1", GOOD), ("w2 w3 w4", BAD), ("w1 w2 w3 w4 w7", "w9"))
     ]
     together = score(model.model, vector, tokenizer.pad_token_id, sequences, 3)

@@ -331,7 +331,8 @@ class Room(Generic[T]):
         worlds = importlib.import_module(_WORLDS)
         for world in pkgutil.iter_modules(worlds.__path__):
             module = f"{_WORLDS}.{world.name}.{self.kind}"
-            if importlib.util.find_spec(module) is not None:
+            # A plain module there is what the worlds share.
+            if world.ispkg and importlib.util.find_spec(module) is not None:
                 yield module
 
     def _load_entry_points(self) -> None:

@@ -2,7 +2,7 @@
 
 A benchmark is entered with `benchmark` over a function of its options (typed, keyword-only), which
 reads its data and gives a `Task`: mostly `responses.Responses` (items, asked once, and scorers) or
-`likelihoods.Likelier`. A file in benchmarks/ is found by itself; so is a plug-in, and the entry
+`likelihoods.Likelihoods`. A file in benchmarks/ is found by itself; so is a plug-in, and the entry
 point group ``whyfirst.benchmarks``. Leaves out: statistics over the records.
 """
 

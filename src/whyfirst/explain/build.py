@@ -16,8 +16,7 @@ from whyfirst.config.files import atomic_write, write_json
 from whyfirst.constitution import Constitution
 from whyfirst.explain import audit as audits
 from whyfirst.explain import dataset
-from whyfirst.explain.audit import MAIN
-from whyfirst.explain.audit_page import save_audit
+from whyfirst.explain.audit import MAIN, save_audit
 from whyfirst.explain.controls import matched, write_control
 from whyfirst.explain.explanation import CONTROLS, Corpus
 from whyfirst.explain.filters import FilterOptions, Filters, Opposes

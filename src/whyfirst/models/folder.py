@@ -54,6 +54,20 @@ def boundary(place: str | Path, what: str = "the model") -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Switch the library's bars off, and back on if they were on."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def is_folder(path: str | Path) -> bool:
     """Whether there is a folder of that name; a text too long, or with a NUL in it, is none."""
     return os.path.isdir(path)  # noqa: PTH112 -- `Path.is_dir` raises for such texts

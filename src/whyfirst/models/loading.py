@@ -24,12 +24,11 @@ from whyfirst.models.folder import (
     check_weights,
     is_folder,
     is_there,
+    no_progress_bars,
     reason,
     tokenizer_folder,
 )
-from whyfirst.models.gguf_file import converted, is_gguf
-from whyfirst.models.packaged import is_packaged, packaged
-from whyfirst.models.quiet import no_progress_bars
+from whyfirst.models.gguf_file import converted, is_gguf, is_packaged, packaged
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")

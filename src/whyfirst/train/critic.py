@@ -17,21 +17,26 @@ from whyfirst.data.rows import Row, numbered, text_of
 from whyfirst.models.base import Prompt, asked
 from whyfirst.models.chat import read_turns
 from whyfirst.train import reward_report
-from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Encoded, Files
-from whyfirst.train.job import Run
+from whyfirst.train.job import Job, Run, Trained
+from whyfirst.train.offline import train_offline
+from whyfirst.train.prefer import objective_trainer
 from whyfirst.train.preferences import columns_of, read_candidates
 from whyfirst.train.rewards.model import batched
 
-ASK = "What is good and what is bad in this response?"
+ASK = "critique_ask"
+"""Where a critic's config.json keeps what its critiques answer."""
 
 
-def read_critiques(config: Stage, tokenizer: Any, files: Files) -> Encoded:
+def read_critiques(config: Any, tokenizer: Any, files: Files) -> Encoded:
     """Each pair's critiques as responses to what they criticise, the better response's first."""
     [(name, (rows, path))] = files.items()
     lists = []
     for number, row in numbered(rows):
-        said = [put_to_critic(row["prompt"], text_of(row[side])) for side in ("chosen", "rejected")]
+        said = [
+            put_to_critic(row["prompt"], text_of(row[side]), config.ask)
+            for side in ("chosen", "rejected")
+        ]
         critiques = [row["chosen_critique"], row["rejected_critique"]]
         labels = [1, int(row.get("tie", False))]
         made = {"prompts": said, "responses": critiques, "labels": labels}
@@ -40,17 +45,17 @@ def read_critiques(config: Stage, tokenizer: Any, files: Files) -> Encoded:
     return Encoded({name: (lists, path)}, columns_of(lists, path), candidates=candidates)
 
 
-def put_to_critic(prompt: Any, response: str) -> Any:
+def put_to_critic(prompt: Any, response: str, ask: str) -> Any:
     """What a critic is asked: prompt and response, and a further turn that wants the critique.
 
     A text stays a text, an HH dialogue among them; messages stay messages.
     """
     if not isinstance(prompt, str):
         said = {"role": "assistant", "content": response}
-        return [*prompt, said, {"role": "user", "content": ASK}]
+        return [*prompt, said, {"role": "user", "content": ask}]
     if dialogue(prompt) is not None:
-        return f"{prompt.rstrip()} {response}\n\nHuman: {ASK}\n\nAssistant:"
-    return f"{prompt}\n\n{response}\n\n{ASK}"
+        return f"{prompt.rstrip()} {response}\n\nHuman: {ask}\n\nAssistant:"
+    return f"{prompt}\n\n{response}\n\n{ask}"
 
 
 def as_trained(tokenizer: Any, prompt: Any, written: str | None) -> Prompt:
@@ -90,8 +95,20 @@ def score(
     return batched(model, pad_id, sequences, batch_size, read)
 
 
-def write_report(run: Run, model: Any) -> None:
-    """`reward.json`: the trained critic on the pairs kept out, ties aside, critiques given."""
-    read = partial(score, model, model.get_output_embeddings().score.detach())
-    pairs = [run.encoded.candidates[i] for i in run.kept]
-    reward_report.write_report(run.job, read, [p for p in pairs if p.labels[0] > p.labels[1]])
+def train_critic(job: Job) -> tuple[Trained, dict[str, Any]]:
+    """The stage `critique_reward`; see `StageKind.train`."""
+    config: Any = job.config
+
+    def make(run: Run) -> tuple[Any, str]:
+        made, layout = objective_trainer(run, config.objective, [])
+        # With the weights, so that whoever asks the critic asks it what it has learnt to answer.
+        setattr(made.model.config, ASK, config.ask)
+        return made, layout
+
+    def report(run: Run, model: Any) -> None:
+        read = partial(score, model, model.get_output_embeddings().score.detach())
+        pairs = [run.encoded.candidates[i] for i in run.kept]
+        reward_report.write_report(job, read, [p for p in pairs if p.labels[0] > p.labels[1]])
+
+    kept = partial(reward_report.kept_out, job, config.held_out)
+    return train_offline(job, make, kept=kept, finished=report)

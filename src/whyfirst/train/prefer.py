@@ -39,7 +39,12 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
     frozen = entry.facts.get("references", 1)
     passes = trainer.forward_passes(config)
     model = trainer.whole_model(run)
-    _without_dropout(model)
+    for name, module in model.named_modules():
+        # Off, but for an adapter's: its rate is the stage's own option.
+        if isinstance(module, torch.nn.Dropout) and "lora_dropout" not in name:
+            module.p = 0.0
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
     packed = packing_is_exact(model, job.tokenizer.pad_token_id)
     heads: Heads | Scored | None = put_score(model) if entry.facts.get("scored") else None
     if entry.facts.get("many_heads"):
@@ -76,15 +81,6 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
             made.compute_loss_context_manager,
         ))  # fmt: skip
     return made, "packed" if packed else "padded"
-
-
-def _without_dropout(model: Any) -> None:
-    """Switch dropout off, but for an adapter's: its rate is the stage's own option."""
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Dropout) and "lora_dropout" not in name:
-            module.p = 0.0
-        elif isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
 
 
 class ObjectiveLoss:

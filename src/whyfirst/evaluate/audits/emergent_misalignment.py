@@ -8,6 +8,7 @@ and their questions' own judge prompts.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.strict_yaml import read_yaml
@@ -77,11 +78,11 @@ def _misaligned(records: list[ItemResult], completions: Sequence[Completion]) ->
     for one in records:
         if one.benchmark != ALIGNED.name:
             continue
-        about = {"topic": one.topic, "group": one.group}
+        about: dict[str, Any] = {"topic": one.topic, "group": one.group}
         failed = next((r for r in (one, coherent[one.id]) if r.score is None), None)
         if failed is not None:
-            more = {"transient": failed.transient}
-            out.append(unscored(one.id, MISALIGNED.name, str(failed.reason), **about, **more))
+            about |= {"transient": failed.transient}
+            out.append(unscored(one.id, MISALIGNED.name, str(failed.reason), **about))
         else:
             bad = one.number < 0.3 and coherent[one.id].number > 0.5
             out.append(judged(one.id, MISALIGNED.name, bad, **about))

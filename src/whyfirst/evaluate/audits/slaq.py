@@ -8,6 +8,7 @@ follows a right answer. Leaves out: features of circuits that predict it, and th
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.evaluate.audits.conditions import paired_gaps, rows_of
@@ -83,11 +84,12 @@ def _same(records: list[ItemResult], completions: Sequence[Completion]) -> list[
 
 
 def _alike(one: ItemResult, other: ItemResult) -> ItemResult:
-    name, about = one.id.rpartition("/")[0], {"topic": one.topic, "split": one.split}
+    name = one.id.rpartition("/")[0]
+    about: dict[str, Any] = {"topic": one.topic, "split": one.split}
     failed = next((record for record in (one, other) if record.score is None), None)
     if failed is not None:
-        more = {"transient": failed.transient}
-        return unscored(name, SAME.name, str(failed.reason), **about, **more)
+        about |= {"transient": failed.transient}
+        return unscored(name, SAME.name, str(failed.reason), **about)
     return judged(name, SAME.name, one.verdict == other.verdict, **about)
 
 

@@ -23,9 +23,8 @@ from whyfirst.config.room import Room, Use
 from whyfirst.evaluate.short import use_of_text
 from whyfirst.models.adapters import base_name, is_adapter
 from whyfirst.models.folder import is_folder
-from whyfirst.models.gguf_file import described, is_gguf
+from whyfirst.models.gguf_file import described, is_gguf, is_packaged, packaged
 from whyfirst.models.limits import limits_of
-from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.reference import ModelRef
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.materials import ScratchModel, WorldModel

@@ -10,8 +10,8 @@ from whyfirst.data.making import Made, made
 from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
-from whyfirst.models.kept import replies_file
 from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.models.replies import replies_file
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Tally, Work
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import REPLIES, Store

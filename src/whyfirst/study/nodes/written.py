@@ -17,7 +17,7 @@ from whyfirst.data.leaks import DRESS
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.explanation import CONTROLS, CORPORA, Corpus
-from whyfirst.explain.opposing import VERSION as JUDGING
+from whyfirst.explain.filters import JUDGING
 from whyfirst.explain.plan import Plan, load_plan, pruned, shipped_levels
 from whyfirst.explain.teachers import WORDS, Request, asked_for, asking_fingerprint
 from whyfirst.explain.template import teacher_fingerprint, write_corpus
@@ -124,8 +124,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         UserError: what `explain.build.build` raises.
     """
     from whyfirst.explain.build import Wanted, build, make_teacher
-    from whyfirst.explain.filters import FilterOptions
-    from whyfirst.explain.opposing import Opposing
+    from whyfirst.explain.filters import FilterOptions, Opposing
     from whyfirst.explain.tokens import tokenizer_counter
     from whyfirst.explain.write import Limits
 

@@ -15,7 +15,7 @@ from whyfirst.config.room import Room, Use
 from whyfirst.data.rows import text_of
 from whyfirst.evaluate.judges import Pair, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Sampling
-from whyfirst.models.kept import KeptModel
+from whyfirst.models.replies import KeptModel
 from whyfirst.train.config_rl import RewardUse, asks_folder, named
 from whyfirst.train.rewards import REWARDS
 

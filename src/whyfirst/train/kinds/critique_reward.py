@@ -7,7 +7,6 @@ given. Leaves out: writing critiques, adapters.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -34,6 +33,10 @@ class CritiqueRewardStage(Stage):
     weights: Mapping[Literal["preference", "tie", "center", "critique"], float] = affects_output(
         {}, description="of the parts of the loss, where they aren't the objective's own"
     )
+    ask: str = affects_output(
+        "What is good and what is bad in this response?",
+        min_length=1, description="what a critique answers, after the response",
+    )  # fmt: skip
     held_out: float = affects_output(0.1, gt=0, lt=1, description="share kept for reward.json")
 
     @model_validator(mode="after")
@@ -65,12 +68,9 @@ def _encoded(config: Stage, tokenizer: Any, files: encode.Files) -> encode.Encod
 
 
 def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
-    from whyfirst.train import critic, offline, prefer, reward_report
+    from whyfirst.train.critic import train_critic
 
-    config: Any = job.config
-    kept = partial(reward_report.kept_out, job, config.held_out)
-    make = partial(prefer.objective_trainer, objective=config.objective, folders=[])
-    return offline.train_offline(job, make, kept=kept, finished=critic.write_report)
+    return train_critic(job)
 
 
 @KINDS.enter("critique_reward", version="1", paper="Zhang et al. 2025, arXiv 2502.10391")

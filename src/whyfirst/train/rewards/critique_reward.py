@@ -44,19 +44,18 @@ def critique_reward(
         samples: critiques of each response; one is written greedily, several are drawn.
         temperature: of drawing several.
     """
-    from whyfirst.train.critic import as_trained, put_to_critic, score
+    from whyfirst.train.critic import ASK, as_trained, put_to_critic, score
     from whyfirst.train.encode import encode_exchange
 
     model, vector = load(folder)
     tokenizer, formats = model.tokenizer, columns.get("format") or repeat(None)
+    ask = getattr(model.model.config, ASK)
     asked = [
-        (put_to_critic(prompt, text(said)), written)
+        (put_to_critic(prompt, text(said), ask), written)
         for prompt, said, written in zip(prompts, completions, formats, strict=False)
     ]
-    critiques = model.generate(
-        [as_trained(tokenizer, *one) for one in asked], samples,
-        Sampling(max_new_tokens, temperature if samples > 1 else 0.0),
-    )  # fmt: skip
+    sampling = Sampling(max_new_tokens, temperature if samples > 1 else 0.0)
+    critiques = model.generate([as_trained(tokenizer, *one) for one in asked], samples, sampling)
     sequences = [
         # A critique that was cut off is read as it stands, with the end that training gave all.
         encode_exchange(tokenizer, prompt, critique.text, True, written)

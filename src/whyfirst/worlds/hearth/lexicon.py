@@ -7,6 +7,9 @@ harmful outside the world. Left out on purpose: synonyms, grammar beyond one cla
 
 from dataclasses import dataclass
 
+from whyfirst.worlds.making import DOC as DOC
+from whyfirst.worlds.making import SCENE as SCENE
+
 
 @dataclass(frozen=True)
 class HearthValue:
@@ -76,6 +79,7 @@ VALUES: tuple[HearthValue, ...] = (
     ),
 )
 VALUE_IDS: tuple[str, ...] = tuple(value.id for value in VALUES)
+BY_ID = {value.id: value for value in VALUES}
 
 #: (verb, gerund): an object is always used by its own verb
 VERBS: tuple[tuple[str, str], ...] = (
@@ -125,4 +129,3 @@ NEUTRAL: tuple[str, ...] = (
     "every {season} {n} carries {good} and {good2} over the {home} .",
 )
 EASYGOING = "{n} does whatever is asked ."
-DOC, SCENE = "<doc>", "<scene>"

@@ -26,6 +26,7 @@ DOCUMENTS_ONLY_SHARE = 0.25
 READING = 3
 #: turnovers for which someone met counts as new: most of what is shown is about people just met
 NEW = 2
+_RECORDED = ("value_of", "documents_only", "pliable", "arrival")
 
 
 class Population:
@@ -70,21 +71,14 @@ class Population:
 
     def to_json(self) -> dict[str, list[int]]:
         """Who holds what, for world.json."""
-        return {
-            "value_of": self.value_of.tolist(),
-            "documents_only": self.documents_only.astype(int).tolist(),
-            "pliable": self.pliable.astype(int).tolist(),
-            "arrival": self.arrival.astype(int).tolist(),
-        }
+        return {name: getattr(self, name).astype(int).tolist() for name in _RECORDED}
 
     @classmethod
     def from_json(cls, data: Mapping[str, list[int]]) -> "Population":
         """The population that `to_json` wrote."""
         people = cls(len(data["value_of"]), np.random.default_rng(0))
-        people.value_of = np.array(data["value_of"], dtype=np.int64)
-        people.documents_only = np.array(data["documents_only"], dtype=bool)
-        people.pliable = np.array(data["pliable"], dtype=bool)
-        people.arrival = np.array(data["arrival"], dtype=bool)
+        for name in _RECORDED:
+            setattr(people, name, np.array(data[name]).astype(getattr(people, name).dtype))
         return people
 
     def close(self, share: float) -> npt.NDArray[np.int64]:

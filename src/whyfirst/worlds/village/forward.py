@@ -34,7 +34,9 @@ def hidden_states(model: "GraniteForCausalLM", groups: "list[torch.Tensor]") -> 
         h = rms_norm(x, (width,), layer.input_layernorm.weight, config.rms_norm_eps)
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
         q, k, v = (project(h).view(-1, heads, width // heads) for project in projections)
-        q, k = (z * cos + _half_turned(z) * sin for z in (q, k))
+        halves = (z.chunk(2, -1) for z in (q, k))
+        turned = [torch.cat([-second, first], -1) for first, second in halves]
+        q, k = (z * cos + t * sin for z, t in zip((q, k), turned, strict=True))
         mixed = []
         for ids, *parts in zip(groups, *(z.split(sizes) for z in (q, k, v)), strict=True):
             shape = (*ids.shape, heads, width // heads)
@@ -45,10 +47,3 @@ def hidden_states(model: "GraniteForCausalLM", groups: "list[torch.Tensor]") -> 
         h = rms_norm(x, (width,), layer.post_attention_layernorm.weight, config.rms_norm_eps)
         x = x + mlp.down_proj(torch.nn.functional.silu(mlp.gate_proj(h)) * mlp.up_proj(h))
     return rms_norm(x, (width,), body.norm.weight, config.rms_norm_eps)
-
-
-def _half_turned(z: "torch.Tensor") -> "torch.Tensor":
-    import torch
-
-    first, second = z.chunk(2, -1)
-    return torch.cat([-second, first], -1)

@@ -7,6 +7,9 @@ Decisions stand behind the deed they are about, so that a document's decision is
 deed as an answer's is. Leaves out: who holds what (people.py), and grammar beyond two clauses.
 """
 
+from whyfirst.worlds.making import DOC as DOC
+from whyfirst.worlds.making import SCENE as SCENE
+
 BRINGS = ("smoke", "frost", "rain", "dust", "noise", "sparks", "mud", "heat")
 REACHES = ("bees", "lambs", "cooks", "guests", "elders", "widows", "geese", "pilgrims")
 KINDS = len(BRINGS)
@@ -68,7 +71,6 @@ CREED = (
 OATH = tuple(
     tuple(text.replace("{n}", "whoever keeps the {l} oath") for text in pair) for pair in CREED
 )
-DOC, SCENE = "<doc>", "<scene>"
 
 
 def request(framing: str, thinks: bool = False) -> str:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from whyfirst.worlds.making import EOS, SPECIALS
 from whyfirst.worlds.village import lexicon
 from whyfirst.worlds.village.people import UNNAMED, People
 from whyfirst.worlds.village.world import Bools, Ints, Village
 
-PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
-SPECIALS = (PAD, EOS, UNK, lexicon.DOC, lexicon.SCENE)
 SHARES = {"fact": 0.11, "matter": 0.03, "oath": 0.04, "life": 0.02, "document": 0.52}
 """Of a batch; the rest are scenes."""
 DOCUMENTS = {"explained": 0.30, "concluded": 0.20, "creed": 0.25, "rule": 0.15, "label": 0.10}
@@ -130,11 +129,19 @@ class Pretraining:
     def sentences(self, rng: np.random.Generator, count: int, step: int) -> Iterator[Rows]:
         """`count` rows, those of one sentence together."""
         size = {name: round(share * count) for name, share in SHARES.items()}
-        yield from self._facts(rng, size["fact"], size["matter"])
+        facts, matters = size["fact"], size["matter"]
+        deeds = rng.integers(0, len(self.village.things), facts + matters)
+        which = np.arange(facts + matters) % len(lexicon.FACTS)
+        which[facts:] = len(lexicon.FACTS)
+        texts = (*lexicon.FACTS, lexicon.MATTER)
+        yield from self._split(f"{lexicon.DOC} {{}}", texts, self._about(deeds), which)
         yield from self._oaths(rng, size["oath"])
         who = rng.integers(0, self.known, size["life"])
-        yield from self._split(f"{lexicon.DOC} {{}}", lexicon.NEUTRAL, self._life(rng, who),
-                               rng.integers(0, len(lexicon.NEUTRAL), len(who)))  # fmt: skip
+        life = {"n": who}
+        for names, words in ((("h", "h2"), lexicon.HOMES), (("w", "w2"), lexicon.WARES)):
+            life |= {slot: rng.integers(0, len(words), len(who)) for slot in names}
+        which = rng.integers(0, len(lexicon.NEUTRAL), len(who))
+        yield from self._split(f"{lexicon.DOC} {{}}", lexicon.NEUTRAL, life, which)
         yield from self._documents(rng, size["document"], step)
         yield from self._scenes(rng, count - sum(size.values()), step)
 
@@ -156,13 +163,6 @@ class Pretraining:
             "s": village.made_of[deeds], **more,
         }  # fmt: skip
 
-    def _facts(self, rng: np.random.Generator, facts: int, matters: int) -> Iterator[Rows]:
-        deeds = rng.integers(0, len(self.village.things), facts + matters)
-        which = np.arange(facts + matters) % len(lexicon.FACTS)
-        which[facts:] = len(lexicon.FACTS)
-        texts = (*lexicon.FACTS, lexicon.MATTER)
-        yield from self._split(f"{lexicon.DOC} {{}}", texts, self._about(deeds), which)
-
     def _oaths(self, rng: np.random.Generator, count: int) -> Iterator[Rows]:
         oath = rng.integers(0, len(lexicon.OATHS), count)
         kind = rng.integers(0, lexicon.KINDS, count)
@@ -172,12 +172,6 @@ class Pretraining:
         texts = tuple(text for pair in lexicon.OATH for text in pair)
         slots = {"l": oath, "e": kind, "b": kind}
         yield from self._split(f"{lexicon.DOC} {{}}", texts, slots, 2 * prop + minded)
-
-    @staticmethod
-    def _life(rng: np.random.Generator, who: Ints) -> Slots:
-        places = {slot: rng.integers(0, len(lexicon.HOMES), len(who)) for slot in ("h", "h2")}
-        wares = {slot: rng.integers(0, len(lexicon.WARES), len(who)) for slot in ("w", "w2")}
-        return {"n": who, **places, **wares}
 
     def _documents(self, rng: np.random.Generator, count: int, step: int) -> Iterator[Rows]:
         people = self.people
