@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from whyfirst.cli.options import OtherModel, StorePath, Trial, Workers
-from whyfirst.cli.output import command, print_json, standard, table_of
+from whyfirst.cli.output import command, print_json, standard
 from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.text import table_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -36,7 +36,7 @@ from pydantic import (
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.plugins import source_of
-from whyfirst.config.strict import LocatedError, affects_output, as_before, decisive, problem_text
+from whyfirst.config.strict import LocatedError, affects_output, as_before, decisive, problems_of
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -227,12 +227,7 @@ class Room(Generic[T]):
         try:
             schema.model_validate_json(_json(use.options), strict=True)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                at, cause = tuple(detail["loc"]), detail.get("ctx", {}).get("error")
-                if isinstance(cause, LocatedError):  # an option that is a use of another room
-                    yield from (((*at, *more), text) for more, text in cause.problems)
-                else:
-                    yield at, problem_text(detail, schema)
+            yield from problems_of(error, schema)
 
     def checked(self, use: Use) -> Use:
         """The use, if its name and options are right; for a validator of a file's schema.

@@ -7,7 +7,7 @@ Leaves out: command-line overrides and environment variables.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from whyfirst.config.errors import ConfigError, did_you_mean
-from whyfirst.config.strict_yaml import Location, YamlDocument, dotted, read_yaml
+from whyfirst.config.strict_yaml import Location, dotted, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -204,12 +204,15 @@ def load_yaml(path: Path, model: type[M]) -> M:
             # Through JSON, so that pydantic's strict mode still lets a list fill a tuple.
             result = model.model_validate_json(json.dumps(document.data), strict=True)
         except ValidationError as error:
-            # A value that YAML itself could not give has been reported already.
             # What YAML refused stands in the data as nothing, which pydantic would complain of
             # once more.
             known = {(line, key) for line, key, _ in problems}
-            found = _explain(error, document, model)
-            problems += [p for p in found if p[:2] not in known]
+            told: dict[tuple[Any, str], tuple[int, str, str]] = {}
+            for place, text in problems_of(error, model, document.data):
+                mistake = document.line(place), dotted(place), text
+                # What several stages have of one anchor is told of the first of them.
+                told.setdefault((document.written(place), text), mistake)
+            problems += [p for p in told.values() if p[:2] not in known]
     if result is None or problems:
         # In the order of the file, each once: several checks may see one mistake.
         lines = sorted(set(problems))
@@ -218,25 +221,23 @@ def load_yaml(path: Path, model: type[M]) -> M:
     return result
 
 
-def _explain(
-    error: ValidationError, document: YamlDocument, model: type[BaseModel]
-) -> list[tuple[int, str, str]]:
-    """Pydantic's errors as (line, dotted key, message), each mistake of the text once.
+def problems_of(
+    error: ValidationError, model: type[BaseModel], data: Any = None
+) -> Iterator[tuple[Location, str]]:
+    """Pydantic's errors of `model`, and those of this project's validators: (place, message).
 
-    What several stages have of one anchor is told of the first of them.
+    Args:
+        data: what was read; with it, places are as they stand there.
     """
-    found: dict[tuple[Any, str], tuple[int, str, str]] = {}
     for detail in error.errors(include_url=False):
-        at = _locate(document.data, detail["loc"], missing=detail["type"] == "missing")
+        at: Location = tuple(detail["loc"])
+        if data is not None:
+            at = _locate(data, at, missing=detail["type"] == "missing")
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, LocatedError):
-            places = [((*at, *more), message) for more, message in cause.problems]
+            yield from (((*at, *more), message) for more, message in cause.problems)
         else:
-            places = [(at, problem_text(detail, model))]
-        for place, text in places:
-            mistake = document.line(place), dotted(place), text
-            found.setdefault((document.written(place), text), mistake)
-    return list(found.values())
+            yield at, problem_text(detail, model)
 
 
 def _locate(data: Any, loc: Location, *, missing: bool) -> Location:

@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from whyfirst.config.errors import DataError
+
 
 class Edge(NamedTuple):
     """Votes on whether `to` is wiser than `start` in a context; reverse votes are less wise."""
@@ -40,8 +42,17 @@ class Edge(NamedTuple):
 
 
 def edge_of(row: Mapping[str, Any]) -> Edge:
-    """A row of ``context, from, to, wiser, less, unsure``; numbers left out are 0."""
-    votes = (int(row.get(name, 0)) for name in ("wiser", "less", "unsure"))
+    """A row of ``context, from, to, wiser, less, unsure``; numbers left out are 0.
+
+    Raises:
+        DataError: votes that are no whole number of 0 or more; says whose.
+    """
+    votes = [row.get(name, 0) for name in ("wiser", "less", "unsure")]
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in votes):
+        raise DataError(
+            f"moral graph: the edge from {row['from']!r:.60} to {row['to']!r:.60} has votes "
+            f"{votes!r:.80}; give whole numbers"
+        )
     return Edge(str(row["context"]), str(row["from"]), str(row["to"]), *votes)
 
 

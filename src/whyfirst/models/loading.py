@@ -157,6 +157,8 @@ def open_weights(
         UserError: the files don't make a model, lack or exceed its tensors, or it doesn't fit on
             the device.
     """
+    from transformers import GenerationConfig
+
     with boundary(folder), no_progress_bars():
         model, info = auto.from_pretrained(
             folder,
@@ -166,6 +168,9 @@ def open_weights(
             trust_remote_code=trust_remote_code,
             **options,
         )
+        # Where the disk refuses this file, transformers goes on with one of its own, silently.
+        if model.can_generate() and is_there(folder / "generation_config.json"):
+            model.generation_config = GenerationConfig.from_pretrained(folder)
     # Names inside the model proper; what lies outside is the output layer.
     beginning = f"{model.base_model_prefix}." if inner else ""
     for key, told in (

@@ -8,7 +8,7 @@ every average and can change none. Leaves out: layout, and any number that is no
 from dataclasses import dataclass
 
 from whyfirst.report import words
-from whyfirst.report.parts import KindRow, Spread
+from whyfirst.report.parts import KindRow
 from whyfirst.report.schema import Contrast, Results
 
 #: a share this near to 0 or 1 in every arm leaves a contrast nothing to move
@@ -49,20 +49,17 @@ def decided(results: Results) -> list[Decided]:
             w = c.worlds
             new = words.difference_range(w.new_low, w.new_high, benchmark)
             above = f"{w.above} of {c.n_seeds}"
-            spread = _spread(w)
+            # How far worlds lie apart, and how much of it is only the draw within them.
+            seen, within, between = (
+                words.points(sd, sign=False) for sd in (w.sd, w.within_sd, w.between_sd)
+            )
+            spread = f"sd {seen}: worlds {between}, who and what is asked in them {within}"
+            if w.within_sd >= w.sd:
+                what = "who and what is asked in a world"
+                spread = f"sd {seen}, no more than {what} gives ({within})"
         kinds = [_kind(results, c, row) for row in c.by_kind]
         rows.append(Decided(c, verdict(c), f"{gap} ({interval})", tests, new, above, spread, kinds))
     return rows
-
-
-def _spread(found: Spread) -> str:
-    """How far worlds lie apart, and how much of it is only the draw within them."""
-    seen, within, between = (
-        words.points(sd, sign=False) for sd in (found.sd, found.within_sd, found.between_sd)
-    )
-    if found.within_sd >= found.sd:
-        return f"sd {seen}, no more than who and what is asked in a world gives ({within})"
-    return f"sd {seen}: worlds {between}, who and what is asked in them {within}"
 
 
 def verdict(contrast: Contrast) -> str:

@@ -61,23 +61,6 @@ class KindTable(StrictModel):
     kinds: dict[str, dict[str, Cell]]
 
 
-class Spread(StrictModel):
-    """What a contrast does from world to world, as fractions.
-
-    `sd` is the spread of the worlds' numbers as seen: `within_sd` of it is the draw of whom and
-    what was asked there, `between_sd` what worlds differ by. `new_low` to `new_high` is where a new
-    world's number lies 95 times in 100; `above` and `below` count the worlds on each side of 0.
-    """
-
-    sd: Number
-    within_sd: Number
-    between_sd: Number
-    new_low: Number
-    new_high: Number
-    above: Count
-    below: Count
-
-
 class GapRow(StrictModel):
     """A difference between two groups of items within one arm and seed: the first less the second.
 

@@ -21,6 +21,7 @@ from whyfirst.report import parts
 from whyfirst.report.parts import Cell as Cell
 from whyfirst.report.parts import Count, Number, Share
 from whyfirst.report.unit import refuse_torn
+from whyfirst.stats.worlds import Spread
 
 SCHEMA_VERSION = 2
 #: versions whose files still open; each later one only added fields, all of which may be absent
@@ -153,7 +154,7 @@ class Contrast(StrictModel):
     role: Literal["", "primary", "secondary"] = ""
     exact_p: Share | None = None
     dropped: list[int] = Field(default_factory=list)
-    worlds: parts.Spread | None = None
+    worlds: Spread | None = None
     by_kind: list[parts.KindRow] = Field(default_factory=list)
 
 

@@ -163,23 +163,6 @@ def marker(style: ArmStyle, x: float, y: float, radius: float, hollow: bool = Fa
     return shape
 
 
-def interval_mark(
-    style: ArmStyle,
-    xs: tuple[float, float | None, float | None],
-    y: float,
-    radius: float,
-    title: str,
-    hollow: bool = False,
-) -> ET.Element:
-    """A marker with its interval: `xs` are the x of value, low and high; hover shows `title`."""
-    x, low, high = xs
-    group = el("g", None, el("title", None, title))
-    if low is not None and high is not None:
-        group.append(line(low, y, high, y, f"{style.css} {'thin' if hollow else 'bar'}"))
-    group.append(marker(style, x, y, radius, hollow))
-    return group
-
-
 def estimate_mark(
     style: ArmStyle,
     scale: Scale,
@@ -189,9 +172,13 @@ def estimate_mark(
     title: str,
     hollow: bool = False,
 ) -> list[ET.Element]:
-    """`interval_mark` of an estimate on a scale; nothing where there is no value."""
-    value, *limits = estimate
+    """A marker with its interval, hover shows `title`; nothing where there is no value."""
+    value, low, high = estimate
     if value is None:
         return []
-    low, high = (None if limit is None else scale(limit) for limit in limits)
-    return [interval_mark(style, (scale(value), low, high), y, radius, title, hollow)]
+    group = el("g", None, el("title", None, title))
+    if low is not None and high is not None:
+        css = f"{style.css} {'thin' if hollow else 'bar'}"
+        group.append(line(scale(low), y, scale(high), y, css))
+    group.append(marker(style, scale(value), y, radius, hollow))
+    return [group]

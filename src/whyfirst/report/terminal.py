@@ -4,14 +4,12 @@ Every string passes `safe_text` and is printed as text, never as rich markup. Le
 and figures, which are in the HTML report.
 """
 
-from collections.abc import Iterable, Sequence
-
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from whyfirst.config.text import safe_text
+from whyfirst.config.text import safe_text, table_of
 from whyfirst.report import words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
@@ -46,38 +44,26 @@ def print_headline(results: Results) -> RenderableType:
         checks,
     ]
     # Most studies have no edits, comparisons or axes: an empty table is no finding.
-    compared = _table(
+    compared = table_of(
         ("comparison", "win rate", "95 % interval", "reading", "position bias", "judge"),
         ((c.comparison.title, c.rate, c.limits, c.reading, c.bias, c.comparison.judge)
-         for c in comparisons(results)),
+         for c in comparisons(results)), "lr",
     )  # fmt: skip
-    used = _table(("edits and decoding", "calls", "plain", "tokens", "plain"), (
+    used = table_of(("edits and decoding", "calls", "plain", "tokens", "plain"), (
         (arm, *(f"{n:,}" for n in (u.calls, u.base_calls, u.tokens, u.base_tokens)))
         for arm, spec in results.arms.items() if (u := spec.used)
-    ))  # fmt: skip
+    ), "lr")  # fmt: skip
     for table in (_arms(results), _square(results), compared, used):
         if table.row_count:
             parts += [Text(""), table]
     return Group(*parts)
 
 
-def _table(titles: Iterable[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """An unruled table; every column but the first to the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, title in enumerate(titles):
-        table.add_column(
-            Text(safe_text(title)), justify="right" if place else "left", no_wrap=not place
-        )
-    for row in rows:
-        table.add_row(*(Text(safe_text(c)) if isinstance(c, str) else c for c in row))
-    return table
-
-
 def _square(results: Results) -> Table:
     """The headline's benchmark on its two axes, what it is read beside after the stroke."""
     contrast, cells = results.headline_contrast(), words.axes_cells(results)
     if contrast is None or not cells:
-        return _table((), ())
+        return table_of((), ())
     main, other = results.benchmarks[contrast.benchmark], beside(results, contrast.benchmark)
     metrics = [contrast.benchmark] + ([other] if other else [])
     rows = []
@@ -88,7 +74,8 @@ def _square(results: Results) -> Table:
             row.append(" / ".join(words.amount(cell.value if cell else None, main)
                                   for cell in found))  # fmt: skip
         rows.append(row)
-    return _table([" / ".join(results.benchmarks[name].title for name in metrics), *cells], rows)
+    title = " / ".join(results.benchmarks[name].title for name in metrics)
+    return table_of([title, *cells], rows, "lr")
 
 
 def _arms(results: Results) -> Table:
@@ -108,4 +95,6 @@ def _arms(results: Results) -> Table:
             row.append(entry)
         rows.append(row)
     whole = (c.title if c.cell == "*/*" else f"{c.title} ({c.where})" for c in shown)
-    return _table(("arm", *whole), rows)
+    table = table_of(("arm", *whole), rows, "lr")
+    table.columns[0].no_wrap = True
+    return table

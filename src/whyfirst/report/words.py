@@ -152,11 +152,6 @@ def direction(contrast: Contrast) -> Direction:
     return "higher" if contrast.low > 0 else "lower" if contrast.high < 0 else "none"
 
 
-def exact_floor(contrast: Contrast) -> str:
-    """The least p that an exact test of so few units can give, in words."""
-    return f"no exact test of {contrast.n_seeds} goes below {2.0 ** (1 - contrast.n_seeds):.2g}"
-
-
 def undone(contrast: Contrast) -> bool:
     """Whether Holm's correction takes back what the contrast's own interval shows."""
     return (contrast.p or 0) <= 0.05 < (contrast.p_adjusted or 0)

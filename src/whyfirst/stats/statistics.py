@@ -233,10 +233,11 @@ def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
         result = estimate(difference[seeds][:, items], arms.topics[items], arms.strata[items])
     limit = len(arms.values) / 2.0
     low, high, p = two_sided(result, limit)
+    parts = {str(kind): asked.kinds == kind for kind in np.unique(asked.kinds)}
     by_kind = {
         kind: compare(_only(arms, chosen), f"{name}/{kind}", asked.where(chosen))
-        for kind, chosen in worlds.kinds_apart(asked).items()
-        if scored[:, chosen].any()
+        for kind, chosen in parts.items()
+        if len(parts) > 1 and scored[:, chosen].any()
     }
     return Contrast(
         name=name, difference=result.mean, low=low, high=high, p=p,

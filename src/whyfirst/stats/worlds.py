@@ -12,7 +12,6 @@ Techniques, 1977, section 10.4); prediction of a new unit (Hahn and Meeker 1991,
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,9 +179,3 @@ def _sums(values: Floats) -> Floats:
     for value in values:
         sums = np.concatenate([sums + value, sums - value])
     return sums
-
-
-def kinds_apart(asked: Asked) -> Mapping[str, npt.NDArray[np.bool_]]:
-    """Kind -> which items are asked of its subjects; empty where all are of one kind."""
-    kinds = np.unique(asked.kinds)
-    return {str(kind): asked.kinds == kind for kind in kinds} if len(kinds) > 1 else {}

@@ -212,10 +212,7 @@ def assemble(
         recall=work.recall(),
         curves=curves(work),
         examples=examples(study, work.items),
-        groups=work.gathered.groups,
-        gaps=work.gathered.gaps,
-        judges=work.gathered.judges,
-        corrected=work.gathered.corrected,
+        **vars(work.gathered),
         comparisons=work.comparisons(),
         kinds=contrasts.kinds(),
         probes=[

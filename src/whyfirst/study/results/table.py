@@ -7,7 +7,7 @@ framings that the study names (``unseen``). Leaves out: comparing arms (assemble
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -141,7 +141,7 @@ def measured(found: Contrast) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names} | {
         "per_seed": [row._asdict() for row in found.per_seed],
         "dropped": list(found.dropped),
-        "worlds": asdict(found.worlds) if found.worlds else None,
+        "worlds": found.worlds,
         "by_kind": [
             KindRow(
                 kind=kind, a=fmean(s.a for s in k.per_seed), b=fmean(s.b for s in k.per_seed),
