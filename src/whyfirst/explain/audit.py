@@ -173,9 +173,7 @@ def coverage_tables(
     }
 
 
-def side_by_side(
-    corpora: Mapping[str, Sequence[Mapping[str, Any]]], count: int = SHOWN
-) -> list[dict[str, Any]]:
+def side_by_side(corpora: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """The documents of some cells that every corpus has, to be read beside each other.
 
     Cells of different genres, the first by hash of their id: no one has chosen the best.
@@ -186,7 +184,7 @@ def side_by_side(
     for cell in sorted(common, key=lambda name: sha256(name.encode()).digest()):
         main = by_cell[0][cell]
         # One of each genre: the first of all would often be three letters.
-        if main["genre"] not in shown and len(shown) < count:
+        if main["genre"] not in shown and len(shown) < SHOWN:
             texts = {name: rows[cell]["text"] for name, rows in zip(corpora, by_cell, strict=True)}
             said = {key: main[key] for key in ("cell", "value", "behaviour", "upheld", "genre")}
             shown[main["genre"]] = said | {"texts": texts}
