@@ -1,12 +1,12 @@
 """ISA: a subset chosen by how much each item adds to the entropy of the whole.
 
 Khera et al. 2024, "Efficient Alignment of Large Language Models via Data Sampling", arXiv
-2411.10545. Items are embedded and fitted with a mixture of Gaussians; an item's information is the entropy of the
-clusters' shares less what it would be without the item. A patent application is pending on
-selecting alignment data by leave-one-out entropy change (US-20260073236-A1): decide for yourself
-whether you may use this; `coverage` and `random` are selectors it does not concern. How items are
-drawn from their information is not published: here without replacement, at standardised weights.
-Leaves out: choosing the number of clusters.
+2411.10545. Items are embedded and fitted with a mixture of Gaussians; an item's information is the
+entropy of the clusters' shares less what it would be without the item. A patent application is
+pending on selecting alignment data by leave-one-out entropy change (US-20260073236-A1): decide for
+yourself whether you may use this; `coverage` and `random` are selectors it does not concern. How
+items are drawn from their information is not published: here without replacement, at standardised
+weights. Leaves out: choosing the number of clusters.
 """
 
 from collections.abc import Sequence
