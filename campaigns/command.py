@@ -26,7 +26,7 @@ from whyfirst.report.schema import without_timings
 MARKER = "COMPLETE.json"
 # How long it took, what it cost, and the rows of a JSONL file again with when they came.
 _HISTORY = ("timing.json", "spent.jsonl", "explanations.parquet", "rules.parquet")
-_TEMPORARY = re.compile(r"\..*\.tmp|\.probe-.*|\.discarded-.*")
+_TEMPORARY = re.compile(r"\..*\.tmp|\.discarded-.*")
 
 
 class Command:
