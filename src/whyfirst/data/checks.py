@@ -196,7 +196,7 @@ def whole_texts(rows: Rows, columns: Sequence[str]) -> list[str]:
     return ["\n".join(_texts(row, columns)) for row in rows]
 
 
-def some_rows(numbers: Sequence[int], shown: int = 5) -> str:
+def some_rows(numbers: Sequence[int]) -> str:
     """The first few row numbers, and how many more there are."""
-    head = ", ".join(str(number) for number in numbers[:shown])
-    return head + (f" and {len(numbers) - shown} more" if len(numbers) > shown else "")
+    head = ", ".join(str(number) for number in numbers[:5])
+    return head + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")

@@ -115,7 +115,6 @@ def in_batches(
     ask: Callable[[Sequence[T]], Sequence[R]],
     progress: Progress,
     size: int = 256,
-    what: str = "items",
 ) -> list[R]:
     """What is answered to every item, asked some at a time with progress told before each.
 
@@ -124,9 +123,9 @@ def in_batches(
     """
     found: list[R] = []
     for start in range(0, len(items), size):
-        progress(start, len(items), what)
+        progress(start, len(items), "items")
         found += ask(items[start : start + size])
-    progress(len(items), len(items), what)
+    progress(len(items), len(items), "items")
     return found
 
 

@@ -22,9 +22,11 @@ from whyfirst.config.files import atomic_write, read_json, read_jsonl, write_jso
 from whyfirst.config.text import safe_text
 from whyfirst.constitution import Constitution
 from whyfirst.explain import diversity, lexicon
+from whyfirst.explain.cells import FRAME
 from whyfirst.explain.compare import compare, gate, vocabulary_shared
 from whyfirst.explain.explanation import CONTROLS, REASONLESS, Corpus
 from whyfirst.explain.grammar import crafts
+from whyfirst.explain.plan import assertions_of
 from whyfirst.explain.separate import manipulated_words, separability
 from whyfirst.explain.tells import tells
 from whyfirst.explain.template import TEACHER, phrase
@@ -154,11 +156,10 @@ def coverage_tables(
     genres = sorted({row["genre"] for row in rows})
     counts = Counter((row["value"], row["behaviour"], row["genre"]) for row in rows)
     table: list[dict[str, Any]] = [
-        {"value": value.id, "behaviour": behaviour, "upheld": upheld,
-         "genres": [counts[value.id, behaviour, genre] for genre in genres]}
+        {"value": value.id, "behaviour": shown.behaviour, "upheld": shown.upheld,
+         "genres": [counts[value.id, shown.behaviour, genre] for genre in genres]}
         for value in constitution.values
-        for upheld, side in ((True, value.upheld_by), (False, value.violated_by))
-        for behaviour in side
+        for shown in assertions_of(value)
     ]  # fmt: skip
     cells = [n for counted in table for n in counted["genres"]]
     return {
@@ -168,14 +169,12 @@ def coverage_tables(
         "empty": sum(n == 0 for n in cells),
         "margins": {
             key: dict(sorted(Counter(str(row[key]) for row in rows).items()))
-            for key in ("value", "genre", "audience", "stance", "angle", "domain")
+            for key in ("value", *FRAME)
         },
     }
 
 
-def side_by_side(
-    corpora: Mapping[str, Sequence[Mapping[str, Any]]], count: int = SHOWN
-) -> list[dict[str, Any]]:
+def side_by_side(corpora: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """The documents of some cells that every corpus has, to be read beside each other.
 
     Cells of different genres, the first by hash of their id: no one has chosen the best.
@@ -186,7 +185,7 @@ def side_by_side(
     for cell in sorted(common, key=lambda name: sha256(name.encode()).digest()):
         main = by_cell[0][cell]
         # One of each genre: the first of all would often be three letters.
-        if main["genre"] not in shown and len(shown) < count:
+        if main["genre"] not in shown and len(shown) < SHOWN:
             texts = {name: rows[cell]["text"] for name, rows in zip(corpora, by_cell, strict=True)}
             said = {key: main[key] for key in ("cell", "value", "behaviour", "upheld", "genre")}
             shown[main["genre"]] = said | {"texts": texts}

@@ -18,7 +18,7 @@ from whyfirst.config.errors import TrainingStopped
 from whyfirst.config.files import sha256_json
 from whyfirst.config.room import Use
 from whyfirst.train import processes, trainer
-from whyfirst.train.heads import Heads, put_heads
+from whyfirst.train.heads import Heads, Scored, put_heads, put_score
 from whyfirst.train.job import Run
 from whyfirst.train.loss import Selection, packing_is_exact, select_positions
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
@@ -46,7 +46,7 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
         elif isinstance(getattr(module, "attention_dropout", None), float):
             module.attention_dropout = 0.0
     packed = packing_is_exact(model, job.tokenizer.pad_token_id)
-    heads: Heads | None = None
+    heads: Heads | Scored | None = put_score(model) if entry.facts.get("scored") else None
     if entry.facts.get("many_heads"):
         given: Any = OBJECTIVES.filled(objective)
         heads = put_heads(model, given.heads, given.noise, job.seed)
@@ -110,6 +110,8 @@ class ObjectiveLoss:
         job, value = self._run.job, scores.sequence_logp.detach()
         if scores.references:
             value = scores.log_ratio().detach()
+        elif scores.rewards is not None:
+            value = scores.rewards.detach()
         if self._compared and self._run.watch.step == 0:
             # Policy and reference begin as one model, or the reference is another's.
             rounding = 1e-3 if job.config.dtype == "float32" else 3e-2
@@ -137,7 +139,7 @@ class ObjectiveLoss:
         """Means since the last call over the pairs of a prompt's responses that labels tell apart.
 
         `accuracy`: share of them in the labels' order; `margin`: the better one's log-ratio less
-        the other's (of log-probabilities without a reference), times beta.
+        the other's (of log-probabilities without a reference, or of a second output), times beta.
         """
         seen = gather_object(self._seen)
         rows = sum(n for n, _, _ in seen)

@@ -205,7 +205,10 @@ class _Scored:
         self.problem = next((one for one in alone if one.place is None), None)
         self.refusing = math.nan
         if self.problem is None:
-            self.refusing = _log_sum([answer.logprob for answer in answers])
+            logs = [answer.logprob for answer in answers]
+            # The logarithm of the starts' probabilities together.
+            top = max(logs)
+            self.refusing = top + math.log(sum(math.exp(log - top) for log in logs))
 
     def likelier(self) -> ItemResult:
         """Whether reading a's decision is the likelier one."""
@@ -225,11 +228,6 @@ class _Scored:
         if self.problem is not None:
             reason, more["transient"] = str(self.problem.reason), self.problem.transient
         return unscored(self.item.id, metric.name, reason, **more)
-
-
-def _log_sum(values: Sequence[float]) -> float:
-    top = max(values)
-    return top + math.log(sum(math.exp(value - top) for value in values))
 
 
 def _compared(

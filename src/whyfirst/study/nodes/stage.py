@@ -50,7 +50,7 @@ def _add(
     rewards: list[str] = []
     models = [base.plan(builder, seed)]
     for stage, node in made.items():
-        rewarding = kind_of(study.stages[stage].train).makes == "reward_model"
+        rewarding = kind_of(study.stages[stage].train).makes != "model"
         (rewards if rewarding else models).append(node)
     corpora = [name for name in (use.data, use.replay_data) if name]
     depends = [models[-1], *(corpus.plan(builder, c, seed, side, models[-1]) for c in corpora)]

@@ -47,7 +47,8 @@ def auto_cei(
 
     Args:
         patience: steps after which giving up is worth 0; the paper's c1.
-        spread: of the steps before giving up; the paper's sigma.
+        spread: the paper's sigma; the released code takes it over the steps of all responses, and
+            `patience` from those that give up.
     """
     if spread <= 0:
         raise ValueError(f"spread must be above 0, not {spread}")
