@@ -128,9 +128,8 @@ def _replies(folder: Path) -> None:
 
 
 def _store(folder: Path) -> None:
-    from whyfirst.study.execute.studies import studies
-
     from whyfirst.study.execute.store import Store
+    from whyfirst.study.execute.upkeep import studies
 
     store = Store(folder / "store")
     for marker in sorted(store.root.glob("[!a.]*/*/COMPLETE.json")):
