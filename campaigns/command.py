@@ -26,7 +26,7 @@ from whyfirst.report.schema import without_timings
 MARKER = "COMPLETE.json"
 # How long it took, what it cost, and the rows of a JSONL file again with when they came.
 _HISTORY = ("timing.json", "spent.jsonl", "explanations.parquet", "rules.parquet")
-_TEMPORARY = re.compile(r"\..*\.tmp|\.probe-.*|\.discarded-.*")
+_TEMPORARY = re.compile(r"\..*\.tmp|\.discarded-.*")
 
 
 class Command:
@@ -161,7 +161,9 @@ def _timeless(path: Path) -> bytes:
     """A file's bytes, or its JSON without what says when, how long and at what price."""
     if path.name == "results.json":
         kept = without_timings(json.loads(path.read_text()))
-        return json.dumps({name: v for name, v in kept.items() if name != "command"}).encode()
+        # A reply that was on its way when the command was killed is paid for twice.
+        told = {name: v for name, v in kept.items() if name not in ("command", "spent")}
+        return json.dumps(told).encode()
     if path.name == "machine.json":
         return json.dumps(_timeless_json(json.loads(path.read_text()))).encode()
     if path.parent.parent.name == "written" and path.suffix == ".jsonl":

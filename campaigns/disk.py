@@ -89,7 +89,29 @@ class Change:
 
 
 def changes(log: Path) -> Iterator[Change]:
-    """What was recorded, in order."""
+    """What was recorded, in order, with the renames that passed by."""
+    there: set[str] = set()
+    for change in _recorded(log):
+        if change.op in "FWT" and change.path not in there:
+            # Rust's temporary files get their names from the kernel directly, past the C library:
+            # what is flushed under a name that nobody made was renamed to it.
+            beside = str(Path(change.path).parent / ".tmp")
+            hidden = [n for n in there if n.startswith(beside) and len(n) == len(beside) + 6]
+            if len(hidden) == 1:
+                there = {*there - {hidden[0]}, change.path}
+                yield Change("R", hidden[0], change.path, 0, b"")
+        yield change
+        if change.op in "CM":
+            there.add(change.path)
+        elif change.op == "U":
+            there.discard(change.path)
+        elif change.op == "R":
+            old, new = change.path, change.other
+            moved = {n for n in there if f"{n}/".startswith(f"{old}/")}
+            there = (there - moved) | {new + n[len(old) :] for n in moved}
+
+
+def _recorded(log: Path) -> Iterator[Change]:
     raw, place = log.read_bytes(), 0
     head = struct.Struct("=cIIqQ")
     while place < len(raw):

@@ -85,7 +85,8 @@ class Bench:
         """What is wrong with the store now, and with what the same command makes of it."""
         store, out = self.place / "store", self.place / "out"
         if (store / "STORE.json").exists():
-            code = zygote.run(["store", "verify", "--store", str(store)], self.place, self.said)
+            arguments = ["store", "verify", "--store", str(store)]
+            code = zygote.run(arguments, self.place, self.said, before=lambda: disk.arm(self.place))
             if code != 0:
                 yield f"store verify says {code}: {self.words()[-600:]}"
         if (code := self.run()) != 0:
@@ -110,7 +111,7 @@ class Bench:
             yield f"a traceback: {words[-1500:]}"
         elif code == 2:
             reason = "" if fault == "short" else os.strerror(getattr(errno, fault))
-            if words.count("error:") != 1 or reason not in words:
+            if ("\n" + words).count("\nerror: ") != 1 or reason not in words:
                 yield f"not clear: {words[-600:]}"
         yield from self.complete()
 

@@ -27,6 +27,7 @@ from studies import assets
 from tally import Tally
 
 GOOD = ("read", "refused")
+SMALL = 20_000
 
 
 def prepare(parser: Parser, seed: str, source: Path, place: Path) -> str:
@@ -60,6 +61,18 @@ def wanted(parsers: dict[str, Parser], count: int) -> list[tuple[str, int]]:
         for number in range(1, round(count * parser.share / total) + 2)
     ]
     return [(name, number) for _, name, number in sorted(rows)][:count]
+
+
+def save(parser: Parser, name: str, place: Path, kept: Path) -> None:
+    """Keep what failed: small files as one JSON file, as tests/campaigns/saved has them."""
+    files = {f: (place / f).read_bytes().decode("latin-1") for f in parser.files}
+    kept.parent.mkdir(exist_ok=True)
+    if sum(map(len, files.values())) < SMALL:
+        row = {"parser": name, "files": files}
+        kept.with_suffix(".json").write_text(json.dumps(row, indent=1) + "\n")
+    else:
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(place, kept)
 
 
 def main(arguments: list[str]) -> int:
@@ -109,9 +122,7 @@ def main(arguments: list[str]) -> int:
         if kind not in GOOD:
             last = said.strip().splitlines()[-1][:200] if said.strip() else ""
             print(f"{seed} ({file}): {kind}: {last}", flush=True)
-            kept = folder / "bad" / seed.replace("/", "-")
-            shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(place, kept)
+            save(parsers[name], name, place, folder / "bad" / seed.replace("/", "-"))
     print(json.dumps({"inputs": sum(found.values()), **found}))
     return int(any(kind not in GOOD for kind in found))
 

@@ -96,7 +96,7 @@ def _changed(value: Any, rng: random.Random) -> Any:
     """The value with one node of it replaced, removed, renamed, doubled or nested."""
     value = copy.deepcopy(value)
     places: list[tuple[Any, Any]] = []
-    layer = [value]
+    layer = [value] if isinstance(value, dict | list) else []
     while layer:
         here = layer.pop()
         keys = list(here) if isinstance(here, dict) else range(len(here))

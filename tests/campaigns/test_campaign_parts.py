@@ -1,5 +1,6 @@
 """What the campaigns rest on: the disk that fails and is recorded, its power cuts, the tally."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,9 +10,13 @@ from pathlib import Path
 
 import pytest
 from disk import Change
+from parsers import with_benchmarks
 from power import flushed, replay, states
 from tally import Tally
 
+from whyfirst.config.errors import UserError
+
+SAVED = sorted((Path(__file__).parent / "saved").glob("*.json"))
 CAMPAIGNS = Path(__file__).parents[2] / "campaigns"
 HEADER = f"""
 import json, os, sys
@@ -136,6 +141,17 @@ def test_tally_goes_on_behind_a_line_that_a_kill_cut_off(tmp_path: Path) -> None
         file.write('{"trial": "2", "ev')
     tally.add({"trial": "3"})
     assert tally.done() == {"1", "3"}
+
+
+@pytest.mark.parametrize("saved", SAVED, ids=lambda path: path.stem)
+def test_file_that_once_ended_in_a_traceback_still_does(saved: Path, tmp_path: Path) -> None:
+    """Found by `make fuzz`: each is read, or refused with a message."""
+    row = json.loads(saved.read_text())
+    for name, content in row["files"].items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content.encode("latin-1"))
+    with contextlib.suppress(UserError):
+        with_benchmarks()[row["parser"]].read(tmp_path)
 
 
 @pytest.mark.slow

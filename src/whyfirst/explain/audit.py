@@ -22,9 +22,11 @@ from whyfirst.config.files import atomic_write, read_json, read_jsonl, write_jso
 from whyfirst.config.text import safe_text
 from whyfirst.constitution import Constitution
 from whyfirst.explain import diversity, lexicon
+from whyfirst.explain.cells import FRAME
 from whyfirst.explain.compare import compare, gate, vocabulary_shared
 from whyfirst.explain.explanation import CONTROLS, REASONLESS, Corpus
 from whyfirst.explain.grammar import crafts
+from whyfirst.explain.plan import assertions_of
 from whyfirst.explain.separate import manipulated_words, separability
 from whyfirst.explain.tells import tells
 from whyfirst.explain.template import TEACHER, phrase
@@ -154,11 +156,10 @@ def coverage_tables(
     genres = sorted({row["genre"] for row in rows})
     counts = Counter((row["value"], row["behaviour"], row["genre"]) for row in rows)
     table: list[dict[str, Any]] = [
-        {"value": value.id, "behaviour": behaviour, "upheld": upheld,
-         "genres": [counts[value.id, behaviour, genre] for genre in genres]}
+        {"value": value.id, "behaviour": shown.behaviour, "upheld": shown.upheld,
+         "genres": [counts[value.id, shown.behaviour, genre] for genre in genres]}
         for value in constitution.values
-        for upheld, side in ((True, value.upheld_by), (False, value.violated_by))
-        for behaviour in side
+        for shown in assertions_of(value)
     ]  # fmt: skip
     cells = [n for counted in table for n in counted["genres"]]
     return {
@@ -168,7 +169,7 @@ def coverage_tables(
         "empty": sum(n == 0 for n in cells),
         "margins": {
             key: dict(sorted(Counter(str(row[key]) for row in rows).items()))
-            for key in ("value", "genre", "audience", "stance", "angle", "domain")
+            for key in ("value", *FRAME)
         },
     }
 

@@ -78,7 +78,6 @@ class Rejected:
         self.reasons[reason] += 1
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
-            # A benchmark's prompts may be offensive and are not to be spread.
             # A benchmark's prompts may be offensive, and its answers are not to be learnt from a
             # report.
             hidden = "(not shown: it repeats a benchmark's text)"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
+from whyfirst.data.published import number
 from whyfirst.evaluate.audits.conditions import Answer, paired_gaps, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
 from whyfirst.evaluate.item import Item, ItemResult, limited
@@ -54,8 +55,9 @@ def hidden_preferences(
     for row in rows:
         for one in row["preferences"]:
             good = isinstance(one, dict) and one.get("dimension") and one.get("value")
-            if not good or not float(one.get("weight", 1)) > 0:
+            if not good:
                 raise DataError(f"{data}: {row['id']}: a preference lacks dimension or value")
+            number(f"{data}: {row['id']}", one, "weight", 1, low=1e-9)
     return Tasks(limited(rows, limit, lambda row: str(row["id"])), max_new_tokens)
 
 

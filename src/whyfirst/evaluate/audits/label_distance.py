@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from whyfirst.config.errors import DataError
+from whyfirst.data.published import number
 from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import range_gaps
@@ -43,7 +44,12 @@ def label_distance(*, data: Path, limit: int | None = None) -> Shares:
     rows = limited(rows, limit, lambda row: str(row["id"]))
     for row in rows:
         given = row.get("labels")
-        if not isinstance(given, dict) or not math.isclose(sum(given.values()), 1, abs_tol=1e-3):
+        if not isinstance(given, dict):
+            raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people")
+        shares = [
+            number(f"{data}: {row['id']}: labels", given, name, low=0, high=1) for name in given
+        ]
+        if not math.isclose(sum(shares), 1, abs_tol=1e-3):
             raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people that sum to 1")
     options = {row["id"]: tuple(dict.fromkeys((*row["labels"], LEAVE))) for row in rows}
     asks = [

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from whyfirst.data.published import number
 from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, paired_gaps, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.item import ItemResult, limited
@@ -38,7 +39,13 @@ def word_norms(*, data: Path, limit: int | None = None) -> Shares:
     """Every word on its feature; the record's split is the feature."""
     rows = rows_of(data, "word_norms.jsonl", "word_norms", ["word", "feature"])
     rows = limited(rows, limit, lambda row: str(row["id"]))
-    scales = {row["id"]: range(int(row.get("low", 1)), int(row.get("high", 7)) + 1) for row in rows}
+    scales = {}
+    for row in rows:
+        at = f"{data}: {row['id']}"
+        low = int(number(at, row, "low", 1))
+        # Every number of the scale is an answer whose probability is asked for.
+        scales[row["id"]] = range(low, int(number(at, row, "high", 7, low + 1, low + 100)) + 1)
+        number(at, row, "mean")
     asks = [
         Ask(
             row["id"],

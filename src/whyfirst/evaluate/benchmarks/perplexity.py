@@ -14,7 +14,7 @@ from typing import Any
 
 from whyfirst.data.bold import read_bold
 from whyfirst.data.published import found_files, one_file
-from whyfirst.data.rows import iter_rows, texts_of
+from whyfirst.data.rows import iter_rows, shaped, texts_of
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.item import ItemResult, limited, unscored
 from whyfirst.evaluate.likeliest import likeliest
@@ -78,6 +78,7 @@ def _read(data: Path) -> list[tuple[str, str]]:
     return [
         (f"{file.name}:{row.line}:{number}", text)
         for row in iter_rows(file)
+        if list(shaped([row], file))  # or refused there: what is read here must be text
         for number, text in enumerate(texts_of(row), 1)
     ]
 

@@ -209,7 +209,7 @@ def garbage(store: Store) -> Iterator[Path]:
     for place in (store.root, *(path for path in store.root.iterdir() if path.is_dir())):
         for path in place.glob(".*"):
             old = now - path.lstat().st_mtime > _OLD_S
-            if old and (TEMPORARY.fullmatch(path.name) or path.name.startswith(".probe-")):
+            if old and TEMPORARY.fullmatch(path.name):
                 yield path
     for holding in holdings(store):
         folder = store.folder(*holding.key)

@@ -4,8 +4,10 @@
         + d [NLL(critique_w) + NLL(critique_l)]
 
 Zhang et al. 2025, "MM-RLHF: The Next Step Forward in Multimodal LLM Alignment", text form. r is
-read from the state after the critique (`whyfirst.train.critic`), NLL is a mean over its tokens.
-Leaves out: images, and writing critiques (a judge's or a person's words stand in the rows).
+read from the state after the critique (`whyfirst.train.critic`), NLL is a mean over its tokens. The
+released code takes ties and the other pairs as two means; here both are in one over all rows. It
+also has a margin, and rows without critiques. Leaves out: those, images, and writing critiques (a
+judge's or a person's words stand in the rows).
 """
 
 from torch import Tensor, where
