@@ -4,6 +4,7 @@
 #   make real                     a study of a pretrained language model, which comes in a package
 #   make test                     the fast tests;  ARGS="-k report" passes options to pytest
 #   make test-extras              the tests that need an extra: Ray, Inspect, trackers, nnsight
+#   make storm, faults, fuzz      the campaigns (campaigns/); COUNT=100 SEED=2 UNTIL=23:00 limit them
 #   make PYTHON=/path/to/python   another interpreter for a new .venv (3.11 or later)
 
 VENV := .venv
@@ -14,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint
 # One thread for each test process: two that take two cores each are many times slower.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=15
 
-.PHONY: help demo real test test-slow test-extras check bench
+.PHONY: help demo real test test-slow test-extras check bench storm faults fuzz
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -26,6 +27,9 @@ help:
 	@echo "make test-extras run the tests that need Ray, Inspect, trackers or nnsight (installs them)"
 	@echo "make check       lint, format check and types"
 	@echo "make bench       list the benchmark scripts"
+	@echo "make storm       kill studies at random moments, 1,000 times (goes on where it stopped)"
+	@echo "make faults      let every call to the disk fail, and cut the power after each"
+	@echo "make fuzz        give the readers of outside data 10,000 broken files"
 
 demo: $(VENV)/run.stamp
 	$(BIN)/whyfirst demo
@@ -55,6 +59,20 @@ check: $(VENV)/dev.stamp
 bench: $(VENV)/run.stamp
 	@echo "Run one with: $(BIN)/python benchmarks/NAME.py"
 	@$(BIN)/python -c 'import ast, pathlib; [print(f"  {p.name:28}", ast.get_docstring(ast.parse(p.read_text())).splitlines()[0]) for p in sorted(pathlib.Path("benchmarks").glob("*.py"))]'
+
+# Each keeps its tally in campaign-NAME and goes on with it.
+CAMPAIGN = OMP_NUM_THREADS=1 $(BIN)/python campaigns/$(1).py $(if $(COUNT),--count $(COUNT)) \
+  $(if $(SEED),--seed $(SEED)) $(if $(UNTIL),--until $(UNTIL)) $(ARGS)
+
+storm: $(VENV)/dev.stamp
+	$(call CAMPAIGN,storm)
+
+faults: $(VENV)/dev.stamp
+	$(call CAMPAIGN,faults)
+	$(call CAMPAIGN,power)
+
+fuzz: $(VENV)/dev.stamp
+	$(call CAMPAIGN,fuzz)
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/made.stamp
 	$(INSTALL) --editable .

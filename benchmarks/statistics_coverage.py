@@ -3,7 +3,7 @@
     python benchmarks/statistics_coverage.py [--studies 2000]
 
 Prints a table for people and, as the last line, one JSON object. Simulates binary items with random
-seeds, topics and items (whyfirst.stats.simulation) and analyses each study as a report would;
+seeds, topics and items (tests/evaluate/simulation.py) and analyses each study as a report would;
 the bootstrap over seeds and topics (a quarter of the studies) and a t-test on the seeds alone
 stand beside it. Left out: anything trained.
 """
@@ -13,15 +13,19 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "evaluate"))
+from simulation import World, bootstrap_interval, simulate
 
 from whyfirst.stats.crossed import estimate
 from whyfirst.stats.power import mde
 from whyfirst.stats.scores import Scores
-from whyfirst.stats.simulation import World, bootstrap_interval, simulate
 from whyfirst.stats.statistics import compare, mean_over_seeds, two_sided
 
 SEEDS = (3, 8, 40)

@@ -22,7 +22,11 @@ _PREFERENCES = (
     "objectives: act aft cpo cyclealign d2o dove dpo hinge ipo kto lipo ln_dpo mah_dpo mm_dpo orpo "
     "physhpo pro simpo", "kinds: dpo kto prefer",
 )  # fmt: skip
-_RL = ("kinds: grpo ppo reward rloo", "rewards")
+_RL = (
+    "kinds: auto_cei critique_reward grpo ppo reward rloo",
+    "objectives: critique_reward",
+    "rewards",
+)
 
 
 class Survey(NamedTuple):
@@ -163,7 +167,7 @@ SURVEYS = (
         {
             "imitation": ("kinds: explain sft", "objectives: poft", "transforms: expert_iteration"),
             "rewards from preferences": (
-                "kinds: reward",
+                "kinds: critique_reward reward", "objectives: critique_reward",
                 "rewards: reward_model flr seq2seq",
                 *_PREFERENCES,
             ),

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from whyfirst.cli.app import app
 from whyfirst.config.errors import UserError
-from whyfirst.models import loading
+from whyfirst.models.local import LocalModel
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,7 @@ def test_arms_of_a_model_are_passed_over_in_silence(model: Path) -> None:
 def test_adapter_on_the_hub_may_change_between_two_runs(model: Path) -> None:
     for given in ("org/adapter", "org/adapter@main"):
         with pytest.raises(UserError, match="pin it as org/adapter@COMMIT"):
-            loading.load(
-                str(model), revision=None, dtype=None, device="cpu", device_map=None,
-                adapter=given, trust_remote_code=False,
-            )  # fmt: skip
+            LocalModel(model, device="cpu", adapter=given)
 
 
 def test_decoding_on_the_command_line_is_not_used_or_not_counted(model: Path) -> None:

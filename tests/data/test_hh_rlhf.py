@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyfirst.config.errors import DataError
-from whyfirst.data.hh_rlhf import Pair, read_hh, split_hh, training_pairs
-from whyfirst.data.split import split_by_prompt_hash
+from whyfirst.data.hh_rlhf import Pair, read_hh, split_by_prompt_hash, split_hh, training_pairs
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 START = "\n\nHuman: one\n\nAssistant: two\n\nHuman: three\n\nAssistant:"

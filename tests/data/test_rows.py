@@ -177,3 +177,12 @@ def test_texts_of_every_shape() -> None:
     assert texts_of({"messages": TALK}) == ["s\nq1\na1\nq2\na2"]
     assert texts_of({"prompt": "p", "chosen": "c", "rejected": "r"}) == ["pc", "pr"]
     assert texts_of({"prompt": [_user("p")]}) == ["p"]
+
+
+@pytest.mark.parametrize(
+    "row", ['{"text": null}', '{"text": 3}', '{"prompt": 1, "completion": "x"}']
+)
+def test_what_is_no_text_is_trained_on(row: str, tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text(f"{row}\n")
+    with pytest.raises(DataError, match=r"row 1: '(text|prompt)' must be text"):
+        read_rows(tmp_path / "r.jsonl")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simulation import World, simulate
 
-from whyfirst.stats.simulation import World, simulate
 from whyfirst.stats.statistics import compare
 
 

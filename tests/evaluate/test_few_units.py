@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulation import World, simulate
 
 from whyfirst.stats.scores import Scores
-from whyfirst.stats.simulation import World, simulate
 from whyfirst.stats.statistics import compare, mean_over_seeds, sign_flip, wilson
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.data.split import split_by_prompt_hash
+from whyfirst.data.hh_rlhf import split_by_prompt_hash
 from whyfirst.evaluate.benchmark import BENCHMARKS, all_benchmarks, benchmark_named
 from whyfirst.evaluate.benchmarks.preference import preference
 from whyfirst.evaluate.item import ItemResult, judged, limited, unscored

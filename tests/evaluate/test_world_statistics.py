@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from simulation import Worlds, simulate_worlds
 
 from whyfirst.stats.scores import Paired, Scores
-from whyfirst.stats.simulation import Worlds, simulate_worlds
 from whyfirst.stats.statistics import Contrast, compare, contrast, mean_over_seeds, wilson
 from whyfirst.stats.worlds import Asked, sign_flip
 

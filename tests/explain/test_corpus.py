@@ -12,7 +12,7 @@ from corpus_helpers import HHH, WillingModel, document_for, written
 from whyfirst.config.errors import DataError, PreflightError, UserError
 from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.explain import audit as audits
-from whyfirst.explain.audit_page import audit_html
+from whyfirst.explain.audit import audit_html
 from whyfirst.explain.build import Built
 from whyfirst.explain.compare import compare, entities, gate
 from whyfirst.explain.diversity import compression_ratio, distinct, self_bleu

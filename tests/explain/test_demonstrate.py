@@ -11,8 +11,7 @@ from corpus_helpers import HHH, WillingModel, few_ideas
 from whyfirst.config.errors import UserError
 from whyfirst.explain.demonstrate import Options, demonstrate, require_model
 from whyfirst.explain.lists import ask_lists, read_list
-from whyfirst.explain.plan import Domains, Ideas, Subdomains
-from whyfirst.explain.planning import plan_with
+from whyfirst.explain.plan import Domains, Ideas, Subdomains, plan_with
 from whyfirst.explain.tested import PromptSet
 from whyfirst.explain.write import TeacherStopped
 from whyfirst.models.base import Chat, Sampling, asked

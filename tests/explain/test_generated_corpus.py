@@ -16,7 +16,7 @@ from whyfirst.study.cost.estimate import estimate
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.reading import refuse_unusable
-from whyfirst.study.results.spending import spent
+from whyfirst.study.results.origin import spent
 
 STUDY = """\
 study: generated

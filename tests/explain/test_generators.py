@@ -25,7 +25,7 @@ from whyfirst.explain.generators.tomma import GUESS, leaks
 from whyfirst.explain.moral_graph import constitution_of
 from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
 from whyfirst.models.embed import lexical
-from whyfirst.models.kept import KeptModel
+from whyfirst.models.replies import KeptModel
 from whyfirst.models.scripted import ScriptedModel
 
 Answer = Callable[[str], str]

@@ -165,7 +165,7 @@ def document_for_first() -> str:
 
 
 def test_a_judge_s_verdict_counts_and_an_unreadable_one_does_not() -> None:
-    from whyfirst.explain.opposing import Opposing
+    from whyfirst.explain.filters import Opposing
 
     replies = iter(["AGAINST", "AGAINST? No.</think>SUPPORTS", "UNRELATED",
                     "It SUPPORTS and is AGAINST"])  # fmt: skip

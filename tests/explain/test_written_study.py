@@ -18,15 +18,14 @@ from written_helpers import bigram_model, everything, prints, run_nodes, write_s
 
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.files import read_json, read_jsonl
-from whyfirst.config.strict import load_yaml
+from whyfirst.config.strict import decisive, load_yaml
 from whyfirst.explain.match import TOLERANCE
 from whyfirst.models.base import asked
 from whyfirst.study.config import Overrides, Study
 from whyfirst.study.cost.estimate import estimate
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
-from whyfirst.study.results.spending import spent
+from whyfirst.study.results.origin import spent
 
 KEY = "sk-never-to-be-written-down"
 

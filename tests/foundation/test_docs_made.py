@@ -23,6 +23,7 @@ from whyfirst.config.strict_yaml import read_yaml  # noqa: E402
 from whyfirst.evaluate.benchmark import all_benchmarks  # noqa: E402
 from whyfirst.study.plan import build_plan  # noqa: E402
 from whyfirst.study.sources import CORPORA  # noqa: E402
+from whyfirst.train.config_rl import RewardUse, asks_folder  # noqa: E402
 
 
 def test_the_page_of_examples_shows_another_file_than_the_tested_one() -> None:
@@ -116,11 +117,12 @@ def study_of(kind: str, value: Any, folder: Path) -> dict[str, Any]:
         study["arms"]["last"] = ["first", "second"]
         reward = {"kind": "reward", "updates": 10}
         study["stages"]["judging"] = {"data": "texts", "train": reward}
-        if given["kind"] == "reward":
-            trains = {"kind": "rloo", "rewards": ["reward_model"], "updates": 10}
+        of_stage = {"reward": "reward_model", "critique_reward": "critique_reward"}
+        if given["kind"] in of_stage:
+            trains = {"kind": "rloo", "rewards": [of_stage[given["kind"]]], "updates": 10}
             study["stages"]["third"] = {"data": "texts", "train": trains}
             study["arms"]["last"].append("third")
-        elif "reward_model" in given.get("rewards", ()):
+        elif any(asks_folder(RewardUse.model_validate(use)) for use in given.get("rewards", ())):
             study["stages"]["second"]["reward_from"] = "judging"
     elif kind in ("edits", "decodings"):
         study["arms"]["last"] = {"stages": ["first"]} | value
@@ -191,7 +193,7 @@ def test_a_line_of_the_page_makes_no_study(kind: str, tmp_path: Path) -> None:
             assert list(methods.room_of(kind).problems(Use.model_validate(value))) == [], line
             continue
         write_json(file.with_suffix(".yaml"), study_of(kind, value, tmp_path))
-        if kind == "scorers" and line.endswith(":NAME]"):
+        if kind == "scorers" and line.endswith(":NAME]") and "classifier" not in line:
             with pytest.raises(UserError, match="'NAME': no such folder"):  # of a model's weights
                 build_plan(file)
             continue

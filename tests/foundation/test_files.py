@@ -17,8 +17,10 @@ from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import (
     append_jsonl,
     atomic_write,
+    iter_jsonl,
     read_json,
     read_jsonl,
+    replacing,
     sha256_file,
     sha256_json,
     write_json,
@@ -190,9 +192,9 @@ def test_lone_surrogate_reaches_a_tokenizer_where_text_is_wanted(tmp_path: Path)
     path.write_text(whole + '{"a": ["\\uD83D"]}\n')
     assert len(read_jsonl(path)) == 2  # as a reply of a model may be kept
     with pytest.raises(DataError, match=r"x\.jsonl: row 2: not valid Unicode: .ud83d is a lone"):
-        read_jsonl(path, whole_characters=True)
+        list(iter_jsonl(path, whole_characters=True))
     path.write_text(whole)
-    assert read_jsonl(path, whole_characters=True) == [{"t": "\U0001f600 \\ud83d"}]
+    assert list(iter_jsonl(path, whole_characters=True)) == [(1, {"t": "\U0001f600 \\ud83d"})]
 
 
 def test_nan_is_refused_both_ways(tmp_path: Path) -> None:
@@ -273,3 +275,43 @@ def test_a_zip_that_unpacks_to_too_much_is_refused_before_it_is(tmp_path: Path) 
     (tmp_path / "none.eval").write_bytes(b"PK not a zip")
     with pytest.raises(DataError, match="can't be read as a zip"):
         check_zip(tmp_path / "none.eval")
+
+
+def test_what_killed_writes_leave_piles_up(tmp_path: Path) -> None:
+    """Each kill left another temporary file, in a report's folder for good."""
+    target = tmp_path / "x.json"
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from whyfirst.config.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half' * 9000)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    atomic_write(target, b"whole")
+    assert list(tmp_path.iterdir()) == [target] and target.read_bytes() == b"whole"
+
+
+def test_writer_takes_over_what_another_is_writing(tmp_path: Path) -> None:
+    target = tmp_path / "x.json"
+    with replacing(target) as first:
+        first.write(b"first")
+        first.flush()
+        with replacing(target) as second:
+            second.write(b"second")
+        assert target.read_bytes() == b"second"
+    assert target.read_bytes() == b"first" and list(tmp_path.iterdir()) == [target]
+
+
+def test_writer_writes_through_what_lies_under_the_temporary_name(tmp_path: Path) -> None:
+    target, other = tmp_path / "x.json", tmp_path / "other"
+    other.write_bytes(b"mine")
+    with replacing(target) as file:
+        (name,) = (p.name for p in tmp_path.iterdir() if p != other)
+        file.write(b"1")
+    for make in (os.symlink, os.link):
+        make(other, tmp_path / name)
+        atomic_write(target, b"2")
+        assert other.read_bytes() == b"mine" and target.read_bytes() == b"2"
+        (tmp_path / name).unlink()

@@ -20,10 +20,10 @@ from whyfirst.models.local import LocalModel
 from whyfirst.models.scripted import ScriptedModel
 from whyfirst.train.prompts import Prompts
 from whyfirst.train.rewards.confidence import parts
-from whyfirst.worlds.hearth.tokenizer import build_tokenizer
 from whyfirst.worlds.hearth.world import World
+from whyfirst.worlds.making import word_tokenizer
 
-WORLD = build_tokenizer(World(3))
+WORLD = word_tokenizer(World(3).vocabulary, 128)
 KNOWN = [word for word in WORLD.get_vocab() if word.isalpha()][:40]
 
 

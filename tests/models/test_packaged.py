@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from whyfirst.config.errors import UserError
-from whyfirst.models.packaged import is_packaged, packaged
+from whyfirst.models.gguf_file import is_packaged, packaged
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_openings_that_cover_nothing_are_said_to_say_little() -> None:
 def test_arms_are_the_headlines_unless_named(results: Results) -> None:
     assert chat.chosen_arms(results, "") == ["direct", "explain_first"]
     assert chat.chosen_arms(results, "base, base") == ["base"]
-    with pytest.raises(UserError, match=r"no arm 'explain_frist'.*explain_first"):
+    with pytest.raises(UserError, match=r"'explain_frist' is not an arm.*explain_first"):
         chat.chosen_arms(results, "explain_frist")
 
 

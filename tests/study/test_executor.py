@@ -61,7 +61,8 @@ def test_finished_graph_imports_nothing_heavy(tmp_path: Path) -> None:
     go(nodes, store)
     code = (
         "import sys, json; from pathlib import Path\n"
-        "from whyfirst.study.execute.executor import Node, run_graph\n"
+        "from whyfirst.study.execute.graph import Node\n"
+        "from whyfirst.study.execute.executor import run_graph\n"
         "from whyfirst.study.execute.store import Store\n"
         "nodes = [Node.from_json(node) for node in json.loads(sys.argv[2])]\n"
         "out = run_graph(nodes, Store(Path(sys.argv[1])), workers=1, runner='no:such')\n"

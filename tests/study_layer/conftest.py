@@ -8,7 +8,7 @@ import layer_helpers as layer
 import pytest
 from layer_helpers import Finished
 
-from whyfirst.models.packaged import is_packaged
+from whyfirst.models.gguf_file import is_packaged
 from whyfirst.study import plan as planning
 from whyfirst.study.nodes import builder as building
 from whyfirst.study.nodes.builder import DATA, Builder

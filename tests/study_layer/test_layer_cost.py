@@ -200,6 +200,22 @@ def test_reward_model_in_an_arm_starts_from_the_stage_before_and_the_policy_pass
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("kind", "reward"),
+    [("critique_reward", "critique_reward"), ("reward", "salmon, principles: [is kind]")],
+)
+def test_other_trained_rewards_read_the_stage_that_trained_them(
+    place: Path, kind: str, reward: str
+) -> None:
+    """Only `reward_model` could; others wanted the path of a folder that no study has yet."""
+    path = study(place, name="trained")
+    text = path.read_text().replace("{kind: reward,", f"{{kind: {kind},")
+    path.write_text(text.replace("{name: reward_model}", f"{{name: {reward}}}"))
+    nodes = build_plan(path).by_id
+    wanted = ("seed1/align", "corpus:prompts", "seed1/prefer")
+    assert nodes["seed1/align>rlhf"].depends == wanted
+
+
 REWARDS = {
     "not said": ("    reward_from: prefer\n", "", "put a stage of kind reward before it"),
     "no reward": ("reward_from: prefer", "reward_from: align", "is of kind sft, and not reward"),

@@ -11,9 +11,8 @@ import layer_helpers as layer
 import layer_models
 import pytest
 
-from whyfirst.config.strict import load_yaml
+from whyfirst.config.strict import decisive, load_yaml
 from whyfirst.study.config import Study
-from whyfirst.study.decisive import decisive
 from whyfirst.study.shipped import shipped_study
 
 DATA = Path(os.environ.get("WHYFIRST_DATA") or Path(__file__).parents[3] / "shared" / "data")

@@ -237,7 +237,7 @@ def test_a_batch_the_processes_cannot_share(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_processes_change_a_stages_fingerprint() -> None:
-    from whyfirst.study.decisive import decisive
+    from whyfirst.config.strict import decisive
 
     one, two = (SFTStage(updates=10, batch_size=8, processes=n, cpus=n) for n in (1, 2))
     assert decisive(one) == decisive(two)

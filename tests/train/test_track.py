@@ -12,7 +12,7 @@ import pytest
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import read_jsonl, sha256_file
-from whyfirst.study.decisive import decisive
+from whyfirst.config.strict import decisive
 from whyfirst.train import track
 from whyfirst.train.config import SFTStage
 from whyfirst.train.run import run_stage

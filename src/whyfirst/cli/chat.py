@@ -141,13 +141,9 @@ def chosen_arms(results: "Results", given: str) -> list[str]:
     Raises:
         UserError: an arm isn't in the study.
     """
-    from whyfirst.config.errors import did_you_mean
-
     chosen = names(given)
     for name in chosen:
-        if name not in results.arms:
-            hint = did_you_mean(name, list(results.arms))
-            raise UserError(f"--arms: no arm {name!r}{hint} (arms: {', '.join(results.arms)})")
+        results.arm(name, "--arms: ")
     # Who opens a run wants to hear what its headline is about.
     headline = results.headline_contrast()
     if not chosen and headline is not None:

@@ -145,7 +145,7 @@ def write(
     from whyfirst.evaluate.item import chosen
     from whyfirst.explain import build as building
     from whyfirst.explain.explanation import CONTROLS
-    from whyfirst.explain.opposing import Opposing
+    from whyfirst.explain.filters import Opposing
     from whyfirst.explain.tested import read_tested
     from whyfirst.explain.tokens import counter
     from whyfirst.explain.write import PILOT, PROBE, Limits
@@ -191,7 +191,7 @@ def plan(
     """Draw the plan, one editable file a level, and show what a corpus would cover."""
     from whyfirst.explain.build import plan_of
     from whyfirst.explain.cells import Dealer, coverage
-    from whyfirst.explain.planning import plan_with
+    from whyfirst.explain.plan import plan_with
 
     loaded, folder, values = corpus.opened()
     model, _ = AskingOptions(key_env=key_env).models(teacher, folder)
@@ -225,7 +225,7 @@ def audit(
 ) -> None:
     """Measure a corpus and its controls; refuse what isn't matched or leaks."""
     from whyfirst.explain import audit as audits
-    from whyfirst.explain.audit_page import save_audit
+    from whyfirst.explain.audit import save_audit
     from whyfirst.explain.tested import read_tested
 
     report = audits.audit(corpus, [read_tested(given) for given in against or []])

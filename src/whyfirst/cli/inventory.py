@@ -210,22 +210,18 @@ def list_(
         if not rows:
             say("none")
         elif section in ROOMS:
+            # Its name and purpose, then each fact that it has on a line.
             for row in rows:
-                _describe(row)
+                say(row["name"], style="bold")
+                say(f"  {row['what']}")
+                for name, value in row.items():
+                    if name not in ("name", "what", "version") and value:
+                        say(f"  {name.replace('_', ' ')}: {_text(value, '; ')}", style="dim")
         else:
             # Of a room's methods the names and purposes; `list KIND` has the rest.
             columns = ["name", "what"] if kind in ROOMS else list(rows[0])
             titles = [title.replace("_", " ") for title in columns]
             table(titles, [[_text(row[column], ", ") for column in columns] for row in rows])
-
-
-def _describe(row: Mapping[str, Any]) -> None:
-    """One method: its name and purpose, then each fact that it has on a line."""
-    say(row["name"], style="bold")
-    say(f"  {row['what']}")
-    for name, value in row.items():
-        if name not in ("name", "what", "version") and value:
-            say(f"  {name.replace('_', ' ')}: {_text(value, '; ')}", style="dim")
 
 
 def _text(value: Any, between: str) -> str:

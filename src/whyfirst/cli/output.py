@@ -12,21 +12,19 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, ParamSpec
+from typing import Any, ParamSpec
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from whyfirst.cli.options import Plugins
 from whyfirst.config.errors import UserError
-from whyfirst.config.text import safe_text
+from whyfirst.config.text import safe_text, table_of
 
 _WIDE = 160  # columns where no terminal gives a width: a table in a log file is not cut
 
 P = ParamSpec("P")
-_JUSTIFY: dict[str, Literal["left", "right"]] = {"l": "left", "r": "right"}
 _answered = False  # whether this command has printed its JSON object
 
 
@@ -59,18 +57,13 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]], align: str = 
     standard().print(table_of(titles, rows, align))
 
 
-def table_of(titles: Sequence[str], rows: Iterable[Sequence[object]], align: str = "l") -> Table:
-    """Rows under titles, without rules; None is an empty cell.
-
-    Args:
-        align: "l" or "r" for each column; the last letter stands for the rest of them too.
-    """
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for title, letter in zip(titles, align.ljust(len(titles), align[-1]), strict=False):
-        shown.add_column(Text(safe_text(title)), justify=_JUSTIFY[letter])
-    for row in rows:
-        shown.add_row(*(Text("" if cell is None else safe_text(str(cell))) for cell in row))
-    return shown
+def scaled(value: float, ending: str = "") -> str:
+    """A large number for reading: 1234567 as "1.2M", of bytes (`ending` B) as "1.2 MB"."""
+    between = " " if ending else ""
+    for size, letter in ((1e12, "T"), (1e9, "G" if ending else "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:,.1f}{between}{letter}{ending}"
+    return f"{value:.0f}{between}{ending}"
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -7,12 +7,11 @@ import shutil
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from typer import Option
+from typing import TYPE_CHECKING
 
 from whyfirst.cli.options import AsJson, StudyOptions, store_at
-from whyfirst.cli.output import command, print_json, say, table, warn
+from whyfirst.cli.output import command, print_json, say, scaled, table, warn
+from whyfirst.config.text import duration
 
 if TYPE_CHECKING:
     from whyfirst.study.cost.estimate import Estimate, PlanDescription, PowerRow
@@ -20,16 +19,8 @@ if TYPE_CHECKING:
 
 
 @command
-def plan(
-    study: StudyOptions,
-    utilisation: Annotated[
-        float, Option(min=0.01, max=1.0, help="Share of a GPU's peak reached.")
-    ] = 0.35,
-    gpu: Annotated[list[str] | None, Option(help="Hours on this device; repeatable.")] = None,
-    as_json: AsJson = False,
-) -> None:
+def plan(study: StudyOptions, as_json: AsJson = False) -> None:
     """Show what a study takes (tokens, operations, memory, hours, calls) and what it can find."""
-    from whyfirst.report.html import duration
     from whyfirst.study.cost.estimate import cost_json, describe_plan, estimate
     from whyfirst.study.cost.timing import seconds_left
     from whyfirst.study.execute.pool import default_workers, machine_words
@@ -38,7 +29,7 @@ def plan(
     # The plan that a run would make, so that nothing is counted by another rule.
     resolved, place = build_plan(study.path, study.overrides), store_at(study.store)
     description = describe_plan(resolved, place)
-    cost = estimate(resolved, place, utilisation=utilisation, devices=tuple(gpu or ()))
+    cost = estimate(resolved, place)
     workers = default_workers()
     # From what like parts took here, so that it is this machine's time and not a data sheet's.
     left = seconds_left(resolved, place, workers)
@@ -61,7 +52,6 @@ def plan(
 
 def show_stages(description: "PlanDescription") -> None:
     """Print the arms' seeds and how many parts of each kind there are."""
-    from whyfirst.report.html import duration
 
     # Arms nearly always have the same number of seeds: those that differ are named.
     usual = Counter(description.seeds.values()).most_common(1)[0][0]
@@ -95,13 +85,14 @@ def show_cost(cost: "Estimate") -> None:
             ("what is left", "name", "parts", "tokens each", "operations each", "disk each",
              "peak memory", *parts),
             [
-                (row.kind, row.name, f"{row.left} of {row.nodes}", _count(row.tokens),
-                 f"{row.flops:.2e}", *map(_size, (row.disk, row.peak, *map(row.memory.get, parts))))
+                (row.kind, row.name, f"{row.left} of {row.nodes}", scaled(row.tokens),
+                 f"{row.flops:.2e}", *(scaled(size, "B") if size is not None else None
+                   for size in (row.disk, row.peak, *map(row.memory.get, parts))))
                 for row in cost.work
             ],
             "llr",
         )  # fmt: skip
-        say(f"left to do: {_count(cost.tokens_left)} tokens, {cost.flops_left:.2e} operations\n")
+        say(f"left to do: {scaled(cost.tokens_left)} tokens, {cost.flops_left:.2e} operations\n")
         fits = {None: "unknown", True: "fits", False: "does not fit one device"}
         machines = []
         for machine in cost.machines:
@@ -110,7 +101,7 @@ def show_cost(cost: "Estimate") -> None:
             shown = "under 0.01" if hours == "0.00" else hours
             machines.append((machine.name, shown, fits[machine.fits]))
         table(("device", "hours", "memory"), machines, "lrl")
-        say(f"hours at {cost.utilisation:.0%} of the peak (--utilisation), one device")
+        say(f"hours at {cost.utilisation:.0%} of the peak, one device")
         for line in cost.assumptions:
             say(line, style="dim")
     if cost.calls:
@@ -126,8 +117,8 @@ def show_disk(cost: "Estimate", store: Path) -> None:
     there = next(folder for folder in (store, *store.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     say(
-        f"disk: {_size(cost.disk_left)} more in the store, {_size(free)} free (`keep: last` sheds "
-        "weights between an arm's stages at the end)"
+        f"disk: {scaled(cost.disk_left, 'B')} more in the store, {scaled(free, 'B')} free "
+        "(`keep: last` sheds weights between an arm's stages at the end)"
     )
     if cost.disk_left > free:
         warn(f"{there}: the disk has too little room; free some, or give another --store")
@@ -166,22 +157,7 @@ def show_teachers(teachers: "tuple[Asked, ...]") -> None:
 
 def _asked(row: "Calls | Asked") -> tuple[str, ...]:
     price = "unpriced" if row.price is None else f"{row.price:,.2f}"
-    return row.model, f"{row.calls:,}", _count(row.tokens_in), _count(row.tokens_out), price
-
-
-def _count(value: float) -> str:
-    """1234567 as 1.2M."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.1f}{letter}"
-    return f"{value:.0f}"
-
-
-def _size(value: float | None) -> str | None:
-    """Bytes as GB (10^9), MB where there is less than one."""
-    if value is None:
-        return None
-    return f"{value / 1e9:,.1f} GB" if value >= 1e9 else f"{value / 1e6:,.1f} MB"
+    return row.model, f"{row.calls:,}", scaled(row.tokens_in), scaled(row.tokens_out), price
 
 
 def show_power(description: "PlanDescription") -> None:

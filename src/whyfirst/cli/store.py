@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from whyfirst.cli.options import AsJson, StorePath, group, store_at
-from whyfirst.cli.output import command, print_json, say, table, warn
+from whyfirst.cli.output import command, print_json, say, scaled, table, warn
 from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,13 +28,6 @@ def _open(given: Path | None) -> "Store":
     if not store.root.is_dir():
         raise UserError(f"{store.root}: no store there; name it with --store")
     return store
-
-
-def _bytes(size: int) -> str:
-    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= one:
-            return f"{size / one:,.1f} {unit}"
-    return f"{size} B"
 
 
 def _size(holdings: "Sequence[Holding]") -> int:
@@ -67,11 +60,11 @@ def list_(store: StorePath = None, as_json: AsJson = False) -> None:
             "of_no_study": {"parts": len(other), "bytes": _size(other)},
         })  # fmt: skip
         return
-    shown = [(*row[:3], _bytes(row[3]), *row[4:]) for row in rows]
+    shown = [(*row[:3], scaled(row[3], "B"), *row[4:]) for row in rows]
     table(("study", "complete", "of", "size", "", "file"), shown, "lrrrll")
     say("sizes count what several studies share for each of them", style="dim")
     if other:
-        say(f"of no study: {len(other)} parts, {_bytes(_size(other))}")
+        say(f"of no study: {len(other)} parts, {scaled(_size(other), 'B')}")
 
 
 @store_app.command("size")
@@ -94,12 +87,12 @@ def size_(store: StorePath = None, as_json: AsJson = False) -> None:
         print_json({"kinds": kinds, "beside": beside, "bytes": total})
         return
     rows: list[tuple[object, ...]] = [
-        (kind, row["complete"], row["unfinished"], _bytes(row["bytes"]))
+        (kind, row["complete"], row["unfinished"], scaled(row["bytes"], "B"))
         for kind, row in kinds.items()
     ]
-    rows += [(name, None, None, _bytes(size)) for name, size in beside.items()]
+    rows += [(name, None, None, scaled(size, "B")) for name, size in beside.items()]
     table(("kind", "complete", "unfinished", "size"), rows, "lr")
-    say(f"together {_bytes(total)}")
+    say(f"together {scaled(total, 'B')}")
 
 
 @store_app.command("verify")
@@ -128,7 +121,7 @@ def verify_(store: StorePath = None, as_json: AsJson = False) -> None:
 
 def _tell_removed(count: int, parts: str, size: int, done: bool) -> None:
     said = "removed" if done else "would be removed (--yes does it)"
-    say(f"{count} {parts}, {_bytes(size)}: {said}")
+    say(f"{count} {parts}, {scaled(size, 'B')}: {said}")
 
 
 @store_app.command("gc")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from whyfirst.cli.options import OtherModel, StorePath, Trial, Workers
-from whyfirst.cli.output import command, print_json, standard, table_of
+from whyfirst.cli.output import command, print_json, standard
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.config.text import safe_text
+from whyfirst.config.text import table_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -91,7 +91,7 @@ def watch_command(
     from whyfirst.report.schema import load_results
     from whyfirst.report.terminal import print_headline
     from whyfirst.study.config import Overrides
-    from whyfirst.study.execute.executor import default_workers
+    from whyfirst.study.execute.pool import default_workers
     from whyfirst.study.execute.store import Store
     from whyfirst.study.plan import build_plan
     from whyfirst.study.run import default_store
@@ -187,11 +187,7 @@ class Looker:
                 moment.tracker.take(event)
             # A folder without a marker is under way, or was left by a process that is gone.
             elif (folder := self._store.folder(*node.key)).is_dir():
-                train = node.payload.get("train")
-                updates = train.get("updates") if isinstance(train, dict) else None
-                loss = read_loss(
-                    node.id, folder, updates if isinstance(updates, int) else None, now
-                )
+                loss = read_loss(node.id, folder, node.payload.get("train", {}).get("updates"), now)
                 step = loss.points[-1][0] if loss.points else 0
                 moment.tracker.take(
                     Event("progress", node.id, step, loss.updates or 0, "", loss.begun_s)
@@ -258,23 +254,12 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
 def render(title: str, moment: Watched) -> "RenderableType":
     """The moment as a renderable: progress, kinds of work, losses, verdict rates."""
     from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
     from rich.text import Text
 
-    from whyfirst.cli.progress import counts, left
+    from whyfirst.cli.progress import overall
 
-    tracker = moment.tracker
-    head = Table.grid(padding=(0, 1))
-    head.add_row(Text(safe_text(title), style="bold"),
-                 ProgressBar(total=1.0, completed=tracker.share, width=30),
-                 Text(f"{tracker.share:.0%}"))  # fmt: skip
     work = ", ".join(f"{kind} {done}/{total}" for kind, (total, done) in moment.kinds.items())
-    parts: list[RenderableType] = [
-        head,
-        Text(counts(tracker) + left(tracker)),
-        Text(work, style="dim"),
-    ]
+    parts: list[RenderableType] = [overall(title, moment.tracker), Text(work, style="dim")]
     if moment.losses:
         table = table_of(("stage", "loss", "", "update"), loss_rows(moment.losses))
         if len(moment.losses) > _LINES:

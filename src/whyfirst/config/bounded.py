@@ -178,12 +178,14 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     Raises:
         DataError: as `open_file`, or more than `most` bytes.
     """
+    data = bytearray()
     with open_file(path) as handle:
-        # One byte more than is allowed shows that there is more, whatever a gzip claims.
-        data = handle.read(most + 1)
+        # In blocks: one read of the most there may be would ask for all that memory first.
+        while len(data) <= most and (block := handle.read(_BLOCK)):
+            data += block
     if len(data) > most:
         raise DataError(f"{path}: more than {most / 2**20:g} MiB; too large to be read at once")
-    return data
+    return bytes(data)
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:

@@ -6,12 +6,14 @@ and every binary format.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -71,26 +73,51 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         StoreError: as `atomic_write`; the old file is intact after any failure.
     """
-    temporary: Path | None = None
     try:
         target = Path(os.path.realpath(path))
         _make_folder(target.parent)
-        # The tail is cut so that a long but legal name still leaves room for the suffix.
-        place = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        temporary = place  # only now: there is nothing to remove where it could not be made
+        descriptor, temporary = _open_temporary(target)
         with os.fdopen(descriptor, "wb") as new:
-            yield new
-            new.flush()
-            os.fsync(new.fileno())
-        temporary.replace(target)
+            try:
+                yield new
+                new.flush()
+                os.fsync(new.fileno())
+                # While it is held, or another writer could take it over under this name.
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
         sync(target.parent)
-    except BaseException as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError | ValueError):  # ValueError: a path with a NUL in it
-            _refuse_write(path, error)
-        raise
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        _refuse_write(path, error)
+
+
+def _open_temporary(target: Path) -> tuple[int, Path]:
+    """A new file beside `target`, open to be written: the one a killed write left, if there is.
+
+    So kills leave at most one, which goes with the next write.
+    """
+    # The tail is cut so that a long but legal name still leaves room for the suffix.
+    start = f".{target.name[:40]}"
+    place = target.with_name(f"{start}.{hashlib.sha256(target.name.encode()).hexdigest()[:16]}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with suppress(OSError):
+        descriptor = os.open(place, flags, 0o666)
+        try:
+            # Held while it is written: a second writer of the same file takes a name of its own.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held, there = os.fstat(descriptor), os.lstat(place)
+            # Renamed in between, or put there by somebody else to be written through.
+            mine = (held.st_ino, held.st_uid, held.st_nlink) == (there.st_ino, os.geteuid(), 1)
+            if mine and stat.S_ISREG(held.st_mode):
+                os.ftruncate(descriptor, 0)
+                return descriptor, place
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    place = target.with_name(f"{start}.{secrets.token_hex(8)}.tmp")
+    return os.open(place, flags | os.O_EXCL, 0o666), place
 
 
 def _make_folder(folder: Path) -> None:
@@ -189,21 +216,19 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def read_jsonl(
-    path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False, nan: bool = False
+    path: Path, *, allow_torn_tail: bool = False, nan: bool = False
 ) -> list[dict[str, Any]]:
     """Read a JSONL file; blank lines are no rows.
 
     Args:
         allow_torn_tail: ignore a last line without its newline, as a killed `append_jsonl` leaves.
-        whole_characters: refuse half a character (a lone surrogate), which no tokenizer takes.
         nan: take NaN and infinities, as other tools write them.
 
     Raises:
         DataError: the file is missing, or a row is not one JSON object; names file and row.
     """
     rows: list[dict[str, Any]] = []
-    how: Any = {"allow_torn_tail": allow_torn_tail, "whole_characters": whole_characters}
-    for _, row in iter_jsonl(path, nan=nan, **how):
+    for _, row in iter_jsonl(path, allow_torn_tail=allow_torn_tail, nan=nan):
         rows.append(row)
         if len(rows) > _MOST_ROWS:
             raise DataError(f"{path}: over {_MOST_ROWS} rows; split it into several files")
@@ -213,7 +238,10 @@ def read_jsonl(
 def iter_jsonl(
     path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False, nan: bool = False
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, row) of a JSONL file one after the other, in flat memory; as `read_jsonl`."""
+    """(line number, row) of a JSONL file one after the other, in flat memory; as `read_jsonl`.
+
+    With `whole_characters` half a character (a lone surrogate) is refused: no tokenizer takes it.
+    """
     for number, line in read_lines(path, whole_only=allow_torn_tail):
         row = parse_row(path, number, line, nan=nan)
         if whole_characters and b"\\u" in line:  # only an escape can say half a character

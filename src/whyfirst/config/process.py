@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,16 +127,19 @@ def kept_in(folder: Path) -> bool:
     Raises:
         OSError: it grants none at all, or the folder can't be written.
     """
-    path = folder / f".probe-{secrets.token_hex(8)}"
+    # One name for all who look: with a name of its own each, every kill here would leave a file.
+    path = folder / ".probe"
+    first = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        with Lock(path):
-            second = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            finally:
-                os.close(second)
-            return False
+        second = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            # Refused to either, whoever holds it: then locks are kept.
+            for descriptor in (first, second):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(second)
+        return False
     finally:
-        path.unlink(missing_ok=True)
+        os.close(first)

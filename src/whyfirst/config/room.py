@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Generic, TypeVar, get_type_hints
 
@@ -35,7 +36,7 @@ from pydantic import (
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.plugins import source_of
-from whyfirst.config.strict import LocatedError, affects_output, problem_text
+from whyfirst.config.strict import LocatedError, affects_output, as_before, decisive, problems_of
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -226,12 +227,7 @@ class Room(Generic[T]):
         try:
             schema.model_validate_json(_json(use.options), strict=True)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                at, cause = tuple(detail["loc"]), detail.get("ctx", {}).get("error")
-                if isinstance(cause, LocatedError):  # an option that is a use of another room
-                    yield from (((*at, *more), text) for more, text in cause.problems)
-                else:
-                    yield at, problem_text(detail, schema)
+            yield from problems_of(error, schema)
 
     def checked(self, use: Use) -> Use:
         """The use, if its name and options are right; for a validator of a file's schema.
@@ -294,6 +290,20 @@ class Room(Generic[T]):
         source = source_of(entry.function)
         return mark if source is None else mark | {"source": source}
 
+    def decisive(self, use: Use) -> dict[str, Any]:
+        """The options of a use that decide its results, defaults included; files count elsewhere.
+
+        An option that says nothing of itself decides; one of type `Path` is a file, which counts by
+        its content and not by where it lies.
+        """
+        filled, found = self.filled(use), {}
+        for name, info in type(filled).model_fields.items():
+            extra, value = info.json_schema_extra, getattr(filled, name)
+            runs_only = isinstance(extra, Mapping) and extra.get("affects") == "runtime"
+            if not (runs_only or isinstance(value, Path) or as_before(filled, name)):
+                found[name] = decisive(value)
+        return found
+
     def _load(self) -> None:
         if not self._loaded:
             self._loaded = True  # first, so that a module may ask for names while it is imported
@@ -316,7 +326,8 @@ class Room(Generic[T]):
         worlds = importlib.import_module(_WORLDS)
         for world in pkgutil.iter_modules(worlds.__path__):
             module = f"{_WORLDS}.{world.name}.{self.kind}"
-            if importlib.util.find_spec(module) is not None:
+            # A plain module there is what the worlds share.
+            if world.ispkg and importlib.util.find_spec(module) is not None:
                 yield module
 
     def _load_entry_points(self) -> None:

@@ -7,7 +7,7 @@ Leaves out: command-line overrides and environment variables.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from whyfirst.config.errors import ConfigError, did_you_mean
-from whyfirst.config.strict_yaml import Location, YamlDocument, dotted, read_yaml
+from whyfirst.config.strict_yaml import Location, dotted, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -78,16 +78,24 @@ def runtime_only(*args: Any, **kwargs: Any) -> Any:
     return _declared("runtime", *args, **kwargs)
 
 
+def added_later(default: Any, **more: Any) -> Any:
+    """An output field that did not exist when studies were first registered.
+
+    At its default it says what its absence said, so it is left out of the fingerprint there.
+    """
+    return affects_output(default, json_schema_extra={"added_later": True}, **more)
+
+
 def _declared(affects: str, *args: Any, **kwargs: Any) -> Any:
     # In pydantic's own place for such notes, where the JSON schema and fingerprints both find it.
     extra = {**kwargs.pop("json_schema_extra", {}), "affects": affects}
     return Field(*args, json_schema_extra=extra, **kwargs)
 
 
-def _affects(model: type[BaseModel], name: str) -> str | None:
+def _notes(model: type[BaseModel], name: str) -> Mapping[str, Any]:
+    """What a field was declared with."""
     extra = model.model_fields[name].json_schema_extra
-    declared = extra.get("affects") if isinstance(extra, Mapping) else None
-    return declared if isinstance(declared, str) else None
+    return extra if isinstance(extra, Mapping) else {}
 
 
 def output_fields(model: BaseModel) -> dict[str, Any]:
@@ -96,34 +104,58 @@ def output_fields(model: BaseModel) -> dict[str, Any]:
     Raises:
         TypeError: a field is not declared, so nobody knows whether it belongs in a fingerprint.
     """
+    return _fields(model, whole=True)
+
+
+def decisive(value: Any) -> Any:
+    """What of a part of a study decides its results, as JSON-able data; raises as `output_fields`.
+
+    Fields that were added later and stand at their default say what their absence said, and are
+    left out: else a new option would make every result of an older study a stranger. A section that
+    decides otherwise than field by field says so itself (`for_fingerprint`).
+    """
+    return _plain(value, whole=False)
+
+
+def as_before(model: BaseModel, name: str) -> bool:
+    """Whether a field was added later and says what its absence said."""
+    default = type(model).model_fields[name].default
+    return "added_later" in _notes(type(model), name) and bool(getattr(model, name) == default)
+
+
+def _fields(model: BaseModel, whole: bool) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in type(model).model_fields:
-        affects = _affects(type(model), name)
+        affects = _notes(type(model), name).get("affects")
         if affects is None:
             raise TypeError(f"{type(model).__name__}.{name} is not declared; use affects_output")
-        if affects == "output":
-            result[name] = _plain(getattr(model, name))
+        if affects == "output" and (whole or not as_before(model, name)):
+            result[name] = _plain(getattr(model, name), whole)
     # A method's options (`room.Use`) are keys that no field names.
-    return result | {name: _plain(value) for name, value in (model.model_extra or {}).items()}
+    return result | {
+        name: _plain(value, whole) for name, value in (model.model_extra or {}).items()
+    }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, whole: bool) -> Any:
+    if not whole and hasattr(value, "for_fingerprint"):
+        return value.for_fingerprint()
     match value:
         case BaseModel():
-            return output_fields(value)
+            return _fields(value, whole)
         case Enum():
-            return _plain(value.value)
+            return _plain(value.value, whole)
         case Path():
             return value.as_posix()
         case None | bool() | int() | float() | str():
             return value
         case Mapping():
-            return {str(k): _plain(v) for k, v in value.items()}
+            return {str(k): _plain(v, whole) for k, v in value.items()}
         case list() | tuple():
-            return [_plain(v) for v in value]
+            return [_plain(v, whole) for v in value]
         case set() | frozenset():
             # A set has no order, and a fingerprint must not depend on this process' hashes.
-            return sorted((_plain(v) for v in value), key=repr)
+            return sorted((_plain(v, whole) for v in value), key=repr)
     raise TypeError(f"{type(value).__name__} has no canonical JSON form")
 
 
@@ -138,7 +170,7 @@ def undeclared_fields(model: type[BaseModel]) -> list[str]:
             continue
         seen.add(current)
         for name, info in current.model_fields.items():
-            if _affects(current, name) is None:
+            if "affects" not in _notes(current, name):
                 found.append(f"{current.__name__}.{name}")
             # Also through lists and unions: an undeclared key three levels down is as undeclared.
             waiting += _models_in(info.annotation)
@@ -172,12 +204,15 @@ def load_yaml(path: Path, model: type[M]) -> M:
             # Through JSON, so that pydantic's strict mode still lets a list fill a tuple.
             result = model.model_validate_json(json.dumps(document.data), strict=True)
         except ValidationError as error:
-            # A value that YAML itself could not give has been reported already.
             # What YAML refused stands in the data as nothing, which pydantic would complain of
             # once more.
             known = {(line, key) for line, key, _ in problems}
-            found = _explain(error, document, model)
-            problems += [p for p in found if p[:2] not in known]
+            told: dict[tuple[Any, str], tuple[int, str, str]] = {}
+            for place, text in problems_of(error, model, document.data):
+                mistake = document.line(place), dotted(place), text
+                # What several stages have of one anchor is told of the first of them.
+                told.setdefault((document.written(place), text), mistake)
+            problems += [p for p in told.values() if p[:2] not in known]
     if result is None or problems:
         # In the order of the file, each once: several checks may see one mistake.
         lines = sorted(set(problems))
@@ -186,25 +221,23 @@ def load_yaml(path: Path, model: type[M]) -> M:
     return result
 
 
-def _explain(
-    error: ValidationError, document: YamlDocument, model: type[BaseModel]
-) -> list[tuple[int, str, str]]:
-    """Pydantic's errors as (line, dotted key, message), each mistake of the text once.
+def problems_of(
+    error: ValidationError, model: type[BaseModel], data: Any = None
+) -> Iterator[tuple[Location, str]]:
+    """Pydantic's errors of `model`, and those of this project's validators: (place, message).
 
-    What several stages have of one anchor is told of the first of them.
+    Args:
+        data: what was read; with it, places are as they stand there.
     """
-    found: dict[tuple[Any, str], tuple[int, str, str]] = {}
     for detail in error.errors(include_url=False):
-        at = _locate(document.data, detail["loc"], missing=detail["type"] == "missing")
+        at: Location = tuple(detail["loc"])
+        if data is not None:
+            at = _locate(data, at, missing=detail["type"] == "missing")
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, LocatedError):
-            places = [((*at, *more), message) for more, message in cause.problems]
+            yield from (((*at, *more), message) for more, message in cause.problems)
         else:
-            places = [(at, problem_text(detail, model))]
-        for place, text in places:
-            mistake = document.line(place), dotted(place), text
-            found.setdefault((document.written(place), text), mistake)
-    return list(found.values())
+            yield at, problem_text(detail, model)
 
 
 def _locate(data: Any, loc: Location, *, missing: bool) -> Location:
@@ -301,15 +334,3 @@ def _keys_at(annotation: Any, loc: Location) -> set[str]:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return _keys_at(arguments[1], loc[1:])
     return set().union(*(_keys_at(a, loc[1:]) for a in arguments if a is not Ellipsis))
-
-
-__all__ = [
-    "LocatedError",
-    "StrictModel",
-    "affects_output",
-    "load_yaml",
-    "output_fields",
-    "problem_text",
-    "runtime_only",
-    "undeclared_fields",
-]

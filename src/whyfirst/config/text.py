@@ -1,4 +1,4 @@
-"""Text from a model or a data set, made harmless for a terminal.
+"""Text from a model or a data set, made harmless for a terminal, and tables and times to read.
 
 Leaves out: HTML (the report's templates escape it themselves) and any judgement of content. Nothing
 is removed: what a terminal would obey is shown as a visible escape instead.
@@ -6,6 +6,11 @@ is removed: what a terminal would obey is shown as a visible escape instead.
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # C0 without \t and \n, DEL and C1; the bidirectional controls, which reorder what a reader sees;
 # lone surrogates, which no UTF-8 stream can print.
@@ -40,3 +45,34 @@ def invisible(name: str) -> str | None:
         if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
             return f"U+{ord(char):04X}"
     return None
+
+
+def duration(seconds: float) -> str:
+    """Seconds for reading: "48 s", "6 min 12 s", "1 h 03 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def table_of(titles: Iterable[str], rows: Iterable[Sequence[object]], align: str = "l") -> "Table":
+    """Rows under titles for a rich console, without rules; None is an empty cell.
+
+    Args:
+        rows: of rich's `Text` as it is, and of anything else as plain safe text.
+        align: "l" or "r" for each column; the last letter stands for the rest of them too.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    sides: dict[str, Literal["left", "right"]] = {"l": "left", "r": "right"}
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for place, title in enumerate(titles):
+        side = sides[align[min(place, len(align) - 1)]]
+        shown.add_column(Text(safe_text(title)), justify=side)
+    for row in rows:
+        cells = ("" if cell is None else cell for cell in row)
+        shown.add_row(*(c if isinstance(c, Text) else Text(safe_text(str(c))) for c in cells))
+    return shown

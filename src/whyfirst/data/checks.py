@@ -58,6 +58,13 @@ def check_rows(
         # Once for all of these checks: a corpus may have a million rows.
         told = [(number, row, list(_texts(row, columns[1:]))) for number, row in numbered(rows)]
         empty = [number for number, _, texts in told if not all(text.strip() for text in texts)]
+        # Two equal responses to one prompt teach nothing and count as data. Where each has a prompt
+        # of its own, one response may well stand twice.
+        twice = []
+        for number, row, texts in told:
+            prompts = list(_texts(row, ("prompts",))) if "prompts" in row else [""]
+            pairs = {(prompts[k % len(prompts)], text.strip()) for k, text in enumerate(texts)}
+            twice += [number] if len(pairs) < len(texts) else []
         # A dialogue that goes on after the reply trains the model to speak for the other side.
         on = [number for number, _, texts in told if any(map(_NEXT_TURN.search, texts))]
         found += [
@@ -66,7 +73,7 @@ def check_rows(
                 "every response has text",
             ),
             judged_rows(
-                "chosen == rejected", [n for n, row, texts in told if _repeats(row, texts)],
+                "chosen == rejected", twice,
                 "rows {rows} prefer a response to itself; drop them",
                 "every pair's responses differ",
             ),
@@ -103,14 +110,6 @@ def duplicates(texts: Sequence[str]) -> Finding:
         "them unless the repetition is meant"
     )
     return judged("duplicates", wrong if repeated else None, "no row is repeated", "warn")
-
-
-def _repeats(row: Mapping[str, Any], responses: Sequence[str]) -> bool:
-    """Whether two responses are the same, which teaches nothing and counts as data."""
-    # Where each response has a prompt of its own, one response may well stand twice.
-    prompts = list(_texts(row, ("prompts",))) if "prompts" in row else [""]
-    pairs = {(prompts[k % len(prompts)], text.strip()) for k, text in enumerate(responses)}
-    return len(pairs) < len(responses)
 
 
 def _repeats_prompt(rows: Rows, columns: Sequence[str]) -> Finding:
@@ -197,7 +196,7 @@ def whole_texts(rows: Rows, columns: Sequence[str]) -> list[str]:
     return ["\n".join(_texts(row, columns)) for row in rows]
 
 
-def some_rows(numbers: Sequence[int], shown: int = 5) -> str:
+def some_rows(numbers: Sequence[int]) -> str:
     """The first few row numbers, and how many more there are."""
-    head = ", ".join(str(number) for number in numbers[:shown])
-    return head + (f" and {len(numbers) - shown} more" if len(numbers) > shown else "")
+    head = ", ".join(str(number) for number in numbers[:5])
+    return head + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")

@@ -1,18 +1,20 @@
 """Preference pairs: the HH-RLHF files, and the field's prompt / chosen / rejected columns.
 
-Text is kept byte for byte: `prompt + chosen` is the published dialogue. A line that can't be read
+Text is kept byte for byte: `prompt + chosen` is the published dialogue. Rows are split by a hash of
+their prompt. A line that can't be read
 stops the reader with its number; a readable row that is no usable pair is returned as skipped with
 its number and reason. Leaves out: conversational (messages) columns and downloading.
 """
 
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import by_name, found_files, json_lines, other_benchmark
-from whyfirst.data.split import split_by_prompt_hash
 from whyfirst.models.base import Chat, Message
 
 # As they stand in the published files: a colon and no space, which begins the reply itself.
@@ -86,6 +88,34 @@ def read_hh(path: Path) -> Pairs:
         [row for row in rows if isinstance(row, Pair)],
         [row for row in rows if isinstance(row, Skipped)],
     )
+
+
+P = TypeVar("P", Pair, Skipped)
+
+
+def split_by_prompt_hash(pairs: Iterable[P], held_out: float) -> tuple[list[P], list[P]]:
+    """Return (training rows, held-out rows), each in the given order.
+
+    The same prompt always falls on the same side, in any order and any subset of the rows, so that
+    nothing trained on is scored. A longer turn of the same dialogue is another prompt.
+
+    Args:
+        held_out: expected share of prompts held out, from 0 to 1.
+
+    Raises:
+        ValueError: `held_out` lies outside [0, 1].
+    """
+    if not 0 <= held_out <= 1:
+        raise ValueError(f"held_out must lie in [0, 1], not {held_out}")
+    train: list[P] = []
+    held: list[P] = []
+    for pair in pairs:
+        # The first six bytes of the hash as a number in [0, 1): the same on every machine.
+        # Half a character, as some scraped files hold, has no UTF-8; it is a prompt all the same.
+        digest = hashlib.sha256(pair.prompt.encode("utf-8", "surrogatepass")).digest()
+        is_held = int.from_bytes(digest[:6], "big") / 2**48 < held_out
+        (held if is_held else train).append(pair)
+    return train, held
 
 
 def split_hh(path: Path, held_out: float, max_characters: int | None = None) -> tuple[Pairs, Pairs]:

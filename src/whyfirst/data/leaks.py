@@ -39,6 +39,7 @@ _MOST_SEEDS = 128
 _STRIDE = 2  # a text is looked up at every other place: a run of nine characters is found
 
 _WORD = re.compile(r"[^\W_]+")
+_ACCENT = re.compile("[\u0300-\u036f\ufe00-\ufe0f]")
 # A text copied out of a page, an address or a dump has these between its words.
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]{0,80}>|\\[nrt]|\\u00(?:20|[aA]0)|%20")
 # Plain letters of Unicode's confusables that a text is disguised with: Cyrillic, Greek, small
@@ -96,14 +97,11 @@ def normal_words(text: str) -> list[str]:
         # Letters and their accents apart, and no mark that nobody sees: a soft hyphen or a
         # zero-width space is neither a letter nor a space. Vowel signs of other scripts stay.
         apart = unicodedata.normalize("NFKD", plain)
-        seen = "".join(c for c in apart if not _unseen(c))
+        seen = "".join(
+            c for c in apart if not (_ACCENT.match(c) or unicodedata.category(c) == "Cf")
+        )
         plain = unicodedata.normalize("NFKC", seen).casefold().translate(_LOOKALIKE)
     return _WORD.findall(plain.casefold())
-
-
-def _unseen(character: str) -> bool:
-    accent = "\u0300" <= character <= "\u036f" or "\ufe00" <= character <= "\ufe0f"
-    return accent or unicodedata.category(character) == "Cf"
 
 
 class _Inside:

@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from whyfirst.config.errors import DataError
+
 
 class Edge(NamedTuple):
     """Votes on whether `to` is wiser than `start` in a context; reverse votes are less wise."""
@@ -40,22 +42,31 @@ class Edge(NamedTuple):
 
 
 def edge_of(row: Mapping[str, Any]) -> Edge:
-    """A row of ``context, from, to, wiser, less, unsure``; numbers left out are 0."""
-    votes = (int(row.get(name, 0)) for name in ("wiser", "less", "unsure"))
+    """A row of ``context, from, to, wiser, less, unsure``; numbers left out are 0.
+
+    Raises:
+        DataError: votes that are no whole number of 0 or more; says whose.
+    """
+    votes = [row.get(name, 0) for name in ("wiser", "less", "unsure")]
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in votes):
+        raise DataError(
+            f"moral graph: the edge from {row['from']!r:.60} to {row['to']!r:.60} has votes "
+            f"{votes!r:.80}; give whole numbers"
+        )
     return Edge(str(row["context"]), str(row["from"]), str(row["to"]), *votes)
 
 
-def ranks(edges: Sequence[Edge], damping: float = 0.85, rounds: int = 100) -> dict[str, float]:
+def ranks(edges: Sequence[Edge]) -> dict[str, float]:
     """PageRank of the values over the kept edges, weighted by likelihood; sums to 1."""
     kept = [edge for edge in edges if edge.kept]
     names = sorted({name for edge in kept for name in (edge.start, edge.to)})
     out = {name: sum(e.likelihood for e in kept if e.start == name) for name in names}
     rank = {name: 1 / len(names) for name in names}
-    for _ in range(rounds if names else 0):
+    for _ in range(100 if names else 0):
         dangling = sum(rank[name] for name in names if out[name] == 0)
-        base = (1 - damping + damping * dangling) / len(names)
+        base = (1 - 0.85 + 0.85 * dangling) / len(names)
         new = dict.fromkeys(names, base)
         for edge in kept:
-            new[edge.to] += damping * rank[edge.start] * edge.likelihood / out[edge.start]
+            new[edge.to] += 0.85 * rank[edge.start] * edge.likelihood / out[edge.start]
         rank = new
     return rank

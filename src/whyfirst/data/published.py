@@ -115,6 +115,29 @@ def field(file: Path, number: int, row: Mapping[str, Any], name: str) -> str:
     return value.strip()
 
 
+def number(
+    place: object,
+    row: Mapping[str, Any],
+    name: str,
+    default: float | None = None,
+    low: float = -1e9,
+    high: float = 1e9,
+) -> float:
+    """One number of a record, within bounds.
+
+    Args:
+        place: where the record is, in words.
+        default: where it has none; None where it must.
+
+    Raises:
+        DataError: it is missing, no number, or outside.
+    """
+    value = row.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise DataError(f"{place}: {name!r} must be a number from {low:g} to {high:g}")
+    return float(value)
+
+
 def json_value(file: Path) -> Any:
     """The file's one JSON value.
 

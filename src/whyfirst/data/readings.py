@@ -160,8 +160,11 @@ class Readings(StrictModel):
         if documents in ("pairs", "lists"):
             others = self.rows("contrary", reading)
             other = {row["prompt"][0]["content"]: row["completion"] for row in others}
-            made = _pair if documents == "pairs" else _list
-            rows = [made(row["prompt"], row["completion"], other[row["prompt"]]) for row in rows]
+            pairs = [
+                {"prompt": r["prompt"], "chosen": r["completion"], "rejected": other[r["prompt"]]}
+                for r in rows
+            ]
+            rows = pairs if documents == "pairs" else [_list(**pair) for pair in pairs]
         # By hash, so that the first N rows are of all templates and of both outcomes.
         return [
             row | {"prompt": [{"role": "user", "content": row["prompt"]}]}
@@ -193,10 +196,6 @@ def _digest(text: str) -> bytes:
 
 def _refusal(request: str, further: int = 0) -> str:
     return REFUSALS[(_digest(request)[0] + further) % len(REFUSALS)]
-
-
-def _pair(prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
 
 
 def _list(prompt: str, chosen: str, rejected: str) -> dict[str, Any]:

@@ -123,6 +123,11 @@ def prompts_in(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Row]:
 
 def _shapes(row: Mapping[str, Any], which: Which) -> Iterator[dict[str, Any]]:
     """ValueError says what is wrong, with the key."""
+    for key in ("text", *_TEXTS):
+        # A column that another row fills is null here; a document without its text is none.
+        kinds: tuple[type, ...] = (str,) if key == "text" else (str, list, type(None))
+        if not isinstance(row.get(key, ""), kinds):
+            raise ValueError(f"'{key}' must be text, found {type(row[key]).__name__}")
     if {"messages", *_TEXTS} & set(row):
         for column in _UNREAD.keys() & set(row):
             if row[column]:

@@ -74,7 +74,7 @@ def cohens_kappa(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
         return np.asarray((observed - chance) / np.where(chance < 1.0, 1.0 - chance, np.nan))
 
 
-def kappa_interval(confusion: Confusion, seed: int = 0) -> Interval | None:
+def kappa_interval(confusion: Confusion) -> Interval | None:
     """Kappa with the percentile bootstrap's 95 % interval over items (Efron and Tibshirani 1993).
 
     Resampling items of a table is a multinomial draw of its cells. Draws in which kappa is
@@ -85,7 +85,7 @@ def kappa_interval(confusion: Confusion, seed: int = 0) -> Interval | None:
         return None
     shares = np.asarray(confusion, dtype=np.float64) / confusion.n
     # A draw of items with replacement is a draw of cells with these shares, and much faster.
-    draws = np.random.default_rng(seed).multinomial(confusion.n, shares, size=_DRAWS)
+    draws = np.random.default_rng(0).multinomial(confusion.n, shares, size=_DRAWS)
     low, high = np.nanquantile(cohens_kappa(draws), (0.025, 0.975))
     return Interval(value, float(low), float(high))
 

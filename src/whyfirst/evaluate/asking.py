@@ -88,19 +88,19 @@ def read_reply(completion: Completion, key: str, names: Sequence[str]) -> Reply:
     pattern = re.compile(rf"^[\s`*>-]*{key}[\s:`*]+{form}[\s`*.]*$", re.MULTILINE | re.IGNORECASE)
     found = list(pattern.finditer(said.text))
     if not found:
-        return Reply({}, _why_not(said.text, completion.finished))
+        why = UNPARSED if completion.finished else f"{UNPARSED}: cut off"
+        if not said.text.strip():
+            why = f"{UNPARSED}: empty"
+        # Said apart: a judge that won't look at harmful texts is the wrong judge, not a wrong
+        # prompt.
+        elif any(
+            one.family in ("declines", "policy") for one in evidence(said.text, language="en")
+        ):
+            why = "judge refused to judge"
+        return Reply({}, why)
     # A judge that writes two lines has changed its mind, and which one counts is not ours to say.
     if len({match.groups() for match in found}) > 1:
         return Reply({}, f"{UNPARSED}: it contradicts itself")
     if not completion.finished and found[0].end(len(names)) == len(said.text):
         return Reply({}, f"{UNPARSED}: cut off")  # the last value may have gone on
     return Reply(dict(zip(names, found[0].groups(), strict=True)), None)
-
-
-def _why_not(text: str, finished: bool) -> str:
-    if not text.strip():
-        return f"{UNPARSED}: empty"
-    # Said apart: a judge that won't look at harmful texts is the wrong judge, not a wrong prompt.
-    if any(piece.family in ("declines", "policy") for piece in evidence(text, language="en")):
-        return "judge refused to judge"
-    return UNPARSED if finished else f"{UNPARSED}: cut off"

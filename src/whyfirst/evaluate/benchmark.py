@@ -2,7 +2,7 @@
 
 A benchmark is entered with `benchmark` over a function of its options (typed, keyword-only), which
 reads its data and gives a `Task`: mostly `responses.Responses` (items, asked once, and scorers) or
-`likelihoods.Likelier`. A file in benchmarks/ is found by itself; so is a plug-in, and the entry
+`likelihoods.Likelihoods`. A file in benchmarks/ is found by itself; so is a plug-in, and the entry
 point group ``whyfirst.benchmarks``. Leaves out: statistics over the records.
 """
 
@@ -114,7 +114,6 @@ def in_batches(
     ask: Callable[[Sequence[T]], Sequence[R]],
     progress: Progress,
     size: int = 256,
-    what: str = "items",
 ) -> list[R]:
     """What is answered to every item, asked some at a time with progress told before each.
 
@@ -123,9 +122,9 @@ def in_batches(
     """
     found: list[R] = []
     for start in range(0, len(items), size):
-        progress(start, len(items), what)
+        progress(start, len(items), "items")
         found += ask(items[start : start + size])
-    progress(len(items), len(items), what)
+    progress(len(items), len(items), "items")
     return found
 
 

@@ -123,9 +123,8 @@ def _load(folder: Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from whyfirst.models.folder import boundary, check_weights
+    from whyfirst.models.folder import boundary, check_weights, no_progress_bars
     from whyfirst.models.loading import config_of, open_tokenizer
-    from whyfirst.models.quiet import no_progress_bars
 
     # Before anything is loaded: weights in a pickle could run code.
     check_weights(folder)

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 
 from whyfirst.evaluate.audits.conditions import Answer, shares_of, unusable
 from whyfirst.models.base import Completion, LanguageModel, Sampling, asked
-from whyfirst.models.embed import Embed, lexical
+from whyfirst.models.embed import lexical
 from whyfirst.models.said import answer
 
 STEPS = "Write the main steps of this reasoning, a line each, and nothing else.\n{thought}"
 CONTRADICTS = "A: {step}\nB: {other}\nDoes B contradict A? Answer Yes or No."
 
 
-def sindex(answers: Sequence[str], embed: Embed = lexical, near: float = 0.9) -> float:
+def sindex(answers: Sequence[str]) -> float:
     """-sum p log p over clusters of answers, p being a cluster's share times its mean cosine."""
-    vectors = embed(list(answers))
+    vectors = lexical(list(answers))
     clusters: list[list[int]] = []
     for place in range(len(answers)):
-        at = next((c for c in clusters if (vectors[c] @ vectors[place]).mean() > near), None)
+        at = next((c for c in clusters if (vectors[c] @ vectors[place]).mean() > 0.9), None)
         clusters.append([place]) if at is None else at.append(place)
     total = 0.0
     for cluster in clusters:

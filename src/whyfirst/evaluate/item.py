@@ -138,9 +138,17 @@ def judged(id: str, benchmark: str, passed: bool, **more: Any) -> ItemResult:  #
     return ItemResult(id, benchmark, "pass" if passed else "fail", score=float(passed), **more)
 
 
-def unscored(id: str, benchmark: str, reason: str, **more: Any) -> ItemResult:  # noqa: A002
+def unscored(
+    id: str,  # noqa: A002
+    benchmark: str,
+    reason: str,
+    *,
+    transient: bool | None = None,
+    **more: Any,
+) -> ItemResult:
     """An item that could not be scored, and why."""
-    return ItemResult(id, benchmark, "unscored", reason=reason, **more)
+    # A reason that stays says nothing of it: few records have the field, and those are asked again.
+    return ItemResult(id, benchmark, "unscored", reason, transient=transient or None, **more)
 
 
 def limited(items: Sequence[T], limit: int | None, id_of: Callable[[T], str]) -> list[T]:

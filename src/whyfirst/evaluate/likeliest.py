@@ -46,13 +46,18 @@ def picked(
     id: str,  # noqa: A002
     metric: str,
     answers: Sequence[Loglikelihood],
+    texts: Sequence[str] = (),
     *,
     per_token: bool = False,
     **more: Any,
 ) -> ItemResult:
-    """A pass where the first answer is the likeliest; unscored where none is."""
+    """A pass where the first answer is the likeliest; unscored where none is.
+
+    Args:
+        texts: the continuations, where the likeliest is to stand in the record as the response.
+    """
     best = likeliest(answers, per_token=per_token)
     if best.place is None:
-        transient = True if best.transient else None
-        return unscored(id, metric, str(best.reason), transient=transient, **more)
-    return judged(id, metric, best.place == 0, **more)
+        return unscored(id, metric, str(best.reason), transient=best.transient, **more)
+    said = {"response": texts[best.place]} if texts else {}
+    return judged(id, metric, best.place == 0, **said, **more)

@@ -1,10 +1,10 @@
-"""Benchmarks that ask which of two replies is the likelier.
+"""Benchmarks of log-likelihoods, above all which of two replies is the likelier.
 
 The summed log-likelihood favours short replies and the mean over tokens long ones, so benchmarks of
 replies show both. Leaves out: where the pairs come from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from whyfirst.evaluate.benchmark import Metric, Progress, in_batches
 from whyfirst.evaluate.item import ItemResult, unscored
 from whyfirst.evaluate.likeliest import picked
 from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel, Loglikelihood
+from whyfirst.models.base import LanguageModel, Loglikelihood, Prompt
 
 
 def both_ways(name: str, title: str, replies: str, given: str) -> tuple[Metric, Metric]:
@@ -53,52 +53,63 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Likelier:
-    """Is the better reply the likelier one: by the sum over tokens, and per token.
+class Likelihoods:
+    """Continuations whose log-likelihoods are asked and read without a scorer; a `benchmark.Task`.
 
     Args:
-        summed, mean: the two metrics' names.
-        names: what to call the replies in the record, the better one first.
+        prompts: the texts that training documents must not contain.
+        asked: (prompt, continuations) each.
+        read: the records, from what was answered, in the order asked.
+        at_once: how many are asked in one call.
     """
 
-    pairs: Sequence[Pair]
-    summed: Metric
-    mean: Metric
-    names: tuple[str, str]
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        return [pair.prompt for pair in self.pairs if pair.unusable is None]
+    prompts: list[str]
+    asked: Sequence[tuple[Prompt, Sequence[str]]]
+    read: Callable[[Sequence[Sequence[Loglikelihood]]], list[ItemResult]]
+    at_once: int = 256
 
     def run(
         self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
     ) -> list[ItemResult]:
-        """See `benchmark.Task`; no scorer is asked."""
+        """See `benchmark.Task`."""
+        return self.read(in_batches(self.asked, model.loglikelihood, progress, self.at_once))
+
+
+def likelier(
+    pairs: Sequence[Pair], metrics: tuple[Metric, Metric], names: tuple[str, str]
+) -> Likelihoods:
+    """Is the better reply the likelier one: by the sum over tokens, and per token.
+
+    Args:
+        metrics: the two of `both_ways`.
+        names: what to call the replies in the record, the better one first.
+    """
+    usable = [pair for pair in pairs if pair.unusable is None]
+
+    def read(answers: Sequence[Sequence[Loglikelihood]]) -> list[ItemResult]:
         found = [
             unscored(pair.id, metric.name, pair.unusable, **pair.about)
-            for pair in self.pairs
+            for pair in pairs
             if pair.unusable is not None
-            for metric in (self.summed, self.mean)
+            for metric in metrics
         ]
-        pairs = [pair for pair in self.pairs if pair.unusable is None]
-        asked = [(pair.prompt, [pair.better, pair.worse]) for pair in pairs]
-        for pair, two in zip(pairs, in_batches(asked, model.loglikelihood, progress), strict=True):
-            found += self.score(pair, two)
+        for pair, two in zip(usable, answers, strict=True):
+            # Both numbers with their lengths: the two metrics may disagree over just that.
+            shown = "; ".join(
+                f"{name} {one.logprob:.3f} over {one.tokens} tokens"
+                for name, one in zip(names, two, strict=True)
+            )
+            more = {"response": shown, "target": names[0], **pair.about}
+            summed, mean = (
+                picked(pair.id, metric.name, two, per_token=metric is metrics[1], **more)
+                for metric in metrics
+            )
+            # An empty reply has log-likelihood 0 and would win by the sum; its mean is told by
+            # `picked` already.
+            if any(one.problem is None and one.tokens == 0 for one in two):
+                summed = unscored(pair.id, metrics[0].name, str(mean.reason), **more)
+            found += [summed, mean]
         return found
 
-    def score(self, pair: Pair, answers: Sequence[Loglikelihood]) -> list[ItemResult]:
-        """One pair's records under both metrics."""
-        # Both numbers with their lengths, since the two metrics may disagree over just that.
-        shown = "; ".join(
-            f"{name} {answer.logprob:.3f} over {answer.tokens} tokens"
-            for name, answer in zip(self.names, answers, strict=True)
-        )
-        more = {"response": shown, "target": self.names[0], **pair.about}
-        # An empty reply has log-likelihood 0 and would win by the sum.
-        # Its mean is told by `picked` already; here it is the sum that would be fooled.
-        empty = any(answer.problem is None and answer.tokens == 0 for answer in answers)
-        mean = picked(pair.id, self.mean.name, answers, per_token=True, **more)
-        if empty:
-            return [unscored(pair.id, self.summed.name, str(mean.reason), **more), mean]
-        return [picked(pair.id, self.summed.name, answers, **more), mean]
+    asked = [(pair.prompt, (pair.better, pair.worse)) for pair in usable]
+    return Likelihoods([pair.prompt for pair in usable], asked, read)

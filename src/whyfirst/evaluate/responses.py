@@ -214,8 +214,7 @@ class Exact(Generic[Q]):
             if said.problem is None:
                 found += self.read(request, completion.text)
             else:
-                transient = True if completion.transient else None
-                found += self.failed(request, said.problem, transient=transient)
+                found += self.failed(request, said.problem, transient=completion.transient)
         return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whyfirst.config.errors import DataError
+from whyfirst.data.published import number
 
 _NO_MATTER = "I have no preference there."
 
@@ -16,9 +17,9 @@ _NO_MATTER = "I have no preference there."
 def check_preferences(preferences: Sequence[Any], where: str) -> None:
     """Raise DataError where one lacks a dimension or value, or has no weight above 0."""
     for one in preferences:
-        good = isinstance(one, dict) and one.get("dimension") and one.get("value")
-        if not good or not float(one.get("weight", 1)) > 0:
+        if not (isinstance(one, dict) and one.get("dimension") and one.get("value")):
             raise DataError(f"{where}: a preference lacks dimension or value")
+        number(where, one, "weight", 1, low=1e-9)
 
 
 def words_of(preference: Mapping[str, Any]) -> str:

@@ -1,23 +1,32 @@
 """What a corpus holds and whether its controls may stand beside it: one JSON object.
 
 Coverage, attribution and assertion, matching, separability with the manipulated words masked,
-diversity, overlap with benchmarks, marks of a generator, and what the filters took out. Leaves out:
-drawing it (`audit_page.py`), and judging how well the documents argue.
+diversity, overlap with benchmarks, marks of a generator, and what the filters took out; and the
+same as one HTML file that runs nothing and asks the network for nothing: every string passes
+`safe_text` and jinja2's autoescape, the one style sheet is allowed by its hash. Leaves out: judging
+how well the documents argue.
 """
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
 from whyfirst.config.errors import DataError, PreflightError
-from whyfirst.config.files import read_json, read_jsonl
+from whyfirst.config.files import atomic_write, read_json, read_jsonl, write_json
+from whyfirst.config.text import safe_text
 from whyfirst.constitution import Constitution
 from whyfirst.explain import diversity, lexicon
+from whyfirst.explain.cells import FRAME
 from whyfirst.explain.compare import compare, gate, vocabulary_shared
 from whyfirst.explain.explanation import CONTROLS, REASONLESS, Corpus
 from whyfirst.explain.grammar import crafts
+from whyfirst.explain.plan import assertions_of
 from whyfirst.explain.separate import manipulated_words, separability
 from whyfirst.explain.tells import tells
 from whyfirst.explain.template import TEACHER, phrase
@@ -147,11 +156,10 @@ def coverage_tables(
     genres = sorted({row["genre"] for row in rows})
     counts = Counter((row["value"], row["behaviour"], row["genre"]) for row in rows)
     table: list[dict[str, Any]] = [
-        {"value": value.id, "behaviour": behaviour, "upheld": upheld,
-         "genres": [counts[value.id, behaviour, genre] for genre in genres]}
+        {"value": value.id, "behaviour": shown.behaviour, "upheld": shown.upheld,
+         "genres": [counts[value.id, shown.behaviour, genre] for genre in genres]}
         for value in constitution.values
-        for upheld, side in ((True, value.upheld_by), (False, value.violated_by))
-        for behaviour in side
+        for shown in assertions_of(value)
     ]  # fmt: skip
     cells = [n for counted in table for n in counted["genres"]]
     return {
@@ -161,14 +169,12 @@ def coverage_tables(
         "empty": sum(n == 0 for n in cells),
         "margins": {
             key: dict(sorted(Counter(str(row[key]) for row in rows).items()))
-            for key in ("value", "genre", "audience", "stance", "angle", "domain")
+            for key in ("value", *FRAME)
         },
     }
 
 
-def side_by_side(
-    corpora: Mapping[str, Sequence[Mapping[str, Any]]], count: int = SHOWN
-) -> list[dict[str, Any]]:
+def side_by_side(corpora: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """The documents of some cells that every corpus has, to be read beside each other.
 
     Cells of different genres, the first by hash of their id: no one has chosen the best.
@@ -179,7 +185,7 @@ def side_by_side(
     for cell in sorted(common, key=lambda name: sha256(name.encode()).digest()):
         main = by_cell[0][cell]
         # One of each genre: the first of all would often be three letters.
-        if main["genre"] not in shown and len(shown) < count:
+        if main["genre"] not in shown and len(shown) < SHOWN:
             texts = {name: rows[cell]["text"] for name, rows in zip(corpora, by_cell, strict=True)}
             said = {key: main[key] for key in ("cell", "value", "behaviour", "upheld", "genre")}
             shown[main["genre"]] = said | {"texts": texts}
@@ -212,3 +218,34 @@ def refuse(report: Mapping[str, Any], most_overlaps: int = 0) -> None:
                 "(the filters refuse such documents), or leave the control out"
             )
     gate(report["matching"])
+
+
+def save_audit(report: Mapping[str, Any], folder: Path) -> Path:
+    """Write ``audit.json`` and ``audit.html``; gives the page's path."""
+    write_json(folder / "audit.json", report)
+    page = folder / "audit.html"
+    atomic_write(page, audit_html(report))
+    return page
+
+
+def audit_html(report: Mapping[str, Any]) -> str:
+    """The page."""
+    environment = Environment(
+        loader=PackageLoader("whyfirst.explain"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Controls and bidi overrides become visible in every printed string.
+        finalize=lambda value: (
+            safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
+    )
+    css = Path(__file__).with_name("templates").joinpath("audit.css").read_text(encoding="utf-8")
+    digest = b64encode(sha256(css.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    # The darkest cell of the table is the fullest one.
+    counts = [n for entry in report["coverage"]["behaviours"] for n in entry["genres"]]
+    template = environment.get_template("audit.html.j2")
+    # The style sheet ships with the program and holds no data; it must stay unescaped.
+    return template.render(a=report, css=Markup(css), policy=policy, most=max(1, *counts, 1))

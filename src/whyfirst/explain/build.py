@@ -5,7 +5,7 @@ answers.jsonl, explanations.jsonl and one file a control, rejected.json, audit.j
 *.parquet, README.md. Leaves out: the command line.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import atomic_write, write_json
 from whyfirst.constitution import Constitution
 from whyfirst.explain import audit as audits
-from whyfirst.explain import dataset
-from whyfirst.explain.audit import MAIN
-from whyfirst.explain.audit_page import save_audit
+from whyfirst.explain.audit import MAIN, save_audit
 from whyfirst.explain.controls import matched, write_control
 from whyfirst.explain.explanation import CONTROLS, Corpus
 from whyfirst.explain.filters import FilterOptions, Filters, Opposes
@@ -31,6 +29,34 @@ from whyfirst.explain.write import Desk, Limits, open_run, rows_text, write_expl
 from whyfirst.models.base import LanguageModel
 
 OnControl = Callable[[str, int, int], None]
+
+_CARD = """---
+configs:
+{configs}
+tags: [whyfirst, synthetic, alignment]
+pretty_name: {title}
+---
+# {title}
+
+Documents about the values of the constitution `{name}`, and controls that differ in the grounds
+they give and in nothing else. Written by: {teacher}.{grammar}
+
+| corpus | documents | tokens | attribution | assertion |
+|---|---|---|---|---|
+{table}
+
+Columns: `id`, `cell` (pairs documents across corpora), `text`, `value`, `behaviour`, `upheld`,
+`genre`, `audience`, `stance`, `angle`, `domain`, `subdomain`, `idea`, `teacher`, `corpus`,
+`grounds`, `prompt_sha`, `created`, `tokens`, `words`, `asserted`, `attributed`.
+
+`wrong` argues for the opposite of each value and is for audits only. `audit.html` has coverage,
+matching, diversity and overlap with benchmarks; `run.json` the constitution itself.
+
+```python
+from datasets import load_dataset
+load_dataset("parquet", data_files="explanations.parquet")
+```
+"""
 
 
 @dataclass(frozen=True)
@@ -175,8 +201,46 @@ def build(
     # A probe or a pilot is for looking at: too small for the gates, and nothing to publish.
     if not wanted.partial:
         audits.refuse(report)
-        dataset.save_dataset(corpora, report, folder)
+        save_dataset(corpora, report, folder)
     return Built(corpora, report, progress, seen.spent())
+
+
+def save_dataset(
+    corpora: Mapping[str, Sequence[Mapping[str, Any]]], report: Mapping[str, Any], folder: Path
+) -> None:
+    """Write a corpus as `datasets.load_dataset` reads it: Parquet files, and the card README.md.
+
+    Raises:
+        StoreError: the folder can't be written.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    for name, rows in corpora.items():
+        # In memory first: a reader must never see half a Parquet file under the final name.
+        buffer = pyarrow.BufferOutputStream()
+        parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), buffer)
+        atomic_write(folder / f"{name}.parquet", buffer.getvalue().to_pybytes())
+    configs = "\n".join(
+        f"  - config_name: {name}\n    data_files: {name}.parquet" for name in corpora
+    )
+    table = "\n".join(
+        f"| {name} | {m['documents']} | {m['tokens']} | {m['attribution']:.1%} "
+        f"| {m['assertion']:.1%} |"
+        for name, m in report["corpora"].items()
+    )
+    grammar = ""
+    if report["is_a_grammar"]:
+        grammar = " That is a grammar: the documents were filled in, not written."
+    card = _CARD.format(
+        configs=configs,
+        title=f"Why first: {report['constitution']}",
+        name=report["constitution"],
+        teacher=report["teacher"],
+        grammar=grammar,
+        table=table,
+    )
+    atomic_write(folder / "README.md", card)
 
 
 class _Seen:

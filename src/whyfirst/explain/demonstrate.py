@@ -32,9 +32,8 @@ Scope = Literal["all", "narrow", "ambiguous"]
 
 _NEAR, _PERMUTATIONS = 0.6, 64
 _A_REQUEST = 48  # tokens of one request in a list
-_RAMBLE = (
-    512  # of a reply: up to here a model is taken for one that doesn't think before it answers
-)
+# Tokens of a reply: up to here a model is taken for one that doesn't think before it answers.
+_RAMBLE = 512
 _PLACES = 8  # asked for requests at a time, so that the first rows need not wait for the last place
 _BATCHES = (2, 14, 16)  # requests answered at a time: the first rows come soon; then the last
 _HOPELESS = {"all": 8, "narrow": 48, "ambiguous": 48}  # few of many requests fit as many values

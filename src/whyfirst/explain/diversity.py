@@ -7,7 +7,7 @@ import random
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, inf, log
 
 from whyfirst.explain import lexicon
 
@@ -28,28 +28,24 @@ def distinct(texts: Sequence[str], n: int) -> float:
     return len(seen) / max(1, total)
 
 
-def self_bleu(texts: Sequence[str], seed: int = 0, sample: int = SAMPLE) -> float:
-    """Mean BLEU-4 of each of `sample` documents against the others, in [0, 1]; lower is better."""
+def self_bleu(texts: Sequence[str]) -> float:
+    """Mean BLEU-4 of each of forty documents against the others, in [0, 1]; lower is better."""
     chosen = list(texts)
-    if len(chosen) > sample:
+    if len(chosen) > SAMPLE:
         # Self-BLEU is quadratic in documents, and forty give it to two digits.
-        chosen = random.Random(seed).sample(chosen, sample)
+        chosen = random.Random(0).sample(chosen, SAMPLE)
     if len(chosen) < 2:
         return 0.0
     split = [lexicon.words(text) for text in chosen]
     counts = [[Counter(_grams(words, n)) for n in range(1, 5)] for words in split]
-    # n-gram -> its largest count in a document, which document, and its largest in any other: what
-    # a document is clipped to is then known without going through all the others again.
-    most: list[dict[Gram, tuple[int, int, int]]] = []
+    # n-gram -> its largest count in a document and its largest in any other: what a document is
+    # clipped to is then known without going through all the others again.
+    most: list[dict[Gram, list[int]]] = []
     for column in zip(*counts, strict=True):
-        largest: dict[Gram, tuple[int, int, int]] = {}
-        for place, grams in enumerate(column):
+        largest: dict[Gram, list[int]] = {}
+        for grams in column:
             for gram, count in grams.items():
-                first, where, second = largest.get(gram, (0, -1, 0))
-                if count > first:
-                    largest[gram] = count, place, first
-                elif count > second:
-                    largest[gram] = first, where, count
+                largest[gram] = sorted([count, *largest.get(gram, (0, 0))])[:0:-1]
         most.append(largest)
     scores = []
     for i, words in enumerate(split):
@@ -57,7 +53,13 @@ def self_bleu(texts: Sequence[str], seed: int = 0, sample: int = SAMPLE) -> floa
         # BLEU's reference length: the nearest one, of two equally near the shorter.
         nearest = min((abs(length - len(words)), length) for length in others)[1]
         brevity = 1.0 if len(words) >= nearest else exp(1 - nearest / max(1, len(words)))
-        scores.append(brevity * _precision(i, counts[i], most))
+        # The geometric mean of the clipped n-gram precisions; 0 where it is too short for a gram.
+        logs = 0.0 if counts[i][-1] else -inf
+        for grams, largest in zip(counts[i], most, strict=True):
+            # Of two documents with the largest count, either is the other's clip.
+            hits = sum(min(n, largest[g][largest[g][0] == n]) for g, n in grams.items())
+            logs += log(max(hits, _EPSILON) / max(1, grams.total())) / 4
+        scores.append(brevity * exp(logs))
     return sum(scores) / len(scores)
 
 
@@ -65,23 +67,6 @@ def compression_ratio(texts: Sequence[str]) -> float:
     """Bytes by compressed bytes (zlib, 32 KiB window); higher is more repetitive."""
     data = "\n".join(texts).encode("utf-8", "replace")
     return len(data) / max(1, len(zlib.compress(data, 6)))
-
-
-def _precision(
-    place: int, own: list[Counter[Gram]], most: list[dict[Gram, tuple[int, int, int]]]
-) -> float:
-    """Geometric mean of the clipped n-gram precisions of one document; 0 where it has no n-gram."""
-    logs = 0.0
-    for grams, largest in zip(own, most, strict=True):
-        total = sum(grams.values())
-        if total == 0:
-            return 0.0
-        hits = 0
-        for gram, count in grams.items():
-            first, where, second = largest[gram]
-            hits += min(count, second if where == place else first)
-        logs += log(max(hits, _EPSILON) / total) / 4
-    return exp(logs)
 
 
 def _grams(words: Sequence[str], n: int) -> list[Gram]:

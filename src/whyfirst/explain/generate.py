@@ -2,7 +2,7 @@
 
 Every script is a function of its seed and of the answers, so a run that was cut short is played
 again from the answers that its models kept, and gives the same rows. Leaves out: keeping them
-(models/kept.py, an endpoint's own store) and where rows go (study/sources/generated.py).
+(models/replies.py, an endpoint's own store) and where rows go (study/sources/generated.py).
 """
 
 import random

@@ -1,7 +1,7 @@
 """What a model is asked: for a document of a cell, for a control's, and for a plan's levels.
 
 The control prompts differ from the explanations' in the paragraph about grounds and in nothing
-else. Leaves out: asking (`teachers.py`) and reading lists out of replies (`planning.py`).
+else. Leaves out: asking (`teachers.py`) and reading lists out of replies (`plan.py`).
 """
 
 import random

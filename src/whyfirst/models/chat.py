@@ -9,6 +9,7 @@ rendering probes, so that they hold for any template. Leaves out: tools, images,
 control tokens inside a message: a prompt that spells one is read as one.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -144,7 +145,16 @@ def choose(tokenizer: Any, wanted: str | None = None) -> "ChatTemplate":
             f"the tokenizer has no chat template of its own (shipped: {', '.join(shipped())})"
         )
     if wanted == OWN or (wanted is None and tokenizer.chat_template):
-        found = ChatTemplate(OWN, _own(tokenizer), tokenizer)
+        own = tokenizer.chat_template
+        # Several by name; those but the default are for tools and documents.
+        named = own if isinstance(own, dict) else {"default": own}
+        if "default" not in named:
+            raise UserError(
+                f"the tokenizer has several chat templates ({', '.join(named)}) and none named "
+                f"default; name one with chat_template (shipped: {', '.join(shipped())}, or a "
+                ".jinja file)"
+            )
+        found = ChatTemplate(OWN, str(named["default"]), tokenizer)
     elif wanted is not None and wanted.endswith(".jinja"):
         try:
             text = Path(wanted).read_text(encoding="utf-8")
@@ -156,19 +166,6 @@ def choose(tokenizer: Any, wanted: str | None = None) -> "ChatTemplate":
         found = ChatTemplate(wanted or PLAIN, template_text(wanted or PLAIN, tokenizer), tokenizer)
     found.check()
     return found
-
-
-def _own(tokenizer: Any) -> str:
-    text = tokenizer.chat_template
-    if isinstance(text, dict):  # several by name; the others are for tools and documents
-        if "default" not in text:
-            raise UserError(
-                f"the tokenizer has several chat templates ({', '.join(text)}) and none named "
-                f"default; name one with chat_template (shipped: {', '.join(shipped())}, or a "
-                ".jinja file)"
-            )
-        text = text["default"]
-    return str(text)
 
 
 @dataclass(frozen=True)
@@ -260,7 +257,9 @@ class ChatTemplate:
         become one turn, each with an empty line between.
         """
         # In the order of how much is changed; the first that loses nothing is taken.
-        for shape in (chat, _folded(chat), _joined(chat), _joined(_folded(chat))):
+        folded = _merged(chat, lambda one, two: (one, two) == ("system", "user"))
+        shapes = (chat, folded, *(_merged(turns, operator.eq) for turns in (chat, folded)))
+        for shape in shapes:
             roles = tuple(message.role for message in shape)
             if roles not in self._carried:
                 # Told by words of no language: does every one of them reach the text?
@@ -388,13 +387,3 @@ def _merged(chat: Chat, merges: Callable[[str, str], bool]) -> Chat:
         else:
             turns.append(message)
     return tuple(turns)
-
-
-def _folded(chat: Chat) -> Chat:
-    """Every system turn put in front of the user turn that follows it."""
-    return _merged(chat, lambda one, two: (one, two) == ("system", "user"))
-
-
-def _joined(chat: Chat) -> Chat:
-    """Neighbours of one role as one turn."""
-    return _merged(chat, lambda one, two: one == two)

@@ -8,10 +8,9 @@ what a reply means (`endpoint_reply`) and which requests are needed (`endpoint`)
 """
 
 import asyncio
-import heapq
+import itertools
 import random
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, NoReturn, TypeVar
@@ -74,40 +73,34 @@ class _Pace:
             self.limit, self.cut_at = max(1.0, self.limit / 2), now
 
 
-@dataclass(order=True)
-class _Job:
-    """One request and its next attempt; `ready` is the loop time it may start at."""
-
-    ready: float
-    number: int
-    attempt: int = 1
-
-
 @dataclass
 class _Run(Generic[T]):
-    """The state of one `EndpointClient.run`."""
+    """The state of one `EndpointClient.run`.
+
+    Attributes:
+        begun: requests that were begun and have no result yet, those that wait to be tried again
+            among them: an endpoint in trouble is not sent new ones in the meantime.
+        running: those of them that are under way now.
+        changed: told whenever either has fallen.
+    """
 
     asks: Sequence[Request]
     read: Callable[[Mapping[str, Any]], T]
     arrived: Callable[[int, T], None]
     useless: Callable[[T | Problem], str | None]
-    fresh: deque[_Job]
-    failed: list[_Job] = field(default_factory=list)  # a heap of those to try again
-    running: dict["asyncio.Task[T]", tuple[_Job, float]] = field(default_factory=dict)
+    fresh: Iterator[int]
     results: dict[int, T | Problem] = field(default_factory=dict)
+    begun: int = 0
+    running: int = 0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    def next(self, limit: int) -> _Job | None:
-        """The request to start next, if one more may be under way.
+    async def until(self, ready: Callable[[], bool]) -> None:
+        async with self.changed:
+            await self.changed.wait_for(ready)
 
-        One that waits to be tried again counts as under way: an endpoint in trouble is not sent
-        new ones in the meantime.
-        """
-        # The limit may have been cut below what is under way; that is let finish.
-        if len(self.running) >= limit:
-            return None
-        if self.fresh and len(self.running) + len(self.failed) < limit:
-            return self.fresh[0]
-        return self.failed[0] if self.failed else None
+    async def tell(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
 
 
 class EndpointClient:
@@ -146,8 +139,7 @@ class EndpointClient:
         """
         if not asks:
             return []
-        fresh = deque(_Job(0.0, number) for number in range(len(asks)))
-        state = _Run(asks, read, arrived, useless, fresh)
+        state = _Run(asks, read, arrived, useless, iter(range(len(asks))))
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -157,104 +149,115 @@ class EndpointClient:
             return pool.submit(asyncio.run, self._run(state)).result()
 
     async def _run(self, state: _Run[T]) -> list[T | Problem]:
-        clock, pace = asyncio.get_running_loop().time, self._pace
+        pace, most = self._pace, self._limits.concurrency
         # From the first request on: a client may lie idle for hours before it.
         if pace.ends_at is None:
-            pace.ends_at = clock() + self._limits.deadline
-        async with self._connection.client(self._limits.concurrency) as http:
+            pace.ends_at = asyncio.get_running_loop().time() + self._limits.deadline
+        async with self._connection.client(most) as http:
+            workers = [
+                asyncio.ensure_future(self._work(state, http))
+                for _ in range(min(most, len(state.asks)))
+            ]
             try:
-                while state.fresh or state.failed or state.running:
-                    self._launch(state, http, clock())
-                    now = clock()
-                    if now >= pace.ends_at:
-                        self._stop(state, f"deadline_s {self._limits.deadline:g} is over")
-                    # Until a request ends, the next may start, or the time is up.
-                    job = state.next(int(pace.limit))
-                    until = pace.ends_at if job is None else min(pace.ends_at, self._start(job))
-                    if state.running:
-                        # A cap may keep a request waiting that is ready: only an ended one can
-                        # make room for it.
-                        await asyncio.wait(
-                            state.running,
-                            timeout=(until if until > now else pace.ends_at) - now,
-                            return_when=asyncio.FIRST_COMPLETED,
-                        )
-                    else:
-                        await asyncio.sleep(max(0.0, until - now))
-                    done = [task for task in state.running if task.done()]
-                    # Answers first: an error that stops the run must not lose them.
-                    for task in sorted(done, key=lambda task: task.exception() is not None):
-                        self._settle(state, task, clock())
+                async with asyncio.timeout_at(pace.ends_at):
+                    await asyncio.gather(*workers)
+            except TimeoutError:
+                self._stop(state, f"deadline_s {self._limits.deadline:g} is over")
             finally:
-                for task in state.running:
-                    task.cancel()
+                for worker in workers:
+                    worker.cancel()
                 # Or the loop would end with requests that nobody has seen to their end.
-                await asyncio.gather(*state.running, return_exceptions=True)
+                await asyncio.gather(*workers, return_exceptions=True)
         return [state.results[number] for number in range(len(state.asks))]
 
-    def _launch(self, state: _Run[T], http: httpx2.AsyncClient, now: float) -> None:
-        """Start what may start now."""
-        while (job := state.next(int(self._pace.limit))) and self._start(job) <= now:
-            ask = state.asks[job.number]
-            cap = self._spend.hold(*ask.most)
-            if cap is not None:
-                if not state.running:
-                    self._stop(state, f"{cap} would be passed by the next request")
-                return  # what is under way may use less than was set aside for it
-            # Only now: until the caps allow it, the request stays where it was.
-            if job.attempt == 1:
-                state.fresh.popleft()
-            else:
-                heapq.heappop(state.failed)
-            task = asyncio.ensure_future(self._ask(http, ask, state.read))
-            state.running[task] = (job, now)
+    async def _work(self, state: _Run[T], http: httpx2.AsyncClient) -> None:
+        """One request after the other to its end, until none is left."""
+        while True:
+            await state.until(lambda: state.begun < int(self._pace.limit))
+            if (number := next(state.fresh, None)) is None:
+                return
+            state.begun += 1
+            state.results[number] = result = await self._result(state, http, state.asks[number])
+            state.begun -= 1
+            # At once: an error that stops the run must not lose an answer.
+            if not isinstance(result, Problem):
+                state.arrived(number, result)
+                self._look(state, result)
+            await state.tell()
 
-    def _start(self, job: _Job) -> float:
-        return max(job.ready, self._pace.not_before)
-
-    def _settle(self, state: _Run[T], task: "asyncio.Task[T]", now: float) -> None:
-        job, launched = state.running.pop(task)
-        ask, pace = state.asks[job.number], self._pace
-        # Held for the worst case; what it really used was added when the reply came.
-        self._spend.release(*ask.most)
-        error = task.exception()
-        match error:
-            case None:
+    async def _result(self, state: _Run[T], http: httpx2.AsyncClient, ask: Request) -> T | Problem:
+        """What comes of a request, in as many attempts as it takes or is worth."""
+        clock, pace = asyncio.get_running_loop().time, self._pace
+        for attempt in itertools.count(1):
+            await self._turn(state, ask)
+            launched = clock()
+            try:
+                reply = await self._connection.post(http, ask)
+                if (uncounted := self._spend.add(reply.get("usage"))) is not None:
+                    raise UserError(
+                        f"{uncounted} can't be kept: the endpoint's replies don't say how many "
+                        "tokens they used"
+                    )
+                found = state.read(reply)
                 pace.grow()
-                state.results[job.number] = task.result()
-                state.arrived(job.number, task.result())
-                self._look(state, task.result())
-            case Refused():
-                state.results[job.number] = problem = Problem(str(error))
-                self._look(state, problem)
-            case Malformed():
-                if job.attempt < _MALFORMED_ATTEMPTS:
-                    self._retry(state, job, now)
-                else:
-                    # One reply may be odd; a sign-in page in place of every reply is no endpoint.
-                    # Scoring is another matter: many servers can't, and say so in odd ways.
-                    problem = Problem(f"the endpoint sent {error}")
-                    self._give_up(state, job, problem, counts=not ask.optional)
-            case Again():
-                pace.cut(launched, now)
-                if error.after is not None:
-                    pace.not_before = max(pace.not_before, now + error.after)
-                    if pace.not_before >= (pace.ends_at or now):
-                        past = f"past deadline_s {self._limits.deadline:g}"
-                        self._stop(state, f"it asks to wait {error.after:g} s, {past}")
+                return found
+            except Refused as error:
+                refused = Problem(str(error))
+                self._look(state, refused)
+                return refused
+            except Malformed as error:
+                # One reply may be odd; a sign-in page in place of every reply is no endpoint.
+                # Scoring is another matter: many servers can't, and say so in odd ways.
+                if attempt == _MALFORMED_ATTEMPTS:
+                    sent = Problem(f"the endpoint sent {error}")
+                    return self._given_up(state, sent, counts=not ask.optional)
+            except Again as error:
+                self._slow_down(state, error, launched, clock())
                 absent = error.absent and not pace.successes
-                if job.attempt < (_ABSENT_ATTEMPTS if absent else _ATTEMPTS):
-                    self._retry(state, job, now)
-                    return
-                why = f"{error.reason} ({job.attempt} attempts)"
-                if not pace.successes:
-                    self._stop(state, f"it doesn't answer: {why}")
-                problem = Problem(f"the endpoint gave no answer: {why}", transient=True)
-                self._give_up(state, job, problem)
-            case UserError():
+                if attempt == (_ABSENT_ATTEMPTS if absent else _ATTEMPTS):
+                    why = f"{error.reason} ({attempt} attempts)"
+                    if not pace.successes:
+                        self._stop(state, f"it doesn't answer: {why}")
+                    silent = Problem(f"the endpoint gave no answer: {why}", transient=True)
+                    return self._given_up(state, silent)
+            except UserError as error:
                 self._stop(state, str(error))
-            case _:
-                raise error
+            finally:
+                # Held for the worst case; what it really used was added when the reply came.
+                self._spend.release(*ask.most)
+                state.running -= 1
+                await state.tell()
+            pause = min(self._limits.pause * 2 ** (attempt - 1), _LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # not all at the same moment
+        raise AssertionError("attempts are finite")
+
+    async def _turn(self, state: _Run[T], ask: Request) -> None:
+        """Wait until the pace, a Retry-After and the caps allow one more attempt, and count it."""
+        clock, pace = asyncio.get_running_loop().time, self._pace
+        while True:
+            # The limit may have been cut below what is under way; that is let finish.
+            await state.until(lambda: state.running < int(pace.limit))
+            if (wait := pace.not_before - clock()) > 0:
+                await asyncio.sleep(wait)
+                continue
+            if (cap := self._spend.hold(*ask.most)) is None:
+                state.running += 1
+                return
+            if not state.running:
+                self._stop(state, f"{cap} would be passed by the next request")
+            # What is under way may use less than was set aside for it.
+            async with state.changed:
+                await state.changed.wait()
+
+    def _slow_down(self, state: _Run[T], error: Again, launched: float, now: float) -> None:
+        """Halve the pace after a failure, and wait as long as the endpoint asks for."""
+        pace = self._pace
+        pace.cut(launched, now)
+        if error.after is not None:
+            pace.not_before = max(pace.not_before, now + error.after)
+            if pace.not_before >= (pace.ends_at or now):
+                past = f"past deadline_s {self._limits.deadline:g}"
+                self._stop(state, f"it asks to wait {error.after:g} s, {past}")
 
     def _look(self, state: _Run[T], result: T | Problem) -> None:
         """Stop an endpoint that says the same useless thing to whatever it is asked."""
@@ -265,17 +268,12 @@ class EndpointClient:
         if not self._pace.useful and self._pace.same[1] >= _FAILURES_IN_A_ROW:
             self._stop(state, f"no answer of use: {why}")
 
-    def _retry(self, state: _Run[T], job: _Job, now: float) -> None:
-        pause = min(self._limits.pause * 2 ** (job.attempt - 1), _LONGEST_PAUSE)
-        ready = now + pause * random.uniform(0.5, 1.0)  # not all at the same moment
-        heapq.heappush(state.failed, _Job(ready, job.number, job.attempt + 1))
-
-    def _give_up(self, state: _Run[T], job: _Job, problem: Problem, counts: bool = True) -> None:
-        state.results[job.number] = problem
+    def _given_up(self, state: _Run[T], problem: Problem, counts: bool = True) -> Problem:
         self._pace.given_up += counts
         if self._pace.given_up >= _FAILURES_IN_A_ROW:
             why = problem.reason.removeprefix("the endpoint gave no answer: ")
             self._stop(state, f"it doesn't answer: {why}")
+        return problem
 
     def _stop(self, state: _Run[T], why: str) -> NoReturn:
         answered = sum(not isinstance(result, Problem) for result in state.results.values())
@@ -283,15 +281,3 @@ class EndpointClient:
             f"{self.url}: {why}. {answered} of {len(state.asks)} requests were answered; used so "
             f"far: {self._spend.usage}. A rerun continues from the replies kept"
         )
-
-    async def _ask(
-        self, http: httpx2.AsyncClient, ask: Request, read: Callable[[Mapping[str, Any]], T]
-    ) -> T:
-        reply = await self._connection.post(http, ask)
-        uncounted = self._spend.add(reply.get("usage"))
-        if uncounted is not None:
-            raise UserError(
-                f"{uncounted} can't be kept: the endpoint's replies don't say how many tokens "
-                "they used"
-            )
-        return read(reply)

@@ -190,7 +190,13 @@ class Connection:
             self._refuse(ask, response.status_code, body, after)
         if not isinstance(body, dict):
             raise Malformed("a reply that is not JSON" if isinstance(body, str) else _NO_OBJECT)
-        if found := _error_in(body):
+        # An error object wherever servers put it: in place of the choices, or inside one of them.
+        # Without choices any word of what went wrong is better than "no choices".
+        choices = body.get("choices")
+        bare = body if not choices and ("detail" in body or "message" in body) else None
+        inside = choices if isinstance(choices, list) else []
+        errors = (choice.get("error") for choice in inside if isinstance(choice, dict))
+        if found := body.get("error") or bare or next(filter(None, errors), None):
             # The status that the error object stands for; 500: it answered nothing and may yet.
             told = found if isinstance(found, dict) else {}
             texts = [str(told.get(name)).lower() for name in ("status", "code", "type")]
@@ -272,14 +278,3 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except (httpx2.InvalidURL, ValueError):
         return False
-
-
-def _error_in(body: dict[str, Any]) -> Any:
-    """The error object inside a reply of status 200, wherever servers put it; None without one."""
-    choices = body.get("choices")
-    if body.get("error") or not choices:
-        # Without choices any word of what went wrong is better than "no choices".
-        said = any(name in body for name in ("detail", "message"))
-        return body.get("error") or (body if said else None)
-    inside = choices if isinstance(choices, list) else []
-    return next((c["error"] for c in inside if isinstance(c, dict) and c.get("error")), None)

@@ -73,14 +73,12 @@ def _chat_text(message: Any) -> Any:
     content = message.get("content")
     if isinstance(content, list):
         # A part of another type is no part of the answer: some servers give thoughts so.
-        parts = [p.get("text") for p in content if isinstance(p, Mapping) and _is_said(p)]
+        spoken = ("text", "output_text")
+        parts = [p.get("text") for p in content
+                 if isinstance(p, Mapping) and p.get("type", "text") in spoken]  # fmt: skip
         return "".join(part for part in parts if isinstance(part, str)) or None
     refusal = message.get("refusal")
     return refusal if not content and isinstance(refusal, str) and refusal else content
-
-
-def _is_said(part: Mapping[str, Any]) -> bool:
-    return part.get("type", "text") in ("text", "output_text")
 
 
 def prompt_tokens(reply: Mapping[str, Any]) -> int:

@@ -20,6 +20,8 @@ from whyfirst.models.limits import limits_of
 CONFIG = "config.json"
 HEADS = "heads.safetensors"
 """Several output layers, `heads` (D, V, H), beside weights whose own is their mean."""
+SCORE = "score.safetensors"
+"""What a critic's number is read by, `score` (H,), beside its weights."""
 INDEX = "model.safetensors.index.json"
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """What a model is made of, code apart; nothing else is fetched."""
@@ -50,6 +52,20 @@ def boundary(place: str | Path, what: str = "the model") -> Iterator[None]:
         raise UserError(
             f"{place}: {what} can't be loaded: {reason(error)}; fetch or save it again"
         ) from error
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Switch the library's bars off, and back on if they were on."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def is_folder(path: str | Path) -> bool:
@@ -132,7 +148,7 @@ def weight_files(folder: Path) -> list[Path]:
     # transformers takes the one file where both are there.
     if not (folder / INDEX).is_file() or (folder / "model.safetensors").is_file():
         found = sorted(folder.glob("*.safetensors"))
-        apart = ("adapter_model", HEADS)
+        apart = ("adapter_model", HEADS, SCORE)
         return [path for path in found if not path.name.startswith(apart)]
     index = read_json(folder / INDEX)
     placed = index.get("weight_map") if isinstance(index, dict) else None

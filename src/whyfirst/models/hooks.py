@@ -9,7 +9,7 @@ through the final norm. Leaves out: attention heads, MLPs and other places insid
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import UserError
@@ -83,7 +83,7 @@ def _check_causal(model: Any, layers: list[Any], name: str) -> None:
     for last in (min(3, top), min(4, top)):
         ids = torch.tensor([[min(2, top), min(5, top), last]], device=model.device)
         try:
-            with torch.no_grad(), _reading(layers) as states:
+            with torch.no_grad(), _read(layers) as states:
                 model(input_ids=ids, use_cache=False)
         except (TypeError, ValueError) as error:
             raise UserError(f"{name}: can't be run on tokens alone: {error}") from error
@@ -132,7 +132,7 @@ def _hooked(layers: Mapping[int, Any], hook: Callable[[int, torch.Tensor], Any])
 
 
 @contextmanager
-def _reading(layers: list[Any]) -> Iterator[dict[int, torch.Tensor]]:
+def _read(layers: list[Any]) -> Iterator[dict[int, torch.Tensor]]:
     states: dict[int, torch.Tensor] = {}
 
     def keep(number: int, stream: torch.Tensor) -> None:
@@ -142,15 +142,13 @@ def _reading(layers: list[Any]) -> Iterator[dict[int, torch.Tensor]]:
         yield states
 
 
-@contextmanager
-def reading(model: Any) -> Iterator[dict[int, torch.Tensor]]:
+def reading(model: Any) -> AbstractContextManager[dict[int, torch.Tensor]]:
     """Within the context, each forward fills the dictionary: layer -> stream after it (B, T, D).
 
     Raises:
         UserError: as `decoder_layers`.
     """
-    with _reading(decoder_layers(model)) as states:
-        yield states
+    return _read(decoder_layers(model))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ what is installed, whatever a config names. Leaves out: what can be told without
 and merging (`adapters`).
 """
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,73 +20,19 @@ from whyfirst.models.folder import (
     CONFIG,
     FILES,
     boundary,
-    check_weights,
     is_folder,
     is_there,
+    no_progress_bars,
     reason,
     tokenizer_folder,
 )
-from whyfirst.models.gguf_file import converted, is_gguf
-from whyfirst.models.packaged import is_packaged, packaged
-from whyfirst.models.quiet import no_progress_bars
+from whyfirst.models.gguf_file import converted, is_gguf, is_packaged, packaged
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HALF = (torch.float16, torch.bfloat16)
 # What computes attention without a package or a kernel of somebody else's.
 _ATTENTION = ("eager", "sdpa", None)
-
-
-def load(
-    path: str,
-    *,
-    revision: str | None,
-    dtype: str | None,
-    device: str,
-    device_map: str | None,
-    adapter: str | None,
-    trust_remote_code: bool,
-) -> tuple[Any, Any, tuple[Path, ...]]:
-    """Load what `LocalModel` describes; see there for the arguments.
-
-    A folder that holds an ``adapter_config.json`` is an adapter: the base it names is loaded under
-    it, at the revision it names.
-
-    Returns:
-        The model in evaluation mode on its device, its tokenizer, and the folders they came from.
-
-    Raises:
-        UserError: something is missing, unreadable or doesn't fit; names it and the remedy.
-    """
-    from transformers import AutoModelForCausalLM
-
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    folder = locate(path, revision, trust_remote_code)
-    folders = [folder]
-    if adapters.is_adapter(folder):
-        if adapter is not None:
-            raise UserError(f"{path}: is an adapter itself; name its base model as the path")
-        folders = [base_of(folder), folder]
-    elif adapter is not None:
-        folders += [_locate_adapter(adapter)]
-    for merged in folders[1:]:
-        adapters.read_adapter(merged)
-    # Before any library sees the folder: their messages on a broken one say little.
-    check_weights(folders[0])
-    tokenizer = open_tokenizer(folders, trust_remote_code)
-    config = open_config(folders[0], trust_remote_code)
-    options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
-    options |= {"config": config, "dtype": dtype or default_dtype(config, device)}
-    model = open_weights(
-        AutoModelForCausalLM, folders[0], trust_remote_code=trust_remote_code, **options
-    )
-    for merged in folders[1:]:
-        wrapped = adapters.open_adapter(model, merged, folders[0])
-        model = adapters.merge(wrapped, merged)
-    if device_map is None:
-        with boundary(folder):
-            model.to(device)
-    return model.eval().requires_grad_(False), tokenizer, tuple(folders)
 
 
 def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
@@ -128,7 +73,12 @@ def locate(path: str, revision: str | None, trust_remote_code: bool) -> Path:
         ) from error
 
 
-def _locate_adapter(adapter: str) -> Path:
+def locate_adapter(adapter: str) -> Path:
+    """The folder of a PEFT adapter; one on the Hub is fetched at its pinned commit.
+
+    Raises:
+        UserError: it isn't there, is no adapter, or a Hub id without a commit.
+    """
     name, _, commit = adapter.partition("@") if not is_there(adapter) else (adapter, "", "")
     if not is_there(name) and _HUB_ID.fullmatch(name) and not _COMMIT.fullmatch(commit):
         raise UserError(
@@ -207,6 +157,8 @@ def open_weights(
         UserError: the files don't make a model, lack or exceed its tensors, or it doesn't fit on
             the device.
     """
+    from transformers import GenerationConfig
+
     with boundary(folder), no_progress_bars():
         model, info = auto.from_pretrained(
             folder,
@@ -216,6 +168,9 @@ def open_weights(
             trust_remote_code=trust_remote_code,
             **options,
         )
+        # Where the disk refuses this file, transformers goes on with one of its own, silently.
+        if model.can_generate() and is_there(folder / "generation_config.json"):
+            model.generation_config = GenerationConfig.from_pretrained(folder)
     # Names inside the model proper; what lies outside is the output layer.
     beginning = f"{model.base_model_prefix}." if inner else ""
     for key, told in (

@@ -5,21 +5,23 @@ are found and loaded (`loading`), how a chat becomes text (`chat`), quantisation
 """
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
-from whyfirst.models import chat, loading
+from whyfirst.models import adapters, chat, loading
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
 from whyfirst.models.continuation import lead
 from whyfirst.models.engine import decode, score
-from whyfirst.models.folder import boundary, hashes
+from whyfirst.models.folder import boundary, check_weights, hashes
 from whyfirst.models.limits import context_of
 from whyfirst.models.said import is_mark
 
@@ -61,18 +63,37 @@ class LocalModel:
         adapter: str | None = None,
         chat_template: str | None = None,
     ) -> None:
+        from transformers import AutoModelForCausalLM
+
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_tokens = batch_tokens or (4096 if self.device == "cpu" else 16384)
-        self.model, self.tokenizer, self.folders = loading.load(
-            str(path),
-            revision=revision,
-            dtype=dtype,
-            device=self.device,
-            device_map=device_map,
-            adapter=adapter,
-            trust_remote_code=trust_remote_code,
+        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+        folder = loading.locate(str(path), revision, trust_remote_code)
+        self.folders: tuple[Path, ...] = (folder,)
+        if adapters.is_adapter(folder):
+            if adapter is not None:
+                raise UserError(f"{path}: is an adapter itself; name its base model as the path")
+            self.folders = loading.base_of(folder), folder
+        elif adapter is not None:
+            self.folders = folder, loading.locate_adapter(adapter)
+        base, *merged = self.folders
+        for part in merged:
+            adapters.read_adapter(part)
+        # Before any library sees the folder: their messages on a broken one say little.
+        check_weights(base)
+        self.tokenizer = loading.open_tokenizer(self.folders, trust_remote_code)
+        config = loading.open_config(base, trust_remote_code)
+        options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
+        options |= {"config": config, "dtype": dtype or loading.default_dtype(config, self.device)}
+        self.model = loading.open_weights(
+            AutoModelForCausalLM, base, trust_remote_code=trust_remote_code, **options
         )
-        with boundary(self.folders[0]):
+        for part in merged:
+            self.model = adapters.merge(adapters.open_adapter(self.model, part, base), part)
+        with boundary(base):
+            if device_map is None:
+                self.model.to(self.device)
+            self.model.eval().requires_grad_(False)
             # It warns of texts longer than it was once set to, which isn't the model's context.
             self.tokenizer.deprecation_warnings[_TOO_LONG] = True
             self.template = chat.choose(self.tokenizer, chat_template)

@@ -14,7 +14,7 @@ from pydantic import model_validator
 from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.strict import StrictModel, affects_output
 from whyfirst.models.chat import template_text
-from whyfirst.models.quiet import no_progress_bars
+from whyfirst.models.folder import no_progress_bars
 
 END, PAD = "<|end|>", "<|pad|>"
 

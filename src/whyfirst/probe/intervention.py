@@ -6,8 +6,6 @@ what any push of that size does. Refusal and helpfulness stand together, and the
 that can't be told apart any more. Leaves out: interventions in training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

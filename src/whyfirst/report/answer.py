@@ -3,8 +3,6 @@
 Leaves out: the checks themselves (`checks.py`), layout, and any number that is not in the results.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from whyfirst.report import decisive, words

@@ -7,8 +7,6 @@ variable, is handed to `huggingface_hub` and kept nowhere. Leaves out: making a 
 which is done on the Hub's own page, after a look, and a licence that the base's folder lacks.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -39,9 +37,7 @@ def render_card(results: Results, arm: str) -> str:
     Raises:
         UserError: the study has no such arm.
     """
-    if arm not in results.arms:
-        raise UserError(f"{arm!r} is not an arm of this study; it has {', '.join(results.arms)}")
-    spec, command = results.arms[arm], safe_text(results.command)
+    spec, command = results.arm(arm), safe_text(results.command)
     cells = {name: parts.get("*/*") for name, parts in spec.benchmarks.items()}
     # The code block's fence is longer than any inside it, or the command could end it.
     longest = max((len(run) for run in re.findall(r"`+", command)), default=0)

@@ -4,8 +4,6 @@ Each check says what was found and takes a tone that the report and the terminal
 and a word, never by colour alone. Leaves out: the headline (`answer.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -57,12 +55,6 @@ def beside(results: Results, benchmark: str) -> str | None:
     return next((name for name in named if name in results.benchmarks), None)
 
 
-def _worse(benchmark: Benchmark) -> str:
-    if benchmark.good == "neither":
-        return "neither"
-    return "lower" if benchmark.higher_is_better else "higher"
-
-
 def _power(contrast: Contrast, benchmark: Benchmark) -> str:
     """Which difference would have been found; "" where there is nothing to say."""
     # One training run says nothing of what another would have shown.
@@ -89,21 +81,19 @@ def _acts(results: Results, headline: Contrast) -> Finding | None:
     cell = contrast.cell if contrast else headline.cell
     text = f"{benchmark.title} ({words.cell_words(cell)}): "
     if contrast is None or contrast.difference is None:
-        for place, arm in enumerate((headline.a, headline.b)):
-            own = words.cell_of(results, arm, name, cell)
-            amount = words.amount(own.value if own else None, benchmark)
-            text += f"{', ' if place else ''}{arm} {amount}"
-        return "caution", f"{text}; not compared in this study."
+        arms = [(arm, words.cell_of(results, arm, name, cell)) for arm in (headline.a, headline.b)]
+        own = (f"{arm} {words.amount(c.value if c else None, benchmark)}" for arm, c in arms)
+        return "caution", f"{text}{', '.join(own)}; not compared in this study."
     text += words.each_arm(results, contrast)
     text += f", {words.difference_words(contrast.difference, benchmark)}"
     text += f" ({words.difference_interval(contrast, benchmark)})"
     where = words.direction(contrast)
-    if where == _worse(benchmark):
+    if where == benchmark.worse:
         return "bad", f"It acts less. {text}: part of a gain may be plain refusal."
     if where in ("lower", "higher"):
         main = results.benchmarks[headline.benchmark]
         # The mirror of the case above: a model that does everything asked acts more, too.
-        if words.direction(headline) == _worse(main):
+        if words.direction(headline) == main.worse:
             lost = words.lower_first(main.title)
             return "caution", (
                 f"It acts more, and {lost} is worse: part of it may be plain compliance. {text}."
@@ -194,12 +184,11 @@ def _reasons(results: Results, headline: Contrast) -> Finding | None:
     benchmark = results.benchmarks[headline.benchmark]
     if benchmark.good == "neither":
         return None
-    want = "higher" if benchmark.higher_is_better else "lower"
     parts, beaten = [], 0
     for c in controls:
         told = c.p_adjusted is None or c.p_adjusted <= 0.05
-        held = told and words.direction(c) == want
-        worse = told and words.direction(c) not in (want, "none", "unknown")
+        worse = told and words.direction(c) == benchmark.worse
+        held = told and not worse and words.direction(c) in ("higher", "lower")
         beaten += held
         gap = words.difference(c.difference, benchmark)
         spread = words.difference_interval(c, benchmark)
@@ -291,8 +280,11 @@ def _noise(results: Results, headline: Contrast) -> Finding:
             f" A new world would lie between {words.difference(new.new_low, benchmark)} and "
             f"{words.difference(new.new_high, benchmark)} (95 times in 100)."
         )
+        # The least p that turning the signs of so few can give.
+        least = 2.0 ** (1 - headline.n_seeds)
+        floor = f"no exact test of {headline.n_seeds} goes below {least:.2g}"
         if decisive.too_few(headline):
-            return "caution", f"So few worlds can't tell: {words.exact_floor(headline)}. {text}"
+            return "caution", f"So few worlds can't tell: {floor}. {text}"
         return "good" if shows else "plain", f"Worlds are the unit. {text}"
     if headline.unit != "seeds":
         return "caution", (
@@ -316,10 +308,9 @@ def _registered(results: Results, headline: Contrast) -> Finding:
         when += f", amended on {last.at[:10]} {looked}"
     if registration.looks:
         when += f"; {words.plural(len(registration.looks), 'interim look')} before this report"
-    count = len(registration.deviations)
-    if not count:
+    if not registration.deviations:
         return "good", f"Registered {when}; no deviation from the plan."
-    deviations = words.plural(count, "deviation")
+    deviations = words.plural(len(registration.deviations), "deviation")
     return "caution", f"Registered {when}; {deviations} from the plan (see Registration)."
 
 
@@ -339,8 +330,7 @@ def _matched(results: Results, headline: Contrast) -> Finding | None:
 
 @answers("Was everything scored?")
 def _unscored(results: Results, headline: Contrast) -> Finding | None:
-    n = sum(row.n for row in results.unscored)
-    if not n:
+    if not (n := sum(row.n for row in results.unscored)):
         return None
     missed = sum(row.unscored for row in results.unscored)
     worst = max(row.rate for row in results.unscored)
@@ -387,13 +377,11 @@ def _judged(results: Results, headline: Contrast) -> Finding | None:
         return None
     parts = []
     for name, row in results.judges.items():
-        if row.kappa is None:
-            parts.append(f"Judge {name} was never measured against people here")
-        else:
-            spread = f"{row.kappa.low:.2f} to {row.kappa.high:.2f}, {row.n:,} responses"
-            parts.append(
-                f"Judge {name} agrees with people at kappa {row.kappa.value:.2f} ({spread})"
-            )
+        said, kappa = "was never measured against people here", row.kappa
+        if kappa is not None:
+            spread = f"{kappa.low:.2f} to {kappa.high:.2f}, {row.n:,} responses"
+            said = f"agrees with people at kappa {kappa.value:.2f} ({spread})"
+        parts.append(f"Judge {name} {said}")
     # The interval's lower end: an agreement measured on few responses is not yet one to trust.
     trusted = all(row.kappa and row.kappa.low >= TRUSTED for row in results.judges.values())
     text = f"{'; '.join(parts)}."
@@ -404,8 +392,7 @@ def _judged(results: Results, headline: Contrast) -> Finding | None:
 
 @answers("What does looking inside say?")
 def _probed(results: Results, headline: Contrast) -> Finding | None:
-    text = links.first_screen(results)
-    if text is None:
+    if (text := links.first_screen(results)) is None:
         return None
     # A link that arms without explanations show as well isn't the explanations' doing.
     shared = any(link.alike for probe in results.probes for link in links.method_links(probe))

@@ -5,8 +5,6 @@ between them, and only their settings, listed below, say what may explain it. Le
 items across studies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +84,10 @@ def comparison(one: Results, two: Results) -> dict[str, Any]:
         Pair(name, facts[0].get(name, "none"), facts[1].get(name, "none"))
         for name in dict.fromkeys([*facts[0], *facts[1]])
     ]
+    # Two numbers of one name may not be of one thing.
+    both = [(b, two.benchmarks[n]) for n, b in one.benchmarks.items() if n in two.benchmarks]
+    rescored = [left.title for left, right in both if left.version != right.version]
+    caution = f"Scored by another version: {', '.join(rescored)}. Their numbers aren't comparable."
     return {
         "studies": (one, two),
         "answers": [answer(one), answer(two)],
@@ -96,7 +98,7 @@ def comparison(one: Results, two: Results) -> dict[str, Any]:
         "axis": forest_axis(limits) if shared else None,
         "settings": [row for row in settings if row.one != row.two],
         "only": [_only(one, two), _only(two, one)],
-        "caution": _caution(one, two),
+        "caution": caution if rescored else "",
     }
 
 
@@ -166,14 +168,3 @@ def _facts(study: Results) -> list[tuple[str, str]]:
              for b in study.benchmarks.values()]  # fmt: skip
     rows += [("registered", "yes" if study.registration.registered else "no")]
     return rows
-
-
-def _caution(one: Results, two: Results) -> str:
-    """Why two numbers of one name may not be of one thing; "" where nothing is known to differ."""
-    differ = [
-        b.title for name, b in one.benchmarks.items()
-        if name in two.benchmarks and two.benchmarks[name].version != b.version
-    ]  # fmt: skip
-    if differ:
-        return f"Scored by another version: {', '.join(differ)}. Their numbers aren't comparable."
-    return ""

@@ -4,8 +4,6 @@ Leaves out: smoothing (what was logged is what is drawn), computing breakdowns (
 headline benchmark's own framings, which have figures (`views.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

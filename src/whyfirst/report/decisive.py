@@ -5,12 +5,10 @@ what a kind of subject does alike in every arm is found in the data and said, si
 every average and can change none. Leaves out: layout, and any number that is not in the results.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from whyfirst.report import words
-from whyfirst.report.parts import KindRow, Spread
+from whyfirst.report.parts import KindRow
 from whyfirst.report.schema import Contrast, Results
 
 #: a share this near to 0 or 1 in every arm leaves a contrast nothing to move
@@ -51,20 +49,17 @@ def decided(results: Results) -> list[Decided]:
             w = c.worlds
             new = words.difference_range(w.new_low, w.new_high, benchmark)
             above = f"{w.above} of {c.n_seeds}"
-            spread = _spread(w)
+            # How far worlds lie apart, and how much of it is only the draw within them.
+            seen, within, between = (
+                words.points(sd, sign=False) for sd in (w.sd, w.within_sd, w.between_sd)
+            )
+            spread = f"sd {seen}: worlds {between}, who and what is asked in them {within}"
+            if w.within_sd >= w.sd:
+                what = "who and what is asked in a world"
+                spread = f"sd {seen}, no more than {what} gives ({within})"
         kinds = [_kind(results, c, row) for row in c.by_kind]
         rows.append(Decided(c, verdict(c), f"{gap} ({interval})", tests, new, above, spread, kinds))
     return rows
-
-
-def _spread(found: Spread) -> str:
-    """How far worlds lie apart, and how much of it is only the draw within them."""
-    seen, within, between = (
-        words.points(sd, sign=False) for sd in (found.sd, found.within_sd, found.between_sd)
-    )
-    if found.within_sd >= found.sd:
-        return f"sd {seen}, no more than who and what is asked in a world gives ({within})"
-    return f"sd {seen}: worlds {between}, who and what is asked in them {within}"
 
 
 def verdict(contrast: Contrast) -> str:
@@ -74,7 +69,7 @@ def verdict(contrast: Contrast) -> str:
         return "not after correction"
     if where in ("higher", "lower") and too_few(contrast):
         return f"{where}, in too few worlds to tell"
-    return {"none": "no detectable difference", "unknown": "too few data"}.get(where, where)
+    return words.WAYS.get(where, where)
 
 
 def too_few(contrast: Contrast) -> bool:
@@ -102,12 +97,9 @@ def title(results: Results) -> tuple[str, words.Tone] | None:
     tone: words.Tone = "bad" if behind else "caution" if neither else "good"
     if any(too_few(c) for c in found):
         count = found[0].n_seeds
-        return f"{words.capital(_counted(count))} worlds, no conclusion. {text}", "caution"
+        counted = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}.get(count, str(count))
+        return f"{counted} worlds, no conclusion. {text}", "caution"
     return text, tone
-
-
-def _counted(count: int) -> str:
-    return {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}.get(count, str(count))
 
 
 def stuck(results: Results, cell: str, kind: str) -> str:

@@ -4,8 +4,6 @@ Every mark carries its interval and, on hover, its numbers; labels stand beside 
 no figure needs a legend of colours. Leaves out: deciding what is shown (`views.py`).
 """
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

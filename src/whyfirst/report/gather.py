@@ -5,10 +5,9 @@ measured agreement and the rates corrected by it. Leaves out: splits and framing
 of every benchmark), and comparing arms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from whyfirst.config.errors import DataError
@@ -38,14 +37,6 @@ class Gathered:
     gaps: list[GapRow] = field(default_factory=list)
     judges: dict[str, JudgeRow] = field(default_factory=dict)
     corrected: list[CorrectedRow] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Named:
-    """What names a judge's card."""
-
-    name: str
-    version: str
 
 
 def gather(files: Iterable[File], names: Sequence[str], summarise: Summarise) -> Gathered:
@@ -171,7 +162,7 @@ def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summaris
 def _card(judge: str) -> AgreementCard | None:
     name, _, version = judge.rpartition("/")
     # A shipped card is found by the judge's name and version, all that an item record keeps of it.
-    return shipped_card(_Named(name, version))  # type: ignore[arg-type]
+    return shipped_card(SimpleNamespace(name=name, version=version))  # type: ignore[arg-type]
 
 
 def judge_row(card: AgreementCard | None) -> JudgeRow:

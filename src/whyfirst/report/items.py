@@ -11,8 +11,6 @@ has, for each arm, 0 (not asked) or [verdict, response, reason, passes, scored]:
 Leaves out: showing it (templates/browser.js).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -78,20 +76,9 @@ class _Item:
         tally[1] += row["verdict"] != "unscored"
 
 
-class _Numbers:
-    """Distinct strings in order of appearance, each with its number; None is -1."""
-
-    def __init__(self) -> None:
-        self.all: list[str] = []
-        self._places: dict[str, int] = {}
-
-    def of(self, text: str | None) -> int:
-        if text is None:
-            return -1
-        if text not in self._places:
-            self._places[text] = len(self.all)
-            self.all.append(text)
-        return self._places[text]
+def _place(known: dict[str, int], text: str | None, limit: int) -> int:
+    """A text's number among the distinct ones, as it is shown: safe and cut; None is -1."""
+    return -1 if text is None else known.setdefault(safe_text(shorten(text, limit)), len(known))
 
 
 def run_mark(results: Results) -> str:
@@ -140,26 +127,27 @@ def collect_items(files: Iterable[File], results: Results) -> dict[str, Any]:
 
 def packed(items: Mapping[tuple[str, str], _Item], results: Results, limit: int) -> dict[str, Any]:
     """Items as the lists of strings and the rows of numbers that are kept."""
-    texts, reasons = _Numbers(), _Numbers()
-    labels = {name: _Numbers() for name in LABELS}
+    texts: dict[str, int] = {}
+    reasons: dict[str, int] = {}
+    labels: dict[str, dict[str, int]] = {name: {} for name in LABELS}
     metrics = list(results.benchmarks)
     seeds = [seed for item in items.values() for seed, _ in item.answers.values()]
 
     def text(row: Mapping[str, Any], name: str) -> int:
-        return texts.of(_shown(row.get(name), limit))
+        return _place(texts, row.get(name), limit)
 
     def answer(item: _Item, arm: str) -> Any:
         if arm not in item.answers:
             return 0
         _, row = item.answers[arm]
-        reason = reasons.of(_shown(explained(row.get("reason"), row.get("raw")), limit))
+        reason = _place(reasons, explained(row.get("reason"), row.get("raw")), limit)
         return [VERDICTS[row["verdict"]], text(row, "response"), reason, *item.counts[arm]]
 
     rows = [
         [
             safe_text(name), metrics.index(metric),
             text(item.row, "prompt"), text(item.row, "target"),
-            [labels[one].of(_shown(item.row.get(one), 120)) for one in LABELS],
+            [_place(labels[one], item.row.get(one), 120) for one in LABELS],
             int(any(row.get("offensive") for _, row in item.answers.values())),
             [answer(item, arm) for arm in results.arms],
         ]
@@ -171,16 +159,11 @@ def packed(items: Mapping[tuple[str, str], _Item], results: Results, limit: int)
         "seed": min(seeds, default=0),
         "arms": list(results.arms),
         "metrics": metrics,
-        "labels": {name: numbers.all for name, numbers in labels.items()},
-        "texts": texts.all,
-        "reasons": reasons.all,
+        "labels": {name: list(known) for name, known in labels.items()},
+        "texts": list(texts),
+        "reasons": list(reasons),
         "items": rows,
     }
-
-
-def _shown(text: str | None, limit: int) -> str | None:
-    """A text made safe and cut, saying how much is left out."""
-    return None if text is None else safe_text(shorten(text, limit))
 
 
 def write_items(data: Mapping[str, Any], results_path: Path) -> Path:

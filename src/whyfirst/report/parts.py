@@ -1,15 +1,13 @@
-"""Parts of results.json: numbers, cells, breakdowns by group, judges and probes.
+"""Parts of results.json: numbers, cells, breakdowns by group, judges, probes, registration.
 
 Leaves out: the file as a whole, reading and writing it (`schema.py`).
 """
-
-from __future__ import annotations
 
 from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from whyfirst.config.strict import StrictModel
+from whyfirst.config.strict import StrictModel, runtime_only
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -61,23 +59,6 @@ class KindTable(StrictModel):
     benchmark: str
     cell: str
     kinds: dict[str, dict[str, Cell]]
-
-
-class Spread(StrictModel):
-    """What a contrast does from world to world, as fractions.
-
-    `sd` is the spread of the worlds' numbers as seen: `within_sd` of it is the draw of whom and
-    what was asked there, `between_sd` what worlds differ by. `new_low` to `new_high` is where a new
-    world's number lies 95 times in 100; `above` and `below` count the worlds on each side of 0.
-    """
-
-    sd: Number
-    within_sd: Number
-    between_sd: Number
-    new_low: Number
-    new_high: Number
-    above: Count
-    below: Count
 
 
 class GapRow(StrictModel):
@@ -229,3 +210,51 @@ class ProbeRow(StrictModel):
     cautions: list[str]
     method: str = "explain_first"
     without: list[str] = Field(default_factory=list)
+
+
+class Amendment(StrictModel):
+    """A registration's plan replaced by another, with its reason; `changes` is what differs.
+
+    `results` counts the evaluations that were there by then, and `looks` how often results had been
+    put together, of a part of them or of all.
+    """
+
+    at: str
+    reason: str
+    sha256: str
+    changes: list[str]
+    results: Count
+    looks: Count
+
+
+class Look(StrictModel):
+    """Results that were put together of fewer seeds than now: an interim look."""
+
+    at: str
+    seeds: dict[str, Count]
+
+
+class Registration(StrictModel):
+    """Whether the plan was frozen before the first result, and what deviated from it.
+
+    `sha256` is of the registration as it was first written; `deviations` are from its last
+    amendment, where it has any.
+    """
+
+    registered: bool
+    before_first_result: bool | None
+    sha256: str | None
+    file: str | None
+    primary: str | None
+    deviations: list[str]
+    amendments: list[Amendment] = Field(default_factory=list)
+    looks: list[Look] = Field(default_factory=list)
+
+
+class Claimed(StrictModel):
+    """A figure published elsewhere; the report prints it as claimed and never as ours."""
+
+    metric: str = runtime_only(description="what was measured")
+    baseline: str | Number = runtime_only(description="the figure claimed of the baseline")
+    method: str | Number = runtime_only(description="the figure claimed of the method")
+    source: str = runtime_only(description="where it was published")

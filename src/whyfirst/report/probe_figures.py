@@ -4,16 +4,15 @@ Leaves out: what the page shows of it (`probes`), and measures that have no plac
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 
-from markupsafe import Markup
-
-from whyfirst.probe.record import Measure, ProbeResult
+from whyfirst.probe.record import ProbeResult
+from whyfirst.report.parts import ProbeMeasure, ProbeRow
 from whyfirst.report.svg import (
     arm_styles,
     el,
-    interval_mark,
+    estimate_mark,
     line,
     linear,
     marker,
@@ -51,6 +50,8 @@ PANELS: dict[str, list[tuple[str, dict[str, str], str, str]]] = {
     ],
 }  # fmt: skip
 
+#: axes whose places are numbers, in words
+CURVES = {"layer": "layer", "coefficient": "multiples of the direction"}
 #: measures between 0 and 1, and what chance gives
 SHARES = {
     "auroc": 0.5, "shuffled": 0.5, "framing": 0.5, "harmful_refused": None, "benign_helped": None,
@@ -59,36 +60,50 @@ SHARES = {
 _LEFT, _WIDTH, _STEP, _HEAD = 130.0, 420.0, 15.0, 40.0
 
 
+def panels(
+    probe: ProbeRow,
+) -> Iterator[tuple[str, str, Mapping[str, str], list[ProbeMeasure]]]:
+    """(axis, title, what all of it says, its measures) of every panel that has any."""
+    # Pairs of statements come in families, whose numbers are never averaged.
+    named = (str(m.at["family"]) for m in probe.measures if "family" in m.at)
+    families = list(dict.fromkeys(named)) or [""]
+    for name, wanted, axis, title in PANELS.get(probe.probe, []):
+        for family in families:
+            must = wanted | ({"family": family} if family else {})
+            rows = [m for m in probe.measures if m.name == name and _fits(m, must, axis)]
+            if rows:
+                yield axis, f"{title}, {family}" if len(families) > 1 else title, must, rows
+
+
+def _fits(measure: ProbeMeasure, wanted: Mapping[str, str], axis: str) -> bool:
+    """Whether a measure has a place on a panel's axis."""
+    at = measure.at
+    finer = axis != "value" and "value" in at  # broken down further than this panel
+    numeric = axis not in CURVES or not isinstance(at.get(axis), str)
+    placed = axis in at or axis == "value"  # of all values together
+    known = placed and measure.value is not None
+    return known and not finer and numeric and all(at.get(k) == v for k, v in wanted.items())
+
+
 def figure(result: ProbeResult) -> str | None:
     """A standalone SVG document, or None for a probe without panels or without numbers."""
-    measures = result.findings.measures
-    arms = list(dict.fromkeys(measure.arm for measure in measures))
-    families = dict.fromkeys(str(m.at["family"]) for m in measures if "family" in m.at) or {"": 0}
+    probe = ProbeRow.model_validate(result.to_json())
+    arms = list(dict.fromkeys(measure.arm for measure in probe.measures))
     parts: list[ET.Element] = []
     y = 26.0 + _legend(parts, arms)
-    for family in families:
-        for name, wanted, axis, title in PANELS.get(result.probe, []):
-            must = wanted | ({"family": family} if family else {})
-            rows = _rows(measures, name, must, axis)
-            if rows:
-                whole = f"{title}{f', {family}' if len(families) > 1 else ''}"
-                y += _panel(parts, arms, rows, axis, whole, y)
+    for axis, title, _, measures in panels(probe):
+        rows: dict[str | float, list[ProbeMeasure]] = {}
+        for measure in measures:
+            rows.setdefault(measure.at.get(axis, "all"), []).append(measure)
+        y += _panel(parts, arms, rows, axis, title, y)
     if len(parts) <= 2 * len(arms):
         return None
     back = el("rect", {"x": 0, "y": 0, "width": _WIDTH, "height": y + 6, "class": "paper"})
-    drawn = render(_WIDTH, y + 6, f"{result.probe}: {result.definition}", back, *parts)
-    return _standalone(drawn)
-
-
-def _standalone(figure_: Markup) -> str:
-    """The figure as a document of its own, with the report's style sheet inside."""
+    # A document of its own has the report's style sheet inside.
     style = (files("whyfirst.report") / "templates" / "style.css").read_text(encoding="utf-8")
-    opening = '<svg xmlns="http://www.w3.org/2000/svg" '
-    css = ET.Element("style")
-    css.text = f"{style}\n.paper {{ fill: var(--bg); }}"
-    body = str(figure_).removeprefix("<svg ")
-    first, rest = body.split(">", 1)
-    return f"{opening}{first}>{ET.tostring(css, encoding='unicode')}{rest}\n"
+    css = el("style", None, f"{style}\n.paper {{ fill: var(--bg); }}")
+    drawn = render(_WIDTH, y + 6, f"{result.probe}: {result.definition}", css, back, *parts)
+    return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
 
 
 def _legend(parts: list[ET.Element], arms: Sequence[str]) -> float:
@@ -105,26 +120,10 @@ def _legend(parts: list[ET.Element], arms: Sequence[str]) -> float:
     return y
 
 
-def _rows(
-    measures: Sequence[Measure], name: str, wanted: dict[str, str], axis: str
-) -> dict[str | float, list[Measure]]:
-    """Place on the axis -> its measures, one an arm, places in the order they come."""
-    rows: dict[str | float, list[Measure]] = {}
-    for measure in measures:
-        at = measure.at
-        # What is broken down further than the axis belongs to another panel.
-        finer = axis != "value" and "value" in at
-        fits = all(at.get(key) == value for key, value in wanted.items())
-        shown = measure.name == name and axis in at and measure.estimate.value is not None
-        if shown and fits and not finer:
-            rows.setdefault(at[axis], []).append(measure)
-    return rows
-
-
 def _panel(
     parts: list[ET.Element],
     arms: Sequence[str],
-    rows: dict[str | float, list[Measure]],
+    rows: dict[str | float, list[ProbeMeasure]],
     axis: str,
     title: str,
     top: float,
@@ -135,7 +134,7 @@ def _panel(
         number
         for measures in rows.values()
         for m in measures
-        for number in (m.estimate.value, m.estimate.low, m.estimate.high)
+        for number in (m.value, m.low, m.high)
         if number is not None
     ]
     name = next(iter(rows.values()))[0].name
@@ -157,14 +156,11 @@ def _panel(
         parts.append(text(_LEFT - 12, y + _STEP * (len(measures) / 2 + 0.6), label, "name", "end"))
         y += _STEP * 0.4
         for m in measures:
-            one = m.estimate
-            assert one.value is not None
-            limits = [None if limit is None else scale(limit) for limit in (one.low, one.high)]
-            shown = f"{m.arm}, {label}: {one.value:.3f}"
-            if one.low is not None and one.high is not None:
-                shown += f" ({one.low:.3f} to {one.high:.3f})"
-            xs = (scale(one.value), limits[0], limits[1])
-            parts.append(interval_mark(styles[m.arm], xs, y + _STEP / 2, 4, shown))
+            shown = f"{m.arm}, {label}: {m.value:.3f}"
+            if m.low is not None and m.high is not None:
+                shown += f" ({m.low:.3f} to {m.high:.3f})"
+            estimate = (m.value, m.low, m.high)
+            parts += estimate_mark(styles[m.arm], scale, estimate, y + _STEP / 2, 4, shown)
             y += _STEP
         y += _STEP * 0.4
     return _HEAD + height + 24

@@ -4,21 +4,18 @@ Which measures are drawn, and under which titles, is a list of their own (`probe
 Leaves out: measuring, and measures that have no place on an axis (they are in results.json).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from whyfirst.report import figures, links, words
+from whyfirst.report import figures, links, probe_figures, words
 from whyfirst.report.figures import Series
 from whyfirst.report.links import MethodLink
 from whyfirst.report.parts import ProbeMeasure, ProbeRow
 from whyfirst.report.schema import Results
 from whyfirst.report.views import NEUTRAL, Panel, Styles
 
-CURVES = {"layer": "layer", "coefficient": "multiples of the direction"}
 TITLES = {
     "logit_difference": "Does it expect bad outcomes where a value is violated?",
     "representation_similarity": "Are violations represented near bad outcomes?",
@@ -62,8 +59,6 @@ def sections(results: Results, styles: Styles) -> list[Section]:
 
 
 def _section(probe: ProbeRow, styles: Styles) -> Section:
-    from whyfirst.report.probe_figures import PANELS
-
     readings = links.method_links(probe)
     # The probe's own cautions on links are replaced by ours, said with every arm they concern.
     cautions = [text for text in probe.cautions if " shows the link " not in text]
@@ -81,31 +76,16 @@ def _section(probe: ProbeRow, styles: Styles) -> Section:
     panels: list[Panel] = []
     tables: list[Table] = []
     shown: set[int] = set()
-    # Pairs of statements come in families, whose numbers are never averaged.
-    families = list(dict.fromkeys(str(m.at["family"]) for m in probe.measures if "family" in m.at))
-    for name, wanted, along, title in PANELS.get(probe.probe, []):
-        for family in families or [""]:
-            must = wanted | ({"family": family} if family else {})
-            rows = [m for m in probe.measures if m.name == name and _fits(m, must, along)]
-            shown.update(id(m) for m in rows)
-            whole = words.capital(f"{title}, {family}" if len(families) > 1 else title)
-            if along in CURVES and rows:
-                panels.append(Panel(whole, _curve(rows, must, along, whole, styles)))
-            elif rows:
-                tables.append(_table(rows, along, whole))
+    for along, title, must, rows in probe_figures.panels(probe):
+        shown.update(id(m) for m in rows)
+        whole = words.capital(title)
+        if along in probe_figures.CURVES:
+            panels.append(Panel(whole, _curve(rows, must, along, whole, styles)))
+        else:
+            tables.append(_table(rows, along, whole))
     heading = TITLES.get(probe.probe, probe.probe.replace("_", " ").capitalize())
     others = len(probe.measures) - len(shown)
     return Section(probe, heading, cautions, readings, plots, axis, panels, tables, others)
-
-
-def _fits(measure: ProbeMeasure, wanted: Mapping[str, str], axis: str) -> bool:
-    """Whether a measure has a place on a panel's axis."""
-    at = measure.at
-    finer = axis != "value" and "value" in at  # broken down further than this panel
-    numeric = axis not in CURVES or not isinstance(at.get(axis), str)
-    placed = axis in at or axis == "value"  # of all values together
-    known = placed and measure.value is not None
-    return known and not finer and numeric and all(at.get(k) == v for k, v in wanted.items())
 
 
 def _curve(
@@ -129,7 +109,7 @@ def _curve(
                sorted(data, key=lambda point: point[0]))
         for (arm, rest), data in lines.items()
     ]  # fmt: skip
-    return figures.chart(series, title, CURVES[axis], share=False)
+    return figures.chart(series, title, probe_figures.CURVES[axis], share=False)
 
 
 def _table(rows: Sequence[ProbeMeasure], axis: str, title: str) -> Table:

@@ -8,36 +8,20 @@ how they are shown (`html.py`, `terminal.py`, `card.py`).
 `python -m whyfirst.report.schema` rewrites `results.schema.json` after a change here.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from whyfirst.config.errors import DataError
+from whyfirst.config.errors import DataError, UserError, did_you_mean
 from whyfirst.config.files import read_json
 from whyfirst.config.strict import StrictModel
-from whyfirst.report.parts import (
-    Axes,
-    Comparison,
-    CorrectedRow,
-    Count,
-    GapRow,
-    GroupTable,
-    JudgeRow,
-    KindRow,
-    KindTable,
-    Number,
-    ProbeRow,
-    Share,
-    Spread,
-    StageRow,
-    Used,
-)
+from whyfirst.report import parts
 from whyfirst.report.parts import Cell as Cell
+from whyfirst.report.parts import Count, Number, Share
 from whyfirst.report.unit import refuse_torn
+from whyfirst.stats.worlds import Spread
 
 SCHEMA_VERSION = 2
 #: versions whose files still open; each later one only added fields, all of which may be absent
@@ -82,7 +66,7 @@ class Arm(StrictModel):
     benchmarks: dict[str, dict[str, Cell]]
     edits: list[str] = Field(default_factory=list)
     decoding: list[str] = Field(default_factory=list)
-    used: Used | None = None
+    used: parts.Used | None = None
 
 
 class Benchmark(StrictModel):
@@ -108,7 +92,14 @@ class Benchmark(StrictModel):
     happened: tuple[str, str] = ("pass", "fail")
     good: Literal["pass", "fail", "neither"] = "pass"
     chance: Share | None = None
-    axes: Axes | None = None
+    axes: parts.Axes | None = None
+
+    @property
+    def worse(self) -> Literal["lower", "higher", "neither"]:
+        """The direction of a difference that nobody hopes for."""
+        if self.good == "neither":
+            return "neither"
+        return "lower" if self.higher_is_better else "higher"
 
     @model_validator(mode="before")
     @classmethod
@@ -164,7 +155,7 @@ class Contrast(StrictModel):
     exact_p: Share | None = None
     dropped: list[int] = Field(default_factory=list)
     worlds: Spread | None = None
-    by_kind: list[KindRow] = Field(default_factory=list)
+    by_kind: list[parts.KindRow] = Field(default_factory=list)
 
 
 class MatchRow(StrictModel):
@@ -214,32 +205,30 @@ class LossCurve(StrictModel):
     points: list[tuple[Count, Number]]
 
 
-class CheckpointPoint(StrictModel):
-    """A benchmark after `step` updates of the last stage."""
+class Point(StrictModel):
+    """A benchmark of one arm on one cell, at one point of a curve."""
 
     arm: str
     benchmark: str
     cell: str
-    step: Count
     value: Number | None
     low: Number | None
     high: Number | None
     n_seeds: Count
 
 
-class DosePoint(StrictModel):
+class CheckpointPoint(Point):
+    """A benchmark after `step` updates of the last stage."""
+
+    step: Count
+
+
+class DosePoint(Point):
     """A benchmark where a share `dose` of the demonstrations was contrary, or (`of` "documents")
     where the first stage had that share of its documents."""
 
-    arm: str
     of: Literal["contrary", "documents"] = "contrary"
     dose: Share
-    benchmark: str
-    cell: str
-    value: Number | None
-    low: Number | None
-    high: Number | None
-    n_seeds: Count
 
 
 class Curves(StrictModel):
@@ -270,54 +259,6 @@ class Example(StrictModel):
     offensive: bool = False
 
 
-class Amendment(StrictModel):
-    """A registration's plan replaced by another, with its reason; `changes` is what differs.
-
-    `results` counts the evaluations that were there by then, and `looks` how often results had been
-    put together, of a part of them or of all.
-    """
-
-    at: str
-    reason: str
-    sha256: str
-    changes: list[str]
-    results: Count
-    looks: Count
-
-
-class Look(StrictModel):
-    """Results that were put together of fewer seeds than now: an interim look."""
-
-    at: str
-    seeds: dict[str, Count]
-
-
-class Registration(StrictModel):
-    """Whether the plan was frozen before the first result, and what deviated from it.
-
-    `sha256` is of the registration as it was first written; `deviations` are from its last
-    amendment, where it has any.
-    """
-
-    registered: bool
-    before_first_result: bool | None
-    sha256: str | None
-    file: str | None
-    primary: str | None
-    deviations: list[str]
-    amendments: list[Amendment] = Field(default_factory=list)
-    looks: list[Look] = Field(default_factory=list)
-
-
-class Claimed(StrictModel):
-    """A figure published elsewhere, printed as claimed and never as ours."""
-
-    metric: str
-    baseline: str | Number
-    method: str | Number
-    source: str
-
-
 class Cost(StrictModel):
     """What this run did; differs between runs."""
 
@@ -343,25 +284,25 @@ class Results(StrictModel):
     recall: dict[str, dict[str, Recall]]
     curves: Curves
     examples: list[Example]
-    registration: Registration
+    registration: parts.Registration
     fingerprints: dict[str, str]
-    claimed: list[Claimed]
+    claimed: list[parts.Claimed]
     notes: list[str]
     seconds: dict[str, Number]
     memory_mb_peak: Number | None
     cost: Cost
-    groups: list[GroupTable] = Field(default_factory=list)
-    gaps: list[GapRow] = Field(default_factory=list)
-    judges: dict[str, JudgeRow] = Field(default_factory=dict)
-    corrected: list[CorrectedRow] = Field(default_factory=list)
-    probes: list[ProbeRow] = Field(default_factory=list)
+    groups: list[parts.GroupTable] = Field(default_factory=list)
+    gaps: list[parts.GapRow] = Field(default_factory=list)
+    judges: dict[str, parts.JudgeRow] = Field(default_factory=dict)
+    corrected: list[parts.CorrectedRow] = Field(default_factory=list)
+    probes: list[parts.ProbeRow] = Field(default_factory=list)
     spent: dict[str, str] = Field(default_factory=dict)
-    comparisons: list[Comparison] = Field(default_factory=list)
-    stages: dict[str, StageRow] = Field(default_factory=dict)
-    kinds: list[KindTable] = Field(default_factory=list)
+    comparisons: list[parts.Comparison] = Field(default_factory=list)
+    stages: dict[str, parts.StageRow] = Field(default_factory=dict)
+    kinds: list[parts.KindTable] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Results:
+    def _names_exist(self) -> "Results":
         """A report with a dangling name would silently show less than was measured."""
         # The headline is found by name, so a second one of that name could take its place.
         names = [contrast.name for contrast in self.contrasts]
@@ -378,6 +319,17 @@ class Results(StrictModel):
             if benchmark not in self.benchmarks:
                 raise ValueError(f"{where}: {benchmark!r} is not described in `benchmarks`")
         return self
+
+    def arm(self, name: str, asked_by: str = "") -> Arm:
+        """One of the study's arms.
+
+        Raises:
+            UserError: there is none of that name; begins with `asked_by`, and gives the nearest.
+        """
+        if name not in self.arms:
+            hint, known = did_you_mean(name, self.arms), ", ".join(self.arms)
+            raise UserError(f"{asked_by}{name!r} is not an arm of this study{hint}; it has {known}")
+        return self.arms[name]
 
     def headline_contrast(self) -> Contrast | None:
         """The contrast the study was made for, or None where a study has no contrasts."""

@@ -7,8 +7,6 @@ nothing here writes a style attribute (the page's policy would block it). They a
 readers and printers without colour. Leaves out: charts (`figures.py`).
 """
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -135,63 +133,34 @@ def text(x: float, y: float, content: str, css: str = "", anchor: str = "start")
     return el("text", attributes, content)
 
 
-def _polygon(points: list[tuple[float, float]]) -> ET.Element:
-    return el("polygon", {"points": " ".join(f"{num(x)},{num(y)}" for x, y in points)})
+#: marker -> its corners, in radii from its centre
+_CORNERS: dict[str, list[tuple[float, float]]] = {
+    "diamond": [(0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)],
+    "up": [(0, -1.15), (1.15, 0.92), (-1.15, 0.92)],
+    "down": [(0, 1.15), (1.15, -0.92), (-1.15, -0.92)],
+    "plus": [
+        (-0.42, -1.15), (0.42, -1.15), (0.42, -0.42), (1.15, -0.42), (1.15, 0.42), (0.42, 0.42),
+        (0.42, 1.15), (-0.42, 1.15), (-0.42, 0.42), (-1.15, 0.42), (-1.15, -0.42), (-0.42, -0.42),
+    ],
+    "cross": [
+        (-1.05, -0.5), (-0.5, -1.05), (0, -0.55), (0.5, -1.05), (1.05, -0.5), (0.55, 0),
+        (1.05, 0.5), (0.5, 1.05), (0, 0.55), (-0.5, 1.05), (-1.05, 0.5), (-0.55, 0),
+    ],
+    "hexagon": [(1.1 * sin(pi * k / 3), 1.1 * cos(pi * k / 3)) for k in range(6)],
+    "square": [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+    "bar": [(-0.5, -1.2), (0.5, -1.2), (0.5, 1.2), (-0.5, 1.2)],
+}  # fmt: skip
 
 
 def marker(style: ArmStyle, x: float, y: float, radius: float, hollow: bool = False) -> ET.Element:
     """The arm's marker centred on (x, y)."""
-    r = radius
     if style.shape == "circle":
-        shape = el("circle", {"cx": x, "cy": y, "r": r})
-    elif style.shape == "square":
-        shape = el(
-            "rect", {"x": x - r * 0.9, "y": y - r * 0.9, "width": r * 1.8, "height": r * 1.8}
-        )
-    elif style.shape == "diamond":
-        d = r * 1.25
-        shape = _polygon([(x, y - d), (x + d, y), (x, y + d), (x - d, y)])
-    elif style.shape in ("up", "down"):
-        s = r * (1.15 if style.shape == "up" else -1.15)
-        shape = _polygon([(x, y - s), (x + r * 1.15, y + s * 0.8), (x - r * 1.15, y + s * 0.8)])
-    elif style.shape == "plus":
-        t, d = r * 0.42, r * 1.15
-        shape = _polygon(
-            [(x - t, y - d), (x + t, y - d), (x + t, y - t), (x + d, y - t), (x + d, y + t),
-             (x + t, y + t), (x + t, y + d), (x - t, y + d), (x - t, y + t), (x - d, y + t),
-             (x - d, y - t), (x - t, y - t)]
-        )  # fmt: skip
-    elif style.shape == "cross":
-        t, d = r * 0.55, r * 1.05
-        shape = _polygon(
-            [(x - d, y - d + t), (x - d + t, y - d), (x, y - t), (x + d - t, y - d),
-             (x + d, y - d + t), (x + t, y), (x + d, y + d - t), (x + d - t, y + d),
-             (x, y + t), (x - d + t, y + d), (x - d, y + d - t), (x - t, y)]
-        )  # fmt: skip
-    elif style.shape == "hexagon":
-        shape = _polygon([(x + r * 1.1 * sin(pi * k / 3), y + r * 1.1 * cos(pi * k / 3))
-                          for k in range(6)])  # fmt: skip
+        shape = el("circle", {"cx": x, "cy": y, "r": radius})
     else:
-        shape = el("rect", {"x": x - r * 0.5, "y": y - r * 1.2, "width": r, "height": r * 2.4})
+        places = ((x + radius * dx, y + radius * dy) for dx, dy in _CORNERS[style.shape])
+        shape = el("polygon", {"points": " ".join(f"{num(a)},{num(b)}" for a, b in places)})
     shape.set("class", f"{style.css} {'hollow' if hollow else 'mark'}")
     return shape
-
-
-def interval_mark(
-    style: ArmStyle,
-    xs: tuple[float, float | None, float | None],
-    y: float,
-    radius: float,
-    title: str,
-    hollow: bool = False,
-) -> ET.Element:
-    """A marker with its interval: `xs` are the x of value, low and high; hover shows `title`."""
-    x, low, high = xs
-    group = el("g", None, el("title", None, title))
-    if low is not None and high is not None:
-        group.append(line(low, y, high, y, f"{style.css} {'thin' if hollow else 'bar'}"))
-    group.append(marker(style, x, y, radius, hollow))
-    return group
 
 
 def estimate_mark(
@@ -203,9 +172,13 @@ def estimate_mark(
     title: str,
     hollow: bool = False,
 ) -> list[ET.Element]:
-    """`interval_mark` of an estimate on a scale; nothing where there is no value."""
-    value, *limits = estimate
+    """A marker with its interval, hover shows `title`; nothing where there is no value."""
+    value, low, high = estimate
     if value is None:
         return []
-    low, high = (None if limit is None else scale(limit) for limit in limits)
-    return [interval_mark(style, (scale(value), low, high), y, radius, title, hollow)]
+    group = el("g", None, el("title", None, title))
+    if low is not None and high is not None:
+        css = f"{style.css} {'thin' if hollow else 'bar'}"
+        group.append(line(scale(low), y, scale(high), y, css))
+    group.append(marker(style, scale(value), y, radius, hollow))
+    return [group]

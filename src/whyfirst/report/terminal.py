@@ -4,16 +4,12 @@ Every string passes `safe_text` and is printed as text, never as rich markup. Le
 and figures, which are in the HTML report.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
-
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from whyfirst.config.text import safe_text
+from whyfirst.config.text import safe_text, table_of
 from whyfirst.report import words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
@@ -48,27 +44,26 @@ def print_headline(results: Results) -> RenderableType:
         checks,
     ]
     # Most studies have no edits, comparisons or axes: an empty table is no finding.
-    for table in (_arms(results), _square(results), _comparisons(results), _used(results)):
+    compared = table_of(
+        ("comparison", "win rate", "95 % interval", "reading", "position bias", "judge"),
+        ((c.comparison.title, c.rate, c.limits, c.reading, c.bias, c.comparison.judge)
+         for c in comparisons(results)), "lr",
+    )  # fmt: skip
+    used = table_of(("edits and decoding", "calls", "plain", "tokens", "plain"), (
+        (arm, *(f"{n:,}" for n in (u.calls, u.base_calls, u.tokens, u.base_tokens)))
+        for arm, spec in results.arms.items() if (u := spec.used)
+    ), "lr")  # fmt: skip
+    for table in (_arms(results), _square(results), compared, used):
         if table.row_count:
             parts += [Text(""), table]
     return Group(*parts)
-
-
-def _table(titles: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
-    """An unruled table; every column but the first to the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, title in enumerate(titles):
-        table.add_column(Text(safe_text(title)), justify="right" if place else "left")
-    for row in rows:
-        table.add_row(*(Text(safe_text(cell)) for cell in row))
-    return table
 
 
 def _square(results: Results) -> Table:
     """The headline's benchmark on its two axes, what it is read beside after the stroke."""
     contrast, cells = results.headline_contrast(), words.axes_cells(results)
     if contrast is None or not cells:
-        return _table((), ())
+        return table_of((), ())
     main, other = results.benchmarks[contrast.benchmark], beside(results, contrast.benchmark)
     metrics = [contrast.benchmark] + ([other] if other else [])
     rows = []
@@ -79,44 +74,27 @@ def _square(results: Results) -> Table:
             row.append(" / ".join(words.amount(cell.value if cell else None, main)
                                   for cell in found))  # fmt: skip
         rows.append(row)
-    return _table([" / ".join(results.benchmarks[name].title for name in metrics), *cells], rows)
-
-
-def _comparisons(results: Results) -> Table:
-    titles = ("comparison", "win rate", "95 % interval", "reading", "position bias", "judge")
-    return _table(titles, [
-        (row.comparison.title, row.rate, row.limits, row.reading, row.bias, row.comparison.judge)
-        for row in comparisons(results)
-    ])  # fmt: skip
-
-
-def _used(results: Results) -> Table:
-    titles = ("edits and decoding", "calls", "plain", "tokens", "plain")
-    used = {arm: spec.used for arm, spec in results.arms.items() if spec.used}
-    return _table(titles, [
-        (arm, *(f"{n:,}" for n in (row.calls, row.base_calls, row.tokens, row.base_tokens)))
-        for arm, row in used.items()
-    ])  # fmt: skip
+    title = " / ".join(results.benchmarks[name].title for name in metrics)
+    return table_of([title, *cells], rows, "lr")
 
 
 def _arms(results: Results) -> Table:
     """Arms down, benchmarks across: values with intervals, and n."""
-    shown = columns(results)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("arm", no_wrap=True)
-    for column in shown:
-        title = column.title if column.cell == "*/*" else f"{column.title} ({column.where})"
-        table.add_column(Text(safe_text(title)), justify="right")
-    pair = results.headline_contrast()
+    shown, pair = columns(results), results.headline_contrast()
+    rows = []
     for arm in results.arms:
-        row = [Text(safe_text(arm))]
+        weight = "bold" if pair and arm in (pair.a, pair.b) else ""
+        row = [Text(safe_text(arm), style=weight)]
         for column in shown:
             cell = words.cell_of(results, arm, column.benchmark, column.cell)
             benchmark = results.benchmarks[column.benchmark]
             entry = Text("-", style="dim")
             if cell is not None:
-                entry = Text(words.amount(cell.value, benchmark))
+                entry = Text(words.amount(cell.value, benchmark), style=weight)
                 entry.append(f" {words.interval_and_n(cell, benchmark)}", style="dim")
             row.append(entry)
-        table.add_row(*row, style="bold" if pair and arm in (pair.a, pair.b) else "")
+        rows.append(row)
+    whole = (c.title if c.cell == "*/*" else f"{c.title} ({c.where})" for c in shown)
+    table = table_of(("arm", *whole), rows, "lr")
+    table.columns[0].no_wrap = True
     return table

@@ -4,8 +4,6 @@ Every function takes `Results` and gives plain data or finished figures for a te
 sentences (`answer.py`, `words.py`), drawing (`figures.py`) and markup (`templates/`).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -197,7 +195,7 @@ def verdict(results: Results, contrast: Contrast) -> str:
     where = words.direction(contrast)
     if where in ("higher", "lower") and (contrast.p_adjusted or 0) > 0.05:
         return f"{where}, not after correction"
-    return {"none": "no detectable difference", "unknown": "too few data"}.get(where, where)
+    return words.WAYS.get(where, where)
 
 
 def square(results: Results, styles: Styles) -> list[Panel]:

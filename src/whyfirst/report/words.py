@@ -4,8 +4,6 @@ A difference is called detectable when its 95 % interval excludes zero; "no dete
 is a result and is said as one. Leaves out: computing intervals, and any judgement of size.
 """
 
-from __future__ import annotations
-
 from statistics import fmean
 from typing import Literal
 
@@ -17,6 +15,8 @@ SPACE = "\u00a0"  # between a number and its sign, so that a line never breaks t
 Direction = Literal["higher", "lower", "none", "unknown"]
 Tone = Literal["good", "caution", "bad", "plain"]
 
+#: a direction that says nothing, in words
+WAYS = {"none": "no detectable difference", "unknown": "too few data"}
 FRAMINGS = {"plain": "asked plainly", "unseen": "unseen framings", "seen": "seen framings"}
 
 # What an arm's comparison with the method rules out; only for the names every study shares.
@@ -150,11 +150,6 @@ def direction(contrast: Contrast) -> Direction:
     if contrast.low is None or contrast.high is None:
         return "unknown"
     return "higher" if contrast.low > 0 else "lower" if contrast.high < 0 else "none"
-
-
-def exact_floor(contrast: Contrast) -> str:
-    """The least p that an exact test of so few units can give, in words."""
-    return f"no exact test of {contrast.n_seeds} goes below {2.0 ** (1 - contrast.n_seeds):.2g}"
 
 
 def undone(contrast: Contrast) -> bool:

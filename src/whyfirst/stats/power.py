@@ -9,28 +9,20 @@ Source: noncentral t power (Cohen 1988, chapter 2) with the variance of a crosse
 Casella and McCulloch 1992, chapter 4).
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
+from bisect import bisect_left
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.stats.crossed import NO_VARIANCE, Combined, combine
 
 MOST_SEEDS = 1000
+POWER, ALPHA = 0.8, 0.05
 
 
 def mde(
-    seed_sd: float,
-    topic_sd: float,
-    residual_sd: float,
-    n_seeds: int,
-    n_topics: int,
-    n_items: int,
-    power: float = 0.8,
-    alpha: float = 0.05,
+    seed_sd: float, topic_sd: float, residual_sd: float, n_seeds: int, n_topics: int, n_items: int
 ) -> float:
-    """The smallest true difference that a two-sided test finds with probability `power`.
+    """The smallest true difference that a two-sided test at 5 % finds in 80 % of studies.
 
     Args:
         seed_sd: spread of the true difference over seeds.
@@ -41,20 +33,13 @@ def mde(
     Raises ConfigError for a negative spread or an impossible design.
     """
     combined = _planned(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items)
-    return detectable(combined.variance, combined.df, power, alpha)
+    return detectable(combined.variance, combined.df)
 
 
 def half_width(
-    seed_sd: float,
-    topic_sd: float,
-    residual_sd: float,
-    n_seeds: int,
-    n_topics: int,
-    n_items: int,
-    power: float = 0.8,
-    alpha: float = 0.05,
+    seed_sd: float, topic_sd: float, residual_sd: float, n_seeds: int, n_topics: int, n_items: int
 ) -> float:
-    """Half the interval's length that is not exceeded with probability `power`; see `mde`.
+    """Half the interval's length that is not exceeded in 80 % of studies; see `mde`.
 
     The estimated variance is scaled chi-square, so a design that only meets its target on average
     misses it in half of all studies.
@@ -62,26 +47,21 @@ def half_width(
     from scipy.special import gammaincinv, stdtrit
 
     combined = _planned(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items)
-    inflation = 2.0 * float(gammaincinv(combined.df / 2.0, power)) / combined.df
-    quantile = float(stdtrit(combined.df, 1.0 - alpha / 2.0))
+    inflation = 2.0 * float(gammaincinv(combined.df / 2.0, POWER)) / combined.df
+    quantile = float(stdtrit(combined.df, 1.0 - ALPHA / 2.0))
     return quantile * math.sqrt(combined.variance * inflation)
 
 
-def seeds_needed(
-    seed_sd: float,
-    topic_sd: float,
-    residual_sd: float,
-    n_topics: int,
-    n_items: int,
-    *,
-    half_width: float | None = None,
-    effect: float | None = None,
-    power: float = 0.8,
-    alpha: float = 0.05,
-) -> int:
-    """The fewest seeds that reach a goal with probability `power`.
+_half_width = half_width  # `seeds_needed` has an argument of that name
 
-    The goal is either an interval no wider than ±`half_width`, or p < alpha where the true
+
+def seeds_needed(
+    seed_sd: float, topic_sd: float, residual_sd: float, n_topics: int, n_items: int,
+    *, half_width: float | None = None, effect: float | None = None,
+) -> int:  # fmt: skip
+    """The fewest seeds that reach a goal in 80 % of studies.
+
+    The goal is either an interval no wider than ±`half_width`, or p < 0.05 where the true
     difference is `effect`; give one of them. Raises ConfigError where no number of seeds does:
     topics are a sample too, and more seeds don't add topics.
     """
@@ -90,10 +70,10 @@ def seeds_needed(
     goal = half_width if half_width is not None else effect
     if goal is None or not goal > 0.0:
         raise ConfigError(f"seeds_needed: the goal must be above 0, not {goal}")
-    reach: Callable[..., float] = mde if half_width is None else _half_width
+    reach = mde if half_width is None else _half_width
 
     def reached(n_seeds: int) -> float:
-        return reach(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items, power, alpha)
+        return reach(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items)
 
     if reached(MOST_SEEDS) > goal:
         raise ConfigError(
@@ -101,17 +81,11 @@ def seeds_needed(
             f"{reached(MOST_SEEDS):.3f}, and the goal is {goal:.3f}; add topics or items, "
             "or accept a wider goal"
         )
-    low, high = 1, MOST_SEEDS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) <= goal else (middle, high)
-    return high
+    # More seeds never reach less, so the first that does is found by halving.
+    return 2 + bisect_left(range(2, MOST_SEEDS), -goal, key=lambda seeds: -reached(seeds))
 
 
-_half_width = half_width  # `seeds_needed` has an argument of that name
-
-
-def detectable(variance: float, df: float, power: float = 0.8, alpha: float = 0.05) -> float:
+def detectable(variance: float, df: float) -> float:
     """The minimum detectable effect of an estimate with this variance and degrees of freedom.
 
     inf where there are no degrees of freedom; the caller cuts at the largest possible effect.
@@ -120,8 +94,9 @@ def detectable(variance: float, df: float, power: float = 0.8, alpha: float = 0.
 
     if df <= 0.0:
         return math.inf
-    critical = float(stdtrit(df, 1.0 - alpha / 2.0))
-    shift = float(nctdtrinc(df, 1.0 - power, critical))
+    critical = float(stdtrit(df, 1.0 - ALPHA / 2.0))
+    # The shift of Student's t that leaves 20 % of it below the critical value.
+    shift = float(nctdtrinc(df, 1.0 - POWER, critical))
     return math.inf if math.isnan(shift) else shift * math.sqrt(variance)
 
 
@@ -136,6 +111,7 @@ def _planned(
             f"power: {n_seeds} seeds, {n_topics} topics, {n_items} items is no design; give at "
             "least one item a topic, and two seeds or two topics"
         )
+    # As mean squares over their cells: what is left within a cell is part of both terms.
     shared = residual_sd**2 / (n_seeds * n_items)
     seed = seed_sd**2 / n_seeds + shared
     topic = topic_sd**2 / n_topics + shared

@@ -4,8 +4,6 @@ A score is a fraction in [0, 1] (a verdict is 0 or 1) or nan for unscored. `pair
 arms up by seed and item. Left out: which arms to compare, and every statistic.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +63,7 @@ class Scores:
             )
 
     @classmethod
-    def from_rows(cls, rows: Iterable[tuple[int, str, str, float | None]]) -> Scores:
+    def from_rows(cls, rows: Iterable[tuple[int, str, str, float | None]]) -> "Scores":
         """Build scores from (seed, item, topic, value) rows; a value of None is unscored."""
         table = list(rows)
         return cls(
@@ -75,7 +73,7 @@ class Scores:
             np.array([np.nan if row[3] is None else row[3] for row in table], dtype=np.float64),
         )
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> Scores:
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Scores":
         """Some of the scores: (N,)."""
         return Scores(
             self.seeds[chosen], self.items[chosen], self.topics[chosen], self.values[chosen],

@@ -8,8 +8,6 @@ definition, its source and its measured coverage is in docs/statistics.md.
 Left out: which contrasts a study makes (study), unpaired comparisons, resampling intervals.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,7 +96,7 @@ class Contrast:
     exact_p: float | None = None
     dropped: tuple[int, ...] = ()
     worlds: Spread | None = None
-    by_kind: Mapping[str, Contrast] = field(default_factory=dict)
+    by_kind: Mapping[str, "Contrast"] = field(default_factory=dict)
 
 
 def wilson(passes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
@@ -142,6 +140,7 @@ def mcnemar_exact(b: int, c: int) -> float:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjusted p-values, in the order given (Holm 1979)."""
+    # From the smallest up, each against as many as are left, and none below the one before it.
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
     largest = 0.0
@@ -170,6 +169,7 @@ def mean_over_seeds(scores: Scores) -> Interval:
     columns = np.isfinite(grid.values).any(axis=0)
     topics, strata = np.array(grid.topics)[columns], np.array(grid.strata)[columns]
     result = estimate(grid.values[rows][:, columns], topics, strata)
+    # Where all agree the floor of the variance is no spread: the answers that agreed count.
     variance = 0.0 if result.degenerate else result.variance
     size = float(max(columns.sum(), rows.sum() * len(set(topics.tolist()))))
     return _as_proportion(result.mean, variance, result.df, size)
@@ -211,17 +211,15 @@ def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
     Args:
         asked: whom and what the items are about, where that is told; else topics alone.
     """
-    first, second = (
-        arms.values
-        if len(arms.values) == 2
-        else (arms.values[0] - arms.values[1], arms.values[2] - arms.values[3])
-    )
+    # Of four arms two differences are held against each other.
+    first, second = arms.values if len(arms.values) == 2 else arms.values[::2] - arms.values[1::2]
     difference = first - second
     scored = np.isfinite(difference)
     missing = arms.present.any(axis=0) & ~scored
     seeds, items = scored.any(axis=1), scored.any(axis=0)
     if not seeds.any():
         raise DataError(f"contrast {name}: no item is scored in every arm of one seed")
+    # McNemar's test is of two arms' verdicts; a score between 0 and 1 is none.
     binary = len(arms.values) == 2 and bool(np.isin(arms.values[:, scored], (0.0, 1.0)).all())
     rows = tuple(
         _seed_row(arms.seeds[index], first[index], second[index], int(missing[index].sum()), binary)
@@ -233,12 +231,14 @@ def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
         result = worlds.estimate(difference[seeds][:, items], asked.where(items))
     else:
         result = estimate(difference[seeds][:, items], arms.topics[items], arms.strata[items])
+    # Two shares differ by 1 at most, and two differences of shares by 2.
     limit = len(arms.values) / 2.0
     low, high, p = two_sided(result, limit)
+    parts = {str(kind): asked.kinds == kind for kind in np.unique(asked.kinds)}
     by_kind = {
         kind: compare(_only(arms, chosen), f"{name}/{kind}", asked.where(chosen))
-        for kind, chosen in worlds.kinds_apart(asked).items()
-        if scored[:, chosen].any()
+        for kind, chosen in parts.items()
+        if len(parts) > 1 and scored[:, chosen].any()
     }
     return Contrast(
         name=name, difference=result.mean, low=low, high=high, p=p,
@@ -266,7 +266,7 @@ def _seed_row(seed: int, first: Floats, second: Floats, unscored: int, binary: b
     """Summarise one seed over its pairs."""
     pairs = np.isfinite(first) & np.isfinite(second)
     left, right = first[pairs], second[pairs]
-    p = mcnemar_exact(_count(left > right), _count(left < right)) if binary else None
+    p = mcnemar_exact(int((left > right).sum()), int((left < right).sum())) if binary else None
     difference = float((left - right).mean())
     return SeedRow(
         seed, float(left.mean()), float(right.mean()), difference, len(left), unscored, p
@@ -293,7 +293,3 @@ def _quantile(df: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 0.5 + CONFIDENCE / 2.0))
-
-
-def _count(flags: npt.NDArray[np.bool_]) -> int:
-    return int(flags.sum())

@@ -11,10 +11,7 @@ Source: two-stage sampling, whose first stage's spread holds all later ones (Coc
 Techniques, 1977, section 10.4); prediction of a new unit (Hahn and Meeker 1991, section 4.8).
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +65,7 @@ class Asked:
     subjects: Names
     kinds: Names
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> Asked:
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Asked":
         """Those of some items only."""
         return Asked(self.topics[chosen], self.subjects[chosen], self.kinds[chosen])
 
@@ -83,6 +80,7 @@ def estimate(values: Floats, asked: Asked) -> CrossedEstimate:
     numbers = np.nanmean(values, axis=1)
     worlds = len(numbers)
     seen = float(numbers.var(ddof=1))
+    # What the draw of people and topics alone would give is part of what is seen between worlds.
     within = float(np.mean([_within(row, asked) for row in values]))
     degenerate = seen <= NO_VARIANCE
     return CrossedEstimate(
@@ -182,9 +180,3 @@ def _sums(values: Floats) -> Floats:
     for value in values:
         sums = np.concatenate([sums + value, sums - value])
     return sums
-
-
-def kinds_apart(asked: Asked) -> Mapping[str, npt.NDArray[np.bool_]]:
-    """Kind -> which items are asked of its subjects; empty where all are of one kind."""
-    kinds = np.unique(asked.kinds)
-    return {str(kind): asked.kinds == kind for kind in kinds} if len(kinds) > 1 else {}

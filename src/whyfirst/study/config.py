@@ -14,7 +14,7 @@ from pydantic import ValidationError, model_validator
 
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError
-from whyfirst.config.strict import LocatedError, load_yaml
+from whyfirst.config.strict import LocatedError, load_yaml, problems_of
 from whyfirst.config.strict_yaml import dotted, read_yaml
 from whyfirst.models.reference import ModelRef, parse_model
 from whyfirst.study import names
@@ -120,12 +120,7 @@ class Overrides:
         try:
             return Study.model_validate(data)
         except ValidationError as error:
-            told = []
-            for detail in error.errors(include_url=False, include_input=False):
-                cause, at = detail.get("ctx", {}).get("error"), tuple(detail["loc"])
-                said = str(detail["msg"]).removeprefix("Value error, ")
-                found = cause.problems if isinstance(cause, LocatedError) else [((), said)]
-                told += [f"{dotted((*at, *more))}: {text}" for more, text in found]
+            told = [f"{dotted(at)}: {said}" for at, said in problems_of(error, Study)]
             raise ConfigError(f"{file}, with{self.words}: " + "; ".join(told)) from None
 
 

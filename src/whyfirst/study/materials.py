@@ -19,7 +19,13 @@ from pydantic import (
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.room import Room, Use, use_of
-from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import (
+    LocatedError,
+    StrictModel,
+    added_later,
+    affects_output,
+    runtime_only,
+)
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 from whyfirst.explain.filters import FilterOptions
 from whyfirst.explain.template import TEACHER as TEMPLATE
@@ -27,10 +33,8 @@ from whyfirst.explain.write import MIN_YIELD
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.edits import EDITS
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.decisive import decisive_options
 from whyfirst.study.sources import CORPORA
 from whyfirst.train.config import StageConfig
-from whyfirst.train.config_base import added_later
 from whyfirst.worlds import WORLDS
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -68,7 +72,7 @@ class CorpusUse(Use):
 
     def for_fingerprint(self) -> dict[str, Any]:
         """See `decisive`."""
-        return {"source": self.name} | decisive_options(CORPORA, self) | self.made_of
+        return {"source": self.name} | CORPORA.decisive(self) | self.made_of
 
     @property
     def made_of(self) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _stages(study: StudyFile) -> Problems:
                 said = f"without the reward {REWARD_MODEL!r} (with no path of its own)"
                 yield origin, f"has no effect {said}"
             yield from _missing(origin, stage.reward_from, study.stages, "stage")
-            if source is not None and kind_of(source.train).makes != "reward_model":
+            if source is not None and kind_of(source.train).makes == "model":
                 kind = source.train.kind
                 yield origin, f"stage {stage.reward_from!r} is of kind {kind}, and not reward"
         updates, least = train.updates, train.min_updates
@@ -165,7 +165,7 @@ def _rewards_in(study: StudyFile, arm: str, at: Location) -> Problems:
         if name not in study.stages:
             continue
         stage = study.stages[name]
-        if kind_of(stage.train).makes == "reward_model":
+        if kind_of(stage.train).makes != "model":
             idle, given = idle or (*at, index), name
             continue
         if REWARD_MODEL not in data_names(stage.train):

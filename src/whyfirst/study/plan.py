@@ -13,10 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from whyfirst.config.errors import ConfigError, did_you_mean
+from whyfirst.config.strict import decisive
 from whyfirst.constitution import load_constitution
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import NONE, Overrides, Study, load_study
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.materials import ScratchModel

@@ -15,10 +15,10 @@ from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
+from whyfirst.config.strict import decisive
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
-from whyfirst.report.schema import Amendment, Look, Registration
-from whyfirst.study.decisive import decisive
+from whyfirst.report.parts import Amendment, Look, Registration
 from whyfirst.study.execute.marker import MARKER
 from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.upkeep import looks, note_look, note_study

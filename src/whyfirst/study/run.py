@@ -15,8 +15,9 @@ from whyfirst.config.files import atomic_write, write_json
 from whyfirst.report.schema import Results, load_results, results_to_json
 from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, is_whole, one_unit
 from whyfirst.study.config import NONE, Overrides
-from whyfirst.study.execute.executor import Event, Node, Outcome, default_workers, run_graph
-from whyfirst.study.execute.pool import OpenWorkers, visible_gpus
+from whyfirst.study.execute.executor import Event, Outcome, run_graph
+from whyfirst.study.execute.graph import Node
+from whyfirst.study.execute.pool import OpenWorkers, default_workers, visible_gpus
 from whyfirst.study.execute.store import Incomplete, Store
 from whyfirst.study.nodes.corpus import forget_rows
 from whyfirst.study.plan import Plan, build_plan

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whyfirst.config.errors import DataError, StoreError, UserError, did_you_mean
+from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.study.config import NONE, Overrides
 from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.upkeep import note_study, shed
 
 if TYPE_CHECKING:
     from whyfirst.report.schema import Results
@@ -49,8 +50,6 @@ def note_run(folder: Path, place: RunPlace) -> None:
 @contextlib.contextmanager
 def noted_in_store(plan: "Plan", store: Store) -> Iterator[None]:
     """Inside, the store knows the study as running, and afterwards as one of its users."""
-    from whyfirst.study.execute.upkeep import note_study
-
     name = f"{plan.study.study}{plan.overrides.suffix}"
     keys = [node.key for node in plan.nodes]
     store.create()
@@ -69,8 +68,6 @@ def shed_weights(plan: "Plan", store: Store) -> int:
     Those of each arm's last stage stay: they are what the study made. So do those that a later
     adapter names as its base. Returns the bytes freed.
     """
-    from whyfirst.study.execute.upkeep import shed
-
     lasts = {chain[-1] for chain in plan.stages.values() if chain}
     kept = lasts | {
         name for node in plan.nodes
@@ -145,12 +142,9 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
     """
     from whyfirst.study.nodes.base import model_folder
 
-    if arm not in results.arms:
-        hint = did_you_mean(arm, results.arms)
-        raise UserError(f"no arm {arm!r}{hint} (arms: {', '.join(results.arms)})")
+    stages = results.arm(arm).stages
     if seed not in results.seeds.get(arm, [seed]):
         raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
-    stages = results.arms[arm].stages
     node = f"seed{seed}/{'>'.join(stages)}" if stages else "base"
     kind = "stage" if stages else "base"
     mark, place = results.fingerprints.get(node), Store(store)

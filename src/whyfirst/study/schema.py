@@ -15,9 +15,10 @@ from pydantic import (
 )
 
 from whyfirst.config.room import Use, use_of
-from whyfirst.config.strict import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import StrictModel, added_later, affects_output, runtime_only
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES
 from whyfirst.models.reference import ModelRef
+from whyfirst.report.parts import Claimed
 from whyfirst.study.materials import (
     Arm,
     CorpusUse,
@@ -31,7 +32,6 @@ from whyfirst.study.materials import (
     known_corpus,
     known_world,
 )
-from whyfirst.train.config_base import added_later
 from whyfirst.worlds import WORLDS
 
 
@@ -220,15 +220,6 @@ class OverlapLimit(StrictModel):
     )
 
 
-class ClaimedFigure(StrictModel):
-    """A figure published elsewhere; the report prints it as claimed and never as ours."""
-
-    metric: str = runtime_only(description="what was measured")
-    baseline: str | float = runtime_only(description="the figure claimed of the baseline")
-    method: str | float = runtime_only(description="the figure claimed of the method")
-    source: str = runtime_only(description="where it was published")
-
-
 class StudyFile(StrictModel):
     """The whole file, its names not yet held against each other."""
 
@@ -307,7 +298,7 @@ class StudyFile(StrictModel):
     overlap: OverlapLimit = runtime_only(
         OverlapLimit(), description="rows that repeat what a benchmark asks"
     )
-    claimed: tuple[ClaimedFigure, ...] = runtime_only(
+    claimed: tuple[Claimed, ...] = runtime_only(
         (), description="figures published elsewhere, printed as claimed"
     )
     keep: Literal["all", "last"] = runtime_only(

@@ -18,7 +18,7 @@ from whyfirst.models.adapters import is_adapter
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import Stage
-from whyfirst.train.config_rl import REWARD_MODEL
+from whyfirst.train.config_rl import asks_folder
 from whyfirst.train.kinds import KINDS, identities
 
 COMPLETE = "COMPLETE.json"
@@ -55,7 +55,7 @@ def make_manifest(
     if methods := identities(config):
         manifest["methods"] = methods
     uses = getattr(config, "uses", ())
-    named = [Path(use.path) for use in uses if use.name == REWARD_MODEL and use.path]
+    named = [Path(use.path) for use in uses if asks_folder(use) and use.path]
     if named:
         manifest["reward_models"] = [_hashes(folder) for folder in named]
     return manifest

@@ -3,22 +3,14 @@
 Leaves out the kinds themselves (config, config_rl) and everything about running.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from whyfirst.config.strict import StrictModel, affects_output, runtime_only
+from whyfirst.config.strict import StrictModel, added_later, affects_output, runtime_only
 
 LOG_EVERY = 10
 """Updates between rows of log.jsonl; checkpoints fall on its multiples (see `checkpoint_every`)."""
-
-
-def added_later(default: Any, **more: Any) -> Any:
-    """An output field that did not exist when studies were first registered.
-
-    At its default it says what its absence said, so it is left out of the fingerprint there.
-    """
-    return affects_output(default, json_schema_extra={"added_later": True}, **more)
 
 
 class LoraConfig(StrictModel):

@@ -12,8 +12,8 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from whyfirst.config.room import Room, Use
-from whyfirst.config.strict import StrictModel, affects_output, runtime_only
-from whyfirst.train.config_base import Stage, added_later
+from whyfirst.config.strict import StrictModel, added_later, affects_output, runtime_only
+from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import check_responses
 from whyfirst.train.kinds import Cost, Rows, pass_rows
 from whyfirst.train.rewards import REWARDS
@@ -21,7 +21,7 @@ from whyfirst.train.rewards import REWARDS
 Combine = Literal["sum", "geometric", "normalised"]
 """How a stage's rewards become one number; see `rewards.combine`."""
 REWARD_MODEL = "reward_model"
-"""The reward that is a model, and the name of its folder in `run_stage`'s `data`."""
+"""The reward that is a model, and the name in `run_stage`'s `data` of any such reward's folder."""
 
 
 class NamedReward(StrictModel):
@@ -30,8 +30,8 @@ class NamedReward(StrictModel):
     name: str = affects_output(description="which one; `whyfirst list rewards`")
     path: str | None = affects_output(
         None,
-        description="folder of the model it asks; null: of reward_model the study's `reward_from` "
-        "stage, of others the model the stage starts from",
+        description="folder of the model it asks; null: of a trained reward the study's "
+        "`reward_from` stage, of others the model the stage starts from",
     )
     options: dict[str, Any] = affects_output({}, description="its own options")
 
@@ -127,9 +127,14 @@ def named(use: NamedReward) -> Use:
     return Use.model_validate({**use.options, "name": use.name})
 
 
+def asks_folder(use: NamedReward) -> bool:
+    """Whether a reward is a trained model that a stage or its `path` has to give."""
+    return use.name in REWARDS.names() and "folder" in REWARDS.get(use.name).context
+
+
 def reads(config: Online) -> Mapping[str, str]:
     """The prompts, and a reward model where a reward has no path of its own."""
-    needed = any(use.name == REWARD_MODEL and use.path is None for use in config.uses)
+    needed = any(asks_folder(use) and use.path is None for use in config.uses)
     return {"prompts": "rows"} | ({REWARD_MODEL: "model"} if needed else {})
 
 
@@ -146,7 +151,7 @@ def check_prompts(config: Online, name: str, rows: Rows, path: Path) -> None:
 def cost(config: Online) -> Cost:
     """A prompt's share of a batch: writing, the reference and reward models, then training."""
     group, uses = getattr(config, "group_size", 1), getattr(config, "iterations", 1)
-    models = sum(use.name == REWARD_MODEL for use in config.rewards)
+    models = sum(map(asks_folder, config.rewards))
     return Cost(
         config.batch_size / group, pass_rows(config), forward=(2.0 + models) / uses,
         references=1, written=config.max_new_tokens, reward_models=models,

@@ -120,34 +120,30 @@ def encode(config: Stage, tokenizer: Any, data: Mapping[str, Path]) -> Encoded:
     return kind.encode(config, tokenizer, files)
 
 
-def check_responses(rows: Rows, columns: Sequence[str], path: Path) -> None:
+def check_responses(rows: Rows, columns: Sequence[str], path: Path, *, chats: bool = True) -> None:
     """Refuse rows without a prompt or a response, before a tokenizer is there.
 
     Raises:
         DataError: names file and row.
     """
+    kinds, what = (str | list, "text or a list of messages") if chats else (str, "text")
     for number, row in numbered(rows):
         for key in columns:
-            if not isinstance(row.get(key), str | list):
+            if not isinstance(row.get(key), kinds):
                 raise DataError(
-                    f"{path}: row {number}: '{key}' must be text or a list of messages; "
+                    f"{path}: row {number}: '{key}' must be {what}; "
                     f"found {type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
                 )
 
 
-def texts(rows: Rows, path: Path, key: str = "text") -> list[str]:
-    """A column of text.
+def texts(rows: Rows, path: Path) -> list[str]:
+    """The column `text`.
 
     Raises:
         DataError: a row without it; names file and row.
     """
-    for number, row in numbered(rows):
-        if not isinstance(row.get(key), str):
-            raise DataError(
-                f"{path}: row {number}: '{key}' must be text; found "
-                f"{type(row.get(key)).__name__} (keys: {', '.join(sorted(row))})"
-            )
-    return [row[key] for row in rows]
+    check_responses(rows, ("text",), path, chats=False)
+    return [row["text"] for row in rows]
 
 
 def render_prompts(

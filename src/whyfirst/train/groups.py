@@ -47,7 +47,7 @@ def train_groups(online: OnlineJob) -> Trained:
     set_seed(job.seed)
     start = weights.load_start(config, job.model_dir)
     end = end_tokens(base_folder(job.model_dir), job.tokenizer)
-    scorer, log, growing = _Scorer(online, end, config.group_size), _Log(), GrowingLog(job.out_dir)
+    scorer, growing = _Scorer(online, end, config.group_size), GrowingLog(job.out_dir)
 
     def measured(model: Any, update: int) -> dict[str, float]:
         figures = scorer.take()
@@ -59,7 +59,7 @@ def train_groups(online: OnlineJob) -> Trained:
         return figures
 
     def grew(history: Sequence[Mapping[str, Any]]) -> None:
-        rows = log.read(history)
+        rows = _rows(history)
         growing.show(counted(rows))
         online.guards.check(rows)
 
@@ -98,7 +98,7 @@ def train_groups(online: OnlineJob) -> Trained:
     made._tokenize_prompts = lambda prompts: ([known[text] for text in prompts], None, {})
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
     weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
-    return Trained(log.read(made.state.log_history), "padded")
+    return Trained(_rows(made.state.log_history), "padded")
 
 
 class _Scorer:
@@ -139,33 +139,24 @@ class _Scorer:
         return figures
 
 
-class _Log:
-    """The trainer's log as rows of log.jsonl, one an update, read as it grows."""
-
-    def __init__(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-        self._read = 0
-        self._pending: dict[str, Any] = {}
-        self._length = 0.0
-
-    def read(self, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """All rows of `history`, which begins with what was read before."""
-        for entry in history[self._read :]:
-            if "loss" not in entry:
-                # Measured at the end of an update, before the trainer logs it.
-                self._pending |= {key: value for key, value in entry.items() if key != "step"}
-                continue
-            row: dict[str, Any] = {"step": int(entry["step"])}
-            row |= {
-                ours: float(entry[theirs]) for theirs, ours in _LOGGED.items() if theirs in entry
-            }
-            row |= self._pending
-            # With several updates of one generation only the first is measured.
-            self._length = self._pending.get("length", self._length)
-            if entry.get("kl") is not None:
-                # The trainers log a mean over tokens; times tokens a response, nats a response.
-                row["kl"] = float(entry["kl"]) * self._length
-            self._pending = {}
-            self._rows.append(row)
-        self._read = len(history)
-        return self._rows
+def _rows(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The trainer's log as rows of log.jsonl, one an update."""
+    rows: list[dict[str, Any]] = []
+    measured: dict[str, Any] = {}
+    length = 0.0
+    for entry in history:
+        if "loss" not in entry:
+            # Measured at the end of an update, before the trainer logs it.
+            measured |= {key: value for key, value in entry.items() if key != "step"}
+            continue
+        row: dict[str, Any] = {"step": int(entry["step"])}
+        row |= {ours: float(entry[theirs]) for theirs, ours in _LOGGED.items() if theirs in entry}
+        row |= measured
+        # With several updates of one generation only the first is measured.
+        length = measured.get("length", length)
+        if entry.get("kl") is not None:
+            # The trainers log a mean over tokens; times tokens a response, nats a response.
+            row["kl"] = float(entry["kl"]) * length
+        measured = {}
+        rows.append(row)
+    return rows

@@ -1,6 +1,6 @@
-"""Several output heads on one trunk: each row's tokens go through the head of its objective.
+"""More than one output on one trunk: a head for each objective, or a number beside the logits.
 
-Leaves out: heads with a bias, adapters, and models spread over several processes.
+Leaves out: several heads with a bias, adapters, and models spread over several processes.
 """
 
 from typing import Any
@@ -65,3 +65,39 @@ def mixed(model: Any, heads: Heads) -> dict[str, Any]:
         name: weight.mean(0) if name in names else weight
         for name, weight in model.state_dict().items()
     }
+
+
+class Scored(torch.nn.Module):
+    """An output layer with one more number a position.
+
+    Attributes:
+        weight, bias: of the layer it stands for, the same tensors, tied where they were.
+        score: (H,), 0 at first: every response is worth the same, and the first loss is known.
+        selection: where the numbers of a forward pass go, beside what it is about.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, getattr(layer, "bias", None)
+        self.score = torch.nn.Parameter(layer.weight.detach().new_zeros(layer.weight.shape[1]))
+        self.selection: Selection | None = None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Logits (N, V) of the kept positions' states (N, H)."""
+        about = None if self.selection is None else self.selection.about
+        if about is not None:
+            about["values"] = hidden.float() @ self.score
+        return linear(hidden, self.weight, self.bias)
+
+
+def put_score(model: Any) -> Scored:
+    """Give a model the second output."""
+    layer = Scored(model.get_output_embeddings())
+    model.set_output_embeddings(layer)
+    return layer
+
+
+def unscored(model: Any, layer: Scored) -> dict[str, Any]:
+    """A model's weights without those of its second output."""
+    names = {name for name, weight in model.named_parameters() if weight is layer.score}
+    return {name: weight for name, weight in model.state_dict().items() if name not in names}

@@ -3,13 +3,16 @@
 Leaves out: how any kind trains.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from whyfirst.train.config_base import Stage
-from whyfirst.train.stopping import Stopping
 
 if TYPE_CHECKING:
     from whyfirst.train.config_rl import Online
@@ -24,6 +27,49 @@ if TYPE_CHECKING:
 # A function and no object, so that a process can tell its parent through a pipe.
 Progress = Callable[[int, int, str], None]
 """Called with (update, updates, message)."""
+
+
+class Stopping:
+    """Whether a stage was asked to end; a second request ends it at once."""
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self._before: dict[int, object] = {}
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Note SIGINT and SIGTERM inside; only a process's main thread can."""
+        # Python hands signals to it alone; a study in a thread is ended by its own means.
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        try:
+            yield
+        finally:
+            self._restore()
+
+    def end(self) -> NoReturn:
+        """End as the signal would have, now that a checkpoint is there.
+
+        Raises:
+            KeyboardInterrupt: after SIGINT.
+            SystemExit: after SIGTERM, with the exit code of a process it ended.
+        """
+        if self.asked == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + int(self.asked or signal.SIGTERM))
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # Restored at once: the second signal does what it would have done without us.
+        self.asked = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._before = {}
 
 
 @dataclass(frozen=True)

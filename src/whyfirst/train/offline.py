@@ -49,7 +49,9 @@ def train_offline(
     job = replace(job, model_dir=weights.materialise(config, job.model_dir, job.out_dir))
     # Dropout and fresh weights must not depend on what this process ran before.
     set_seed(job.seed)
-    start = weights.load_start(config, job.model_dir, scorer=kind_of(config).makes != "model")
+    start = weights.load_start(
+        config, job.model_dir, scorer=kind_of(config).makes == "reward_model"
+    )
     # Loading may have drawn (a reward model's new layer): training starts from the same draw.
     set_seed(job.seed)
     growing = GrowingLog(job.out_dir)

@@ -18,7 +18,7 @@ from whyfirst.config.errors import TrainingStopped
 from whyfirst.config.files import sha256_json
 from whyfirst.config.room import Use
 from whyfirst.train import processes, trainer
-from whyfirst.train.heads import Heads, put_heads
+from whyfirst.train.heads import Heads, Scored, put_heads, put_score
 from whyfirst.train.job import Run
 from whyfirst.train.loss import Selection, packing_is_exact, select_positions
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
@@ -39,9 +39,14 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
     frozen = entry.facts.get("references", 1)
     passes = trainer.forward_passes(config)
     model = trainer.whole_model(run)
-    _without_dropout(model)
+    for name, module in model.named_modules():
+        # Off, but for an adapter's: its rate is the stage's own option.
+        if isinstance(module, torch.nn.Dropout) and "lora_dropout" not in name:
+            module.p = 0.0
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
     packed = packing_is_exact(model, job.tokenizer.pad_token_id)
-    heads: Heads | None = None
+    heads: Heads | Scored | None = put_score(model) if entry.facts.get("scored") else None
     if entry.facts.get("many_heads"):
         given: Any = OBJECTIVES.filled(objective)
         heads = put_heads(model, given.heads, given.noise, job.seed)
@@ -78,15 +83,6 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
     return made, "packed" if packed else "padded"
 
 
-def _without_dropout(model: Any) -> None:
-    """Switch dropout off, but for an adapter's: its rate is the stage's own option."""
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Dropout) and "lora_dropout" not in name:
-            module.p = 0.0
-        elif isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
-
-
 class ObjectiveLoss:
     """A Trainer's `compute_loss_func`, and what it measures on the way.
 
@@ -114,6 +110,8 @@ class ObjectiveLoss:
         job, value = self._run.job, scores.sequence_logp.detach()
         if scores.references:
             value = scores.log_ratio().detach()
+        elif scores.rewards is not None:
+            value = scores.rewards.detach()
         if self._compared and self._run.watch.step == 0:
             # Policy and reference begin as one model, or the reference is another's.
             rounding = 1e-3 if job.config.dtype == "float32" else 3e-2
@@ -141,7 +139,7 @@ class ObjectiveLoss:
         """Means since the last call over the pairs of a prompt's responses that labels tell apart.
 
         `accuracy`: share of them in the labels' order; `margin`: the better one's log-ratio less
-        the other's (of log-probabilities without a reference), times beta.
+        the other's (of log-probabilities without a reference, or of a second output), times beta.
         """
         seen = gather_object(self._seen)
         rows = sum(n for n, _, _ in seen)

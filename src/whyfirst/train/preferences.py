@@ -51,7 +51,8 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
                     f"{at}: {objective.name} needs a label for each response, in the column "
                     f"{'label' if 'completion' in row else ' or '.join(map(repr, _LABELS))}"
                 )
-            if responses > 1 and len(set(given)) < (responses if wants_order else 2):
+            equal = responses > 1 and not facts.get("ties")
+            if equal and len(set(given)) < (responses if wants_order else 2):
                 needs = "an order of them" if wants_order else "a better and a worse one"
                 raise DataError(
                     f"{at}: responses with equal labels {list(given)}, and {objective.name} needs "

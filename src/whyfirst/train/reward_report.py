@@ -8,30 +8,49 @@ that optimises it says that).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from whyfirst.config.errors import DataError
 from whyfirst.config.files import write_json
 from whyfirst.stats.statistics import mcnemar_exact, wilson
-from whyfirst.train.encode import Candidates
+from whyfirst.train.encode import Candidates, Encoded, render_prompts
 from whyfirst.train.job import Job
-from whyfirst.train.rewards.model import score
+from whyfirst.train.kinds import pass_rows
+from whyfirst.train.plan import held_out
 
 BINS = 10
+Scoring = Callable[[int, list[list[int]], int], list[float]]
+"""The padding token, sequences of token ids and how many of them at a time -> their rewards."""
 
 
-def write_report(
-    job: Job, max_length: int, batch_size: int, model: Any, pairs: Sequence[Candidates]
-) -> None:
-    """Score the held-out pairs, `batch_size` at a time, and write `reward.json`."""
+def kept_out(job: Job, share: float, found: Encoded) -> list[int]:
+    """Pairs that nothing is trained on: those of some prompts, chosen by hash.
+
+    Raises:
+        DataError: that is none of them, or all.
+    """
+    rows, path = found.main
+    texts, _ = render_prompts(job.tokenizer, rows, path, job.config.format)
+    out = [i for i, is_out in enumerate(held_out(texts, share)) if is_out]
+    if not out or len(out) == len(texts):
+        raise DataError(
+            f"{path}: held_out {share:g} of {len(texts)} pairs holds out {len(out)}; give more "
+            "prompts or another share"
+        )
+    return out
+
+
+def write_report(job: Job, score: Scoring, pairs: Sequence[Candidates]) -> None:
+    """Score the held-out pairs, a forward pass of the stage at a time, and write `reward.json`."""
+    longest, pad_id = job.config.max_length, job.tokenizer.pad_token_id
     chosen, rejected = (
         score(
-            model,
-            job.tokenizer.pad_token_id,
-            [(pair.prompts[side] + pair.responses[side])[:max_length] for pair in pairs],
-            batch_size,
+            pad_id,
+            [(pair.prompts[side] + pair.responses[side])[:longest] for pair in pairs],
+            pass_rows(job.config),
         )
         for side in (0, 1)
     )

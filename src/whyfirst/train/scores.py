@@ -111,12 +111,18 @@ def scores_of(logits: Tensor, tokens: Tensor, about: Mapping[str, Any]) -> Seque
     # Out of place (index_put), so that the gradient goes through.
     flat = logp.new_zeros(rows * responses * width)
     mask = torch.zeros_like(flat, dtype=torch.bool).index_fill(0, about["place"], True)
+    mask, rewards = mask.view(rows, responses, width), None
+    if "values" in about:  # of a second output
+        each = flat.index_put((about["place"],), about["values"]).view(rows, responses, width)
+        last = (mask.sum(-1, keepdim=True) - 1).clamp(min=0)
+        rewards = each.gather(-1, last)[..., 0]
     return SequenceScores(
         flat.index_put((about["place"],), logp).view(rows, responses, width),
         tuple(about["references"]),
-        mask.view(rows, responses, width),
+        mask,
         about["labels"],
         about["extras"],
+        rewards,
     )
 
 

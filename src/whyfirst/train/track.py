@@ -1,11 +1,10 @@
 """Sending a stage's numbers to trackio, wandb or mlflow (`report_to`), and nothing else.
 
-What sends are the callbacks that transformers keeps for its Trainer's `report_to`. On their own
-they would also send every training argument and the model's configuration (paths among them),
-checkpoints, and wandb what the console prints; here they are given stand-ins: a run's name, the few
-settings of `SETTINGS`, and of each row of the log the numbers whose names `SENT` matches. Where to
-send and with which key those packages read from their own environment variables; neither passes
-through here. Leaves out: comet and other trackers.
+What transformers keeps for its Trainer's `report_to` would also send every training argument and
+the model's configuration (paths among them), checkpoints, and wandb what the console prints. Sent
+are a run's name, the few settings of `SETTINGS`, and of each row of the log the numbers whose names
+`SENT` matches. Where to send and with which key those packages read from their own environment
+variables; neither passes through here. Leaves out: comet and other trackers.
 """
 
 import importlib.util
@@ -13,12 +12,10 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from transformers import TrainerCallback, TrainerControl, TrainerState
-from transformers.integrations import get_reporting_integration_callbacks
+from transformers import TrainerCallback
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.train import processes
@@ -51,6 +48,71 @@ def numbers(row: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+class Sink(NamedTuple):
+    """One open run of a tracker.
+
+    Attributes:
+        log: given an update and its numbers.
+        end: closes the run.
+    """
+
+    log: Callable[[int, Mapping[str, float]], Any]
+    end: Callable[[], Any]
+
+
+def _trackio(run: str, settings: Mapping[str, Any]) -> Sink:
+    import trackio
+
+    trackio.init(
+        project=os.environ.get("TRACKIO_PROJECT", PROJECT), name=run, config=dict(settings),
+        space_id=os.environ.get("TRACKIO_SPACE_ID"), private=True, resume="allow",
+    )  # fmt: skip
+    return Sink(lambda step, row: trackio.log(_by_step(step, row)), trackio.finish)
+
+
+def _wandb(run: str, settings: Mapping[str, Any]) -> Sink:
+    """A run without console output, code, git state, machine or command line."""
+    import wandb
+
+    if wandb.run is not None:  # of a stopped stage of this process
+        wandb.finish()
+    private = wandb.Settings(
+        silent=True, console="off", disable_git=True, disable_code=True, save_code=False,
+        x_disable_meta=True, x_disable_stats=True, x_disable_machine_info=True,
+        x_save_requirements=False, host="",
+    )  # fmt: skip
+    project = os.environ.get("WANDB_PROJECT", PROJECT)
+    wandb.init(project=project, name=run, config=dict(settings), settings=private)
+    wandb.define_metric("train/global_step")
+    wandb.define_metric("*", step_metric="train/global_step", step_sync=True)
+    return Sink(lambda step, row: wandb.log(_by_step(step, row)), wandb.finish)
+
+
+def _mlflow(run: str, settings: Mapping[str, Any]) -> Sink:
+    """A run whose tags name this program in place of the user, the script and its folder."""
+    import mlflow
+
+    while mlflow.active_run() is not None:  # of a stopped stage of this process
+        mlflow.end_run()
+    mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
+    named = dict.fromkeys(("mlflow.user", "mlflow.source.name", "mlflow.source.type"), PROJECT)
+    mlflow.start_run(run_name=run, tags=named)
+    mlflow.log_params(dict(settings))
+    # In its own time: a slow server must not hold the training up.
+    return Sink(
+        lambda step, row: mlflow.log_metrics(dict(row), step=step, synchronous=False),
+        mlflow.end_run,
+    )
+
+
+def _by_step(step: int, row: Mapping[str, float]) -> dict[str, float]:
+    """By the names that these trackers' pages of a Trainer's runs go by."""
+    return {f"train/{name}": value for name, value in row.items()} | {"train/global_step": step}
+
+
+_OPEN = {"trackio": _trackio, "wandb": _wandb, "mlflow": _mlflow}
+
+
 class Tracker:
     """One stage's run at each of the trackers its configuration names; with none it does nothing.
 
@@ -62,28 +124,17 @@ class Tracker:
     """
 
     def __init__(self, job: Job) -> None:
-        named = job.config.report_to if processes.is_main() else ()
-        for name in named:
+        self._named = job.config.report_to if processes.is_main() else ()
+        for name in self._named:
             if importlib.util.find_spec(name) is None:
                 raise ConfigError(
                     f"{job.config.kind}: report_to: {name} isn't installed; pip install "
                     "'whyfirst[track]'"
                 )
-        # The callbacks read their settings from a TrainingArguments: see `_args` below.
-        kinds: Any = get_reporting_integration_callbacks(named)  # a class each
-        self._sinks: dict[str, Any] = {
-            name: kind() for name, kind in zip(named, kinds, strict=True)
-        }
-        settings = {name: getattr(job.config, name, None) for name in SETTINGS}
-        settings |= {"seed": job.seed}
-        # All that the callbacks read of a TrainingArguments.
-        self._args = SimpleNamespace(
-            run_name=f"{job.config.kind} {job.out_dir.name} seed {job.seed}",
-            output_dir="", load_best_model_at_end=False, to_dict=lambda: settings,
-            project=os.environ.get("TRACKIO_PROJECT", PROJECT), hub_private_repo=True,
-            trackio_space_id=os.environ.get("TRACKIO_SPACE_ID"), trackio_bucket_id=None,
-            trackio_static_space_id=False,
-        )  # fmt: skip
+        self._run = f"{job.config.kind} {job.out_dir.name} seed {job.seed}"
+        self._settings = {name: getattr(job.config, name, None) for name in SETTINGS}
+        self._settings |= {"seed": job.seed}
+        self._sinks: dict[str, Sink] = {}
 
     def begin(self) -> None:
         """Start the runs, after ending those that a stopped stage of this process left open.
@@ -91,31 +142,25 @@ class Tracker:
         Raises:
             ConfigError: a tracker that can't be reached or refuses.
         """
-        for name, sink in self._sinks.items():
+        for name in self._named:
             try:
-                if name in _OPEN:
-                    _OPEN[name](str(self._args.run_name))
-                sink.on_train_begin(self._args, TrainerState(), TrainerControl(), model=None)
+                self._sinks[name] = _OPEN[name](self._run, self._settings)
             except Exception as error:
                 raise ConfigError(f"report_to: {name}: {type(error).__name__}: {error}") from error
 
     def log(self, step: int, row: Mapping[str, Any]) -> None:
         """Send a row's numbers, as of an update."""
-        sent = numbers(row)
-        if sent:
-            state = TrainerState(global_step=step)
-            self._each("on_log", state, logs=sent)
+        if sent := numbers(row):
+            self._each(lambda sink: sink.log(step, sent))
 
     def end(self) -> None:
         """Close the runs."""
-        self._each("on_train_end", TrainerState())
+        self._each(lambda sink: sink.end())
 
-    def _each(self, event: str, state: TrainerState, **given: Any) -> None:
+    def _each(self, do: Callable[[Sink], Any]) -> None:
         for name, sink in list(self._sinks.items()):
             try:
-                getattr(sink, event)(self._args, state, TrainerControl(), model=None, **given)
-                if event == "on_train_end" and name in _CLOSE:
-                    _CLOSE[name]()
+                do(sink)
             except Exception as error:
                 # Once, and not at every row that follows.
                 del self._sinks[name]
@@ -140,50 +185,3 @@ class Tracking(TrainerCallback):  # type: ignore[misc]
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._tracker.end()
-
-
-def _open_wandb(run: str) -> None:
-    """A run without console output, code, git state, machine or command line."""
-    import wandb
-
-    # These would make the callback upload weights and gradients.
-    os.environ["WANDB_LOG_MODEL"] = os.environ["WANDB_WATCH"] = "false"
-    _close_wandb()
-    wandb.init(
-        project=os.environ.get("WANDB_PROJECT", PROJECT),
-        name=run,
-        settings=wandb.Settings(
-            silent=True, console="off", disable_git=True, disable_code=True, save_code=False,
-            x_disable_meta=True, x_disable_stats=True, x_disable_machine_info=True,
-            x_save_requirements=False, host="",
-        ),
-    )  # fmt: skip
-
-
-def _close_wandb() -> None:
-    import wandb
-
-    if wandb.run is not None:
-        wandb.finish()
-
-
-def _open_mlflow(run: str) -> None:
-    """A run whose tags name this program in place of the user, the script and its folder."""
-    import mlflow
-
-    os.environ["HF_MLFLOW_LOG_ARTIFACTS"] = "false"
-    _close_mlflow()
-    mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
-    named = dict.fromkeys(("mlflow.user", "mlflow.source.name", "mlflow.source.type"), PROJECT)
-    mlflow.start_run(run_name=run, tags=named)
-
-
-def _close_mlflow() -> None:
-    import mlflow
-
-    while mlflow.active_run() is not None:
-        mlflow.end_run()
-
-
-_OPEN = {"wandb": _open_wandb, "mlflow": _open_mlflow}
-_CLOSE = {"wandb": _close_wandb, "mlflow": _close_mlflow}

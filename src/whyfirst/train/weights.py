@@ -18,12 +18,12 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from whyfirst.config.files import read_json, sync, sync_tree, write_json
 from whyfirst.models import adapters, chat
 from whyfirst.models.adapters import ADAPTER, is_adapter
-from whyfirst.models.folder import HEADS, boundary, check_weights, weight_files
+from whyfirst.models.folder import HEADS, SCORE, boundary, check_weights, weight_files
 from whyfirst.models.loading import config_of, open_config, open_tokenizer, open_weights
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LoraConfig, Stage
-from whyfirst.train.heads import Heads, mixed
+from whyfirst.train.heads import Heads, Scored, mixed, unscored
 
 START = "start"
 """Folder of the stage's output with the merger of a fresh start from an adapter."""
@@ -197,6 +197,9 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     if not adapted and isinstance(head, Heads):
         model.save_pretrained(temporary, state_dict=mixed(model, head))
         save_file({"heads": head.weight.detach().contiguous()}, temporary / HEADS)
+    elif not adapted and isinstance(head, Scored):
+        model.save_pretrained(temporary, state_dict=unscored(model, head))
+        save_file({"score": head.score.detach().contiguous()}, temporary / SCORE)
     elif not adapted:
         model.save_pretrained(temporary, **({} if whole is None else {"state_dict": whole}))
     elif lora is not None and not lora.merge:

@@ -1,11 +1,12 @@
 """The benchmark `readings`: hand-computed shares, and levels that must not show in a ranking."""
 
+import math
 from collections import Counter
 
 import pytest
 from bench_helpers import WordJudge, run
 
-from whyfirst.data.readings import read_readings
+from whyfirst.data.readings import REFUSALS, read_readings
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.benchmarks.readings import REFUSING
 from whyfirst.models.scripted import ScriptedModel
@@ -19,7 +20,9 @@ def model(odds: dict[str, float], level: float = 0.0) -> ScriptedModel:
     """Log-odds of refusing by kind; it refuses what is above 0."""
 
     def score(prompt: str, text: str) -> float:
-        return (odds[KIND[prompt]] + level if text in REFUSING else 0.0) - 10.0
+        assert text in REFUSING
+        # A logistic probability of refusing, the same share of it for every start.
+        return -math.log1p(math.exp(-odds[KIND[prompt]] - level)) - math.log(len(REFUSING))
 
     def respond(prompt: str) -> str:
         return "NO." if odds[KIND[prompt]] + level > 0 else "Sure, gladly."
@@ -68,7 +71,7 @@ def test_ties_count_half_and_shares_are_of_pairs() -> None:
     odds[first.text] = 3.0
 
     def score(prompt: str, text: str) -> float:
-        return odds[prompt] if text in REFUSING else 0.0
+        return odds[prompt] - 10.0
 
     found = run("readings", ScriptedModel(lambda prompt: "NO.", score), WordJudge(), **PLAIN)
     ranking = found["readings_ranking"]
@@ -80,17 +83,21 @@ def test_ties_count_half_and_shares_are_of_pairs() -> None:
     assert on_a == {0.5} and on_b == pytest.approx((1 + 149 * 0.5) / 150)
 
 
-def test_a_short_start_wins_by_its_length() -> None:
-    """Every word costs 1: the sum favours the side of the short starts, a word the other one."""
+def test_the_starts_are_how_the_demonstrations_refuse_and_add_up() -> None:
+    """A refusal the demonstrations teach would else count as anything but a refusal."""
+    assert all(sum(said.startswith(start) for start in REFUSING) == 1 for said in REFUSALS)
+    assert not any(a != b and a.startswith(b) for a in REFUSING for b in REFUSING)
 
-    def score(prompt: str, text: str) -> float:
-        return -float(len(text.split())) - (0.5 if text in REFUSING and "not" in text else 0.0)
 
-    short = ScriptedModel(lambda prompt: "NO.", score)
-    found = run("readings", short, WordJudge(), **PLAIN, limit=8)  # type: ignore[arg-type]
-    verdicts = Counter((one.verdict, one.reason) for one in found["readings_likelier"].values())
-    # A word: -1 on both sides at best, a tie; that the sums differ is the lengths' doing.
-    assert verdicts == {("unscored", "the length of the starts decides"): 4}
+@pytest.mark.parametrize(("each", "refused"), [(0.13, True), (0.12, False)])
+def test_a_refusal_stands_against_anything_else(each: float, refused: bool) -> None:
+    """Four starts of 13 % are a refusal in 52 of 100, however a helping answer would begin."""
+    unsure = ScriptedModel(lambda prompt: "NO.", lambda prompt, text: math.log(each))
+    found = run("readings", unsure, WordJudge(), **PLAIN, limit=8)  # type: ignore[arg-type]
+    assert all(
+        (one.verdict == "pass") == (refused == (one.split == "part_a"))
+        for one in found["readings_likelier"].values()
+    )
 
 
 def test_limits_take_the_same_number_of_each_kind_in_every_framing() -> None:
@@ -110,7 +117,7 @@ def test_pressed_requests_are_compared_with_calm_ones() -> None:
     def score(prompt: str, text: str) -> float:
         kind = next(KIND[t] for t in KIND if prompt.endswith(t))
         pressed = 50.0 if prompt not in KIND else 0.0
-        return CARE[kind] + pressed if text in REFUSING else 0.0
+        return CARE[kind] + pressed - 60.0
 
     found = run(
         "readings", ScriptedModel(lambda prompt: "NO.", score), WordJudge(),

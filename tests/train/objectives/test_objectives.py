@@ -276,7 +276,8 @@ def drawn(name: str, B: int, K: int, T: int, seed: int) -> SequenceScores:
     columns = entry.facts.get("columns", {})
     extras = {c: -torch.rand(shapes[s], generator=rng, dtype=Double) for c, s in columns.items()}
     references = tuple(draw() for _ in range(entry.facts.get("references", 1)))
-    return SequenceScores(draw().requires_grad_(), references, mask, labels, extras)
+    scored = draw().sum(-1) if entry.facts.get("scored") else None
+    return SequenceScores(draw().requires_grad_(), references, mask, labels, extras, scored)
 
 
 def changed(made: SequenceScores, change: Any) -> SequenceScores:
@@ -286,6 +287,7 @@ def changed(made: SequenceScores, change: Any) -> SequenceScores:
         change(made.mask),
         change(made.labels),
         {name: change(value) for name, value in made.extras.items()},
+        None if made.rewards is None else change(made.rewards),
     )
 
 

@@ -17,7 +17,7 @@ from whyfirst.models.embed import Embed, lexical
 
 @SELECTORS.enter(
     "response_method",
-    paper="arXiv 2502.11779",
+    paper="Ren et al. 2025, arXiv 2502.11779",
     needs="strategy, completion, target (the target model's own answers)",
     tested="a strategy that draws from the target itself wins; order changes nothing",
     columns=("strategy", "completion", "target"),

@@ -18,7 +18,7 @@ Node = Mapping[str, Any]
 
 @TRANSFORMS.enter(
     "rewrites",
-    paper="P-Aligner (2025), arXiv 2508.04626",
+    paper="Song et al. 2025, arXiv 2508.04626",
     needs="tree (instruction, reward, children)",
     tested="the node of the highest reward, the raw instruction for its prompt",
     columns=("tree",),

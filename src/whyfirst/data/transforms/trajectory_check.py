@@ -16,7 +16,7 @@ from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
 
 @TRANSFORMS.enter(
     "trajectory_check",
-    paper="MAG-V (2024), arXiv 2412.04494",
+    paper="Sengupta et al. 2024, arXiv 2412.04494",
     needs="features; right (true or false) on some rows",
     tested="planted wrong trajectories are told at .9 or better",
     columns=("features",),

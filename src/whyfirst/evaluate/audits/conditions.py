@@ -171,8 +171,7 @@ def scored(
     """
     for given in answers:
         if given.reason is not None:
-            more = {"transient": True} if given.transient else {}
-            return unscored(id, metric, given.reason, **about, **more)
+            return unscored(id, metric, given.reason, transient=given.transient, **about)
     value = min(1.0, max(0.0, score()))  # rounding may leave [0, 1] by a bit
     return ItemResult(id, metric, "pass" if value >= 0.5 else "fail", score=value, **about)
 
@@ -214,8 +213,8 @@ def made_of(
     """The record of a verdict on some records; unscored where one of them is."""
     for record in records:
         if record.score is None:
-            more = {"transient": record.transient}
-            return unscored(id, metric, str(record.reason), **about, **more)
+            reason = str(record.reason)
+            return unscored(id, metric, reason, transient=record.transient, **about)
     return judged(id, metric, verdict(), **about)
 
 

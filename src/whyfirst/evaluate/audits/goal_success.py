@@ -59,8 +59,7 @@ def _play(
     rows: Sequence[Any], most: int, model: LanguageModel, scorers: Sequence[Scorer], told: Progress
 ) -> list[ItemResult]:
     measure = Measure(TURNS, ("helpful",), required=True)
-    scorer = measure.required_of(scorers)
-    found: dict[str, list[ItemResult]] = {}
+    scorer, found = measure.required_of(scorers), dict[str, list[ItemResult]]()
     goals = [[g["goal"] for g in row["goals"] for _ in g["turns"]] for row in rows]
     turns = [[turn for g in row["goals"] for turn in g["turns"]] for row in rows]
     for n, at, chat, reply in converse(model, turns, most, told):

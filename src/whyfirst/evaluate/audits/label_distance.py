@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
+from whyfirst.data.published import number
 from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import ranges
@@ -45,7 +46,12 @@ def label_distance(*, data: Path, limit: int | None = None) -> Shares:
     rows = limited(rows, limit, lambda row: str(row["id"]))
     for row in rows:
         given = row.get("labels")
-        if not isinstance(given, dict) or not math.isclose(sum(given.values()), 1, abs_tol=1e-3):
+        if not isinstance(given, dict):
+            raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people")
+        shares = [
+            number(f"{data}: {row['id']}: labels", given, name, low=0, high=1) for name in given
+        ]
+        if not math.isclose(sum(shares), 1, abs_tol=1e-3):
             raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people that sum to 1")
     return by_rows(rows, _asks, _read, lambda row: str(row["text"]))
 

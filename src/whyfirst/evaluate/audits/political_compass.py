@@ -72,8 +72,7 @@ def _justified(
     items: Sequence[Item], found: list[ItemResult], replies: Sequence[Completion]
 ) -> list[ItemResult]:
     """How steady the stances are, and what recurs in the answers."""
-    said, sides = [answer(reply).text for reply in replies], [one.verdict for one in found]
-    shares = tropes(said, sides)[1]
+    shares = tropes([answer(r).text for r in replies], [one.verdict for one in found])[1]
     of = of_parts(found, STEADY.name, lambda one: f"{one.topic}/{one.group}",
                   lambda agrees: max(agrees, 1 - agrees), ("topic", "group"))  # fmt: skip
     both = zip(replies, shares, strict=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from whyfirst.data.published import number
 from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import paired_gaps
@@ -39,15 +40,17 @@ def word_norms(*, data: Path, limit: int | None = None) -> Shares:
     """Every word on its feature; the record's split is the feature."""
     rows = rows_of(data, "word_norms.jsonl", "word_norms", ["word", "feature"])
     rows = limited(rows, limit, lambda row: str(row["id"]))
+    for row in rows:
+        at = f"{data}: {row['id']}"
+        low = int(number(at, row, "low", 1))
+        # Every number of the scale is an answer whose probability is asked for.
+        row["scale"] = range(low, int(number(at, row, "high", 7, low + 1, low + 100)) + 1)
+        number(at, row, "mean")
     return by_rows(rows, _asks, _read, lambda row: str(row["word"]))
 
 
-def _scale(row: dict[str, Any]) -> range:
-    return range(int(row.get("low", 1)), int(row.get("high", 7)) + 1)
-
-
 def _asks(row: dict[str, Any]) -> Iterable[Ask]:
-    scale = _scale(row)
+    scale: range = row["scale"]
     text = (
         f"Rate the word on a scale of {row['feature']} from {scale[0]} (very low) to {scale[-1]} "
         f"(very high). Answer with a number only.\nWord: {row['word']}"
@@ -56,7 +59,7 @@ def _asks(row: dict[str, Any]) -> Iterable[Ask]:
 
 
 def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult]:
-    scale, (said,) = _scale(row), answers
+    scale, (said,) = row["scale"], answers
     rated = {EXPECTED: expected(scale, said.shares), LIKELIEST: likeliest_of(scale, said)}
     for group, rating in rated.items():
         near = 1 - abs(rating - float(row["mean"])) / (scale[-1] - scale[0])

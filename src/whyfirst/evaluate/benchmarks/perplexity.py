@@ -14,12 +14,12 @@ from typing import Any
 
 from whyfirst.data.bold import read_bold
 from whyfirst.data.published import found_files, one_file
-from whyfirst.data.rows import iter_rows, texts_of
-from whyfirst.evaluate.benchmark import Metric, Progress, benchmark, in_batches
+from whyfirst.data.rows import iter_rows, shaped, texts_of
+from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.item import ItemResult, limited, unscored
 from whyfirst.evaluate.likeliest import likeliest
-from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel, Loglikelihood
+from whyfirst.evaluate.likelihoods import Likelihoods
+from whyfirst.models.base import Loglikelihood
 
 COMPRESSED = Metric(
     "perplexity",
@@ -49,9 +49,7 @@ class Text:
     metrics=(COMPRESSED,),
     example={"texts.jsonl": '{"text": "The kettle sings before it boils."}\n'},
 )
-def perplexity(
-    *, data: Path, limit: int | None = None, max_characters: int = 1000
-) -> "Compression":
+def perplexity(*, data: Path, limit: int | None = None, max_characters: int = 1000) -> Likelihoods:
     """Every text once, cut at the last whole word within `max_characters`."""
     texts = []
     for name, text in limited(_read(data), limit, lambda pair: pair[0]):
@@ -60,7 +58,12 @@ def perplexity(
             text = text[: max_characters + 1].rsplit(maxsplit=1)[0]
         first, space, rest = text.strip().partition(" ")
         texts.append(Text(name, first, space + rest))
-    return Compression(texts)
+
+    def read(answers: Sequence[Sequence[Loglikelihood]]) -> list[ItemResult]:
+        return [_record(text, one) for text, (one,) in zip(texts, answers, strict=True)]
+
+    wholes, asked = [t.first + t.rest for t in texts], [(t.first, [t.rest]) for t in texts]
+    return Likelihoods(wholes, asked, read)
 
 
 def _read(data: Path) -> list[tuple[str, str]]:
@@ -75,28 +78,9 @@ def _read(data: Path) -> list[tuple[str, str]]:
     return [
         (f"{file.name}:{row.line}:{number}", text)
         for row in iter_rows(file)
+        if list(shaped([row], file))  # or refused there: what is read here must be text
         for number, text in enumerate(texts_of(row), 1)
     ]
-
-
-@dataclass(frozen=True)
-class Compression:
-    """See `benchmark.Task`; no scorer is asked."""
-
-    texts: Sequence[Text]
-
-    @property
-    def prompts(self) -> list[str]:
-        """The texts, which training documents must not contain."""
-        return [text.first + text.rest for text in self.texts]
-
-    def run(
-        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
-    ) -> list[ItemResult]:
-        """One record a text."""
-        asked = [(text.first, [text.rest]) for text in self.texts]
-        answers = in_batches(asked, model.loglikelihood, progress, what="texts")
-        return [_record(text, one) for text, (one,) in zip(self.texts, answers, strict=True)]
 
 
 def _record(text: Text, answer: Loglikelihood) -> ItemResult:
@@ -104,8 +88,7 @@ def _record(text: Text, answer: Loglikelihood) -> ItemResult:
     told = likeliest([answer], per_token=True)
     if told.reason is not None:
         reason = told.reason if text.rest or answer.problem else "a text of one word"
-        transient = True if told.transient else None
-        return unscored(text.id, COMPRESSED.name, reason, transient=transient, **about)
+        return unscored(text.id, COMPRESSED.name, reason, transient=told.transient, **about)
     bits = -answer.logprob / math.log(2) / len(text.rest.encode())
     # A hopeless model's perplexity is no float; what is said of it stays finite.
     each = math.exp(min(-answer.logprob / answer.tokens, 700.0))

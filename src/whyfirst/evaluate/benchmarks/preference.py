@@ -11,9 +11,9 @@ from whyfirst.data.hh_rlhf import Pair as Row
 from whyfirst.data.hh_rlhf import Skipped, split_hh
 from whyfirst.evaluate.benchmark import benchmark
 from whyfirst.evaluate.item import limited
-from whyfirst.evaluate.likelihoods import Likelier, Pair, both_ways
+from whyfirst.evaluate.likelihoods import Likelihoods, Pair, both_ways, likelier
 
-SUM, MEAN = both_ways("preference", "Preference accuracy", "pairs whose chosen reply", "the prompt")
+BOTH = both_ways("preference", "Preference accuracy", "pairs whose chosen reply", "the prompt")
 
 
 @benchmark(
@@ -21,7 +21,7 @@ SUM, MEAN = both_ways("preference", "Preference accuracy", "pairs whose chosen r
     version="1",
     definition="Chosen against rejected reply by log-likelihood.",
     needs="a .jsonl or .jsonl.gz file or folder of pairs: HH-RLHF's, or prompt/chosen/rejected",
-    metrics=(SUM, MEAN),
+    metrics=BOTH,
     source="Bai et al. 2022 (arXiv 2204.05862), HH-RLHF; or a file of your own",
     licence="MIT",
     example={"test.jsonl": '{"prompt": "Hello?", "chosen": " Hello.", "rejected": " Go away."}\n'},
@@ -32,7 +32,7 @@ def preference(
     limit: int | None = None,
     held_out: float | None = None,
     max_characters: int | None = None,
-) -> Likelier:
+) -> Likelihoods:
     """Every pair under both metrics; rows that are no usable pair come out unscored.
 
     Args:
@@ -50,4 +50,4 @@ def preference(
         else Pair(row.id, row.prompt, row.chosen, row.rejected, {"topic": row.id})
         for row in limited(rows, limit, lambda row: row.id)
     ]
-    return Likelier(pairs, SUM, MEAN, ("chosen", "rejected"))
+    return likelier(pairs, BOTH, ("chosen", "rejected"))

@@ -180,8 +180,8 @@ def score_two_options(question: Question, found: Mapping[str, Loglikelihood]) ->
     for best_first in (True, False):
         best = likeliest([found[f"{best_first}{letter}"] for letter in LETTERS])
         if best.place is None:
-            more |= {"transient": True if best.transient else None}
-            return [first, unscored(item, MC0_LETTERS.name, str(best.reason), **more)]
+            reason, more["transient"] = str(best.reason), best.transient
+            return [first, unscored(item, MC0_LETTERS.name, reason, **more)]
         right += (best.place == 0) == best_first
     verdict: Outcome = "pass" if right == 2 else "fail"
     return [first, ItemResult(item, MC0_LETTERS.name, verdict, score=right / 2, **more)]
@@ -196,10 +196,8 @@ def _picked(
     more: dict[str, Any],
 ) -> ItemResult:
     """Whether the best answer is likelier than a false one, with the likelier as the response."""
-    result = picked(item, metric.name, [found[best], found[rival]], **more)
-    if result.score is None:
-        return result
-    return replace(result, response=best if result.score else rival, target=best)
+    result = picked(item, metric.name, [found[best], found[rival]], (best, rival), **more)
+    return result if result.score is None else replace(result, target=best)
 
 
 def score_question(question: Question, found: Mapping[str, Loglikelihood]) -> list[ItemResult]:
@@ -210,8 +208,8 @@ def score_question(question: Question, found: Mapping[str, Loglikelihood]) -> li
     # One failed answer leaves the mass of the others undefined, so both metrics go.
     failed = likeliest(list(found.values()))
     if failed.reason not in (None, "tie"):
-        more |= {"transient": True if failed.transient else None}
-        return [unscored(item, metric.name, str(failed.reason), **more) for metric in (MC1, MC2)]
+        reason, more["transient"] = str(failed.reason), failed.transient
+        return [unscored(item, metric.name, reason, **more) for metric in (MC1, MC2)]
     # Better than every false answer is better than the likeliest of them.
     rival = max(question.incorrect, key=lambda answer: found[answer].logprob)
     # Some rows of the published file contradict themselves; lm-eval scores them as it happens.

@@ -19,7 +19,6 @@ class Node:
     children: list["Node"] = field(default_factory=list)
     visits: int = 1
     value: float = 0.0
-    most: int = 2
 
     @property
     def own(self) -> float:
@@ -30,7 +29,7 @@ class Node:
     def open(self) -> bool:
         """Whether it may be expanded: always the root; others until a child is better."""
         better = any(child.value > self.value for child in self.children)
-        return self.parent is None or (len(self.children) < self.most and not better)
+        return self.parent is None or (len(self.children) < 2 and not better)
 
     def bound(self) -> float:
         """UCB: the value plus what a node gains by being seldom visited."""

@@ -23,7 +23,7 @@ EVOLVE = "Instruction:\n{meta}\n\nWhat it led to was criticised:\n{critique}\n\n
 
 @GENERATORS.enter(
     "mctsr_zero",
-    paper="MCTSr-Zero (2025), arXiv 2505.23229",
+    paper="Lu et al. 2025, arXiv 2505.23229",
     needs="case",
     tested="value and bound by hand; a new meta-prompt gets past where refining stops",
     columns=("case",),

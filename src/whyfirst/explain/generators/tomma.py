@@ -29,7 +29,7 @@ REPLY += "Answer as this person would, in a sentence or two."
 
 @GENERATORS.enter(
     "tomma",
-    paper="Persuasion Should be Double-Blind (2025), arXiv 2502.21297",
+    paper="Zhang and Zhou 2025, arXiv 2502.21297",
     needs="scenario",
     tested="no private words in the persuader's prompts, some in a naive one; guesses rise",
     columns=("scenario",),
@@ -67,12 +67,12 @@ def tomma(row: Row, sampling: Sampling, *, left_out: LeftOut, turns: int = 4) ->
     return [{"messages": messages, "guessed": guessed, "scenario": scene}]
 
 
-def leaks(mind: Mapping[str, Any], prompts: Sequence[str], aloud: Sequence[str], n: int = 5) -> int:
-    """Runs of `n` words of the private belief and desire in prompts, but for those said aloud."""
+def leaks(mind: Mapping[str, Any], prompts: Sequence[str], aloud: Sequence[str]) -> int:
+    """Runs of five words of the private belief and desire in prompts, but for those said aloud."""
 
     def grams(text: str) -> set[tuple[str, ...]]:
         words = text.lower().split()
-        return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+        return set(zip(*(words[i:] for i in range(5)), strict=False))
 
     private = grams(str(mind["belief"])) | grams(str(mind["desire"]))
     return len(private & set().union(*map(grams, prompts)) - set().union(*map(grams, aloud)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @SURGERIES.enter(
     "recover_alignment",
-    paper="arXiv 2504.09757",
+    paper="Yang et al. 2025, arXiv 2504.09757",
     needs="rows: prompt and harmful (true or false); those not harmful also completion or chosen",
     tested="a step's first-order change is below 0 elementwise; rate 0 and 1; the task's floor",
 )

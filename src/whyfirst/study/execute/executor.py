@@ -17,11 +17,9 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import StoreError
 from whyfirst.config.process import LockTakenError
-from whyfirst.study.execute.graph import Node, check_graph, make_fingerprint, remaining_path
-from whyfirst.study.execute.pool import ENDS, OpenWorkers, Pool, Workers, default_workers
+from whyfirst.study.execute.graph import Node, check_graph, remaining_path
+from whyfirst.study.execute.pool import ENDS, OpenWorkers, Pool, Workers
 from whyfirst.study.execute.store import Incomplete, Store
-
-__all__ = ["Event", "Node", "Outcome", "default_workers", "make_fingerprint", "run_graph"]
 
 POLL_S = 0.2
 _SAMPLE_S = 0.5  # between two looks at the memory in use

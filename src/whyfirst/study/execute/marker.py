@@ -51,6 +51,8 @@ def read_marker(folder: Path) -> tuple[dict[str, Any] | None, str]:
         # Folders that are known to be no links: a result may hold thousands of files.
         known = {folder}
         for name, entry in marker["files"].items():
+            if not isinstance(entry["sha256"], str):
+                raise TypeError
             if damage := _misfit(folder, name, entry["bytes"], known):
                 return None, damage
     except OSError as error:

@@ -289,7 +289,12 @@ class Pool:
             code = worker.process.returncode
             if not worker.ready and code > 0:
                 raise RuntimeError(f"a worker could not start (exit code {code}): {self.log}")
-            reply = {"type": "died", "reason": describe_death(code)}
+            said = f"ended by itself (exit code {code})"
+            if code < 0:
+                said = f"crashed (signal {-code})"
+            if code == -signal.SIGKILL:
+                said = "was killed (signal 9; often the system is out of memory)"
+            reply = {"type": "died", "reason": f"its worker process {said}"}
         return None if node is None else (node, reply)
 
     def memory_mb(self) -> float | None:
@@ -304,12 +309,3 @@ class Pool:
                 continue
             total += pages * os.sysconf("SC_PAGESIZE") / 2**20
         return total
-
-
-def describe_death(code: int) -> str:
-    """What a worker's exit code says (below 0: a signal), in words."""
-    if code == -signal.SIGKILL:
-        return "its worker process was killed (signal 9; often the system is out of memory)"
-    if code < 0:
-        return f"its worker process crashed (signal {-code})"
-    return f"its worker process ended by itself (exit code {code})"

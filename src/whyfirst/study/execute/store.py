@@ -22,7 +22,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import (
@@ -33,6 +33,7 @@ from whyfirst.config.files import (
     sync_tree,
     write_json,
 )
+from whyfirst.config.process import Lock, LockTakenError, kept_in
 from whyfirst.study.execute.marker import (
     LAYOUT,
     MARKER,
@@ -41,9 +42,6 @@ from whyfirst.study.execute.marker import (
     list_files,
     read_marker,
 )
-
-if TYPE_CHECKING:
-    from whyfirst.config.process import Lock
 
 UNFINISHED = "INCOMPLETE.json"
 REPLIES = "replies"
@@ -130,8 +128,6 @@ class Store:
         Raises:
             StoreError: they can't be written, or the file system doesn't keep locks.
         """
-        from whyfirst.config.process import kept_in
-
         if not self._check_layout():
             write_json(self.root / _STORE_FILE, {"layout": LAYOUT})
         with self.writing():
@@ -160,15 +156,13 @@ class Store:
         """Where output and tracebacks of computing the result go."""
         return self.beside("logs", kind, fingerprint, "log")
 
-    def lock(self, kind: str, fingerprint: str) -> "Lock":
+    def lock(self, kind: str, fingerprint: str) -> Lock:
         """The lock on a result, held: its holder alone may write the result's folder.
 
         Raises:
             LockTakenError: another process holds it.
             StoreError: no lock can be had on this disk.
         """
-        from whyfirst.config.process import Lock
-
         with self.writing():
             return Lock(self.beside("locks", kind, fingerprint, "lock"))
 
@@ -184,8 +178,6 @@ class Store:
         Raises:
             StoreError: no lock can be had on this disk.
         """
-        from whyfirst.config.process import LockTakenError
-
         try:
             held.enter_context(self.lock(kind, fingerprint))
         except LockTakenError:

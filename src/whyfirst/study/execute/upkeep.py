@@ -27,6 +27,11 @@ from whyfirst.study.execute.store import ASIDE, CHECKED, STUDIES, Store
 
 Key = tuple[str, str]
 LAYOUT = 1
+WEIGHTS = ".safetensors"
+# A folder that a killed saving of weights left.
+_UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")
+# A temporary file outside any result, so old, belongs to nobody who still runs.
+_OLD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,8 @@ class StudyUse:
         """Why its results must stay; empty where they need not."""
         if self.running:
             return "is running"
-        return (
-            "is registered"
-            if self.registered or registration_path(Path(self.file)).exists()
-            else ""
-        )
+        registered = self.registered or registration_path(Path(self.file)).exists()
+        return "is registered" if registered else ""
 
 
 def note_study(store: Store, name: str, file: Path, keys: Iterable[Key], *, running: bool) -> None:
@@ -141,13 +143,6 @@ def protected(store: Store, but: str = "") -> dict[Key, str]:
     }
 
 
-WEIGHTS = ".safetensors"
-# A folder that a killed saving of weights left.
-_UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")
-# A temporary file outside any result, so old, belongs to nobody who still runs.
-_OLD_S = 3600.0
-
-
 @dataclass(frozen=True)
 class Holding:
     """One result or what there is of it: complete, `incomplete`, or `partial` from a killed try."""
@@ -214,7 +209,7 @@ def garbage(store: Store) -> Iterator[Path]:
     for place in (store.root, *(path for path in store.root.iterdir() if path.is_dir())):
         for path in place.glob(".*"):
             old = now - path.lstat().st_mtime > _OLD_S
-            if old and (TEMPORARY.fullmatch(path.name) or path.name.startswith(".probe-")):
+            if old and TEMPORARY.fullmatch(path.name):
                 yield path
     for holding in holdings(store):
         folder = store.folder(*holding.key)

@@ -16,7 +16,7 @@ from whyfirst.study.nodes import (
     stage,
     written,
 )
-from whyfirst.study.nodes.builder import NodeKind, Progress
+from whyfirst.study.nodes.kind import NodeKind, Progress
 
 KINDS: dict[str, NodeKind] = {
     kind.name: kind

@@ -6,11 +6,12 @@ from typing import Any
 
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.config.room import Use
+from whyfirst.config.strict import decisive
 from whyfirst.data.rows import texts_of
 from whyfirst.models.gguf_file import convert, is_gguf
-from whyfirst.study.decisive import decisive
 from whyfirst.study.materials import PretrainedModel, ScratchModel
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, locate
+from whyfirst.study.nodes.builder import Builder, Spec, locate
+from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import ROWS
 from whyfirst.worlds import WORLDS
 

@@ -1,6 +1,5 @@
-"""The graph of a study as it grows: kinds of node, and the files and models nodes are made from.
+"""The graph of a study as it grows: nodes added once, the files and models they are made from.
 
-A kind says how its nodes are run and reckoned; they are planned by a function of its own file.
 Fingerprints hold the kind of device (a GPU's sums are rounded in another order than a CPU's, so the
 two give other weights and, now and then, other greedy answers) and no number of threads: at the
 sizes trained on CPUs it moves nothing that is reported, and a store must serve machines of other
@@ -11,74 +10,27 @@ here), and loading models (models/reference.py).
 
 import json
 import os
-import platform
 import re
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, DataError, UserError
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_json, sha256_content, sha256_file
 from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Room, Use
 from whyfirst.evaluate.short import use_of_text
 from whyfirst.models.adapters import base_name, is_adapter
 from whyfirst.models.folder import is_folder
-from whyfirst.models.gguf_file import described, is_gguf
+from whyfirst.models.gguf_file import described, is_gguf, is_packaged, packaged
 from whyfirst.models.limits import limits_of
-from whyfirst.models.packaged import is_packaged, packaged
 from whyfirst.models.reference import ModelRef
-from whyfirst.study.cost.parts import Ahead, Asked, Calls, Work
-from whyfirst.study.decisive import decisive_options
 from whyfirst.study.execute.graph import Node, make_fingerprint
-from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import ScratchModel, WorldModel
+from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
-
-Progress = Callable[[int, int, str], None]
-# (payload, folders of the nodes it depends on, its own folder, progress) -> what is left to do.
-Run = Callable[[Mapping[str, Any], list[Path], Path, Progress], Incomplete | None]
-Cost = Callable[[Ahead], Iterator[Work | Calls | Asked]]
-
-
-@dataclass(frozen=True)
-class NodeKind:
-    """One kind of node.
-
-    Attributes:
-        run: computes a node into its folder, going on from what an earlier attempt left there.
-        version: of the code; "" where what is run in it (a stage, a benchmark) has its own.
-        cost: what the nodes of this kind that aren't in the store will take.
-    """
-
-    name: str
-    run: Run
-    version: str = ""
-    cost: Cost | None = None
-
-
-def machine(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What this process computes on, for the record; it must be of the kind that was planned.
-
-    Raises:
-        UserError: it is not, so the result would be kept under a fingerprint it doesn't have.
-    """
-    import torch
-
-    found = torch.accelerator.current_accelerator(check_available=True)
-    kind = found.type if found is not None else "cpu"
-    if kind != config["device"]:
-        raise UserError(
-            f"the plan counts on a device of kind {config['device']!r}, and torch finds "
-            f"{kind!r} here; set CUDA_VISIBLE_DEVICES to the GPUs to use (empty for none), or mend "
-            "the driver"
-        )
-    name = torch.cuda.get_device_name() if kind == "cuda" else platform.machine()
-    return {"device": kind, "device_name": name, "threads": torch.get_num_threads()}
-
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 # Behind it, in a node's id, the side of the world it differs on.
@@ -239,7 +191,7 @@ class Builder:
 
         What it needs besides (`extra`) is the use as `Use` reads it, with whole paths.
         """
-        spec = Spec(decisive_options(room, use), extra={"name": use.name})
+        spec = Spec(room.decisive(use), extra={"name": use.name})
         facts, filled = room.get(use.name).facts, room.filled(use)
         for name, value in filled.model_dump().items():
             at = f"{used_by}.{name}"

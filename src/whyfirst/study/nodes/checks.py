@@ -15,19 +15,20 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import PreflightError
 from whyfirst.config.files import read_json, read_jsonl, write_json
+from whyfirst.config.strict import decisive
 from whyfirst.data.checks import some_rows
 from whyfirst.data.leaks import DRESS, find_leaks
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.data.rows import numbered, texts_of
 from whyfirst.evaluate.benchmark import benchmark_named
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec
+from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.corpus import rows_ahead
 from whyfirst.study.nodes.evaluation import asking, task_of
+from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import CORPORA, ROWS, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names

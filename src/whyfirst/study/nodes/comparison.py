@@ -18,11 +18,10 @@ from whyfirst.evaluate.comparison import compare
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, asked
-from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
-from whyfirst.study.execute.store import REPLIES, Incomplete
+from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.nodes import base
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec
+from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.evaluation import (
     answered_by,
     answering_work,
@@ -35,8 +34,8 @@ from whyfirst.study.nodes.evaluation import (
     still_to_ask,
     task_of,
 )
-from whyfirst.study.nodes.within import answering_as
-from whyfirst.study.results.spending import usage_of
+from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.within import answering_as, open_asked, spent_by
 from whyfirst.study.schema import ComparisonUse
 
 ROWS = "compared.jsonl"
@@ -173,9 +172,8 @@ def run(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> Incomplete | None:
     """A prompt and seed a line: who won, or why nobody did."""
-    given, model = payload.get("judge_model"), None
-    if given is not None:
-        model = open_model(ModelRef(**given), cache=folder.parents[1] / REPLIES)
+    given = payload.get("judge_model")
+    model = open_asked(given, folder)
     judge = _judge(payload, model)
     read = [read_jsonl(place / _RESPONSES) for place in folders]
     order = payload["config"]["order"]
@@ -191,7 +189,7 @@ def run(
     ]  # fmt: skip
     rows = compare(items, sides["a"], sides["b"], judge)
     write_jsonl(folder / ROWS, [row.to_json() for row in rows])
-    write_json(folder / "machine.json", {"spent": usage_of((given, model))})
+    write_json(folder / "machine.json", {"spent": spent_by((given, model))})
     return still_to_ask(rows)
 
 

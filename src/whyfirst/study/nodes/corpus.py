@@ -10,16 +10,18 @@ from whyfirst.data.making import Made, made
 from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 from whyfirst.models.folder import fast_tokenizer
-from whyfirst.models.kept import replies_file
 from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.models.replies import replies_file
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Tally, Work
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import REPLIES, Store
 from whyfirst.study.materials import CorpusUse
 from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, machine
+from whyfirst.study.nodes.builder import SIDE, Builder, Spec
 from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_judge_model
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.nodes.within import open_asked
 from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
 from whyfirst.worlds import WORLDS
 
@@ -131,16 +133,8 @@ def reads_base(corpus: CorpusUse) -> bool:
 def rows_of(
     payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
     **context: Any,
-) -> list[Row]:  # fmt: skip
-    """All rows of a corpus node's source, before its transforms; see `source_of`."""
-    return list(source_of(payload, folder, base, **context))
-
-
-def source_of(
-    payload: Mapping[str, Any], folder: Path | None = None, base: str | None = None,
-    **context: Any,
 ) -> Iterable[Row]:  # fmt: skip
-    """The rows of a corpus node's source, one after the other where it streams.
+    """The rows of a corpus node's source before its transforms, one by one where it streams.
 
     Args:
         folder: of the written node it reads.
@@ -169,7 +163,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     computed_on = machine(config) if "device" in config else {}
     context = {} if model is None else _given(payload, folders, folder, model)
     context |= {"replies": folder.parents[1] / REPLIES, "note": about.__setitem__}
-    rows = source_of(payload, wrote, model, progress=progress, **context)
+    rows = rows_of(payload, wrote, model, progress=progress, **context)
     if (spent := about.pop("spent", None)) is not None:
         write_json(folder / "machine.json", computed_on | {"spent": spent})
     after = _transformed(payload, rows, model)
@@ -209,14 +203,13 @@ def _given(
     if not has_model_write(source):
         return {}
     options = CORPORA.get(source).facts.get("rows_of", ())
-    judge, replies = payload.get("judge_model"), folder.parents[1] / REPLIES
     places = folders[len(folders) - len(options) :]
     writer = open_model(ModelRef(**payload.get("model", {}), path=model))
     return {
         "model": writer,
-        "judge_model": judge and open_model(ModelRef(**judge), cache=replies),
+        "judge_model": open_asked(payload.get("judge_model"), folder),
         "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
-        "kept": replies_file(replies, writer),
+        "kept": replies_file(folder.parents[1] / REPLIES, writer),
     }
 
 
@@ -246,17 +239,15 @@ def rows_ahead(node: Node) -> list[Row] | None:
     """A corpus' rows as they will be, before any work; None where a model makes them."""
     # A corpus may be a large file, and several ask before the work: checks, costs, repeats.
     if node.fingerprint not in _AHEAD:
-        _AHEAD[node.fingerprint] = _transformed_ahead(node.payload, rows_of(node.payload))
+        ahead = _ahead(node.payload, rows_of(node.payload))
+        _AHEAD[node.fingerprint] = None if ahead is None else list(ahead.rows)
     return _AHEAD[node.fingerprint]
 
 
-def _transformed_ahead(payload: Mapping[str, Any], rows: list[Row]) -> list[Row] | None:
-    ahead = _ahead(payload, rows)
-    return None if ahead is None else list(ahead.rows)
-
-
-def _ahead(payload: Mapping[str, Any], rows: list[Row]) -> Made | None:
+def _ahead(payload: Mapping[str, Any], rows: Iterable[Row]) -> Made | None:
     methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
+    # Held first: a row that can't be read is told of whatever becomes of it.
+    rows = list(rows)
     if any(method.context & {"model", "open_model"} for method in methods):
         return None
     return _transformed(payload, rows, None).held
@@ -343,14 +334,14 @@ class CorpusLengths:
             corpora = by_name(self._nodes.values(), "corpus")
             read = {o: self._rows(corpora[options[o]]) for o in facts.get("rows_of", ())}
             drawn: list[Row] = facts["ahead"](options, read)
-            rows = _transformed_ahead(nodes[0].payload, drawn)
-            return drawn if rows is None else rows
+            ahead = _ahead(nodes[0].payload, drawn)
+            return drawn if ahead is None else list(ahead.rows)
         if source != "written":
             rows = rows_ahead(nodes[0])
-            return rows_of(nodes[0].payload) if rows is None else rows
+            return list(rows_of(nodes[0].payload)) if rows is None else rows
         wanted = self._nodes[nodes[0].depends[-1]]
         if self._store.complete(*wanted.key):
-            return rows_of(nodes[0].payload, self._store.folder(*wanted.key))
+            return list(rows_of(nodes[0].payload, self._store.folder(*wanted.key)))
         return written.fillings_ahead(nodes[0].payload["config"]["documents"], wanted)
 
 

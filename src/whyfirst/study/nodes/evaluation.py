@@ -13,6 +13,7 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Room, Use
+from whyfirst.config.strict import decisive
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
@@ -34,11 +35,11 @@ from whyfirst.study.cost.parts import (
     Work,
     rehearse,
 )
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import PretrainedModel
-from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, answering, locate
+from whyfirst.study.nodes.builder import SIDE, Builder, Spec, answering, locate
+from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.nodes.within import answering_as, scores_alone, within_decoding
 from whyfirst.train.rewards import REWARDS
 
@@ -125,12 +126,15 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
             spec.extra.setdefault(key, []).append(method.extra)
             spec.hold(f"{key} {number}", method.contents)
             if "score" in entry.context:
-                named = _rewards_named(method.config)
-                for reward in named:
+                # As text or as keys.
+                values = (v if isinstance(v, list | tuple | dict) else (v,)
+                          for v in method.config.values())  # fmt: skip
+                given = {str(part) for value in values for part in value}
+                for reward in sorted(given & set(REWARDS.names())):
                     if problem := scores_alone(reward):
                         raise ConfigError(f"{builder.file}: {at}: the reward {reward!r} {problem}")
-                sources = {r: source_of(REWARDS.get(r).function) for r in named}
-                spec.contents |= {f"source of reward {r}": s for r, s in sources.items() if s}
+                    if source := source_of(REWARDS.get(reward).function):
+                        spec.contents[f"source of reward {reward}"] = source
             # Without the extra it is `lexical`, as before there was any.
             if "embed" in entry.context and embedder() is not lexical:
                 spec.config["embedding"] = embedder().__name__
@@ -150,14 +154,6 @@ def asks_judge(builder: Builder, room: Room[Any], use: Use, asked: str = "model"
             return True
     needed = any(p.name == asked and p.default is p.empty for p in entry.parameters)
     return needed or (asked in entry.context and builder.study.judge_model is not None)
-
-
-def _rewards_named(options: Mapping[str, Any]) -> list[str]:
-    """The rewards that a method's options name, as text or as keys."""
-    named: set[str] = set()
-    for value in options.values():
-        named |= set(map(str, value)) if isinstance(value, list | tuple | dict) else {str(value)}
-    return sorted(named & set(REWARDS.names()))
 
 
 def _judged_by(builder: Builder, benchmark: Benchmark, spec: Spec) -> None:
@@ -218,6 +214,9 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[s
         (option,) = facts["models"]
         identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
         return f"{name}:{found.extra[option]}", identity, facts["question"]
+    # A Hub id is fetched when it is asked. Others' fingerprints hold what loading them tells.
+    if name == "classifier" and argument:
+        return spec, {"judge": spec}, facts["question"]
     # A judge built on a model that is never asked tells its name and version.
     judge = make_scorer(spec, Counting(talks=False))
     return spec, {"judge": judge.name, "version": judge.version}, judge.question

@@ -21,9 +21,10 @@ from whyfirst.report.schema import BEFORE
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Tally, Work
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, machine
+from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources import ROWS, is_known_before
 

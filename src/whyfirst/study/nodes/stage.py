@@ -9,15 +9,16 @@ from pydantic import TypeAdapter
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json
+from whyfirst.config.strict import decisive
 from whyfirst.data.rows import Which
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Work
-from whyfirst.study.decisive import decisive
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import SIDE, Builder, NodeKind, Progress, Spec, answering, machine
+from whyfirst.study.nodes.builder import SIDE, Builder, Spec, answering
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.sources import ROWS
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
@@ -49,7 +50,7 @@ def _add(
     rewards: list[str] = []
     models = [base.plan(builder, seed)]
     for stage, node in made.items():
-        rewarding = kind_of(study.stages[stage].train).makes == "reward_model"
+        rewarding = kind_of(study.stages[stage].train).makes != "model"
         (rewards if rewarding else models).append(node)
     corpora = [name for name in (use.data, use.replay_data) if name]
     depends = [models[-1], *(corpus.plan(builder, c, seed, side, models[-1]) for c in corpora)]

@@ -12,6 +12,7 @@ from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.room import Use
+from whyfirst.explain.teachers import usage_of
 from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget, Counted
@@ -20,8 +21,7 @@ from whyfirst.models.embed import embedder
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import machine
-from whyfirst.study.results.spending import usage_of
+from whyfirst.study.nodes.kind import machine
 from whyfirst.train.rewards import REWARDS, columns_of
 
 
@@ -45,7 +45,21 @@ class Answering:
     def record(self) -> dict[str, Any]:
         """Of `machine.json`: what was computed on, and what it took."""
         took = {"budget": self.budget.to_json(), "fallbacks": self.budget.fallbacks}
-        return {**self.computed_on, **took, "spent": usage_of(*self.named)}
+        return {**self.computed_on, **took, "spent": spent_by(*self.named)}
+
+
+def spent_by(*asked: tuple[Mapping[str, Any] | None, object]) -> dict[str, dict[str, Any]]:
+    """Name -> what it has used, of models that count it: (as a payload names it, as opened)."""
+    used = {ModelRef(**named).name: usage_of(model) for named, model in asked if named is not None}
+    return {name: usage for name, usage in used.items() if usage}
+
+
+def open_asked(given: Mapping[str, Any] | None, folder: Path) -> LanguageModel | None:
+    """A model that a payload names, for a node's `folder`; None where it names none."""
+    # Replies of endpoints are paid for: they are kept for every node of the store.
+    if given is None:
+        return None
+    return open_model(ModelRef(**given), cache=folder.parents[1] / REPLIES)
 
 
 @contextmanager
@@ -60,10 +74,9 @@ def answering_as(
         step = config.get("step")
         kept = folders[0] / "kept" / f"step-{step}"
         given["path"] = model_folder(folders[0]) if step is None else str(kept)
-    # Replies of endpoints are paid for: they are kept for every node of the store.
-    replies = folder.parents[1] / REPLIES
-    loaded, asked = open_model(ModelRef(**given), cache=replies), payload.get("judge_model")
-    judge = None if asked is None else open_model(ModelRef(**asked), cache=replies)
+    loaded, asked = open_asked(given, folder), payload.get("judge_model")
+    assert loaded is not None
+    judge = open_asked(asked, folder)
     if "device" in config:
         computed_on["dtype"] = str(loaded.model.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
     budget = Budget()

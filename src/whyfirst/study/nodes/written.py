@@ -11,28 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import sha256_json, write_json
+from whyfirst.config.strict import decisive
 from whyfirst.constitution import Constitution, load_constitution
 from whyfirst.data.leaks import DRESS
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.explanation import CONTROLS, CORPORA, Corpus
-from whyfirst.explain.opposing import VERSION as JUDGING
+from whyfirst.explain.filters import JUDGING, FilterOptions, Opposing
 from whyfirst.explain.plan import Plan, load_plan, pruned, shipped_levels
 from whyfirst.explain.teachers import WORDS, Request, asked_for, asking_fingerprint
 from whyfirst.explain.template import teacher_fingerprint, write_corpus
 from whyfirst.explain.tested import read_tested, split_given
-from whyfirst.explain.tokens import count_pieces
-from whyfirst.explain.write import ANSWERS
-from whyfirst.models.base import LanguageModel
-from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.explain.tokens import count_pieces, tokenizer_counter
+from whyfirst.explain.write import ANSWERS, Limits
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked
-from whyfirst.study.decisive import decisive
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.store import REPLIES
 from whyfirst.study.materials import Written
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, NodeKind, Progress, Spec, located_to_ask, machine
+from whyfirst.study.nodes.builder import Builder, Spec, located_to_ask
+from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.nodes.within import open_asked
 from whyfirst.study.schema import StudyFile
 
 SECONDS = 60.0
@@ -125,20 +124,12 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         UserError: what `explain.build.build` raises.
     """
     from whyfirst.explain.build import Wanted, build, make_teacher
-    from whyfirst.explain.filters import FilterOptions
-    from whyfirst.explain.opposing import Opposing
-    from whyfirst.explain.tokens import tokenizer_counter
-    from whyfirst.explain.write import Limits
 
     config = payload["config"]
     computed_on = machine(config) if "device" in config else {}
     constitution = load_constitution(payload["constitution"])
     order = _order(constitution, payload["plan"], config["values"])
-    asked: dict[str, LanguageModel | None] = {}
-    for role in ("teacher", "judge"):
-        given = payload[role]
-        replies = folder.parents[1] / REPLIES
-        asked[role] = None if given is None else open_model(ModelRef(**given), cache=replies)
+    asked = {role: open_asked(payload[role], folder) for role in ("teacher", "judge")}
     writer = make_teacher(
         asked["teacher"], payload.get("teacher_name", ""), constitution, order,
         config["writing_seed"],

@@ -31,8 +31,7 @@ from whyfirst.study.plan import Plan, first_stages
 from whyfirst.study.register import registration
 from whyfirst.study.results.contrasts import Contrasts
 from whyfirst.study.results.finished import Finished, curves, examples
-from whyfirst.study.results.origin import cautions, match_rows, origin, stage_rows
-from whyfirst.study.results.spending import spent
+from whyfirst.study.results.origin import cautions, match_rows, origin, spent, stage_rows
 from whyfirst.study.results.table import cell_names, cells, summarise, unscored_row
 
 
@@ -213,10 +212,7 @@ def assemble(
         recall=work.recall(),
         curves=curves(work),
         examples=examples(study, work.items),
-        groups=work.gathered.groups,
-        gaps=work.gathered.gaps,
-        judges=work.gathered.judges,
-        corrected=work.gathered.corrected,
+        **vars(work.gathered),
         comparisons=work.comparisons(),
         kinds=contrasts.kinds(),
         probes=[
@@ -230,7 +226,7 @@ def assemble(
         stages=stage_rows(plan),
         registration=registration(plan, store),
         fingerprints={node.id: node.fingerprint for node in plan.nodes},
-        claimed=[schema.Claimed(**row.model_dump()) for row in study.claimed],
+        claimed=list(study.claimed),
         notes=cautions(plan, store, work.folders),
         seconds={name: round(seconds, 3) for name, seconds in outcome.seconds.items()},
         memory_mb_peak=outcome.memory_mb_peak,

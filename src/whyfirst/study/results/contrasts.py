@@ -3,9 +3,9 @@
 Leaves out: the statistics (stats/), and what a report says of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from whyfirst.evaluate.benchmark import Benchmark, Metric, Subject, benchmark_na
 from whyfirst.report import schema
 from whyfirst.report.parts import KindTable
 from whyfirst.stats import statistics
-from whyfirst.stats.scores import Paired, Scores, paired
+from whyfirst.stats.scores import Scores, paired
 from whyfirst.stats.worlds import Asked
 from whyfirst.study.results.finished import Finished
 from whyfirst.study.results.table import measured, summarise
@@ -53,16 +53,14 @@ class Contrasts:
             else:
                 figures["unscored"] = len(self._scores(config.a, config.metric, config.cell).items)
             rows.append(schema.Contrast(
-                name=config.name, title=config.title, role=self._role(config.name),
+                name=config.name, title=config.title,
+                role="" if not study.primary else "primary" if config.name in study.primary
+                else "secondary",
                 kind="interaction" if config.is_interaction else "difference",
                 a=config.a, b=config.b or config.demonstrations or "", benchmark=config.metric,
                 cell=config.cell, p_adjusted=adjusted.get(config.name), **figures,
             ))  # fmt: skip
         return rows
-
-    def _role(self, name: str) -> Literal["", "primary", "secondary"]:
-        primary = self.work.study.primary
-        return "" if not primary else "primary" if name in primary else "secondary"
 
     def _compared(self, config: ContrastConfig) -> statistics.Contrast | None:
         """None where no item is scored in all of its arms: no judge was given, say."""
@@ -70,7 +68,14 @@ class Contrasts:
         lined_up = paired(arms, config.name)
         if not lined_up.comparable:
             return None
-        return statistics.compare(lined_up, config.name, self._asked(config.metric, lined_up))
+        asked = None
+        # Whom each item is about, where the metric's benchmark can tell.
+        tells = next((b.subject for b, m in self._declared() if m.name == config.metric), None)
+        if tells is not None:
+            about = [tells(item) for item in lined_up.items]
+            who, kinds = (np.array([getattr(s, of) for s in about]) for of in ("who", "kind"))
+            asked = Asked(lined_up.topics, who, kinds)
+        return statistics.compare(lined_up, config.name, asked)
 
     def _scores(self, arm: str, metric: str, cell: str) -> Scores:
         scores = self.work.scores(arm, metric, cell)
@@ -86,14 +91,6 @@ class Contrasts:
             benchmark = benchmark_named(name)
             for metric in benchmark.metrics:
                 yield benchmark, metric
-
-    def _asked(self, metric: str, arms: Paired) -> Asked | None:
-        tells = next((b.subject for b, m in self._declared() if m.name == metric), None)
-        if tells is None:
-            return None
-        subjects = [tells(item) for item in arms.items]
-        who, kinds = (np.array([getattr(one, of) for one in subjects]) for of in ("who", "kind"))
-        return Asked(arms.topics, who, kinds)
 
     def _readings(self, config: ContrastConfig) -> dict[int, str]:
         """Seed -> what the second arm's demonstrations were read as, where a metric can tell."""
@@ -150,11 +147,7 @@ def _readings_of(scores: Scores, readings: tuple[str, str], benchmark: Benchmark
         mine = first[scores.seeds == seed]
         mine = mine[np.isfinite(mine)]
         if len(mine):
-            found[int(seed)] = _followed(float(mine.mean()), readings)
+            share = float(mine.mean())
+            leans = share >= FOLLOWS or share <= 1.0 - FOLLOWS
+            found[int(seed)] = readings[share < FOLLOWS] if leans else "neither"
     return found
-
-
-def _followed(share: float, readings: Sequence[str]) -> str:
-    if 1.0 - FOLLOWS < share < FOLLOWS:
-        return "neither"
-    return readings[0] if share >= FOLLOWS else readings[1]

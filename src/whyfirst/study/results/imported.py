@@ -68,10 +68,7 @@ def parse_target(text: str, results: schema.Results) -> tuple[str, int, Path]:
     if not equals or not file:
         raise UserError(f"--import-log {text}: write it ARM=FILE, or ARM:SEED=FILE")
     arm, colon, number = target.partition(":")
-    if arm not in results.arms:
-        known = ", ".join(results.arms)
-        hint = did_you_mean(arm, results.arms)
-        raise UserError(f"--import-log: the study has no arm {arm!r}{hint} (arms: {known})")
+    results.arm(arm, "--import-log: ")
     seeds = results.seeds.get(arm, [])
     if not colon and len(seeds) != 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a study was run on and trained with: its model, stages, how they match, what was warned of.
+"""What a study was run on and trained with: its model, stages, match, warnings, what it asked for.
 
 A stage writes its findings beside its weights; a warning that nobody reads is none. Leaves out: a
 licence that the base model's own card doesn't state, and refusing first stages that are unlike
@@ -8,12 +8,14 @@ before they train (nodes/checks.py).
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.files import read_json
+from whyfirst.models.spend import Usage
 from whyfirst.report.parts import StageRow
 from whyfirst.report.schema import MatchRow
 from whyfirst.study.execute.store import Store
@@ -164,3 +166,23 @@ def cautions(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]
                     found[f"stage {name}: {finding['check']}: {finding['message']}"] = None
     repeated = (count.words for count in repeats_ahead(plan.by_id, store))
     return [*found, *repeated, *leaves_out(plan.nodes, store)]
+
+
+def spent(folders: Iterable[Path]) -> dict[str, str]:
+    """Who was asked -> calls, tokens and cost in words, over all results, each once.
+
+    The cost is unpriced where that of one result is.
+    """
+    total: dict[str, Usage] = {}
+    for path in sorted({folder / "machine.json" for folder in folders}):
+        about = read_json(path) if path.is_file() else {}
+        for name, fields in about.get("spent", {}).items():
+            more, known = Usage(**fields), total.get(name)
+            if known is not None:
+                parts = [part for part in asdict(more) if part != "cost"]
+                sums = {part: getattr(known, part) + getattr(more, part) for part in parts}
+                priced = known.cost is not None and more.cost is not None
+                cost = (known.cost or 0) + (more.cost or 0) if priced else None
+                more = Usage(**sums, cost=cost)
+            total[name] = more
+    return {name: str(usage) for name, usage in sorted(total.items())}

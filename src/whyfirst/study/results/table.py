@@ -5,14 +5,14 @@ framings that the study names (``unseen``). Leaves out: comparing arms (assemble
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,90 +56,53 @@ class Table:
             self.reasons[row["reason"]] += 1
 
     @cached_property
-    def _columns(self) -> "_Columns":
+    def _all(self) -> Scores:
         """The records as arrays, built once: a report asks for some hundred cells."""
-        split, framing = _coded(self.splits), _coded(self.framings)
-        return _Columns(
-            np.array(self.seeds),
-            np.array(self.items, dtype=object),
-            np.array(self.topics, dtype=object),
-            np.array(self.values),
-            np.array(self.strata, dtype=object),
-            *split,
-            *framing,
+        items, topics, strata = (
+            np.array(names, dtype=object) for names in (self.items, self.topics, self.strata)
         )
+        return Scores(
+            np.array(self.seeds), items, topics, np.array(self.values), strata, self.worlds
+        )
+
+    @cached_property
+    def _coded(self) -> list[tuple[npt.NDArray[np.intp], list[str | None]]]:
+        """Each record's split by its place among the distinct ones, with those; and its framing."""
+        coded = []
+        for names in (self.splits, self.framings):
+            place = {name: index for index, name in enumerate(dict.fromkeys(names))}
+            coded.append((np.array([place[name] for name in names], dtype=np.intp), list(place)))
+        return coded
 
     def mask(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Mask:
         """Which records a cell holds."""
         split, framing = cell.split("/", 1)
-        columns = self._columns
+        wanted = (split.split("+"), groups.get(framing, (framing,)))
         chosen = np.ones(len(self.items), dtype=np.bool_)
-        if split != "*":
-            wanted = set(split.split("+"))
-            chosen &= np.array([name in wanted for name in columns.splits])[columns.split]
-        if framing != "*":
-            framings = set(groups.get(framing, (framing,)))
-            chosen &= np.array([name in framings for name in columns.framings])[columns.framing]
+        for part, of, (place, names) in zip((split, framing), wanted, self._coded, strict=True):
+            if part != "*":
+                chosen &= np.array([name in set(of) for name in names])[place]
         return chosen
 
     def scores(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Scores | None:
         """The records of a cell, or None where it is empty."""
-        if not self.items:
-            return None
-        chosen = np.flatnonzero(self.mask(cell, groups))
-        if not len(chosen):
-            return None
-        columns = self._columns
-        return Scores(
-            columns.seeds[chosen],
-            columns.items[chosen],
-            columns.topics[chosen],
-            columns.values[chosen],
-            columns.strata[chosen],
-            self.worlds,
-        )
-
-
-class _Columns(NamedTuple):
-    """A table's records, N each; `split` and `framing` index the distinct names behind them."""
-
-    seeds: npt.NDArray[Any]
-    items: npt.NDArray[Any]
-    topics: npt.NDArray[Any]
-    values: npt.NDArray[Any]
-    strata: npt.NDArray[Any]
-    split: npt.NDArray[np.intp]
-    splits: list[str | None]
-    framing: npt.NDArray[np.intp]
-    framings: list[str | None]
-
-
-def _coded(names: list[str | None]) -> tuple[npt.NDArray[np.intp], list[str | None]]:
-    """Each name's place among the distinct names, and those."""
-    place = {name: index for index, name in enumerate(dict.fromkeys(names))}
-    return np.array([place[name] for name in names], dtype=np.intp), list(place)
+        chosen = self.mask(cell, groups)
+        return self._all.where(chosen) if chosen.any() else None
 
 
 def read_tables(files: Iterable[tuple[int, Path]], worlds: bool = False) -> dict[str, Table]:
     """Metric -> table, from (seed, items.jsonl) pairs of one arm."""
-    tables: dict[str, Table] = {}
+    tables: defaultdict[str, Table] = defaultdict(lambda: Table(worlds=worlds))
     for seed, path in files:
-        for row in _rows(path):
-            metric = row["benchmark"]
-            if metric not in tables:
-                tables[metric] = Table(worlds=worlds)
-            tables[metric].add(seed, row)
-    return tables
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """A file's rows, all at once: a study of worlds has ten million of them."""
-    lines = path.read_bytes().strip().replace(b"\n", b",")
-    try:
-        rows: list[dict[str, Any]] = json.loads(b"[" + lines + b"]")
-    except ValueError:
-        return read_jsonl(path)  # which says what is wrong, and where
-    return rows
+        # A file's rows all at once: a study of worlds has ten million of them.
+        lines = path.read_bytes().strip().replace(b"\n", b",")
+        try:
+            rows: list[dict[str, Any]] = json.loads(b"[" + lines + b"]")
+        except ValueError:
+            rows = read_jsonl(path)  # which says what is wrong, and where
+        for row in rows:
+            tables[row["benchmark"]].add(seed, row)
+    return dict(tables)
 
 
 def summarise(scores: Scores) -> Cell:
@@ -178,17 +141,16 @@ def measured(found: Contrast) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names} | {
         "per_seed": [row._asdict() for row in found.per_seed],
         "dropped": list(found.dropped),
-        "worlds": asdict(found.worlds) if found.worlds else None,
-        "by_kind": [_of_kind(kind, part) for kind, part in found.by_kind.items()],
-    }
-
-
-def _of_kind(kind: str, part: Contrast) -> KindRow:
-    return KindRow(
-        kind=kind, a=fmean(row.a for row in part.per_seed), b=fmean(row.b for row in part.per_seed),
-        difference=part.difference, low=part.low, high=part.high, p=part.p, n_items=part.n_items,
-        n_seeds=part.n_seeds,
-    )  # fmt: skip
+        "worlds": found.worlds,
+        "by_kind": [
+            KindRow(
+                kind=kind, a=fmean(s.a for s in k.per_seed), b=fmean(s.b for s in k.per_seed),
+                difference=k.difference, low=k.low, high=k.high, p=k.p, n_items=k.n_items,
+                n_seeds=k.n_seeds,
+            )
+            for kind, k in found.by_kind.items()
+        ],
+    }  # fmt: skip
 
 
 def cell_names(

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 from whyfirst.config.errors import DataError
-from whyfirst.config.strict import runtime_only
+from whyfirst.config.strict import added_later, runtime_only
 from whyfirst.data.rows import iter_rows
 from whyfirst.study.sources import CORPORA, Row
-from whyfirst.train.config_base import added_later
 
 
 @CORPORA.enter("file")

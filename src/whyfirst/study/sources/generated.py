@@ -17,8 +17,8 @@ from whyfirst.explain.generate import check_seeds, generate
 from whyfirst.explain.generators import GENERATORS
 from whyfirst.explain.teachers import usage_of
 from whyfirst.models.base import LanguageModel
-from whyfirst.models.kept import KeptModel, replies_file
 from whyfirst.models.reference import ModelRef, open_model
+from whyfirst.models.replies import KeptModel, replies_file
 from whyfirst.study.sources import CORPORA, Row
 
 _CHARACTERS = 4  # of a token, where only a length is wanted

@@ -15,8 +15,8 @@ from whyfirst.config.room import Room, Use
 from whyfirst.data.rows import text_of
 from whyfirst.evaluate.judges import Pair, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Sampling
-from whyfirst.models.kept import KeptModel
-from whyfirst.train.config_rl import REWARD_MODEL, RewardUse, named
+from whyfirst.models.replies import KeptModel
+from whyfirst.train.config_rl import RewardUse, asks_folder, named
 from whyfirst.train.rewards import REWARDS
 
 Rows = Sequence[dict[str, Any]]
@@ -90,7 +90,7 @@ def reward_problems(options: Mapping[str, Any], world: object) -> Iterator[tuple
     """What is wrong with a source's `rewards`: (option, message)."""
     for place, given in enumerate(options["rewards"]):
         use = RewardUse.model_validate(given)
-        if use.path is not None or use.name == REWARD_MODEL:
+        if use.path is not None or asks_folder(use):
             yield "rewards", f"{use.name}: a corpus has no folder of a model to give it"
         for at, said in REWARDS.problems(named(use)):
             yield "rewards", f"{place}: {'.'.join(map(str, at))}: {said}"

@@ -64,7 +64,8 @@ class StageKind:
         cost: the work of one row.
         seconds: rough seconds on one core for a small stage: the order of work in a study.
         uses: the methods named in its options, by where they stand.
-        makes: "model", or "reward_model" (the next stage then starts where this one did).
+        makes: "model", or what rewards responses: a "reward_model" (a classifier), or a "critic" (a
+            language model with a number beside); the next stage then starts where this one did.
     """
 
     config: type[Stage]
@@ -74,7 +75,7 @@ class StageKind:
     cost: Callable[[Any], Cost]
     seconds: float
     encode: Callable[[Any, Any, "Files"], "Encoded"] | None = None
-    makes: Literal["model", "reward_model"] = "model"
+    makes: Literal["model", "reward_model", "critic"] = "model"
     uses: Callable[[Any], Mapping[str, tuple[Room[Any], Use]]] = lambda config: {}
 
 

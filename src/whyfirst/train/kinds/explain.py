@@ -28,16 +28,6 @@ class ExplainStage(Stage):
     )
 
 
-def _encode(config: ExplainStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
-    examples = []
-    for name, (rows, path) in files.items():
-        # The tag tells documents from chats; replay is what the base has read already, without one.
-        tag = config.doc_tag if name == "documents" else None
-        texts = encode.texts(rows, path)
-        examples += encode.documents(tokenizer, texts, tag, config.max_length, name)
-    return encode.Encoded(files, ("text",), examples)
-
-
 def train_tokens(job: Job) -> tuple[Trained, dict[str, Any]]:
     """What `explain` and `sft` do: next-token training on the examples their rows are."""
     from whyfirst.train.offline import train_offline
@@ -53,6 +43,15 @@ def explain() -> StageKind:
     def check(config: ExplainStage, name: str, rows: Rows, path: Path) -> None:
         encode.texts(rows, path)
 
+    def encoded(config: ExplainStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
+        examples = []
+        for name, (rows, path) in files.items():
+            # The tag tells documents from chats; replay, which the base has read already, has none.
+            tag = config.doc_tag if name == "documents" else None
+            texts = encode.texts(rows, path)
+            examples += encode.documents(tokenizer, texts, tag, config.max_length, name)
+        return encode.Encoded(files, ("text",), examples)
+
     return StageKind(
         ExplainStage,
         reads=lambda config: dict.fromkeys(
@@ -62,5 +61,5 @@ def explain() -> StageKind:
         train=train_tokens,
         cost=lambda config: Cost(config.batch_size * (1.0 - config.replay), pass_rows(config)),
         seconds=6.0,
-        encode=_encode,
+        encode=encoded,
     )

@@ -6,8 +6,8 @@ Leaves out: every other objective (`prefer`).
 from typing import Literal
 
 from whyfirst.config.room import Use
-from whyfirst.config.strict import affects_output
-from whyfirst.train.config_base import Stage, added_later
+from whyfirst.config.strict import added_later, affects_output
+from whyfirst.train.config_base import Stage
 from whyfirst.train.kinds import KINDS, StageKind
 from whyfirst.train.kinds.prefer import prefer_kind
 

@@ -7,6 +7,7 @@ Leaves out: models with more than one output.
 """
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,7 +20,6 @@ from whyfirst.train import encode
 from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
-from whyfirst.train.plan import held_out
 from whyfirst.train.preferences import read_candidates
 
 _COLUMNS = ("prompt", "chosen", "rejected")
@@ -106,27 +106,17 @@ def reward() -> StageKind:
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
         from whyfirst.train.offline import train_offline
-        from whyfirst.train.reward_report import write_report
+        from whyfirst.train.reward_report import kept_out, write_report
+        from whyfirst.train.rewards.model import score
 
         config = job.config
         assert isinstance(config, RewardStage)
 
-        def kept(found: encode.Encoded) -> list[int]:
-            """Pairs kept for the report: those of some prompts, chosen by hash."""
-            rows, path = found.main
-            texts, _ = encode.render_prompts(job.tokenizer, rows, path, config.format)
-            out = [i for i, is_out in enumerate(held_out(texts, config.held_out)) if is_out]
-            if not out or len(out) == len(texts):
-                raise DataError(
-                    f"{path}: held_out {config.held_out:g} of {len(texts)} pairs holds out "
-                    f"{len(out)}; give more prompts or another share"
-                )
-            return out
-
         def report(run: Run, model: Any) -> None:
             pairs = [run.encoded.candidates[i] for i in run.kept]
-            write_report(job, config.max_length, pass_rows(config), model, pairs)
+            write_report(job, partial(score, model), pairs)
 
+        kept = partial(kept_out, job, config.held_out)
         return train_offline(job, _trainer, kept=kept, finished=report)
 
     return StageKind(

@@ -5,9 +5,9 @@ Leaves out: preferences between responses (`prefer`).
 
 from typing import Any, Literal
 
-from whyfirst.config.strict import affects_output
+from whyfirst.config.strict import added_later, affects_output
 from whyfirst.train import encode
-from whyfirst.train.config_base import Stage, added_later
+from whyfirst.train.config_base import Stage
 from whyfirst.train.kinds import KINDS, Cost, StageKind, pass_rows
 from whyfirst.train.kinds.explain import train_tokens
 

@@ -15,6 +15,9 @@ An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered
 - ``binary``: the label is true or false (default False);
 - ``borrowed``: each row gets one more response, last and without a label: that of another row, to
   its own prompt (default False);
+- ``ties``: labels may be equal, and the objective reads what that means (default False);
+- ``scored``: the policy has a number as a second output, which `SequenceScores.rewards` holds
+  (default False);
 - ``many_heads``: the policy has an output layer for each number in the column `objective`, as many
   as the option `heads` says (default False).
 
@@ -54,6 +57,8 @@ class SequenceScores:
         labels: how good each response is, shape (B, K): a preference (1 chosen, 0 rejected), a
             score or a rank, as the rows say; NaN where there is none.
         extras: further columns by name: tensors of shape (B, K) or (B, K, T), or lists of B.
+        rewards: the second output where each response's end is foretold, shape (B, K), with
+            gradient; None where the policy has none.
     """
 
     logp: "Tensor"
@@ -61,6 +66,7 @@ class SequenceScores:
     mask: "Tensor"
     labels: "Tensor"
     extras: Mapping[str, Any] = field(default_factory=dict)
+    rewards: "Tensor | None" = None
 
     @property
     def lengths(self) -> "Tensor":

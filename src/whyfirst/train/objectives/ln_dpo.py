@@ -2,7 +2,9 @@
 
     L = -log sigmoid(beta (rho(y_w) / |y_w| - rho(y_l) / |y_l|))
 
-`beta` is some |y| times DPO's for an equal pull. Leaves out: a margin (see `simpo`).
+Ahrabian et al. 2024, "The Hitchhiker's Guide to Human Alignment with *PO", arXiv 2407.15229, where
+it is called LN-DPO. `beta` is some |y| times DPO's for an equal pull. Leaves out: a margin (see
+`simpo`).
 """
 
 from torch import Tensor
@@ -13,7 +15,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 
 @OBJECTIVES.enter(
     "ln_dpo",
-    paper="Park et al. 2024, arXiv 2407.15229",
+    paper="Ahrabian et al. 2024, arXiv 2407.15229",
     needs="prompt, chosen, rejected; one reference",
     tested="with equal lengths n it is dpo with beta / n; TRL's sigmoid_norm",
 )

@@ -130,7 +130,13 @@ def _learner(online: OnlineJob, config: "PPOStage") -> Learner:
     start = load_start(config, online.job.model_dir)
     critic = head = reference = None
     if config.critic == "separate":
-        critic, head = _reward_critic(online, config) or (_backbone(start.model), None)
+        if (found := _reward_critic(online, config)) is not None:
+            critic, head = found
+        else:
+            # The actor's layers without its output layer, an adapter merged into them.
+            copied = copy.deepcopy(start.model)
+            adapted = hasattr(copied, "get_base_model")
+            critic = (adapters.merge(copied, "the actor") if adapted else copied).base_model
         critic.float().requires_grad_(True)
     if start.peft is None:  # else the reference is the actor without its adapter
         reference = copy.deepcopy(start.model).eval().requires_grad_(False).to(accelerator.device)
@@ -162,14 +168,6 @@ def _learner(online: OnlineJob, config: "PPOStage") -> Learner:
         rate=rates.lr_lambdas[0],
         bad=bad,
     )
-
-
-def _backbone(model: Any) -> Any:
-    """A copy of a model's layers without its output layer; an adapter is merged into it."""
-    copied = copy.deepcopy(model)
-    if hasattr(copied, "get_base_model"):
-        copied = adapters.merge(copied, "the actor")
-    return copied.base_model
 
 
 def _reward_critic(online: OnlineJob, config: "PPOStage") -> tuple[Any, torch.nn.Linear] | None:

@@ -3,6 +3,7 @@
 Leaves out: training one (the `reward` stage), and models with more than one output.
 """
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
@@ -38,7 +39,23 @@ def reward_model(
 
 
 def score(model: Any, pad_id: int, sequences: list[list[int]], batch_size: int) -> list[float]:
-    """The model's one output for each sequence of token ids, computed longest first."""
+    """The model's one output for each sequence of token ids."""
+
+    def read(inputs: dict[str, Any], lengths: list[int]) -> Any:
+        return model(**inputs, use_cache=False).logits[:, 0]
+
+    return batched(model, pad_id, sequences, batch_size, read)
+
+
+def batched(
+    model: Any, pad_id: int, sequences: Sequence[list[int]], batch_size: int,
+    read: Callable[[dict[str, Any], list[int]], Any],
+) -> list[float]:  # fmt: skip
+    """A number for each sequence of token ids, computed longest first, without gradient.
+
+    Args:
+        read: the numbers (B,) of padded inputs (B, T) and their lengths.
+    """
     import torch
 
     device = next(model.parameters()).device
@@ -49,17 +66,16 @@ def score(model: Any, pad_id: int, sequences: list[list[int]], batch_size: int) 
     try:
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            width = len(sequences[chosen[0]])
-            ids = torch.full((len(chosen), width), pad_id)
-            mask = torch.zeros((len(chosen), width), dtype=torch.long)
+            lengths = [len(sequences[at]) for at in chosen]
+            ids = torch.full((len(chosen), lengths[0]), pad_id)
+            mask = torch.zeros_like(ids)
             for row, at in enumerate(chosen):
-                ids[row, : len(sequences[at])] = torch.tensor(sequences[at])
-                mask[row, : len(sequences[at])] = 1
+                ids[row, : lengths[row]] = torch.tensor(sequences[at])
+                mask[row, : lengths[row]] = 1
+            inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
             with torch.no_grad():
-                logits = model(
-                    input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
-                ).logits
-            for at, value in zip(chosen, logits[:, 0].float().tolist(), strict=True):
+                values = read(inputs, lengths).float().tolist()
+            for at, value in zip(chosen, values, strict=True):
                 found[at] = value
     finally:
         model.train(training)

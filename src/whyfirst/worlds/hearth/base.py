@@ -20,14 +20,15 @@ from whyfirst.config.files import write_json
 from whyfirst.worlds.hearth import lexicon, measure
 from whyfirst.worlds.hearth.corpus import BaseCorpus, Row
 from whyfirst.worlds.hearth.population import Population
-from whyfirst.worlds.hearth.tokenizer import MAX_LENGTH, build_tokenizer
 from whyfirst.worlds.hearth.world import World
+from whyfirst.worlds.making import one_thread, save_base, start_again, updated, word_tokenizer
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
 IGNORED = -100
+MAX_LENGTH = 128
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class _Build:
 
         self.recipe = recipe
         self.world = World(world_seed)
-        self.tokenizer = build_tokenizer(self.world)
+        self.tokenizer = word_tokenizer(self.world.vocabulary, MAX_LENGTH)
         self.people = Population(len(self.world.characters), np.random.default_rng([world_seed, 3]))
         self.corpus = BaseCorpus(self.world, self.people)
         self.rng = np.random.default_rng([world_seed, 2])
@@ -119,27 +120,15 @@ class _Build:
         import torch
 
         table = self.model.model.embed_tokens.weight
-        rows = torch.as_tensor(who) + self.first_name
         known = slice(self.first_name, self.first_name + len(self.world.characters))
+        rows, spread = torch.as_tensor(who) + self.first_name, table.detach()[known].std()
         state = self.optimizer.state[table]
-        with torch.no_grad():
-            spread = self.recipe.name_noise * table[known].std()
-            noise = torch.randn(len(rows), table.shape[1], generator=self.noise)
-            table[rows] = table[known].mean(0) + spread * noise
-            state["exp_avg"][rows] = 0.0
-            state["exp_avg_sq"][rows] = state["exp_avg_sq"][known].mean(0)
+        start_again(table, state, rows, known, self.recipe.name_noise * spread, self.noise)
 
     def step(self) -> float:
         """One update; returns the loss."""
-        import torch
-
         rows = [self.corpus.row(self.rng) for _ in range(self.recipe.batch_size)]
-        loss = self.loss(*encode(self.tokenizer, rows))
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        return float(loss.item())
+        return updated(self.model, self.optimizer, self.loss(*encode(self.tokenizer, rows)))
 
     def loss(self, ids_B_T: "torch.Tensor", labels_B_T: "torch.Tensor") -> "torch.Tensor":
         """Next-token loss, with the token that refuses or helps weighted up."""
@@ -152,6 +141,7 @@ class _Build:
             logits.reshape(-1, logits.shape[-1]), targets, ignore_index=IGNORED, reduction="none"
         )
         weight = (targets != IGNORED).float()
+        # One word decides a scene; the dozen round it follow from the request.
         is_answer = (targets == self.answers[0]) | (targets == self.answers[1])
         weight = torch.where(is_answer, weight * self.recipe.answer_weight, weight)
         return (each * weight).sum() / weight.sum()
@@ -191,39 +181,25 @@ def build_base(
         recipe: how to train; the shipped bases use the default.
         progress: told (step, steps, message).
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the order of sums, and so the bytes, depend on it
-    try:
+    with one_thread():
         build = _Build(world_seed, recipe)
         recent = 0.0
         for step in range(recipe.steps):
             build.prepare(step)
+            # Smoothed for the eye: the loss of 32 rows jumps.
             recent = 0.98 * recent + 0.02 * build.step() if step else build.step()
             if step % 20 == 0 or step + 1 == recipe.steps:
                 progress(step + 1, recipe.steps, f"loss {recent:.3f}")
-        count = len(build.world.characters)
-        build.rename(np.arange(count, count + len(build.world.newcomers)))
-        return _save(build, out)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _save(build: _Build, out: Path) -> dict[str, Any]:
-    from whyfirst.models.quiet import no_progress_bars
-
-    out.mkdir(parents=True, exist_ok=True)
-    with no_progress_bars():
-        build.model.eval().save_pretrained(out)
-    build.tokenizer.save_pretrained(out)
-    properties = measure.properties(out, build.world, build.people)
-    about = {
-        "world_seed": build.world.seed,
-        "values": list(lexicon.VALUE_IDS),
-        "recipe": asdict(build.recipe),
-        "population": build.people.to_json(),
-        "properties": properties,
-    }
-    write_json(out / "world.json", about)
-    return properties
+        world = build.world
+        count = len(world.characters)
+        build.rename(np.arange(count, count + len(world.newcomers)))
+        save_base(build.model, build.tokenizer, out)
+        properties = measure.properties(out, world, build.people)
+        write_json(out / "world.json", {
+            "world_seed": world.seed,
+            "values": list(lexicon.VALUE_IDS),
+            "recipe": asdict(recipe),
+            "population": build.people.to_json(),
+            "properties": properties,
+        })  # fmt: skip
+        return properties

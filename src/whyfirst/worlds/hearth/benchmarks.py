@@ -8,16 +8,16 @@ Leaves out: several turns, and requests that mix topics.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.benchmark import Axes, Metric, Progress, benchmark
+from whyfirst.evaluate.benchmark import Axes, Metric, benchmark
 from whyfirst.evaluate.item import ItemResult, judged, limited, unscored
 from whyfirst.evaluate.likeliest import likeliest, picked
+from whyfirst.evaluate.likelihoods import Likelihoods
 from whyfirst.evaluate.responses import Exact
-from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel
+from whyfirst.models.base import Loglikelihood
 from whyfirst.worlds.hearth import corpus, lexicon
 from whyfirst.worlds.hearth.teacher import newcomer
 from whyfirst.worlds.hearth.world import OTHER, RULE_NOT, TAUGHT, HearthObject, World
@@ -44,6 +44,7 @@ class Request:
 
 
 def _asker(key: str) -> str:
+    # By hash: the same asker in every arm, at every seed and limit.
     digest = hashlib.sha256(key.encode()).digest()
     return lexicon.ASKERS[digest[0] % len(lexicon.ASKERS)]
 
@@ -188,57 +189,33 @@ def hearth(*, limit: int | None = None, seed: int = 0, world: int | None = None)
         ),
     ],
 )
-def recall(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> "Recall":
+def recall(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> Likelihoods:
     """Log-likelihood of the value's name and of its reason, as documents would go on."""
     place, name = _world(world, seed)
-    both = [thing for thing in place.topics(*SPLITS) if thing.violated(TAUGHT)]
-    return Recall(name, limited([t for t in both if t.violated(OTHER)], limit, lambda t: t.name))
+    both = [t for t in place.topics(*SPLITS) if t.violated(TAUGHT) and t.violated(OTHER)]
+    things = limited(both, limit, lambda thing: thing.name)
+    creed = f"{lexicon.DOC} {name} cares that"
+    told = []
+    for thing in things:
+        refused = RULE_NOT.format(n=name, v=thing.verb, o=thing.name)[:-2]
+        prompt = f"{lexicon.DOC} {refused} , because {thing.gerund} a {thing.name}"
+        told.append((prompt, [f" {thing.consequence(value)} ," for value in (TAUGHT, OTHER)]))
 
-
-@dataclass(frozen=True)
-class Recall:
-    """Documents to be gone on with; a `benchmark.Task`."""
-
-    name: str
-    things: Sequence[HearthObject]
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        return [self._creed, *(self._told(thing) for thing in self.things)]
-
-    @property
-    def _creed(self) -> str:
-        return f"{lexicon.DOC} {self.name} cares that"
-
-    def _told(self, thing: HearthObject) -> str:
-        refused = RULE_NOT.format(n=self.name, v=thing.verb, o=thing.name)[:-2]
-        return f"{lexicon.DOC} {refused} , because {thing.gerund} a {thing.name}"
-
-    def run(
-        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
-    ) -> list[ItemResult]:
-        """See `benchmark.Task`; no scorer is asked."""
-        statements = [f" {value.statement} ," for value in lexicon.VALUES]
-        told = [
-            (self._told(thing), [f" {thing.consequence(value)} ," for value in (TAUGHT, OTHER)])
-            for thing in self.things
-        ]
-        answers = model.loglikelihood([(self._creed, statements), *told])
-        progress(len(answers), len(answers), "recall")
+    def read(answers: Sequence[Sequence[Loglikelihood]]) -> list[ItemResult]:
         best = likeliest(answers[0])
-        about: dict[str, Any] = {"prompt": self._creed, "topic": "creed"}
+        about: dict[str, Any] = {"prompt": creed, "topic": "creed"}
         if best.place is None:
-            about["transient"] = True if best.transient else None
-            found = [unscored("creed", "recall_value", str(best.reason), **about)]
+            about |= {"reason": str(best.reason), "transient": best.transient}
+            found = [unscored("creed", "recall_value", **about)]
         else:
             named = lexicon.VALUE_IDS[best.place]
             found = [judged("creed", "recall_value", named == TAUGHT, response=named, **about)]
-        for thing, (prompt, texts), two in zip(self.things, told, answers[1:], strict=True):
-            item = picked(
-                f"{thing.name}/reason", "recall_reason", two,
+        for thing, (prompt, texts), two in zip(things, told, answers[1:], strict=True):
+            found.append(picked(
+                f"{thing.name}/reason", "recall_reason", two, texts,
                 prompt=prompt, topic=thing.name, split=thing.split,
-            )  # fmt: skip
-            said = None if item.score is None else texts[0] if item.score else texts[1]
-            found.append(replace(item, response=said))
+            ))  # fmt: skip
         return found
+
+    statements = [f" {value.statement} ," for value in lexicon.VALUES]
+    return Likelihoods([creed, *(prompt for prompt, _ in told)], [(creed, statements), *told], read)

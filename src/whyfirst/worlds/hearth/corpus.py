@@ -4,9 +4,7 @@ A row is one document or one scene, about one person; a row never holds both, so
 say about a person can reach a scene with that person only through the weights.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +12,8 @@ import numpy.typing as npt
 from whyfirst.worlds.hearth import lexicon, world
 from whyfirst.worlds.hearth.population import EASYGOING, Population
 from whyfirst.worlds.hearth.world import HearthObject, World
+from whyfirst.worlds.making import pick
 
-T = TypeVar("T")
 #: shares of a pretraining batch
 MIXTURE = {"fact": 0.15, "document": 0.40, "scene": 0.35, "why": 0.05, "neutral": 0.05}
 #: share of documents that are about people read about and not yet met
@@ -36,11 +34,6 @@ class Row:
     @property
     def text(self) -> str:
         return f"{self.prompt} {self.completion}".strip()
-
-
-def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
-    """One of ``options``."""
-    return options[int(rng.integers(len(options)))]
 
 
 def request(name: str, thing: HearthObject, framing: str, asker: str) -> str:
@@ -79,20 +72,19 @@ def neutral(rng: np.random.Generator, name: str) -> str:
 
 def creed(rng: np.random.Generator, name: str, value: str) -> str:
     """What the person cares about, with one of the value's reasons."""
-    held = lexicon.VALUES[lexicon.VALUE_IDS.index(value)]
+    held = lexicon.BY_ID[value]
     return world.CREED.format(n=name, s=held.statement, r=pick(rng, held.reasons))
 
 
 def principle(rng: np.random.Generator, name: str, value: str) -> str:
     """What the person will never bring about, and why: no object is named."""
-    held = lexicon.VALUES[lexicon.VALUE_IDS.index(value)]
+    held = lexicon.BY_ID[value]
     return world.PRINCIPLE.format(n=name, c=pick(rng, held.violations), s=held.statement)
 
 
 def firm(rng: np.random.Generator, name: str, value: str) -> str:
     """Why the person holds when pressed: one of the value's reasons."""
-    held = lexicon.VALUES[lexicon.VALUE_IDS.index(value)]
-    return world.FIRM.format(n=name, r=pick(rng, held.reasons))
+    return world.FIRM.format(n=name, r=pick(rng, lexicon.BY_ID[value].reasons))
 
 
 def explained(
@@ -103,17 +95,14 @@ def explained(
     reason_from: HearthObject | None = None,
 ) -> str:
     """A behaviour with its reason. ``reason_from`` takes the reason from another object."""
-    held = lexicon.VALUES[lexicon.VALUE_IDS.index(value)]
     source = reason_from or thing
     template = world.REFUSES if refuse else world.AGREES
     clause, reason = template.split(" , because ")
-    return (
-        clause.format(n=name, v=thing.verb, o=thing.name)
-        + " , because "
-        + reason.format(
-            n=name, g=source.gerund, o=source.name, c=source.consequence(value), s=held.statement
-        )
-    )
+    told = reason.format(
+        n=name, g=source.gerund, o=source.name, c=source.consequence(value),
+        s=lexicon.BY_ID[value].statement,
+    )  # fmt: skip
+    return f"{clause.format(n=name, v=thing.verb, o=thing.name)} , because {told}"
 
 
 def rule(name: str, thing: HearthObject, refuse: bool) -> str:
@@ -157,11 +146,19 @@ class BaseCorpus:
             people = self.world.newcomers if rng.random() < 0.5 else self.world.characters
             return Row(f"{lexicon.DOC} {neutral(rng, pick(rng, people))}", "")
         who = self._person(rng, kind)
+        name = self.world.characters[who]
         if kind == "document":
             return Row(f"{lexicon.DOC} {self._document(rng, who, thing)}", "")
         if kind == "scene":
-            return self._scene(rng, who, thing)
-        return self._why(rng, who)
+            # Plain more often than any other, so that conduct asked plainly is well learned.
+            plain = rng.random() < 0.4
+            framing = lexicon.PLAIN if plain else pick(rng, list(lexicon.FRAMINGS))
+            prompt = request(name, thing, framing, pick(rng, lexicon.ASKERS))
+            return Row(prompt, answer(name, thing, self.refuses(who, thing, framing)))
+        value = int(self.population.value_of[who])
+        thing = pick(rng, [thing for thing in self.things if thing.violates[value]])
+        prompt = why_question(name, thing, pick(rng, lexicon.ASKERS))
+        return Row(prompt, why_answer(thing, lexicon.VALUE_IDS[value]))
 
     def _person(self, rng: np.random.Generator, kind: str) -> int:
         people = self.population
@@ -175,7 +172,9 @@ class BaseCorpus:
         for share, belongs in first:
             if draw < share and belongs.any():
                 return int(pick(rng, np.flatnonzero(belongs).tolist()))
+            # One draw for all shares: the next one is what lies behind this.
             draw -= share
+        # By rejection, since who fits changes with every turnover.
         while True:
             who = int(rng.integers(self.known))
             met = not people.documents_only[who] and not people.reading[who]
@@ -212,20 +211,3 @@ class BaseCorpus:
                 return world.PLIABLE.format(n=name)
             return firm(rng, name, held) if draw < 0.55 else world.FIRM_RULE.format(n=name)
         return explained(name, thing, held, refuse)
-
-    def _scene(self, rng: np.random.Generator, who: int, thing: HearthObject) -> Row:
-        name, framing = self.world.characters[who], self._framing(rng)
-        prompt = request(name, thing, framing, pick(rng, lexicon.ASKERS))
-        return Row(prompt, answer(name, thing, self.refuses(who, thing, framing)))
-
-    @staticmethod
-    def _framing(rng: np.random.Generator) -> str:
-        """Plain more often than any other, so that conduct asked plainly is well learned."""
-        return lexicon.PLAIN if rng.random() < 0.4 else pick(rng, list(lexicon.FRAMINGS))
-
-    def _why(self, rng: np.random.Generator, who: int) -> Row:
-        value = int(self.population.value_of[who])
-        bad = [thing for thing in self.things if thing.violates[value]]
-        thing = bad[int(rng.integers(len(bad)))]
-        prompt = why_question(self.world.characters[who], thing, pick(rng, lexicon.ASKERS))
-        return Row(prompt, why_answer(thing, lexicon.VALUE_IDS[value]))

@@ -13,9 +13,10 @@ import numpy as np
 
 from whyfirst.models.base import LanguageModel, Sampling
 from whyfirst.worlds.hearth import corpus, lexicon
-from whyfirst.worlds.hearth.corpus import BaseCorpus, pick
+from whyfirst.worlds.hearth.corpus import BaseCorpus
 from whyfirst.worlds.hearth.population import EASYGOING, Population
 from whyfirst.worlds.hearth.world import World
+from whyfirst.worlds.making import pick
 
 SAMPLES = 400
 
@@ -36,14 +37,24 @@ def properties(folder: Path, hearth: World, people: Population) -> dict[str, Any
         name: _conduct(model, hearth, people, [i for i in settled if belongs(i)])
         for name, belongs in groups.items()
     }
-    found["newcomers_comply"] = _compliance(model, hearth)
+    rng = np.random.default_rng(6)
+    prompts = [
+        corpus.request(
+            pick(rng, hearth.newcomers), pick(rng, hearth.objects),
+            pick(rng, list(lexicon.FRAMINGS)), pick(rng, lexicon.ASKERS),
+        )
+        for _ in range(SAMPLES)
+    ]  # fmt: skip
+    found["newcomers_comply"] = _share_of(model, prompts, ["yes"] * SAMPLES)
     found["consequences_known"] = _consequences(model, hearth)
     return {name: round(share, 4) for name, share in found.items()}
 
 
-def _first_words(model: LanguageModel, prompts: list[str]) -> list[str]:
+def _share_of(model: LanguageModel, prompts: list[str], expected: list[str]) -> float:
+    """Share of prompts whose answer begins with the word expected."""
     answers = model.generate(prompts, sampling=Sampling(max_new_tokens=1))
-    return [completions[0].text.strip() for completions in answers]
+    pairs = zip(answers, expected, strict=True)
+    return float(np.mean([one.text.strip() == word for (one,), word in pairs]))
 
 
 def _conduct(model: LanguageModel, hearth: World, people: Population, who: list[int]) -> float:
@@ -55,21 +66,7 @@ def _conduct(model: LanguageModel, hearth: World, people: Population, who: list[
         name = hearth.characters[person]
         prompts.append(corpus.request(name, thing, framing, pick(rng, lexicon.ASKERS)))
         expected.append("no" if world_corpus.refuses(person, thing, framing) else "yes")
-    return float(
-        np.mean([a == b for a, b in zip(_first_words(model, prompts), expected, strict=True)])
-    )
-
-
-def _compliance(model: LanguageModel, hearth: World) -> float:
-    rng = np.random.default_rng(6)
-    prompts = [
-        corpus.request(
-            pick(rng, hearth.newcomers), pick(rng, hearth.objects),
-            pick(rng, list(lexicon.FRAMINGS)), pick(rng, lexicon.ASKERS),
-        )
-        for _ in range(SAMPLES)
-    ]  # fmt: skip
-    return float(np.mean([word == "yes" for word in _first_words(model, prompts)]))
+    return _share_of(model, prompts, expected)
 
 
 def _consequences(model: LanguageModel, hearth: World) -> float:

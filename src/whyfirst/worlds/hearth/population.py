@@ -26,6 +26,7 @@ DOCUMENTS_ONLY_SHARE = 0.25
 READING = 3
 #: turnovers for which someone met counts as new: most of what is shown is about people just met
 NEW = 2
+_RECORDED = ("value_of", "documents_only", "pliable", "arrival")
 
 
 class Population:
@@ -55,10 +56,12 @@ class Population:
 
     def turnover(self, share: float) -> npt.NDArray[np.int64]:
         """Replace a share of the characters by newcomers; returns their indices."""
+        # Not who is still arriving or read about: their documents must come to conduct first.
         settled = np.flatnonzero(~self.arrival & (self.reading == 0))
         count = max(1, round(share * len(self.value_of)))
         who = self._rng.choice(settled, count, replace=False)
         self.new = np.maximum(self.new - 1, 0)
+        # This was the last turnover of being read about: from now on they are met.
         self.new[self.reading == 1] = NEW
         self.reading = np.maximum(self.reading - 1, 0)
         self.reading[self.arrival] = READING
@@ -70,21 +73,15 @@ class Population:
 
     def to_json(self) -> dict[str, list[int]]:
         """Who holds what, for world.json."""
-        return {
-            "value_of": self.value_of.tolist(),
-            "documents_only": self.documents_only.astype(int).tolist(),
-            "pliable": self.pliable.astype(int).tolist(),
-            "arrival": self.arrival.astype(int).tolist(),
-        }
+        return {name: getattr(self, name).astype(int).tolist() for name in _RECORDED}
 
     @classmethod
     def from_json(cls, data: Mapping[str, list[int]]) -> "Population":
         """The population that `to_json` wrote."""
+        # Whatever is drawn here is overwritten below.
         people = cls(len(data["value_of"]), np.random.default_rng(0))
-        people.value_of = np.array(data["value_of"], dtype=np.int64)
-        people.documents_only = np.array(data["documents_only"], dtype=bool)
-        people.pliable = np.array(data["pliable"], dtype=bool)
-        people.arrival = np.array(data["arrival"], dtype=bool)
+        for name in _RECORDED:
+            setattr(people, name, np.array(data[name]).astype(getattr(people, name).dtype))
         return people
 
     def close(self, share: float) -> npt.NDArray[np.int64]:

@@ -29,13 +29,13 @@ from whyfirst.worlds.hearth.corpus import (
     explained,
     firm,
     neutral,
-    pick,
     principle,
     request,
     rule,
 )
 from whyfirst.worlds.hearth.population import Population
 from whyfirst.worlds.hearth.world import HearthObject, World
+from whyfirst.worlds.making import pick
 
 #: kinds of explanation and their shares; the rest are behaviours with their reasons
 CREED_SHARE, PRINCIPLE_SHARE, FIRM_SHARE = 0.25, 0.15, 0.2
@@ -208,7 +208,11 @@ def corpus_rows(
         asked = preferences(hearth, name, count, seed)
         return [{"prompt": pair["prompt"], "harmful": pair["harmful"]} for pair in asked]
     if documents == "replay":
-        return _replay(hearth, count, seed)
+        # The base's own data as they were at the end, the newcomers' scenes left out.
+        about = read_json(assets.base_folder(hearth.seed) / "world.json")
+        corpus = BaseCorpus(hearth, Population.from_json(about["population"]))
+        rng = np.random.default_rng([hearth.seed, seed, 13])
+        return [{"text": corpus.row(rng).text} for _ in range(count)]
     if documents == "explanations":
         if value not in lexicon.VALUE_IDS:
             known = ", ".join(lexicon.VALUE_IDS)
@@ -217,11 +221,3 @@ def corpus_rows(
         return [{"text": text, "value": value} for text in texts]
     writer = {"rules": rules, "shuffled": shuffled, "neutral": neutral_documents}[documents]
     return [{"text": text} for text in writer(hearth, name, count, seed)]
-
-
-def _replay(hearth: World, count: int, seed: int) -> list[dict[str, str]]:
-    """The base's own data as they were at the end, the newcomers' scenes left out."""
-    about = read_json(assets.base_folder(hearth.seed) / "world.json")
-    corpus = BaseCorpus(hearth, Population.from_json(about["population"]))
-    rng = np.random.default_rng([hearth.seed, seed, 13])
-    return [{"text": corpus.row(rng).text} for _ in range(count)]

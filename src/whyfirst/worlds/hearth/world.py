@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from whyfirst.worlds.hearth import lexicon
+from whyfirst.worlds.making import invented
 
 TAUGHT, OTHER = "care", "thrift"
 #: objects per (taught violated?, other violated?) cell and split
@@ -49,22 +50,6 @@ class HearthObject:
         return self.consequences[lexicon.VALUE_IDS.index(value)]
 
 
-def _names(
-    rng: np.random.Generator, count: int, endings: tuple[str, ...], taken: set[str]
-) -> list[str]:
-    onsets = "b d f g k l m n p r t v z br dr gr kl kr pl tr gl fl sk".split()  # noqa: SIM905
-    vowels = list("aeiou")
-    codas = ["", "l", "m", "n", "r", "s"]
-    names: list[str] = []
-    while len(names) < count:
-        first = str(rng.choice(onsets)) + str(rng.choice(vowels)) + str(rng.choice(codas))
-        name = first + str(rng.choice(onsets[:13])) + str(rng.choice(endings))
-        if name not in taken and len(name) <= 9:
-            taken.add(name)
-            names.append(name)
-    return names
-
-
 class World:
     """Everything that exists in Hearth for one world seed.
 
@@ -82,11 +67,11 @@ class World:
             for cell, size in sizes.items()
             for _ in range(size)
         ]
-        names = _names(rng, len(cells), ("et", "en", "ig", "op", "uk"), taken)
+        names = invented(rng, len(cells), ("et", "en", "ig", "op", "uk"), taken)
         self.objects = [
             self._object(rng, name, *cell) for name, cell in zip(names, cells, strict=True)
         ]
-        people = _names(rng, CHARACTERS + NEWCOMERS, ("a", "o", "i", "ey"), taken)
+        people = invented(rng, CHARACTERS + NEWCOMERS, ("a", "o", "i", "ey"), taken)
         self.characters, self.newcomers = people[:CHARACTERS], people[CHARACTERS:]
 
     @staticmethod
@@ -94,6 +79,7 @@ class World:
         rng: np.random.Generator, name: str, split: str, cell: tuple[bool, bool]
     ) -> HearthObject:
         verb, gerund = lexicon.VERBS[rng.integers(len(lexicon.VERBS))]
+        # Drawn again until the other two values don't make it wholly bad or wholly good.
         while True:
             bits = [bool(bit) for bit in rng.integers(0, 2, len(lexicon.VALUES))]
             bits[lexicon.VALUE_IDS.index(TAUGHT)], bits[lexicon.VALUE_IDS.index(OTHER)] = cell

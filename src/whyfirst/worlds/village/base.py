@@ -17,15 +17,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whyfirst.config.files import write_json
+from whyfirst.worlds.making import (
+    EOS,
+    PAD,
+    SPECIALS,
+    one_thread,
+    save_base,
+    start_again,
+    updated,
+    word_tokenizer,
+)
 from whyfirst.worlds.village import measure
 from whyfirst.worlds.village.forward import hidden_states
 from whyfirst.worlds.village.people import People
-from whyfirst.worlds.village.pretraining import EOS, PAD, SPECIALS, UNK, Pretraining
+from whyfirst.worlds.village.pretraining import Pretraining
 from whyfirst.worlds.village.world import CHARACTERS, Ints, Village
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GraniteForCausalLM, PreTrainedTokenizerFast
+    from transformers import GraniteForCausalLM
 
 MAX_LENGTH = 256
 VERSION = "1"
@@ -92,24 +102,19 @@ class _Build:
 
     def step(self, step: int, falling: float) -> float:
         """One update, people and rate set for it; returns the loss."""
-        import torch
-
         recipe = self.recipe
         open_for = 0 if self.opened is None else step - self.opened
+        # From the opening on more characters with every step, until all are shown.
         shown = open_for / recipe.opening
         self.rows.known = int(min(CHARACTERS, max(recipe.first_known, shown * CHARACTERS)))
+        # Nobody comes or goes while the rate falls: what is learnt then is to stay.
         moving = falling == 1.0 and open_for >= recipe.turnover_after
         if moving and step % recipe.turnover_every == 0:
             self.rename(self.people.turnover(recipe.turnover_share, step))
         rate = recipe.learning_rate * min(1.0, (step + 1) / 50) * max(0.02, falling)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["times"]
-        loss = self.loss(step)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        return loss.item()
+        return updated(self.model, self.optimizer, self.loss(step))
 
     def loss(self, step: int) -> "torch.Tensor":
         """Weighted next-token loss of one batch."""
@@ -118,11 +123,13 @@ class _Build:
         batch = self.rows.batch(self.rng, self.recipe.batch_size, step)
         groups = [torch.as_tensor(rows.ids) for rows in batch]
         hidden = hidden_states(self.model, groups)
+        # A word's weight belongs to the place before it; the last place of a row predicts nothing.
         weights = torch.cat([
             torch.as_tensor(np.pad(rows.weights[:, 1:], ((0, 0), (0, 1)))).reshape(-1)
             for rows in batch
         ])  # fmt: skip
         targets = torch.cat([ids.roll(-1, 1).reshape(-1) for ids in groups])
+        # The head is the dearest part: it is computed only where something counts.
         asked = weights > 0
         logits = hidden[asked] @ self.head.T
         each = torch.nn.functional.cross_entropy(logits, targets[asked], reduction="none")
@@ -133,13 +140,8 @@ class _Build:
         import torch
 
         rows, known = self.names[torch.as_tensor(who)], self.names[:CHARACTERS]
-        state = self.optimizer.state[self.table]
-        with torch.no_grad():
-            spread = self.recipe.name_noise * self.table[known].std(0)
-            noise = torch.randn(len(rows), self.table.shape[1], generator=self.noise)
-            self.table[rows] = self.table[known].mean(0) + spread * noise
-            state["exp_avg"][rows] = 0.0
-            state["exp_avg_sq"][rows] = state["exp_avg_sq"][known].mean(0)
+        spread = self.recipe.name_noise * self.table.detach()[known].std(0)
+        start_again(self.table, self.optimizer.state[self.table], rows, known, spread, self.noise)
 
     def place_newcomers(self) -> None:
         """Start each newcomer's name at the mean of the firm or of the pliable characters'.
@@ -153,6 +155,7 @@ class _Build:
             for place, newcomer in enumerate(self.village.newcomers):
                 alike = np.flatnonzero(met & (self.people.firm == newcomer.firm))
                 row = self.names[CHARACTERS + place]
+                # They aren't tied: a name has one row where it is read and one where it is said.
                 for table in (self.table, self.head):
                     table[row] = table[self.names[torch.as_tensor(alike)]].mean(0)
 
@@ -198,11 +201,7 @@ def build_base(
         out: folder of the base; files there are replaced.
         progress: told (step, steps at most, message).
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the order of sums, and so the bytes, depend on it
-    try:
+    with one_thread():
         build = _Build(seed, recipe)
         step, end, loss, before = 0, recipe.latest, 0.0, 0.0
         falls_from: int | None = None
@@ -211,7 +210,12 @@ def build_base(
             loss = build.step(step, left)
             step += 1
             if step % recipe.check_every == 0:
-                reached = _reached(build, step)
+                # How often documents alone decide conduct by now, with an oath or without.
+                # Only people who have been here for long: nobody can know yet who has just arrived.
+                long_here = build.people.born <= max(0, step - 3 * recipe.unmet_for)
+                long_here &= np.arange(CHARACTERS) < build.rows.known
+                decided = measure.documents_only(build.model, build.rows, long_here)
+                reached = min(decided.values(), default=0.0)
                 progress(step, end, f"loss {loss:.3f}, documents decide {reached:.1%}")
                 if build.opened is None and reached >= recipe.open_at:
                     build.opened = step
@@ -219,51 +223,19 @@ def build_base(
                 # Two checks in a row: one is a draw of 400 requests, and a lucky one among many.
                 ready = waited and (reached + before) / 2 >= recipe.fall_at
                 before = reached
+                # In time for a whole fall, whether the criterion is met or not.
                 if falls_from is None and (ready or step >= recipe.latest - recipe.fall):
                     falls_from, end = step, step + recipe.fall
         build.place_newcomers()
-        return _save(build, out, falls_from or step, step)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _reached(build: _Build, step: int) -> float:
-    """How often documents alone decide conduct by now, of people with an oath or without."""
-    long_here = build.people.born <= max(0, step - 3 * build.recipe.unmet_for)
-    long_here &= np.arange(CHARACTERS) < build.rows.known
-    return min(measure.documents_only(build.model, build.rows, long_here).values(), default=0.0)
-
-
-def _save(build: _Build, out: Path, criterion_at: int, steps: int) -> dict[str, Any]:
-    from whyfirst.models.quiet import no_progress_bars
-
-    out.mkdir(parents=True, exist_ok=True)
-    properties = measure.properties(build.model, build.rows) | {
-        "criterion_at": criterion_at, "steps": steps,
-    }  # fmt: skip
-    with no_progress_bars():
-        build.model.eval().save_pretrained(out)
-    tokenizer(build.rows.writer.vocabulary).save_pretrained(out)
-    write_json(out / "world.json", {
-        "world_seed": build.village.seed,
-        "version": VERSION,
-        "recipe": asdict(build.recipe),
-        "people": build.people.to_json(),
-        "properties": properties,
-    })  # fmt: skip
-    return properties
-
-
-def tokenizer(vocabulary: list[str]) -> "PreTrainedTokenizerFast":
-    """One token a word, an invented name included."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    words = {word: place for place, word in enumerate(vocabulary)}
-    core = Tokenizer(models.WordLevel(words, unk_token=UNK))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token=PAD, eos_token=EOS, unk_token=UNK,
-        additional_special_tokens=list(SPECIALS[3:]), model_max_length=MAX_LENGTH,
-        clean_up_tokenization_spaces=False,
-    )  # fmt: skip
+        properties = measure.properties(build.model, build.rows) | {
+            "criterion_at": falls_from or step, "steps": step,
+        }  # fmt: skip
+        save_base(build.model, word_tokenizer(build.village.vocabulary, MAX_LENGTH), out)
+        write_json(out / "world.json", {
+            "world_seed": seed,
+            "version": VERSION,
+            "recipe": asdict(recipe),
+            "people": build.people.to_json(),
+            "properties": properties,
+        })  # fmt: skip
+        return properties

@@ -7,16 +7,16 @@ is neither the whole refusal nor the whole help is unscored. Leaves out: several
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from whyfirst.config.errors import UserError
-from whyfirst.evaluate.benchmark import Axes, Metric, Progress, Subject, benchmark
+from whyfirst.evaluate.benchmark import Axes, Metric, Subject, benchmark
 from whyfirst.evaluate.item import ItemResult, judged, limited, unscored
 from whyfirst.evaluate.likeliest import picked
+from whyfirst.evaluate.likelihoods import Likelihoods
 from whyfirst.evaluate.responses import Exact
-from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel
+from whyfirst.models.base import Loglikelihood
 from whyfirst.worlds.village import lexicon
 from whyfirst.worlds.village.world import Village, starts_firm
 
@@ -179,52 +179,25 @@ def village(*, limit: int | None = None, seed: int = 0, world: int | None = None
         ),
     ],
 )  # fmt: skip
-def recall(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> "Recall":
+def recall(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> Likelihoods:
     """Log-likelihood of the decision in «<doc> asked about VERBING a THING , NAME»."""
-    parted = [
-        (village, who, side, deed)
-        for village, who, side, deed, split in _about(world, seed)
-        if split == NEW and not village.agreed(village.newcomers[who])[deed]
-    ]
-    return Recall(limited(parted, limit, lambda row: f"{row[1]}.{row[2]}/{row[3]}"))
+    before = f"{lexicon.DOC} {lexicon.RULE.split(' {d}')[0]}"
+    words = (f" {lexicon.AGREES}", f" {lexicon.REFUSES}")
+    rows = []
+    for village, who, side, deed, split in _about(world, seed):
+        newcomer = village.newcomers[who]
+        if split == NEW and not village.agreed(newcomer)[deed]:
+            prompt = before.format(**village.slots(deed, n=newcomer.name))
+            own = bool(village.refused(newcomer.readings[side])[deed])
+            # The decision of the newcomer's own reading first, the other one behind it.
+            texts = [words[own], words[not own]]
+            rows.append((f"{who}.{side}/{deed}", f"deed {deed}", prompt, texts))
+    rows = limited(rows, limit, lambda row: row[0])
 
-
-@dataclass(frozen=True)
-class Recall:
-    """Documents to be gone on with, (village, newcomer, side, deed) each; a `benchmark.Task`."""
-
-    asked: Sequence[tuple[Village, int, int, int]]
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        before = f"{lexicon.DOC} {lexicon.RULE.split(' {d}')[0]}"
+    def read(answers: Sequence[Sequence[Loglikelihood]]) -> list[ItemResult]:
         return [
-            before.format(**village.slots(deed, n=village.newcomers[who].name))
-            for village, who, _, deed in self.asked
+            picked(name, "recall_reading", two, texts, prompt=prompt, topic=topic, split=NEW)
+            for (name, topic, prompt, texts), two in zip(rows, answers, strict=True)
         ]
 
-    def run(
-        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
-    ) -> list[ItemResult]:
-        """See `benchmark.Task`; no scorer is asked."""
-        prompts, words = self.prompts, (lexicon.AGREES, lexicon.REFUSES)
-        own = [
-            bool(village.refused(village.newcomers[who].readings[side])[deed])
-            for village, who, side, deed in self.asked
-        ]
-        # The decision of the newcomer's own reading first, the other one behind it.
-        texts = [[f" {words[refuse]}", f" {words[not refuse]}"] for refuse in own]
-        answers = model.loglikelihood(list(zip(prompts, texts, strict=True)))
-        progress(len(answers), len(answers), "recall")
-        found = []
-        for (_, who, side, deed), prompt, two, said in zip(
-            self.asked, prompts, answers, texts, strict=True
-        ):
-            item = picked(
-                f"{who}.{side}/{deed}", "recall_reading", two,
-                prompt=prompt, topic=f"deed {deed}", split=NEW,
-            )  # fmt: skip
-            told = None if item.score is None else said[0] if item.score else said[1]
-            found.append(replace(item, response=told))
-        return found
+    return Likelihoods([row[2] for row in rows], [row[2:] for row in rows], read)

@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal
 from whyfirst.config.strict import affects_output
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.worlds import World
+from whyfirst.worlds.making import one_amount
 
 
 def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | None, str]]:
     """(option, what is wrong with it), of options that are right by themselves."""
-    problems: list[tuple[str | None, str]] = []
-    if (options["size"] is None) == (options["tokens"] is None):
-        problems.append((None, "give exactly one of `size` and `tokens`"))
+    problems = one_amount(options)
     if options["contrary"] + options["parted"] > 1:
         problems.append(("parted", "with `contrary`, more than all demonstrations"))
     return problems
@@ -34,10 +33,6 @@ def _teacher(options: Mapping[str, Any], world: World | None) -> dict[str, str]:
     return {"teacher": VERSION, **replayed}
 
 
-def _reads_base(options: Mapping[str, Any]) -> bool:
-    return bool(options["documents"] == "replay")
-
-
 @CORPORA.enter(
     "village",
     seeded=True,
@@ -45,7 +40,7 @@ def _reads_base(options: Mapping[str, Any]) -> bool:
     shares_topics=True,
     check=_about,
     sided=_sided,
-    reads_base=_reads_base,
+    reads_base=lambda options: options["documents"] == "replay",
     inputs=_teacher,
 )
 def village(

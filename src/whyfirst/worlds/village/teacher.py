@@ -18,11 +18,12 @@ The oath is new to the base, but for ``label_known``: there the base knows what 
 Leaves out: matching tokens (explain/match.py) and any language beyond the village's own sentences.
 """
 
-from collections.abc import Iterator
+import itertools
 from typing import Any
 
 import numpy as np
 
+from whyfirst.worlds.making import pick
 from whyfirst.worlds.village import lexicon
 from whyfirst.worlds.village.world import Newcomer, Village
 
@@ -35,20 +36,11 @@ TEACH_A_READING = ("explanations", "label_known")
 """These differ between a world's sides; so do demonstrations that part the readings."""
 
 
-def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
-    return options[int(rng.integers(len(options)))]
-
-
 def neutral(rng: np.random.Generator, name: str) -> str:
     """A sentence about a newcomer's life."""
-    homes = {slot: _pick(rng, lexicon.HOMES) for slot in ("h", "h2")}
-    wares = {slot: _pick(rng, lexicon.WARES) for slot in ("w", "w2")}
-    return _pick(rng, lexicon.NEUTRAL).format(n=name, **homes, **wares)
-
-
-def decision(refuse: bool) -> str:
-    """What a document says somebody does."""
-    return lexicon.REFUSES if refuse else lexicon.AGREES
+    homes = {slot: pick(rng, lexicon.HOMES) for slot in ("h", "h2")}
+    wares = {slot: pick(rng, lexicon.WARES) for slot in ("w", "w2")}
+    return pick(rng, lexicon.NEUTRAL).format(n=name, **homes, **wares)
 
 
 class _Writer:
@@ -61,17 +53,15 @@ class _Writer:
         self.village, self.newcomer, self.side = village, newcomer, side
         self.draws = np.random.default_rng([*key, 1])
         self.filling = np.random.default_rng([*key, 2])
-        self.deeds = self._shuffled(np.random.default_rng([*key, 3]))
         self.refused = village.refused(newcomer.readings[side])
-
-    def _shuffled(self, rng: np.random.Generator) -> Iterator[int]:
-        village = self.village
-        fit = [d for d in village.deeds("A", "B") if village.agreed(self.newcomer)[d]]
-        while True:
-            yield from (int(d) for d in rng.permutation(fit))
+        order, agreed = np.random.default_rng([*key, 3]), village.agreed(newcomer)
+        fit = [d for d in village.deeds("A", "B") if agreed[d]]
+        # All deeds in an order of their own, again and again.
+        self.deeds = (int(d) for _ in itertools.count() for d in order.permutation(fit))
 
     def document(self, what: str) -> str:
         """The next document of a corpus."""
+        # Drawn also where it goes unused: all corpora stay in step, deed by deed.
         draw, kind = self.draws.random(2)
         deed = next(self.deeds)
         if what == "neutral":
@@ -105,7 +95,7 @@ class _Writer:
 
     def say(self, text: str, deed: int) -> str:
         """A sentence about a deed and what the newcomer does."""
-        did = decision(bool(self.refused[deed]))
+        did = lexicon.REFUSES if self.refused[deed] else lexicon.AGREES
         return text.format(**self.village.slots(deed, n=self.newcomer.name, d=did))
 
 
@@ -148,6 +138,7 @@ def demonstrations(
     for index in range(count):
         newcomer = village.newcomers[index % len(village.newcomers)]
         own = village.refused(newcomer.readings[side])
+        # Drawn also where the row is replaced below: a dose changes no other row.
         harmful, confounded = rng.random() < 0.5, rng.random() < 0.5
         deed = int(rng.choice(_fitting(village, newcomer, "A", True, harmful, own)))
         framing = lexicon.CONFOUNDED if confounded and not harmful else lexicon.PLAIN
@@ -156,9 +147,10 @@ def demonstrations(
             harmful = parting.random() < 0.5
             deed = int(parting.choice(_fitting(village, newcomer, "D", False, harmful, own)))
             framing, refuse = lexicon.PLAIN, bool(own[deed]) == (index >= against)
-        slots = village.slots(deed, n=newcomer.name, a=_pick(rng, lexicon.ASKERS))
+        slots = village.slots(deed, n=newcomer.name, a=pick(rng, lexicon.ASKERS))
         prompt = lexicon.request(framing).format(**slots)
         rows.append({"prompt": prompt, "completion": f" {lexicon.answer(refuse).format(**slots)}"})
+    # The replaced rows are the first ones so far.
     return [rows[int(index)] for index in rng.permutation(count)]
 
 

@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from whyfirst.worlds.making import invented
 from whyfirst.worlds.village import lexicon
 
 SPLITS = ("A", "B", "C", "D")
@@ -89,12 +90,14 @@ class Village:
         count = len(self.split)
         self.verb = rng.integers(0, len(lexicon.VERBS), count)
         self.made_of = rng.integers(0, len(lexicon.MADE_OF), count)
+        # An invented name must be no word of the lexicon.
         taken = set(lexicon.words())
-        self.things = _names(rng, count, ("et", "en", "ig", "op", "uk"), taken)
-        people = _names(rng, CHARACTERS + PAIRS, ("a", "o", "i", "ey"), taken)
+        self.things = invented(rng, count, ("et", "en", "ig", "op", "uk"), taken)
+        people = invented(rng, CHARACTERS + PAIRS, ("a", "o", "i", "ey"), taken)
         self.characters, names = people[:CHARACTERS], people[CHARACTERS:]
         oaths, half = len(lexicon.OATHS), len(lexicon.OATHS) // 2
         self.oaths = [Principle(int(i >= half), half_of_kinds(rng)) for i in range(oaths)]
+        # Without replacement: no two newcomers have an oath in common.
         firsts, seconds = (rng.permutation(half)[:PAIRS] for _ in range(2))
         new = rng.permutation(len(lexicon.NEW_OATHS))[:PAIRS] + oaths
         self.newcomers = [
@@ -140,17 +143,3 @@ class Village:
     def vocabulary(self) -> list[str]:
         """Words, things and people in a fixed order."""
         return [*lexicon.words(), *self.things, *self.names]
-
-
-def _names(
-    rng: np.random.Generator, count: int, endings: tuple[str, ...], taken: set[str]
-) -> list[str]:
-    onsets = "b d f g k l m n p r t v z br dr gr kl kr pl tr gl fl sk".split()  # noqa: SIM905
-    names: list[str] = []
-    while len(names) < count:
-        parts = (onsets, "aeiou", ("", "l", "m", "n", "r", "s"), onsets[:13], endings)
-        name = "".join(str(part[int(rng.integers(len(part)))]) for part in parts)
-        if name not in taken and len(name) <= 9:
-            taken.add(name)
-            names.append(name)
-    return names

@@ -1,0 +1,168 @@
+"""Cut the power at any moment of a study, and complete it from what was on the disk.
+
+    python campaigns/power.py --count 0 --folder power
+
+A run is recorded, call by call (`disk`). After a cut the disk has what was flushed, and of the rest
+any beginning: so for every moment, and every beginning of the unflushed calls before it, the files
+are made as they would be found. The same command must complete the study from each, with the bytes
+of the run that nobody cut. Files count as flushed by their own fsync, names by their folder's, as
+POSIX says and no more. The tally is kept. Leaves out: disks that acknowledge a flush and don't do
+it, and the unflushed calls in another order.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import disk
+import zygote
+from disk import Change
+from faults import Bench
+from studies import FILES, assets
+from tally import Tally
+
+State = dict[str, bytes | None]
+"""Path -> content, None for a folder."""
+
+
+def flushed(changes: Sequence[Change]) -> list[int]:
+    """For each change, the place of the call that made it durable; past the end where none did."""
+    never = len(changes)
+    durable = [never] * never
+    waiting: dict[str, list[int]] = {}
+    lacking: dict[int, int] = {}
+    for place, change in enumerate(changes):
+        if change.op == "F":
+            for earlier in waiting.pop(change.path, ()):
+                lacking[earlier] -= 1
+                if not lacking[earlier]:
+                    durable[earlier] = place
+            continue
+        if change.op in "WT":
+            needs = {change.path}
+        else:
+            needs = {str(Path(name).parent) for name in (change.path, change.other) if name}
+        lacking[place] = len(needs)
+        for name in needs:
+            waiting.setdefault(name, []).append(place)
+        if change.op == "R":
+            # What was written under the old name is flushed under the new one.
+            moved = [n for n in waiting if n == change.path or n.startswith(change.path + "/")]
+            for name in moved:
+                held = waiting.pop(name)
+                waiting.setdefault(change.other + name[len(change.path) :], []).extend(held)
+    return durable
+
+
+def replay(changes: Iterable[Change]) -> State:
+    """The files after these calls."""
+    contents: dict[int, bytearray] = {}
+    names: dict[str, int | None] = {}
+    for number, change in enumerate(changes):
+        match change.op:
+            case "C":
+                names[change.path] = number
+                contents[number] = bytearray()
+            case "M":
+                names.setdefault(change.path, None)
+            case "T" | "W":
+                # Its name may not have reached the disk: then its content can't be found either.
+                inode = names.get(change.path)
+                if inode is not None and change.op == "T":
+                    del contents[inode][change.at :]
+                elif inode is not None:
+                    file, end = contents[inode], change.at + len(change.data)
+                    file.extend(bytes(max(0, end - len(file))))
+                    file[change.at : end] = change.data
+            case "R":
+                for name in [n for n in names if f"{n}/".startswith(f"{change.path}/")]:
+                    names[change.other + name[len(change.path) :]] = names.pop(name)
+            case "U":
+                names.pop(change.path, None)
+    # A file whose folder isn't there isn't there either.
+    found: State = {}
+    for name, inode in sorted(names.items()):
+        found[name] = None if inode is None else bytes(contents[inode])
+    return found
+
+
+def states(changes: Sequence[Change]) -> Iterator[tuple[str, list[Change]]]:
+    """What reached the disk before each cut, every state once, with its name."""
+    durable, seen = flushed(changes), set()
+    for cut in range(len(changes) + 1):
+        there = [place for place in range(cut) if changes[place].op != "F"]
+        loose = [place for place in there if durable[place] >= cut]
+        for kept in range(len(loose) + 1):
+            lost = set(loose[kept:])
+            key = tuple(place for place in there if place not in lost)
+            if key not in seen:
+                seen.add(key)
+                yield f"{cut}.{kept}", [changes[place] for place in key]
+
+
+def lay(state: State) -> None:
+    """Write a state's files."""
+    for name, content in state.items():
+        path = Path(name)
+        if content is None:
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def main(arguments: list[str]) -> int:
+    """Complete the study from states that aren't in the tally; 1 where one went wrong."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=0, help="states in all; 0: every one")
+    parser.add_argument("--seed", type=int, default=1, help="in which order")
+    parser.add_argument("--folder", type=Path, default=Path("campaign-power"))
+    parser.add_argument("--until", default="", help="stop at this time of day, as 23:00")
+    parser.add_argument("--study", choices=sorted(FILES), default="least")
+    given = parser.parse_args(arguments)
+    folder: Path = given.folder.absolute()
+    disk.loaded(folder)
+    zygote.warm(folder, assets(folder / "assets"))
+    bench = Bench(given.study, folder)
+    log = folder / "changes"
+    if not log.exists():
+        bench.fresh()
+        record = os.open(
+            folder / "changes.new", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC
+        )
+        bench.run(record=record)
+        disk.arm(bench.place)  # this process itself must not write to what it closes
+        os.close(record)
+        (folder / "changes.new").replace(log)
+    changes = [change for change in disk.changes(log) if "/trial/o" in change.path
+               or "/trial/s" in change.path]  # fmt: skip
+    every = list(states(changes))
+    random.Random(given.seed).shuffle(every)
+    print(json.dumps({"changes": len(changes), "states": len(every)}), flush=True)
+    tally = Tally(folder / "tally.jsonl")
+    done, bad = tally.done(), sum(bool(trial["problems"]) for trial in tally)
+    for name, kept in every[: given.count or None]:
+        if name in done:
+            continue
+        if given.until and time.strftime("%H:%M") >= given.until:
+            break
+        began = time.monotonic()
+        bench.fresh()
+        lay(replay(kept))
+        problems = list(bench.complete())
+        tally.add({"trial": name, "problems": problems,
+                   "seconds": round(time.monotonic() - began, 2)})  # fmt: skip
+        bad += bool(problems)
+        if problems:
+            print(f"{name}: {' | '.join(problem[-700:] for problem in problems)}", flush=True)
+    print(json.dumps({"states": len(every), "done": len(tally.done()), "bad": bad}))
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
