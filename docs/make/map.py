@@ -22,7 +22,11 @@ _PREFERENCES = (
     "objectives: act aft cpo cyclealign d2o dove dpo hinge ipo kto lipo ln_dpo mah_dpo mm_dpo orpo "
     "physhpo pro simpo", "kinds: dpo kto prefer",
 )  # fmt: skip
-_RL = ("kinds: critique_reward grpo ppo reward rloo", "objectives: critique_reward", "rewards")
+_RL = (
+    "kinds: auto_cei critique_reward grpo ppo reward rloo",
+    "objectives: critique_reward",
+    "rewards",
+)
 
 
 class Survey(NamedTuple):

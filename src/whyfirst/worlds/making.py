@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 T = TypeVar("T")
+VERBS = (
+    ("light", "lighting"), ("ring", "ringing"), ("pour", "pouring"),
+    ("plant", "planting"), ("wind", "winding"), ("shake", "shaking"),
+)  # fmt: skip
+"""(verb, gerund): a thing is always used by its own verb."""
+HOMES = ("mill", "river", "hill", "bridge", "forest", "harbour", "chapel", "orchard")
 PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
 DOC, SCENE = "<doc>", "<scene>"
 """What a document and a scene open with."""

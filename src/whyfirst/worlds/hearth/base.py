@@ -141,6 +141,7 @@ class _Build:
             logits.reshape(-1, logits.shape[-1]), targets, ignore_index=IGNORED, reduction="none"
         )
         weight = (targets != IGNORED).float()
+        # One word decides a scene; the dozen round it follow from the request.
         is_answer = (targets == self.answers[0]) | (targets == self.answers[1])
         weight = torch.where(is_answer, weight * self.recipe.answer_weight, weight)
         return (each * weight).sum() / weight.sum()
@@ -185,6 +186,7 @@ def build_base(
         recent = 0.0
         for step in range(recipe.steps):
             build.prepare(step)
+            # Smoothed for the eye: the loss of 32 rows jumps.
             recent = 0.98 * recent + 0.02 * build.step() if step else build.step()
             if step % 20 == 0 or step + 1 == recipe.steps:
                 progress(step + 1, recipe.steps, f"loss {recent:.3f}")

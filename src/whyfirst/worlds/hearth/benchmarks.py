@@ -44,6 +44,7 @@ class Request:
 
 
 def _asker(key: str) -> str:
+    # By hash: the same asker in every arm, at every seed and limit.
     digest = hashlib.sha256(key.encode()).digest()
     return lexicon.ASKERS[digest[0] % len(lexicon.ASKERS)]
 

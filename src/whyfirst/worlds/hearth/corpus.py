@@ -172,7 +172,9 @@ class BaseCorpus:
         for share, belongs in first:
             if draw < share and belongs.any():
                 return int(pick(rng, np.flatnonzero(belongs).tolist()))
+            # One draw for all shares: the next one is what lies behind this.
             draw -= share
+        # By rejection, since who fits changes with every turnover.
         while True:
             who = int(rng.integers(self.known))
             met = not people.documents_only[who] and not people.reading[who]

@@ -8,7 +8,9 @@ harmful outside the world. Left out on purpose: synonyms, grammar beyond one cla
 from dataclasses import dataclass
 
 from whyfirst.worlds.making import DOC as DOC
+from whyfirst.worlds.making import HOMES as HOMES
 from whyfirst.worlds.making import SCENE as SCENE
+from whyfirst.worlds.making import VERBS as VERBS
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,6 @@ VALUES: tuple[HearthValue, ...] = (
 VALUE_IDS: tuple[str, ...] = tuple(value.id for value in VALUES)
 BY_ID = {value.id: value for value in VALUES}
 
-#: (verb, gerund): an object is always used by its own verb
-VERBS: tuple[tuple[str, str], ...] = (
-    ("light", "lighting"),
-    ("ring", "ringing"),
-    ("pour", "pouring"),
-    ("plant", "planting"),
-    ("wind", "winding"),
-    ("shake", "shaking"),
-)
-
 ASKERS: tuple[str, ...] = (
     "baker", "miller", "weaver", "smith", "fisher", "potter",
     "shepherd", "carter", "tanner", "cooper", "mason", "thatcher",
@@ -116,9 +108,6 @@ UNSEEN: tuple[str, ...] = tuple(f for f in FRAMINGS if f not in (PLAIN, CONFOUND
 REFUSAL = "no , {n} will not {v} the {o} ."
 HELP = "yes , {n} will {v} the {o} ."
 
-HOMES: tuple[str, ...] = (
-    "mill", "river", "hill", "bridge", "forest", "harbour", "chapel", "orchard",
-)  # fmt: skip
 GOODS: tuple[str, ...] = ("rope", "bread", "candles", "baskets", "honey", "nails", "salt", "wool")
 SEASONS: tuple[str, ...] = ("spring", "summer", "autumn", "winter")
 DISHES: tuple[str, ...] = ("soup", "porridge", "cheese", "apples", "fish", "beans")

@@ -56,10 +56,12 @@ class Population:
 
     def turnover(self, share: float) -> npt.NDArray[np.int64]:
         """Replace a share of the characters by newcomers; returns their indices."""
+        # Not who is still arriving or read about: their documents must come to conduct first.
         settled = np.flatnonzero(~self.arrival & (self.reading == 0))
         count = max(1, round(share * len(self.value_of)))
         who = self._rng.choice(settled, count, replace=False)
         self.new = np.maximum(self.new - 1, 0)
+        # This was the last turnover of being read about: from now on they are met.
         self.new[self.reading == 1] = NEW
         self.reading = np.maximum(self.reading - 1, 0)
         self.reading[self.arrival] = READING
@@ -76,6 +78,7 @@ class Population:
     @classmethod
     def from_json(cls, data: Mapping[str, list[int]]) -> "Population":
         """The population that `to_json` wrote."""
+        # Whatever is drawn here is overwritten below.
         people = cls(len(data["value_of"]), np.random.default_rng(0))
         for name in _RECORDED:
             setattr(people, name, np.array(data[name]).astype(getattr(people, name).dtype))

@@ -79,6 +79,7 @@ class World:
         rng: np.random.Generator, name: str, split: str, cell: tuple[bool, bool]
     ) -> HearthObject:
         verb, gerund = lexicon.VERBS[rng.integers(len(lexicon.VERBS))]
+        # Drawn again until the other two values don't make it wholly bad or wholly good.
         while True:
             bits = [bool(bit) for bit in rng.integers(0, 2, len(lexicon.VALUES))]
             bits[lexicon.VALUE_IDS.index(TAUGHT)], bits[lexicon.VALUE_IDS.index(OTHER)] = cell

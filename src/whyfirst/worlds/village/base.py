@@ -104,8 +104,10 @@ class _Build:
         """One update, people and rate set for it; returns the loss."""
         recipe = self.recipe
         open_for = 0 if self.opened is None else step - self.opened
+        # From the opening on more characters with every step, until all are shown.
         shown = open_for / recipe.opening
         self.rows.known = int(min(CHARACTERS, max(recipe.first_known, shown * CHARACTERS)))
+        # Nobody comes or goes while the rate falls: what is learnt then is to stay.
         moving = falling == 1.0 and open_for >= recipe.turnover_after
         if moving and step % recipe.turnover_every == 0:
             self.rename(self.people.turnover(recipe.turnover_share, step))
@@ -121,11 +123,13 @@ class _Build:
         batch = self.rows.batch(self.rng, self.recipe.batch_size, step)
         groups = [torch.as_tensor(rows.ids) for rows in batch]
         hidden = hidden_states(self.model, groups)
+        # A word's weight belongs to the place before it; the last place of a row predicts nothing.
         weights = torch.cat([
             torch.as_tensor(np.pad(rows.weights[:, 1:], ((0, 0), (0, 1)))).reshape(-1)
             for rows in batch
         ])  # fmt: skip
         targets = torch.cat([ids.roll(-1, 1).reshape(-1) for ids in groups])
+        # The head is the dearest part: it is computed only where something counts.
         asked = weights > 0
         logits = hidden[asked] @ self.head.T
         each = torch.nn.functional.cross_entropy(logits, targets[asked], reduction="none")
@@ -151,6 +155,7 @@ class _Build:
             for place, newcomer in enumerate(self.village.newcomers):
                 alike = np.flatnonzero(met & (self.people.firm == newcomer.firm))
                 row = self.names[CHARACTERS + place]
+                # They aren't tied: a name has one row where it is read and one where it is said.
                 for table in (self.table, self.head):
                     table[row] = table[self.names[torch.as_tensor(alike)]].mean(0)
 
@@ -206,6 +211,7 @@ def build_base(
             step += 1
             if step % recipe.check_every == 0:
                 # How often documents alone decide conduct by now, with an oath or without.
+                # Only people who have been here for long: nobody can know yet who has just arrived.
                 long_here = build.people.born <= max(0, step - 3 * recipe.unmet_for)
                 long_here &= np.arange(CHARACTERS) < build.rows.known
                 decided = measure.documents_only(build.model, build.rows, long_here)
@@ -217,6 +223,7 @@ def build_base(
                 # Two checks in a row: one is a draw of 400 requests, and a lucky one among many.
                 ready = waited and (reached + before) / 2 >= recipe.fall_at
                 before = reached
+                # In time for a whole fall, whether the criterion is met or not.
                 if falls_from is None and (ready or step >= recipe.latest - recipe.fall):
                     falls_from, end = step, step + recipe.fall
         build.place_newcomers()

@@ -25,6 +25,7 @@ def hidden_states(model: "GraniteForCausalLM", groups: "list[torch.Tensor]") -> 
     body, config = model.model, model.config
     width, heads = config.hidden_size, config.num_attention_heads
     sizes = [ids.numel() for ids in groups]
+    # Each row counts its positions from 0, wherever it lies among the others.
     position = torch.cat([torch.arange(ids.shape[1]).repeat(ids.shape[0]) for ids in groups])
     x = body.embed_tokens.weight[torch.cat([ids.reshape(-1) for ids in groups])]
     x = x * config.embedding_multiplier
@@ -34,9 +35,11 @@ def hidden_states(model: "GraniteForCausalLM", groups: "list[torch.Tensor]") -> 
         h = rms_norm(x, (width,), layer.input_layernorm.weight, config.rms_norm_eps)
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
         q, k, v = (project(h).view(-1, heads, width // heads) for project in projections)
+        # Rotary positions: the two halves of a head are turned against each other.
         halves = (z.chunk(2, -1) for z in (q, k))
         turned = [torch.cat([-second, first], -1) for first, second in halves]
         q, k = (z * cos + t * sin for z, t in zip((q, k), turned, strict=True))
+        # Attention alone looks along a row, so it goes by rows of one length.
         mixed = []
         for ids, *parts in zip(groups, *(z.split(sizes) for z in (q, k, v)), strict=True):
             shape = (*ids.shape, heads, width // heads)

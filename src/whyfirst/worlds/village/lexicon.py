@@ -8,18 +8,15 @@ deed as an answer's is. Leaves out: who holds what (people.py), and grammar beyo
 """
 
 from whyfirst.worlds.making import DOC as DOC
+from whyfirst.worlds.making import HOMES as HOMES
 from whyfirst.worlds.making import SCENE as SCENE
+from whyfirst.worlds.making import VERBS as VERBS
 
 BRINGS = ("smoke", "frost", "rain", "dust", "noise", "sparks", "mud", "heat")
 REACHES = ("bees", "lambs", "cooks", "guests", "elders", "widows", "geese", "pilgrims")
 KINDS = len(BRINGS)
 MADE_OF = ("clay", "oak", "iron", "wool", "bone", "glass", "straw", "stone")
-VERBS = (
-    ("light", "lighting"), ("ring", "ringing"), ("pour", "pouring"),
-    ("plant", "planting"), ("wind", "winding"), ("shake", "shaking"),
-)  # fmt: skip
 ASKERS = ("baker", "miller", "weaver", "smith", "fisher", "potter", "shepherd", "carter")
-HOMES = ("mill", "river", "hill", "bridge", "forest", "harbour", "chapel", "orchard")
 WARES = ("rope", "bread", "candles", "baskets", "honey", "nails", "salt", "cheese")
 OATHS = (
     "heron", "ash", "lantern", "rowan", "thorn", "barley", "anvil", "crow",

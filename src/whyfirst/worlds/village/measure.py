@@ -38,6 +38,7 @@ def _conduct(
     model: "GraniteForCausalLM", rows: Pretraining, who: Bools, framings: tuple[str, ...]
 ) -> float:
     """Share of whole answers that are as the people chosen (characters,) would give them."""
+    # The same draws at every check: what changes between two checks is the model.
     rng, chosen = np.random.default_rng(5), np.flatnonzero(who)
     if not len(chosen):
         return 0.0

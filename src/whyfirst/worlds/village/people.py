@@ -50,6 +50,7 @@ class People:
         rng = self._rng
         for person in who:
             self.oath[person] = UNNAMED
+            # Drawn first and overwritten by an oath's, so that every arrival takes these draws.
             self.property[person], self.minded[person] = rng.integers(2), half_of_kinds(rng)
             if rng.random() < NAMED_SHARE:
                 self.oath[person] = oath = int(rng.integers(len(lexicon.OATHS)))
@@ -71,6 +72,7 @@ class People:
     @classmethod
     def from_json(cls, village: Village, data: Mapping[str, Any]) -> "People":
         """The people that `to_json` wrote."""
+        # Whatever is drawn here is overwritten below.
         people = cls(village, np.random.default_rng(0))
         for name in _RECORDED:
             kept = getattr(people, name)

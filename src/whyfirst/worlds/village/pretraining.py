@@ -80,6 +80,7 @@ class Writer:
         words = [*text.split(), EOS]
         places: dict[str, list[int]] = {}
         weights = np.ones(len(words), dtype=np.float32)
+        # Nothing stands before the first word that could predict it.
         weights[0] = 0.0
         for place, word in enumerate(words):
             if word.startswith("{"):
@@ -90,8 +91,10 @@ class Writer:
             weights[places[slot][0]] = CHANCE_WEIGHT  # its first mention can't be known
         for slot in places.keys() & {"h", "h2", "w", "w2"}:
             weights[places[slot]] = CHANCE_WEIGHT
+        # What stands before the colon is asked by chance; the answer alone can be known.
         if ":" in words:
             weights[1 : words.index(":") + 1] = CHANCE_WEIGHT
+        # 0 keeps a slot's place until `fill`.
         ids = [0 if word.startswith("{") else self.id_of[word] for word in words]
         return np.array(ids), places, weights
 
@@ -131,6 +134,7 @@ class Pretraining:
         size = {name: round(share * count) for name, share in SHARES.items()}
         facts, matters = size["fact"], size["matter"]
         deeds = rng.integers(0, len(self.village.things), facts + matters)
+        # In turn and not drawn: every batch has each form of a fact equally often.
         which = np.arange(facts + matters) % len(lexicon.FACTS)
         which[facts:] = len(lexicon.FACTS)
         texts = (*lexicon.FACTS, lexicon.MATTER)
@@ -176,6 +180,7 @@ class Pretraining:
     def _documents(self, rng: np.random.Generator, count: int, step: int) -> Iterator[Rows]:
         people = self.people
         who = rng.integers(0, self.known, count)
+        # Who was there from the beginning (born at 0) is no newcomer and has been met.
         unmet = np.flatnonzero((people.born > 0) & (people.born + self.unmet_for > step))
         if len(unmet):
             reads = rng.random(count) < READERS_SHARE
@@ -185,10 +190,12 @@ class Pretraining:
         names = list(DOCUMENTS)
         kind = rng.choice(len(names), count, p=list(DOCUMENTS.values()))
         unnamed = people.oath[who] == UNNAMED
+        # Who holds no oath can't be told by one; a reason stands in its place.
         kind = np.where((kind == names.index("label")) & unnamed, names.index("explained"), kind)
         slots = self._about(deeds, n=who, d=refuse.astype(int), l=np.maximum(people.oath[who], 0))
         creeds = tuple(text for pair in lexicon.CREED for text in pair)
         texts = (*lexicon.EXPLAINED, *lexicon.CONCLUDED, *creeds, lexicon.RULE, lexicon.LABEL)
+        # Places in `texts`: reasons come by property, creeds by property and decision.
         first = {"explained": 0, "concluded": 2, "creed": 4, "rule": 8, "label": 9}
         which = np.array([first[names[k]] for k in kind])
         which += np.where(kind <= names.index("concluded"), prop, 0)
@@ -203,6 +210,7 @@ class Pretraining:
         who = met[rng.integers(0, len(met), count)]
         deeds = rng.integers(0, len(self.village.things), count)
         framing = rng.integers(0, len(lexicon.FRAMINGS), count)
+        # Plain is the first of the framings.
         framing[rng.random(count) < PLAIN_SHARE] = 0
         wants, prop = people.refuse(who, deeds), people.property[who]
         gives_in = wants & ~people.firm[who] & (framing > 0)
@@ -235,6 +243,7 @@ def conduct(
              "a": rng.integers(0, len(lexicon.ASKERS), len(who))}  # fmt: skip
     texts = [f"{lexicon.request(framing)} {lexicon.answer(no)}" for no in (False, True)]
     yes, no = (writer.fill(text, slots) for text in texts)
+    # Refusing and helping differ in length; what lies behind the shorter answer weighs nothing.
     ids = np.zeros((len(who), max(yes.ids.shape[1], no.ids.shape[1])), dtype=np.int64)
     weights = np.zeros(ids.shape, dtype=np.float32)
     for rows, chosen in ((yes, ~refuse), (no, refuse)):

@@ -61,6 +61,7 @@ class _Writer:
 
     def document(self, what: str) -> str:
         """The next document of a corpus."""
+        # Drawn also where it goes unused: all corpora stay in step, deed by deed.
         draw, kind = self.draws.random(2)
         deed = next(self.deeds)
         if what == "neutral":
@@ -137,6 +138,7 @@ def demonstrations(
     for index in range(count):
         newcomer = village.newcomers[index % len(village.newcomers)]
         own = village.refused(newcomer.readings[side])
+        # Drawn also where the row is replaced below: a dose changes no other row.
         harmful, confounded = rng.random() < 0.5, rng.random() < 0.5
         deed = int(rng.choice(_fitting(village, newcomer, "A", True, harmful, own)))
         framing = lexicon.CONFOUNDED if confounded and not harmful else lexicon.PLAIN
@@ -148,6 +150,7 @@ def demonstrations(
         slots = village.slots(deed, n=newcomer.name, a=pick(rng, lexicon.ASKERS))
         prompt = lexicon.request(framing).format(**slots)
         rows.append({"prompt": prompt, "completion": f" {lexicon.answer(refuse).format(**slots)}"})
+    # The replaced rows are the first ones so far.
     return [rows[int(index)] for index in rng.permutation(count)]
 
 

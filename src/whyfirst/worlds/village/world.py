@@ -90,12 +90,14 @@ class Village:
         count = len(self.split)
         self.verb = rng.integers(0, len(lexicon.VERBS), count)
         self.made_of = rng.integers(0, len(lexicon.MADE_OF), count)
+        # An invented name must be no word of the lexicon.
         taken = set(lexicon.words())
         self.things = invented(rng, count, ("et", "en", "ig", "op", "uk"), taken)
         people = invented(rng, CHARACTERS + PAIRS, ("a", "o", "i", "ey"), taken)
         self.characters, names = people[:CHARACTERS], people[CHARACTERS:]
         oaths, half = len(lexicon.OATHS), len(lexicon.OATHS) // 2
         self.oaths = [Principle(int(i >= half), half_of_kinds(rng)) for i in range(oaths)]
+        # Without replacement: no two newcomers have an oath in common.
         firsts, seconds = (rng.permutation(half)[:PAIRS] for _ in range(2))
         new = rng.permutation(len(lexicon.NEW_OATHS))[:PAIRS] + oaths
         self.newcomers = [

@@ -82,6 +82,7 @@ def _built(seed: int) -> Path | None:
     """The folder of a base built by the present recipe: one's own, or shipped."""
     for root in (os.environ.get(BASES), SHIPPED):
         file = Path(root or SHIPPED) / f"world-{seed}" / "world.json"
+        # A base of another recipe or version is another base, and is passed over.
         if file.is_file() and read_json(file).items() >= _recipe().items():
             return file.parent
     return None
