@@ -1,4 +1,4 @@
-"""SALMON from end to end: a judge's scores, pairs by principle, a reward model turning with them."""
+"""SALMON from end to end: a judge's scores, pairs by principle, a reward model that turns."""
 
 import random
 from pathlib import Path
