@@ -22,7 +22,11 @@ _PREFERENCES = (
     "objectives: act aft cpo cyclealign d2o dove dpo hinge ipo kto lipo ln_dpo mah_dpo mm_dpo orpo "
     "physhpo pro simpo", "kinds: dpo kto prefer",
 )  # fmt: skip
-_RL = ("kinds: critique_reward grpo ppo reward rloo", "objectives: critique_reward", "rewards")
+_RL = (
+    "kinds: auto_cei critique_reward grpo ppo reward rloo",
+    "objectives: critique_reward",
+    "rewards",
+)
 
 
 class Survey(NamedTuple):
@@ -77,7 +81,7 @@ SURVEYS = (
             "human values: principles": (
                 "kinds: explain", "corpora: constitution written readings",
                 "generators: moral_graph mctsr_zero tomma",
-                "transforms: principle_pairs dialectical", "rewards: salmon",
+                "transforms: principle_pairs principle_scores dialectical", "rewards: salmon",
                 "benchmarks: discretion moral_graph hhh readings",
             ),
             "human values: theories of basic values": ("benchmarks: political_compass survey",),
@@ -88,7 +92,7 @@ SURVEYS = (
         {
             "align AI to humans: specify values": (
                 "corpora: constitution written", "generators: moral_graph",
-                "transforms: principle_pairs",
+                "transforms: principle_pairs principle_scores",
             ),
             "align AI to humans: integrate values": (
                 "kinds",

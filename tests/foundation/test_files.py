@@ -17,6 +17,7 @@ from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import (
     append_jsonl,
     atomic_write,
+    iter_jsonl,
     read_json,
     read_jsonl,
     replacing,
@@ -191,9 +192,9 @@ def test_lone_surrogate_reaches_a_tokenizer_where_text_is_wanted(tmp_path: Path)
     path.write_text(whole + '{"a": ["\\uD83D"]}\n')
     assert len(read_jsonl(path)) == 2  # as a reply of a model may be kept
     with pytest.raises(DataError, match=r"x\.jsonl: row 2: not valid Unicode: .ud83d is a lone"):
-        read_jsonl(path, whole_characters=True)
+        list(iter_jsonl(path, whole_characters=True))
     path.write_text(whole)
-    assert read_jsonl(path, whole_characters=True) == [{"t": "\U0001f600 \\ud83d"}]
+    assert list(iter_jsonl(path, whole_characters=True)) == [(1, {"t": "\U0001f600 \\ud83d"})]
 
 
 def test_nan_is_refused_both_ways(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ def test_a_probes_record_fits_what_the_probes_write(data: dict[str, Any]) -> Non
     findings = record.Findings([measure], [measure], ["careful"], {"pairs": 3})
     row = record.ProbeResult("direction", "1", "words", {"direct": {0: "ab"}}, findings).to_json()
     found = parse_results(data | {"probes": [row]}, "r.json")
+    # Which arms read no reasons, the study adds.
+    row |= {"method": "explain_first", "without": []}
     assert found.model_dump(mode="json")["probes"] == [row]
 
 

@@ -7,12 +7,11 @@ import shutil
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from typer import Option
+from typing import TYPE_CHECKING
 
 from whyfirst.cli.options import AsJson, StudyOptions, store_at
 from whyfirst.cli.output import command, print_json, say, scaled, table, warn
+from whyfirst.config.text import duration
 
 if TYPE_CHECKING:
     from whyfirst.study.cost.estimate import Estimate, PlanDescription, PowerRow
@@ -20,16 +19,8 @@ if TYPE_CHECKING:
 
 
 @command
-def plan(
-    study: StudyOptions,
-    utilisation: Annotated[
-        float, Option(min=0.01, max=1.0, help="Share of a GPU's peak reached.")
-    ] = 0.35,
-    gpu: Annotated[list[str] | None, Option(help="Hours on this device; repeatable.")] = None,
-    as_json: AsJson = False,
-) -> None:
+def plan(study: StudyOptions, as_json: AsJson = False) -> None:
     """Show what a study takes (tokens, operations, memory, hours, calls) and what it can find."""
-    from whyfirst.report.html import duration
     from whyfirst.study.cost.estimate import cost_json, describe_plan, estimate
     from whyfirst.study.cost.timing import seconds_left
     from whyfirst.study.execute.pool import default_workers, machine_words
@@ -38,7 +29,7 @@ def plan(
     # The plan that a run would make, so that nothing is counted by another rule.
     resolved, place = build_plan(study.path, study.overrides), store_at(study.store)
     description = describe_plan(resolved, place)
-    cost = estimate(resolved, place, utilisation=utilisation, devices=tuple(gpu or ()))
+    cost = estimate(resolved, place)
     workers = default_workers()
     # From what like parts took here, so that it is this machine's time and not a data sheet's.
     left = seconds_left(resolved, place, workers)
@@ -61,7 +52,6 @@ def plan(
 
 def show_stages(description: "PlanDescription") -> None:
     """Print the arms' seeds and how many parts of each kind there are."""
-    from whyfirst.report.html import duration
 
     # Arms nearly always have the same number of seeds: those that differ are named.
     usual = Counter(description.seeds.values()).most_common(1)[0][0]
@@ -111,7 +101,7 @@ def show_cost(cost: "Estimate") -> None:
             shown = "under 0.01" if hours == "0.00" else hours
             machines.append((machine.name, shown, fits[machine.fits]))
         table(("device", "hours", "memory"), machines, "lrl")
-        say(f"hours at {cost.utilisation:.0%} of the peak (--utilisation), one device")
+        say(f"hours at {cost.utilisation:.0%} of the peak, one device")
         for line in cost.assumptions:
             say(line, style="dim")
     if cost.calls:

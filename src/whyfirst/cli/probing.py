@@ -65,10 +65,9 @@ class Request:
         Raises:
             UserError: no source or several, or one that can't be read.
         """
-        from whyfirst.constitution import load_constitution
         from whyfirst.evaluate.short import use_of_text
-        from whyfirst.probe.pairs import constitution_pairs, file_items, read_pairs
-        from whyfirst.worlds import WORLDS, World, shipped
+        from whyfirst.study.nodes.probe import items_on
+        from whyfirst.worlds import WORLDS, shipped
 
         # Two sources would mix items whose numbers don't compare.
         if [self.world, self.pairs, self.constitution].count(None) != 2:
@@ -79,13 +78,9 @@ class Request:
             # A number alone means the world that ships, as it does in `whyfirst eval`.
             alone = self.world.isdecimal()
             given = f"{shipped().name}:{self.world}" if alone else self.world
-            world: World = WORLDS.make(use_of_text(WORLDS, given))
-            return world.probe_items(self.limit)
-        if self.pairs is not None:
-            pairs = read_pairs(self.pairs)
-        else:
-            pairs = constitution_pairs(load_constitution(str(self.constitution)))
-        return file_items(pairs, self.requests)
+            return items_on({"world": use_of_text(WORLDS, given).model_dump()}, self.limit)
+        names = ("pairs", "constitution", "requests")
+        return items_on({name: vars(self)[name] for name in names if vars(self)[name] is not None})
 
 
 def probe(request: Request, as_json: AsJson = False) -> None:

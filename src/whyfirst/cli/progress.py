@@ -27,8 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whyfirst.cli.output import messages, warn
-from whyfirst.config.text import safe_text
-from whyfirst.report.html import duration
+from whyfirst.config.text import duration, safe_text
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.time_left import Running, Tracker
 

@@ -23,6 +23,7 @@ from whyfirst.cli.options import (
 )
 from whyfirst.cli.output import command, nothing_printed, print_json, say, standard, table, warn
 from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.text import duration
 
 if TYPE_CHECKING:
     from whyfirst.study.execute.time_left import Tracker
@@ -125,7 +126,6 @@ def _warn_of(incomplete: Any) -> None:
 
 def show_summary(summary: "RunSummary") -> None:
     """Print the answer, what was computed for it, and where the report is."""
-    from whyfirst.report.html import duration
     from whyfirst.report.terminal import print_headline
 
     standard().print(print_headline(summary.results))

@@ -216,21 +216,19 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def read_jsonl(
-    path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False, nan: bool = False
+    path: Path, *, allow_torn_tail: bool = False, nan: bool = False
 ) -> list[dict[str, Any]]:
     """Read a JSONL file; blank lines are no rows.
 
     Args:
         allow_torn_tail: ignore a last line without its newline, as a killed `append_jsonl` leaves.
-        whole_characters: refuse half a character (a lone surrogate), which no tokenizer takes.
         nan: take NaN and infinities, as other tools write them.
 
     Raises:
         DataError: the file is missing, or a row is not one JSON object; names file and row.
     """
     rows: list[dict[str, Any]] = []
-    how: Any = {"allow_torn_tail": allow_torn_tail, "whole_characters": whole_characters}
-    for _, row in iter_jsonl(path, nan=nan, **how):
+    for _, row in iter_jsonl(path, allow_torn_tail=allow_torn_tail, nan=nan):
         rows.append(row)
         if len(rows) > _MOST_ROWS:
             raise DataError(f"{path}: over {_MOST_ROWS} rows; split it into several files")
@@ -240,7 +238,10 @@ def read_jsonl(
 def iter_jsonl(
     path: Path, *, allow_torn_tail: bool = False, whole_characters: bool = False, nan: bool = False
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, row) of a JSONL file one after the other, in flat memory; as `read_jsonl`."""
+    """(line number, row) of a JSONL file one after the other, in flat memory; as `read_jsonl`.
+
+    With `whole_characters` half a character (a lone surrogate) is refused: no tokenizer takes it.
+    """
     for number, line in read_lines(path, whole_only=allow_torn_tail):
         row = parse_row(path, number, line, nan=nan)
         if whole_characters and b"\\u" in line:  # only an escape can say half a character

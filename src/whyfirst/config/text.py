@@ -1,4 +1,4 @@
-"""Text from a model or a data set, made harmless for a terminal, and tables of it.
+"""Text from a model or a data set, made harmless for a terminal, and tables and times to read.
 
 Leaves out: HTML (the report's templates escape it themselves) and any judgement of content. Nothing
 is removed: what a terminal would obey is shown as a visible escape instead.
@@ -45,6 +45,16 @@ def invisible(name: str) -> str | None:
         if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
             return f"U+{ord(char):04X}"
     return None
+
+
+def duration(seconds: float) -> str:
+    """Seconds for reading: "48 s", "6 min 12 s", "1 h 03 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def table_of(titles: Iterable[str], rows: Iterable[Sequence[object]], align: str = "l") -> "Table":

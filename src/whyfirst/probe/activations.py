@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.config.files import read_json, write_json
+from whyfirst.config.files import atomic_write, read_json, write_json
 from whyfirst.models.base import Prompt
 from whyfirst.models.engine.batching import batches
 from whyfirst.models.hooks import reading
@@ -206,8 +206,6 @@ def _write(folder: Path, number: int, held: list[tuple[list[int], torch.Tensor]]
     import torch
     from safetensors.numpy import save
 
-    from whyfirst.config.files import atomic_write
-
     # One layer is read at a time, so each is a tensor of its own within the shard.
     states = torch.cat([part for _, part in held]).numpy()
     order = np.array([row for rows, _ in held for row in rows], dtype=np.int64)
@@ -240,7 +238,6 @@ def margins(
 
 def last_logits(model: Any, inputs: dict[str, torch.Tensor], ends: torch.Tensor) -> torch.Tensor:
     """Logits (B, V) at each row's last position; those of other positions are never computed."""
-
     import torch
 
     # With a vocabulary of 128,000 the logits of every position are what runs out of memory.

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from whyfirst.config.errors import DataError
 from whyfirst.stats.crossed import NO_VARIANCE, combine, estimate
 from whyfirst.stats.scores import Scores
+from whyfirst.stats.statistics import contrast, mean_over_seeds
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -91,9 +93,6 @@ def mean_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
 
 def rate_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
     """A share over seeds and items, `statistics.mean_over_seeds`; values (S, I) 0, 1 or nan."""
-    from whyfirst.config.errors import DataError
-    from whyfirst.stats.statistics import mean_over_seeds
-
     n, seeds = int(np.isfinite(values).any(axis=0).sum()), len(values)
     try:
         # A share's own interval: the bootstrap of a share of 1.0 has no width at all.
@@ -105,9 +104,6 @@ def rate_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
 
 def rate_difference(after: Floats, before: Floats, topics: npt.NDArray[Any]) -> Estimate:
     """A difference of shares paired by seed and item, `statistics.contrast`; both (S, I)."""
-    from whyfirst.config.errors import DataError
-    from whyfirst.stats.statistics import contrast
-
     try:
         found = contrast(_scores(after, topics), _scores(before, topics), "intervention")
     except DataError:  # no item is scored in both

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from whyfirst.config.errors import UserError
 from whyfirst.probe.arms import Arms
-from whyfirst.probe.estimates import Floats, Indices, mean_estimate, statistic_estimate
+from whyfirst.probe.estimates import Floats, Indices, correlation, mean_estimate, statistic_estimate
 from whyfirst.probe.pairs import Items, Pair
 from whyfirst.probe.record import (
     Findings,
@@ -81,8 +81,6 @@ def rsa(a: Floats, b: Floats) -> float:
     Source: Kriegeskorte, Mur and Bandettini 2008.
     """
     from scipy.stats import rankdata
-
-    from whyfirst.probe.estimates import correlation
 
     upper = np.triu_indices(len(a), 1)
     return correlation(rankdata(a[upper]), rankdata(b[upper]))

@@ -308,10 +308,9 @@ def _registered(results: Results, headline: Contrast) -> Finding:
         when += f", amended on {last.at[:10]} {looked}"
     if registration.looks:
         when += f"; {words.plural(len(registration.looks), 'interim look')} before this report"
-    count = len(registration.deviations)
-    if not count:
+    if not registration.deviations:
         return "good", f"Registered {when}; no deviation from the plan."
-    deviations = words.plural(count, "deviation")
+    deviations = words.plural(len(registration.deviations), "deviation")
     return "caution", f"Registered {when}; {deviations} from the plan (see Registration)."
 
 
@@ -331,8 +330,7 @@ def _matched(results: Results, headline: Contrast) -> Finding | None:
 
 @answers("Was everything scored?")
 def _unscored(results: Results, headline: Contrast) -> Finding | None:
-    n = sum(row.n for row in results.unscored)
-    if not n:
+    if not (n := sum(row.n for row in results.unscored)):
         return None
     missed = sum(row.unscored for row in results.unscored)
     worst = max(row.rate for row in results.unscored)
@@ -394,8 +392,7 @@ def _judged(results: Results, headline: Contrast) -> Finding | None:
 
 @answers("What does looking inside say?")
 def _probed(results: Results, headline: Contrast) -> Finding | None:
-    text = links.first_screen(results)
-    if text is None:
+    if (text := links.first_screen(results)) is None:
         return None
     # A link that arms without explanations show as well isn't the explanations' doing.
     shared = any(link.alike for probe in results.probes for link in links.method_links(probe))

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from whyfirst.config.files import atomic_write
-from whyfirst.config.text import safe_text
+from whyfirst.config.text import duration, safe_text
 from whyfirst.report import curves, decisive, figures, links, probes, views, words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
@@ -143,16 +143,6 @@ def environment() -> Environment:
     for word in (words.happened, words.recall_title, words.cell_of, words.interval, words.scored):
         made.globals[word.__name__] = word
     return made
-
-
-def duration(seconds: float) -> str:
-    """Seconds for reading: "48 s", "6 min 12 s", "1 h 03 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _context(results: Results) -> dict[str, Any]:

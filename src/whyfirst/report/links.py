@@ -1,6 +1,6 @@
 """Does the method's reading go with its conduct, and do arms without explanations show it too?
 
-Leaves out: how the correlations were computed (`probe.behaviour`), and the page (`probes.py`).
+Leaves out: how the correlations were computed (`probe.record`), and the page (`probes.py`).
 """
 
 from dataclasses import dataclass

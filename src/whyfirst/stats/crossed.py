@@ -77,6 +77,7 @@ def combine(seed: float, topic: float, shared: float, n_seeds: float, n_topics: 
     was chosen by simulation (benchmarks/statistics_coverage.py) and vanishes as seeds are added.
     """
     seed_df, topic_df = n_seeds - 1.0, n_topics - 1.0
+    # A small draw of one term less `shared` could fall below the other, or below 0.
     variance = max(seed + topic - shared, seed, topic)
     smallest = min(seed_df, topic_df)
     if variance <= NO_VARIANCE:
@@ -105,6 +106,7 @@ def estimate(
     of the spread seen, and at least 1/I²: no interval is narrower than one item's outcome.
     """
     cells, counts, stratum = _cells(values, topics, strata)
+    # One seed on one topic: the items are all that is left to vary.
     if values.shape[0] == 1 and cells.shape[1] == 1:
         cells, counts, stratum = _cells(values, np.arange(values.shape[1]), strata)
         unit: Unit = "items"
@@ -127,6 +129,7 @@ def estimate(
     else:
         combined = combine(seed, topic, shared, n_seeds, free)
     degenerate = combined.variance <= NO_VARIANCE
+    # Scored items a seed: from the mean square of cells back to the spread of one value.
     per_seed = float(np.isfinite(values).sum()) / n_seeds
     return CrossedEstimate(
         mean=mean,
@@ -209,6 +212,7 @@ def _cells(
     scored = np.isfinite(ordered)
     sums = np.add.reduceat(np.where(scored, ordered, 0.0), starts, axis=1)
     counts = np.add.reduceat(scored.astype(np.float64), starts, axis=1)
+    # A topic without a score would count as one whose sum is 0.
     kept = counts.sum(axis=0) > 0
     stratum = np.zeros(len(names), dtype=np.intp)
     if strata is not None:
@@ -234,6 +238,7 @@ def _mean_squares(
     if len(weights) == 1:
         seed = float((seed_parts**2).sum()) / (n_seeds * (n_seeds - 1)) if n_seeds > 1 else 0.0
         return seed, 0.0, 0.0, 1.0
+    # A topic's deviation is from a mean that it takes part in, the more the heavier it is.
     correction = squares / (squares - 2.0 * float((weights**3).sum()) + squares**2)
     topic = float((topic_parts**2).sum()) * correction
     if n_seeds == 1:

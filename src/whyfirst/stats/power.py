@@ -95,6 +95,7 @@ def detectable(variance: float, df: float) -> float:
     if df <= 0.0:
         return math.inf
     critical = float(stdtrit(df, 1.0 - ALPHA / 2.0))
+    # The shift of Student's t that leaves 20 % of it below the critical value.
     shift = float(nctdtrinc(df, 1.0 - POWER, critical))
     return math.inf if math.isnan(shift) else shift * math.sqrt(variance)
 
@@ -110,6 +111,7 @@ def _planned(
             f"power: {n_seeds} seeds, {n_topics} topics, {n_items} items is no design; give at "
             "least one item a topic, and two seeds or two topics"
         )
+    # As mean squares over their cells: what is left within a cell is part of both terms.
     shared = residual_sd**2 / (n_seeds * n_items)
     seed = seed_sd**2 / n_seeds + shared
     topic = topic_sd**2 / n_topics + shared

@@ -140,6 +140,7 @@ def mcnemar_exact(b: int, c: int) -> float:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjusted p-values, in the order given (Holm 1979)."""
+    # From the smallest up, each against as many as are left, and none below the one before it.
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
     largest = 0.0
@@ -168,6 +169,7 @@ def mean_over_seeds(scores: Scores) -> Interval:
     columns = np.isfinite(grid.values).any(axis=0)
     topics, strata = np.array(grid.topics)[columns], np.array(grid.strata)[columns]
     result = estimate(grid.values[rows][:, columns], topics, strata)
+    # Where all agree the floor of the variance is no spread: the answers that agreed count.
     variance = 0.0 if result.degenerate else result.variance
     size = float(max(columns.sum(), rows.sum() * len(set(topics.tolist()))))
     return _as_proportion(result.mean, variance, result.df, size)
@@ -209,17 +211,15 @@ def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
     Args:
         asked: whom and what the items are about, where that is told; else topics alone.
     """
-    first, second = (
-        arms.values
-        if len(arms.values) == 2
-        else (arms.values[0] - arms.values[1], arms.values[2] - arms.values[3])
-    )
+    # Of four arms two differences are held against each other.
+    first, second = arms.values if len(arms.values) == 2 else arms.values[::2] - arms.values[1::2]
     difference = first - second
     scored = np.isfinite(difference)
     missing = arms.present.any(axis=0) & ~scored
     seeds, items = scored.any(axis=1), scored.any(axis=0)
     if not seeds.any():
         raise DataError(f"contrast {name}: no item is scored in every arm of one seed")
+    # McNemar's test is of two arms' verdicts; a score between 0 and 1 is none.
     binary = len(arms.values) == 2 and bool(np.isin(arms.values[:, scored], (0.0, 1.0)).all())
     rows = tuple(
         _seed_row(arms.seeds[index], first[index], second[index], int(missing[index].sum()), binary)
@@ -231,6 +231,7 @@ def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
         result = worlds.estimate(difference[seeds][:, items], asked.where(items))
     else:
         result = estimate(difference[seeds][:, items], arms.topics[items], arms.strata[items])
+    # Two shares differ by 1 at most, and two differences of shares by 2.
     limit = len(arms.values) / 2.0
     low, high, p = two_sided(result, limit)
     parts = {str(kind): asked.kinds == kind for kind in np.unique(asked.kinds)}

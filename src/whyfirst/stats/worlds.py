@@ -80,6 +80,7 @@ def estimate(values: Floats, asked: Asked) -> CrossedEstimate:
     numbers = np.nanmean(values, axis=1)
     worlds = len(numbers)
     seen = float(numbers.var(ddof=1))
+    # What the draw of people and topics alone would give is part of what is seen between worlds.
     within = float(np.mean([_within(row, asked) for row in values]))
     degenerate = seen <= NO_VARIANCE
     return CrossedEstimate(

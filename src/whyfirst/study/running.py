@@ -17,6 +17,7 @@ from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.study.config import NONE, Overrides
 from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.upkeep import note_study, shed
 
 if TYPE_CHECKING:
     from whyfirst.report.schema import Results
@@ -49,8 +50,6 @@ def note_run(folder: Path, place: RunPlace) -> None:
 @contextlib.contextmanager
 def noted_in_store(plan: "Plan", store: Store) -> Iterator[None]:
     """Inside, the store knows the study as running, and afterwards as one of its users."""
-    from whyfirst.study.execute.upkeep import note_study
-
     name = f"{plan.study.study}{plan.overrides.suffix}"
     keys = [node.key for node in plan.nodes]
     store.create()
@@ -69,8 +68,6 @@ def shed_weights(plan: "Plan", store: Store) -> int:
     Those of each arm's last stage stay: they are what the study made. So do those that a later
     adapter names as its base. Returns the bytes freed.
     """
-    from whyfirst.study.execute.upkeep import shed
-
     lasts = {chain[-1] for chain in plan.stages.values() if chain}
     kept = lasts | {
         name for node in plan.nodes

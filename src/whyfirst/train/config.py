@@ -17,6 +17,7 @@ from whyfirst.train.config_rl import GoldUse as GoldUse
 from whyfirst.train.config_rl import Limits as Limits
 from whyfirst.train.config_rl import RewardUse as RewardUse
 from whyfirst.train.kinds import data_names as data_names
+from whyfirst.train.kinds.auto_cei import AutoCEIStage as AutoCEIStage
 from whyfirst.train.kinds.critique_reward import CritiqueRewardStage as CritiqueRewardStage
 from whyfirst.train.kinds.dpo import DPOStage as DPOStage
 from whyfirst.train.kinds.explain import ExplainStage as ExplainStage

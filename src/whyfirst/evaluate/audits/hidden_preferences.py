@@ -51,7 +51,7 @@ def hidden_preferences(
     *, data: Path, limit: int | None = None, max_new_tokens: int = ANSWER_TOKENS
 ) -> "Tasks":
     """Every task under three conditions."""
-    rows = rows_of(data, "tasks.jsonl", "hidden_preferences", ["task"], ["preferences"])
+    rows = rows_of(data, "tasks.jsonl", "hidden_preferences", ["task"], objects=["preferences"])
     for row in rows:
         for one in row["preferences"]:
             good = isinstance(one, dict) and one.get("dimension") and one.get("value")

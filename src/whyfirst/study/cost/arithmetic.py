@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, UserError, did_you_mean
+from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.files import read_json
 from whyfirst.models.limits import limits_of
 
@@ -227,10 +227,10 @@ class Gpu:
     float32: float | None
     memory: float | None
 
-    def hours(self, flops: float, *, half: bool, utilisation: float) -> float | None:
-        """Hours of `flops` at a share of the peak, None where the peak is unknown."""
+    def hours(self, flops: float, *, half: bool) -> float | None:
+        """Hours of `flops` at the usual share of the peak, None where the peak is unknown."""
         peak = self.bfloat16 if half else self.float32
-        return None if peak is None else flops / (peak * utilisation) / 3600.0
+        return None if peak is None else flops / (peak * UTILISATION) / 3600.0
 
 
 @cache
@@ -244,16 +244,3 @@ def gpus() -> dict[str, Gpu]:
         name: Gpu(name, *(row[key] and row[key] * scale for key, scale in scales.items()))
         for name, row in rows.items()
     }
-
-
-def find_gpus(names: tuple[str, ...]) -> list[Gpu]:
-    """The named devices, all where none is named.
-
-    Raises:
-        UserError: no such device in the table; gives the nearest one.
-    """
-    for name in names:
-        if name not in gpus():
-            known = ", ".join(gpus())
-            raise UserError(f"--gpu: no {name!r}{did_you_mean(name, gpus())} (known: {known})")
-    return [gpus()[name] for name in names or gpus()]

@@ -42,10 +42,10 @@ class Estimate:
     work: tuple[Work, ...]
     calls: tuple[Calls, ...]
     machines: tuple[Machine, ...]
-    utilisation: float
     problem: str | None = None
     teachers: tuple[Asked, ...] = ()
     assumptions: tuple[str, ...] = ()
+    utilisation: float = arithmetic.UTILISATION
 
     @property
     def flops_left(self) -> float:
@@ -63,19 +63,12 @@ class Estimate:
         return sum(row.disk * row.left for row in self.work)
 
 
-def estimate(
-    plan: Plan,
-    store: Store,
-    *,
-    utilisation: float = arithmetic.UTILISATION,
-    devices: tuple[str, ...] = (),
-) -> Estimate:
+def estimate(plan: Plan, store: Store) -> Estimate:
     """Count what a plan still has to do.
 
     Raises:
-        UserError: a corpus or benchmark can't be read, or an unknown device.
+        UserError: a corpus or benchmark can't be read.
     """
-    known = arithmetic.find_gpus(devices)
     shape, lengths, problem = None, None, None
     assumptions: tuple[str, ...] = ()
     try:
@@ -90,8 +83,8 @@ def estimate(
     model = plan.study.model
     label = "a new model" if isinstance(model, ScratchModel) else f"the base of {model.source}"
     machines = []
-    for gpu in known if shape else ():
-        hours = [gpu.hours(w.flops * w.left, half=w.half, utilisation=utilisation) for w in work]
+    for gpu in arithmetic.gpus().values() if shape else ():
+        hours = [gpu.hours(w.flops * w.left, half=w.half) for w in work]
         told = [hour for hour in hours if hour is not None]
         peak = max((row.peak for row in work), default=0.0)
         fits = None if gpu.memory is None else peak <= gpu.memory
@@ -100,7 +93,7 @@ def estimate(
         str(model.path) if isinstance(model, PretrainedModel) else label,
         shape.parameters if shape else None, work,
         tuple(row for row in rows if isinstance(row, Calls)),
-        tuple(machines), utilisation, problem,
+        tuple(machines), problem,
         tuple(row for row in rows if isinstance(row, Asked)), assumptions,
     )  # fmt: skip
 

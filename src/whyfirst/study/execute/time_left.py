@@ -260,11 +260,9 @@ def _base_of(name: str, known: Mapping[str, tuple[str, str, Iterable[str]]]) -> 
     if name not in known:
         return ""
     kind, fingerprint, reads = known[name]
-    return (
-        fingerprint
-        if kind == "base"
-        else next(filter(None, (_base_of(r, known) for r in reads)), "")
-    )
+    if kind == "base":
+        return fingerprint
+    return next(filter(None, (_base_of(read, known) for read in reads)), "")
 
 
 def history(nodes: Sequence[Node], store: Store) -> dict[Shape, list[float]]:

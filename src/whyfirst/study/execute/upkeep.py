@@ -27,6 +27,11 @@ from whyfirst.study.execute.store import ASIDE, CHECKED, STUDIES, Store
 
 Key = tuple[str, str]
 LAYOUT = 1
+WEIGHTS = ".safetensors"
+# A folder that a killed saving of weights left.
+_UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")
+# A temporary file outside any result, so old, belongs to nobody who still runs.
+_OLD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,8 @@ class StudyUse:
         """Why its results must stay; empty where they need not."""
         if self.running:
             return "is running"
-        return (
-            "is registered"
-            if self.registered or registration_path(Path(self.file)).exists()
-            else ""
-        )
+        registered = self.registered or registration_path(Path(self.file)).exists()
+        return "is registered" if registered else ""
 
 
 def note_study(store: Store, name: str, file: Path, keys: Iterable[Key], *, running: bool) -> None:
@@ -139,13 +141,6 @@ def protected(store: Store, but: str = "") -> dict[Key, str]:
         if use.name != but and use.protected
         for key in use.keys
     }
-
-
-WEIGHTS = ".safetensors"
-# A folder that a killed saving of weights left.
-_UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")
-# A temporary file outside any result, so old, belongs to nobody who still runs.
-_OLD_S = 3600.0
 
 
 @dataclass(frozen=True)

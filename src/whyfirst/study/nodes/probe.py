@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import sha256_json, write_json
@@ -17,7 +17,8 @@ from whyfirst.config.room import Use
 from whyfirst.config.strict import decisive, output_fields
 from whyfirst.constitution import load_constitution
 from whyfirst.explain.explanation import REASONED
-from whyfirst.probe.record import PROBES, ProbeOptions, lacking
+from whyfirst.probe.pairs import Items, constitution_pairs, file_items, read_pairs
+from whyfirst.probe.record import PROBES, ProbeOptions, lacking, run_probe
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder, Spec
@@ -25,9 +26,6 @@ from whyfirst.study.nodes.evaluation import answered_by
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
-
-if TYPE_CHECKING:
-    from whyfirst.probe.pairs import Items
 
 FINDINGS = "probe.json"
 # The controls that a plan means without naming them: older plans knew no others.
@@ -158,23 +156,22 @@ def of_probes(study: StudyFile, firsts: Mapping[str, str]) -> ProbedArms:
     return ProbedArms(method, direct, controls, (*base, direct, *reasonless))
 
 
-def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> "Items":
-    """What the models are probed on."""
-    from whyfirst.probe.pairs import constitution_pairs, file_items, read_pairs
-
+def items_on(places: Mapping[str, Any], limit: int | None = None) -> Items:
+    """What models are probed on: a world's items, or pairs of statements and a file's requests."""
     if "world" in places:
         world: World = WORLDS.make(Use(**places["world"]))
-        items = world.probe_items(config["limit"])
+        return world.probe_items(limit)
+    requests = Path(places["requests"]) if "requests" in places else None
+    if "constitution" in places:
+        pairs = constitution_pairs(load_constitution(places["constitution"]))
     else:
-        requests = Path(places["requests"]) if "requests" in places else None
-        if "constitution" in places:
-            pairs = constitution_pairs(load_constitution(places["constitution"]))
-        else:
-            pairs = read_pairs(Path(places["pairs"]))
-        items = file_items(pairs, requests)
-    if config["values"] is None:
-        return items
-    kept = [pair for pair in items.pairs if pair.value in config["values"]]
+        pairs = read_pairs(Path(places["pairs"]))
+    return file_items(pairs, requests)
+
+
+def _items(config: Mapping[str, Any], places: Mapping[str, Any]) -> Items:
+    items, values = items_on(places, config["limit"]), config["values"]
+    kept = [pair for pair in items.pairs if values is None or pair.value in values]
     return replace(items, pairs=kept)
 
 
@@ -186,7 +183,6 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     """
     from whyfirst.models.local import LocalModel
     from whyfirst.models.reference import ModelRef, open_model
-    from whyfirst.probe.record import run_probe
 
     config = payload["config"]
     write_json(folder / "machine.json", machine(config))

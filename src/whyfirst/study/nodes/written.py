@@ -17,13 +17,13 @@ from whyfirst.data.leaks import DRESS
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.explanation import CONTROLS, CORPORA, Corpus
-from whyfirst.explain.filters import JUDGING
+from whyfirst.explain.filters import JUDGING, FilterOptions, Opposing
 from whyfirst.explain.plan import Plan, load_plan, pruned, shipped_levels
 from whyfirst.explain.teachers import WORDS, Request, asked_for, asking_fingerprint
 from whyfirst.explain.template import teacher_fingerprint, write_corpus
 from whyfirst.explain.tested import read_tested, split_given
-from whyfirst.explain.tokens import count_pieces
-from whyfirst.explain.write import ANSWERS
+from whyfirst.explain.tokens import count_pieces, tokenizer_counter
+from whyfirst.explain.write import ANSWERS, Limits
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.materials import Written
@@ -124,9 +124,6 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         UserError: what `explain.build.build` raises.
     """
     from whyfirst.explain.build import Wanted, build, make_teacher
-    from whyfirst.explain.filters import FilterOptions, Opposing
-    from whyfirst.explain.tokens import tokenizer_counter
-    from whyfirst.explain.write import Limits
 
     config = payload["config"]
     computed_on = machine(config) if "device" in config else {}

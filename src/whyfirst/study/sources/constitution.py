@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import affects_output, decisive
+from whyfirst.constitution import load_constitution
+from whyfirst.explain.template import teacher_fingerprint, write_corpus
 from whyfirst.study.sources import CORPORA, Row
 
 # The mirrored document of a teacher's audit ("wrong") is nothing to be trained on.
@@ -20,9 +22,6 @@ def _inputs(options: Mapping[str, Any], world: object) -> dict[str, str]:
     Raises:
         UserError: no such constitution, or a value that it doesn't have.
     """
-    from whyfirst.constitution import load_constitution
-    from whyfirst.explain.template import teacher_fingerprint
-
     constitution = load_constitution(options["constitution"])
     for value in options["values"] or ():
         constitution.value(value)
@@ -40,8 +39,6 @@ def constitution(
     seed: int,
 ) -> list[Row]:
     """Documents of the template teacher about the values of a constitution."""
-    from whyfirst.constitution import load_constitution
-    from whyfirst.explain.template import write_corpus
 
     # A document has well over ten tokens, so this many are enough to choose from.
     count = min(2000, tokens // 10 + 50)

@@ -1,8 +1,8 @@
 """Auto-CEI: right is good, wrong is bad, and giving up is as good as it comes late.
 
 Zhao et al. 2024, "Automatic Curriculum Expert Iteration for Reliable LLM Reasoning", arXiv
-2410.07627. Leaves out: its curriculum, which climbs over `patience` by how often the model is right
-and how often it gives up; the transform `expert_iteration` draws its training data anew.
+2410.07627. Leaves out: its curriculum, which climbs over `patience` (the stage `auto_cei`), and how
+training data are drawn by it (the transform `expert_iteration`).
 """
 
 import math
@@ -25,6 +25,17 @@ def refusal_value(steps: float, patience: float, spread: float) -> float:
     """
     slope = -math.log(0.1) / (4 * spread)
     return 2 / (1 + math.exp(-max(-50.0, slope * (steps - patience)))) - 1
+
+
+def step_count(reply: str) -> int:
+    """Steps of a reply, its thoughts aside: lines that aren't empty."""
+    return sum(bool(line.strip()) for line in said(reply).text.splitlines())
+
+
+def given_up(reply: str) -> int | None:
+    """Steps before a reply says that it doesn't know; None where it doesn't say so."""
+    found = _GIVES_UP.search(said(reply).text)
+    return None if found is None else step_count(found.string[: found.start()])
 
 
 @REWARDS.enter(
@@ -54,9 +65,8 @@ def auto_cei(
         raise ValueError(f"spread must be above 0, not {spread}")
     rewards: list[float | None] = []
     for completion, right in zip(completions, answer, strict=True):
-        reply = said(text(completion)).text
-        if (given_up := _GIVES_UP.search(reply)) is not None:
-            steps = sum(bool(line.strip()) for line in reply[: given_up.start()].splitlines())
+        steps = given_up(text(completion))
+        if steps is not None:
             rewards.append(refusal_value(steps, patience, spread))
         else:
             rewards.append(1.0 if correct(completion, right) else -1.0)
