@@ -22,6 +22,8 @@ from typing import Any
 import zygote
 
 from whyfirst.report.schema import without_timings
+from whyfirst.study.execute.store import Store
+from whyfirst.study.execute.upkeep import studies
 
 MARKER = "COMPLETE.json"
 # How long it took, what it cost, and the rows of a JSONL file again with when they came.
@@ -196,8 +198,7 @@ def left_over(store: Path, outs: Sequence[Path]) -> Iterator[str]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield f"held lock: {path.name}"
-    for path in sorted((store / "studies").glob("*.json")):
-        if json.loads(path.read_text()).get("runner"):
-            yield f"noted as running: {path.name}"
+    # A note that names a process that has ended says no more than that.
+    yield from (f"noted as running: {use.name}" for use in studies(Store(store)) if use.running)
     if any((store / "aside").glob("*")):
         yield "something was put aside as damaged"

@@ -90,6 +90,8 @@ class Server:
         elif order != "down" and self.server is None:
             self.server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
             self.server.daemon_threads = True
+            # Commands are killed in the middle of a request: that is no news.
+            self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
             self.port = self.server.server_address[1]
             threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 

@@ -38,7 +38,7 @@ from tally import Tally
 
 MOST_S = 600.0  # a command that takes longer hangs
 ENDS = {0, 2, 130, 143, -2, -9, -15}  # finished; parts failed; ended by a signal
-MOMENTS = ("any", "any", "any", "marker", "weights", "report")
+MOMENTS = ("any", "any", "any", "any", "marker", "marker", "weights", "report")
 IMPORTS_S = 8.0  # of CPU, where a command is started as a user does
 
 
@@ -122,7 +122,7 @@ class Trial:
         self.look()
         try:
             self.commands = [self.command(out) for out in outs]
-            for _ in range(self.rng.randint(4, 10)):
+            for _ in range(self.rng.randint(6, 16)):
                 self.harm()
                 self.look()
                 for place, command in enumerate(self.commands):
@@ -141,7 +141,9 @@ class Trial:
         running = [command for command in self.commands if not command.ended]
         if not running:
             return
-        command, moment = self.rng.choice(running), self.rng.choice(MOMENTS)
+        command, lacking = self.rng.choice(running), len(self.known) < len(self.reference.depends)
+        # A moment that can't come any more would be waited for in vain.
+        moment = self.rng.choice(MOMENTS if lacking else ("any", "report"))
         left = 1 - len(self.known) / len(self.reference.depends)
         seconds = 0.3 + self.reference.cpu_seconds * left + IMPORTS_S * self.real
         if not await_moment(moment, command, self.store, self.rng, seconds):

@@ -92,11 +92,13 @@ def start_run(
     workers: int = 1,
     runner: str = "run",
     file_limit: int | None = None,
+    within: Sequence[str] = (),
 ) -> "subprocess.Popen[str]":
     """Run the graph in a process of its own; its last line of output is the outcome.
 
     Args:
         file_limit: the most bytes it and its workers may write to one file.
+        within: the beginning of the command line, as `unshare ...`.
     """
     job = tmp_path / f"job-{time.monotonic_ns()}.json"
     job.write_text(
@@ -110,7 +112,7 @@ def start_run(
         )
     )
     return subprocess.Popen(
-        [sys.executable, "-c", MAIN, str(job)],
+        [*within, sys.executable, "-c", MAIN, str(job)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

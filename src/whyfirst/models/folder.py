@@ -134,8 +134,10 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
         with safe_open(path, framework="np") as file:  # numpy needs no torch
             return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        # Whatever the disk says, the library calls it a missing file.
+        why = "the disk refuses it" if path.is_file() and "No such" in str(error) else reason(error)
         raise UserError(
-            f"{path}: not a readable safetensors file ({reason(error)}); fetch or save it again"
+            f"{path}: not a readable safetensors file ({why}); fetch or save it again"
         ) from error
 
 

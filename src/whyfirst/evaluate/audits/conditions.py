@@ -177,12 +177,18 @@ def scored(
 
 
 def rows_of(
-    data: Path, name: str, benchmark: str, texts: Sequence[str], lists: Sequence[str] = ()
+    data: Path,
+    name: str,
+    benchmark: str,
+    texts: Sequence[str],
+    lists: Sequence[str] = (),
+    objects: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """The rows of a JSONL called `name`, each with an `id` and a `topic`.
 
     Raises:
-        DataError: no such file, or a row lacks one of the `texts` or non-empty `lists`.
+        DataError: no such file, or a row lacks one of the `texts`, or of the `lists` (of texts; a
+            number is its text) and lists of `objects`, none of which is empty.
     """
     file = one_file(data, [f"*{name}"], benchmark)
     found = []
@@ -190,9 +196,14 @@ def rows_of(
         if not isinstance(row, dict):
             raise DataError(f"{file}: row {number}: not an object")
         kept = row | {key: field(file, number, row, key) for key in texts}
-        for key in lists:
+        for key in (*lists, *objects):
             if not isinstance(row.get(key), list) or not row[key]:
                 raise DataError(f"{file}: row {number}: {key!r} is no list, or empty")
+            kind, what = (str | int | float, "texts") if key in lists else (dict, "objects")
+            if not all(isinstance(part, kind) for part in row[key]):
+                raise DataError(f"{file}: row {number}: {key!r} must be a list of {what}")
+            if key in lists:
+                kept[key] = [str(part) for part in row[key]]
         kept["id"] = str(row.get("id") or f"{benchmark}:{number}")
         kept["topic"] = str(row.get("topic") or kept["id"])
         found.append(kept)

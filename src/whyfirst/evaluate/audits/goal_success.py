@@ -44,7 +44,7 @@ def goal_success(
     *, data: Path, limit: int | None = None, max_new_tokens: int = ANSWER_TOKENS
 ) -> Played:
     """Every dialogue from its start; a failed goal's group is its cause."""
-    rows = rows_of(data, "dialogues.jsonl", "goal_success", [], ["goals"])
+    rows = rows_of(data, "dialogues.jsonl", "goal_success", [], objects=["goals"])
     for row in rows:
         for goal in row["goals"]:
             turns = goal.get("turns") if isinstance(goal, dict) else None

@@ -46,7 +46,7 @@ def hidden_preferences(
     *, data: Path, limit: int | None = None, max_new_tokens: int = ANSWER_TOKENS
 ) -> Played:
     """Every task under three conditions."""
-    rows = rows_of(data, "tasks.jsonl", "hidden_preferences", ["task"], ["preferences"])
+    rows = rows_of(data, "tasks.jsonl", "hidden_preferences", ["task"], objects=["preferences"])
     for row in rows:
         check_preferences(row["preferences"], f"{data}: {row['id']}")
     rows = limited(rows, limit, lambda row: str(row["id"]))

@@ -47,7 +47,7 @@ def _gaps(items: Sequence[ItemResult]) -> list[Gap]:
 )  # fmt: skip
 def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> Responses:
     """Every fact alone and within its topic; the record's split is its position."""
-    rows = rows_of(data, "slaq.jsonl", "slaq", ["topic"], ["facts"])
+    rows = rows_of(data, "slaq.jsonl", "slaq", ["topic"], objects=["facts"])
     items = []
     for row in limited(rows, limit, lambda row: str(row["id"])):
         texts = [fact.get("question") for fact in row["facts"] if isinstance(fact, dict)]
