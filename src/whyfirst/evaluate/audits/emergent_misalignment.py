@@ -58,7 +58,12 @@ def emergent_misalignment(
     rows = read_yaml(file).data
     for number, row in enumerate(rows if isinstance(rows, list) else [None], start=1):
         texts = row.get("paraphrases") if isinstance(row, dict) else None
-        if not texts or not isinstance(row, dict) or not all(isinstance(t, str) for t in texts):
+        if (
+            not isinstance(row, dict)
+            or not isinstance(texts, list)
+            or not texts
+            or not all(isinstance(text, str) for text in texts)
+        ):
             raise DataError(f"{file}: question {number}: has no list of 'paraphrases'")
         asks += [(str(row.get("id", number)), text) for text in texts]
     items = [
