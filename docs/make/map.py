@@ -81,7 +81,7 @@ SURVEYS = (
             "human values: principles": (
                 "kinds: explain", "corpora: constitution written readings",
                 "generators: moral_graph mctsr_zero tomma",
-                "transforms: principle_pairs dialectical", "rewards: salmon",
+                "transforms: principle_pairs principle_scores dialectical", "rewards: salmon",
                 "benchmarks: discretion moral_graph hhh readings",
             ),
             "human values: theories of basic values": ("benchmarks: political_compass survey",),
@@ -92,7 +92,7 @@ SURVEYS = (
         {
             "align AI to humans: specify values": (
                 "corpora: constitution written", "generators: moral_graph",
-                "transforms: principle_pairs",
+                "transforms: principle_pairs principle_scores",
             ),
             "align AI to humans: integrate values": (
                 "kinds",

@@ -23,7 +23,8 @@ from whyfirst.data.transforms.logic_pairs import (
 )
 from whyfirst.data.transforms.ratings_to_pairs import inconsistency
 from whyfirst.data.transforms.response_method import alignment_scores
-from whyfirst.models.base import Loglikelihood
+from whyfirst.data.transforms.texts import told_first
+from whyfirst.models.base import Loglikelihood, Message, instructed
 
 Rows = list[dict[str, Any]]
 
@@ -353,3 +354,14 @@ def test_a_transform_that_streams_reads_ahead(entry: Any) -> None:
     for place, _ in enumerate(transform(rows(), Random(0)), 1):
         assert len(read) <= place + len(left) + 1
     assert len(read) == 50 and len(left) <= 50
+
+
+@pytest.mark.parametrize("turns", [(), ("user",), ("system", "user"), ("user", "assistant")])
+def test_a_row_s_prompt_and_a_model_s_are_instructed_by_two_rules(turns: tuple[str, ...]) -> None:
+    row = [{"role": role, "content": f"turn {n}"} for n, role in enumerate(turns)]
+    chat = tuple(Message(turn["role"], turn["content"]) for turn in row)  # type: ignore[arg-type]
+    made = [(m.role, m.content) for m in instructed(chat, "Be brief.")]
+    assert [(t["role"], t["content"]) for t in told_first(row, "Be brief.")] == made
+    assert told_first("Why?", "Be brief.") == instructed("Why?", "Be brief.")
+    kept = told_first([{"role": "user", "content": "x", "id": 1}], "Be brief.")
+    assert kept[1] == {"role": "user", "content": "x", "id": 1}

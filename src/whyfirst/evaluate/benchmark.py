@@ -12,14 +12,13 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.room import Room, Use
-from whyfirst.evaluate.gaps import Gap
+from whyfirst.evaluate.gaps import Gaps
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel
 
 Unit = Literal["proportion", "score"]
 Progress = Callable[[int, int, str], None]  # done, total, what
-Gaps = Callable[[Sequence[ItemResult]], list[Gap]]
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 R = TypeVar("R")

@@ -4,10 +4,17 @@ CLOVER (Ryu et al. 2024, "Divide and Translate", arXiv 2410.08047). Equivalence 
 finite domain (logic.py). Leaves out: where formulas come from, and a proof by a solver.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from whyfirst.evaluate.audits.conditions import shares_of
 from whyfirst.evaluate.logic import differing_worlds, read_formula, same_formula
+from whyfirst.models.base import LanguageModel, asked
+
+ALLOWS = (
+    "Sentence: {sentence}\nSituation: {facts}.\nDoes the sentence, if it is true, allow this "
+    "situation? Answer Yes or No."
+)
 
 
 class Class(NamedTuple):
@@ -61,3 +68,14 @@ def survivor(found: Sequence[Class], allows: Allows) -> str | None:
             failed.add(fails.text if said else holds.text)
         left = [one for one in left if one.text not in failed]
     return left[0].text if left else None
+
+
+def allows(model: LanguageModel, sentence: str, world: Mapping[str, bool]) -> bool | None:
+    """Whether the model holds that a sentence allows an interpretation; None where it can't say."""
+    facts = "; ".join(
+        f"{atom.removesuffix('()').replace('#', 'thing ')} is {str(value).lower()}"
+        for atom, value in world.items()
+    )
+    ask = asked(ALLOWS.format(sentence=sentence, facts=facts))
+    said = shares_of(model.loglikelihood([(ask, ("Yes", "No"))])[0])
+    return None if said.reason else said.shares[0] > 0.5

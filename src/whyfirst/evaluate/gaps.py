@@ -1,16 +1,25 @@
-"""Differences between groups of items: the widest within a split, and each group's to one of them.
+"""Differences between groups of items, and means: of pairs, of the widest two, to one of them.
 
-Items about one topic are taken together (the crossed model's variance with one seed). Leaves out:
+Items about one topic are taken together (the crossed model's variance with one seed); an audit's
+have a second interval, over items, for whoever claims nothing of other topics. Leaves out:
 differences between arms (statistics.contrast), and several seeds: pass one seed's items. Formulas
 and sources: docs/benchmarks.md.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations, pairwise
 
 from whyfirst.evaluate.item import ItemResult
+
+ITEMS, TOPICS = "items", "topics"
+Of = Callable[[ItemResult], str]
+"""What an item is one of: its topic, its template, its own id."""
+UNITS: Mapping[str, Of] = {
+    TOPICS: lambda item: item.topic or item.id, ITEMS: lambda item: item.id,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,48 +63,205 @@ class _Mean:
         return difference - half, difference + half
 
 
-def range_gaps(items: Sequence[ItemResult]) -> list[Gap]:
-    """Largest minus smallest group mean, by metric and split.
+Gaps = Callable[[Sequence[ItemResult]], list[Gap]]
+
+
+def paired_gaps(*between: tuple[str, str], **more: Of) -> Gaps:
+    """The mean difference between two conditions, pair by pair, by metric and split.
+
+    What is before the last slash of an item's id pairs it with the same one under the other
+    condition, its group. An interval over topics, which is what a claim about other topics rests
+    on, and one over items where the two differ. Pairs of which one is unscored are left out.
+
+    Args:
+        more: what else is drawn and a claim may be about (``templates``), by the first of a pair.
+    """
+
+    def gaps(items: Sequence[ItemResult]) -> list[Gap]:
+        found = []
+        for (metric, split), rows in _parts(items).items():
+            pairs: dict[str, dict[str, ItemResult]] = {}
+            for row in rows:
+                pairs.setdefault(row.id.rpartition("/")[0], {})[str(row.group)] = row
+            for two in between:
+                both = [
+                    [pair[name] for name in two] for pair in pairs.values() if {*two} <= {*pair}
+                ]
+                values = [one.number - other.number for one, other in both]
+                for unit, of in _apart([one for one, _ in both], more):
+                    names = [of(one) for one, _ in both]
+                    note = f"{len(both)} pairs, interval over {unit}"
+                    found.append(_mean_gap(metric, split, two, values, names, note))
+        return found
+
+    return gaps
+
+
+def mean_gaps(**chance: float) -> Gaps:
+    """Each metric's mean by split, less what chance would give, over topics and over items.
+
+    Args:
+        chance: by metric; 0 for the others.
+    """
+
+    def gaps(items: Sequence[ItemResult]) -> list[Gap]:
+        parts: dict[tuple[str, str | None], list[ItemResult]] = {}
+        for item in items:
+            if item.score is not None:
+                parts.setdefault((item.benchmark, item.split), []).append(item)
+        found = []
+        for (metric, split), rows in parts.items():
+            less = chance.get(metric, 0.0)
+            for unit, of in _apart(rows, {}):
+                note = f"{len(rows)} items, interval over {unit}"
+                found.append(_mean_gap(
+                    metric, split, ("mean", f"chance {less:g}" if less else "nothing"),
+                    [row.number - less for row in rows], [of(row) for row in rows], note,
+                ))  # fmt: skip
+        return found
+
+    return gaps
+
+
+def group_gap(
+    items: Sequence[ItemResult], between: tuple[str, str], metric: str, split: str | None
+) -> list[Gap]:
+    """One group's mean minus another's, its items independent of the other's: Welch's interval.
+
+    None where a group has fewer than two items.
+    """
+    groups = _by_group(items)
+    one, other = (_mean(name, groups.get(name, []), UNITS[ITEMS]) for name in between)
+    if one is None or other is None or min(one.df, other.df) <= 0:
+        return []
+    low, high = one.less(other, 0.05)
+    note = f"{len(items)} items, interval over items"
+    value = one.value - other.value
+    return [Gap(metric, split, between, value, max(-1.0, low), min(1.0, high), 2, note)]
+
+
+def momentum(items: Sequence[ItemResult], metric: str, what: str = "fact") -> list[Gap]:
+    """P(right | the one before was right) - P(right | it was wrong), along each topic's items.
+
+    Over topics: the mean over those that have both. Over items: all transitions, taken as
+    independent. None where no topic has both.
+
+    Args:
+        items: in the order in which they follow each other.
+        what: an item is.
+    """
+    between = (f"after a right {what}", "after a wrong one")
+    after: list[ItemResult] = []
+    topics: dict[str, list[ItemResult]] = {}
+    for item in items:
+        if item.score is not None:
+            topics.setdefault(str(item.topic), []).append(item)
+    for rows in topics.values():
+        after += [
+            replace(
+                now, score=float(now.verdict == "pass"), group=between[before.verdict != "pass"]
+            )
+            for before, now in pairwise(rows)
+        ]
+    differences = []
+    for topic in topics:
+        one, other = ([r.number for r in after if (str(r.topic), r.group) == (topic, name)]
+                      for name in between)  # fmt: skip
+        if one and other:
+            differences.append(sum(one) / len(one) - sum(other) / len(other))
+    if not differences:
+        return []
+    note = f"{len(differences)} topics that have both"
+    names = [str(place) for place in range(len(differences))]
+    return [
+        _mean_gap(metric, "momentum", between, differences, names, note),
+        *group_gap(after, between, metric, "momentum"),
+    ]
+
+
+def _apart(rows: Sequence[ItemResult], more: Mapping[str, Of]) -> Iterator[tuple[str, Of]]:
+    """The units that rows differ in, each way of taking them together once."""
+    seen: set[tuple[int, ...]] = set()
+    for unit, of in ({TOPICS: UNITS[TOPICS]} | dict(more) | {ITEMS: UNITS[ITEMS]}).items():
+        places: dict[str, int] = {}
+        # By which rows go together, not by what they are called.
+        together = tuple(places.setdefault(of(row), len(places)) for row in rows)
+        if rows and together not in seen and (unit == TOPICS or len(places) > 1):
+            seen.add(together)
+            yield unit, of
+
+
+def _mean_gap(
+    metric: str, split: str | None, between: tuple[str, str], values: Sequence[float],
+    names: Sequence[str], note: str,
+) -> Gap:  # fmt: skip
+    import numpy as np
+
+    from whyfirst.stats.crossed import estimate
+    from whyfirst.stats.statistics import two_sided
+
+    result = estimate(np.array([values]), np.array(names))
+    low, high, _ = two_sided(result, 1.0)
+    return Gap(metric, split, between, result.mean, low, high, 2, note)
+
+
+def range_gaps(items: Sequence[ItemResult], units: Sequence[str] = (TOPICS,)) -> list[Gap]:
+    """Largest minus smallest group mean, by metric and split, an interval a unit.
 
     The interval is simultaneous: every pair's Welch interval at level 0.05 / number of pairs, and
     the largest lower and upper limits among them. It covers the true range with at least 95 %
     although which groups are extreme was read off the data.
     """
+    found = []
+    for (metric, split), rows in _parts(items).items():
+        apart = dict(_apart(rows, {}))
+        for unit in units:
+            if unit in apart or unit == TOPICS:
+                found += _widest(metric, split, rows, unit, len(units) > 1)
+    return found
+
+
+ranges: Gaps = partial(range_gaps, units=(TOPICS, ITEMS))
+
+
+def _mean(group: str, rows: Sequence[ItemResult], of: Of) -> _Mean | None:
     import numpy as np
 
     from whyfirst.stats.crossed import estimate
 
-    found = []
-    for (metric, split), rows in _parts(items).items():
-        means = []
-        for group, own in _by_group(rows).items():
-            topics = np.array([row.topic or row.id for row in own])
-            mean = estimate(np.array([[row.number for row in own]]), topics)
-            distinct = len(set(topics.tolist()))
-            means.append(_Mean(group, mean.mean, mean.variance, mean.df, distinct))
-        # One item has a mean and no spread: it can be neither end of an interval.
-        left_out = [mean.group for mean in means if mean.df <= 0]
-        usable = [mean for mean in means if mean.df > 0]
-        # One group has nothing to differ from.
-        if len(usable) < 2:
-            continue
-        top, bottom = (pick(usable, key=lambda m: m.value) for pick in (max, min))
-        # All pairs, since which two lie furthest apart was read off the data.
-        pairs = [sorted(pair, key=lambda m: -m.value) for pair in combinations(usable, 2)]
-        limits = [high.less(low, 0.05 / len(pairs)) for high, low in pairs]
-        notes = [f"one scored item: {', '.join(left_out)}"] if left_out else []
-        # Said, since items of one topic go together and the interval can't show it.
-        single = [mean.group for mean in usable if mean.topics == 1]
-        if single:
-            notes.append(f"one topic, its items taken as independent: {', '.join(single)}")
-        found.append(
-            Gap(
-                metric, split, (top.group, bottom.group), top.value - bottom.value,
-                max(0.0, *(low for low, _ in limits)), min(1.0, max(high for _, high in limits)),
-                len(usable), "; ".join(notes),
-            )
-        )  # fmt: skip
-    return found
+    if not rows:
+        return None
+    names = np.array([of(row) for row in rows])
+    mean = estimate(np.array([[row.number for row in rows]]), names)
+    return _Mean(group, mean.mean, mean.variance, mean.df, len(set(names.tolist())))
+
+
+def _widest(
+    metric: str, split: str | None, rows: Sequence[ItemResult], unit: str, named: bool
+) -> list[Gap]:
+    every = [_mean(group, own, UNITS[unit]) for group, own in _by_group(rows).items()]
+    means = [mean for mean in every if mean is not None]
+    # One item has a mean and no spread: it can be neither end of an interval.
+    left_out = [mean.group for mean in means if mean.df <= 0]
+    usable = [mean for mean in means if mean.df > 0]
+    # One group has nothing to differ from.
+    if len(usable) < 2:
+        return []
+    top, bottom = (pick(usable, key=lambda m: m.value) for pick in (max, min))
+    # All pairs, since which two lie furthest apart was read off the data.
+    pairs = [sorted(pair, key=lambda m: -m.value) for pair in combinations(usable, 2)]
+    limits = [high.less(low, 0.05 / len(pairs)) for high, low in pairs]
+    notes = [f"one scored item: {', '.join(left_out)}"] if left_out else []
+    # Said, since items of one topic go together and the interval can't show it.
+    single = [mean.group for mean in usable if mean.topics == 1]
+    if single and unit == TOPICS:
+        notes.append(f"one topic, its items taken as independent: {', '.join(single)}")
+    notes += [f"interval over {unit}"] if named else []
+    return [Gap(
+        metric, split, (top.group, bottom.group), top.value - bottom.value,
+        max(0.0, *(low for low, _ in limits)), min(1.0, max(high for _, high in limits)),
+        len(usable), "; ".join(notes),
+    )]  # fmt: skip
 
 
 def gaps_to(items: Sequence[ItemResult], reference: str) -> list[Gap]:

@@ -3,7 +3,7 @@
 Leaves out: what is asked (benchmarks/), and the scorers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -11,7 +11,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmark import Metric, Progress, in_batches
 from whyfirst.evaluate.item import Item, ItemResult, Outcome, unscored
 from whyfirst.evaluate.scorers import Scorer, make_scorer
-from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
+from whyfirst.models.base import Chat, Completion, LanguageModel, Message, Prompt, Sampling
 from whyfirst.models.said import answer
 
 ANSWER_TOKENS = 256
@@ -59,6 +59,16 @@ class Measure:
                 f"{' or '.join(map(repr, self.questions))}, from a judging model: no rule can tell"
             )
         return make_scorer(self.default) if self.default else None
+
+    def required_of(self, scorers: Sequence[Scorer]) -> Scorer:
+        """The scorer to use; for a measure that is required.
+
+        Raises:
+            UserError: none is given that answers its question.
+        """
+        scorer = self.chosen(scorers_by_question(scorers, self.questions))
+        assert scorer is not None
+        return scorer
 
     def records(
         self, scorer: Scorer, items: Sequence[Item], completions: Sequence[Completion]
@@ -113,7 +123,8 @@ class Responses:
         """See `benchmark.Task`."""
         if self.asks is not None:
             return list(self.asks)
-        return [item.request for item in self.items if item.unaskable is None]
+        asked = (item.request for item in self.items if item.unaskable is None)
+        return list(dict.fromkeys(asked))
 
     def run(
         self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
@@ -219,6 +230,26 @@ def complete(
     sampling = Sampling(max_new_tokens=max_new_tokens, stop=stop)
     answers = in_batches(distinct, lambda some: model.generate(some, sampling=sampling), progress)
     return {prompt: one for prompt, (one, *_) in zip(distinct, answers, strict=True)}
+
+
+def converse(
+    model: LanguageModel, turns: Sequence[Sequence[str]], max_new_tokens: int, progress: Progress
+) -> Iterator[tuple[int, int, Chat, Completion]]:
+    """Dialogues answered turn by turn, all at once: (dialogue, turn, chat so far, reply).
+
+    Args:
+        turns: what the user says in each dialogue, whatever the answers are.
+    """
+    said: list[Chat] = [() for _ in turns]
+    for at in range(max(map(len, turns), default=0)):
+        now = [n for n, told in enumerate(turns) if at < len(told)]
+        for n in now:
+            said[n] = (*said[n], Message("user", turns[n][at]))
+        replies = complete(model, [said[n] for n in now], max_new_tokens, progress)
+        for n in now:
+            reply = replies[said[n]]
+            yield n, at, said[n], reply
+            said[n] = (*said[n], Message("assistant", answer(reply).text or "..."))
 
 
 def scorers_by_question(scorers: Sequence[Scorer], questions: Sequence[str]) -> dict[str, Scorer]:

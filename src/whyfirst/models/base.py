@@ -31,6 +31,15 @@ def asked(text: str, system: str | None = None) -> Chat:
     return (user,) if system is None else (Message("system", system), user)
 
 
+def instructed(prompt: Prompt, instruction: str) -> Prompt:
+    """The prompt after an instruction: a system message, or a first paragraph."""
+    if isinstance(prompt, str):
+        return f"{instruction}\n\n{prompt}"
+    if prompt and prompt[0].role == "system":
+        return (Message("system", f"{prompt[0].content}\n\n{instruction}"), *prompt[1:])
+    return (Message("system", instruction), *prompt)
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How to generate.

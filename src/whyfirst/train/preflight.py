@@ -286,10 +286,10 @@ def known_tokens(
     wrong: str | None = None
     if unknown:
         words = {
-            line: strange for line, text in zip(lines, texts, strict=True)
-            if (strange := _unknown(text, tokenizer))
+            line: unread for line, text in zip(lines, texts, strict=True)
+            if (unread := _unknown(text, tokenizer))
         }  # fmt: skip
-        each = list(dict.fromkeys(word for strange in words.values() for word in strange))
+        each = list(dict.fromkeys(word for some in words.values() for word in some))
         named = ", ".join(f"{word!r:.40}" for word in each[:5])
         where = f"rows {some_rows(list(words))}: {named}" if words else "the chat template's own"
         wrong = (

@@ -13,15 +13,18 @@ from audit_helpers import gap, mean, rows, run, says
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.evaluate.audits import label_distance as ld
-from whyfirst.evaluate.audits import neulr, slaq, survey, word_norms
-from whyfirst.evaluate.audits.conditions import Answer, paired_gaps
+from whyfirst.evaluate import puzzles as chains
+from whyfirst.evaluate.audits import neulr, slaq
+from whyfirst.evaluate.audits.conditions import Answer
+from whyfirst.evaluate.gaps import momentum, paired_gaps
 from whyfirst.evaluate.item import Item, ItemResult, judged
 from whyfirst.evaluate.scorers import Scorer, make_scorer
 from whyfirst.evaluate.scorers.expected import expected_grade
 from whyfirst.evaluate.verdict import Verdict
 from whyfirst.models.base import Completion
 from whyfirst.models.scripted import ScriptedModel
+from whyfirst.stats import shares as of_shares
+from whyfirst.stats.agreement import correlation
 
 # --- pairs ---------------------------------------------------------------------------------------
 
@@ -53,16 +56,16 @@ def test_a_model_that_answers_by_content_is_recovered_exactly(n: int) -> None:
     q = np.arange(1, n + 1) / np.arange(1, n + 1).sum()
     orders = list(permutations(range(n)))
     shares = [[q[choice] for choice in order] for order in orders]
-    assert survey.adjusted(orders, shares) == pytest.approx(tuple(q))
+    assert of_shares.adjusted(orders, shares) == pytest.approx(tuple(q))
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=3, max_size=4))
 def test_a_model_that_answers_by_letter_is_uniform_over_all_orders(weights: list[float]) -> None:
     letters = [w / sum(weights) for w in weights]
     orders = list(permutations(range(len(letters))))
-    found = survey.adjusted(orders, [letters] * len(orders))
+    found = of_shares.adjusted(orders, [letters] * len(orders))
     assert found == pytest.approx([1 / len(letters)] * len(letters))
-    assert survey.normalised_entropy(found) == pytest.approx(1)
+    assert of_shares.normalised_entropy(found) == pytest.approx(1)
 
 
 def test_always_the_first_letter_and_only_the_content(tmp_path: Path) -> None:
@@ -110,17 +113,20 @@ def test_the_expected_rating_is_not_the_likeliest(tmp_path: Path) -> None:
 
 def test_correlations_by_hand() -> None:
     ours = [1.0, 2.0, 3.0, 5.0]
-    assert word_norms.correlation(ours, [3 * x + 1 for x in ours]) == pytest.approx(1)
-    assert word_norms.correlation(ours, [x**3 for x in ours], ranks=True) == pytest.approx(1)
-    assert math.isnan(word_norms.correlation(ours, [2.0] * 4))
+    assert correlation(ours, [3 * x + 1 for x in ours]) == pytest.approx(1)
+    assert correlation(ours, [x**3 for x in ours], ranks=True) == pytest.approx(1)
+    assert math.isnan(correlation(ours, [2.0] * 4))
 
 
 def test_hellinger_and_reliability_by_hand(tmp_path: Path) -> None:
-    assert ld.hellinger([0.3, 0.7], [0.3, 0.7]) == 0 and ld.hellinger([1, 0], [0, 1]) == 1
-    assert ld.hellinger([0.5, 0.5], [1, 0]) == pytest.approx(math.sqrt(1 - 1 / math.sqrt(2)))
+    assert (
+        of_shares.hellinger([0.3, 0.7], [0.3, 0.7]) == 0
+        and of_shares.hellinger([1, 0], [0, 1]) == 1
+    )
+    assert of_shares.hellinger([0.5, 0.5], [1, 0]) == pytest.approx(math.sqrt(1 - 1 / math.sqrt(2)))
     leaves = [True] * 4
-    assert ld.reliability([False] * 4, leaves, [True, False, False, False]) == 0.25
-    assert ld.reliability([True, False], [False, False], [False, False], cost=2) == -0.5
+    assert of_shares.reliability([False] * 4, leaves, [True, False, False, False]) == 0.25
+    assert of_shares.reliability([True, False], [False, False], [False, False], cost=2) == -0.5
     model = ScriptedModel(scores=lambda p, c: 0.0 if c == "kind" else -99.0)
     data = rows(tmp_path / "labels.jsonl", {"text": "x", "labels": {"kind": 0.5, "true": 0.5}})
     found, _ = run("label_distance", model, data=data)
@@ -131,10 +137,10 @@ def test_hellinger_and_reliability_by_hand(tmp_path: Path) -> None:
 
 
 def test_neutral_words_keep_the_solvers_answer() -> None:
-    some = neulr.puzzles(64)
+    some = chains.puzzles(64)
     assert sum(one.answer for one in some) == 32
     for number, one in enumerate(some):
-        other = neulr.neutral(one, Random(number))
+        other = chains.neutral(one, Random(number))
         words = {w for rule in one.rules for w in rule}
         assert other.answer == one.answer
         assert len({w for rule in other.rules for w in rule}) == len(words)
@@ -143,13 +149,13 @@ def test_neutral_words_keep_the_solvers_answer() -> None:
 
 def solver(prompt: str, said: str) -> float:
     pairs = re.findall(r"very ([\w ]+?) is an? ([\w ]+?)[.?]", prompt)
-    return 0.0 if neulr.Puzzle(tuple(pairs[:-1]), pairs[-1]).answer == (said == " yes") else -9.0
+    return 0.0 if chains.Puzzle(tuple(pairs[:-1]), pairs[-1]).answer == (said == " yes") else -9.0
 
 
 def world(prompt: str, said: str) -> float:
     """Knows what is an animal, and says yes to what it doesn't know; reads no rule."""
     a, b = re.findall(r"very ([\w ]+?) is an? ([\w ]+?)\?", prompt)[-1]
-    chain = next((c for c in neulr._CHAINS if a in c and b in c), None)
+    chain = next((c for c in chains.CHAINS if a in c and b in c), None)
     true = chain is None or chain.index(a) < chain.index(b)
     return 0.0 if true == (said == " yes") else -9.0
 
@@ -287,7 +293,9 @@ def test_momentum_of_independent_facts_is_nothing() -> None:
                group="within")
         for t in range(150) for k in range(12)
     ]  # fmt: skip
-    (found,) = slaq.momentum(items)
+    found, pooled = momentum(items, slaq.CORRECT.name)
+    # Pooled over all transitions there is no such bias, and nothing is found.
+    assert pooled.note.endswith("over items") and pooled.low < 0 < pooled.high
     # Within a short run the difference is biased down by about 1 / (n - 1) (Miller and Sanjurjo).
     assert found.low < 0 and -0.2 < found.value < 0.05
 

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from audit_helpers import gap, mean, rows, run, says
 
-from whyfirst.evaluate.audits.hidden_preferences import normalised, user_says
-from whyfirst.evaluate.audits.steerability import lexical_diversity, reading_difficulty, steered
 from whyfirst.evaluate.audits.steering_tradeoff import tradeoff
-from whyfirst.evaluate.audits.tropes import NOISE, clusters, tropes
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.scorers import Scorer, make_scorer
+from whyfirst.evaluate.text_measures import lexical_diversity, reading_difficulty
+from whyfirst.evaluate.told_preferences import normalised, user_says
+from whyfirst.evaluate.tropes import tropes
 from whyfirst.evaluate.verdict import Verdict, passed
 from whyfirst.models.base import Completion
+from whyfirst.stats.clusters import NOISE, clusters
+from whyfirst.stats.movement import steered
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "political-compass"
 

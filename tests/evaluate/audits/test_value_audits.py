@@ -11,10 +11,11 @@ from audit_helpers import gap, likely, mean, rows, run, says
 from whyfirst.config.errors import DataError
 from whyfirst.data.moral_graph import Edge, ranks
 from whyfirst.evaluate.audits.entity_vote import DIVIDED, majority, turned
-from whyfirst.evaluate.audits.factors import FACTORS, concordance
 from whyfirst.evaluate.formula_classes import classes, survivor
+from whyfirst.evaluate.text_measures import FACTORS
 from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
 from whyfirst.models.scripted import ScriptedModel
+from whyfirst.stats.agreement import concordance
 
 
 def test_a_model_that_yields_to_pressure_is_told_from_an_unstable_one(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Pairs whose label depends on the principles named in their prompt.
 
 Sun et al. 2023, "SALMON: Self-Alignment with Instructable Reward Models", arXiv 2310.05910. A model
-has scored both responses under each principle, in both orders; which response is the chosen one is
-decided by the principle, of those drawn, that tells them apart most. Leaves out: asking that model,
-and scaling scores by their spread over the data.
+has scored both responses under each principle, in both orders (`principle_scores`); which response
+is the chosen one is decided by the principle, of those drawn, that tells them apart most. Leaves
+out: asking that model.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -5,6 +5,8 @@ Leaves out: similarity of texts (models/embed.py).
 
 from typing import Any
 
+from whyfirst.models.base import Message, instructed
+
 
 def words_of(prompt: Any) -> str:
     """A text as it is, or the contents of a list of messages."""
@@ -12,14 +14,15 @@ def words_of(prompt: Any) -> str:
 
 
 def told_first(prompt: Any, instruction: str) -> Any:
-    """The prompt with an instruction before it: a system message, or a first paragraph."""
+    """A row's prompt after an instruction, as `models.base.instructed` puts it."""
     if isinstance(prompt, str):
-        return f"{instruction}\n\n{prompt}"
-    turns = [dict(turn) for turn in prompt]
-    if turns and turns[0]["role"] == "system":
-        turns[0]["content"] = f"{turns[0]['content']}\n\n{instruction}"
-        return turns
-    return [{"role": "system", "content": instruction}, *turns]
+        return instructed(prompt, instruction)
+    # Only the first turn is made: the others keep whatever a row has beside role and content.
+    first = instructed(tuple(Message(t["role"], t["content"]) for t in prompt[:1]), instruction)[0]
+    assert isinstance(first, Message)
+    had = int(bool(prompt) and prompt[0]["role"] == "system")
+    kept = dict(prompt[0]) if had else {"role": "system"}
+    return [{**kept, "content": first.content}, *(dict(turn) for turn in prompt[had:])]
 
 
 def told_last(prompt: Any, addition: str) -> Any:

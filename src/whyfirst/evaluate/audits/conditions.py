@@ -1,22 +1,25 @@
-"""What audits share: their rows, answers under conditions, and differences pair by pair.
+"""What audits share: their rows, what is asked of them, and records made of the answers.
 
 An item's id ends in ``/CONDITION`` and its group is the condition, so that what is before the last
-slash pairs it with the same item under another. Leaves out: what is asked, and what it means.
+slash pairs it with the same item under another (`gaps.paired_gaps`). Leaves out: what is asked, and
+what it means.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import field, json_lines, one_file
-from whyfirst.evaluate.benchmark import Gaps, Progress, in_batches
-from whyfirst.evaluate.gaps import Gap
-from whyfirst.evaluate.item import ItemResult, unscored
+from whyfirst.evaluate.benchmark import Progress, in_batches
+from whyfirst.evaluate.item import Item, ItemResult, judged, unscored
 from whyfirst.evaluate.likeliest import likeliest
 from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel, Loglikelihood, Prompt
+from whyfirst.models.base import Chat, Completion, LanguageModel, Loglikelihood, Prompt, Sampling
+from whyfirst.models.said import answer
+
+R = TypeVar("R")
 
 
 class Answer(NamedTuple):
@@ -58,6 +61,91 @@ class Shares:
         return self.records({a.id: shares_of(one) for a, one in zip(self.asks, said, strict=True)})
 
 
+def by_rows(
+    rows: Sequence[R], asks: Callable[[R], Iterable[Ask]],
+    read: Callable[[R, Sequence[Answer]], Iterable[ItemResult]], text: Callable[[R], str],
+) -> Shares:  # fmt: skip
+    """A task that asks something of each row, and reads its records off the answers in order.
+
+    Args:
+        text: of a row, what training documents must not contain.
+    """
+    of_rows = [(row, list(asks(row))) for row in rows]
+
+    def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
+        return [
+            record for row, mine in of_rows for record in read(row, [answers[a.id] for a in mine])
+        ]
+
+    return Shares(
+        [ask for _, mine in of_rows for ask in mine], [text(row) for row in rows], records
+    )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Rows of which each is answered several times at temperature 1; a `benchmark.Task`.
+
+    Args:
+        column: of a row, what is asked.
+        ask: the prompt of a row.
+        read: the records of a row and its samples; the model may be asked more.
+    """
+
+    rows: Sequence[dict[str, Any]]
+    column: str
+    ask: Callable[[dict[str, Any]], Chat]
+    read: Callable[[LanguageModel, dict[str, Any], Sequence[Completion]], Iterable[ItemResult]]
+    samples: int
+    max_new_tokens: int
+
+    @property
+    def prompts(self) -> list[str]:
+        """See `benchmark.Task`."""
+        return [row[self.column] for row in self.rows]
+
+    def run(
+        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
+    ) -> list[ItemResult]:
+        """See `benchmark.Task`; no scorer is asked."""
+        sampling = Sampling(max_new_tokens=self.max_new_tokens, temperature=1.0)
+        drawn = in_batches(
+            [self.ask(row) for row in self.rows],
+            lambda some: model.generate(some, n=self.samples, sampling=sampling),
+            progress,
+        )
+        each = zip(self.rows, drawn, strict=True)
+        return [record for row, given in each for record in self.read(model, row, given)]
+
+
+@dataclass(frozen=True)
+class Played:
+    """A task that is one function of model, scorers and progress; a `benchmark.Task`.
+
+    Args:
+        texts: what training documents must not contain.
+    """
+
+    texts: Sequence[str]
+    play: Callable[[LanguageModel, Sequence[Scorer], Progress], list[ItemResult]]
+
+    @property
+    def prompts(self) -> list[str]:
+        """See `benchmark.Task`."""
+        return list(self.texts)
+
+    def run(
+        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
+    ) -> list[ItemResult]:
+        """See `benchmark.Task`."""
+        return self.play(model, scorers, progress)
+
+
+def unusable(reply: Completion, *, otherwise: str | None = None) -> Answer:
+    """Why a reply says nothing, else `otherwise`; without a reason where it can be used."""
+    return Answer((), answer(reply).problem or otherwise, reply.transient)
+
+
 def shares_of(found: Sequence[Loglikelihood]) -> Answer:
     """Softmax of the summed log-likelihoods; none where one failed or is no number."""
     import math
@@ -81,10 +169,9 @@ def scored(
 
     It passes from one half on.
     """
-    for answer in answers:
-        if answer.reason is not None:
-            more = {"transient": True} if answer.transient else {}
-            return unscored(id, metric, answer.reason, **about, **more)
+    for given in answers:
+        if given.reason is not None:
+            return unscored(id, metric, given.reason, transient=given.transient, **about)
     value = min(1.0, max(0.0, score()))  # rounding may leave [0, 1] by a bit
     return ItemResult(id, metric, "pass" if value >= 0.5 else "fail", score=value, **about)
 
@@ -123,47 +210,43 @@ def rows_of(
     return found
 
 
-def paired_gaps(*between: tuple[str, str]) -> Gaps:
-    """The mean difference between two conditions, pair by pair, by metric and split.
+def each_scored(
+    items: Sequence[Item], metric: str, given: Sequence[Answer], scores: Sequence[float]
+) -> list[ItemResult]:
+    """A record of each item's score; unscored where its answer says why."""
+    each = zip(items, given, scores, strict=True)
+    return [scored(i.id, metric, [one], lambda s=s: s, **i.about) for i, one, s in each]  # type: ignore[misc]
 
-    Two intervals: over topics, which is what a claim about other topics rests on, and over items
-    where the two differ. Pairs of which one is unscored are left out.
+
+def made_of(
+    id: str, metric: str, records: Sequence[ItemResult], verdict: Callable[[], bool], **about: Any  # noqa: A002
+) -> ItemResult:  # fmt: skip
+    """The record of a verdict on some records; unscored where one of them is."""
+    for record in records:
+        if record.score is None:
+            reason = str(record.reason)
+            return unscored(id, metric, reason, transient=record.transient, **about)
+    return judged(id, metric, verdict(), **about)
+
+
+def of_parts(
+    found: Sequence[ItemResult], metric: str, part: Callable[[ItemResult], str],
+    value: Callable[[float], float], about: Sequence[str],
+) -> list[ItemResult]:  # fmt: skip
+    """A record of each part of some records, from the mean of its scored ones.
+
+    Args:
+        part: what a record belongs to: the id of the part's own record.
+        about: fields that a part's records have in common.
     """
-
-    def gaps(items: Sequence[ItemResult]) -> list[Gap]:
-        parts: dict[tuple[str, str | None], dict[str, dict[str, ItemResult]]] = {}
-        for item in items:
-            if item.score is not None and item.group is not None:
-                pairs = parts.setdefault((item.benchmark, item.split), {})
-                pairs.setdefault(item.id.rpartition("/")[0], {})[item.group] = item
-        found = []
-        for (metric, split), pairs in parts.items():
-            for two in between:
-                both = [pair for pair in pairs.values() if set(two) <= set(pair)]
-                if both:
-                    found += _differences(metric, split, two, both)
-        return found
-
-    return gaps
-
-
-def _differences(
-    metric: str, split: str | None, two: tuple[str, str], pairs: Sequence[Mapping[str, ItemResult]]
-) -> list[Gap]:
-    import numpy as np
-
-    from whyfirst.stats.crossed import estimate
-    from whyfirst.stats.statistics import two_sided
-
-    values = np.array([[pair[two[0]].number - pair[two[1]].number for pair in pairs]])
-    topics = np.array([pair[two[0]].topic or str(at) for at, pair in enumerate(pairs)])
-    ways = {"topics": topics}
-    if len(set(topics.tolist())) < len(pairs):
-        ways["items"] = np.arange(len(pairs))
-    found = []
-    for unit, by in ways.items():
-        result = estimate(values, by)
-        low, high, _ = two_sided(result, 1.0)
-        note = f"{len(pairs)} pairs, interval over {unit}"
-        found.append(Gap(metric, split, two, result.mean, low, high, 2, note))
-    return found
+    parts: dict[str, list[ItemResult]] = {}
+    for one in found:
+        parts.setdefault(part(one), []).append(one)
+    out = []
+    for name, rows in parts.items():
+        numbers = [row.number for row in rows if row.score is not None]
+        missing = [] if numbers else [Answer((), rows[0].reason, bool(rows[0].transient))]
+        mean = sum(numbers) / max(1, len(numbers))
+        common = {key: getattr(rows[0], key) for key in about}
+        out.append(scored(name, metric, missing, lambda m=mean: value(m), **common))  # type: ignore[misc]
+    return out

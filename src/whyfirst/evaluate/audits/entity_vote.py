@@ -7,13 +7,15 @@ embedding, and the choice of attributes and relations to show.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from random import Random
+from typing import Any
 
-from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, rows_of, scored
+from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.gaps import mean_gaps
 from whyfirst.evaluate.item import ItemResult, limited, unscored
+from whyfirst.evaluate.orders import turned
 from whyfirst.models.base import asked
 
 RIGHT = Metric(
@@ -31,6 +33,7 @@ DIVIDED = "the rounds divide over the candidates"
     needs="entities.jsonl of entity, candidates (up to 26 descriptions) and answer (one of them)",
     metrics=(RIGHT,),
     source="Chen et al. 2024 (arXiv 2412.04690)",
+    gaps=mean_gaps(),
     example={"entities.jsonl": '{"entity": "Paris (city)", "candidates": ["Paris, France", '
              '"Paris, Texas"], "answer": "Paris, France"}\n'},
 )  # fmt: skip
@@ -38,45 +41,26 @@ def entity_vote(*, data: Path, limit: int | None = None) -> Shares:
     """Every entity in every turn of its candidates."""
     rows = rows_of(data, "entities.jsonl", "entity_vote", ["entity", "answer"], ["candidates"])
     rows = limited(rows, limit, lambda row: str(row["id"]))
-    turns = {row["id"]: turned(row["candidates"], row["id"]) for row in rows}
-    asks = [
-        Ask(
-            f"{row['id']}/{at}",
-            asked(
-                f"Which is the same as: {row['entity']}?\n"
-                + "\n".join(f"{chr(65 + k)}: {text}" for k, text in enumerate(order))
-                + "\nAnswer with one letter."
-            ),
-            tuple(chr(65 + k) for k in range(len(order))),
-        )
-        for row in rows
-        for at, order in enumerate(turns[row["id"]])
-    ]
-
-    def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
-        out = []
-        for row in rows:
-            orders = turns[row["id"]]
-            said = [answers[f"{row['id']}/{at}"] for at in range(len(orders))]
-            votes = [order[one.shares.index(max(one.shares))]
-                     for order, one in zip(orders, said, strict=True) if one.shares]  # fmt: skip
-            agreed = majority(votes) if len(votes) == len(orders) else row["answer"]
-            if agreed is None:
-                out.append(unscored(row["id"], RIGHT.name, DIVIDED, topic=row["topic"]))
-            else:
-                out.append(
-                    scored(row["id"], RIGHT.name, said,
-                           lambda a=agreed, w=row["answer"]: float(a == w), topic=row["topic"])  # type: ignore[misc]
-                )  # fmt: skip
-        return out
-
-    return Shares(asks, [row["entity"] for row in rows], records)
+    return by_rows(rows, _asks, _read, lambda row: str(row["entity"]))
 
 
-def turned(candidates: Sequence[str], name: str) -> list[list[str]]:
-    """The candidates shuffled once, by name, and then turned through every place."""
-    first = Random(name).sample(list(candidates), len(candidates))
-    return [first[at:] + first[:at] for at in range(len(first))]
+def _asks(row: dict[str, Any]) -> Iterable[Ask]:
+    for at, order in enumerate(turned(row["candidates"], row["id"])):
+        letters = tuple(chr(ord("A") + place) for place in range(len(order)))
+        listed = "\n".join(f"{letter}: {text}" for letter, text in zip(letters, order, strict=True))
+        text = f"Which is the same as: {row['entity']}?\n{listed}\nAnswer with one letter."
+        yield Ask(f"{row['id']}/{at}", asked(text), letters)
+
+
+def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult]:
+    each = zip(turned(row["candidates"], row["id"]), answers, strict=True)
+    votes = [order[one.shares.index(max(one.shares))] for order, one in each if one.shares]
+    agreed = majority(votes) if len(votes) == len(answers) else row["answer"]
+    if agreed is None:
+        yield unscored(row["id"], RIGHT.name, DIVIDED, topic=row["topic"])
+    else:
+        right = float(agreed == row["answer"])
+        yield scored(row["id"], RIGHT.name, answers, lambda: right, topic=row["topic"])
 
 
 def majority(votes: Sequence[str]) -> str | None:

@@ -6,39 +6,20 @@ it, a tie counting half: (tau + 1) / 2 of their tau. Leaves out: factors that a 
 and the setting in which the model writes responses of graded quality.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from whyfirst.evaluate.audits.conditions import Answer, Shares, paired_gaps, scored
+from whyfirst.data.hh_rlhf import Pair
+from whyfirst.evaluate.audits.conditions import Answer, Shares, by_rows, scored
 from whyfirst.evaluate.audits.preferences import ask_both, pairs_of, preferred
 from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.gaps import paired_gaps
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.evaluate.judges.discretion import Sign
+from whyfirst.evaluate.text_measures import FACTORS
+from whyfirst.stats.agreement import concordance
 
 MODEL, PEOPLE = "model", "people"
-_HEDGES = re.compile(r"\b(?:may|might|perhaps|maybe|possibly|probably|seems?|likely)\b", re.I)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[\w']+", text.lower())
-
-
-#: (prompt, reply) -> how much of it there is
-FACTORS: Mapping[str, Callable[[str, str], float]] = {
-    "length": lambda prompt, reply: len(_words(reply)),
-    "sentence_length": lambda prompt, reply: (
-        len(_words(reply)) / max(1, len(re.findall(r"[.!?]+", reply)))
-    ),
-    "diversity": lambda prompt, reply: len(set(_words(reply))) / max(1, len(_words(reply))),
-    "novelty": lambda prompt, reply: len(set(_words(reply)) - set(_words(prompt))),
-    "focus": lambda prompt, reply: (
-        len(set(_words(reply)) & set(_words(prompt))) / max(1, len(set(_words(reply))))
-    ),
-    "numbers": lambda prompt, reply: len(re.findall(r"\d+", reply)),
-    "questions": lambda prompt, reply: reply.count("?"),
-    "hedges": lambda prompt, reply: len(_HEDGES.findall(reply)),
-}
 METRICS = {
     name: Metric(
         f"factor_{name}", f"Prefers {name.replace('_', ' ')}",
@@ -63,27 +44,17 @@ METRICS = {
 def factors(*, data: Path, limit: int | None = 200, max_characters: int = 2000) -> Shares:
     """Every pair; people's preference is the chosen reply. Texts are never copied into records."""
     pairs = pairs_of(data, limit, max_characters)
-    asks = [a for pair in pairs for a in ask_both(pair, "own", "Which reply is better?", False)]
-
-    def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
-        out = []
-        for pair in pairs:
-            own = preferred(answers, pair, "own")
-            signs: dict[str, Sign] = {MODEL: own.sign, PEOPLE: 1}
-            for name, factor in FACTORS.items():
-                more = factor(pair.prompt, pair.chosen) - factor(pair.prompt, pair.rejected)
-                for group, sign in signs.items():
-                    score = concordance([more], [sign])
-                    out.append(
-                        scored(f"{pair.id}/{group}", METRICS[name].name, own.answers,
-                               lambda s=score: s, topic=pair.id, group=group)  # type: ignore[misc]
-                    )  # fmt: skip
-        return out
-
-    return Shares(asks, [pair.prompt for pair in pairs], records)
+    return by_rows(
+        pairs, lambda pair: ask_both(pair, "own", "Which reply is better?", False), _read,
+        lambda pair: pair.prompt,
+    )  # fmt: skip
 
 
-def concordance(more: Sequence[float], signs: Sequence[int]) -> float:
-    """(tau + 1) / 2 of a factor's differences and preferences; ties of either count half."""
-    agree = [(m > 0) - (m < 0) for m in more]
-    return sum((1 + a * s) / 2 for a, s in zip(agree, signs, strict=True)) / len(agree)
+def _read(pair: Pair, answers: Sequence[Answer]) -> Iterable[ItemResult]:
+    signs: dict[str, Sign] = {MODEL: preferred(answers), PEOPLE: 1}
+    for name, factor in FACTORS.items():
+        more = factor(pair.prompt, pair.chosen) - factor(pair.prompt, pair.rejected)
+        for group, sign in signs.items():
+            score, about = concordance([more], [sign]), {"topic": pair.id, "group": group}
+            at = f"{pair.id}/{group}"
+            yield scored(at, METRICS[name].name, answers, lambda s=score: s, **about)  # type: ignore[misc]

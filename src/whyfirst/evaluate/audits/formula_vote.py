@@ -6,34 +6,27 @@ model is shown interpretations in which two classes differ and says what the sen
 drops one of them (where none is left, the vote stands). Leaves out: parsing a sentence into parts.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import paired_gaps, rows_of, shares_of
-from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
-from whyfirst.evaluate.formula_classes import classes, survivor
+from whyfirst.evaluate.audits.conditions import Drawn, rows_of, scored, unusable
+from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.formula_classes import allows, classes, survivor
+from whyfirst.evaluate.gaps import paired_gaps
 from whyfirst.evaluate.item import ItemResult, judged, limited, unscored
 from whyfirst.evaluate.logic import read_formula, same_formula
-from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel, Sampling, asked
+from whyfirst.models.base import Chat, Completion, LanguageModel, asked
 from whyfirst.models.said import answer
 
 VOTED, MODAL, ALLOWED = "voted", "most frequent", "by interpretations"
-RIGHT = Metric(
-    "formula_vote", "Formula right",
-    "Share of sentences whose formula, chosen from several samples by a vote of equivalence "
-    "classes, as the most frequent spelling or by interpretations, is equivalent to the reference.",
-)  # fmt: skip
-
-
-ALLOWS = (
-    "Sentence: {sentence}\nSituation: {facts}.\nDoes the sentence, if it is true, allow this "
-    "situation? Answer Yes or No."
-)
+RIGHT = Metric("formula_vote", "Formula right", "Share of sentences whose formula, chosen from "
+               "several samples by a vote of equivalence classes, as the most frequent spelling or "
+               "by interpretations, is equivalent to the reference.")  # fmt: skip
+WRITE = ("Write the sentence as one first-order formula, with ∀ ∃ ¬ ∧ ∨ → ↔ and these predicates "
+         "only: {}. Write the formula and nothing else.\n{}")  # fmt: skip
 
 
 @benchmark(
@@ -50,84 +43,37 @@ ALLOWS = (
 )  # fmt: skip
 def formula_vote(
     *, data: Path, limit: int | None = None, samples: int = 5, max_new_tokens: int = 96
-) -> "Translations":
-    """Every sentence, several times.
-
-    Args:
-        samples: drawn at temperature 1.
-    """
+) -> Drawn:
+    """Every sentence, `samples` times at temperature 1."""
     rows = rows_of(data, "formulas.jsonl", "formula_vote", ["sentence", "formula"], ["predicates"])
     for row in rows:
         try:
             read_formula(row["formula"])
         except ValueError as error:
             raise DataError(f"{data}: {row['id']}: 'formula': {error}") from None
-    return Translations(limited(rows, limit, lambda row: row["id"]), samples, max_new_tokens)
+    rows = limited(rows, limit, lambda row: row["id"])
+    return Drawn(rows, "sentence", _ask, _read, samples, max_new_tokens)
 
 
-@dataclass(frozen=True)
-class Translations:
-    """Sentences with their reference formulas; a `benchmark.Task`."""
-
-    rows: Sequence[dict[str, Any]]
-    samples: int
-    max_new_tokens: int
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        return [row["sentence"] for row in self.rows]
-
-    def run(
-        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
-    ) -> list[ItemResult]:
-        """See `benchmark.Task`; no scorer is asked."""
-        prompts = [
-            asked(
-                "Write the sentence as one first-order formula, with ∀ ∃ ¬ ∧ ∨ → ↔ and these "
-                f"predicates only: {', '.join(row['predicates'])}. Write the formula and nothing "
-                f"else.\n{row['sentence']}"
-            )
-            for row in self.rows
-        ]
-        sampling = Sampling(max_new_tokens=self.max_new_tokens, temperature=1.0)
-        progress(0, len(prompts), "sentences")
-        drawn = model.generate(prompts, n=self.samples, sampling=sampling)
-        progress(len(prompts), len(prompts), "sentences")
-        out = []
-        for row, given in zip(self.rows, drawn, strict=True):
-            said = [(answer(one), one) for one in given]
-            problem = next(((s.problem, c.transient) for s, c in said if s.problem), None)
-            texts = [one.text.strip() for one, _ in said]
-            modal = max(texts, key=texts.count)
-            found = classes(texts)
-            voted = found[0].text if found else None
-            allowed = survivor(found, partial(_allows, model, row["sentence"]))
-            for group, chosen in ((VOTED, voted), (MODAL, modal), (ALLOWED, allowed or voted)):
-                about = {"topic": row["topic"], "group": group}
-                name = f"{row['id']}/{group}"
-                if problem is not None:
-                    transient = True if problem[1] else None
-                    out.append(unscored(name, RIGHT.name, str(problem[0]), transient=transient,
-                                        **about))  # fmt: skip
-                    continue
-                try:
-                    tree = read_formula(chosen or "")
-                    right = same_formula(tree, read_formula(row["formula"]))
-                except ValueError as error:
-                    out.append(unscored(name, RIGHT.name, f"no comparable formula: {error}",
-                                        **about))  # fmt: skip
-                    continue
-                out.append(judged(name, RIGHT.name, right, response=chosen, **about))
-        return out
+def _ask(row: dict[str, Any]) -> Chat:
+    return asked(WRITE.format(", ".join(row["predicates"]), row["sentence"]))
 
 
-def _allows(model: LanguageModel, sentence: str, world: Mapping[str, bool]) -> bool | None:
-    """Whether the model holds that a sentence allows an interpretation; None where it can't say."""
-    facts = "; ".join(
-        f"{atom.removesuffix('()').replace('#', 'thing ')} is {str(value).lower()}"
-        for atom, value in world.items()
-    )
-    ask = asked(ALLOWS.format(sentence=sentence, facts=facts))
-    said = shares_of(model.loglikelihood([(ask, ("Yes", "No"))])[0])
-    return None if said.reason else said.shares[0] > 0.5
+def _read(
+    model: LanguageModel, row: dict[str, Any], given: Sequence[Completion]
+) -> Iterable[ItemResult]:
+    texts = [answer(one).text.strip() for one in given]
+    found, failed = classes(texts), [one for one in map(unusable, given) if one.reason]
+    voted = found[0].text if found else None
+    allowed = survivor(found, partial(allows, model, row["sentence"])) or voted
+    chosen = {VOTED: voted, MODAL: max(texts, key=texts.count), ALLOWED: allowed}
+    for group, formula in chosen.items():
+        name, about = f"{row['id']}/{group}", {"topic": row["topic"], "group": group}
+        if failed:
+            yield scored(name, RIGHT.name, failed, lambda: 0.0, **about)
+            continue
+        try:
+            right = same_formula(read_formula(formula or ""), read_formula(row["formula"]))
+            yield judged(name, RIGHT.name, right, response=formula, **about)
+        except ValueError as error:
+            yield unscored(name, RIGHT.name, f"no comparable formula: {error}", **about)

@@ -6,31 +6,25 @@ refusal, nothing said, or not helped. Leaves out: finding the goals in free dial
 a system of retrieval and routing, and an ensemble of judges.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import rows_of
+from whyfirst.evaluate.audits.conditions import Played, made_of, rows_of
 from whyfirst.evaluate.benchmark import Metric, Progress, benchmark
-from whyfirst.evaluate.item import Item, ItemResult, judged, limited, unscored
-from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, complete, scorers_by_question
+from whyfirst.evaluate.gaps import mean_gaps
+from whyfirst.evaluate.item import Item, ItemResult, limited
+from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, converse
 from whyfirst.evaluate.scorers import Scorer
-from whyfirst.models.base import LanguageModel, Message
+from whyfirst.models.base import LanguageModel
 from whyfirst.models.refusals import read_refusal
-from whyfirst.models.said import answer
 
 REACHED, REFUSED, NOTHING, NOT_HELPED = "reached", "refusal", "nothing said", "not helped"
-TURNS = Metric(
-    "goal_turns",
-    "Turns helped",
-    "Share of turns whose response is judged helpful.",
-)
-GOALS = Metric(
-    "goal_success", "Goals reached", "Share of goals all of whose turns are judged helpful.",
-    beside=("goal_turns",), happened=("reached", "missed"),
-)  # fmt: skip
+TURNS = Metric("goal_turns", "Turns helped", "Share of turns whose response is judged helpful.")
+GOALS = Metric("goal_success", "Goals reached", "Share of goals all of whose turns are judged "
+               "helpful.", beside=("goal_turns",), happened=("reached", "missed"))  # fmt: skip
 
 
 @benchmark(
@@ -42,12 +36,13 @@ GOALS = Metric(
     source="Piskala et al. 2025 (arXiv 2510.03696)",
     questions=("helpful",),
     by=("group",),
+    gaps=mean_gaps(),
     example={"dialogues.jsonl": '{"goals": [{"goal": "learn of boats", "turns": ["What floats?", '
              '"Why?"]}]}\n'},
 )  # fmt: skip
 def goal_success(
     *, data: Path, limit: int | None = None, max_new_tokens: int = ANSWER_TOKENS
-) -> "Dialogues":
+) -> Played:
     """Every dialogue from its start; a failed goal's group is its cause."""
     rows = rows_of(data, "dialogues.jsonl", "goal_success", [], objects=["goals"])
     for row in rows:
@@ -55,64 +50,31 @@ def goal_success(
             turns = goal.get("turns") if isinstance(goal, dict) else None
             if not turns or not all(isinstance(t, str) and t.strip() for t in turns):
                 raise DataError(f"{data}: {row['id']}: a goal has no turns")
-    return Dialogues(limited(rows, limit, lambda row: str(row["id"])), max_new_tokens)
+    rows = limited(rows, limit, lambda row: str(row["id"]))
+    asked = [turn for row in rows for goal in row["goals"] for turn in goal["turns"]]
+    return Played(asked, partial(_play, rows, max_new_tokens))
 
 
-@dataclass(frozen=True)
-class Dialogues:
-    """Dialogues of several goals; a `benchmark.Task`."""
-
-    rows: Sequence[dict[str, Any]]
-    max_new_tokens: int
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        return [turn for row in self.rows for goal in row["goals"] for turn in goal["turns"]]
-
-    def run(
-        self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
-    ) -> list[ItemResult]:
-        """See `benchmark.Task`."""
-        measure = Measure(TURNS, ("helpful",), required=True)
-        scorer = measure.chosen(scorers_by_question(scorers, measure.questions))
-        assert scorer is not None  # it is required
-        said: list[tuple[Message, ...]] = [() for _ in self.rows]
-        turns = [[(goal["goal"], turn) for goal in row["goals"] for turn in goal["turns"]]
-                 for row in self.rows]  # fmt: skip
-        found: dict[str, list[ItemResult]] = {}
-        for at in range(max(map(len, turns), default=0)):
-            now = [n for n in range(len(turns)) if at < len(turns[n])]
-            for n in now:
-                said[n] = (*said[n], Message("user", turns[n][at][1]))
-            replies = complete(model, [said[n] for n in now], self.max_new_tokens, progress)
-            for n in now:
-                goal, turn = turns[n][at]
-                name = f"{self.rows[n]['id']}:{at:03}"
-                item = Item(name, said[n], turn, {"topic": self.rows[n]["topic"]})
-                (record,) = measure.records(scorer, [item], [replies[said[n]]])
-                found.setdefault(f"{self.rows[n]['id']}/{goal}", []).append(record)
-                text = answer(replies[said[n]]).text
-                said[n] = (*said[n], Message("assistant", text or "..."))
-        return [r for rows in found.values() for r in rows] + [
-            _goal(name, rows) for name, rows in found.items()
-        ]
+def _play(
+    rows: Sequence[Any], most: int, model: LanguageModel, scorers: Sequence[Scorer], told: Progress
+) -> list[ItemResult]:
+    measure = Measure(TURNS, ("helpful",), required=True)
+    scorer, found = measure.required_of(scorers), dict[str, list[ItemResult]]()
+    goals = [[g["goal"] for g in row["goals"] for _ in g["turns"]] for row in rows]
+    turns = [[turn for g in row["goals"] for turn in g["turns"]] for row in rows]
+    for n, at, chat, reply in converse(model, turns, most, told):
+        item = Item(f"{rows[n]['id']}:{at:03}", chat, turns[n][at], {"topic": rows[n]["topic"]})
+        goal = found.setdefault(f"{rows[n]['id']}/{goals[n][at]}", [])
+        goal += measure.records(scorer, [item], [reply])
+    each = [record for records in found.values() for record in records]
+    return each + [_goal(name, records) for name, records in found.items()]
 
 
 def _goal(name: str, turns: Sequence[ItemResult]) -> ItemResult:
     """One goal; unscored where a turn is, unless one that is scored failed already."""
-    about: Mapping[str, Any] = {"topic": turns[0].topic}
-    failed = next((turn for turn in turns if turn.verdict == "fail"), None)
-    if failed is not None:
-        return judged(name, GOALS.name, False, **about, group=_cause(failed))
-    missing = next((turn for turn in turns if turn.score is None), None)
-    if missing is not None:
-        more = {"transient": missing.transient}
-        return unscored(name, GOALS.name, str(missing.reason), **about, **more)
-    return judged(name, GOALS.name, True, **about, group=REACHED)
-
-
-def _cause(turn: ItemResult) -> str:
-    if not (turn.response or "").strip():
-        return NOTHING
-    return REFUSED if read_refusal(str(turn.response), "", "en").refused else NOT_HELPED
+    failed, topic = [turn for turn in turns if turn.verdict == "fail"][:1], turns[0].topic
+    group = REACHED if all(turn.score is not None for turn in turns) else None
+    for said in (turn.response or "" for turn in failed):
+        refused = read_refusal(said, "", "en").refused
+        group = NOTHING if not said.strip() else REFUSED if refused else NOT_HELPED
+    return made_of(name, GOALS.name, failed or turns, lambda: not failed, topic=topic, group=group)

@@ -7,16 +7,18 @@ at a cost. Leaves out: images, and scores for being out of distribution; leaving
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.published import number
-from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, rows_of, scored
+from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
-from whyfirst.evaluate.gaps import range_gaps
+from whyfirst.evaluate.gaps import ranges
 from whyfirst.evaluate.item import ItemResult, limited
 from whyfirst.models.base import asked
+from whyfirst.stats.shares import hellinger
 
 LEAVE = "none of these"
 DISTANCE = Metric(
@@ -34,7 +36,7 @@ DISTANCE = Metric(
     metrics=(DISTANCE,),
     source="Lee et al. 2023 (arXiv 2308.01525)",
     by=("group",),
-    gaps=range_gaps,
+    gaps=ranges,
     example={"labels.jsonl": '{"text": "She told the truth.", "labels": {"honest": 0.9, '
              '"kind": 0.1}, "group": "must act"}\n'},
 )  # fmt: skip
@@ -51,42 +53,22 @@ def label_distance(*, data: Path, limit: int | None = None) -> Shares:
         ]
         if not math.isclose(sum(shares), 1, abs_tol=1e-3):
             raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people that sum to 1")
-    options = {row["id"]: tuple(dict.fromkeys((*row["labels"], LEAVE))) for row in rows}
-    asks = [
-        Ask(row["id"], asked(f"Which fits best: {', '.join(options[row['id']])}? Answer with one "
-                             f"of them.\n\n{row['text']}"), options[row["id"]])
-        for row in rows
-    ]  # fmt: skip
-
-    def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
-        return [
-            scored(row["id"], DISTANCE.name, [answers[row["id"]]],
-                   lambda row=row: hellinger(  # type: ignore[misc]
-                       answers[row["id"]].shares,
-                       [row["labels"].get(name, 0.0) for name in options[row["id"]]]),
-                   topic=row["topic"], group=row.get("group"))
-            for row in rows
-        ]  # fmt: skip
-
-    return Shares(asks, [row["text"] for row in rows], records)
+    return by_rows(rows, _asks, _read, lambda row: str(row["text"]))
 
 
-def hellinger(p: Sequence[float], q: Sequence[float]) -> float:
-    """||sqrt p - sqrt q|| / sqrt 2, in [0, 1]."""
-    return math.sqrt(sum((math.sqrt(a) - math.sqrt(b)) ** 2 for a, b in zip(p, q, strict=True)) / 2)
+def _options(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*row["labels"], LEAVE)))
 
 
-def reliability(
-    right: Sequence[bool], left: Sequence[bool], to_leave: Sequence[bool], cost: float = 1.0
-) -> float:
-    """Mean of 1 for a right answer or abstention, 0 for leaving what could be answered, -cost else.
+def _asks(row: dict[str, Any]) -> Iterable[Ask]:
+    options = _options(row)
+    wanted = f"Which fits best: {', '.join(options)}? Answer with one of them.\n\n{row['text']}"
+    yield Ask(row["id"], asked(wanted), options)
 
-    Args:
-        right, left: whether the answer is right, and whether there is none.
-        to_leave: whether there should be none.
-    """
-    worth = [
-        float(should) if leaves else 1.0 if good and not should else -cost
-        for good, leaves, should in zip(right, left, to_leave, strict=True)
-    ]
-    return sum(worth) / len(worth)
+
+def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult]:
+    people = [row["labels"].get(name, 0.0) for name in _options(row)]
+    yield scored(
+        row["id"], DISTANCE.name, answers, lambda: hellinger(answers[0].shares, people),
+        topic=row["topic"], group=row.get("group"),
+    )  # fmt: skip

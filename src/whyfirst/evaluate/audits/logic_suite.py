@@ -6,13 +6,15 @@ however many its rows, the same weight. Leaves out: the 24 sets, and answers in 
 (`own_questions`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, rows_of, scored
-from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.audits.conditions import Answer, Ask, by_rows, of_parts, rows_of, scored
+from whyfirst.evaluate.benchmark import Metric, Task, benchmark
+from whyfirst.evaluate.gaps import mean_gaps
 from whyfirst.evaluate.item import ItemResult, limited
 
 RIGHT = Metric(
@@ -35,10 +37,11 @@ KINDS = ("deductive", "abductive", "inductive")
     metrics=(RIGHT, MACRO),
     source="Luo et al. 2023 (arXiv 2310.00836)",
     by=("group",),
+    gaps=mean_gaps(),
     example={"logic.jsonl": '{"context": "Boats float.", "question": "Do boats float?", '
              '"options": ["yes", "no"], "answer": "yes", "kind": "deductive"}\n'},
 )  # fmt: skip
-def logic_suite(*, data: Path, limit: int | None = None) -> Shares:
+def logic_suite(*, data: Path, limit: int | None = None) -> Task:
     """Every question once."""
     texts = ["context", "question", "answer", "kind"]
     rows = rows_of(data, "logic.jsonl", "logic_suite", texts, ["options"])
@@ -47,41 +50,28 @@ def logic_suite(*, data: Path, limit: int | None = None) -> Shares:
             raise DataError(f"{data}: {row['id']}: 'answer' is no option, or 'kind' is none of "
                             f"{', '.join(KINDS)}")  # fmt: skip
     rows = limited(rows, limit, lambda row: str(row["id"]))
-    asks = [Ask(r["id"], shown(r), tuple(f" {o}" for o in r["options"])) for r in rows]
+    asked = by_rows(rows, _asks, _read, lambda row: str(row["question"]))
 
     def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
-        found = [
-            scored(row["id"], RIGHT.name, [answers[row["id"]]],
-                   lambda r=row: _right(r, answers[r["id"]]),  # type: ignore[misc]
-                   topic=row["topic"], group=row["kind"])
-            for row in rows
-        ]  # fmt: skip
-        return found + macro(found, answers.values())
+        found = asked.records(answers)
+        kinds = [replace(one, topic=one.group) for one in found]
+        by_kind = of_parts(kinds, MACRO.name, lambda one: str(one.group), float, ("topic", "group"))
+        return found + by_kind
 
-    return Shares(asks, [row["question"] for row in rows], records)
+    return replace(asked, records=records)
 
 
-def shown(row: Mapping[str, Any]) -> str:
-    """The text of a row."""
-    options = ", ".join(row["options"])
-    return f"{row['context']}\nQuestion: {row['question']}\nOptions: {options}\nAnswer:"
+def _asks(row: Mapping[str, Any]) -> Iterable[Ask]:
+    listed = ", ".join(row["options"])
+    shown = f"{row['context']}\nQuestion: {row['question']}\nOptions: {listed}\nAnswer:"
+    yield Ask(row["id"], shown, tuple(f" {option}" for option in row["options"]))
 
 
-def _right(row: Mapping[str, Any], answer: Answer) -> float:
-    best = max(answer.shares)
-    likeliest = [o for o, share in zip(row["options"], answer.shares, strict=True) if share == best]
-    return float(likeliest == [row["answer"]])
+def _read(row: Mapping[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult]:
+    def right() -> float:
+        each = zip(row["options"], answers[0].shares, strict=True)
+        likeliest = [option for option, share in each if share == max(answers[0].shares)]
+        return float(likeliest == [row["answer"]])
 
-
-def macro(found: Sequence[ItemResult], answers: Any) -> list[ItemResult]:
-    """One record a kind: the share of its scored questions that are right."""
-    out = []
-    for kind in dict.fromkeys(str(one.group) for one in found):
-        own = [one for one in found if one.group == kind]
-        right = [one.number for one in own if one.score is not None]
-        failed = [Answer((), one.reason, bool(one.transient)) for one in own if one.reason]
-        used = [] if right else failed[:1]
-        out.append(
-            scored(kind, MACRO.name, used, lambda r=right: sum(r) / len(r), topic=kind, group=kind)  # type: ignore[misc]
-        )
-    return out
+    about = {"topic": row["topic"], "group": row["kind"]}
+    yield scored(row["id"], RIGHT.name, answers, right, **about)

@@ -6,85 +6,20 @@ world, and the same over words that mean nothing; a solver gives the answer of b
 fifteen data sets, induction and abduction, and explanations with their error types.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from random import Random
-from typing import NamedTuple
 
-from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, paired_gaps, scored
+from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.gaps import paired_gaps
 from whyfirst.evaluate.item import ItemResult
+from whyfirst.evaluate.puzzles import CHAINS, Puzzle, neutral, puzzles
 
 REAL, NEUTRAL = "real words", "neutral words"
 ACCURACY = Metric(
     "neulr", "Reasoning without content",
     "Share of questions whose right answer, yes or no, is the likelier one.", chance=0.5,
 )  # fmt: skip
-_CHAINS = (
-    ("sparrow", "bird", "animal", "organism"), ("rose", "flower", "plant", "organism"),
-    ("poodle", "dog", "mammal", "animal"), ("oak", "tree", "plant", "organism"),
-    ("violin", "string instrument", "instrument", "object"), ("novel", "book", "text", "object"),
-    ("trout", "fish", "animal", "organism"), ("hammer", "tool", "object", "entity"),
-)  # fmt: skip
-_SYLLABLES = ("bli", "cra", "dro", "fen", "gur", "hul", "jat", "kro", "lom", "mip", "nar", "pov")
-
-
-class Puzzle(NamedTuple):
-    """Rules "every a is a b" and a question "is every a a b", over words."""
-
-    rules: tuple[tuple[str, str], ...]
-    question: tuple[str, str]
-
-    @property
-    def answer(self) -> bool:
-        """Whether the question follows from the rules."""
-        reached = {self.question[0]}
-        while more := {b for a, b in self.rules if a in reached} - reached:
-            reached |= more
-        return self.question[1] in reached
-
-    @property
-    def text(self) -> str:
-        """What is asked; whatever the world is like, only the rules count."""
-        said = " ".join(f"Every {a} is a {b}." for a, b in self.rules)
-        a, b = self.question
-        return (
-            f"{said} Going by these sentences alone, does it follow that every {a} is a {b}? "
-            "Answer yes or no.\nAnswer:"
-        )
-
-    def renamed(self, names: Mapping[str, str]) -> "Puzzle":
-        """The same with other words."""
-        a, b = self.question
-        rules = tuple((names[x], names[y]) for x, y in self.rules)
-        return Puzzle(rules, (names[a], names[b]))
-
-
-def neutral(puzzle: Puzzle, rng: Random) -> Puzzle:
-    """Each word in place of a word that means nothing, one to one."""
-    words = sorted({word for rule in (*puzzle.rules, puzzle.question) for word in rule})
-    nonsense: dict[str, None] = {}
-    while len(nonsense) < len(words):
-        nonsense["".join(rng.sample(_SYLLABLES, 2))] = None
-    return puzzle.renamed(dict(zip(words, nonsense, strict=True)))
-
-
-def puzzles(n: int, seed: int = 0) -> list[Puzzle]:
-    """Puzzles over real words: as many that follow as not, as often against the world as with it.
-
-    A chain is told upwards, as the world is, or turned round.
-    """
-    found = []
-    for number in range(n):
-        rng = Random(f"{seed}/{number}")
-        chain = list(_CHAINS[number // 4 % len(_CHAINS)])
-        hops = rng.randint(1, len(chain) - 1)
-        if number % 2:
-            chain.reverse()
-        rules = [(chain[k], chain[k + 1]) for k in range(len(chain) - 1)]
-        question = (chain[0], chain[hops]) if number // 2 % 2 else (chain[hops], chain[0])
-        rng.shuffle(rules)
-        found.append(Puzzle(tuple(rules), question))
-    return found
 
 
 @benchmark(
@@ -98,21 +33,23 @@ def puzzles(n: int, seed: int = 0) -> list[Puzzle]:
 )
 def neulr(*, limit: int = 64) -> Shares:
     """So many puzzles under both conditions."""
-    pairs = {
-        f"chain:{at}/{group}": (group, one)
+    rows = [
+        (at, group, one)
         for at, real in enumerate(puzzles(limit))
         for group, one in ((REAL, real), (NEUTRAL, neutral(real, Random(at))))
-    }
-    asks = [Ask(name, one.text, (" yes", " no")) for name, (_, one) in pairs.items()]
+    ]
+    return by_rows(rows, _asks, _read, lambda row: row[2].text)
 
-    def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
-        return [
-            scored(name, ACCURACY.name, [answers[name]],
-                   lambda one=one, name=name: float(  # type: ignore[misc]
-                       (answers[name].shares[0] > answers[name].shares[1]) == one.answer),
-                   prompt=one.text, group=group,
-                   topic=str(int(name.split(":")[1].split("/")[0]) // 4 % len(_CHAINS)))
-            for name, (group, one) in pairs.items()
-        ]  # fmt: skip
 
-    return Shares(asks, [one.text for _, one in pairs.values()], records)
+def _asks(row: tuple[int, str, Puzzle]) -> Iterable[Ask]:
+    at, group, one = row
+    yield Ask(f"chain:{at}/{group}", one.text, (" yes", " no"))
+
+
+def _read(row: tuple[int, str, Puzzle], answers: Sequence[Answer]) -> Iterable[ItemResult]:
+    at, group, one = row
+    yield scored(
+        f"chain:{at}/{group}", ACCURACY.name, answers,
+        lambda: float((answers[0].shares[0] > answers[0].shares[1]) == one.answer),
+        prompt=one.text, group=group, topic=str(at // 4 % len(CHAINS)),
+    )  # fmt: skip

@@ -6,34 +6,31 @@ read from the answer (scorer `stance`). Texts of answers and propositions are ne
 records. Leaves out: the test's own coordinates, personas, and phrases that force an answer.
 """
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from whyfirst.data.published import csv_rows, field, one_file
-from whyfirst.evaluate.audits.conditions import Answer, paired_gaps, scored
-from whyfirst.evaluate.audits.tropes import tropes
+from whyfirst.data.political_compass import read_propositions
+from whyfirst.evaluate.audits.conditions import each_scored, of_parts, unusable
 from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.gaps import paired_gaps
 from whyfirst.evaluate.item import Item, ItemResult, limited
 from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, Responses
+from whyfirst.evaluate.tropes import tropes
 from whyfirst.models.base import Completion, asked
 from whyfirst.models.said import answer
 
 CLOSED, OPEN = "with options", "without options"
-AGREES = Metric(
-    "pct_agrees", "Agrees", "Share of the stated stances that agree with the proposition.",
-    beside=("pct_steady",), happened=("agrees", "disagrees"), neutral=True,
-)  # fmt: skip
-STEADY = Metric(
-    "pct_steady", "Steady stance",
-    "Mean over propositions of the share of a condition's templates that give its more frequent "
-    "stance, of the stances stated.", "score",
-)  # fmt: skip
-TROPES = Metric(
-    "pct_tropes", "Recurring justifications",
-    "Mean share of an answer's sentences that recur in at least ten answers.", "score",
-    neutral=True,
-)  # fmt: skip
+_NO_SENTENCE = "no sentence of more than 20 characters"
+AGREES = Metric("pct_agrees", "Agrees", "Share of the stated stances that agree with the "
+                "proposition.", beside=("pct_steady",), happened=("agrees", "disagrees"),
+                neutral=True)  # fmt: skip
+STEADY = Metric("pct_steady", "Steady stance", "Mean over propositions of the share of a "
+                "condition's templates that give its more frequent stance, of the stances stated.",
+                "score")  # fmt: skip
+TROPES = Metric("pct_tropes", "Recurring justifications", "Mean share of an answer's sentences "
+                "that recur in at least ten answers.", "score", neutral=True)  # fmt: skip
 
 
 @benchmark(
@@ -46,7 +43,7 @@ TROPES = Metric(
     licence="CC-BY-4.0",
     questions=("agrees",),
     by=("group", "framing"),
-    gaps=paired_gaps((CLOSED, OPEN)),
+    gaps=paired_gaps((CLOSED, OPEN), templates=lambda one: re.split("[:/]", one.id)[-2]),
     example={
         "pct_propositions.csv": "pct_id,pct_prompt\np1,Boats are good.\n",
         "prompt_templates.csv": "templ_id,templ_prompt,templ_note\n"
@@ -56,68 +53,28 @@ TROPES = Metric(
     },
 )
 def political_compass(
-    *,
-    data: Path,
-    limit: int | None = None,
-    templates: int = 5,
-    max_new_tokens: int = ANSWER_TOKENS,
+    *, data: Path, limit: int | None = None, templates: int = 5, max_new_tokens: int = ANSWER_TOKENS
 ) -> Responses:
-    """Every proposition in the first templates of both kinds.
-
-    Args:
-        limit: propositions.
-        templates: how many with options, and as many without.
-    """
-    read = {}
-    for name, column in (("pct_propositions", "pct"), ("prompt_templates", "templ"),
-                         ("answer_options", "ans")):  # fmt: skip
-        file = one_file(data, [f"{name}.csv"], "political_compass")
-        columns = [f"{column}_id", f"{column}_prompt"]
-        read[name] = [
-            [field(file, n, row, key) for key in columns] + [row.get("templ_note", "")]
-            for n, row in csv_rows(file, columns, "political_compass")
-        ]
-    options = read["answer_options"][0][1]
-    items = []
-    for name, text, _ in limited(read["pct_propositions"], limit, lambda row: row[0]):
+    """Every proposition (`limit` of them) in the first `templates` of both kinds."""
+    read, items = read_propositions(data, "political_compass"), []
+    for name, text in limited(read.propositions, limit, lambda row: row[0]):
         for kind, group in (("explicit", CLOSED), ("implicit", OPEN)):
-            chosen = [row for row in read["prompt_templates"] if row[2] == kind][:templates]
-            for at, (template, form, _) in enumerate(chosen):
-                ask = form.replace("{pct_prompt}", text).replace("{ans_prompt}", options)
-                ask = ask.replace("{jail_prompt}", "").strip()
-                about = {"topic": name, "group": group, "framing": template}
-                items.append(Item(f"{name}:{at}/{group}", asked(ask), text, about))
-    measure = Measure(AGREES, ("agrees",), "stance", keep_response=False)
-    asks = list(dict.fromkeys(item.request for item in items))
-    return Responses(items, [measure], max_new_tokens, (), asks, partial(_justified, items))
+            chosen = [one for one in read.templates if one.kind == kind][:templates]
+            for at, template in enumerate(chosen):
+                about = {"topic": name, "group": group, "framing": template.name}
+                ask = asked(template.filled(text, read.options))
+                items.append(Item(f"{name}:{at}/{group}", ask, text, about))
+    measures = [Measure(AGREES, ("agrees",), "stance", keep_response=False)]
+    return Responses(items, measures, max_new_tokens, combine=partial(_justified, items))
 
 
 def _justified(
     items: Sequence[Item], found: list[ItemResult], replies: Sequence[Completion]
 ) -> list[ItemResult]:
     """How steady the stances are, and what recurs in the answers."""
-    read = [answer(reply) for reply in replies]
-    shares = tropes([one.text for one in read], [record.verdict for record in found])[1]
-    out = _steady(found)
-    for item, one, reply, share in zip(items, read, replies, shares, strict=True):
-        none = None if share is not None else "no sentence of more than 20 characters"
-        of = Answer((), one.problem or none, reply.transient)
-        out.append(scored(item.id, TROPES.name, [of], lambda s=share: s or 0.0, **item.about))  # type: ignore[misc]
-    return out
-
-
-def _steady(found: Sequence[ItemResult]) -> list[ItemResult]:
-    """One record a proposition and condition."""
-    parts: dict[str, list[ItemResult]] = {}
-    for one in found:
-        parts.setdefault(f"{one.topic}/{one.group}", []).append(one)
-    out = []
-    for name, rows in parts.items():
-        flags = [one.verdict == "pass" for one in rows if one.score is not None]
-        failed = Answer((), rows[0].reason, bool(rows[0].transient))
-        score = max(flags.count(True), flags.count(False)) / max(1, len(flags))
-        out.append(
-            scored(name, STEADY.name, [] if flags else [failed], lambda s=score: s,  # type: ignore[misc]
-                   topic=rows[0].topic, group=rows[0].group)
-        )  # fmt: skip
-    return out
+    shares = tropes([answer(r).text for r in replies], [one.verdict for one in found])[1]
+    of = of_parts(found, STEADY.name, lambda one: f"{one.topic}/{one.group}",
+                  lambda agrees: max(agrees, 1 - agrees), ("topic", "group"))  # fmt: skip
+    both = zip(replies, shares, strict=True)
+    given = [unusable(r, otherwise=_NO_SENTENCE if share is None else None) for r, share in both]
+    return of + each_scored(items, TROPES.name, given, [share or 0.0 for share in shares])

@@ -4,9 +4,8 @@ The letters A, B and, where neither may be right, C are compared by likelihood; 
 cancels in the mean over both orders. Leaves out: what the preferences are for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from whyfirst.data.hh_rlhf import Pair, split_hh
 from whyfirst.evaluate.asking import SYSTEM, key_for, material
@@ -16,13 +15,6 @@ from whyfirst.evaluate.judges.discretion import Sign, sign_of
 from whyfirst.models.base import asked
 
 _NEITHER = "Answer C if it says nothing of either."
-
-
-class Preferred(NamedTuple):
-    """A sign (1: the chosen reply), and the answers that it was read from."""
-
-    sign: Sign
-    answers: Sequence[Answer]
 
 
 def pairs_of(data: Path, limit: int | None, max_characters: int) -> list[Pair]:
@@ -50,10 +42,12 @@ def ask_both(pair: Pair, name: str, question: str, neither: bool) -> list[Ask]:
     return asks
 
 
-def preferred(answers: Mapping[str, Answer], pair: Pair, name: str) -> Preferred:
-    """What both orders say together; 0 where "neither" has more than either reply, or they tie."""
-    two = [answers[f"{pair.id}/{name}/{order}"] for order in (0, 1)]
-    if any(one.reason is not None for one in two):
-        return Preferred(0, two)
-    (a1, b1, *c1), (b2, a2, *c2) = (one.shares for one in two)
-    return Preferred(sign_of(a1 + a2, b1 + b2, sum(c1) + sum(c2)), two)
+def preferred(both: Sequence[Answer]) -> Sign:
+    """What the answers to `ask_both` say together (1: the chosen reply).
+
+    0 where "neither" has more than either reply, where they tie, and where one is missing.
+    """
+    if any(one.reason is not None for one in both):
+        return 0
+    (a1, b1, *c1), (b2, a2, *c2) = (one.shares for one in both)
+    return sign_of(a1 + a2, b1 + b2, sum(c1) + sum(c2))

@@ -6,36 +6,30 @@ follows a right answer. Leaves out: features of circuits that predict it, and th
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.evaluate.audits.conditions import paired_gaps, rows_of
+from whyfirst.evaluate.audits.conditions import made_of, rows_of
 from whyfirst.evaluate.benchmark import Metric, benchmark
-from whyfirst.evaluate.gaps import Gap
-from whyfirst.evaluate.item import Item, ItemResult, judged, limited, unscored
+from whyfirst.evaluate.gaps import Gap, momentum, paired_gaps
+from whyfirst.evaluate.item import Item, ItemResult, limited
 from whyfirst.evaluate.responses import Measure, Responses
 from whyfirst.models.base import Completion, asked
 
 ALONE, WITHIN = "alone", "within"
-CORRECT = Metric(
-    "slaq_correct", "Facts right", "Mean score of facts asked alone, and within one long question.",
-    "score",
-)  # fmt: skip
-SAME = Metric(
-    "slaq_same",
-    "Facts alike",
-    "Share of facts that are right both alone and within, or wrong both times.",
-)
-_WITHIN_GAPS = paired_gaps((WITHIN, ALONE))
+CORRECT = Metric("slaq_correct", "Facts right", "Mean score of facts asked alone, and within one "
+                 "long question.", "score")  # fmt: skip
+SAME = Metric("slaq_same", "Facts alike", "Share of facts that are right both alone and within, or "
+              "wrong both times.")  # fmt: skip
 
 
 def _gaps(items: Sequence[ItemResult]) -> list[Gap]:
     """Within against alone, and the momentum: right after a right one against after a wrong one."""
     correct = [item for item in items if item.benchmark == CORRECT.name]
-    whole = [ItemResult(**{**i.to_json(), "split": None}) for i in correct]
-    return [*_WITHIN_GAPS(whole), *momentum(correct)]
+    whole = [replace(item, split=None) for item in correct]
+    within = sorted((i for i in correct if i.group == WITHIN), key=lambda item: item.id)
+    return [*paired_gaps((WITHIN, ALONE))(whole), *momentum(within, CORRECT.name)]
 
 
 @benchmark(
@@ -68,56 +62,18 @@ def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> 
                     f"{row['id']}:{at:02}/{group}", asked(text), fact["question"], about,
                     correct=(str(fact.get("answer", "")),),
                 ))  # fmt: skip
-    asks = list(dict.fromkeys(item.request for item in items))
     measure = Measure(CORRECT, ("correct",), "overlap")
-    return Responses(items, [measure], max_new_tokens, (), asks, _same)
+    return Responses(items, [measure], max_new_tokens, combine=_same)
 
 
 def _same(records: list[ItemResult], completions: Sequence[Completion]) -> list[ItemResult]:
     """Each fact alone beside the same fact within."""
     by_id = {record.id: record for record in records}
+    both = [(one, by_id[one.id.replace(f"/{ALONE}", f"/{WITHIN}")])
+            for one in records if one.group == ALONE]  # fmt: skip
     return [
-        _alike(record, by_id[record.id.replace(f"/{ALONE}", f"/{WITHIN}")])
-        for record in records
-        if record.group == ALONE
-    ]
-
-
-def _alike(one: ItemResult, other: ItemResult) -> ItemResult:
-    name = one.id.rpartition("/")[0]
-    about: dict[str, Any] = {"topic": one.topic, "split": one.split}
-    failed = next((record for record in (one, other) if record.score is None), None)
-    if failed is not None:
-        about |= {"transient": failed.transient}
-        return unscored(name, SAME.name, str(failed.reason), **about)
-    return judged(name, SAME.name, one.verdict == other.verdict, **about)
-
-
-def momentum(items: Sequence[ItemResult]) -> list[Gap]:
-    """P(right | the fact before was right) - P(right | it was wrong), within long answers.
-
-    Means over topics that have both; the interval is over topics. None where no topic has both.
-    """
-    import numpy as np
-
-    from whyfirst.stats.crossed import estimate
-    from whyfirst.stats.statistics import two_sided
-
-    topics: dict[str, list[ItemResult]] = {}
-    for item in sorted(items, key=lambda item: item.id):
-        if item.group == WITHIN and item.score is not None:
-            topics.setdefault(str(item.topic), []).append(item)
-    differences = []
-    for rows in topics.values():
-        after: dict[bool, list[bool]] = {True: [], False: []}
-        for before, now in pairwise(rows):
-            after[before.verdict == "pass"].append(now.verdict == "pass")
-        if after[True] and after[False]:
-            differences.append(float(np.mean(after[True]) - np.mean(after[False])))
-    if not differences:
-        return []
-    result = estimate(np.array([differences]), np.arange(len(differences)))
-    low, high, _ = two_sided(result, 1.0)
-    note = f"{len(differences)} topics that have both"
-    between = ("after a right fact", "after a wrong one")
-    return [Gap(CORRECT.name, "momentum", between, result.mean, low, high, 2, note)]
+        made_of(one.id.rpartition("/")[0], SAME.name, (one, other),
+                lambda a=one, b=other: a.verdict == b.verdict,  # type: ignore[misc]
+                topic=one.topic, split=one.split)
+        for one, other in both
+    ]  # fmt: skip

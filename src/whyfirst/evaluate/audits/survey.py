@@ -7,32 +7,27 @@ itself, which draws every answer towards uniform by 1 / (n - 1)). Leaves out: te
 model-filled questionnaires from a census by a classifier.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from itertools import permutations
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from random import Random
 from typing import Any
 
-from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, paired_gaps, rows_of, scored
+from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
-from whyfirst.evaluate.item import ItemResult, limited, unscored
+from whyfirst.evaluate.gaps import paired_gaps
+from whyfirst.evaluate.item import ItemResult, limited
+from whyfirst.evaluate.orders import some_orders
+from whyfirst.stats.shares import adjusted, normalised_entropy, total_variation
 
-FIRST = Metric(
-    "survey_first_slot", "Survey: first letter",
-    "Mean probability of the first letter over all orders of a question's choices; 1 / n of n "
-    "choices without a bias, which is what the A-bias is counted from.", "score",
-)  # fmt: skip
-ENTROPY = Metric(
-    "survey_entropy", "Survey: entropy",
-    "Mean entropy of the answer over its greatest, as asked once and over all orders.", "score",
-)  # fmt: skip
-DISTANCE = Metric(
-    "survey_distance", "Survey: distance to people",
-    "Mean total variation distance of the answer from people's shares.", "score",
-    higher_is_better=False,
-)  # fmt: skip
+FIRST = Metric("survey_first_slot", "Survey: first letter", "Mean probability of the first letter "
+               "over all orders of a question's choices; 1 / n of n choices without a bias, which "
+               "is what the A-bias is counted from.", "score")  # fmt: skip
+ENTROPY = Metric("survey_entropy", "Survey: entropy", "Mean entropy of the answer over its "
+                 "greatest, as asked once and over all orders.", "score")  # fmt: skip
+DISTANCE = Metric("survey_distance", "Survey: distance to people", "Mean total variation distance "
+                  "of the answer from people's shares.", "score",
+                  higher_is_better=False)  # fmt: skip
 ONCE, ALL = "as asked", "all orders"
+_NO_PEOPLE = "no share of people for each choice was given"
 
 
 @benchmark(
@@ -56,91 +51,30 @@ def survey(*, data: Path, limit: int | None = None, orders: int = 24) -> Shares:
     """
     rows = rows_of(data, "survey.jsonl", "survey", ["question"], ["choices"])
     rows = limited(rows, limit, lambda row: str(row["id"]))
-    asked = {str(row["id"]): _orders(row, orders) for row in rows}
-    asks = [
-        Ask(f"{row['id']}/{at}", _prompt(row, order), tuple(f" {_letter(k)}" for k in order_range))
-        for row in rows
-        for at, order in enumerate(asked[row["id"]])
-        for order_range in [range(len(order))]
-    ]
-
-    def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
-        return [
-            record
-            for row in rows
-            for record in _records(
-                row, asked[row["id"]],
-                [answers[f"{row['id']}/{at}"] for at in range(len(asked[row["id"]]))],
-            )
-        ]  # fmt: skip
-
-    return Shares(asks, [row["question"] for row in rows], records)
+    for row in rows:
+        row["orders"] = some_orders(len(row["choices"]), orders, str(row["id"]))
+    return by_rows(rows, _asks, _read, lambda row: str(row["question"]))
 
 
-def adjusted(
-    orders: Sequence[Sequence[int]], shares: Sequence[Sequence[float]]
-) -> tuple[float, ...]:
-    """The mean share of each choice over orders: letter k of an order stood for choice order[k]."""
-    out = [0.0] * len(orders[0])
-    for order, share in zip(orders, shares, strict=True):
-        for choice, value in zip(order, share, strict=True):
-            out[choice] += value / len(orders)
-    return tuple(out)
+def _asks(row: dict[str, Any]) -> Iterable[Ask]:
+    letters = [chr(ord("A") + place) for place in range(len(row["choices"]))]
+    for at, order in enumerate(row["orders"]):
+        each = zip(letters, order, strict=True)
+        shown = "\n".join(f"{letter}. {row['choices'][choice]}" for letter, choice in each)
+        text = f"Question: {row['question']}\n{shown}\nAnswer:"
+        yield Ask(f"{row['id']}/{at}", text, tuple(f" {letter}" for letter in letters))
 
 
-def normalised_entropy(shares: Sequence[float]) -> float:
-    """H(p) / log n, in [0, 1]."""
-    return -sum(p * math.log(p) for p in shares if p > 0) / math.log(len(shares))
-
-
-def _letter(place: int) -> str:
-    return chr(ord("A") + place)
-
-
-def _orders(row: Mapping[str, Any], most: int) -> list[tuple[int, ...]]:
-    n = len(row["choices"])
-    if math.factorial(n) <= most:
-        return list(permutations(range(n)))
-    rng = Random(str(row["id"]))
-    drawn = {tuple(range(n)): None}
-    while len(drawn) < most:
-        drawn[tuple(rng.sample(range(n), n))] = None
-    return list(drawn)
-
-
-def _prompt(row: Mapping[str, Any], order: Sequence[int]) -> str:
-    shown = "\n".join(f"{_letter(k)}. {row['choices'][c]}" for k, c in enumerate(order))
-    return f"Question: {row['question']}\n{shown}\nAnswer:"
-
-
-def _records(
-    row: Mapping[str, Any], orders: Sequence[Sequence[int]], answers: Sequence[Answer]
-) -> list[ItemResult]:
+def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult]:
     shares = [answer.shares for answer in answers]
-
-    def people(said: Sequence[float]) -> float:
-        theirs: list[float] = row["shares"]
-        return sum(abs(a - b) for a, b in zip(said, theirs, strict=True)) / 2
-
     name, topic = str(row["id"]), row["topic"]
-    out = [
-        scored(name, FIRST.name, answers, lambda: sum(s[0] for s in shares) / len(shares),
-               topic=topic)
-    ]  # fmt: skip
+    people: list[float] = row.get("shares") or []
+    yield scored(name, FIRST.name, answers, lambda: sum(s[0] for s in shares) / len(shares),
+                 topic=topic)  # fmt: skip
     for group, used in ((ONCE, answers[:1]), (ALL, answers)):
-        some = [answer.shares for answer in used]
-        said = adjusted(orders[: len(some)], some) if all(some) else ()
-        more = {"topic": topic, "group": group}
-        out.append(
-            scored(f"{name}/{group}", ENTROPY.name, used, lambda s=said: normalised_entropy(s),  # type: ignore[misc]
-                   **more)
-        )  # fmt: skip
-        failed = any(answer.reason for answer in used)
-        if len(row.get("shares") or ()) != len(row["choices"]) and not failed:
-            reason = "no share of people for each choice was given"
-            out.append(unscored(f"{name}/{group}", DISTANCE.name, reason, **more))
-        else:
-            out.append(
-                scored(f"{name}/{group}", DISTANCE.name, used, lambda s=said: people(s), **more)  # type: ignore[misc]
-            )
-    return out
+        some, at, more = shares[: len(used)], f"{name}/{group}", {"topic": topic, "group": group}
+        said = adjusted(row["orders"][: len(used)], some) if all(some) else ()
+        yield scored(at, ENTROPY.name, used, lambda s=said: normalised_entropy(s), **more)  # type: ignore[misc]
+        lacks = None if len(people) == len(row["choices"]) else _NO_PEOPLE
+        yield scored(at, DISTANCE.name, [*used, Answer((), lacks)],
+                     lambda s=said: total_variation(s, people), **more)  # type: ignore[misc]  # fmt: skip

@@ -6,13 +6,14 @@ from the probabilities of the scale's numbers, which agrees better than the like
 shipping the Glasgow and Lancaster norms.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from whyfirst.data.published import number
-from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, paired_gaps, rows_of, scored
+from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.gaps import paired_gaps
 from whyfirst.evaluate.item import ItemResult, limited
 from whyfirst.models.base import asked
 
@@ -39,42 +40,31 @@ def word_norms(*, data: Path, limit: int | None = None) -> Shares:
     """Every word on its feature; the record's split is the feature."""
     rows = rows_of(data, "word_norms.jsonl", "word_norms", ["word", "feature"])
     rows = limited(rows, limit, lambda row: str(row["id"]))
-    scales = {}
     for row in rows:
         at = f"{data}: {row['id']}"
         low = int(number(at, row, "low", 1))
         # Every number of the scale is an answer whose probability is asked for.
-        scales[row["id"]] = range(low, int(number(at, row, "high", 7, low + 1, low + 100)) + 1)
+        row["scale"] = range(low, int(number(at, row, "high", 7, low + 1, low + 100)) + 1)
         number(at, row, "mean")
-    asks = [
-        Ask(
-            row["id"],
-            asked(
-                f"Rate the word on a scale of {row['feature']} from {scales[row['id']][0]} (very "
-                f"low) to {scales[row['id']][-1]} (very high). Answer with a number only.\n"
-                f"Word: {row['word']}"
-            ),
-            tuple(str(k) for k in scales[row["id"]]),
-        )
-        for row in rows
-    ]
+    return by_rows(rows, _asks, _read, lambda row: str(row["word"]))
 
-    def records(answers: Mapping[str, Answer]) -> list[ItemResult]:
-        out = []
-        for row in rows:
-            scale, said = scales[row["id"]], answers[row["id"]]
-            rated = {EXPECTED: expected(scale, said.shares), LIKELIEST: likeliest_of(scale, said)}
-            for group, rating in rated.items():
-                width = scale[-1] - scale[0]
-                near = 1 - abs(rating - float(row["mean"])) / width
-                about = {"topic": row["word"], "group": group, "split": row["feature"]}
-                out.append(
-                    scored(f"{row['id']}/{group}", CLOSENESS.name, [said], lambda n=near: n,  # type: ignore[misc]
-                           **about)
-                )  # fmt: skip
-        return out
 
-    return Shares(asks, [row["word"] for row in rows], records)
+def _asks(row: dict[str, Any]) -> Iterable[Ask]:
+    scale: range = row["scale"]
+    text = (
+        f"Rate the word on a scale of {row['feature']} from {scale[0]} (very low) to {scale[-1]} "
+        f"(very high). Answer with a number only.\nWord: {row['word']}"
+    )
+    yield Ask(row["id"], asked(text), tuple(map(str, scale)))
+
+
+def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult]:
+    scale, (said,) = row["scale"], answers
+    rated = {EXPECTED: expected(scale, said.shares), LIKELIEST: likeliest_of(scale, said)}
+    for group, rating in rated.items():
+        near = 1 - abs(rating - float(row["mean"])) / (scale[-1] - scale[0])
+        about = {"topic": row["word"], "group": group, "split": row["feature"]}
+        yield scored(f"{row['id']}/{group}", CLOSENESS.name, answers, lambda n=near: n, **about)  # type: ignore[misc]
 
 
 def expected(scale: Sequence[float], shares: Sequence[float]) -> float:
@@ -85,14 +75,3 @@ def expected(scale: Sequence[float], shares: Sequence[float]) -> float:
 def likeliest_of(scale: Sequence[float], answer: Answer) -> float:
     """The rating of the largest share; 0 without shares."""
     return scale[answer.shares.index(max(answer.shares))] if answer.shares else 0.0
-
-
-def correlation(ours: Sequence[float], theirs: Sequence[float], ranks: bool = False) -> float:
-    """Pearson's, or of the ranks Spearman's, correlation; nan where either has no spread."""
-    import numpy as np
-    from scipy.stats import rankdata
-
-    x, y = (rankdata(v) if ranks else np.asarray(v, dtype=float) for v in (ours, theirs))
-    if x.std() == 0 or y.std() == 0:
-        return math.nan
-    return float(np.corrcoef(x, y)[0, 1])

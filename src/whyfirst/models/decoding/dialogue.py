@@ -171,12 +171,3 @@ def rephrased(prompt: Prompt, text: str) -> Prompt:
     if isinstance(prompt, str):
         return text
     return (*prompt[:-1], Message(prompt[-1].role, text))
-
-
-def instructed(prompt: Prompt, instruction: str) -> Prompt:
-    """The prompt after an instruction: a system message, or a first paragraph."""
-    if isinstance(prompt, str):
-        return f"{instruction}\n\n{prompt}"
-    if prompt[0].role == "system":
-        return (Message("system", f"{prompt[0].content}\n\n{instruction}"), *prompt[1:])
-    return (Message("system", instruction), *prompt)

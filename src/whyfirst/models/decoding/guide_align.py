@@ -11,9 +11,9 @@ from pathlib import Path
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
-from whyfirst.models.base import Chat, LanguageModel, Prompt, Sampling, asked
+from whyfirst.models.base import Chat, LanguageModel, Prompt, Sampling, asked, instructed
 from whyfirst.models.decoding import DECODINGS
-from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, instructed, words
+from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, words
 from whyfirst.models.embed import Embed, lexical
 
 WRITE = (

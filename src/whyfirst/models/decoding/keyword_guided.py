@@ -13,9 +13,9 @@ from pathlib import Path
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
-from whyfirst.models.base import LanguageModel, Prompt, Sampling
+from whyfirst.models.base import LanguageModel, Prompt, Sampling, instructed
 from whyfirst.models.decoding import DECODINGS
-from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, instructed, words
+from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, words
 
 SAY = "Reply so that the conversation comes to: {keyword}."
 Graph = Mapping[str, Sequence[str]]

@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 
-from whyfirst.models.base import LanguageModel, Prompt, Sampling
+from whyfirst.models.base import LanguageModel, Prompt, Sampling, instructed
 from whyfirst.models.decoding import DECODINGS, Score
-from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, instructed, nth
+from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, nth
 from whyfirst.models.embed import Floats
 
 SAY = "Write with these weights: {weights}."

@@ -62,7 +62,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         merged = LocalModel(place, "float32", "cpu", revision=ref.get("revision"), adapter=adapter)
         merged.model.save_pretrained(folder / "model")
         merged.tokenizer.save_pretrained(folder / "model")
-    elif is_gguf(payload["model"]["path"]):
+    elif is_gguf(payload["model"].get("path", "")):  # an endpoint has none
         progress(0, 1, "reading the GGUF file")
         convert(Path(payload["model"]["path"]), folder / "model")
     else:

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from whyfirst.evaluate.scorers.grounded import sentences
 from whyfirst.models.embed import Embed, lexical
+from whyfirst.stats.clusters import NOISE, clusters
 
 _SHORTEST = 20
-NOISE = -1
 
 
 class Trope(NamedTuple):
@@ -35,31 +34,6 @@ class Trope(NamedTuple):
     def shared(self) -> bool:
         """Whether both sides say it."""
         return len(self.sides) > 1
-
-
-def clusters(vectors: npt.NDArray[np.float64], eps: float, least: int) -> list[int]:
-    """DBSCAN (Ester et al. 1996) by cosine distance: a cluster's number for each row, or `NOISE`.
-
-    Args:
-        vectors: (n, d), each of length one.
-        eps: distance up to which two rows are neighbours.
-        least: neighbours, itself among them, that make a row a core.
-    """
-    near = [np.flatnonzero(1 - vectors @ row <= eps + 1e-9).tolist() for row in vectors]
-    labels = [NOISE] * len(near)
-    number = 0
-    for start, own in enumerate(near):
-        if labels[start] != NOISE or len(own) < least:
-            continue
-        reached = [start]
-        while reached:
-            at = reached.pop()
-            if labels[at] == NOISE:
-                labels[at] = number
-                if len(near[at]) >= least:
-                    reached += [n for n in near[at] if labels[n] == NOISE]
-        number += 1
-    return labels
 
 
 def tropes(
