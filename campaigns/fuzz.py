@@ -9,8 +9,11 @@ the tally is kept, and the same command goes on with it. Leaves out: inputs that
 """
 
 import argparse
+import contextlib
+import importlib
 import json
 import os
+import pkgutil
 import random
 import shutil
 import sys
@@ -25,6 +28,8 @@ from mutations import mutated
 from parsers import Parser, with_benchmarks
 from studies import assets
 from tally import Tally
+
+import whyfirst
 
 GOOD = ("read", "refused")
 SMALL = 20_000
@@ -88,12 +93,11 @@ def main(arguments: list[str]) -> int:
     # A fork reads alone, and asks nobody.
     os.environ |= {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
     zygote.warm(folder, assets(folder / "assets"))
-    for module in (
-        "whyfirst.models.local",
-        "whyfirst.interop.reading",
-        "whyfirst.models.gguf_file",
-    ):
-        __import__(module)
+    # What a reader imports when it is used, each fork would import again.
+    for module in pkgutil.walk_packages(whyfirst.__path__, "whyfirst."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(Exception):
+                importlib.import_module(module.name)
     source = examples(folder / "examples")
     parsers = with_benchmarks()
     tally = Tally(folder / "tally.jsonl")

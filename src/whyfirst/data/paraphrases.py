@@ -19,7 +19,8 @@ def read_paraphrases(file: Path) -> list[tuple[str, str]]:
     rows = read_yaml(file).data
     for number, row in enumerate(rows if isinstance(rows, list) else [None], start=1):
         texts = row.get("paraphrases") if isinstance(row, dict) else None
-        if not texts or not isinstance(row, dict) or not all(isinstance(t, str) for t in texts):
+        listed = texts if isinstance(texts, list) else []
+        if not listed or not isinstance(row, dict) or not all(isinstance(t, str) for t in listed):
             raise DataError(f"{file}: question {number}: has no list of 'paraphrases'")
-        found += [(str(row.get("id", number)), text) for text in texts]
+        found += [(str(row.get("id", number)), text) for text in listed]
     return found
