@@ -139,6 +139,26 @@ def test_prune_takes_what_a_running_study_needs(store: Store, tmp_path: Path) ->
     assert len(prune(store, ["one"], unnamed=False)) == 3
 
 
+def test_the_first_of_two_commands_to_end_says_that_nobody_runs_the_study(store: Store) -> None:
+    (use,) = [use for use in studies(store) if use.name == "one"]
+    note = {"file": Path(use.file), "keys": use.keys}
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        note_study(store, "one", **note, running=True)  # type: ignore[arg-type]
+        written = read_json(use.path)
+        write_json(use.path, written | {"runners": [process.identity(other.pid)]})
+        note_study(store, "one", **note, running=True)  # type: ignore[arg-type]
+        note_study(store, "one", **note, running=False)  # type: ignore[arg-type]
+        (use,) = [use for use in studies(store) if use.name == "one"]
+        assert use.running and use.protected == "is running"
+    finally:
+        other.communicate(b"\n")
+    (use,) = [use for use in studies(store) if use.name == "one"]
+    assert not use.running
+    note_study(store, "one", **note, running=False)  # type: ignore[arg-type]
+    assert read_json(use.path)["runners"] == []
+
+
 def test_prune_takes_a_result_that_a_process_holds(store: Store) -> None:
     target = prunable(store, ["one"], unnamed=False)[0]
     with store.lock(*target.key):
@@ -187,5 +207,5 @@ def test_weights_that_another_running_study_needs_are_removed(tmp_path: Path) ->
     note_study(store, "other", tmp_path / "o.yaml", [nodes[0].key], running=True)
     assert shed(store, [nodes[0].key], "one") == 0
     note = next((store.root / "studies").glob("other-*"))
-    write_json(note, read_json(note) | {"runner": process.identity() | {"started": 1}})
+    write_json(note, read_json(note) | {"runners": [process.identity() | {"started": 1}]})
     assert shed(store, [nodes[0].key], "one") == 2000

@@ -136,4 +136,4 @@ def test_the_store_does_not_know_its_studies(finished: Finished, tmp_path: Path)
     assert [(s["study"], s["complete"] == s["parts"], s["protected"]) for s in listed] == [
         ("reduced", True, "")
     ]
-    assert read_json(next((finished.store / "studies").iterdir()))["runner"] is None
+    assert read_json(next((finished.store / "studies").iterdir()))["runners"] == []

@@ -21,7 +21,7 @@ from typing import Any
 
 from whyfirst.config.errors import DataError, StoreError, UserError, did_you_mean
 from whyfirst.config.files import append_jsonl, read_json, read_jsonl, sha256_json, write_json
-from whyfirst.config.process import LockTakenError, alive, identity
+from whyfirst.config.process import Lock, LockTakenError, alive, identity
 from whyfirst.study.execute.marker import MARKER, TEMPORARY, plain_files
 from whyfirst.study.execute.store import ASIDE, CHECKED, STUDIES, Store
 
@@ -43,7 +43,7 @@ class StudyUse:
         file: the study file.
         keys: its results, by kind and fingerprint.
         registered: whether it was registered when it was noted.
-        runner: identity of the process that computes it; None where none does.
+        runners: identities of the processes that compute it, those that were killed too.
         path: where this is noted.
     """
 
@@ -51,13 +51,13 @@ class StudyUse:
     file: str
     keys: frozenset[Key]
     registered: bool
-    runner: dict[str, Any] | None
+    runners: tuple[dict[str, Any], ...]
     path: Path
 
     @property
     def running(self) -> bool:
         """Whether a process computes it; of another machine's, that can't be denied."""
-        return self.runner is not None and alive(self.runner) is not False
+        return any(alive(runner) is not False for runner in self.runners)
 
     @property
     def protected(self) -> str:
@@ -78,10 +78,38 @@ def note_study(store: Store, name: str, file: Path, keys: Iterable[Key], *, runn
     plain = re.sub(r"[^a-zA-Z0-9._-]", "_", name)
     path = store.root / STUDIES / f"{plain}-{sha256_json([name, whole])[:8]}.json"
     registered = registration_path(file).exists()
-    write_json(path, {
-        "layout": LAYOUT, "study": name, "file": whole, "registered": registered,
-        "runner": identity() if running else None, "keys": sorted(set(keys)),
-    })  # fmt: skip
+    me = identity()
+    # Two commands on one study: the first to end must not say that nobody runs it.
+    with _waited_for(store.root / "locks" / f"{path.stem}.study.lock"):
+        before = _runners(read_json(path)) if path.exists() else ()
+        others = [one for one in before if one != me and alive(one) is not False]
+        write_json(path, {
+            "layout": LAYOUT, "study": name, "file": whole, "registered": registered,
+            "runners": [*others, me] if running else others, "keys": sorted(set(keys)),
+        })  # fmt: skip
+
+
+def _runners(note: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    # Notes of before there could be several have one or none.
+    one = note.get("runner")
+    return tuple(note.get("runners", () if one is None else (one,)))
+
+
+def _waited_for(path: Path) -> Lock:
+    """The lock, when whoever writes a note has done so.
+
+    Raises:
+        StoreError: it is held for ten seconds, or can't be taken.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(200):
+            with contextlib.suppress(LockTakenError):
+                return Lock(path)
+            time.sleep(0.05)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    raise StoreError(f"{path}: another process has held it for ten seconds")
 
 
 def note_look(store: Store, name: str, seeds: Mapping[str, int]) -> None:
@@ -124,7 +152,7 @@ def studies(store: Store) -> Iterator[StudyUse]:
                 raise StoreError(f"{path}: written by a newer version of whyfirst; use that one")
             keys = frozenset((str(kind), str(fingerprint)) for kind, fingerprint in note["keys"])
             yield StudyUse(
-                note["study"], note["file"], keys, bool(note["registered"]), note["runner"], path
+                note["study"], note["file"], keys, bool(note["registered"]), _runners(note), path
             )
         except (DataError, KeyError, TypeError, ValueError) as error:
             raise StoreError(
