@@ -2,8 +2,8 @@
 
 Items about one topic are taken together (the crossed model's variance with one seed); an audit's
 have a second interval, over items, for whoever claims nothing of other topics. Leaves out:
-differences between arms (statistics.contrast), and several seeds: pass one seed's items. Formulas
-and sources: docs/benchmarks.md.
+differences between arms (statistics.contrast). A gap is of one seed's items; `over_seeds` takes
+the gaps of several together. Formulas and sources: docs/benchmarks.md.
 """
 
 import math
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, pairwise
+from statistics import fmean, stdev
 
 from whyfirst.evaluate.item import ItemResult
 
@@ -289,6 +290,34 @@ def gaps_to(items: Sequence[ItemResult], reference: str) -> list[Gap]:
             down = math.hypot(share.value - share.low, base.high - base.value)
             up = math.hypot(share.high - share.value, base.value - base.low)
             found.append(Gap(metric, split, (group, reference), value, value - down, value + up, 2))
+    return found
+
+
+def over_seeds(of_seeds: Sequence[Sequence[Gap]]) -> list[Gap]:
+    """The mean of the same gap in several training runs, with Student's interval over the runs.
+
+    Of two groups: which two lie widest apart may differ from run to run. Runs whose gaps are all
+    equal say nothing of others, so they give none.
+    """
+    from scipy.special import stdtrit
+
+    values: dict[tuple[str, str | None, tuple[str, str]], dict[int, float]] = {}
+    for run, gaps in enumerate(of_seeds):
+        for gap in gaps:
+            if gap.groups == 2:
+                # One value, however many units it has an interval over.
+                values.setdefault((gap.metric, gap.split, gap.between), {})[run] = gap.value
+    found = []
+    for (metric, split, between), by_run in values.items():
+        each = [*by_run.values()]
+        if len(set(each)) < 2:
+            continue
+        value, n = fmean(each), len(each)
+        reach = float(stdtrit(n - 1, 0.975)) * stdev(each) / math.sqrt(n)
+        found.append(Gap(
+            metric, split, between, value, max(-1.0, value - reach), min(1.0, value + reach), 2,
+            f"interval over {n} seeds",
+        ))  # fmt: skip
     return found
 
 

@@ -6,7 +6,7 @@ of every benchmark), and comparing arms.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,7 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
 from whyfirst.evaluate.benchmark import Benchmark, Metric, all_benchmarks, benchmark_named
 from whyfirst.evaluate.correction import AgreementCard, rogan_gladen, shipped_card
-from whyfirst.evaluate.gaps import Gap
+from whyfirst.evaluate.gaps import Gap, over_seeds
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.report import schema
 from whyfirst.report.items import File
@@ -127,18 +127,28 @@ def group_tables(
 
 
 def gap_rows(gaps_of: Callable[[Sequence[ItemResult]], Sequence[Gap]], arms: Rows) -> list[GapRow]:
-    """A benchmark's own comparison of groups, at each arm's lowest seed: pooling the seeds would
-    count every item several times."""
+    """A benchmark's own comparison of groups, at each arm's lowest seed, and over all of them.
+
+    Never of the seeds' items pooled, which would count every item several times.
+    """
     found = []
     for arm, rows in arms.items():
-        first = min(seed for seed, _ in rows)
+        seeds = sorted({seed for seed, _ in rows})
+        of_seeds = [gaps_of([item for at, item in rows if at == seed]) for seed in seeds]
+        if len(seeds) > 1:
+            at_first = f"of seed {seeds[0]} alone"
+            of_seeds[0] = [
+                replace(gap, note=", ".join(filter(None, [gap.note, at_first])))
+                for gap in of_seeds[0]
+            ]
         found += [
             GapRow(
                 arm=arm, benchmark=gap.metric, split=gap.split, first=gap.between[0],
                 second=gap.between[1], value=gap.value, low=gap.low, high=gap.high,
-                groups=gap.groups, seed=first, note=gap.note,
+                groups=gap.groups, seed=seed, note=gap.note,
             )
-            for gap in gaps_of([item for seed, item in rows if seed == first])
+            for seed, gaps in ((seeds[0], of_seeds[0]), (None, over_seeds(of_seeds)))
+            for gap in gaps
         ]  # fmt: skip
     return found
 

@@ -62,9 +62,10 @@ class KindTable(StrictModel):
 
 
 class GapRow(StrictModel):
-    """A difference between two groups of items within one arm and seed: the first less the second.
+    """A difference between two groups of items within one arm: the first less the second.
 
-    For more than two `groups` it is the widest, and its interval covers all pairs.
+    For more than two `groups` it is the widest, and its interval covers all pairs. `seed` is None
+    where it is the mean over all of the arm's.
     """
 
     arm: str
@@ -76,7 +77,7 @@ class GapRow(StrictModel):
     low: Number
     high: Number
     groups: Count
-    seed: Count
+    seed: Count | None
     note: str
 
 

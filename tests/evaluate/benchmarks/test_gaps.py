@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_ind
 
-from whyfirst.evaluate.gaps import gaps_to, range_gaps
+from whyfirst.evaluate.gaps import Gap, gaps_to, over_seeds, range_gaps
 from whyfirst.evaluate.item import ItemResult, judged, unscored
 
 
@@ -81,3 +81,17 @@ def test_the_interval_of_the_range_covers_although_the_extremes_were_chosen() ->
         (gap,) = range_gaps(_items(groups))
         hits += gap.low == 0.0
     assert hits / trials >= 0.93
+
+
+def test_the_lowest_seed_speaks_for_all() -> None:
+    """Gaps .1, .2 and .3 of three runs: mean .2, Student's 4.303 times .1 / sqrt(3)."""
+
+    def gap(value: float, note: str, groups: int = 2) -> Gap:
+        return Gap("m", None, ("a", "b"), value, -1.0, 1.0, groups, note)
+
+    runs = [[gap(v, "over items"), gap(v, "over topics")] for v in (0.1, 0.2, 0.3)]
+    (found,) = over_seeds(runs)
+    assert found.value == pytest.approx(0.2) and found.note == "interval over 3 seeds"
+    assert (found.low, found.high) == pytest.approx((-0.048, 0.448), abs=5e-4)
+    assert over_seeds(runs[:1]) == over_seeds([runs[0], runs[0]]) == []
+    assert over_seeds([[gap(v, "", groups=3)] for v in (0.1, 0.2)]) == []
