@@ -1,6 +1,7 @@
 """A text cut anywhere and gone on with is that text, on every kind of tokenizer at hand."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("continued")
     made = {"bytes": build_tiny("llama", folder / "bytes")}
     for name, tokenizer in (("words", WORLD), ("pieces", sentence_piece())):
+        torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config_of("llama", len(tokenizer)))
         sharpen(model)
         model.generation_config.eos_token_id = tokenizer.eos_token_id
@@ -91,14 +93,16 @@ def test_an_answer_begun_and_gone_on_with_is_another_answer(local: LocalModel) -
     def said(prompt: Prompt, most: int) -> str:
         return local.generate([prompt], sampling=Sampling(max_new_tokens=most))[0][0].text
 
+    def begun_with(prompt: Prompt, text: str) -> Prompt:
+        return prompt + text if isinstance(prompt, str) else (*prompt, Message("assistant", text))
+
     for prompt in (question, asked(question)):
         whole, first = said(prompt, 6), said(prompt, 3)
-        begun = (
-            prompt + first if isinstance(prompt, str) else (*prompt, Message("assistant", first))
-        )
-        ids, cut = local.encode_prompts([prompt])[0], local.encode_prompts([begun])[0]
-        # Where the first half is read as it was written, and not in other pieces.
-        if len(cut) == len(ids) + 3:
+        begun = begun_with(prompt, first)
+        (ids,) = local.encode_prompts([prompt])
+        cuts = local.encode_prompts([begun_with(prompt, said(prompt, n)) for n in (1, 2, 3)])
+        # Where the first half is read as it was written, and not in as many other pieces.
+        if all(more[:-1] == less for less, more in pairwise([ids, *cuts])):
             assert first + said(begun, 3) == whole
         assert len(local.encode_wholes([(prompt, [whole])])[0]) >= len(ids)
     if local.tokenizer.unk_token is not None and len(question.split()) == len(ids):

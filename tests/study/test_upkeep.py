@@ -159,6 +159,15 @@ def test_the_first_of_two_commands_to_end_says_that_nobody_runs_the_study(store:
     assert read_json(use.path)["runners"] == []
 
 
+@pytest.mark.parametrize("torn", ["{", "[]", '{"runners": 3}'])
+def test_a_damaged_note_stops_its_own_study(store: Store, torn: str) -> None:
+    (use,) = [use for use in studies(store) if use.name == "one"]
+    use.path.write_text(torn)
+    note_study(store, "one", Path(use.file), use.keys, running=False)
+    (again,) = [use for use in studies(store) if use.name == "one"]
+    assert again.keys == use.keys and not again.running
+
+
 def test_prune_takes_a_result_that_a_process_holds(store: Store) -> None:
     target = prunable(store, ["one"], unnamed=False)[0]
     with store.lock(*target.key):

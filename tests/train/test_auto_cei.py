@@ -127,3 +127,16 @@ def test_a_model_that_never_gives_up_is_climbed(hesitant: Path, tmp_path: Path) 
     data = {"prompts": tmp_path / "prompts.jsonl"}
     with pytest.raises(TrainingStopped, match="never says that it doesn't know"):
         run_stage(_config(temperature=0.01), hesitant, data, tmp_path / "out", 0)
+
+
+def test_a_kill_before_the_last_line_leaves_a_stage_that_never_ends(
+    hesitant: Path, tmp_path: Path
+) -> None:
+    """The model is in place and the record isn't: the same command must end all the same."""
+    write_jsonl(tmp_path / "prompts.jsonl", _rows())
+    data, out = {"prompts": tmp_path / "prompts.jsonl"}, tmp_path / "out"
+    run_stage(_config(), hesitant, data, out, 3)
+    model = (out / "model" / "model.safetensors").read_bytes()
+    (out / "stage.json").unlink()
+    run_stage(_config(), hesitant, data, out, 3)
+    assert (out / "model" / "model.safetensors").read_bytes() == model

@@ -8,7 +8,6 @@ what a reply means (`endpoint_reply`) and which requests are needed (`endpoint`)
 """
 
 import asyncio
-import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -92,15 +91,17 @@ class _Run(Generic[T]):
     results: dict[int, T | Problem] = field(default_factory=dict)
     begun: int = 0
     running: int = 0
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, ready: Callable[[], bool]) -> None:
-        async with self.changed:
-            await self.changed.wait_for(ready)
+        while not ready():
+            await self.changed.wait()
 
-    async def tell(self) -> None:
-        async with self.changed:
-            self.changed.notify_all()
+    def tell(self) -> None:
+        # One event loop, so no lock: waiting for one here, a worker could be cancelled between its
+        # reply and the moment it is kept.
+        self.changed.set()
+        self.changed = asyncio.Event()
 
 
 class EndpointClient:
@@ -183,12 +184,14 @@ class EndpointClient:
             if not isinstance(result, Problem):
                 state.arrived(number, result)
                 self._look(state, result)
-            await state.tell()
+            state.tell()
 
     async def _result(self, state: _Run[T], http: httpx2.AsyncClient, ask: Request) -> T | Problem:
         """What comes of a request, in as many attempts as it takes or is worth."""
         clock, pace = asyncio.get_running_loop().time, self._pace
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             await self._turn(state, ask)
             launched = clock()
             try:
@@ -226,10 +229,9 @@ class EndpointClient:
                 # Held for the worst case; what it really used was added when the reply came.
                 self._spend.release(*ask.most)
                 state.running -= 1
-                await state.tell()
+                state.tell()
             pause = min(self._limits.pause * 2 ** (attempt - 1), _LONGEST_PAUSE)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # not all at the same moment
-        raise AssertionError("attempts are finite")
 
     async def _turn(self, state: _Run[T], ask: Request) -> None:
         """Wait until the pace, a Retry-After and the caps allow one more attempt, and count it."""
@@ -246,8 +248,7 @@ class EndpointClient:
             if not state.running:
                 self._stop(state, f"{cap} would be passed by the next request")
             # What is under way may use less than was set aside for it.
-            async with state.changed:
-                await state.changed.wait()
+            await state.changed.wait()
 
     def _slow_down(self, state: _Run[T], error: Again, launched: float, now: float) -> None:
         """Halve the pace after a failure, and wait as long as the endpoint asks for."""

@@ -182,13 +182,15 @@ class LocalModel:
             for key, row, one in zip(jobs, rows, found, strict=True):
                 # Read behind its own prompt: the same tokens may be two texts behind two.
                 text = self._said(key[0], row, one.tokens, sampling.stop)
+                if one.problem is not None:  # no reply, so no thought that the template opens
+                    text = before_stop(self._text(list(one.tokens)), sampling.stop)
                 done[key] = Completion(text, one.finished, one.problem)
         return done
 
-    def said(self, prompt: Prompt, tokens: Sequence[int]) -> str:
-        """The text of an answer's tokens, as `generate` gives it."""
+    def said(self, prompt: Prompt, ids: Sequence[int], tokens: Sequence[int]) -> str:
+        """The text of an answer's tokens behind the prompt's `ids`, as `generate` gives it."""
         stops = () if isinstance(prompt, str) else self.template.turn_end[1]
-        return self._said(prompt, self.encode_prompts([prompt])[0], tokens, stops)
+        return self._said(prompt, ids, tokens, stops)
 
     def _said(
         self, prompt: Prompt, ids: Sequence[int], tokens: Sequence[int], stop: Sequence[str]

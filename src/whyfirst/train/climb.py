@@ -14,19 +14,19 @@ from statistics import fmean, pstdev
 from typing import Any, cast
 
 from whyfirst.config.errors import DataError, TrainingStopped
-from whyfirst.config.files import sync_tree, write_jsonl
+from whyfirst.config.files import write_jsonl
 from whyfirst.data.rows import text_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.base import Sampling
 from whyfirst.models.local import LocalModel
-from whyfirst.train.critic import as_trained
+from whyfirst.train.encode import as_trained
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import Rows
 from whyfirst.train.plan import held_out
 from whyfirst.train.rewards.answers import correct
 from whyfirst.train.rewards.auto_cei import auto_cei, given_up, step_count
 from whyfirst.train.run import run_stage
-from whyfirst.train.weights import materialise
+from whyfirst.train.weights import materialise, put_in_place
 
 CONVERGED = 0.003
 """Precision and the share given up that differ by less end the rounds at one patience."""
@@ -81,8 +81,9 @@ class Curriculum:
         )  # fmt: skip
         self.best = -1.0
         self.spread = 0.0
+        self.now = self._measured(self.model)
         # The chance of a response is exp(reward / temperature): sharper where little is right.
-        self.temperature, self.gives_up = self._measured(self.model)
+        self.temperature = self.now[0]
         if self.temperature == 0:
             raise TrainingStopped(
                 "auto_cei: the model gives no right answer to the prompts kept out; train it on "
@@ -106,7 +107,7 @@ class Curriculum:
     def _best_at(self, patience: float) -> float:
         """The best balance of some rounds at one patience, from the best model so far."""
         config, model = self.config, self.model
-        best, last = -1.0, (self.temperature, self.gives_up)
+        best, last = -1.0, self.now
         for _ in range(config.iterations):
             model, loss = self._round(model, patience)
             precision, gives_up = now = self._measured(model)
@@ -118,7 +119,7 @@ class Curriculum:
             })  # fmt: skip
             best = max(best, value)
             if value > self.best:
-                self.best, self.model = value, model
+                self.best, self.model, self.now = value, model, now
             if all(abs(a - b) < CONVERGED for a, b in zip(now, last, strict=True)):
                 break
             last = now
@@ -172,6 +173,9 @@ class Curriculum:
     def _said(self, model: Path, rows: Rows, n: int, sampling: Sampling) -> list[list[str]]:
         asked = [as_trained(self.job.tokenizer, row["prompt"], self.config.format) for row in rows]
         answers = LocalModel(model, "float32").generate(asked, n=n, sampling=sampling)
+        # Rounds are stages of their own; what is asked of this one is seen between them.
+        if self.job.stopping.asked is not None:
+            self.job.stopping.end()
         return [[one.text for one in row] for row in answers]
 
 
@@ -192,10 +196,7 @@ def train_curriculum(job: Job, rows: Rows, path: Path) -> tuple[Trained, dict[st
         raise DataError(f"{path}: {said}; give more prompts or another share")
     curriculum = Curriculum(job, trained, kept)
     curriculum.run()
-    temporary = job.out_dir / ".model.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(curriculum.model, temporary)
-    sync_tree(temporary)  # or a power cut could leave the name with empty files
-    temporary.replace(job.out_dir / "model")
+    with put_in_place(job.out_dir / "model") as temporary:
+        shutil.copytree(curriculum.model, temporary)
     epochs = round(curriculum.totals["documents"] / len(trained), 4)
     return Trained(curriculum.log, "rounds"), {**curriculum.totals, "epochs": epochs}

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from whyfirst.data.hh_rlhf import dialogue
 from whyfirst.data.rows import Row, numbered, text_of
-from whyfirst.models.base import Prompt, asked
-from whyfirst.models.chat import read_turns
 from whyfirst.train import reward_report
 from whyfirst.train.encode import Encoded, Files
 from whyfirst.train.job import Job, Run, Trained
@@ -56,15 +54,6 @@ def put_to_critic(prompt: Any, response: str, ask: str) -> Any:
     if dialogue(prompt) is not None:
         return f"{prompt.rstrip()} {response}\n\nHuman: {ask}\n\nAssistant:"
     return f"{prompt}\n\n{response}\n\n{ask}"
-
-
-def as_trained(tokenizer: Any, prompt: Any, written: str | None) -> Prompt:
-    """A prompt as a model is asked it that was trained on it with `format: written`."""
-    if not isinstance(prompt, str):
-        return read_turns(prompt)
-    if tokenizer.chat_template is None or written == "text":
-        return prompt
-    return dialogue(prompt) or asked(prompt)
 
 
 def score(

@@ -16,7 +16,7 @@ from whyfirst.config.errors import DataError, UserError
 from whyfirst.data.hh_rlhf import dialogue
 from whyfirst.data.rows import numbered, read_rows
 from whyfirst.models import chat
-from whyfirst.models.base import Chat, Message, asked
+from whyfirst.models.base import Chat, Message, Prompt, asked
 from whyfirst.train.config_base import Stage
 from whyfirst.train.kinds import Rows, kind_of
 
@@ -263,6 +263,13 @@ def _rendered(
             raise DataError(f"{path}: row {number}: {error}") from error
         found.append(_Rendered(head, response, True))
     return found
+
+
+def as_trained(tokenizer: Any, prompt: Any, written: str | None) -> Prompt:
+    """A prompt as a model is asked it that was trained on it with `format: written`."""
+    if isinstance(prompt, str) and (tokenizer.chat_template is None or written == "text"):
+        return prompt
+    return _turns(prompt, "prompt")
 
 
 def _turns(value: Any, key: str) -> Chat:

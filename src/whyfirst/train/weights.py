@@ -6,6 +6,8 @@ its base first (`start/` in the output folder, so that every reference is that m
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,19 @@ def _continued(folder: Path, dtype: torch.dtype, trained: LoraConfig | None = No
     )
 
 
+@contextmanager
+def put_in_place(folder: Path) -> Iterator[Path]:
+    """A folder to be made beside `folder`, whose name it takes, whole, when the block ends well."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    for stale in (temporary, folder):
+        if stale.exists():
+            shutil.rmtree(stale)
+    yield temporary
+    sync_tree(temporary)  # or a power cut could leave the name with empty files
+    temporary.rename(folder)
+    sync(folder.parent)
+
+
 def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None = None) -> None:
     """Save in the Hub's layout, whole or not at all: written beside and renamed.
 
@@ -186,45 +201,39 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     whole = processes.whole_weights(model)
     if not processes.is_main():
         return
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    for stale in (temporary, folder):
-        if stale.exists():
-            shutil.rmtree(stale)
-    # TRL switches the key-value cache off for good; an evaluation of the saved model wants it.
-    cached = getattr(model.config, "use_cache", None)
-    model.config.use_cache = True
-    adapted, head = hasattr(model, "get_base_model"), model.get_output_embeddings()
-    if not adapted and isinstance(head, Heads):
-        model.save_pretrained(temporary, state_dict=mixed(model, head))
-        save_file({"heads": head.weight.detach().contiguous()}, temporary / HEADS)
-    elif not adapted and isinstance(head, Scored):
-        model.save_pretrained(temporary, state_dict=unscored(model, head))
-        save_file({"score": head.score.detach().contiguous()}, temporary / SCORE)
-    elif not adapted:
-        model.save_pretrained(temporary, **({} if whole is None else {"state_dict": whole}))
-    elif lora is not None and not lora.merge:
-        model.save_pretrained(temporary, selected_adapters=["default"])
-        written = read_json(temporary / ADAPTER)
-        base = Path(written["base_model_name_or_path"]).resolve()
-        # Beside the adapter where the stage made it, so that the two can be moved together.
-        beside = base == folder.parent.resolve() / START
-        written["base_model_name_or_path"] = f"../{START}" if beside else str(base)
-        # Sets are written in an order that differs between processes.
-        written["target_modules"] = sorted(written["target_modules"])
-        write_json(temporary / ADAPTER, written)
-    else:
-        base, merged = model.get_base_model(), adapters.merged_weights(model)
-        tied = base.config.tie_word_embeddings
-        # Untied where the adapter makes two of one; the model itself stays as it is.
-        base.config.tie_word_embeddings = tied and not adapters.tied_apart(base, merged)
-        try:
-            base.save_pretrained(temporary, state_dict=merged)
-        finally:
-            base.config.tie_word_embeddings = tied
-    model.config.use_cache = cached
-    tokenizer.save_pretrained(temporary)
-    # TRL writes its name and a model card; neither says anything the stage's own record doesn't.
-    (temporary / "README.md").unlink(missing_ok=True)
-    sync_tree(temporary)  # or a power cut could leave the name with empty files
-    temporary.rename(folder)
-    sync(folder.parent)
+    with put_in_place(folder) as temporary:
+        # TRL switches the key-value cache off for good; an evaluation of the saved model wants it.
+        cached = getattr(model.config, "use_cache", None)
+        model.config.use_cache = True
+        adapted, head = hasattr(model, "get_base_model"), model.get_output_embeddings()
+        if not adapted and isinstance(head, Heads):
+            model.save_pretrained(temporary, state_dict=mixed(model, head))
+            save_file({"heads": head.weight.detach().contiguous()}, temporary / HEADS)
+        elif not adapted and isinstance(head, Scored):
+            model.save_pretrained(temporary, state_dict=unscored(model, head))
+            save_file({"score": head.score.detach().contiguous()}, temporary / SCORE)
+        elif not adapted:
+            model.save_pretrained(temporary, **({} if whole is None else {"state_dict": whole}))
+        elif lora is not None and not lora.merge:
+            model.save_pretrained(temporary, selected_adapters=["default"])
+            written = read_json(temporary / ADAPTER)
+            base = Path(written["base_model_name_or_path"]).resolve()
+            # Beside the adapter where the stage made it, so that the two can be moved together.
+            beside = base == folder.parent.resolve() / START
+            written["base_model_name_or_path"] = f"../{START}" if beside else str(base)
+            # Sets are written in an order that differs between processes.
+            written["target_modules"] = sorted(written["target_modules"])
+            write_json(temporary / ADAPTER, written)
+        else:
+            base, merged = model.get_base_model(), adapters.merged_weights(model)
+            tied = base.config.tie_word_embeddings
+            # Untied where the adapter makes two of one; the model itself stays as it is.
+            base.config.tie_word_embeddings = tied and not adapters.tied_apart(base, merged)
+            try:
+                base.save_pretrained(temporary, state_dict=merged)
+            finally:
+                base.config.tie_word_embeddings = tied
+        model.config.use_cache = cached
+        tokenizer.save_pretrained(temporary)
+        # TRL's name and model card say nothing that the stage's own record doesn't.
+        (temporary / "README.md").unlink(missing_ok=True)

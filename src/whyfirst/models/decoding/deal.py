@@ -54,7 +54,8 @@ def deal(
         UserError: tokens of a model that isn't local.
     """
     local: Any = model.inner if isinstance(model, Counted) else model
-    if level == "token" and not hasattr(local, "encode_prompts"):
+    here = hasattr(local, "encode_prompts")
+    if level == "token" and not here:
         raise UserError("deal: searching over tokens needs a local model; set level: block")
 
     def tokens(prompt: Prompt, sampling: Sampling) -> Script:
@@ -65,7 +66,7 @@ def deal(
             return Completion("", False, "the prompt leaves no room in the model's context")
 
         def worth(answers: Any) -> list[float]:
-            texts = [local.said(prompt, answer) for answer in answers]
+            texts = [local.said(prompt, ids, answer) for answer in answers]
             values = score(reward, [prompt] * len(texts), texts)
             return [weight * (_UNSCORED if v is None else v) for v in values]
 
@@ -76,23 +77,22 @@ def deal(
         if isinstance(model, Counted):
             model.spent.calls += 1
             model.spent.completion_tokens = (model.spent.completion_tokens or 0) + found.fed
-        return Completion(local.said(prompt, found.tokens), found.finished)
+        return Completion(local.said(prompt, ids, found.tokens), found.finished)
 
     def blocks(prompt: Prompt, sampling: Sampling) -> Script:
         samples = replace(drawn(sampling, 0.7), max_new_tokens=block)
+        # A model that is asked what follows answers without the space before it.
+        joined = str.__add__ if here or isinstance(prompt, str) else _joined
         partial = [Completion("", False)]
         for _ in range(-(-sampling.max_new_tokens // block)):
             open_ones = [answer for answer in partial if not answer.finished]
             if not open_ones:
                 break
             replies = yield [
-                Request(_begun(prompt, a.text, local), samples, n=branch) for a in open_ones
+                Request(_begun(prompt, a.text, here), samples, n=branch) for a in open_ones
             ]
             grown = [answer for answer in partial if answer.finished]
             for answer, row in zip(open_ones, replies, strict=True):
-                # A model that is asked what follows answers without the space before it.
-                apart = isinstance(prompt, str) or hasattr(local, "encode_prompts")
-                joined = str.__add__ if apart else _joined
                 grown += [Completion(joined(answer.text, c.text), c.finished) for c in row]
             values = score(reward, [prompt] * len(grown), [answer.text for answer in grown])
             known = [_UNSCORED if value is None else value for value in values]
@@ -119,12 +119,12 @@ def _joined(begun: str, more: str) -> str:
     return f"{begun} {more}" if glued else begun + more
 
 
-def _begun(prompt: Prompt, text: str, model: Any) -> Prompt:
+def _begun(prompt: Prompt, text: str, here: bool) -> Prompt:
     if not text:
         return prompt
     if isinstance(prompt, str):
         return prompt + text
     # Only a model that runs here can be put behind the beginning of its own reply.
-    if hasattr(model, "encode_prompts"):
+    if here:
         return (*prompt, Message("assistant", text))
     return rephrased(prompt, GO_ON.format(question=words(prompt), begun=text))

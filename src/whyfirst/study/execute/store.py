@@ -7,7 +7,7 @@
     root/locks/, root/logs/              one lock and, where there was output, one log per result
     root/checked/                        which bytes were found sound: size, times and inode
     root/aside/                          damaged results, moved out of the way and never deleted
-    root/studies/                        which studies use which results
+    root/studies/, root/studies.lock     which studies use which results; held while that is written
     root/replies/                        what endpoints answered, so that nothing is asked twice
 
 Leaves out: who computes what (`executor`), sizes and clearing up (`upkeep`), object storage.

@@ -19,19 +19,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from whyfirst.config.errors import DataError, StoreError, UserError, did_you_mean
 from whyfirst.config.files import append_jsonl, read_json, read_jsonl, sha256_json, write_json
-from whyfirst.config.process import Lock, LockTakenError, alive, identity
+from whyfirst.config.process import LockTakenError, alive, identity
 from whyfirst.study.execute.marker import MARKER, TEMPORARY, plain_files
 from whyfirst.study.execute.store import ASIDE, CHECKED, STUDIES, Store
 
 Key = tuple[str, str]
-LAYOUT = 1
+LAYOUT = 2
 WEIGHTS = ".safetensors"
 # A folder that a killed saving of weights left.
 _UNFINISHED_SAVE = re.compile(r"\.[^.].*\.tmp")
 # A temporary file outside any result, so old, belongs to nobody who still runs.
 _OLD_S = 3600.0
+_PATIENCE_S = 10.0  # with another command that writes the same note
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,13 @@ def note_study(store: Store, name: str, file: Path, keys: Iterable[Key], *, runn
     registered = registration_path(file).exists()
     me = identity()
     # Two commands on one study: the first to end must not say that nobody runs it.
-    with _waited_for(store.root / "locks" / f"{path.stem}.study.lock"):
-        before = _runners(read_json(path)) if path.exists() else ()
-        others = [one for one in before if one != me and alive(one) is not False]
+    with store.writing(), FileLock(store.root / f"{STUDIES}.lock", timeout=_PATIENCE_S):
+        others: list[dict[str, Any]] = []
+        # None is there yet, or none that can be read: it is written anew as a whole.
+        with contextlib.suppress(DataError, AttributeError, TypeError):
+            others = [
+                one for one in _runners(read_json(path)) if one != me and alive(one) is not False
+            ]
         write_json(path, {
             "layout": LAYOUT, "study": name, "file": whole, "registered": registered,
             "runners": [*others, me] if running else others, "keys": sorted(set(keys)),
@@ -93,23 +100,6 @@ def _runners(note: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     # Notes of before there could be several have one or none.
     one = note.get("runner")
     return tuple(note.get("runners", () if one is None else (one,)))
-
-
-def _waited_for(path: Path) -> Lock:
-    """The lock, when whoever writes a note has done so.
-
-    Raises:
-        StoreError: it is held for ten seconds, or can't be taken.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for _ in range(200):
-            with contextlib.suppress(LockTakenError):
-                return Lock(path)
-            time.sleep(0.05)
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
-    raise StoreError(f"{path}: another process has held it for ten seconds")
 
 
 def note_look(store: Store, name: str, seeds: Mapping[str, int]) -> None:
@@ -164,9 +154,9 @@ def studies(store: Store) -> Iterator[StudyUse]:
 def protected(store: Store, but: str = "") -> dict[Key, str]:
     """Results that a registered or running study needs, and which; `but` is left out by name."""
     return {
-        key: f"{use.name} {use.protected}"
+        key: f"{use.name} {why}"
         for use in studies(store)
-        if use.name != but and use.protected
+        if use.name != but and (why := use.protected)
         for key in use.keys
     }
 
@@ -289,8 +279,8 @@ def prunable(store: Store, names: Sequence[str], *, unnamed: bool) -> list[Holdi
             hint = did_you_mean(name, sorted({use.name for use in uses}))
             raise UserError(f"{store.root}: no study {name!r} here{hint}")
         for use in named:
-            if use.protected:
-                raise UserError(f"{name}: {use.protected}, so what it needs stays ({use.file})")
+            if why := use.protected:
+                raise UserError(f"{name}: {why}, so what it needs stays ({use.file})")
     kept = {key for use in uses if use.name not in names for key in use.keys}
     known = kept | {key for use in uses for key in use.keys}
     return [h for h in holdings(store) if h.key not in kept and (unnamed or h.key in known)]

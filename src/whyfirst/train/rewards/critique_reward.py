@@ -44,8 +44,8 @@ def critique_reward(
         samples: critiques of each response; one is written greedily, several are drawn.
         temperature: of drawing several.
     """
-    from whyfirst.train.critic import ASK, as_trained, put_to_critic, score
-    from whyfirst.train.encode import encode_exchange
+    from whyfirst.train.critic import ASK, put_to_critic, score
+    from whyfirst.train.encode import as_trained, encode_exchange
 
     model, vector = load(folder)
     tokenizer, formats = model.tokenizer, columns.get("format") or repeat(None)
