@@ -16,15 +16,15 @@ import os
 import random
 import shutil
 import sys
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import disk
 import zygote
 from command import contents, left_over
 from studies import FILES, assets, lay_out
-from tally import Tally
+from tally import Tally, options
 
 FAULTS = {
     "create": ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE"),
@@ -129,39 +129,29 @@ def trials(calls: dict[str, int]) -> Iterator[tuple[str, str, int, bool]]:
                     yield kind, LASTING[number // 3 % len(LASTING)], number, True
 
 
-def main(arguments: list[str]) -> int:
-    """Run trials that aren't in the tally; 1 where one of them found something wrong."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=0, help="trials in all; 0: every one")
-    parser.add_argument("--seed", type=int, default=1, help="in which order")
-    parser.add_argument("--folder", type=Path, default=Path("campaign-faults"))
-    parser.add_argument("--until", default="", help="stop at this time of day, as 23:00")
-    parser.add_argument("--study", choices=sorted(FILES), default="least")
-    given = parser.parse_args(arguments)
-    folder: Path = given.folder.absolute()
+def bench_of(given: argparse.Namespace) -> Bench:
+    """The bench of a command's options, ready."""
+    folder = given.folder.absolute()
     disk.loaded(folder)
     zygote.warm(folder, assets(folder / "assets"))
-    bench = Bench(given.study, folder)
-    tally = Tally(folder / "tally.jsonl")
-    done, bad = tally.done(), sum(bool(trial["problems"]) for trial in tally)
+    return Bench(given.study, folder)
+
+
+def main(arguments: list[str]) -> int:
+    """Run trials that aren't in the tally; 1 where one of them found something wrong."""
+    parser = options(__doc__ or "", "faults", 0, "trials in all; 0: every one")
+    parser.add_argument("--study", choices=sorted(FILES), default="least")
+    given = parser.parse_args(arguments)
+    bench = bench_of(given)
     every = list(trials(bench.calls))
     random.Random(given.seed).shuffle(every)
     print(json.dumps({"calls": bench.calls, "faults": len(every)}), flush=True)
-    for kind, fault, number, lasting in every[: given.count or None]:
-        name = f"{given.study}/{kind}/{fault}/{number}{'+' * lasting}"
-        if name in done:
-            continue
-        if given.until and time.strftime("%H:%M") >= given.until:
-            break
-        began = time.monotonic()
-        problems = list(bench.trial(kind, fault, number, lasting))
-        tally.add({"trial": name, "problems": problems,
-                   "seconds": round(time.monotonic() - began, 2)})  # fmt: skip
-        bad += bool(problems)
-        if problems:
-            print(f"{name}: {' | '.join(problem[-700:] for problem in problems)}", flush=True)
-    print(json.dumps({"trials": len(tally.done()), "bad": bad}))
-    return int(bad > 0)
+    todo = {
+        f"{given.study}/{kind}/{fault}/{number}{'+' * lasting}":
+            partial(bench.trial, kind, fault, number, lasting)
+        for kind, fault, number, lasting in every[: given.count or None]
+    }  # fmt: skip
+    return Tally(given.folder.absolute() / "tally.jsonl").judge(todo, given.until)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ over 1 GiB, no file written outside its folder, no host asked for. What fails is
 the tally is kept, and the same command goes on with it. Leaves out: inputs that are only slow.
 """
 
-import argparse
 import contextlib
 import importlib
 import json
@@ -27,7 +26,7 @@ from guard import outcome
 from mutations import mutated
 from parsers import Parser, with_benchmarks
 from studies import assets
-from tally import Tally
+from tally import Tally, is_over, options
 
 import whyfirst
 
@@ -82,11 +81,7 @@ def save(parser: Parser, name: str, place: Path, kept: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """Try inputs that aren't in the tally; 1 where something happened that must not."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=10_000, help="inputs in all")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("campaign-fuzz"))
-    parser.add_argument("--until", default="", help="stop at this time of day, as 23:00")
+    parser = options(__doc__ or "", "fuzz", 10_000, "inputs in all")
     parser.add_argument("--only", action="append", help="a parser; again for more")
     given = parser.parse_args(arguments)
     folder: Path = given.folder.absolute()
@@ -114,7 +109,7 @@ def main(arguments: list[str]) -> int:
         seed = f"{given.seed}/{name}/{number}"
         if seed in done:
             continue
-        if given.until and time.strftime("%H:%M") >= given.until:
+        if is_over(given.until):
             break
         place, began = folder / "input", time.monotonic()
         file = prepare(parsers[name], seed, source, place)

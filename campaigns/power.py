@@ -10,21 +10,19 @@ POSIX says and no more. The tally is kept. Leaves out: disks that acknowledge a 
 it, and the unflushed calls in another order.
 """
 
-import argparse
 import json
 import os
 import random
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import disk
-import zygote
 from disk import Change
-from faults import Bench
-from studies import FILES, assets
-from tally import Tally
+from faults import Bench, bench_of
+from studies import FILES
+from tally import Tally, options
 
 State = dict[str, bytes | None]
 """Path -> content, None for a folder."""
@@ -116,52 +114,39 @@ def lay(state: State) -> None:
             path.write_bytes(content)
 
 
-def main(arguments: list[str]) -> int:
-    """Complete the study from states that aren't in the tally; 1 where one went wrong."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=0, help="states in all; 0: every one")
-    parser.add_argument("--seed", type=int, default=1, help="in which order")
-    parser.add_argument("--folder", type=Path, default=Path("campaign-power"))
-    parser.add_argument("--until", default="", help="stop at this time of day, as 23:00")
-    parser.add_argument("--study", choices=sorted(FILES), default="least")
-    given = parser.parse_args(arguments)
-    folder: Path = given.folder.absolute()
-    disk.loaded(folder)
-    zygote.warm(folder, assets(folder / "assets"))
-    bench = Bench(given.study, folder)
-    log = folder / "changes"
+def recorded(bench: Bench, log: Path) -> list[Change]:
+    """The calls of one whole run, kept in `log` for the next command."""
     if not log.exists():
+        new = log.with_suffix(".new")
         bench.fresh()
-        record = os.open(
-            folder / "changes.new", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC
-        )
+        record = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC)
         bench.run(record=record)
         disk.arm(bench.place)  # this process itself must not write to what it closes
         os.close(record)
-        (folder / "changes.new").replace(log)
-    changes = [change for change in disk.changes(log) if "/trial/o" in change.path
-               or "/trial/s" in change.path]  # fmt: skip
+        new.replace(log)
+    return [change for change in disk.changes(log) if "/trial/o" in change.path
+            or "/trial/s" in change.path]  # fmt: skip
+
+
+def after(bench: Bench, kept: Sequence[Change]) -> Iterator[str]:
+    """What is wrong with the study that is completed from these calls' files."""
+    bench.fresh()
+    lay(replay(kept))
+    yield from bench.complete()
+
+
+def main(arguments: list[str]) -> int:
+    """Complete the study from states that aren't in the tally; 1 where one went wrong."""
+    parser = options(__doc__ or "", "power", 0, "states in all; 0: every one")
+    parser.add_argument("--study", choices=sorted(FILES), default="least")
+    given = parser.parse_args(arguments)
+    bench = bench_of(given)
+    changes = recorded(bench, given.folder.absolute() / "changes")
     every = list(states(changes))
     random.Random(given.seed).shuffle(every)
     print(json.dumps({"changes": len(changes), "states": len(every)}), flush=True)
-    tally = Tally(folder / "tally.jsonl")
-    done, bad = tally.done(), sum(bool(trial["problems"]) for trial in tally)
-    for name, kept in every[: given.count or None]:
-        if name in done:
-            continue
-        if given.until and time.strftime("%H:%M") >= given.until:
-            break
-        began = time.monotonic()
-        bench.fresh()
-        lay(replay(kept))
-        problems = list(bench.complete())
-        tally.add({"trial": name, "problems": problems,
-                   "seconds": round(time.monotonic() - began, 2)})  # fmt: skip
-        bad += bool(problems)
-        if problems:
-            print(f"{name}: {' | '.join(problem[-700:] for problem in problems)}", flush=True)
-    print(json.dumps({"states": len(every), "done": len(tally.done()), "bad": bad}))
-    return int(bad > 0)
+    todo = {name: partial(after, bench, kept) for name, kept in every[: given.count or None]}
+    return Tally(given.folder.absolute() / "tally.jsonl").judge(todo, given.until)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ that was finished may have been computed again, and nothing may be left: no proc
 file, no lock. The tally is kept, and the same command goes on with it. Leaves out: other machines.
 """
 
-import argparse
 import json
 import random
 import resource
@@ -34,7 +33,7 @@ from command import (
 from endpoint import Endpoint
 from harms import HARMS, await_moment, server_trouble
 from studies import FILES, assets, lay_out
-from tally import Tally
+from tally import Tally, is_over, options
 
 MOST_S = 600.0  # a command that takes longer hangs
 ENDS = {0, 2, 130, 143, -2, -9, -15}  # finished; parts failed; ended by a signal
@@ -47,10 +46,8 @@ class Reference:
 
     def __init__(self, name: str, folder: Path, server: Endpoint) -> None:
         self.name, self.store, self.out = name, folder / "store", folder / "out"
-        file, before = (
-            lay_out(name, folder, server.port),
-            resource.getrusage(resource.RUSAGE_CHILDREN),
-        )
+        file = lay_out(name, folder, server.port)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         command = Command(file, self.store, self.out, real=False)
         if command.wait(MOST_S) != 0:
             raise SystemExit(f"{name}: doesn't even run unharmed:\n{command.said()}")
@@ -235,11 +232,7 @@ class Trial:
 
 def main(arguments: list[str]) -> int:
     """Run trials until so many events are in the tally; 1 where there are problems."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=1000, help="harms in all, those before too")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("campaign-storm"))
-    parser.add_argument("--until", default="", help="stop at this time of day, as 23:00")
+    parser = options(__doc__ or "", "storm", 1000, "harms in all, those before too")
     parser.add_argument("--real-every", type=int, default=8, metavar="N",
                         help="every N-th trial starts its commands as a user does, the others fork "
                         "them from a process that has imported everything")  # fmt: skip
@@ -253,7 +246,7 @@ def main(arguments: list[str]) -> int:
     number, done = 0, sum(len(trial["events"]) for trial in tally)
     known, bad = tally.done(), sum(bool(trial["problems"]) for trial in tally)
     studies = given.study or sorted(FILES)
-    while done < given.count and not (given.until and time.strftime("%H:%M") >= given.until):
+    while done < given.count and not is_over(given.until):
         number += 1
         if (name := f"{given.seed}/{number}") in known:
             continue

@@ -1,11 +1,32 @@
-"""What a campaign did so far, as JSON lines; a run goes on where the last one stopped."""
+"""What a campaign did so far, as JSON lines; a run goes on where the last one stopped.
 
+And what all campaigns' commands share: their options, and the loop over trials that aren't in the
+tally yet.
+"""
+
+import argparse
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+
+def options(about: str, campaign: str, count: int, counted: str) -> argparse.ArgumentParser:
+    """The options of every campaign; `about` is its module's docstring."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--count", type=int, default=count, help=counted)
+    parser.add_argument("--seed", type=int, default=1, help="of what is drawn, or of the order")
+    parser.add_argument("--folder", type=Path, default=Path(f"campaign-{campaign}"))
+    parser.add_argument("--until", default="", help="stop at this time of day, as 23:00")
+    return parser
+
+
+def is_over(until: str) -> bool:
+    """Whether it is that time of day; never where none was given."""
+    return bool(until) and time.strftime("%H:%M") >= until
 
 
 class Tally:
@@ -39,3 +60,21 @@ class Tally:
             file.write("\n" * torn + json.dumps(trial) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def judge(self, trials: Mapping[str, Callable[[], Iterable[str]]], until: str) -> int:
+        """Run the trials that aren't here yet, each giving its problems; 1 where any had some."""
+        done, bad = self.done(), sum(bool(trial["problems"]) for trial in self)
+        for name, trial in trials.items():
+            if name in done:
+                continue
+            if is_over(until):
+                break
+            began = time.monotonic()
+            problems = list(trial())
+            self.add({"trial": name, "problems": problems,
+                      "seconds": round(time.monotonic() - began, 2)})  # fmt: skip
+            bad += bool(problems)
+            if problems:
+                print(f"{name}: {' | '.join(problem[-700:] for problem in problems)}", flush=True)
+        print(json.dumps({"trials": len(self.done()), "bad": bad}))
+        return int(bad > 0)

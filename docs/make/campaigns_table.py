@@ -5,12 +5,14 @@ fuzz` keep here (campaign-NAME/tally.jsonl; another folder that holds them may b
 the block between the page's two markers anew. Leaves out: any sentence of judgement.
 """
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "campaigns"))
+from tally import Tally
 
 PAGE = Path(__file__).parents[1] / "reliability.md"
 BEGIN, END = "<!-- campaigns: made by docs/make/campaigns_table.py -->", "<!-- campaigns: end -->"
@@ -19,8 +21,7 @@ GOOD = ("read", "refused")
 
 def tally(folder: Path, name: str) -> list[dict[str, Any]]:
     """A campaign's trials."""
-    file = folder / f"campaign-{name}" / "tally.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return list(Tally(folder / f"campaign-{name}" / "tally.jsonl"))
 
 
 def storm(trials: list[dict[str, Any]]) -> Iterator[str]:

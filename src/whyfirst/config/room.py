@@ -36,7 +36,14 @@ from pydantic import (
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.plugins import source_of
-from whyfirst.config.strict import LocatedError, affects_output, as_before, decisive, problems_of
+from whyfirst.config.strict import (
+    LocatedError,
+    affects_output,
+    as_before,
+    decisive,
+    notes,
+    problems_of,
+)
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -297,9 +304,9 @@ class Room(Generic[T]):
         its content and not by where it lies.
         """
         filled, found = self.filled(use), {}
-        for name, info in type(filled).model_fields.items():
-            extra, value = info.json_schema_extra, getattr(filled, name)
-            runs_only = isinstance(extra, Mapping) and extra.get("affects") == "runtime"
+        for name in type(filled).model_fields:
+            value = getattr(filled, name)
+            runs_only = notes(type(filled), name).get("affects") == "runtime"
             if not (runs_only or isinstance(value, Path) or as_before(filled, name)):
                 found[name] = decisive(value)
         return found

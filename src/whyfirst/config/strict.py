@@ -92,7 +92,7 @@ def _declared(affects: str, *args: Any, **kwargs: Any) -> Any:
     return Field(*args, json_schema_extra=extra, **kwargs)
 
 
-def _notes(model: type[BaseModel], name: str) -> Mapping[str, Any]:
+def notes(model: type[BaseModel], name: str) -> Mapping[str, Any]:
     """What a field was declared with."""
     extra = model.model_fields[name].json_schema_extra
     return extra if isinstance(extra, Mapping) else {}
@@ -120,13 +120,13 @@ def decisive(value: Any) -> Any:
 def as_before(model: BaseModel, name: str) -> bool:
     """Whether a field was added later and says what its absence said."""
     default = type(model).model_fields[name].default
-    return "added_later" in _notes(type(model), name) and bool(getattr(model, name) == default)
+    return "added_later" in notes(type(model), name) and bool(getattr(model, name) == default)
 
 
 def _fields(model: BaseModel, whole: bool) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in type(model).model_fields:
-        affects = _notes(type(model), name).get("affects")
+        affects = notes(type(model), name).get("affects")
         if affects is None:
             raise TypeError(f"{type(model).__name__}.{name} is not declared; use affects_output")
         if affects == "output" and (whole or not as_before(model, name)):
@@ -170,7 +170,7 @@ def undeclared_fields(model: type[BaseModel]) -> list[str]:
             continue
         seen.add(current)
         for name, info in current.model_fields.items():
-            if "affects" not in _notes(current, name):
+            if "affects" not in notes(current, name):
                 found.append(f"{current.__name__}.{name}")
             # Also through lists and unions: an undeclared key three levels down is as undeclared.
             waiting += _models_in(info.annotation)

@@ -1,7 +1,7 @@
-"""Text from a model or a data set, made harmless for a terminal, and tables and times to read.
+"""Text from a model or a data set, made harmless for a terminal or a page; tables, times to read.
 
-Leaves out: HTML (the report's templates escape it themselves) and any judgement of content. Nothing
-is removed: what a terminal would obey is shown as a visible escape instead.
+Leaves out: the pages' templates and any judgement of content. Nothing is removed: what a terminal
+would obey is shown as a visible escape instead.
 """
 
 import re
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from rich.table import Table
 
 # C0 without \t and \n, DEL and C1; the bidirectional controls, which reorder what a reader sees;
@@ -32,6 +33,25 @@ def safe_text(s: str) -> str:
         return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
     return _UNSAFE.sub(shown, s)
+
+
+def pages(package: str) -> "Environment":
+    """The environment of a package's page templates, in which no printed string is obeyed."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        # A name that a template misspells must not print as nothing.
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Controls and bidi overrides become visible in every printed string.
+        finalize=lambda value: (
+            safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
+    )
 
 
 def invisible(name: str) -> str | None:

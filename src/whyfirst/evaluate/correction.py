@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.evaluate.agreement import Agreement, Confusion, from_confusion
-from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.readable import units_of
 from whyfirst.stats.statistics import Interval, Z
 
@@ -116,9 +115,9 @@ def usual_words(responses: Sequence[str]) -> tuple[int, int]:
     return counts[edge], counts[-1 - edge]
 
 
-def shipped_card(scorer: Scorer) -> AgreementCard | None:
+def shipped_card(name: str, version: str) -> AgreementCard | None:
     """The card that ships for this judge and version; None where there is none."""
-    path = _CARDS / f"{scorer.name}-{scorer.version}.json"
+    path = _CARDS / f"{name}-{version}.json"
     return AgreementCard.load(path) if path.is_file() else None
 
 

@@ -106,12 +106,8 @@ def mean_gaps(**chance: float) -> Gaps:
     """
 
     def gaps(items: Sequence[ItemResult]) -> list[Gap]:
-        parts: dict[tuple[str, str | None], list[ItemResult]] = {}
-        for item in items:
-            if item.score is not None:
-                parts.setdefault((item.benchmark, item.split), []).append(item)
         found = []
-        for (metric, split), rows in parts.items():
+        for (metric, split), rows in _parts(items, grouped=False).items():
             less = chance.get(metric, 0.0)
             for unit, of in _apart(rows, {}):
                 note = f"{len(rows)} items, interval over {unit}"
@@ -132,9 +128,9 @@ def group_gap(
     None where a group has fewer than two items.
     """
     groups = _by_group(items)
-    one, other = (_mean(name, groups.get(name, []), UNITS[ITEMS]) for name in between)
-    if one is None or other is None or min(one.df, other.df) <= 0:
+    if min(len(groups.get(name, ())) for name in between) < 2:
         return []
+    one, other = (_mean(name, groups[name], UNITS[ITEMS]) for name in between)
     low, high = one.less(other, 0.05)
     note = f"{len(items)} items, interval over items"
     value = one.value - other.value
@@ -157,17 +153,16 @@ def momentum(items: Sequence[ItemResult], metric: str, what: str = "fact") -> li
     for item in items:
         if item.score is not None:
             topics.setdefault(str(item.topic), []).append(item)
+    differences = []
     for rows in topics.values():
-        after += [
+        mine = [
             replace(
                 now, score=float(now.verdict == "pass"), group=between[before.verdict != "pass"]
             )
             for before, now in pairwise(rows)
         ]
-    differences = []
-    for topic in topics:
-        one, other = ([r.number for r in after if (str(r.topic), r.group) == (topic, name)]
-                      for name in between)  # fmt: skip
+        after += mine
+        one, other = ([r.number for r in mine if r.group == name] for name in between)
         if one and other:
             differences.append(sum(one) / len(one) - sum(other) / len(other))
     if not differences:
@@ -217,7 +212,7 @@ def range_gaps(items: Sequence[ItemResult], units: Sequence[str] = (TOPICS,)) ->
     for (metric, split), rows in _parts(items).items():
         apart = dict(_apart(rows, {}))
         for unit in units:
-            if unit in apart or unit == TOPICS:
+            if unit in apart:
                 found += _widest(metric, split, rows, unit, len(units) > 1)
     return found
 
@@ -225,13 +220,11 @@ def range_gaps(items: Sequence[ItemResult], units: Sequence[str] = (TOPICS,)) ->
 ranges: Gaps = partial(range_gaps, units=(TOPICS, ITEMS))
 
 
-def _mean(group: str, rows: Sequence[ItemResult], of: Of) -> _Mean | None:
+def _mean(group: str, rows: Sequence[ItemResult], of: Of) -> _Mean:
     import numpy as np
 
     from whyfirst.stats.crossed import estimate
 
-    if not rows:
-        return None
     names = np.array([of(row) for row in rows])
     mean = estimate(np.array([[row.number for row in rows]]), names)
     return _Mean(group, mean.mean, mean.variance, mean.df, len(set(names.tolist())))
@@ -240,8 +233,7 @@ def _mean(group: str, rows: Sequence[ItemResult], of: Of) -> _Mean | None:
 def _widest(
     metric: str, split: str | None, rows: Sequence[ItemResult], unit: str, named: bool
 ) -> list[Gap]:
-    every = [_mean(group, own, UNITS[unit]) for group, own in _by_group(rows).items()]
-    means = [mean for mean in every if mean is not None]
+    means = [_mean(group, own, UNITS[unit]) for group, own in _by_group(rows).items()]
     # One item has a mean and no spread: it can be neither end of an interval.
     left_out = [mean.group for mean in means if mean.df <= 0]
     usable = [mean for mean in means if mean.df > 0]
@@ -321,11 +313,13 @@ def over_seeds(of_seeds: Sequence[Sequence[Gap]]) -> list[Gap]:
     return found
 
 
-def _parts(items: Iterable[ItemResult]) -> dict[tuple[str, str | None], list[ItemResult]]:
-    """Scored items with a group, by metric and split."""
+def _parts(
+    items: Iterable[ItemResult], grouped: bool = True
+) -> dict[tuple[str, str | None], list[ItemResult]]:
+    """Scored items, of which each has a group, by metric and split."""
     parts: dict[tuple[str, str | None], list[ItemResult]] = {}
     for item in items:
-        if item.score is not None and item.group is not None:
+        if item.score is not None and (item.group is not None or not grouped):
             parts.setdefault((item.benchmark, item.split), []).append(item)
     return parts
 

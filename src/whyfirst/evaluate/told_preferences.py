@@ -14,10 +14,10 @@ from whyfirst.data.published import number
 _NO_MATTER = "I have no preference there."
 
 
-def check_preferences(preferences: Sequence[Any], where: str) -> None:
+def check_preferences(preferences: Sequence[Mapping[str, Any]], where: str) -> None:
     """Raise DataError where one lacks a dimension or value, or has no weight above 0."""
     for one in preferences:
-        if not (isinstance(one, dict) and one.get("dimension") and one.get("value")):
+        if not (one.get("dimension") and one.get("value")):
             raise DataError(f"{where}: a preference lacks dimension or value")
         number(where, one, "weight", 1, low=1e-9)
 

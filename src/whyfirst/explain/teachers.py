@@ -6,7 +6,7 @@ answer (`write.py`). No reply is ever taken from a cache: two equal requests are
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -218,3 +218,9 @@ def usage_of(model: object) -> dict[str, Any]:
     # An endpoint counts in a dataclass, a wrapper of one in a mapping.
     items: Mapping[str, Any] = used if isinstance(used, Mapping) else vars(used)
     return {name: n for name, n in items.items() if isinstance(n, int | float)}
+
+
+def usage_by_name(asked: Iterable[tuple[str, object]]) -> dict[str, dict[str, Any]]:
+    """Name -> what a model has used, of those that count it."""
+    used = {name: usage_of(model) for name, model in asked}
+    return {name: usage for name, usage in used.items() if usage}

@@ -280,10 +280,10 @@ def _noise(results: Results, headline: Contrast) -> Finding:
             f" A new world would lie between {words.difference(new.new_low, benchmark)} and "
             f"{words.difference(new.new_high, benchmark)} (95 times in 100)."
         )
-        # The least p that turning the signs of so few can give.
-        least = 2.0 ** (1 - headline.n_seeds)
-        floor = f"no exact test of {headline.n_seeds} goes below {least:.2g}"
         if decisive.too_few(headline):
+            # The least p that turning the signs of so few can give.
+            least = 2.0 ** (1 - headline.n_seeds)
+            floor = f"no exact test of {headline.n_seeds} goes below {least:.2g}"
             return "caution", f"So few worlds can't tell: {floor}. {text}"
         return "good" if shows else "plain", f"Worlds are the unit. {text}"
     if headline.unit != "seeds":

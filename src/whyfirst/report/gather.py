@@ -7,7 +7,6 @@ of every benchmark), and comparing arms.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
 from whyfirst.config.errors import DataError
@@ -133,8 +132,11 @@ def gap_rows(gaps_of: Callable[[Sequence[ItemResult]], Sequence[Gap]], arms: Row
     """
     found = []
     for arm, rows in arms.items():
-        seeds = sorted({seed for seed, _ in rows})
-        of_seeds = [gaps_of([item for at, item in rows if at == seed]) for seed in seeds]
+        by_seed: dict[int, list[ItemResult]] = {}
+        for seed, item in rows:
+            by_seed.setdefault(seed, []).append(item)
+        seeds = sorted(by_seed)
+        of_seeds = [gaps_of(by_seed[seed]) for seed in seeds]
         if len(seeds) > 1:
             at_first = f"of seed {seeds[0]} alone"
             of_seeds[0] = [
@@ -172,7 +174,7 @@ def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summaris
 def _card(judge: str) -> AgreementCard | None:
     name, _, version = judge.rpartition("/")
     # A shipped card is found by the judge's name and version, all that an item record keeps of it.
-    return shipped_card(SimpleNamespace(name=name, version=version))  # type: ignore[arg-type]
+    return shipped_card(name, version)
 
 
 def judge_row(card: AgreementCard | None) -> JudgeRow:

@@ -12,11 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from whyfirst.config.files import atomic_write
-from whyfirst.config.text import duration, safe_text
+from whyfirst.config.text import duration, pages, safe_text
 from whyfirst.report import curves, decisive, figures, links, probes, views, words
 from whyfirst.report.answer import answer
 from whyfirst.report.checks import beside
@@ -114,18 +114,7 @@ def shipped(name: str) -> str:
 
 def environment() -> Environment:
     """The templates' environment: escapes everything, and refuses a name that isn't there."""
-    made = Environment(
-        # StrictUndefined: a name that a template misspells must not print as nothing.
-        loader=PackageLoader("whyfirst.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Controls and bidi overrides become visible in every printed string.
-        finalize=lambda value: (
-            safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-        ),
-    )
+    made = pages("whyfirst.report")
     said: tuple[Callable[..., str], ...] = (
         words.capital, words.lower_first, words.percent, words.points, words.cell_words,
         words.difference, words.difference_words, words.difference_interval, words.bare_p,

@@ -8,7 +8,7 @@ response; that is seen while training (`guards`).
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,11 +32,11 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.encode import Encoded, PromptFormat
 from whyfirst.train.plan import Plan
 
-_MOST_UNKNOWN = 0.1  # share of all tokens
-
 if TYPE_CHECKING:
     from whyfirst.train.config_rl import Online
     from whyfirst.train.prompts import Prompts
+
+_MOST_UNKNOWN = 0.1  # share of all tokens
 
 
 def examine(
@@ -104,7 +104,7 @@ def examine_rows(config: Stage, tokenizer: Any, model_dir: Path, encoded: Encode
         ),
         *check_rows(encoded.main[0], encoded.columns, tokenizer),
         *known_tokens(sequences, tokenizer, model_dir, encoded.lines,
-                      whole_texts(encoded.main[0], encoded.columns)),
+                      lambda: whole_texts(encoded.main[0], encoded.columns)),
     ]  # fmt: skip
     if encoded.columns != ("text",):
         findings.append(prompt_masked(tokenizer, encoded, config.format))
@@ -138,7 +138,7 @@ def examine_prompt_rows(
             "rows {rows} have an empty prompt; drop them", "every prompt has text",
         ),
         duplicates(prompts.texts),
-        *known_tokens(prompts.ids, tokenizer, model_dir, prompts.lines, prompts.texts),
+        *known_tokens(prompts.ids, tokenizer, model_dir, prompts.lines, lambda: prompts.texts),
     ]  # fmt: skip
 
 
@@ -269,7 +269,7 @@ def prompt_masked(tokenizer: Any, encoded: Encoded, prompts_as: PromptFormat = N
 
 def known_tokens(
     sequences: Sequence[list[int]], tokenizer: Any, model_dir: Path, lines: Sequence[int],
-    texts: Sequence[str],
+    texts: Callable[[], Sequence[str]],
 ) -> list[Finding]:  # fmt: skip
     """Words that the tokenizer doesn't know, and tokens that the model has no embedding of.
 
@@ -279,14 +279,14 @@ def known_tokens(
     is said.
 
     Args:
-        lines, texts: of each row, in their order.
+        lines, texts: of each row, in their order; texts are asked for where a word is unknown.
     """
     unknown_id, total = tokenizer.unk_token_id, sum(map(len, sequences))
     unknown = 0 if unknown_id is None else sum(ids.count(unknown_id) for ids in sequences)
     wrong: str | None = None
     if unknown:
         words = {
-            line: unread for line, text in zip(lines, texts, strict=True)
+            line: unread for line, text in zip(lines, texts(), strict=True)
             if (unread := _unknown(text, tokenizer))
         }  # fmt: skip
         each = list(dict.fromkeys(word for some in words.values() for word in some))

@@ -43,7 +43,11 @@ class Prompts:
             list(map(list, tokens)), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return [
-            lead(tokenizer, self.ids[number], said) * isinstance(self.rows[number]["prompt"], str)
+            (
+                lead(tokenizer, self.ids[number], said)
+                if isinstance(self.rows[number]["prompt"], str)
+                else ""
+            )
             + text
             for number, said, text in zip(numbers, tokens, found, strict=True)
         ]

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from transformers import PreTrainedTokenizerFast
 
@@ -28,13 +27,13 @@ DOC, SCENE = "<doc>", "<scene>"
 SPECIALS = (PAD, EOS, UNK, DOC, SCENE)
 
 
-def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+def pick(rng: "np.random.Generator", options: Sequence[T]) -> T:
     """One of `options`."""
     return options[int(rng.integers(len(options)))]
 
 
 def invented(
-    rng: np.random.Generator, count: int, endings: Sequence[str], taken: set[str]
+    rng: "np.random.Generator", count: int, endings: Sequence[str], taken: set[str]
 ) -> list[str]:
     """`count` names of at most nine letters that aren't taken, and now are."""
     onsets = "b d f g k l m n p r t v z br dr gr kl kr pl tr gl fl sk".split()  # noqa: SIM905

@@ -138,8 +138,8 @@ def test_a_card_with_a_negative_count_is_refused(tmp_path: Path) -> None:
 
 def test_rules_ships_a_card_of_its_own_version() -> None:
     judge = RulesScorer()
-    found = shipped_card(judge)
+    found = shipped_card(judge.name, judge.version)
     assert found is not None
     assert (found.judge, found.version, found.question) == ("rules", judge.version, "refused")
     judge.version = "0"
-    assert shipped_card(judge) is None
+    assert shipped_card(judge.name, judge.version) is None

@@ -163,7 +163,7 @@ def test_agreement_with_people_on_completions_it_was_not_tuned_on() -> None:
     held_out = rows[HELD_OUT, "full or partial"].final
     assert held_out.confusion.n + held_out.unscored == 3 * 450
     assert held_out.kappa is not None and held_out.kappa.value >= 0.80
-    card = shipped_card(JUDGE)
+    card = shipped_card(JUDGE.name, JUDGE.version)
     assert card is not None
     assert card.agreement == held_out
     assert card.files == tuple(

@@ -123,16 +123,11 @@ class Played:
     """A task that is one function of model, scorers and progress; a `benchmark.Task`.
 
     Args:
-        texts: what training documents must not contain.
+        prompts: what training documents must not contain.
     """
 
-    texts: Sequence[str]
+    prompts: list[str]
     play: Callable[[LanguageModel, Sequence[Scorer], Progress], list[ItemResult]]
-
-    @property
-    def prompts(self) -> list[str]:
-        """See `benchmark.Task`."""
-        return list(self.texts)
 
     def run(
         self, model: LanguageModel, scorers: Sequence[Scorer], progress: Progress
@@ -162,17 +157,21 @@ def scored(
     id: str,  # noqa: A002
     metric: str,
     answers: Sequence[Answer],
-    score: Callable[[], float],
+    score: float | Callable[[], float],
     **about: Any,
 ) -> ItemResult:
     """The record of a score made of some answers; unscored where one of them is missing.
 
     It passes from one half on.
+
+    Args:
+        score: or what computes it, where that takes every answer.
     """
     for given in answers:
         if given.reason is not None:
             return unscored(id, metric, given.reason, transient=given.transient, **about)
-    value = min(1.0, max(0.0, score()))  # rounding may leave [0, 1] by a bit
+    value = score() if callable(score) else score
+    value = min(1.0, max(0.0, value))  # rounding may leave [0, 1] by a bit
     return ItemResult(id, metric, "pass" if value >= 0.5 else "fail", score=value, **about)
 
 
@@ -215,7 +214,7 @@ def each_scored(
 ) -> list[ItemResult]:
     """A record of each item's score; unscored where its answer says why."""
     each = zip(items, given, scores, strict=True)
-    return [scored(i.id, metric, [one], lambda s=s: s, **i.about) for i, one, s in each]  # type: ignore[misc]
+    return [scored(i.id, metric, [one], s, **i.about) for i, one, s in each]
 
 
 def made_of(

@@ -60,7 +60,7 @@ def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult
         yield unscored(row["id"], RIGHT.name, DIVIDED, topic=row["topic"])
     else:
         right = float(agreed == row["answer"])
-        yield scored(row["id"], RIGHT.name, answers, lambda: right, topic=row["topic"])
+        yield scored(row["id"], RIGHT.name, answers, right, topic=row["topic"])
 
 
 def majority(votes: Sequence[str]) -> str | None:

@@ -70,7 +70,7 @@ def _read(
     for group, formula in chosen.items():
         name, about = f"{row['id']}/{group}", {"topic": row["topic"], "group": group}
         if failed:
-            yield scored(name, RIGHT.name, failed, lambda: 0.0, **about)
+            yield scored(name, RIGHT.name, failed, 0.0, **about)
             continue
         try:
             right = same_formula(read_formula(formula or ""), read_formula(row["formula"]))

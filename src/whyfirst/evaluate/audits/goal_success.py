@@ -47,7 +47,7 @@ def goal_success(
     rows = rows_of(data, "dialogues.jsonl", "goal_success", [], objects=["goals"])
     for row in rows:
         for goal in row["goals"]:
-            turns = goal.get("turns") if isinstance(goal, dict) else None
+            turns = goal.get("turns")
             if not turns or not all(isinstance(t, str) and t.strip() for t in turns):
                 raise DataError(f"{data}: {row['id']}: a goal has no turns")
     rows = limited(rows, limit, lambda row: str(row["id"]))

@@ -76,5 +76,5 @@ def _play(
             used = [unusable(questions[ask])] if group == ASKED else []
             used += [Answer((), one.reason, one.transient) for one in verdicts][::-1]
             fit = weighted(wishes, [one.score or 0.0 for one in verdicts])
-            out.append(scored(name, FIT.name, used, lambda f=fit: f, **about))  # type: ignore[misc]
+            out.append(scored(name, FIT.name, used, fit, **about))
     return out

@@ -54,4 +54,4 @@ def _asks(row: dict[str, Any]) -> Iterable[Ask]:
 def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult]:
     wiser = sum(a.shares[o] - a.shares[1 - o] for o, a in enumerate(answers) if a.shares)
     score = (wiser > 0) + (wiser == 0) / 2
-    yield scored(row["id"], AGREES.name, answers, lambda: score, topic=row["context"])
+    yield scored(row["id"], AGREES.name, answers, score, topic=row["context"])

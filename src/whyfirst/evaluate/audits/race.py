@@ -51,11 +51,11 @@ def race(
     ) -> Iterable[ItemResult]:
         parts = parts_of(model, row["question"], drawn, short)
         if isinstance(parts, Answer):
-            yield scored(row["id"], RACE.name, [parts], lambda: 0.0, topic=row["topic"])
+            yield scored(row["id"], RACE.name, [parts], 0.0, topic=row["topic"])
             return
         first, score = answer(drawn[0]).text.lower(), sum(parts) / 4
         group = "right" if any(str(one).lower() in first for one in row["answers"]) else "wrong"
-        yield scored(row["id"], RACE.name, [], lambda: score, topic=row["topic"], group=group)
+        yield scored(row["id"], RACE.name, [], score, topic=row["topic"], group=group)
 
     ask = "question"
     return Drawn(

@@ -50,8 +50,8 @@ def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> 
     rows = rows_of(data, "slaq.jsonl", "slaq", ["topic"], objects=["facts"])
     items = []
     for row in limited(rows, limit, lambda row: str(row["id"])):
-        texts = [fact.get("question") for fact in row["facts"] if isinstance(fact, dict)]
-        if len(texts) != len(row["facts"]) or not all(isinstance(text, str) for text in texts):
+        texts = [fact.get("question") for fact in row["facts"]]
+        if not all(isinstance(text, str) for text in texts):
             raise DataError(f"{data}: {row['id']}: a fact has no question")
         listed = "\n".join(f"{at}. {text}" for at, text in enumerate(texts, start=1))
         whole = f"Answer all of these questions about {row['topic']} in one text:\n{listed}"

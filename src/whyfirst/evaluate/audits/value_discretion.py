@@ -77,4 +77,4 @@ def _read(pair: Pair, answers: Sequence[Answer]) -> Iterable[ItemResult]:
         # Without a consensus to go against the metric isn't about this pair.
         if flag is not None or any(one.reason is not None for one in answers):
             used, score = answers if metric is ARBITRARY else of_principles, float(bool(flag))
-            yield scored(pair.id, metric.name, used, lambda s=score: s, topic=pair.id)  # type: ignore[misc]
+            yield scored(pair.id, metric.name, used, score, topic=pair.id)

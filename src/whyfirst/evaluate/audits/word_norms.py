@@ -64,7 +64,7 @@ def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult
     for group, rating in rated.items():
         near = 1 - abs(rating - float(row["mean"])) / (scale[-1] - scale[0])
         about = {"topic": row["word"], "group": group, "split": row["feature"]}
-        yield scored(f"{row['id']}/{group}", CLOSENESS.name, answers, lambda n=near: n, **about)  # type: ignore[misc]
+        yield scored(f"{row['id']}/{group}", CLOSENESS.name, answers, near, **about)
 
 
 def expected(scale: Sequence[float], shares: Sequence[float]) -> float:

@@ -2,8 +2,9 @@
 
 What a pass means is the scorer's `question` ("refused", "harmless", ...). A scorer is entered as a
 function of its options that gives a `Scorer`, with the fact ``question``; ``models`` names options
-that are a model's folder or Hub id, and `model` is given to those that ask one. Leaves out:
-comparing two responses (judges), and how far a scorer agrees with people (`agreement`).
+that are a model's folder or Hub id, one on the Hub counted by its id alone where ``fetched_late``
+says so; and `model` is given to those that ask one. Leaves out: comparing two responses (judges),
+and how far a scorer agrees with people (`agreement`).
 """
 
 from abc import ABC, abstractmethod

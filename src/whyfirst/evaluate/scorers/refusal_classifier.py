@@ -50,7 +50,11 @@ def refusal_label(labels: Mapping[int, str], named: str | None, where: str) -> i
 
 
 @SCORERS.enter(
-    "classifier", question="refused", needs="a classifier's folder or Hub id", models=("path",)
+    "classifier",
+    question="refused",
+    needs="a classifier's folder or Hub id",
+    models=("path",),
+    fetched_late=True,
 )
 def classifier(*, path: str, label: str | None = None) -> Scorer:
     """Refusal by a classifier's label: a pass where it is the likeliest; its share is the score.

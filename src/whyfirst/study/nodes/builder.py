@@ -41,10 +41,17 @@ DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
 
 @dataclass(frozen=True)
 class Named:
-    """A use in a node: what identifies it, and the options that a run needs with whole paths."""
+    """A use in a node.
+
+    Attributes:
+        identity: what identifies it.
+        moved: options that a run needs with whole paths.
+        payload: the use with them.
+    """
 
     identity: dict[str, Any]
     moved: dict[str, Any]
+    payload: dict[str, Any]
 
 
 @dataclass
@@ -253,7 +260,8 @@ class Builder:
             if name not in located.places or name in located.config
         }
         identity = room.identity(Use.model_validate({"name": use.name, **options}))
-        return Named(identity, {name: located.extra[name] for name in located.places})
+        moved = {name: located.extra[name] for name in located.places}
+        return Named(identity, moved, use.model_dump(mode="json") | moved)
 
     # -- the study's world and model -----------------------------------------------------------
 

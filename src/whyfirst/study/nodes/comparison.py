@@ -67,11 +67,8 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], list[str]]) -> N
         identities = [one.identity for one in inside]
         spec.config = {"judge": judge.identity, "calibrations": identities}
         spec.extra = {
-            "judge": use.judge.model_dump(mode="json") | judge.moved,
-            "calibrations": [
-                use.model_dump(mode="json") | one.moved
-                for use, one in zip(use.calibrations, inside, strict=True)
-            ],
+            "judge": judge.payload,
+            "calibrations": [one.payload for one in inside],
         }
         judges = [(JUDGES, use.judge), *((CALIBRATIONS, one) for one in use.calibrations)]
         if any(asks_judge(builder, room, one) for room, one in judges):

@@ -1,5 +1,6 @@
 """Rows a stage trains on, matched in tokens where the study gives a budget."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,7 @@ def _made_of(builder: Builder, corpus: CorpusUse, at: str, spec: Spec) -> None:
         builder.named(TRANSFORMS, use, f"{at}.transforms.{number}", f"transform {number}", spec)
         for number, use in enumerate(corpus.transforms)
     ]
-    spec.extra["transforms"] = [
-        use.model_dump(mode="json") | one.moved
-        for use, one in zip(corpus.transforms, made, strict=True)
-    ]
+    spec.extra["transforms"] = [one.payload for one in made]
     spec.config |= {"transforms": [one.identity for one in made]} if made else {}
     spec.extra["select"] = None
     if corpus.select is not None:
@@ -112,15 +110,12 @@ def _label_by(builder: Builder, corpus: CorpusUse, at: str, spec: Spec) -> None:
         for place, (room, use) in uses.items()
     }
     spec.config["methods"] = {place: one.identity for place, one in found.items()}
-    given = dict(spec.extra["use"])
+    given = copy.deepcopy(spec.extra["use"])  # all seeds share it
     for place, one in found.items():
         kind, _, number = place.partition(" ")
-        if one.moved and number:
-            rewards = [dict(use) for use in given[f"{kind}s"]]
-            rewards[int(number)]["options"] = rewards[int(number)]["options"] | one.moved
-            given[f"{kind}s"] = rewards
-        elif one.moved:
-            given[kind] = given[kind] | one.moved
+        if one.moved:
+            part = given[f"{kind}s"][int(number)]["options"] if number else given[kind]
+            part |= one.moved
     spec.extra["use"] = given
 
 
@@ -232,15 +227,19 @@ def _transformed(payload: Mapping[str, Any], rows: Iterable[Row], model: str | N
 # -- before it is done ---------------------------------------------------------------------
 
 
-_AHEAD: dict[str, list[Row] | None] = {}  # by the node's fingerprint
+_AHEAD: dict[str, Made | None] = {}  # by the node's fingerprint
 
 
 def rows_ahead(node: Node) -> list[Row] | None:
     """A corpus' rows as they will be, before any work; None where a model makes them."""
+    made = _made_ahead(node)
+    return None if made is None else list(made.rows)
+
+
+def _made_ahead(node: Node) -> Made | None:
     # A corpus may be a large file, and several ask before the work: checks, costs, repeats.
     if node.fingerprint not in _AHEAD:
-        ahead = _ahead(node.payload, rows_of(node.payload))
-        _AHEAD[node.fingerprint] = None if ahead is None else list(ahead.rows)
+        _AHEAD[node.fingerprint] = _ahead(node.payload, rows_of(node.payload))
     return _AHEAD[node.fingerprint]
 
 
@@ -267,7 +266,7 @@ def leaves_out(nodes: Iterable[Node], store: Store) -> list[str]:
         if store.complete(*node.key):
             found = read_json(store.folder(*node.key) / "corpus.json").get("left_out", {})
         elif config["source"] == "file" and "transforms" in node.payload:
-            ahead = _ahead(node.payload, rows_of(node.payload))
+            ahead = _made_ahead(node)
             found = {} if ahead is None else ahead.left_out
         told[config["corpus"]] = [
             f"corpus {config['corpus']!r}: {method} leaves out {sum(why.values())} rows ("

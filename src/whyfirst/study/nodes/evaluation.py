@@ -214,8 +214,8 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[s
         (option,) = facts["models"]
         identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
         return f"{name}:{found.extra[option]}", identity, facts["question"]
-    # A Hub id is fetched when it is asked. Others' fingerprints hold what loading them tells.
-    if name == "classifier" and "/" in argument:
+    # Others' fingerprints hold what loading them tells.
+    if facts.get("fetched_late") and "/" in argument:
         return spec, {"judge": spec}, facts["question"]
     # A judge built on a model that is never asked tells its name and version.
     judge = make_scorer(spec, Counting(talks=False))

@@ -4,7 +4,7 @@ Nothing is computed of a study that isn't asked to be probed, and no other node'
 changes. Leaves out: the probes themselves (probe/) and checking the file (names.py).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,8 +72,8 @@ def plan_all(
     if missing:
         raise ConfigError(f"{at}.values: no pair is about {', '.join(sorted(missing))}")
     arms = of_probes(study, firsts)
-    if arms.decisive(models):
-        spec.config["arms"] = arms.decisive(models)
+    if decisive_arms := arms.decisive(models):
+        spec.config["arms"] = decisive_arms
     for name, reason in lacking(use.probes, tuple(models), items, arms.direct).items():
         raise ConfigError(f"{at}.probes: {name} can't be run, since {reason}")
     # By arm and seed, which of the inputs is its model.
@@ -115,10 +115,10 @@ class ProbedArms:
         """What a report is told."""
         return {"method": self.method, "without": list(self.without)}
 
-    def decisive(self, probed: Iterable[str]) -> dict[str, Any]:
+    def decisive(self, probed: Container[str]) -> dict[str, Any]:
         """What of it decides the findings on some arms; nothing where it is as it always was."""
-        controls = [arm for arm in self.controls if arm in set(probed)]
-        before = [arm for arm in _BEFORE if arm in set(probed)]
+        controls = [arm for arm in self.controls if arm in probed]
+        before = [arm for arm in _BEFORE if arm in probed]
         usual = (self.method, self.direct) == (ProbeOptions.method, ProbeOptions.direct)
         if usual and set(controls) == set(before):
             return {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.room import Use
-from whyfirst.explain.teachers import usage_of
+from whyfirst.explain.teachers import usage_by_name
 from whyfirst.models.base import LanguageModel, Prompt
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget, Counted
@@ -50,8 +50,9 @@ class Answering:
 
 def spent_by(*asked: tuple[Mapping[str, Any] | None, object]) -> dict[str, dict[str, Any]]:
     """Name -> what it has used, of models that count it: (as a payload names it, as opened)."""
-    used = {ModelRef(**named).name: usage_of(model) for named, model in asked if named is not None}
-    return {name: usage for name, usage in used.items() if usage}
+    return usage_by_name(
+        (ModelRef(**named).name, model) for named, model in asked if named is not None
+    )
 
 
 def open_asked(given: Mapping[str, Any] | None, folder: Path) -> LanguageModel | None:

@@ -195,6 +195,7 @@ def assemble(
     """Everything a report shows, from a finished plan: the results, and the items to browse."""
     study, work = plan.study, Assembler(plan, store)
     contrasts = Contrasts(work)
+    shown = of_probes(study, first_stages(study)).shown
     results = schema.Results(
         schema_version=2,
         study=_about(plan, store),
@@ -216,10 +217,7 @@ def assemble(
         comparisons=work.comparisons(),
         kinds=contrasts.kinds(),
         probes=[
-            ProbeRow.model_validate(
-                read_json(work.folders[f"probe:{name}"] / FINDINGS)
-                | of_probes(study, first_stages(study)).shown
-            )
+            ProbeRow.model_validate(read_json(work.folders[f"probe:{name}"] / FINDINGS) | shown)
             for name in (study.probe.probes if study.probe else ())
         ],
         spent=spent(work.folders.values()),

@@ -77,11 +77,11 @@ class Table:
     def mask(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Mask:
         """Which records a cell holds."""
         split, framing = cell.split("/", 1)
-        wanted = (split.split("+"), groups.get(framing, (framing,)))
+        wanted = (set(split.split("+")), set(groups.get(framing, (framing,))))
         chosen = np.ones(len(self.items), dtype=np.bool_)
         for part, of, (place, names) in zip((split, framing), wanted, self._coded, strict=True):
             if part != "*":
-                chosen &= np.array([name in set(of) for name in names])[place]
+                chosen &= np.array([name in of for name in names])[place]
         return chosen
 
     def scores(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Scores | None:

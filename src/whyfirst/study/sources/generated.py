@@ -15,7 +15,7 @@ from whyfirst.data.rows import iter_rows, texts_of
 from whyfirst.explain.diversity import distinct, self_bleu
 from whyfirst.explain.generate import check_seeds, generate
 from whyfirst.explain.generators import GENERATORS
-from whyfirst.explain.teachers import usage_of
+from whyfirst.explain.teachers import usage_by_name
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.models.replies import KeptModel, replies_file
@@ -108,8 +108,8 @@ def generated(
     note("calls", dict(made.calls))
     texts = [text for row in made.rows for text in texts_of(row) if text]
     note("audit", {"distinct_2": distinct(texts, 2), "self_bleu": self_bleu(texts)})
-    used = {ref.name: usage_of(models[role]) for role, ref in refs.items() if ref is not None}
-    note("spent", {name: usage for name, usage in used.items() if usage})
+    asked = ((ref.name, models[role]) for role, ref in refs.items() if ref is not None)
+    note("spent", usage_by_name(asked))
     return made.rows
 
 
