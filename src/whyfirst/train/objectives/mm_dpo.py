@@ -3,7 +3,7 @@
 Zhang et al. 2025, "MM-RLHF", arXiv 2502.10391; text form. The paper's rule scales beta by the
 reward model's margin. The released code overwrites it by default with a rule over the batch's own
 implicit margins (`implicit`), in which the margins nearest the batch's mean are drawn at random;
-here the nearest `kept` of them are taken. Leaves out: that random draw.
+here the nearest `kept` of them are taken, of a forward pass. Leaves out: that random draw.
 """
 
 import math
@@ -21,6 +21,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     needs="chosen, rejected, margin (a reward model's difference); one reference",
     tested="margin 0 gives dpo; beta(inf) = beta (1 + w)",
     columns={"margin": "row"},
+    batched="implicit",
 )
 def mm_dpo(
     scores: SequenceScores,
@@ -32,7 +33,7 @@ def mm_dpo(
     implicit: bool = False,
     kept: float = 0.8,
 ) -> Tensor:
-    """DPO whose beta grows with the margin: beta (1 + w (1 - exp(-k margin))).
+    """DPO whose beta grows with the margin: beta (1 + w (1 - exp(-k margin))); below 0 it is 0.
 
     Args:
         beta: the smallest beta.
@@ -40,7 +41,7 @@ def mm_dpo(
         k: how fast it does.
         nll: weight of the chosen response's negative log-likelihood (the released code's 0.25).
         implicit: the released code's rule: beta (1 + w (mean of the kept margins - their mean)).
-        kept: share of the batch's margins nearest their mean that `implicit` averages.
+        kept: share of a forward pass's margins nearest their mean that `implicit` averages.
 
     Returns:
         Loss of each row, shape (B,).
@@ -53,5 +54,7 @@ def mm_dpo(
         beta_B = beta * (1 + w * (margin_B[nearest].mean() - margin_B.mean()).detach())
         beta_B = beta_B.clamp(min=1e-3)
     else:
-        beta_B = beta * (1 + w * (1 - torch.exp(-k * scores.extras["margin"])))
+        # Where the reward model disagrees with the label, beta would fall below 0: a turned pair.
+        surer_B = scores.extras["margin"].clamp(min=0)
+        beta_B = beta * (1 + w * (1 - torch.exp(-k * surer_B)))
     return -logsigmoid(beta_B * margin_B) - nll * scores.sequence_logp[:, 0]
