@@ -2,7 +2,8 @@
 
 Liu et al. 2024, "LiPO: Listwise Preference Optimization", arXiv 2402.01878. The score of a response
 is beta times its log-ratio. `lambda` weighs each pair by how much swapping it would change the
-discounted gain at the present ranking. Leaves out: re-sampling responses during training.
+discounted gain at the present ranking; beta is the paper's. Leaves out: its two pointwise losses,
+and re-sampling responses during training.
 """
 
 from typing import Literal

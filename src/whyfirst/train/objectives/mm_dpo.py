@@ -1,9 +1,11 @@
 """MM-DPO: pairs with a wider reward margin count with a larger beta.
 
 Zhang et al. 2025, "MM-RLHF", arXiv 2502.10391; text form. The paper's rule scales beta by the
-reward model's margin. The released code overwrites it by default with a rule over the batch's own
-implicit margins (`implicit`), in which the margins nearest the batch's mean are drawn at random;
-here the nearest `kept` of them are taken, of a forward pass. Leaves out: that random draw.
+reward model's margin and keeps it within [beta, beta (1 + w)], so that a pair whose reward model
+disagrees has the smallest beta; beta, w and k are the paper's. The released code overwrites it by
+default with a rule over the batch's own implicit margins (`implicit`), in which the margins nearest
+the batch's mean are drawn at random; here the nearest `kept` of a forward pass are taken. Leaves
+out: that random draw.
 """
 
 import math
@@ -17,9 +19,10 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 
 @OBJECTIVES.enter(
     "mm_dpo",
+    version="2",
     paper="Zhang et al. 2025, arXiv 2502.10391",
     needs="chosen, rejected, margin (a reward model's difference); one reference",
-    tested="margin 0 gives dpo; beta(inf) = beta (1 + w)",
+    tested="margin 0 or below gives dpo; beta(inf) = beta (1 + w)",
     columns={"margin": "row"},
     batched="implicit",
 )
@@ -39,7 +42,8 @@ def mm_dpo(
         beta: the smallest beta.
         w: how much beta can grow.
         k: how fast it does.
-        nll: weight of the chosen response's negative log-likelihood (the released code's 0.25).
+        nll: weight of the chosen response's negative log-likelihood (the released code's is 0.25;
+            the paper tries 0 to 1).
         implicit: the released code's rule: beta (1 + w (mean of the kept margins - their mean)).
         kept: share of a forward pass's margins nearest their mean that `implicit` averages.
 
@@ -54,7 +58,6 @@ def mm_dpo(
         beta_B = beta * (1 + w * (margin_B[nearest].mean() - margin_B.mean()).detach())
         beta_B = beta_B.clamp(min=1e-3)
     else:
-        # Where the reward model disagrees with the label, beta would fall below 0: a turned pair.
-        surer_B = scores.extras["margin"].clamp(min=0)
-        beta_B = beta * (1 + w * (1 - torch.exp(-k * surer_B)))
+        # Without the floor a margin below -ln(1 + 1 / w) / k would turn the preference round.
+        beta_B = beta * (1 + w * (1 - torch.exp(-k * scores.extras["margin"].clamp(min=0))))
     return -logsigmoid(beta_B * margin_B) - nll * scores.sequence_logp[:, 0]
