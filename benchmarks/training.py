@@ -135,6 +135,8 @@ def _cases(updates: int) -> list[Case]:
         Case("reward", stages.RewardStage(**shared), "pairs", pairs),
         Case("rloo", stages.RLOOStage(**online), "prompts", prompts),
         Case("grpo", stages.GRPOStage(**online), "prompts", prompts),
+        # Of a length at which the rollout is what RL waits for.
+        Case("grpo_64", stages.GRPOStage(**online | {"max_new_tokens": 64}), "prompts", prompts),
         Case("ppo", stages.PPOStage(**online, critic="shared"), "prompts", prompts),
     ]
 

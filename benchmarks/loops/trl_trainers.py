@@ -132,9 +132,9 @@ def groups(case: Any, folder: Path) -> float:
     kinds = {"rloo": (trl.RLOOConfig, trl.RLOOTrainer), "grpo": (trl.GRPOConfig, trl.GRPOTrainer)}
     plan = make_prompt_plan(config, len(case.rows), 0)
     rows = [case.rows[i] for update in plan.updates for (i,) in update]
-    trainer = kinds[case.name][1](
+    trainer = kinds[config.kind][1](
         model=load_model(folder / "base"), reward_funcs=[repetition],
-        args=_arguments(kinds[case.name][0], case, folder, **more),
+        args=_arguments(kinds[config.kind][0], case, folder, **more),
         train_dataset=datasets.Dataset.from_list(rows), processing_class=tokenizer,
     )  # fmt: skip
     counts = [len(ids) for ids in tokenizer([row["prompt"] for row in rows])["input_ids"]]
@@ -143,5 +143,5 @@ def groups(case: Any, folder: Path) -> float:
 
 TRL: dict[str, Callable[[Any, Path], float]] = {
     "explain": sft, "sft": sft, "dpo": dpo, "kto": kto, "reward": reward, "rloo": groups,
-    "grpo": groups,
+    "grpo": groups, "grpo_64": groups,
 }  # fmt: skip

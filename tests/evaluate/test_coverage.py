@@ -12,6 +12,10 @@ from simulation import World, simulate
 
 from whyfirst.stats.statistics import compare
 
+# Forty seeds take a minute of the fast tests' eight, and nothing about them is special: three are
+# the fewest anybody uses, eight what the galleries have.
+SIZES = [(3, 25), (8, 25), pytest.param(40, 12, marks=pytest.mark.slow)]
+
 
 def rates(world: World, studies: int, seed: int) -> tuple[float, float]:
     """Share of intervals that hold the truth, and share of p-values under 0.05."""
@@ -22,14 +26,14 @@ def rates(world: World, studies: int, seed: int) -> tuple[float, float]:
     return covered, float(np.mean([result.p < 0.05 for result in found]))
 
 
-@pytest.mark.parametrize(("n_seeds", "items"), [(3, 25), (8, 25), (40, 12)])
+@pytest.mark.parametrize(("n_seeds", "items"), SIZES)
 def test_coverage_leaves_93_to_97_percent(n_seeds: int, items: int) -> None:
     world = World((0.8, 0.0), 0.6, 0.6, n_seeds, 20, items)
     covered, _ = rates(world, 2000, seed=n_seeds)
     assert 0.93 <= covered <= 0.97
 
 
-@pytest.mark.parametrize(("n_seeds", "items"), [(3, 25), (8, 25), (40, 12)])
+@pytest.mark.parametrize(("n_seeds", "items"), SIZES)
 def test_equal_arms_are_told_apart(n_seeds: int, items: int) -> None:
     covered, rejected = rates(
         World((0.0, 0.0), 0.6, 0.6, n_seeds, 20, items), 2000, seed=100 + n_seeds

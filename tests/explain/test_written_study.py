@@ -24,6 +24,7 @@ from whyfirst.models.base import asked
 from whyfirst.study.config import Overrides, Study
 from whyfirst.study.cost.estimate import estimate
 from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes.written import documents_read
 from whyfirst.study.plan import build_plan
 from whyfirst.study.results.origin import spent
 
@@ -110,6 +111,28 @@ def test_a_control_taken_into_an_arm_is_another_writing(tmp_path: Path) -> None:
     assert prints(after, "written") != before
     (node,) = (node for node in after.nodes if node.kind == "written")
     assert node.payload["config"]["documents"] == ["explanations", "wrong"]
+
+
+def test_a_control_that_is_named_is_another_writing_once_an_arm_reads_it(tmp_path: Path) -> None:
+    """What a study names is as good as read: its arms can be added, and others share its models."""
+    file = write_study(tmp_path, more="documents: [wrong]")
+    before = prints(build_plan(file), "written")
+    file.write_text(file.read_text().replace("base: [],", "base: [], unused_first: [unused],"))
+    assert prints(build_plan(file), "written") == before
+    assert before != prints(build_plan(write_study(tmp_path)), "written")
+
+
+def test_the_claims_are_asked_of_other_models_than_smollm2() -> None:
+    studies = Path(__file__).parents[2] / "studies"
+    whole, claims = (load_yaml(studies / f"smollm2{name}.yaml", Study) for name in ("", "-claims"))
+    for name, written in claims.written.items():
+        assert documents_read(claims, name) == documents_read(whole, name)
+        assert written.model_copy(update={"documents": ()}) == whole.written[name]
+    for mine, theirs in (
+        (claims.corpora, whole.corpora), (claims.stages, whole.stages), (claims.arms, whole.arms)
+    ):  # fmt: skip
+        assert {name: theirs[name] for name in mine} == mine
+    assert claims.model == whole.model and claims.seeds == whole.seeds
 
 
 def test_a_cap_stops_the_writing_and_the_next_run_pays_for_the_rest_only(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from whyfirst.config.errors import DataError, TrainingStopped
+from whyfirst.config.errors import DataError, StoreError, TrainingStopped
 from whyfirst.config.files import read_jsonl, write_jsonl
 from whyfirst.models.scratch import ScratchConfig, build_scratch
 from whyfirst.train.climb import balance, climb, first_patience
@@ -106,6 +106,21 @@ def test_a_round_that_was_done_is_done_again_after_a_kill(hesitant: Path, tmp_pa
     for row in log:
         assert row["balance"] == pytest.approx(balance(row["precision"], row["gives_up"], 0.2))
     assert results[1].updates == log[-1]["step"]
+
+
+def test_the_rounds_of_another_run_are_gone_on_with(hesitant: Path, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "prompts.jsonl", _rows())
+    data, out = {"prompts": tmp_path / "prompts.jsonl"}, tmp_path / "out"
+
+    def stop(done: int, total: int, message: str) -> None:
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        run_stage(_config(), hesitant, data, out, 3, stop)
+    assert (out / "checkpoints" / "round-1.jsonl").is_file()
+    for changed in ({"temperature": 1.5}, {"samples": 4}):
+        with pytest.raises(StoreError, match="rounds of another configuration"):
+            run_stage(_config(**changed), hesitant, data, out, 3)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import bandit
@@ -164,6 +165,26 @@ def test_a_checkpoint_falls_between_generation_and_its_last_use(
     config = _config("grpo", updates=34, batch_size=8, iterations=3, checkpoint_every=10)
     run_stage(config, base, data, tmp_path, 1)
     assert steps == [30]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_trainer_samples_past_the_engine(
+    task: tuple[Path, dict[str, Path]], tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own method is replaced: under another name in another TRL nobody would see it."""
+    from whyfirst.train.ppo import rollout
+
+    lengths: list[float] = []
+    real = rollout.generate
+
+    def noting(*given: Any) -> Any:
+        written = real(*given)
+        lengths.append(fmean(len(episode.response) for episode in written))
+        return written
+
+    monkeypatch.setattr("whyfirst.train.groups.generate", noting)
+    run_stage(_config(kind), task[0], task[1], tmp_path / "out", 1)
+    assert [row["length"] for row in read_jsonl(tmp_path / "out" / "log.jsonl")] == lengths
 
 
 def test_prompts_are_tokenised_otherwise_than_in_training(

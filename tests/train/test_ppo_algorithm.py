@@ -7,6 +7,7 @@ import pytest
 import torch
 from ppo_helpers import END, episodes, learner, scores, stage
 
+from whyfirst.config.errors import TrainingStopped
 from whyfirst.train.ppo import algorithm, maths, rollout
 from whyfirst.train.ppo.rollout import Episode
 from whyfirst.train.weights import load_model
@@ -188,6 +189,23 @@ def _generate(base: Path, prompts: list[list[int]], names: list[str], seed: int 
     model = load_model(base).eval()
     ends = frozenset({END, 7, 8, 9})
     return rollout.generate(model, prompts, names, 6, ends, 1.0, seed)
+
+
+def test_dropout_is_on_while_sampling_or_off_after_it(bases: dict[str, Path]) -> None:
+    model = load_model(bases["phi"]).train()  # phi has dropout
+    given: Any = ([[10, 11]], ["a"], 6, frozenset({END}), 1.0, 1)
+    torch.manual_seed(0)
+    first = rollout.generate(model, *given)
+    state = torch.random.get_rng_state()
+    assert model.training and rollout.generate(model.eval(), *given) == first
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_sampling_from_a_broken_model_is_an_empty_response(bases: dict[str, Path]) -> None:
+    model = load_model(bases["llama"])
+    torch.nn.init.constant_(model.lm_head.weight, torch.nan)
+    with pytest.raises(TrainingStopped, match="not numbers"):
+        rollout.generate(model, [[10, 11]], ["a"], 6, frozenset({END}), 1.0, 1)
 
 
 def test_a_sample_depends_on_its_batch(bases: dict[str, Path]) -> None:

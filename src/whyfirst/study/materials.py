@@ -27,6 +27,7 @@ from whyfirst.config.strict import (
     runtime_only,
 )
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
+from whyfirst.explain.explanation import Corpus
 from whyfirst.explain.filters import FilterOptions
 from whyfirst.explain.template import TEACHER as TEMPLATE
 from whyfirst.explain.write import MIN_YIELD
@@ -149,7 +150,8 @@ def _grammar(given: Any) -> Any:
 class Written(StrictModel):
     """Explanations and their controls, written from a constitution once for the whole study.
 
-    Only the controls that a stage of an arm reads are written.
+    Controls that no stage of an arm reads are written only where `documents` names them. A cell is
+    kept where every control of it is, so that another set of controls has other explanations.
     """
 
     constitution: str = affects_output(description="a shipped name or a YAML file")
@@ -159,6 +161,11 @@ class Written(StrictModel):
     tokens: int = affects_output(ge=1, description="of the explanations, in the model's tokens")
     values: Literal["all"] | tuple[str, ...] | None = affects_output(
         None, description="null: the study's `value`, or all where it names none"
+    )
+    documents: tuple[Corpus, ...] = affects_output(
+        (),
+        description="what to write beside what arms read, so that arms can be added and studies "
+        "share models: with other controls there are other explanations",
     )
     plan: str | None = runtime_only(
         None, description="folder of an edited plan; its content is fingerprinted"

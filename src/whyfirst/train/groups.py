@@ -1,9 +1,12 @@
-"""RLOO and GRPO on TRL's trainers: the reward they call, and their log in this project's words.
+"""RLOO and GRPO on TRL's trainers: what they sample, the reward they call, and their log in this
+project's words.
 
-Leaves out: the prompts, rewards and guards (`online`).
+Responses are written by the engine (`ppo/rollout`): each draw depends on the seed, the update and
+the response's place alone, a prompt is read once for its whole group, and rows that end make
+place. Leaves out: the prompts, rewards and guards (`online`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from transformers import set_seed
@@ -13,6 +16,7 @@ from whyfirst.train import checkpoint, trainer, weights
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.guards import measure
 from whyfirst.train.job import OnlineJob, Trained
+from whyfirst.train.ppo.rollout import generate
 from whyfirst.train.prompts import end_tokens
 from whyfirst.train.watch import GrowingLog, Watch, counted
 
@@ -96,9 +100,29 @@ def train_groups(online: OnlineJob) -> Trained:
     # Tokenised as everywhere else: TRL would add special tokens to a prompt a template has made.
     known = dict(zip(texts, tokens, strict=True))
     made._tokenize_prompts = lambda prompts: ([known[text] for text in prompts], None, {})
+    made._generate_single_turn = _sampled(online, made, end)
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
     weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
     return Trained(_rows(made.state.log_history), "padded")
+
+
+def _sampled(online: OnlineJob, made: Any, end: frozenset[int]) -> Callable[..., Any]:
+    """What takes the place of the trainer's own sampling: the tokens of a batch of responses."""
+    job, config = online.job, online.config
+
+    def sampled(prompt_ids: list[list[int]], *_: Any) -> Any:
+        update = made.state.global_step
+        names = [f"{config.kind}/{update}/{place}" for place in range(len(prompt_ids))]
+        limit, temperature = config.max_new_tokens, config.temperature
+        try:
+            written = generate(made.model, prompt_ids, names, limit, end, temperature, job.seed)
+        except TrainingStopped as error:
+            online.guards.stop(str(error))
+        ids = [episode.response for episode in written]
+        # GRPO's also returns the log-probabilities of another program's draws: there are none.
+        return (ids, None) if config.kind == "grpo" else ids
+
+    return sampled
 
 
 class _Scorer:

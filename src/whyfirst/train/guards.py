@@ -150,22 +150,18 @@ class Gold:
         """`gold` and `proxy`: mean rewards on the held-out prompts. Draws no global random number.
 
         Raises:
-            TrainingStopped: a reward failed.
+            TrainingStopped: a reward failed, or the model.
         """
         from whyfirst.train.ppo.rollout import generate
 
         assert self.config.gold is not None
-        numbers, training = self.prompts.kept[: self.config.gold.prompts], model.training
-        model.eval()
-        try:
-            # Seed 0 whatever the stage's: two measurements differ by the policy alone.
-            found = generate(
-                model, [self.prompts.ids[number] for number in numbers],
-                [f"gold/{number}" for number in numbers],
-                self.config.max_new_tokens, self.end_tokens, self.config.temperature, seed=0,
-            )  # fmt: skip
-        finally:
-            model.train(training)
+        numbers = self.prompts.kept[: self.config.gold.prompts]
+        # Seed 0 whatever the stage's: two measurements differ by the policy alone.
+        found = generate(
+            model, [self.prompts.ids[number] for number in numbers],
+            [f"gold/{number}" for number in numbers],
+            self.config.max_new_tokens, self.end_tokens, self.config.temperature, seed=0,
+        )  # fmt: skip
         ids = [one.response for one in found]
         texts = self.prompts.responses(self.tokenizer, numbers, ids)
         said = (numbers, texts, ids, [one.finished for one in found])

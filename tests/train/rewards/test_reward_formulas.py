@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whyfirst.config.room import Use
 from whyfirst.models.base import Loglikelihood
 from whyfirst.train.rewards import REWARDS
 from whyfirst.train.rewards.adaptive_exploration import exploration
@@ -18,14 +19,15 @@ from whyfirst.train.rewards.combine import combined
 from whyfirst.train.rewards.confidence import confidence, parts
 from whyfirst.train.rewards.gtalign import utilities, welfare
 from whyfirst.train.rewards.masa import foretold, meta_reward
-from whyfirst.train.rewards.plans import content_scores, order_score, step_score
+from whyfirst.train.rewards.plans import content_scores, order_score, step_score, subsequence
 from whyfirst.train.rewards.salmon import length_bonus
 from whyfirst.train.rewards.sar import drop
 from whyfirst.train.rewards.seq2seq import signs
 from whyfirst.train.rewards.step_judgements import Judgement, read, value, written
+from whyfirst.train.rewards.structured_plan import number_score
 
 
-def scored(name: str, said: list[str], **more: Any) -> list[float | None]:
+def scored(name: str | Use, said: list[str], **more: Any) -> list[float | None]:
     """A reward of responses to prompts "p"."""
     function = REWARDS.make(name)
     ids = [[0]] * len(said)
@@ -203,6 +205,31 @@ def test_steps_of_a_plan_by_hand() -> None:
     swapped = [PLAN[1], PLAN[0], PLAN[2]]
     assert content_scores(swapped, PLAN, 4)[2] == 1.5
     assert content_scores(swapped, PLAN, 4)[0] < 1.5
+    assert subsequence(["a", "c"], ["a", "b", "c"]) and subsequence(["a", "b"], ["a"])
+    assert not subsequence(["b", "a"], ["a", "b", "c"])
+
+
+def test_parameters_in_a_list_and_objects_alone_go_unread() -> None:
+    listed = {"action": "mix", "objects": "a", "parameters": ["3 min", "37 C"]}
+    assert step_score(listed, listed, 0, 4) == 1.5
+    assert step_score({**listed, "parameters": ["3 min"]}, listed, 0, 4) == 1.25
+    assert step_score({**listed, "parameters": {"for": "3 min"}}, listed, 0, 4) == 1.0
+    assert step_score({**listed, "objects": "b"}, listed, 0, 4) == 0.0
+
+
+def test_a_plan_by_hand() -> None:
+    assert [number_score(n, 5) for n in (5, 4, 3, 2, 1)] == pytest.approx(
+        [1, math.cos(math.pi / 6), math.cos(math.pi / 3), 0, 0]
+    )
+    five = [{"action": name} for name in "abcde"]  # no objects, as wanted: each is worth 1.5
+    said = [json.dumps(one) for one in (five[:4], five[:2], [five[1], five[0], *five[2:]])]
+    assert scored("structured_plan", said, plan=[five] * 3) == pytest.approx(
+        [math.cos(math.pi / 6), 0, (0 + 1.5 * (2 * (1 - 0.2**1.5) + 3) / 5) / 2.5]
+    )
+    lenient = Use(name="structured_plan", order="lcs", content="longer")
+    assert scored(lenient, said[:1], plan=[five]) == pytest.approx(
+        [math.cos(math.pi / 6) * (8 / 9 + 1.5 * 4 / 5) / 2.5]
+    )
 
 
 def test_an_equal_plan_is_not_worth_most() -> None:
@@ -210,7 +237,7 @@ def test_an_equal_plan_is_not_worth_most() -> None:
             '[{"objects": []}]']  # fmt: skip
     whole, short, swapped, nothing, malformed = scored("structured_plan", said, plan=[PLAN] * 5)
     assert whole == pytest.approx(1)
-    assert 0 < short < 1  # type: ignore[operator]
+    assert short == 0  # of three steps none may be missing
     assert 0 < swapped < 1  # type: ignore[operator]
     assert nothing == malformed == 0
 

@@ -1,8 +1,9 @@
 """A curriculum from scaffolded to bare reasoning.
 
-Xu et al. 2025, "MindGYM: What Matters in Question Synthesis for Thinking-Centric Fine-Tuning?",
-arXiv 2503.09499. In the first of `stages` the whole scaffold (the steps of thought) is given with
-the question, in the last nothing of it. Leaves out: synthesising the questions.
+Xu et al. 2025, "MindGYM", arXiv 2503.09499, in its first version ("Enhancing Vision-Language Models
+via Synthetic Self-Challenging Questions"); the later ones have no curriculum. In the first of
+`stages` the whole scaffold (the steps of thought) is given with the question, in the last nothing
+of it; how much in between is this file's choice. Leaves out: synthesising the questions.
 """
 
 import math

@@ -1,10 +1,10 @@
 """Logically equivalent and inequivalent forms of a sentence, and which is which.
 
 Bao et al. 2023, "Abstract Meaning Representation-Based Logic-Driven Data Augmentation for Logical
-Reasoning" (AMR-LE), arXiv 2305.12599. In propositional form: a sentence of "if ... then", "and",
-"or" and "not" becomes a formula; a law (contraposition, implication, commutation, double negation)
-gives an equivalent one, breaking it an inequivalent one, and a truth table has the last word.
-Leaves out: AMR graphs, quantifiers, and sentences outside that grammar.
+Reasoning" (AMR-LE, later AMR-LDA), arXiv 2305.12599. In propositional form: a sentence of "if ...
+then", "and", "or" and "not" becomes a formula; a law (contraposition, implication, commutation,
+double negation) gives an equivalent one, breaking it an inequivalent one, and a truth table has the
+last word. Leaves out: AMR graphs, quantifiers, and sentences outside that grammar.
 """
 
 import re

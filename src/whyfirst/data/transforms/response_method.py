@@ -1,9 +1,10 @@
 """Which way of writing responses suits the model that will be trained on them.
 
-"Efficient Response Generation Method Selection for Fine-Tuning Large Language Models", arXiv
-2502.11779. Each strategy has answered a few prompts, and so has the target model; the strategy
-whose answers are most like the target's is taken, and its rows are the ones kept. Leaves out:
-generating with the strategies, and the perplexity that the paper relates the score to.
+Ren et al. 2025, "Efficient Response Generation Method Selection for Fine-Tuning Large Language
+Models", arXiv 2502.11779, in its first version; later ones measure by self-aligned perplexity
+instead. Each strategy has answered a few prompts, and so has the target model; the strategy whose
+answers are most like the target's is taken, and its rows are the ones kept. Leaves out: generating
+with the strategies, and the perplexity that the paper relates the score to.
 """
 
 from collections import defaultdict

@@ -1,9 +1,9 @@
 """Sketch-and-Fill: think, sketch the steps, then write them out.
 
-Thoth, arXiv 2510.15600, for any procedure. The sketch is a list of {action, objects, parameters}
-(the column `plan` of the reward `structured_plan`); what is written out is kept where it has the
-sketch's steps, as many and in that order, each with its action and its objects. Leaves out:
-laboratory content of any kind.
+Thoth (Sun et al. 2025, arXiv 2510.15600), for any procedure. The sketch is a list of {action,
+objects, parameters} (the column `plan` of the reward `structured_plan`); what is written out is
+kept where it has the sketch's steps, as many and in that order, each with its action and its
+objects. Leaves out: laboratory content of any kind.
 """
 
 import re
@@ -22,7 +22,7 @@ _LINE = re.compile(r"^\s*\d+[.)]\s+(.+)$", re.MULTILINE)
 
 @GENERATORS.enter(
     "sketch_and_fill",
-    paper="Thoth (2025), arXiv 2510.15600",
+    paper="Sun et al. 2025, arXiv 2510.15600",
     needs="query",
     tested="swapped, missing and added steps are left out, each with its reason",
     columns=("query",),

@@ -2,8 +2,9 @@
 
 Erker et al. 2023, "Imagination is All You Need!", arXiv 2211.07591. An earlier turn is read as
 [BEFORE], a later one as [AFTER]; their cosine is trained towards 1 - (d - 1) / L at distance d up
-to L, and towards 0 in the reversed order. Leaves out: pretrained encoders and random negatives from
-other dialogues in one batch (pass them as further dialogues). Example::
+to L, and towards 0 in the reversed order (the released code is a step lower: 1 - d / L). Leaves
+out: pretrained encoders and random negatives from other dialogues in one batch (pass them as
+further dialogues). Example::
 
     encoder = WordEncoder()
     train(encoder, [["hello", "how are you", "fine", "let us start"]])

@@ -85,7 +85,8 @@ def plan(builder: Builder, name: str) -> str:
 
 
 def documents_read(study: StudyFile, written: str) -> list[str]:
-    """Which of the corpora under one name are read by a stage of an arm, explanations first."""
+    """Which corpora are written under one name: what arms read and the file names; explanations
+    first."""
     stages = {name for arm in study.arms.values() for name in arm.stages}
     stages |= {use.reward_from for name, use in study.stages.items()
                if name in stages and use.reward_from is not None}  # fmt: skip
@@ -96,7 +97,8 @@ def documents_read(study: StudyFile, written: str) -> list[str]:
         for name, corpus in study.corpora.items()
         if name in read and corpus.name == "written" and corpus.options["written"] == written
     }
-    return [name for name in CORPORA if name in wanted | {"explanations"}]
+    wanted |= {"explanations", *study.written[written].documents}
+    return [name for name in CORPORA if name in wanted]
 
 
 def _ask(builder: Builder, use: Written, at: str, spec: Spec) -> None:

@@ -70,13 +70,13 @@ def _kind(config: type[Grouped]) -> StageKind:
     return StageKind(config, reads, check_prompts, train, cost, seconds=60.0, uses=rewards_of)
 
 
-@KINDS.enter("rloo", version="1", paper="Ahmadian et al. 2024, arXiv 2402.14740")
+@KINDS.enter("rloo", version="2", paper="Ahmadian et al. 2024, arXiv 2402.14740")
 def rloo() -> StageKind:
     """REINFORCE leave-one-out."""
     return _kind(RLOOStage)
 
 
-@KINDS.enter("grpo", version="1", paper="Shao et al. 2024, arXiv 2402.03300")
+@KINDS.enter("grpo", version="2", paper="Shao et al. 2024, arXiv 2402.03300")
 def grpo() -> StageKind:
     """Group relative policy optimisation."""
     return _kind(GRPOStage)

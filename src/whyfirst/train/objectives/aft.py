@@ -33,7 +33,8 @@ def aft(
 
     Args:
         constraint: what keeps worse responses from falling without end.
-        beta: how far below the worst better response the boundary lies (nats a token).
+        beta: how far below the worst better response the boundary lies (nats a token); the
+            paper's value could not be found.
         nll: weight of the best response's negative log-probability a token.
 
     Returns:

@@ -5,7 +5,8 @@
 
 Zhang et al. 2025, "MM-RLHF: The Next Step Forward in Multimodal LLM Alignment", text form. r is
 read from the state after the critique (`whyfirst.train.critic`), NLL is a mean over its tokens. The
-released code takes ties and the other pairs as two means; here both are in one over all rows. It
+paper's own loss is the first and the last term at weight 1; ties and centring are the released
+code's, which takes ties and the other pairs as two means; here both are in one over all rows. It
 also has a margin, and rows without critiques. Leaves out: those, images, and writing critiques (a
 judge's or a person's words stand in the rows).
 """

@@ -2,9 +2,9 @@
 
     L = -log sigmoid(beta (rho(y_w) / |y_w| - rho(y_l) / |y_l|))
 
-Ahrabian et al. 2024, "The Hitchhiker's Guide to Human Alignment with *PO", arXiv 2407.15229, where
-it is called LN-DPO. `beta` is some |y| times DPO's for an equal pull. Leaves out: a margin (see
-`simpo`).
+Ahrabian et al. 2024, "The Hitchhiker's Guide to Human Alignment with *PO" (later "A Practical
+Analysis of Human Alignment with *PO"), arXiv 2407.15229, where it is called LN-DPO. `beta` is some
+|y| times DPO's for an equal pull. Leaves out: a margin (see `simpo`).
 """
 
 from torch import Tensor

@@ -1,11 +1,12 @@
 """PhysHPO in text form: one preference at four granularities.
 
-"Hierarchical Fine-grained Preference Optimization for Physically Plausible Video Generation"
-(PhysHPO, 2025). The paper's terms compare whole videos (instance), boundary frames
-(state), motion maps (motion) and prompts for one video (semantic). On text: the whole response; its
-first and last tokens; the chosen response against itself with its steps in another order (response
-2); the chosen response under its own prompt against another prompt (response 3). Leaves out: video,
-diffusion, and the paper's selection of data.
+Chen et al. 2025, "Hierarchical Fine-grained Preference Optimization for Physically Plausible Video
+Generation", arXiv 2508.10858. The paper's terms compare whole videos (instance), the chosen video
+with one whose first and last frames are replaced (state), motion maps (motion) and prompts for one
+video (semantic), at weights 1, 0.4, 0.3 and 0.2. On text: the whole response; its first and last
+tokens; the chosen response against itself with its steps in another order (response 2); the chosen
+response under its own prompt against another prompt (response 3). Leaves out: video, diffusion, the
+paper's two kinds of rejected video (0.7 and 0.3 of its instance term), and its selection of data.
 """
 
 from torch import Tensor
@@ -36,7 +37,7 @@ def physhpo(
 
     Args:
         beta: of every term.
-        instance, state, motion, semantic: weights of the terms.
+        instance, state, motion, semantic: weights of the terms; 0 leaves one out.
         edge: tokens at each end of a response that make its state.
 
     Returns:

@@ -3,8 +3,8 @@
 ACT: Wang et al. 2024, "From Instructions to Constraints", arXiv 2403.06326 (labels: the rate of
 constraints that a response meets). CycleAlign: Hong et al. 2023, arXiv 2310.16271 (labels: the
 ranking on which two models agree). Both take RRHF's loss (Yuan et al. 2023, arXiv 2304.05302) on
-mean log-probabilities; neither publishes a margin, so there is none by default. Leaves out: what
-makes the labels (constraint verifiers, the cycle of rankings).
+mean log-probabilities; no margin of theirs could be found, so there is none by default. Leaves out:
+what makes the labels (constraint verifiers, the cycle of rankings).
 """
 
 from torch import Tensor

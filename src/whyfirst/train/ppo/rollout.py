@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from whyfirst.config.errors import TrainingStopped
 from whyfirst.models.base import Sampling
 from whyfirst.models.engine import decode
 
@@ -37,11 +38,14 @@ def generate(
     temperature: float,
     seed: int,
 ) -> list[Episode]:
-    """One sampled response to each prompt.
+    """One sampled response to each prompt, without dropout. Draws no global random number.
 
     Args:
         names: one an episode; with `seed` it decides the draws.
         limit: most tokens of a response, the end token included.
+
+    Raises:
+        TrainingStopped: the model's logits are not numbers.
     """
     sampling = Sampling(max_new_tokens=limit, temperature=temperature, seed=seed)
     sample = decode.sampler(sampling, names)
@@ -54,7 +58,14 @@ def generate(
             drawn[row].append(token)
         return tokens
 
-    found = decode.decode(actor, prompts, [limit] * len(prompts), end_tokens, noting)
+    training = actor.training
+    actor.eval()
+    try:
+        found = decode.decode(actor, prompts, [limit] * len(prompts), end_tokens, noting)
+    finally:
+        actor.train(training)
+    if problem := next((row.problem for row in found if row.problem), None):
+        raise TrainingStopped(problem)
     # With the end token where it was drawn: PPO rewards it, and the KL counts it.
     lengths = [len(row.tokens) + row.finished for row in found]
     return [

@@ -218,20 +218,20 @@ def _play(online: OnlineJob, learner: Learner, number: int) -> tuple[list[rollou
     job, config, accelerator = online.job, learner.config, learner.accelerator
     places = range(accelerator.process_index, config.batch_size, accelerator.num_processes)
     rows = [online.plan.updates[number][place][0] for place in places]
-    with learner.precision():
-        mine = rollout.generate(
-            learner.module.actor,
-            [online.prompts.ids[row] for row in rows],
-            # By its place in the whole batch: as many processes as may be write the same.
-            [f"ppo/{number}/{place}" for place in places],
-            config.max_new_tokens,
-            end_tokens(base_folder(job.model_dir), job.tokenizer),
-            config.temperature,
-            job.seed,
-        )
-    responses = [episode.response for episode in mine]
-    texts = online.prompts.responses(job.tokenizer, rows, responses)
     try:
+        with learner.precision():
+            mine = rollout.generate(
+                learner.module.actor,
+                [online.prompts.ids[row] for row in rows],
+                # By its place in the whole batch: as many processes as may be write the same.
+                [f"ppo/{number}/{place}" for place in places],
+                config.max_new_tokens,
+                end_tokens(base_folder(job.model_dir), job.tokenizer),
+                config.temperature,
+                job.seed,
+            )
+        responses = [episode.response for episode in mine]
+        texts = online.prompts.responses(job.tokenizer, rows, responses)
         scores = online.rewards(rows, texts, responses, [episode.finished for episode in mine])
     except TrainingStopped as error:
         online.guards.stop(str(error))

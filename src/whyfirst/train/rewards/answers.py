@@ -1,7 +1,9 @@
 """Whether a response comes to the right answer, and whether it has the form asked for.
 
 The rule-based rewards of LMM-R1 (Peng et al. 2025, arXiv 2503.07536) in its text form, after
-DeepSeek-R1 (arXiv 2501.12948). Leaves out: equality of formulas; 1/2 and 0.5 are two answers.
+DeepSeek-R1 (arXiv 2501.12948). Its released verifier adds accuracy and half the format; weights are
+the stage's. Leaves out: equality of formulas (1/2 and 0.5 are two answers), and the ``<answer>``
+tags that it asks for after the thought.
 """
 
 import re

@@ -2,8 +2,8 @@
 
 Wang et al. 2025, "From <Answer> to <Think>: Multidimensional Supervision of Reasoning Process for
 LLM Optimization", arXiv 2510.11457. The others are the rewards `relevance` and, for coherence,
-`reward_model`; the stage's `combine: normalised` adds them (the weights aren't released). Leaves
-out: confidence of the policy as it is while it trains.
+`reward_model`; the stage's `combine: normalised` adds them (the paper's weights, from a grid
+search, could not be found). Leaves out: confidence of the policy as it is while it trains.
 """
 
 import re

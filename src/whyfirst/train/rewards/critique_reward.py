@@ -41,7 +41,8 @@ def critique_reward(
     """Mean of the critic's number after its own critiques of a response.
 
     Args:
-        samples: critiques of each response; one is written greedily, several are drawn.
+        samples: critiques of each response; one is written greedily, several are drawn (the paper
+            found no gain in several).
         temperature: of drawing several.
     """
     from whyfirst.train.critic import ASK, put_to_critic, score

@@ -1,9 +1,10 @@
 """Follow-up likelihood: a response is good if praise is likely to follow it and complaint is not.
 
 Zhang et al. 2024, "Aligning Language Models Using Follow-up Likelihood as Reward Signal", arXiv
-2409.13948. The released scripts average raw logits at one unshifted position and no likelihood;
-this is the paper's formula. Leaves out: the paper's own forty follow-ups (these are six of each
-kind, one for each of its categories), and training the scoring model on feedback.
+2409.13948. The released scripts average the raw logits that one position gives all tokens of a
+follow-up, which is no likelihood; this is its mean log-probability a token. Leaves out: the paper's
+own forty follow-ups (these are six of each kind, one for each of its categories), and training the
+scoring model on feedback.
 """
 
 from typing import Any

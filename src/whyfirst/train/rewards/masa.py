@@ -1,10 +1,11 @@
 """Meta-awareness: foretelling of a task what its own attempts will be like.
 
-Kim et al. 2025, "Meta-Awareness Enhances Reasoning Models: Self-Alignment Reinforcement Learning",
-arXiv 2510.03259. A row with the column `meta` asks to foretell another prompt's attempts, those
-whose column `task` is the same: they stand in the same batch, or in the row itself (`rollouts`: a
-list of {text, correct}). Leaves out: statistics of earlier batches (a stage that was killed would
-go on without them), expert training on foretold traces, and stopping responses that get too long.
+Kim et al. 2025, "Meta-Awareness Enhances Reasoning Models: Self-Alignment Reinforcement Learning"
+(later "Verifying Meta-Awareness via Predictive Rewards in Reasoning Models"), arXiv 2510.03259. A
+row with the column `meta` asks to foretell another prompt's attempts, those whose column `task` is
+the same: they stand in the same batch, or in the row itself (`rollouts`: a list of {text,
+correct}). Leaves out: statistics of earlier batches (a stage that was killed would go on without
+them), expert training on foretold traces, and stopping responses that get too long.
 """
 
 import json

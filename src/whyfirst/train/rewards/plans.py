@@ -35,9 +35,30 @@ def order_score(one: Sequence[str], other: Sequence[str]) -> float:
     return 2 * lengths[-1] / (len(one) + len(other)) if one or other else 1.0
 
 
+def subsequence(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether the shorter of two lists is the longer with some of it left out, or they are one."""
+    short, long = sorted((one, other), key=len)
+    rest = iter(long)
+    return all(a in rest for a in short)
+
+
 def _overlap(one: Any, other: Any) -> float:
-    a, b = ({str(x).lower() for x in v} if isinstance(v, list) else set() for v in (one, other))
+    """Intersection over union; a lone value counts as a list of one."""
+    a, b = (
+        {str(x).lower() for x in (v if isinstance(v, list) else [] if v is None else [v])}
+        for v in (one, other)
+    )
     return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def _parameters(given: Any, wanted: Any) -> float:
+    """Share of named parameters that are right; of lists of them, their overlap."""
+    if not (isinstance(given, dict) and isinstance(wanted, dict)):
+        return _overlap(given or None, wanted or None)
+    keys = given.keys() | wanted.keys()
+    absent = object()
+    right = sum(str(given.get(k, absent)) == str(wanted.get(k, absent)) for k in keys)
+    return right / len(keys) if keys else 1.0
 
 
 def step_score(given: Step, wanted: Step, away: int, reach: int) -> float:
@@ -49,20 +70,17 @@ def step_score(given: Step, wanted: Step, away: int, reach: int) -> float:
     if away >= reach:
         return 0.0
     objects = _overlap(given.get("objects"), wanted.get("objects"))
-    a, b = ({str(k): str(x) for k, x in v.items()} if isinstance(v, dict) else {}
-            for v in (given.get("parameters"), wanted.get("parameters")))  # fmt: skip
-    keys = a.keys() | b.keys()
-    right = sum(a.get(k) == b.get(k) for k in keys) / len(keys) if keys else 1.0
+    right = _parameters(given.get("parameters"), wanted.get("parameters"))
     near: float = 1 - (away / reach) ** 1.5
     return near * (objects + 0.5 * right * (objects >= 0.5))
 
 
 def content_scores(given: Sequence[Step], wanted: Sequence[Step], reach: int) -> list[float]:
-    """Of each wanted step, the score of the nearest given one with its action; each counts once."""
+    """Scores of the wanted steps whose action is among the given ones, the nearest; each once."""
     left, scores = dict(enumerate(given)), []
     for at, step in enumerate(wanted):
         alike = [n for n, other in left.items() if other["action"] == step["action"]]
-        nearest = min(alike, key=lambda n: abs(n - at), default=None)
-        match = None if nearest is None else left.pop(nearest)
-        scores.append(0.0 if match is None else step_score(match, step, abs(nearest - at), reach))  # type: ignore[operator]
+        if alike:
+            nearest = min(alike, key=lambda n: abs(n - at))
+            scores.append(step_score(left.pop(nearest), step, abs(nearest - at), reach))
     return scores

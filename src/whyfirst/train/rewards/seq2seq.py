@@ -2,8 +2,8 @@
 
 Zhou et al. 2024, "Sequence to Sequence Reward Modeling: Improving RLHF by Language Feedback", arXiv
 2409.00162. The model is one that an `sft` stage trained on rows of the transform `corrections`.
-Its magnitudes are 1 and -1. Leaves out: rewards of single tokens in the stages that generate, which
-take their sum; the objective `token_reward` takes them one by one.
+Magnitudes of 1 and -1 are this file's. Leaves out: rewards of single tokens in the stages that
+generate, which take their sum; the objective `token_reward` takes them one by one.
 """
 
 from collections.abc import Sequence
