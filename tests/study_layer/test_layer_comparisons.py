@@ -140,3 +140,23 @@ def test_judge_that_asks_a_model_asks_nobody(tmp_path: Path, hearth: Path) -> No
     assert load_study(file).comparisons[0].judge.name == "pairwise"
     with pytest.raises(ConfigError, match="'pairwise' asks a model: name it as `judge_model`"):
         build_plan(file)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "own", "longest"),
+    [("", "", 256), ("max_new_tokens: 16, ", "", 16), ("", ", max_new_tokens: 99", 99),
+     ("max_new_tokens: 16, ", ", max_new_tokens: 99", 99)],
+)  # fmt: skip
+def test_longest_response_is_the_comparison_s_own_where_it_says_one(
+    tmp_path: Path, hearth: Path, benchmark: str, own: str, longest: int
+) -> None:
+    """The benchmark's key of the same name had the last word, without a word."""
+    (tmp_path / "q.jsonl").write_text('{"prompt": "may I use the kralet ?"}\n')
+    named = ("comparisons:\n  - {name: c, a: direct, b: base, prompts: own_questions, judge: "
+             f"{{name: scored, scorer: rules}}{own}}}\n")  # fmt: skip
+    file = layer.write(
+        tmp_path, ("headline: main\n", f"headline: main\n{named}"),
+        ("benchmarks:\n", f"benchmarks:\n  own_questions: {{{benchmark}data: q.jsonl}}\n"),
+    )  # fmt: skip
+    found = [n.payload["config"] for n in build_plan(file).nodes if n.kind == "responses"]
+    assert found and {config["max_new_tokens"] for config in found} == {longest}

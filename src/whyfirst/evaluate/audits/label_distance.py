@@ -6,13 +6,12 @@ people's is Hellinger's, and reliability counts right answers, right abstentions
 at a cost. Leaves out: images, and scores for being out of distribution; leaving is an option here.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.data.published import number
+from whyfirst.data.published import shares_in
 from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import ranges
@@ -48,11 +47,7 @@ def label_distance(*, data: Path, limit: int | None = None) -> Shares:
         given = row.get("labels")
         if not isinstance(given, dict):
             raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people")
-        shares = [
-            number(f"{data}: {row['id']}: labels", given, name, low=0, high=1) for name in given
-        ]
-        if not math.isclose(sum(shares), 1, abs_tol=1e-3):
-            raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people that sum to 1")
+        shares_in(f"{data}: {row['id']}: 'labels'", given)
     return by_rows(rows, _asks, _read, lambda row: str(row["text"]))
 
 

@@ -86,11 +86,12 @@ def _responses(
 ) -> str:
     """The node of one model's responses to a comparison's prompts."""
     model = chain[-1] if chain else base.plan(builder)
-    place, asked = model, {"at_most": use.limit}
-    asked["max_new_tokens"] = use.max_new_tokens or _ANSWER_TOKENS
+    place, at_most = model, {"at_most": use.limit}
     if use.prompts in builder.study.benchmarks:
         spec = asking(builder, use.prompts)
-        spec.config = asked | spec.config | builder.in_world(seed)
+        # A benchmark may have the same key: the comparison's own, where it has one, stands.
+        longest = use.max_new_tokens or spec.config.get("max_new_tokens") or _ANSWER_TOKENS
+        spec.config |= at_most | {"max_new_tokens": longest} | builder.in_world(seed)
         spec.config["version"] = benchmark_named(use.prompts).version
         # Who judges another measure asks nothing else.
         spec.config.pop("judges", None)
@@ -100,7 +101,9 @@ def _responses(
         if builder.world is not None and model == "base":
             place = f"base/seed{seed}"
     else:
-        spec, at = Spec(asked), f"comparisons.{use.name}.prompts"
+        longest = use.max_new_tokens or _ANSWER_TOKENS
+        spec = Spec(at_most | {"max_new_tokens": longest})
+        at = f"comparisons.{use.name}.prompts"
         spec.contents["prompts"], spec.extra["path"] = builder.data(use.prompts, at)
     answered_by(builder, spec)
     if builder.study.arms[arm].dressed:
@@ -173,6 +176,9 @@ def run(
     model = open_asked(given, folder)
     judge = _judge(payload, model)
     read = [read_jsonl(place / _RESPONSES) for place in folders]
+    # The judge is shown one request for the responses of all seeds.
+    if any([row["id"] for row in rows] != [row["id"] for row in read[0]] for rows in read):
+        raise DataError("the benchmark asks something else at each seed, so nothing is compared")
     order = payload["config"]["order"]
     sides = {
         side: {seed: [Completion(**row["completion"]) for row in read[place]]
