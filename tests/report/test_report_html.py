@@ -242,3 +242,14 @@ def test_a_stage_has_a_line_for_every_seed() -> None:
     assert html.stage_seconds(seconds) == [
         ("base", 13.0, 3), ("base/hearth", 6.0, 2), ("align", 3.0, 2), ("corpus:seed3/x", 1.0, 1),
     ]  # fmt: skip
+
+
+def test_what_a_benchmark_without_groups_compares_is_on_no_page(data: dict[str, Any]) -> None:
+    """A mean and chance, say: the gap stood in results.json alone."""
+    data["groups"] = []
+    data["gaps"] = [{
+        "arm": "direct", "benchmark": "why", "split": None, "first": "mean", "second": "chance 0.5",
+        "value": 0.1, "low": 0.05, "high": 0.15, "groups": 2, "seed": 0, "note": "over topics",
+    }]  # fmt: skip
+    page = html.report_html(Results.model_validate(data))
+    assert page.count("mean − chance 0.5") == 1 and "<summary>Differences</summary>" in page

@@ -82,7 +82,7 @@ class Breakdown:
     """One benchmark by one field, and the gaps between groups.
 
     A row is an arm and a column a group; with more groups than a page is wide it is `turned`, a row
-    a group and a column an arm.
+    a group and a column an arm. Without rows there are only gaps, and `field` is "".
     """
 
     benchmark: Benchmark
@@ -116,9 +116,12 @@ def breakdowns(results: Results) -> list[Breakdown]:
                 for group, cell in by_group.items()
             }
             body = [(row, [cells.get((row, column)) for column in columns]) for row in rows]
-            # A benchmark compares its groups; where it has none, nothing else has gaps.
             gaps = [row for row in results.gaps if row.benchmark == name and field == "group"]
             parts.append(Breakdown(benchmark, field, turned, columns, body, gaps))
+        # What a benchmark compares may be no groups of it (a mean and chance), or too many.
+        gaps = [row for row in results.gaps if row.benchmark == name]
+        if gaps and not any(part.benchmark is benchmark and part.gaps for part in parts):
+            parts.append(Breakdown(benchmark, "", False, [], [], gaps))
     return parts
 
 
