@@ -6,10 +6,11 @@ from pathlib import Path
 import layer_helpers as layer
 import pytest
 
-from whyfirst.config.errors import ConfigError
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_jsonl
 from whyfirst.study.config import load_study
 from whyfirst.study.plan import build_plan
+from whyfirst.study.reading import refuse_unusable
 
 MINE = '''\
 """A model that says one thing, a judge of length, and a calibration that turns a judge round."""
@@ -160,3 +161,19 @@ def test_longest_response_is_the_comparison_s_own_where_it_says_one(
     )  # fmt: skip
     found = [n.payload["config"] for n in build_plan(file).nodes if n.kind == "responses"]
     assert found and {config["max_new_tokens"] for config in found} == {longest}
+
+
+@pytest.mark.parametrize(
+    ("prompts", "said"),
+    [("hearth", "comparisons.c.prompts: benchmark 'hearth' asks for no responses"),
+     ("q.jsonl", "comparisons.c.prompts: .*row 2: needs a `prompt`")],
+)  # fmt: skip
+def test_prompts_that_cannot_be_asked_fail_once_all_is_trained(
+    tmp_path: Path, hearth: Path, prompts: str, said: str
+) -> None:
+    (tmp_path / "q.jsonl").write_text('{"prompt": "may I ?"}\n{"prmpt": "may I ?"}\n')
+    named = (f"comparisons:\n  - {{name: c, a: direct, b: base, prompts: {prompts}, judge: "
+             "{name: scored, scorer: rules}}\n")  # fmt: skip
+    file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
+    with pytest.raises(DataError, match=said):
+        refuse_unusable(build_plan(file))

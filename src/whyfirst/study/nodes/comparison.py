@@ -4,7 +4,7 @@ A node writes one model's responses, another puts two arms' to the judge over al
 have, so that another judge asks nothing of the models again. Leaves out: judging (evaluate/).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, asked
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
+from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.builder import Builder, Spec
@@ -142,6 +143,19 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
     if not items:
         raise DataError(f"{payload.get('path')}: no prompts to compare responses to")
     return items[: config["at_most"]]
+
+
+def refuse_unaskable(nodes: Iterable[Node]) -> None:
+    """Refuse comparisons whose prompts can't be asked, before any model is trained for them.
+
+    Raises:
+        DataError: as `_items`, with the comparison's name.
+    """
+    for name, (first, *_) in by_name(nodes, "responses").items():
+        try:
+            _items(first.payload)
+        except DataError as error:
+            raise DataError(f"comparisons.{name}.prompts: {error}") from error
 
 
 def _answers(payload: Mapping[str, Any], model: LanguageModel) -> list[Completion]:
