@@ -218,3 +218,27 @@ def test_word_that_fits_nothing_is_answered_with_one_line(
     )  # fmt: skip
     assert code == 2
     assert said in " ".join(err.split()), err
+
+
+UNREAD = {
+    "for none": (["tin_men"], ["x.csv"], "no benchmark asked for reads it"),
+    "for one that reads none": (["tin_men", "xstest"], ["x.csv", "tin_men=x.csv"], "reads it"),
+    "beside what each has of its own": (["xstest"], ["xstest=x.csv", "y.csv"], "reads it"),
+    "one of two": (["xstest"], ["x.csv", "y.csv"], "there is another for the same"),
+    "one of two of one's own": (["xstest"], ["xstest=x.csv", "xstest=y.csv"], "there is another"),
+}
+
+
+@pytest.mark.parametrize("what", UNREAD)
+def test_data_that_nothing_reads_are_passed_over(run_here: RunHere, what: str) -> None:
+    names, data, said = UNREAD[what]
+    given = [word for text in data for word in ("--data", text)]
+    code, _, err = run_here("eval", "--model", "no/model", "--benchmarks", ",".join(names), *given)
+    assert code == 2 and said in " ".join(err.split())
+
+
+def test_a_limit_that_a_benchmark_has_not_changes_nothing_in_silence(run_here: RunHere) -> None:
+    _, _, err = run_here(
+        "eval", "--model", "no/such/model", "--benchmarks", "tin_men", "--limit", "3"
+    )
+    assert "--limit changes nothing for tin_men" in " ".join(err.split())

@@ -21,3 +21,8 @@ def test_options_are_not_read_as_in_a_file() -> None:
         use_with_options(DECODINGS, "best_of,n=3")
     with pytest.raises(UserError, match="not a value"):
         use_with_options(DECODINGS, "best_of_n,n=[3")
+    # The last one counted, in silence; and `name` made it another method.
+    with pytest.raises(UserError, match="'n' is given twice"):
+        use_with_options(DECODINGS, "best_of_n,n=3,n=4")
+    with pytest.raises(UserError, match="'name' is no option"):
+        use_with_options(DECODINGS, "best_of_n,name=rps")

@@ -176,6 +176,21 @@ def test_reasoning_in_a_model_leaves_something_behind(tiny: LocalModel, tmp_path
         pass
 
 
+def test_a_concept_without_a_direction_is_never_seen(tiny: LocalModel, tmp_path: Path) -> None:
+    rows = [{"text": "may I borrow", "concepts": ["ask"]}, {"text": "may I borrow", "concepts": []}]
+    options = {"layer": 1, "rules": ["ask -> ask"], "steer": {"ask": 1.0}}
+    with (
+        pytest.raises(UserError, match="'ask' has no direction: its texts don't differ"),
+        edit(tiny, "activation_reasoning", examples=lines(tmp_path, "x", rows), **options),
+    ):
+        pass
+
+
+def test_nothing_measured_is_a_coefficient() -> None:
+    with pytest.raises(UserError, match="no coefficient is best"):
+        _ = fit([1.0, 2.0], [float("nan"), 1.0], [1.0, 4.0]).best
+
+
 # -- surgeries -----------------------------------------------------------------------------------
 
 ROWS = [

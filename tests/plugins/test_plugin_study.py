@@ -48,6 +48,11 @@ def test_what_methods_measure_is_missing_from_the_results(finished: Study) -> No
     assert used["calls"] == 2 * used["base_calls"]  # two drafts a prompt
 
 
+ASKED = {
+    f"{at}/to_the_point"
+    for at in ("base/seed0", "seed0/align", "seed0/align+scaled", "seed0/align+shortest",
+               "seed0/align>prefer", "seed0/align>trim", "seed0/align>why")
+}  # fmt: skip
 FLIPS = {
     "methods/robust_dpo.py": (
         "margin = beta *", "margin = -beta *",
@@ -58,8 +63,13 @@ FLIPS = {
     ),
     "methods/mentions.py": (
         "passed(any(", "passed(not any(",
-        {f"{at}/to_the_point" for at in ("base/seed0", "seed0/align", "seed0/align+scaled",
-         "seed0/align+shortest", "seed0/align>prefer", "seed0/align>trim", "seed0/align>why")},
+        ASKED,
+    ),
+    # What a benchmark asks is looked for in corpora and answered for comparisons as well.
+    "methods/to_the_point.py": (
+        'Item(name, row["prompt"],', 'Item(name, row["prompt"] + " ",',
+        {*ASKED, "seed0/repeats:to_the_point", "comparison:variety",
+         "seed0/align+scaled/responses:variety", "seed0/align+shortest/responses:variety"},
     ),
 }  # fmt: skip
 

@@ -58,3 +58,12 @@ def test_hostile_studies_add_no_tag(data: dict[str, Any], tmp_path: Path) -> Non
     assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", page)
     path = render_comparison(attacked, attacked, tmp_path, HOSTILE + "/../x")
     assert path.parent == tmp_path / "report"
+
+
+def test_a_share_and_a_score_of_one_name_are_on_one_scale(data: dict[str, Any]) -> None:
+    one, other = two(data, benchmarks=data["benchmarks"] | {
+        "resistance": data["benchmarks"]["resistance"] | {"unit": "score", "version": "2"}
+    })  # fmt: skip
+    found = comparison(one, other)["contrasts"]
+    title = data["benchmarks"]["resistance"]["title"]
+    assert found and not [row for row in found if row.where.startswith(title)]

@@ -230,3 +230,15 @@ def test_contrast_meets_aa_in_both_themes(theme: int) -> None:
             assert _ratio(colours[f"c{index}"], colours[ground]) >= 3, (index, ground)
     for tone in ("good", "caution", "bad", "plain"):
         assert _ratio(colours["on-tone"], colours[tone]) >= 4.5, tone
+
+
+def test_a_stage_has_a_line_for_every_seed() -> None:
+    """The seconds were to be summed over seeds, and a name's seed was looked for in another form
+    than it has."""
+    seconds = {
+        "base:41": 5.0, "base:42": 7.0, "seed0/align": 1.0, "seed1/align~1": 2.0,
+        "base/seed0/hearth": 3.0, "base/seed1/hearth": 3.0, "corpus:seed3/x": 1.0, "base": 1.0,
+    }  # fmt: skip
+    assert html.stage_seconds(seconds) == [
+        ("base", 13.0, 3), ("base/hearth", 6.0, 2), ("align", 3.0, 2), ("corpus:seed3/x", 1.0, 1),
+    ]  # fmt: skip

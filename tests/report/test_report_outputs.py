@@ -72,3 +72,9 @@ def test_hostile_text_cannot_leave_the_cards_text(data: dict[str, Any]) -> None:
 def test_an_unknown_arm_is_refused_with_the_known_ones(results: Results) -> None:
     with pytest.raises(UserError, match="it has base, direct"):
         render_card(results, "explain")
+
+
+def test_a_score_beside_a_share_is_printed_as_a_share(data: dict[str, Any]) -> None:
+    """The 2 x 2 gave both numbers in the first one's unit: 0.9 points of a score as 90 %."""
+    data["benchmarks"]["helpfulness"]["unit"] = "score"
+    assert re.search(r"\d\.\d\s% / 0\.\d{3}\b", shown(Results.model_validate(data), 300))

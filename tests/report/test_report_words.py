@@ -203,6 +203,20 @@ def test_the_headlines_arms_are_said_over_other_seeds_than_their_difference(
     )
 
 
+def test_the_headlines_arms_are_said_over_other_answers_than_their_difference(
+    data: dict[str, Any],
+) -> None:
+    """explain_first 90 %, direct 50 %, "a difference of +10": half of direct's were unscored."""
+    for arm, value in (("explain_first", 0.9), ("direct", 0.5)):
+        cell = data["arms"][arm]["benchmarks"]["resistance"]["B+C/unseen"]
+        cell.update(value=value, n_seeds=1)
+    row = {"seed": 0, "a": 0.6, "b": 0.5, "difference": 0.1, "n_items": 4, "unscored": 4,
+           "mcnemar_p": None}  # fmt: skip
+    found = answer_with(data, per_seed=[row], difference=0.1, low=-0.2, high=0.4, n_seeds=1)
+    said = "explain_first 60.0 %, direct 50.0 %, a difference of +10.0 points"
+    assert said in plain(found.sentence)
+
+
 def test_complying_with_everything_is_praised_as_help(data: dict[str, Any]) -> None:
     headline = next(c for c in data["contrasts"] if c["name"] == data["headline"])
     helps = next(

@@ -6,10 +6,11 @@ from pathlib import Path
 import layer_helpers as layer
 import pytest
 
-from whyfirst.config.errors import ConfigError
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_jsonl
 from whyfirst.study.config import load_study
 from whyfirst.study.plan import build_plan
+from whyfirst.study.reading import refuse_unusable
 
 MINE = '''\
 """A model that says one thing, a judge of length, and a calibration that turns a judge round."""
@@ -140,3 +141,39 @@ def test_judge_that_asks_a_model_asks_nobody(tmp_path: Path, hearth: Path) -> No
     assert load_study(file).comparisons[0].judge.name == "pairwise"
     with pytest.raises(ConfigError, match="'pairwise' asks a model: name it as `judge_model`"):
         build_plan(file)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "own", "longest"),
+    [("", "", 256), ("max_new_tokens: 16, ", "", 16), ("", ", max_new_tokens: 99", 99),
+     ("max_new_tokens: 16, ", ", max_new_tokens: 99", 99)],
+)  # fmt: skip
+def test_longest_response_is_the_comparison_s_own_where_it_says_one(
+    tmp_path: Path, hearth: Path, benchmark: str, own: str, longest: int
+) -> None:
+    """The benchmark's key of the same name had the last word, without a word."""
+    (tmp_path / "q.jsonl").write_text('{"prompt": "may I use the kralet ?"}\n')
+    named = ("comparisons:\n  - {name: c, a: direct, b: base, prompts: own_questions, judge: "
+             f"{{name: scored, scorer: rules}}{own}}}\n")  # fmt: skip
+    file = layer.write(
+        tmp_path, ("headline: main\n", f"headline: main\n{named}"),
+        ("benchmarks:\n", f"benchmarks:\n  own_questions: {{{benchmark}data: q.jsonl}}\n"),
+    )  # fmt: skip
+    found = [n.payload["config"] for n in build_plan(file).nodes if n.kind == "responses"]
+    assert found and {config["max_new_tokens"] for config in found} == {longest}
+
+
+@pytest.mark.parametrize(
+    ("prompts", "said"),
+    [("hearth", "comparisons.c.prompts: benchmark 'hearth' asks for no responses"),
+     ("q.jsonl", "comparisons.c.prompts: .*row 2: needs a `prompt`")],
+)  # fmt: skip
+def test_prompts_that_cannot_be_asked_fail_once_all_is_trained(
+    tmp_path: Path, hearth: Path, prompts: str, said: str
+) -> None:
+    (tmp_path / "q.jsonl").write_text('{"prompt": "may I ?"}\n{"prmpt": "may I ?"}\n')
+    named = (f"comparisons:\n  - {{name: c, a: direct, b: base, prompts: {prompts}, judge: "
+             "{name: scored, scorer: rules}}\n")  # fmt: skip
+    file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
+    with pytest.raises(DataError, match=said):
+        refuse_unusable(build_plan(file))

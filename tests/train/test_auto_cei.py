@@ -3,17 +3,21 @@
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from whyfirst.config.errors import DataError, TrainingStopped
+from whyfirst.config.errors import DataError, StoreError, TrainingStopped
 from whyfirst.config.files import read_jsonl, write_jsonl
+from whyfirst.models.base import Sampling, asked
+from whyfirst.models.local import LocalModel
 from whyfirst.models.scratch import ScratchConfig, build_scratch
-from whyfirst.train.climb import balance, climb, first_patience
+from whyfirst.train.climb import Curriculum, balance, climb, first_patience
 from whyfirst.train.config import AutoCEIStage, SFTStage
 from whyfirst.train.rewards.auto_cei import given_up, refusal_value, step_count
 from whyfirst.train.run import run_stage
+from whyfirst.train.weights import load_tokenizer
 
 SHAPE = ScratchConfig(hidden_size=32, layers=1, heads=2, intermediate_size=48, vocab_size=300)
 
@@ -108,6 +112,21 @@ def test_a_round_that_was_done_is_done_again_after_a_kill(hesitant: Path, tmp_pa
     assert results[1].updates == log[-1]["step"]
 
 
+def test_the_rounds_of_another_run_are_gone_on_with(hesitant: Path, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "prompts.jsonl", _rows())
+    data, out = {"prompts": tmp_path / "prompts.jsonl"}, tmp_path / "out"
+
+    def stop(done: int, total: int, message: str) -> None:
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        run_stage(_config(), hesitant, data, out, 3, stop)
+    assert (out / "checkpoints" / "round-1.jsonl").is_file()
+    for changed in ({"temperature": 1.5}, {"samples": 4}):
+        with pytest.raises(StoreError, match="rounds of another configuration"):
+            run_stage(_config(**changed), hesitant, data, out, 3)
+
+
 @pytest.mark.parametrize(
     ("answer", "said"), [(None, "row 2: 'answer' must be"), ("", "row 2: 'answer' must be")]
 )
@@ -140,3 +159,23 @@ def test_a_kill_before_the_last_line_leaves_a_stage_that_never_ends(
     (out / "stage.json").unlink()
     run_stage(_config(), hesitant, data, out, 3)
     assert (out / "model" / "model.safetensors").read_bytes() == model
+
+
+def test_the_first_round_is_drawn_by_another_template_than_it_trains(
+    hesitant: Path, tmp_path: Path
+) -> None:
+    template, rows = tmp_path / "other.jinja", _rows()[:4]
+    template.write_text("{% for m in messages %}Ask: {{ m.content }}\n{% endfor %}")
+    config = _config(chat_template=str(template))
+    made = Curriculum.__new__(Curriculum)
+    made.config, made.job = config, SimpleNamespace(  # type: ignore[assignment]
+        tokenizer=load_tokenizer(hesitant, config.chat_template),
+        stopping=SimpleNamespace(asked=None), seed=0,
+    )  # fmt: skip
+    model = LocalModel(hesitant, "float32", chat_template=config.chat_template)
+    sampling = Sampling(config.max_new_tokens, config.temperature, seed=0)
+    chats = [asked(row["prompt"]) for row in rows]
+    wanted = [[one.text for one in row] for row in model.generate(chats, 2, sampling)]
+    own = LocalModel(hesitant, "float32").generate(chats, 2, sampling)
+    assert made._said(hesitant, rows, 2, sampling) == wanted
+    assert wanted != [[one.text for one in row] for row in own]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.errors import ConfigError, DataError, TrainingStopped
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.config.room import Use
 from whyfirst.train.config import DPOStage, LoraConfig, PreferStage
@@ -255,6 +255,7 @@ PAIR = {"prompt": "w1", "chosen": "w2", "rejected": "w3"}
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"]}, "needs a label for each response"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "scores": [1, math.nan]}, "finite"),
         ("pro", {"prompt": "w1", "responses": ["w2", "w3", "w4"], "ranks": [1, 2, 2]}, "an order"),
+        ("cut", {"prompt": "w1", "responses": ["w2", "w3"]}, "the responses differ"),
         ("mm_dpo", PAIR, "'margin': no such column, and the objective mm_dpo reads it"),
         ("mm_dpo", PAIR | {"margin": math.nan}, "'margin' must be a finite number"),
     ],
@@ -264,7 +265,7 @@ def test_a_row_an_objective_cannot_use_is_trained_on(
 ) -> None:
     first: dict[str, Any] = PAIR | {"margin": 1.0}
     if "responses" in row:
-        count = 2 if objective == "dpo" else 3
+        count = 2 if objective in ("dpo", "cut") else 3
         first = {
             "prompt": "w1",
             "responses": ["w2", "w3", "w4"][:count],
@@ -272,6 +273,22 @@ def test_a_row_an_objective_cannot_use_is_trained_on(
         }
     with pytest.raises(DataError, match=f"row 2.*{message}|{message}"):
         check_rows(Use(name=objective), [first, row], Path("rows.jsonl"))
+
+
+def test_the_number_of_processes_decides_a_loss() -> None:
+    for objective in ("kto", {"name": "mm_dpo", "implicit": True}):
+        with pytest.raises(ValueError, match="set processes: 1"):
+            _prefer(objective=objective, batch_size=8, processes=2)
+    for objective in ("dpo", {"name": "mm_dpo", "implicit": False}):
+        assert _prefer(objective=objective, batch_size=8, processes=2).processes == 2
+
+
+def test_an_objectives_refusal_is_a_traceback(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl
+) -> None:
+    config = _prefer(objective={"name": "physhpo", "motion": 0.5})
+    with pytest.raises(TrainingStopped, match="prefer: physhpo: rows of 2 responses"):
+        run_stage(config, bases["llama"], {"preferences": jsonl("p", PAIRS)}, tmp_path, 0)
 
 
 def test_the_best_response_is_not_the_first(tokenizer: Any, jsonl: Jsonl) -> None:

@@ -1,17 +1,22 @@
 """Surgeries as a stage of a study: by the base or an earlier stage, and what is refused."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from whyfirst.config.errors import ConfigError, DataError, TrainingStopped
 from whyfirst.models.edits import SURGERIES
+from whyfirst.models.edits.restoring import Prompts
 from whyfirst.study.plan import build_plan
 from whyfirst.train.config import RecoverStage
+from whyfirst.train.encode import exchanges
 from whyfirst.train.run import run_stage
 from whyfirst.train.weights import load_model, load_tokenizer
 
@@ -121,3 +126,18 @@ def test_a_surgery_of_rows_reads_none(bases: dict[str, Path], tmp_path: Path, js
     given["prompts"] = jsonl("bad", [{"prompt": "w1"}])
     with pytest.raises(DataError, match=r"bad\.jsonl: row 1: needs `prompt` and `harmful`"):
         run_stage(config, tmp_path / "moved", given, tmp_path / "other", 0)
+
+
+def test_a_surgery_reads_prompts_as_nobody_asks_them(tokenizer: Any, chat_tokenizer: Any) -> None:
+    """A template writes the start token itself, and where a reply stands and ends."""
+    inner = deepcopy(tokenizer.backend_tokenizer)
+    inner.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 3)])
+    started = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>", bos_token="<bos>")
+    started.chat_template = "<bos>" + chat_tokenizer.chat_template
+    chat = [{"role": "user", "content": "w1"}]
+    rows = [{"prompt": chat, "harmful": True}, {"prompt": "w1", "harmful": True},
+            {"prompt": chat, "harmful": False, "completion": "w2"}]  # fmt: skip
+    read = Prompts(started, rows)
+    [(as_trained, said)] = exchanges(started, rows[2:], Path("rows"), "completion", None)
+    assert read.harmful == [as_trained, [3, 7]] and read.benign == [as_trained]
+    assert as_trained == [3, 4, 7, 5] and read._replies == [said]

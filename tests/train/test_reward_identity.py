@@ -9,7 +9,7 @@ import pytest
 
 from whyfirst.study.plan import build_plan
 from whyfirst.train.checkpoint import differing, make_manifest
-from whyfirst.train.config import GRPOStage
+from whyfirst.train.config import GRPOStage, PreferStage
 
 STUDY = """\
 study: rewarded
@@ -69,3 +69,25 @@ def test_a_stage_goes_on_with_another_reward_model(study: Path) -> None:
     without = config.model_copy(update={"rewards": (config.rewards[0].model_copy(
         update={"name": "length", "path": None}),)})  # fmt: skip
     assert "reward_models" not in make_manifest(without, *given[1:])
+
+
+def test_a_model_that_is_asked_or_compared_with_is_known_by_its_place(study: Path) -> None:
+    scorer, rows = study.parent / "scorer", {"prompts": study.parent / "prompts.jsonl"}
+    shared: dict[str, Any] = {"updates": 10, "batch_size": 4}
+    configs = {
+        "reward_models": GRPOStage(
+            **shared, group_size=2, rewards=({"name": "flr", "path": str(scorer)},)
+        ),
+        "references": PreferStage(**shared, objective="d2o", references=({"path": str(scorer)},)),
+    }
+    given = (study.parent / "model", rows, 0)
+    before = {part: make_manifest(config, *given) for part, config in configs.items()}
+    weights = scorer / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    for part, config in configs.items():
+        assert differing(before[part], make_manifest(config, *given)) == [part]
+
+
+def test_the_path_of_a_reward_that_asks_no_model_has_no_effect() -> None:
+    with pytest.raises(ValueError, match="the reward 'length' asks no model; remove it"):
+        GRPOStage(updates=10, rewards=({"name": "length", "path": "scorer"},))

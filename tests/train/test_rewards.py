@@ -137,3 +137,11 @@ def test_what_can_be_seen_before_training_is_seen_after(tmp_path: Path) -> None:
     use = RewardUse(name="reward_model", path=str(base))
     with pytest.raises(ConfigError, match="LlamaForCausalLM is no reward model"):
         _score(use, texts=("a1",))
+
+
+@pytest.mark.parametrize("name", ["refusal", "hearth"])
+def test_a_column_of_words_is_taken_for_truth(name: str) -> None:
+    """Of a CSV file "false" is a text: what is benign would be harmful, or nothing right."""
+    reward = REWARDS.get(name).function
+    with pytest.raises(ValueError, match="'harmful' must be true or false; found 'false'"):
+        reward(["how?"], ["no"], [[1]], ["false"])

@@ -17,6 +17,8 @@ from whyfirst.train.config import (
     DPOStage,
     GRPOStage,
     PPOStage,
+    RewardStage,
+    RLOOStage,
     SFTStage,
     StageConfig,
     data_names,
@@ -98,3 +100,12 @@ def test_a_stage_does_not_say_that_it_reads_a_reward_model() -> None:
         for kind in (GRPOStage, PPOStage):
             config = kind(updates=20, rewards=tuple(rewards), gold=gold)
             assert data_names(config) == names
+
+
+def test_an_adapters_dropout_has_no_effect() -> None:
+    """Rewards and policies train without any; a rate that is given would be a lie."""
+    for kind in (RewardStage, PPOStage, GRPOStage, RLOOStage):
+        more = {} if kind is RewardStage else {"rewards": ("length",)}
+        assert kind(updates=10, lora={"r": 2}, **more).lora is not None
+        with pytest.raises(ValueError, match="dropout has no effect"):
+            kind(updates=10, lora={"r": 2, "dropout": 0.1}, **more)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,16 @@ def test_a_conversation_prompts_with_what_the_assistant_said_last(
 
     found = read_prompts(chat_tokenizer, {"prompts": jsonl("p", [{"messages": TALK}])}, 0.0)
     assert found.ids == [_ids(chat_tokenizer, "User: w1 Bot: w2 <eos> User: w3 Bot:")]
+
+
+def test_a_reply_that_was_cut_off_ends_where_a_template_leaves_its_thoughts_out(
+    chat_tokenizer: Any,
+) -> None:
+    strict = deepcopy(chat_tokenizer)
+    strict.chat_template = chat_tokenizer.chat_template.replace(
+        "{{ m.content }}", "{{ m.content.split('</think>')[-1].strip() }}"
+    )
+    for reply, words in (("<think>w9</think> w2 w3", "w2 w3"), ("w2 w3", "w2 w3")):
+        cut = encode_exchange(strict, "w1", reply, False)
+        assert strict.decode(cut) == f"User: w1 Bot: {words}"
+        assert encode_exchange(strict, "w1", reply, True) == [*cut, strict.eos_token_id]

@@ -26,6 +26,7 @@ from whyfirst.train.config import (
     RLOOStage,
     SFTStage,
 )
+from whyfirst.train.prefer import KEPT
 from whyfirst.train.run import run_stage
 
 GROUPS: dict[str, Any] = {
@@ -207,6 +208,49 @@ def test_only_torn_checkpoints_are_left(
     (tmp_path / "checkpoints" / "checkpoint-10" / COMPLETE).unlink()
     _run("sft", bases, data, tmp_path)
     assert _contents(tmp_path) == _contents(unbroken["sft"])
+
+
+def test_a_resumed_policy_is_its_own_reference(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, unbroken: dict[str, Path]
+) -> None:
+    """A reference is known before the first update; afterwards its weights are gone."""
+    kept = tmp_path / "checkpoints" / KEPT
+    # Torn before any checkpoint: it can still be said again.
+    kept.parent.mkdir()
+    kept.write_bytes(b"torn")
+    with pytest.raises(_StopError):
+        _run("dpo", bases, data, tmp_path, progress=_stop_after(15))
+    whole = kept.read_bytes()
+    for left in (None, whole[:100]):
+        kept.unlink(missing_ok=True)
+        if left is not None:
+            kept.write_bytes(left)
+        with pytest.raises(StoreError, match=r"delete .*checkpoints to start this stage anew"):
+            _run("dpo", bases, data, tmp_path)
+    kept.write_bytes(whole)
+    _run("dpo", bases, data, tmp_path)
+    assert _contents(tmp_path) == _contents(unbroken["dpo"])
+
+
+def test_the_merger_of_another_adapter_is_trained(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path
+) -> None:
+    given = {"demonstrations": data["demonstrations"]}
+    adapted = SFTStage(
+        updates=10,
+        batch_size=4,
+        learning_rate=1e-2,
+        max_length=64,
+        lora=LoraConfig(r=2, merge=False),
+    )
+    for seed in (0, 1):
+        run_stage(adapted, bases["llama"], given, tmp_path / f"adapter{seed}", seed)
+    config = SFTStage(updates=10, batch_size=4, max_length=64, adapter="fresh")
+    with pytest.raises(_StopError):
+        run_stage(config, tmp_path / "adapter0/model", given, tmp_path / "used", 0, _stop_after(2))
+    for out in ("used", "new"):
+        run_stage(config, tmp_path / "adapter1/model", given, tmp_path / out, 0)
+    assert _contents(tmp_path / "used") == _contents(tmp_path / "new")
 
 
 def test_a_checkpoint_of_another_run_is_continued(

@@ -145,8 +145,10 @@ class ItemOptions:
         plain: str | None = None
         for text in self.data or ():
             owner, equals, path = text.partition("=")
+            if owner in own if equals else plain is not None:
+                raise UserError(f"--data {text}: there is another for the same; give one of them")
             if equals and owner in known:
-                own.setdefault(owner, path)
+                own[owner] = path
             if not equals or Path(text).exists():
                 plain = text
             elif owner not in known:
@@ -156,6 +158,16 @@ class ItemOptions:
                     f"--data {text}: {owner!r} is none of the benchmarks asked for{hint} "
                     f"({', '.join(known)})"
                 )
+        # What nothing reads would look as if it had been read.
+        reading = [one.name for one in chosen if "data" in one.options]
+        idle = [f"{name}={path}" for name, path in own.items() if name not in reading]
+        if plain is not None and not set(reading) - set(own) and plain.partition("=")[0] not in own:
+            idle.append(plain)
+        if idle:
+            raise UserError(f"--data {idle[0]}: no benchmark asked for reads it")
+        unlimited = [one.name for one in chosen if "limit" not in one.options]
+        if self.limit is not None and unlimited:
+            warn(f"--limit changes nothing for {', '.join(unlimited)}: all of it is asked")
         tasks = []
         for benchmark in chosen:
             name = benchmark.name

@@ -6,6 +6,7 @@ says whose. Leaves out: what the columns mean (the readers), and writing.
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -136,6 +137,18 @@ def number(
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise DataError(f"{place}: {name!r} must be a number from {low:g} to {high:g}")
     return float(value)
+
+
+def shares_in(place: object, given: Mapping[str, Any]) -> list[float]:
+    """People's shares of some choices: numbers from 0 to 1 that sum to 1.
+
+    Raises:
+        DataError: anything else, as percentages are.
+    """
+    shares = [number(place, given, name, low=0, high=1) for name in given]
+    if not math.isclose(sum(shares), 1, abs_tol=1e-3):
+        raise DataError(f"{place} are no shares of people that sum to 1")
+    return shares
 
 
 def json_value(file: Path) -> Any:

@@ -151,8 +151,7 @@ def momentum(items: Sequence[ItemResult], metric: str, what: str = "fact") -> li
     after: list[ItemResult] = []
     topics: dict[str, list[ItemResult]] = {}
     for item in items:
-        if item.score is not None:
-            topics.setdefault(str(item.topic), []).append(item)
+        topics.setdefault(str(item.topic), []).append(item)
     differences = []
     for rows in topics.values():
         mine = [
@@ -160,6 +159,8 @@ def momentum(items: Sequence[ItemResult], metric: str, what: str = "fact") -> li
                 now, score=float(now.verdict == "pass"), group=between[before.verdict != "pass"]
             )
             for before, now in pairwise(rows)
+            # What comes before an unscored one doesn't come before the next.
+            if before.score is not None and now.score is not None
         ]
         after += mine
         one, other = ([r.number for r in mine if r.group == name] for name in between)
@@ -288,8 +289,9 @@ def gaps_to(items: Sequence[ItemResult], reference: str) -> list[Gap]:
 def over_seeds(of_seeds: Sequence[Sequence[Gap]]) -> list[Gap]:
     """The mean of the same gap in several training runs, with Student's interval over the runs.
 
-    Of two groups: which two lie widest apart may differ from run to run. Runs whose gaps are all
-    equal say nothing of others, so they give none.
+    Of two groups: which two lie widest apart may differ from run to run. A gap that a run gives the
+    other way round counts with its sign turned. Runs whose gaps are all equal say nothing of
+    others, so they give none.
     """
     from scipy.special import stdtrit
 
@@ -297,8 +299,13 @@ def over_seeds(of_seeds: Sequence[Sequence[Gap]]) -> list[Gap]:
     for run, gaps in enumerate(of_seeds):
         for gap in gaps:
             if gap.groups == 2:
-                # One value, however many units it has an interval over.
-                values.setdefault((gap.metric, gap.split, gap.between), {})[run] = gap.value
+                key, value = (gap.metric, gap.split, gap.between), gap.value
+                # A range names the larger group first, in each run: apart, both orders would have
+                # runs above 0 alone.
+                if (turned := (gap.metric, gap.split, gap.between[::-1])) in values:
+                    key, value = turned, -value
+                # The first, however many units it has an interval over.
+                values.setdefault(key, {}).setdefault(run, value)
     found = []
     for (metric, split, between), by_run in values.items():
         each = [*by_run.values()]

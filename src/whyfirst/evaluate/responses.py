@@ -3,11 +3,12 @@
 Leaves out: what is asked (benchmarks/), and the scorers.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from whyfirst.config.errors import UserError
+from whyfirst.config.errors import DataError, UserError
 from whyfirst.evaluate.benchmark import Metric, Progress, in_batches
 from whyfirst.evaluate.item import Item, ItemResult, Outcome, unscored
 from whyfirst.evaluate.scorers import Scorer, make_scorer
@@ -107,6 +108,9 @@ class Responses:
     Args:
         asks: the texts that training documents must not hold; None is every item's request.
         combine: further records from those of the measures and the items' completions.
+
+    Raises:
+        DataError: two items have one id.
     """
 
     items: Sequence[Item]
@@ -117,6 +121,12 @@ class Responses:
     combine: Callable[[list[ItemResult], Sequence[Completion]], list[ItemResult]] = (
         lambda records, completions: []
     )
+
+    def __post_init__(self) -> None:
+        # Answers are kept by id: one item would be scored by what the other was answered.
+        for name, count in Counter(item.id for item in self.items).items():
+            if count > 1:
+                raise DataError(f"{count} items have the id {name!r}; each needs one of its own")
 
     @property
     def prompts(self) -> list[str]:

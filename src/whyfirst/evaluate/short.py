@@ -41,15 +41,20 @@ def use_with_options(room: Room[Any], text: str) -> Use:
     """``name,option=value,...`` as a `Use`; a value is written as in a study file.
 
     Raises:
-        UserError: no such method, a part without ``=``, or a value that is no YAML.
+        UserError: no such method, a part without ``=``, an option given twice, or a value that is
+            no YAML.
     """
     # A comma within a value, as in weights=[0.5, 0.5], begins no option.
     name, *parts = re.split(r",(?=\s*\w+\s*=)", text)
     given: dict[str, Any] = {"name": room.get(name.strip()).name}
     for part in parts:
-        option, _, value = part.partition("=")
+        option, _, value = (word.strip() for word in part.partition("="))
+        # `name` would make it another method, and of one given twice one would go unread.
+        if option in given:
+            said = "is no option" if option == "name" else "is given twice"
+            raise UserError(f"{name}: {option!r} {said}")
         try:
-            given[option.strip()] = yaml.safe_load(value)
+            given[option] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise UserError(f"{name}: {option.strip()}={value}: not a value of a file") from error
+            raise UserError(f"{name}: {option}={value}: not a value of a file") from error
     return Use.model_validate(given)

@@ -13,14 +13,18 @@ from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.interop import inspect_log
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import build_plan
+from whyfirst.study.plan import EvaluationUse, Plan, build_plan
 from whyfirst.study.running import noted_run, unfinished
+
+ITEMS = "items.jsonl"
 
 
 def write_study_logs(
     run: Path, folder: Path, progress: Callable[[int, int, str], None]
 ) -> list[Path]:
     """Write `folder`/ARM/BENCHMARK-seed-N.eval for every evaluation of an arm's final model.
+
+    What is asked at the seam, after an arm's first stage, is BENCHMARK-seam-seed-N.eval.
 
     Args:
         run: a finished run's folder.
@@ -40,21 +44,32 @@ def write_study_logs(
     # A log of some of the seeds would pass for all of them.
     if not all(store.complete(*node.key) for node in plan.nodes):
         raise UserError(unfinished(run))
-    # A checkpoint on the way is no model that anybody trained to the end.
-    uses = [use for use in plan.evaluations if use.step is None]
-    written = []
-    for number, use in enumerate(uses):
-        name = f"{use.arm}/{use.benchmark}-seed-{use.seed}.eval"
-        progress(number, len(uses), name)
-        node = plan.by_id[use.node]
-        rows = read_jsonl(store.folder(*node.key) / "items.jsonl")
+    logs, written = logs_of(plan), []
+    for number, (name, uses) in enumerate(logs.items()):
+        progress(number, len(logs), name)
+        nodes, one = [plan.by_id[use.node] for use in uses], uses[0]
+        rows = [row for node in nodes for row in read_jsonl(store.folder(*node.key) / ITEMS)]
         about = {
-            "study": plan.study.study, "arm": use.arm, "seed": use.seed,
-            "stages": list(plan.study.arms[use.arm].stages), "fingerprint": node.fingerprint,
+            "study": plan.study.study, "arm": one.arm, "seed": one.seed,
+            "stages": list(plan.study.arms[one.arm].stages)[: 1 if one.seam else None],
+            "fingerprint": " ".join(node.fingerprint for node in nodes),
         }  # fmt: skip
         written.append(inspect_log.write_log(
-            folder / name, benchmark_named(use.benchmark), [*map(ItemResult.from_json, rows)],
-            f"{plan.study.study}/{use.arm}", about,
+            folder / name, benchmark_named(one.benchmark), [*map(ItemResult.from_json, rows)],
+            f"{plan.study.study}/{one.arm}", about,
         ))  # fmt: skip
-    progress(len(uses), len(uses), "")
+    progress(len(logs), len(logs), "")
     return written
+
+
+def logs_of(plan: Plan) -> dict[str, list[EvaluationUse]]:
+    """A log's name -> the evaluations it holds: one, or one for each side of a world."""
+    logs: dict[str, list[EvaluationUse]] = {}
+    for use in plan.evaluations:
+        # A checkpoint on the way is no model that anybody trained to the end; what is asked at the
+        # seam is of another model than the arm's.
+        if use.step is None:
+            seam = "-seam" if use.seam else ""
+            name = f"{use.arm}/{use.benchmark}{seam}-seed-{use.seed}.eval"
+            logs.setdefault(name, []).append(use)
+    return logs

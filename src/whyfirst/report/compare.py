@@ -77,7 +77,10 @@ def comparison(one: Results, two: Results) -> dict[str, Any]:
     # The first study's headline first.
     mine = sorted(one.contrasts, key=lambda contrast: contrast.name != one.headline)
     keyed = [(c, tuple(getattr(c, part) for part in key)) for c in mine]
-    shared = [(c, others[place]) for c, place in keyed if place in others]
+    shared = [
+        (c, others[place]) for c, place in keyed
+        if place in others and _same_unit(one, two, c.benchmark)
+    ]  # fmt: skip
     limits = forest_limits([contrast for pair in shared for contrast in pair])
     facts = [dict(_facts(study)) for study in (one, two)]
     settings = [
@@ -105,9 +108,7 @@ def comparison(one: Results, two: Results) -> dict[str, Any]:
 def _tables(one: Results, two: Results) -> Iterator[tuple[str, list[Pair]]]:
     """Benchmark's title and its arms, of what both studies have in one unit."""
     for name, benchmark in one.benchmarks.items():
-        other = two.benchmarks.get(name)
-        # A share and a score under one name can't stand in one row.
-        if other is None or other.unit != benchmark.unit:
+        if not _same_unit(one, two, name):
             continue
         pairs = []
         for arm in one.arms:
@@ -117,6 +118,12 @@ def _tables(one: Results, two: Results) -> Iterator[tuple[str, list[Pair]]]:
                 pairs.append(Pair(arm, first, second, words.apart(left, right) != 0))
         if pairs:
             yield benchmark.title, pairs
+
+
+def _same_unit(one: Results, two: Results, name: str) -> bool:
+    """A share and a score under one name can't stand in one row, nor on one scale."""
+    other = two.benchmarks.get(name)
+    return other is not None and other.unit == one.benchmarks[name].unit
 
 
 def _contrast(

@@ -6,6 +6,7 @@ the run's items are at hand. The same results always give the same bytes. Leaves
 """
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -30,6 +31,8 @@ EXAMPLE_LIMIT = 60
 FINGERPRINT_LIMIT = 3_000
 SIGNS = {"good": ("✓", "supports"), "caution": ("!", "caution"), "bad": ("✕", "against"),
          "plain": ("·", "neutral")}  # fmt: skip
+#: of a node's name, its seed, the draw of its world and the side of that
+_DRAW = re.compile(r"(?<![^/])seed\d+/|(?<=^base):\d+|~\d+")
 #: of an example whose metric isn't told: a pass is a pass
 _UNKNOWN = Benchmark(title="", definition="", version="", higher_is_better=True, unit="proportion")
 
@@ -210,10 +213,11 @@ def _example(results: Results, example: Example) -> dict[str, Any]:
 
 
 def stage_seconds(seconds: Mapping[str, float]) -> list[tuple[str, float, int]]:
-    """Seconds summed over seeds: (node without its seed, seconds, nodes), longest first."""
+    """Seconds summed over seeds, worlds and sides: (node without them, seconds, nodes), longest
+    first."""
     groups: dict[str, list[float]] = {}
     for node, value in seconds.items():
         # Seeds of one stage take alike; a line for each would bury the slow stage.
-        groups.setdefault(node.split("/seed=")[0], []).append(value)
+        groups.setdefault(_DRAW.sub("", node), []).append(value)
     rows = [(name, sum(values), len(values)) for name, values in groups.items()]
     return sorted(rows, key=lambda row: (-row[1], row[0]))

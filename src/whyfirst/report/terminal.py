@@ -64,15 +64,16 @@ def _square(results: Results) -> Table:
     contrast, cells = results.headline_contrast(), words.axes_cells(results)
     if contrast is None or not cells:
         return table_of((), ())
-    main, other = results.benchmarks[contrast.benchmark], beside(results, contrast.benchmark)
+    other = beside(results, contrast.benchmark)
     metrics = [contrast.benchmark] + ([other] if other else [])
     rows = []
     for arm in results.arms:
         row = [arm]
         for place in cells.values():
-            found = [words.cell_of(results, arm, metric, place) for metric in metrics]
-            row.append(" / ".join(words.amount(cell.value if cell else None, main)
-                                  for cell in found))  # fmt: skip
+            found = {metric: words.cell_of(results, arm, metric, place) for metric in metrics}
+            # Each in its own unit: what a share is read beside may be a score.
+            row.append(" / ".join(words.amount(cell.value if cell else None, results.benchmarks[m])
+                                  for m, cell in found.items()))  # fmt: skip
         rows.append(row)
     title = " / ".join(results.benchmarks[name].title for name in metrics)
     return table_of([title, *cells], rows, "lr")

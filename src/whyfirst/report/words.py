@@ -220,14 +220,19 @@ def axes_cells(results: Results) -> dict[str, str]:
 
 
 def arm_values(results: Results, contrast: Contrast) -> dict[str, float | None]:
-    """Each arm's own figure; over the pairs compared, where an arm has seeds the other lacks."""
+    """Each arm's own figure; over the pairs compared, where an arm has seeds or scores that the
+    other lacks."""
     pair = {contrast.a: "a", contrast.b: "b"}
     cells = {arm: cell_of(results, arm, contrast.benchmark, contrast.cell) for arm in pair}
+    values = {arm: cell.value if cell else None for arm, cell in cells.items()}
     if all(cell and cell.n_seeds == contrast.n_seeds for cell in cells.values()):
-        return {arm: cell.value for arm, cell in cells.items() if cell}
-    values: dict[str, float | None] = {}
+        a, b = values[contrast.a], values[contrast.b]
+        known = None not in (a, b, contrast.difference)
+        gap = (a or 0.0) - (b or 0.0) - (contrast.difference or 0.0)
+        if not known or not contrast.per_seed or abs(gap) < AT_THE_END:
+            return values
     for arm, side in pair.items():
-        # The same seeds on both sides, or the two figures wouldn't give the difference beside them.
+        # The same pairs on both sides, or the two figures wouldn't give the difference beside them.
         means = [getattr(row, side) for row in contrast.per_seed]
         values[arm] = fmean(means) if means and None not in means else None
     return values

@@ -187,6 +187,41 @@ def refuse_empty_cells(plan: Plan, *, reading: bool) -> None:
             )
 
 
+def refuse_unknown_parts(plan: Plan) -> None:
+    """Refuse a framing of a group, or a split of a contrast, that no item has.
+
+    A cell takes what is there of what it names, so a misspelt part would be left out in silence.
+    Those of a world are known without asking (names.py), and a trial may have any of them cut off.
+
+    Raises:
+        ConfigError: names the key, and what there is.
+    """
+    study, found = plan.study, evaluation.rehearsals(plan.nodes)
+    # What can't be rehearsed may have parts of any name.
+    if (
+        study.world is not None
+        or plan.overrides.limit is not None
+        or set(study.benchmarks) - {*found}
+    ):
+        return
+    tables = {metric: table for one in found.values() for metric, table in one.tables.items()}
+    framings = {name for table in tables.values() for name in table.framings if name}
+    named = [(f"cells.{group}", "framing", name, framings)
+             for group, names in study.cells.items() for name in names]  # fmt: skip
+    for contrast in study.contrasts:
+        split, table = contrast.cell.split("/", 1)[0], tables.get(contrast.metric)
+        if split != "*" and table is not None:
+            known = {name for name in table.splits if name}
+            at = f"contrasts: {contrast.name}: cell {contrast.cell!r}"
+            named += [(at, "split", name, known) for name in split.split("+")]
+    for at, part, name, known in named:
+        if name not in known:
+            raise ConfigError(
+                f"{plan.file}: {at}: no item has the {part} {name!r}{did_you_mean(name, known)} "
+                f"({part}s: {', '.join(sorted(known)) or 'none'})"
+            )
+
+
 def first_stages(study: StudyFile) -> dict[str, str]:
     """Arm -> the stage it begins with, for the arms that begin with documents."""
     return {

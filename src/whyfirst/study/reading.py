@@ -17,8 +17,8 @@ from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_fold
 from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.materials import PretrainedModel
-from whyfirst.study.nodes import corpus, evaluation
-from whyfirst.study.plan import Plan, refuse_empty_cells
+from whyfirst.study.nodes import comparison, corpus, evaluation
+from whyfirst.study.plan import Plan, refuse_empty_cells, refuse_unknown_parts
 from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
@@ -36,7 +36,8 @@ def refuse_unusable(plan: Plan) -> tuple[str, ...]:
 
     Raises:
         UserError: a broken model folder, a corpus with rows that a stage would refuse, benchmark
-            data that can't be read, or a contrast that would compare nothing; names the file.
+            data that can't be read, a contrast that would compare nothing, or a part of a cell that
+            no item has; names the file.
     """
     model, ref, told = None, plan.study.model, []
     if plan.model_place is not None:
@@ -62,7 +63,12 @@ def refuse_unusable(plan: Plan) -> tuple[str, ...]:
         if not drawn and (asks or not corpus.reads_base(source)):
             told += _check_corpus(plan, node, readers.get(name, []), model)
     evaluation.rehearsals(plan.nodes)
+    try:
+        comparison.refuse_unaskable(plan.nodes)
+    except DataError as error:
+        raise DataError(f"{plan.file}: {error}") from error
     refuse_empty_cells(plan, reading=True)
+    refuse_unknown_parts(plan)
     return tuple(dict.fromkeys(told))
 
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, write_json
+from whyfirst.config.room import Use
 from whyfirst.study.config import NONE, Overrides
 from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.upkeep import note_study, shed
+from whyfirst.worlds import WORLDS
 
 if TYPE_CHECKING:
     from whyfirst.report.schema import Results
@@ -145,6 +147,9 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
     if seed not in results.seeds.get(arm, [seed]):
         raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
     node = f"seed{seed}/{'>'.join(stages)}" if stages else "base"
+    if not stages and results.study.world is not None:
+        # A drawn world has a base of its own at every seed.
+        node = WORLDS.make(Use.model_validate(results.study.world)).at(seed).base_id
     kind = "stage" if stages else "base"
     mark, place = results.fingerprints.get(node), Store(store)
     if mark is None or not place.complete(kind, mark):

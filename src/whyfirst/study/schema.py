@@ -147,7 +147,9 @@ class ComparisonUse(StrictModel):
         (), description="what makes the judge a better one, the innermost first"
     )
     limit: Count | None = affects_output(None, description="the first prompts; null: all")
-    max_new_tokens: Count | None = affects_output(None, description="null: 256")
+    max_new_tokens: Count | None = affects_output(
+        None, description="longest response; null: what the study gives that benchmark, else 256"
+    )
 
     @model_validator(mode="after")
     def _two_arms(self) -> "ComparisonUse":

@@ -18,10 +18,10 @@ from whyfirst.models.adapters import is_adapter
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import Stage
-from whyfirst.train.config_rl import asks_folder
 from whyfirst.train.kinds import KINDS, identities
 
 COMPLETE = "COMPLETE.json"
+_ATTEMPT = "attempt.json"
 _LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "accelerate")
 
 
@@ -54,10 +54,15 @@ def make_manifest(
         manifest["chat_template"] = sha256_file(Path(config.chat_template))
     if methods := identities(config):
         manifest["methods"] = methods
-    uses = getattr(config, "uses", ())
-    named = [Path(use.path) for use in uses if asks_folder(use) and use.path]
-    if named:
-        manifest["reward_models"] = [_hashes(folder) for folder in named]
+    lone = getattr(config, "reference", None)
+    named = {
+        "reward_models": getattr(config, "uses", ()),
+        "references": (*getattr(config, "references", ()), *([lone] if lone else [])),
+    }
+    for part, models in named.items():
+        # By what lies there: a folder may hold another model under the name it had.
+        if folders := [Path(use.path) for use in models if use.path]:
+            manifest[part] = [_hashes(folder) for folder in folders]
     return manifest
 
 
@@ -124,6 +129,19 @@ def newest_complete(
         else:
             return checkpoint, int(marker["step"])
     return None
+
+
+def claimed(folder: Path, manifest: Mapping[str, Any]) -> bool | None:
+    """Whether what lies in `folder` beside checkpoints is this run's; None where nobody says."""
+    try:
+        return bool(read_json(folder / _ATTEMPT) == {"manifest_sha256": sha256_json(manifest)})
+    except DataError:
+        return None
+
+
+def claim(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Say whose partial state, without a marker of its own, lies in `folder` from now on."""
+    write_json(folder / _ATTEMPT, {"manifest_sha256": sha256_json(manifest)})
 
 
 def resume_point(folder: Path, manifest: Mapping[str, Any]) -> tuple[Path, int] | None:

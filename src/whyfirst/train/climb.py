@@ -13,12 +13,13 @@ from random import Random
 from statistics import fmean, pstdev
 from typing import Any, cast
 
-from whyfirst.config.errors import DataError, TrainingStopped
+from whyfirst.config.errors import DataError, StoreError, TrainingStopped
 from whyfirst.config.files import write_jsonl
 from whyfirst.data.rows import text_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.base import Sampling
 from whyfirst.models.local import LocalModel
+from whyfirst.train import checkpoint
 from whyfirst.train.encode import as_trained
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import Rows
@@ -69,11 +70,22 @@ class Curriculum:
     Args:
         job: of the stage; its config says how to draw, to train and to weigh.
         rows: prompts with `answer`, trained on; `kept` those the balance is measured on.
+
+    Raises:
+        StoreError: the folder holds rounds of another run.
     """
 
     def __init__(self, job: Job, rows: Rows, kept: Rows) -> None:
         self.job, self.config, self.rows, self.kept = job, cast(Any, job.config), rows, kept
-        self.model = materialise(job.config, job.model_dir, job.out_dir)
+        place = job.out_dir / "checkpoints"
+        # Rounds are told by their number alone.
+        if checkpoint.claimed(place, job.manifest) is False and [*place.glob("round-*")]:
+            raise StoreError(
+                f"{place}: rounds of another configuration, data, model or seed; give another "
+                f"output folder, or delete {place} to start this stage anew"
+            )
+        self.model = materialise(job)
+        checkpoint.claim(place, job.manifest)
         self.log: list[dict[str, Any]] = []
         self.totals = dict.fromkeys(
             ("updates", "documents", "replay_documents", "tokens_total", "tokens_trained",
@@ -172,7 +184,9 @@ class Curriculum:
 
     def _said(self, model: Path, rows: Rows, n: int, sampling: Sampling) -> list[list[str]]:
         asked = [as_trained(self.job.tokenizer, row["prompt"], self.config.format) for row in rows]
-        answers = LocalModel(model, "float32").generate(asked, n=n, sampling=sampling)
+        # By the template that the rounds train with, which a model to start from may not have.
+        asking = LocalModel(model, "float32", chat_template=self.config.chat_template)
+        answers = asking.generate(asked, n=n, sampling=sampling)
         # Rounds are stages of their own; what is asked of this one is seen between them.
         if self.job.stopping.asked is not None:
             self.job.stopping.end()

@@ -112,6 +112,11 @@ class Online(Stage):
             gold = (self.gold.name, self.gold.path, self.gold.options)
             if any((use.name, use.path, use.options) == gold for use in self.rewards):
                 raise ValueError(f"gold {self.gold.name!r} is one of the rewards trained on")
+        if self.lora is not None and self.lora.dropout:
+            raise ValueError("lora: dropout has no effect where a model is compared with itself")
+        for use in self.uses:
+            if use.path and use.name in REWARDS.names() and not REWARDS.get(use.name).context:
+                raise ValueError(f"path: the reward {use.name!r} asks no model; remove it")
         if self.combine == "geometric" and any(use.weight <= 0 for use in self.rewards):
             raise ValueError("combine: a geometric mean needs weights above 0")
         # A mean over one process's share is another mean, and so another reward.

@@ -17,6 +17,7 @@ from whyfirst.data.hh_rlhf import dialogue
 from whyfirst.data.rows import numbered, read_rows
 from whyfirst.models import chat
 from whyfirst.models.base import Chat, Message, Prompt, asked
+from whyfirst.models.said import said
 from whyfirst.train.config_base import Stage
 from whyfirst.train.kinds import Rows, kind_of
 
@@ -173,7 +174,9 @@ def encode_exchange(
     if not finished and rendered.templated:
         # A reply that was cut off stands where the template puts one, without what ends it.
         # Behind the reply a template writes its end, which was never said.
-        tail = tail[: tail.find(response.strip()) + len(response.strip())]
+        # Some templates leave thoughts out of a reply: what they write then is what it says.
+        words = next(w for w in (response.strip(), said(response).text, "") if w in tail)
+        tail = tail[: tail.find(words) + len(words)]
     [ids] = _ids(tokenizer, [tail], special=False)
     return head + (_ended(ids, tokenizer.eos_token_id) if finished else ids)
 

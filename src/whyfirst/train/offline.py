@@ -46,7 +46,7 @@ def train_offline(
 
     trainer.quiet_libraries()
     found = checkpoint.resume_point(job.out_dir / "checkpoints", job.manifest)
-    job = replace(job, model_dir=weights.materialise(config, job.model_dir, job.out_dir))
+    job = replace(job, model_dir=weights.materialise(job))
     # Dropout and fresh weights must not depend on what this process ran before.
     set_seed(job.seed)
     start = weights.load_start(

@@ -123,7 +123,10 @@ class ObjectiveLoss:
                     "model this stage starts from"
                 )
         # A share of the update's mean; the Trainer multiplies by the processes it averages over.
-        loss = self._objective(scores).sum() / job.config.batch_size
+        try:
+            loss = self._objective(scores).sum() / job.config.batch_size
+        except ValueError as error:  # rows it can't use, in words for whoever wrote them
+            raise TrainingStopped(f"{job.config.kind}: {error}") from error
         if not math.isfinite(found := float(loss.detach())):
             self._run.watch.bad_loss(found)
         better = scores.better

@@ -40,6 +40,10 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
             )
         if len(prompts_of(row)) != responses:
             raise DataError(f"{at}: {len(row['prompts'])} prompts for {responses} responses")
+        if facts.get("alike") and any(said != responses_of(row)[0] for said in responses_of(row)):
+            raise DataError(
+                f"{at}: {objective.name} reads one response in two contexts; the responses differ"
+            )
         if facts.get("binary") and not isinstance(row.get("label"), bool):
             raise DataError(
                 f"{at}: 'label' must be true (desirable) or false; found {row.get('label')!r}"

@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object, send_to_device
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import Tensor
 from transformers import TrainerCallback
 
+from whyfirst.config.errors import StoreError
+from whyfirst.config.files import atomic_write
 from whyfirst.train import processes
 from whyfirst.train.collate import lay_out, lines_of
 from whyfirst.train.encode import Candidates, Example
@@ -129,6 +131,8 @@ def scores_of(logits: Tensor, tokens: Tensor, about: Mapping[str, Any]) -> Seque
 class ReferenceScores(TrainerCallback):  # type: ignore[misc]
     """Fills a collator's references when training begins, or from what an earlier attempt kept.
 
+    A run that goes on from a checkpoint without them raises `StoreError`.
+
     Args:
         folders: models to compare with beside the first reference, the model as it starts.
         kept: file that the scores are kept in until the stage is finished.
@@ -147,11 +151,14 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         # Row and response: the file is read by a run that may lay its passes out otherwise.
         names = [f"{row}/{k}" for row, k in self._places()]
-        kept = None
-        if self._kept.is_file():
-            with safe_open(self._kept, framework="pt") as handle:
-                same = (handle.metadata() or {}).get("identity") == self._identity
-            kept = dict(load_file(self._kept)) if same else None
+        kept = self._earlier()
+        if kept is None and state.global_step:
+            # The model at hand has been trained since, and would be its own reference.
+            raise StoreError(
+                f"{self._kept}: what the reference said is gone or damaged, and only the model "
+                f"before its first update could say it again; delete {self._kept.parent} to start "
+                "this stage anew"
+            )
         if kept is None:
             found = [self._share(kwargs["model"], self._selection)]
             for folder in self._folders:
@@ -165,14 +172,24 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
                 for name, logp in zip(names, scores, strict=True)
             }
             if processes.is_main():
-                self._kept.parent.mkdir(parents=True, exist_ok=True)
-                save_file(kept, self._kept, {"identity": self._identity})
+                # Whole or not at all: a process may be killed while it writes.
+                atomic_write(self._kept, save(kept, {"identity": self._identity}))
             processes.wait()
         count = 1 + len(self._folders)
         for row, k in self._places():
             scores = self._collator.references.setdefault(row, [[] for _ in range(count)])
             for number in range(count):
                 scores[number].append(kept[f"{number}/{row}/{k}"])
+
+    def _earlier(self) -> dict[str, Tensor] | None:
+        """The scores that an earlier attempt at this run kept."""
+        try:
+            with safe_open(self._kept, framework="pt") as handle:
+                if (handle.metadata() or {}).get("identity") != self._identity:
+                    return None
+            return dict(load_file(self._kept))
+        except (OSError, SafetensorError):
+            return None
 
     def _places(self) -> list[tuple[int, int]]:
         rows = (row for indices in self._passes for row in indices)

@@ -22,10 +22,11 @@ from whyfirst.models import adapters, chat
 from whyfirst.models.adapters import ADAPTER, is_adapter
 from whyfirst.models.folder import HEADS, SCORE, boundary, check_weights, weight_files
 from whyfirst.models.loading import config_of, open_config, open_tokenizer, open_weights
-from whyfirst.train import processes
+from whyfirst.train import checkpoint, processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LoraConfig, Stage
 from whyfirst.train.heads import Heads, Scored, mixed, unscored
+from whyfirst.train.job import Job
 
 START = "start"
 """Folder of the stage's output with the merger of a fresh start from an adapter."""
@@ -52,16 +53,20 @@ class Start:
         return get_peft_model(self.model, self.peft)
 
 
-def materialise(config: Stage, model_dir: Path, out_dir: Path) -> Path:
-    """The folder to start from: `model_dir`, or `out_dir/start` with a fresh adapter's merger."""
+def materialise(job: Job) -> Path:
+    """The folder to start from: the job's, or `start` with a fresh adapter's merger."""
     # Whole weights, or an adapter that is trained on, start as they lie there.
-    if not (is_adapter(model_dir) and config.adapter == "fresh"):
-        return model_dir
-    folder = out_dir / START
+    if not (is_adapter(job.model_dir) and job.config.adapter == "fresh"):
+        return job.model_dir
+    folder, checkpoints = job.out_dir / START, job.out_dir / "checkpoints"
     with processes.main_first():
-        if not (folder / "config.json").is_file():
-            merged = adapters.merge(_continued(model_dir, torch.float32), model_dir)
-            save_model(merged, load_tokenizer(model_dir), folder, None)
+        # An attempt at another run may have left the merger of another adapter.
+        mine = checkpoint.claimed(checkpoints, job.manifest)
+        if not (mine and (folder / "config.json").is_file()):
+            merged = adapters.merge(_continued(job.model_dir, torch.float32), job.model_dir)
+            save_model(merged, load_tokenizer(job.model_dir), folder, None)
+            if processes.is_main():
+                checkpoint.claim(checkpoints, job.manifest)
     return folder
 
 

@@ -95,3 +95,28 @@ def test_the_lowest_seed_speaks_for_all() -> None:
     assert (found.low, found.high) == pytest.approx((-0.048, 0.448), abs=5e-4)
     assert over_seeds(runs[:1]) == over_seeds([runs[0], runs[0]]) == []
     assert over_seeds([[gap(v, "", groups=3)] for v in (0.1, 0.2)]) == []
+
+
+def test_two_groups_that_change_places_from_run_to_run_have_no_gap() -> None:
+    """A range names the larger group first: by the name of each order, every run would be above 0
+    and a difference of nothing would be found twice, once in either direction."""
+    higher = (0.2, -0.2, 0.1, -0.1)
+    runs = [
+        range_gaps(_items({"a": [0.4 + max(d, 0), 0.5 + max(d, 0)],
+                           "b": [0.4 - min(d, 0), 0.5 - min(d, 0)]}))
+        for d in higher
+    ]  # fmt: skip
+    assert [gap.between[0] for (gap,) in runs] == ["a", "b", "a", "b"]
+    (found,) = over_seeds(runs)
+    assert found.value == pytest.approx(0) and found.low < 0 < found.high
+    assert found.note == "interval over 4 seeds"
+
+
+def test_of_two_estimates_of_one_gap_the_same_is_taken_in_every_run() -> None:
+    """Momentum's second is over transitions, another number, and a run may lack it."""
+
+    def gap(value: float) -> Gap:
+        return Gap("m", "momentum", ("after a right fact", "after a wrong one"), value, -1, 1, 2)
+
+    (found,) = over_seeds([[gap(0.1), gap(0.9)], [gap(0.3)]])
+    assert found.value == pytest.approx(0.2)

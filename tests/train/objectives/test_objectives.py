@@ -99,6 +99,28 @@ def test_mm_dpo_is_dpo_at_no_margin_and_its_beta_grows_to_one_and_a_half() -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "labels", "options"),
+    [
+        ("d2o", [[1, 1, 1]], {}),
+        ("d2o", [[1, 0, 0]], {}),
+        ("d2o", [[0.4, 0, 0]], {}),
+        ("lipo", [[-1, -2, -3]], {"loss": "softmax"}),
+    ],
+)
+def test_labels_without_a_meaning_are_trained_on(
+    name: str, labels: Any, options: dict[str, Any]
+) -> None:
+    made = scores([[1.0, 2.0, 3.0]], labels=labels, references=(None, None))
+    with pytest.raises(ValueError, match=name):
+        loss(name, made, **options)
+
+
+def test_cut_reads_a_response_of_which_one_context_lacks_the_end() -> None:
+    with pytest.raises(ValueError, match="cut off"):
+        loss("cut", scores([[-1.0, -2.0]], lengths=[[3, 2]]))
+
+
 def test_mm_dpo_implicit_with_all_kept_is_dpo_and_needs_no_margin() -> None:
     assert torch.allclose(
         loss("mm_dpo", scores(RATIOS), implicit=True, kept=1.0), dpo(tensor(RATIOS)), atol=1e-12

@@ -20,6 +20,7 @@ from whyfirst.models.base import Chat, Completion, LanguageModel, Loglikelihood,
 from whyfirst.models.said import answer
 
 R = TypeVar("R")
+_ROUNDING = 1e-6
 
 
 class Answer(NamedTuple):
@@ -171,7 +172,8 @@ def scored(
         if given.reason is not None:
             return unscored(id, metric, given.reason, transient=given.transient, **about)
     value = score() if callable(score) else score
-    value = min(1.0, max(0.0, value))  # rounding may leave [0, 1] by a bit
+    # Rounding may leave [0, 1] by a bit; what leaves it by more is refused by the record.
+    value = 0.0 if -_ROUNDING < value < 0 else 1.0 if 1 < value < 1 + _ROUNDING else value
     return ItemResult(id, metric, "pass" if value >= 0.5 else "fail", score=value, **about)
 
 
@@ -186,11 +188,12 @@ def rows_of(
     """The rows of a JSONL called `name`, each with an `id` and a `topic`.
 
     Raises:
-        DataError: no such file, or a row lacks one of the `texts`, or of the `lists` (of texts; a
-            number is its text) and lists of `objects`, none of which is empty.
+        DataError: no such file, no row, two rows of one id, or a row lacks one of the `texts`, or
+            of the `lists` (of texts; a number is its text) and lists of `objects`, none of which
+            is empty.
     """
     file = one_file(data, [f"*{name}"], benchmark)
-    found = []
+    found, ids = [], set[str]()
     for number, row in json_lines(file):
         if not isinstance(row, dict):
             raise DataError(f"{file}: row {number}: not an object")
@@ -203,10 +206,29 @@ def rows_of(
                 raise DataError(f"{file}: row {number}: {key!r} must be a list of {what}")
             if key in lists:
                 kept[key] = [str(part) for part in row[key]]
+                if not all(text.strip() for text in kept[key]):
+                    raise DataError(f"{file}: row {number}: {key!r} holds an empty text")
         kept["id"] = str(row.get("id") or f"{benchmark}:{number}")
         kept["topic"] = str(row.get("topic") or kept["id"])
+        # Answers are kept by id: one row would be read by what the other was answered.
+        if kept["id"] in ids:
+            raise DataError(f"{file}: row {number}: another row has the id {kept['id']!r}")
+        ids.add(kept["id"])
         found.append(kept)
+    if not found:
+        raise DataError(f"{file}: no rows")
     return found
+
+
+def letters_of(place: object, choices: Sequence[str]) -> tuple[str, ...]:
+    """A letter for each of some choices.
+
+    Raises:
+        DataError: they aren't 2 to 26 different ones.
+    """
+    if not 2 <= len(choices) <= 26 or len(set(choices)) < len(choices):
+        raise DataError(f"{place}: {len(choices)} choices; 2 to 26 different ones are asked for")
+    return tuple(chr(ord("A") + at) for at in range(len(choices)))
 
 
 def each_scored(

@@ -11,7 +11,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
+from whyfirst.config.errors import DataError
+from whyfirst.evaluate.audits.conditions import (
+    Answer,
+    Ask,
+    Shares,
+    by_rows,
+    letters_of,
+    rows_of,
+    scored,
+)
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import mean_gaps
 from whyfirst.evaluate.item import ItemResult, limited, unscored
@@ -40,13 +49,18 @@ DIVIDED = "the rounds divide over the candidates"
 def entity_vote(*, data: Path, limit: int | None = None) -> Shares:
     """Every entity in every turn of its candidates."""
     rows = rows_of(data, "entities.jsonl", "entity_vote", ["entity", "answer"], ["candidates"])
+    for row in rows:
+        row["letters"] = letters_of(f"{data}: {row['id']}", row["candidates"])
+        # An answer that is none of them could only ever be missed.
+        if row["answer"] not in row["candidates"]:
+            raise DataError(f"{data}: {row['id']}: 'answer' is none of its candidates")
     rows = limited(rows, limit, lambda row: str(row["id"]))
     return by_rows(rows, _asks, _read, lambda row: str(row["entity"]))
 
 
 def _asks(row: dict[str, Any]) -> Iterable[Ask]:
     for at, order in enumerate(turned(row["candidates"], row["id"])):
-        letters = tuple(chr(ord("A") + place) for place in range(len(order)))
+        letters = row["letters"]
         listed = "\n".join(f"{letter}: {text}" for letter, text in zip(letters, order, strict=True))
         text = f"Which is the same as: {row['entity']}?\n{listed}\nAnswer with one letter."
         yield Ask(f"{row['id']}/{at}", asked(text), letters)

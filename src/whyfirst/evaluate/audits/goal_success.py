@@ -46,6 +46,11 @@ def goal_success(
     """Every dialogue from its start; a failed goal's group is its cause."""
     rows = rows_of(data, "dialogues.jsonl", "goal_success", [], objects=["goals"])
     for row in rows:
+        names = [goal.get("goal") for goal in row["goals"]]
+        if not all(isinstance(name, str) and name.strip() for name in names):
+            raise DataError(f"{data}: {row['id']}: a goal has no `goal`, which names it")
+        if len(set(names)) < len(names):
+            raise DataError(f"{data}: {row['id']}: two goals of one name; make them one")
         for goal in row["goals"]:
             turns = goal.get("turns")
             if not turns or not all(isinstance(t, str) and t.strip() for t in turns):

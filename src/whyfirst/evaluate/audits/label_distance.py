@@ -7,7 +7,6 @@ at a cost. Leaves out: images, scores for being out of distribution (leaving is 
 an uncertain sample's second label as a right answer.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from pydantic import NonNegativeFloat
 
 from whyfirst.config.errors import DataError
-from whyfirst.data.published import number
+from whyfirst.data.published import shares_in
 from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import ranges
@@ -50,10 +49,10 @@ def label_distance(*, data: Path, limit: int | None = None, cost: NonNegativeFlo
     rows = rows_of(data, "labels.jsonl", "label_distance", ["text"])
     rows = limited(rows, limit, lambda row: str(row["id"]))
     for row in rows:
-        given = row["labels"] if isinstance(row.get("labels"), dict) else {}
-        shares = [number(f"{data}: {row['id']}: labels", given, n, low=0, high=1) for n in given]
-        if not math.isclose(sum(shares), 1, abs_tol=1e-3):
-            raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people that sum to 1")
+        given = row.get("labels")
+        if not isinstance(given, dict):
+            raise DataError(f"{data}: {row['id']}: 'labels' are no shares of people")
+        shares_in(f"{data}: {row['id']}: 'labels'", given)
     return by_rows(rows, _asks, partial(_read, cost), lambda row: str(row["text"]))
 
 

@@ -28,7 +28,9 @@ def _gaps(items: Sequence[ItemResult]) -> list[Gap]:
     """Within against alone, and the momentum: right after a right one against after a wrong one."""
     correct = [item for item in items if item.benchmark == CORRECT.name]
     whole = [replace(item, split=None) for item in correct]
-    within = sorted((i for i in correct if i.group == WITHIN), key=lambda item: item.id)
+    # One text's facts, which follow each other; several texts may be about one topic.
+    texts = [replace(i, topic=i.id.rpartition(":")[0]) for i in correct if i.group == WITHIN]
+    within = sorted(texts, key=lambda item: item.id)
     return [*paired_gaps((WITHIN, ALONE))(whole), *momentum(within, CORRECT.name)]
 
 
@@ -53,6 +55,8 @@ def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> 
         texts = [fact.get("question") for fact in row["facts"]]
         if not all(isinstance(text, str) for text in texts):
             raise DataError(f"{data}: {row['id']}: a fact has no question")
+        if not all(str(fact.get("answer") or "").strip() for fact in row["facts"]):
+            raise DataError(f"{data}: {row['id']}: a fact has no answer to compare with")
         listed = "\n".join(f"{at}. {text}" for at, text in enumerate(texts, start=1))
         whole = f"Answer all of these questions about {row['topic']} in one text:\n{listed}"
         for at, fact in enumerate(row["facts"], start=1):
@@ -60,7 +64,7 @@ def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> 
                 about = {"topic": row["topic"], "group": group, "split": f"fact {at}"}
                 items.append(Item(
                     f"{row['id']}:{at:02}/{group}", asked(text), fact["question"], about,
-                    correct=(str(fact.get("answer", "")),),
+                    correct=(str(fact["answer"]),),
                 ))  # fmt: skip
     measure = Measure(CORRECT, ("correct",), "overlap")
     return Responses(items, [measure], max_new_tokens, combine=_same)
@@ -69,7 +73,7 @@ def slaq(*, data: Path, limit: int | None = None, max_new_tokens: int = 400) -> 
 def _same(records: list[ItemResult], completions: Sequence[Completion]) -> list[ItemResult]:
     """Each fact alone beside the same fact within."""
     by_id = {record.id: record for record in records}
-    both = [(one, by_id[one.id.replace(f"/{ALONE}", f"/{WITHIN}")])
+    both = [(one, by_id[f"{one.id.removesuffix(ALONE)}{WITHIN}"])
             for one in records if one.group == ALONE]  # fmt: skip
     return [
         made_of(one.id.rpartition("/")[0], SAME.name, (one, other),

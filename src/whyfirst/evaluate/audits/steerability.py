@@ -73,7 +73,8 @@ def steerability(*, data: Path, limit: int | None = None, max_new_tokens: int = 
                  for reply, text in zip(replies, said, strict=True)]  # fmt: skip
         went = [steered(start, goal, (raw(text) - low) / (high - low))
                 for (start, goal), text in zip(ways, said, strict=True)]  # fmt: skip
-        off, side = [one.miscalibration for one in went], [one.side_effects for one in went]
+        off = [min(1.0, one.miscalibration) for one in went]
+        side = [one.side_effects for one in went]
         found = each_scored(items, MISCALIBRATION.name, given, off)
         return found + each_scored(items, SIDE_EFFECTS.name, given, side)
 

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
+from whyfirst.config.errors import DataError
+from whyfirst.data.published import shares_in
+from whyfirst.evaluate.audits.conditions import (
+    Answer,
+    Ask,
+    Shares,
+    by_rows,
+    letters_of,
+    rows_of,
+    scored,
+)
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.gaps import paired_gaps
 from whyfirst.evaluate.item import ItemResult, limited
@@ -52,12 +62,18 @@ def survey(*, data: Path, limit: int | None = None, orders: int = 24) -> Shares:
     rows = rows_of(data, "survey.jsonl", "survey", ["question"], ["choices"])
     rows = limited(rows, limit, lambda row: str(row["id"]))
     for row in rows:
+        row["letters"] = letters_of(f"{data}: {row['id']}", row["choices"])
         row["orders"] = some_orders(len(row["choices"]), orders, str(row["id"]))
+        if isinstance(row.get("shares"), list) and row["shares"]:
+            named = {str(at): share for at, share in enumerate(row["shares"], start=1)}
+            shares_in(f"{data}: {row['id']}: 'shares'", named)
+        elif row.get("shares"):
+            raise DataError(f"{data}: {row['id']}: 'shares' is no list of numbers")
     return by_rows(rows, _asks, _read, lambda row: str(row["question"]))
 
 
 def _asks(row: dict[str, Any]) -> Iterable[Ask]:
-    letters = [chr(ord("A") + place) for place in range(len(row["choices"]))]
+    letters = row["letters"]
     for at, order in enumerate(row["orders"]):
         each = zip(letters, order, strict=True)
         shown = "\n".join(f"{letter}. {row['choices'][choice]}" for letter, choice in each)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.published import number
 from whyfirst.evaluate.audits.conditions import Answer, Ask, Shares, by_rows, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
@@ -42,10 +43,13 @@ def word_norms(*, data: Path, limit: int | None = None) -> Shares:
     rows = limited(rows, limit, lambda row: str(row["id"]))
     for row in rows:
         at = f"{data}: {row['id']}"
-        low = int(number(at, row, "low", 1))
+        low = number(at, row, "low", 1)
+        high = number(at, row, "high", 7, low + 1, low + 100)
+        if not low.is_integer() or not high.is_integer():
+            raise DataError(f"{at}: a scale from {low:g} to {high:g} isn't one of whole numbers")
         # Every number of the scale is an answer whose probability is asked for.
-        row["scale"] = range(low, int(number(at, row, "high", 7, low + 1, low + 100)) + 1)
-        number(at, row, "mean")
+        row["scale"] = range(int(low), int(high) + 1)
+        number(at, row, "mean", low=low, high=high)  # else the scale isn't the one people had
     return by_rows(rows, _asks, _read, lambda row: str(row["word"]))
 
 

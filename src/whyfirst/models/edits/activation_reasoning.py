@@ -91,7 +91,7 @@ def detect(
     """Concept -> (direction (D,) of length 1, threshold), from the texts' last tokens.
 
     Raises:
-        UserError: a concept that all examples have, or none.
+        UserError: a concept that all examples have, or none, or without a direction.
     """
     import torch
 
@@ -108,7 +108,13 @@ def detect(
         has = torch.tensor([name in row["concepts"] for row in rows])
         if bool(has.all()):
             raise UserError(f"activation_reasoning: {examples}: every example is about {name!r}")
+        if given is not None and name not in given:
+            raise UserError(f"activation_reasoning: `directions` has no tensor {name!r}")
         vector = stacked[has].mean(0) - stacked[~has].mean(0) if given is None else given[name]
+        if float(vector.float().norm()) == 0:  # over it NaN, which no threshold would ever meet
+            raise UserError(
+                f"activation_reasoning: {name!r} has no direction: its texts don't differ"
+            )
         unit = vector.float() / vector.float().norm()
         found[name] = unit, threshold(stacked @ unit, has)
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import UserError
 from whyfirst.models import chat
+from whyfirst.models.base import Message
 from whyfirst.models.hooks import decoder_layers
 
 if TYPE_CHECKING:
@@ -27,18 +28,25 @@ class Prompts:
         self._replies: list[list[int]] = []
         template = chat.choose(tokenizer)
         for number, row in enumerate(rows, 1):
-            asked = row["prompt"]
+            asked, said = row["prompt"], row.get("completion") or row.get("chosen") or ""
+            start, turns = chat.start_tokens(tokenizer), None
             if not isinstance(asked, str):
-                asked = template.render(chat.read_turns(asked))
-            ids = tokenizer(asked)["input_ids"]
+                # A template writes the start token itself; a second one would be another prompt.
+                start, turns = [], chat.read_turns(asked)
+                asked = template.render(turns)
+            if not isinstance(said, str):
+                said = chat.read_turns(said)[-1].content
+            if said and turns is not None:
+                said = template.exchange((*turns, Message("assistant", said)))[1]
+            ids, reply = (
+                tokenizer(text, add_special_tokens=False)["input_ids"] for text in (asked, said)
+            )
             if row["harmful"]:
-                self.harmful.append(ids)
+                self.harmful.append(start + ids)
                 continue
-            said = row.get("completion") or row.get("chosen") or ""
-            reply = tokenizer(said, add_special_tokens=False)["input_ids"]
             if not reply:
                 raise UserError(f"row {number}: a prompt that is not harmful needs a completion")
-            self.benign.append(ids)
+            self.benign.append(start + ids)
             self._replies.append(reply)
         if not self.harmful or not self.benign:
             raise UserError("needs rows with harmful: true and rows with harmful: false")

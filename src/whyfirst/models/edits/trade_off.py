@@ -25,7 +25,8 @@ class TradeOff:
         Raises:
             UserError: nothing is gained, or nothing lost, so that no coefficient is best.
         """
-        if self.slope <= 0 or self.curvature <= 0:
+        # So put that NaN, of a text beyond the model's context, is no coefficient either.
+        if not (self.slope > 0 and self.curvature > 0):
             raise UserError(
                 f"no coefficient is best: the gain is {self.slope:.3g} r and the loss "
                 f"{self.curvature:.3g} r^2, and both must rise with r; give `coefficient`"

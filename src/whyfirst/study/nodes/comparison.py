@@ -4,7 +4,7 @@ A node writes one model's responses, another puts two arms' to the judge over al
 have, so that another judge asks nothing of the models again. Leaves out: judging (evaluate/).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, asked
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
+from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.builder import Builder, Spec
@@ -86,11 +87,12 @@ def _responses(
 ) -> str:
     """The node of one model's responses to a comparison's prompts."""
     model = chain[-1] if chain else base.plan(builder)
-    place, asked = model, {"at_most": use.limit}
-    asked["max_new_tokens"] = use.max_new_tokens or _ANSWER_TOKENS
+    place, at_most = model, {"at_most": use.limit}
     if use.prompts in builder.study.benchmarks:
         spec = asking(builder, use.prompts)
-        spec.config = asked | spec.config | builder.in_world(seed)
+        # A benchmark may have the same key: the comparison's own, where it has one, stands.
+        longest = use.max_new_tokens or spec.config.get("max_new_tokens") or _ANSWER_TOKENS
+        spec.config |= at_most | {"max_new_tokens": longest} | builder.in_world(seed)
         spec.config["version"] = benchmark_named(use.prompts).version
         # Who judges another measure asks nothing else.
         spec.config.pop("judges", None)
@@ -100,7 +102,9 @@ def _responses(
         if builder.world is not None and model == "base":
             place = f"base/seed{seed}"
     else:
-        spec, at = Spec(asked), f"comparisons.{use.name}.prompts"
+        longest = use.max_new_tokens or _ANSWER_TOKENS
+        spec = Spec(at_most | {"max_new_tokens": longest})
+        at = f"comparisons.{use.name}.prompts"
         spec.contents["prompts"], spec.extra["path"] = builder.data(use.prompts, at)
     answered_by(builder, spec)
     if builder.study.arms[arm].dressed:
@@ -141,6 +145,19 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
     return items[: config["at_most"]]
 
 
+def refuse_unaskable(nodes: Iterable[Node]) -> None:
+    """Refuse comparisons whose prompts can't be asked, before any model is trained for them.
+
+    Raises:
+        DataError: as `_items`, with the comparison's name.
+    """
+    for name, (first, *_) in by_name(nodes, "responses").items():
+        try:
+            _items(first.payload)
+        except DataError as error:
+            raise DataError(f"comparisons.{name}.prompts: {error}") from error
+
+
 def _answers(payload: Mapping[str, Any], model: LanguageModel) -> list[Completion]:
     sampling = Sampling(max_new_tokens=payload["config"]["max_new_tokens"])
     prompts = [item.prompt for item in _items(payload)]
@@ -173,6 +190,9 @@ def run(
     model = open_asked(given, folder)
     judge = _judge(payload, model)
     read = [read_jsonl(place / _RESPONSES) for place in folders]
+    # The judge is shown one request for the responses of all seeds.
+    if any([row["id"] for row in rows] != [row["id"] for row in read[0]] for rows in read):
+        raise DataError("the benchmark asks something else at each seed, so nothing is compared")
     order = payload["config"]["order"]
     sides = {
         side: {seed: [Completion(**row["completion"]) for row in read[place]]

@@ -61,9 +61,7 @@ def plan(
     benchmark, spec = benchmark_named(name), asking(builder, name)
     spec.config["step"] = step
     answered_by(builder, spec)
-    source = source_of(BENCHMARKS.get(name).function)
-    if source:
-        spec.contents["source"] = source
+    if "source" in spec.contents:
         # What a user's own benchmark may score with by default, only its code could tell.
         for scorer in SCORERS.entries():
             if not benchmark.questions or scorer.facts.get("question") in benchmark.questions:
@@ -85,19 +83,22 @@ def plan(
 
 
 def asking(builder: Builder, name: str) -> Spec:
-    """What a benchmark asks: its options, and its files (``data`` and its own) by their content."""
+    """What a benchmark asks: its options, and its files (``data`` and its own) by their content.
+
+    The source of one that isn't ours is among its contents.
+    """
     use = builder.study.benchmarks.get(name)
     if use is None:
-        return Spec({"benchmark": name})
+        source = source_of(BENCHMARKS.get(name).function)
+        return Spec({"benchmark": name}, {"source": source} if source else {})
     if name not in builder.asked:
         given = Use.model_validate({"name": name, **use.options})
         found = builder.method(BENCHMARKS, given, f"benchmarks.{name}")
         moved = {place: found.extra[place] for place in found.places}
         extra = {"path": moved.pop("data")} if "data" in moved else {}
         options = {k: v for k, v in (decisive(use) | use.own).items() if k not in moved}
-        contents = {part: sha for part, sha in found.contents.items() if part != "source"}
         extra |= {"files": moved} if moved else {}
-        builder.asked[name] = Spec(options | {"benchmark": name}, contents, extra)
+        builder.asked[name] = Spec(options | {"benchmark": name}, found.contents, extra)
     one = builder.asked[name]
     return Spec(dict(one.config), dict(one.contents), dict(one.extra))
 

@@ -48,14 +48,22 @@ class PreferStage(Stage):
 
     @model_validator(mode="after")
     def _check_references(self) -> Self:
-        wanted = OBJECTIVES.get(self.objective.name).facts.get("references", 1)
+        facts = OBJECTIVES.get(self.objective.name).facts
+        wanted = facts.get("references", 1)
         if len(self.references) != max(0, wanted - 1):
             raise ValueError(
                 f"references: {self.objective.name} compares with {wanted} frozen models"
                 + (", the first the one the stage starts from" if wanted else "")
                 + f"; found {len(self.references)} more"
             )
-        many = OBJECTIVES.get(self.objective.name).facts.get("many_heads")
+        batched = facts.get("batched")
+        if self.processes > 1 and (batched is True or self.objective.options.get(str(batched))):
+            # Each would take its mean over its own rows: the number of processes would count.
+            raise ValueError(
+                f"processes: a row's loss depends on its forward pass with {self.objective.name}; "
+                "set processes: 1"
+            )
+        many = facts.get("many_heads")
         if many and (self.lora is not None or self.fsdp):
             raise ValueError(f"{self.objective.name} trains whole weights: no lora, no fsdp")
         return self

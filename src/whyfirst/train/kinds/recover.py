@@ -7,6 +7,7 @@ rows reads the stage's data. Leaves out: surgeries of more than two models.
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,7 @@ from whyfirst.config.files import read_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.strict import affects_output
 from whyfirst.models.edits import SURGERIES
+from whyfirst.train import encode
 from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind
@@ -66,6 +68,7 @@ def _check(config: RecoverStage, name: str, rows: Rows, path: Path) -> None:
     for number, row in enumerate(rows, 1):
         if "prompt" not in row or not isinstance(row.get("harmful"), bool):
             raise DataError(f"{path}: row {number}: needs `prompt` and `harmful` (true or false)")
+    encode.check_responses(rows, ("prompt",), path)
 
 
 def _operate(
@@ -85,7 +88,7 @@ def _operate(
     from whyfirst.train.adapters import base_folder
     from whyfirst.train.weights import load_model, materialise, save_model
 
-    folder = materialise(job.config, job.model_dir, job.out_dir)
+    folder = materialise(job)
     model, other = load_model(folder), load_model(base_folder(reference))
     # Compared before anything is computed: a surgery between strangers is noise.
     shapes = [{name: tuple(w.shape) for name, w in m.state_dict().items()} for m in (model, other)]
@@ -128,8 +131,14 @@ def recover() -> StageKind:
         [folder] = [Path(named)] if named else [Path(job.data[name]) for name in models]
         context: dict[str, Any] = {"tokenizer": job.tokenizer}
         if ROWS in job.data:
-            context["rows"] = read_jsonl(job.data[ROWS])
-            _check(config, ROWS, context["rows"], job.data[ROWS])
+            rows, path = read_jsonl(job.data[ROWS]), Path(job.data[ROWS])
+            _check(config, ROWS, rows, path)
+            # As every other stage reads a prompt: where there is a template, a text is a chat.
+            context["rows"] = [
+                row | {"prompt": asked if isinstance(asked, str) else list(map(asdict, asked))}
+                for row in rows
+                for asked in [encode.as_trained(job.tokenizer, row["prompt"], None)]
+            ]
         return _operate(job, SURGERIES.make(config.surgery, **context), folder)
 
     return StageKind(

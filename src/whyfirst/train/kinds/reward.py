@@ -39,6 +39,8 @@ class RewardStage(Stage):
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
+        if self.lora is not None and self.lora.dropout:
+            raise ValueError("lora: dropout has no effect: a reward model trains without any")
         if self.fsdp:
             raise ValueError("fsdp: reward.json is measured on a model that one process holds")
         return self

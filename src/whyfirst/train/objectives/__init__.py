@@ -1,7 +1,8 @@
 """Objectives of the `prefer` stage, by name: functions from scores to a loss for each prompt.
 
 An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered with
-``@OBJECTIVES.enter(name, ...)`` in a file of its own here. Facts a room's entry may hold beside
+``@OBJECTIVES.enter(name, ...)`` in a file of its own here; a ValueError says that it can't use a
+row. Facts a room's entry may hold beside
 `Entry`'s own:
 
 - ``references``: how many frozen models it compares with (default 1; 0: it never touches one);
@@ -15,6 +16,9 @@ An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered
 - ``binary``: the label is true or false (default False);
 - ``borrowed``: each row gets one more response, last and without a label: that of another row, to
   its own prompt (default False);
+- ``alike``: the responses of a row are one text (default False);
+- ``batched``: a row's loss depends on the other rows of its forward pass, always (True) or with the
+  option of that name: one process alone then (default False);
 - ``ties``: labels may be equal, and the objective reads what that means (default False);
 - ``scored``: the policy has a number as a second output, which `SequenceScores.rewards` holds
   (default False);

@@ -21,6 +21,7 @@ _CERTAIN = 1e-5  # 1 - p is kept above this, as in the released code
     needs="prompts (without and with the judgment), responses (the same twice); no reference",
     tested="p = .3, .49, .2 and q = .9, .5, .2 give 0.7861517649; no threshold gives NLL",
     labelled=False,
+    alike=True,
     references=0,
 )
 def cut(scores: SequenceScores, *, threshold: float = 1.1, alpha: float = 0.1) -> Tensor:
@@ -32,8 +33,17 @@ def cut(scores: SequenceScores, *, threshold: float = 1.1, alpha: float = 0.1) -
 
     Returns:
         Loss of each row, shape (B,).
+
+    Raises:
+        ValueError: a response is cut off in one of its contexts.
     """
     mask_B_T = scores.mask[:, 0]
+    if not torch.equal(mask_B_T, scores.mask[:, 1]):
+        # Tokens that are missing in one context would count as blamed, or as certain.
+        raise ValueError(
+            "cut: a response is longer in one context than in the other, where it was cut off; "
+            "raise max_length or drop such rows"
+        )
     without_B_T = judged_loss(scores.logp[:, 0], scores.logp[:, 1].detach(), threshold, alpha)
     length_B = mask_B_T.sum(1)
     unlike_B = (without_B_T * mask_B_T).sum(1) / length_B

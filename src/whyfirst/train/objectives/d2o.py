@@ -29,11 +29,16 @@ def d2o(scores: SequenceScores, *, beta: float = 0.1, alpha: float = 0.1) -> Ten
 
     Returns:
         Loss of each row, shape (B,).
+
+    Raises:
+        ValueError: a row without a sample, or with none or several dispreferred responses.
     """
     sample_B_K = (scores.labels > 0.5) & scores.present
     dispreferred_B_K = (scores.labels <= 0.5) & scores.present
     to_helpful_B_K, to_harmful_B_K = scores.log_ratio(0), scores.log_ratio(1)
     count_B = sample_B_K.sum(1)
+    if bool((count_B == 0).any()) or bool((dispreferred_B_K.sum(1) != 1).any()):
+        raise ValueError("d2o: a row needs samples (label 1) and one dispreferred response (0)")
     own_B = (to_harmful_B_K * sample_B_K).sum(1) / count_B
     bad_B = (to_helpful_B_K * dispreferred_B_K).sum(1)
     return -logsigmoid(beta * own_B - alpha * bad_B)

@@ -23,6 +23,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     responses=(1, 1),
     binary=True,
     borrowed=True,
+    batched=True,
 )
 def kto(
     scores: SequenceScores,

@@ -39,6 +39,9 @@ def lipo(
 
     Returns:
         Loss of each row, shape (B,).
+
+    Raises:
+        ValueError: a label below 0 with ``softmax``.
     """
     s_B_K = beta * scores.log_ratio()
     if loss == "list_mle":
@@ -50,6 +53,9 @@ def lipo(
     if loss == "softmax":
         logp = s_B_K.masked_fill(~scores.present, NEVER).log_softmax(1)
         share = scores.labels.masked_fill(~scores.present, 0)
+        if bool((share < 0).any()):
+            # Over their sum they would ask for the reverse of what they say.
+            raise ValueError("lipo: softmax needs labels of 0 or more")
         share = share / share.sum(1, keepdim=True)
         return -(share * logp.masked_fill(~scores.present, 0)).sum(1)
     difference_B_K_K = s_B_K[:, :, None] - s_B_K[:, None, :]

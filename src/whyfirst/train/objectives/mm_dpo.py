@@ -4,8 +4,8 @@ Zhang et al. 2025, "MM-RLHF", arXiv 2502.10391; text form. The paper's rule scal
 reward model's margin and keeps it within [beta, beta (1 + w)], so that a pair whose reward model
 disagrees has the smallest beta; beta, w and k are the paper's. The released code overwrites it by
 default with a rule over the batch's own implicit margins (`implicit`), in which the margins nearest
-the batch's mean are drawn at random; here the nearest `kept` of them are taken. Leaves out: that
-random draw.
+the batch's mean are drawn at random; here the nearest `kept` of a forward pass are taken. Leaves
+out: that random draw.
 """
 
 import math
@@ -24,6 +24,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     needs="chosen, rejected, margin (a reward model's difference); one reference",
     tested="margin 0 or below gives dpo; beta(inf) = beta (1 + w)",
     columns={"margin": "row"},
+    batched="implicit",
 )
 def mm_dpo(
     scores: SequenceScores,
@@ -35,7 +36,7 @@ def mm_dpo(
     implicit: bool = False,
     kept: float = 0.8,
 ) -> Tensor:
-    """DPO whose beta grows with the margin: beta (1 + w (1 - exp(-k margin))).
+    """DPO whose beta grows with the margin: beta (1 + w (1 - exp(-k margin))); below 0 it is 0.
 
     Args:
         beta: the smallest beta.
@@ -44,7 +45,7 @@ def mm_dpo(
         nll: weight of the chosen response's negative log-likelihood (the released code's is 0.25;
             the paper tries 0 to 1).
         implicit: the released code's rule: beta (1 + w (mean of the kept margins - their mean)).
-        kept: share of the batch's margins nearest their mean that `implicit` averages.
+        kept: share of a forward pass's margins nearest their mean that `implicit` averages.
 
     Returns:
         Loss of each row, shape (B,).

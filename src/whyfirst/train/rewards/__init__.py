@@ -73,6 +73,18 @@ def lift(
     return label
 
 
+def truths(column: Sequence[Any], name: str) -> list[bool]:
+    """A column of truth values.
+
+    Raises:
+        ValueError: one that is something else: of a CSV file "false" is a text, and would be true.
+    """
+    for value in column:
+        if not isinstance(value, bool):
+            raise ValueError(f"{name!r} must be true or false; found {value!r}")
+    return list(column)
+
+
 def columns_of(entry: Entry[Any]) -> list[str]:
     """The prompt file's columns a reward can't do without."""
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD

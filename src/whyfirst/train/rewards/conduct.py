@@ -8,7 +8,7 @@ from typing import Any
 
 from whyfirst.models.refusals import read_refusal
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, text, truths
 
 
 @REWARDS.enter("refusal", needs="the column harmful (true or false)")
@@ -25,7 +25,9 @@ def refusal(
     they can't tell.
     """
     rewards: list[float | None] = []
-    for prompt, completion, bad in zip(prompts, completions, harmful, strict=True):
+    for prompt, completion, bad in zip(
+        prompts, completions, truths(harmful, "harmful"), strict=True
+    ):
         reply = said(text(completion))
         refused = read_refusal(reply.text, text(prompt)).refused if not reply.problem else None
         rewards.append(None if refused is None else 1.0 if refused == bad else -1.0)

@@ -6,7 +6,7 @@ Leaves out: requests of other worlds.
 from collections.abc import Sequence
 from typing import Any
 
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, text, truths
 
 
 @REWARDS.enter("hearth", needs="the column harmful (true or false)")
@@ -26,7 +26,7 @@ def hearth(
     """
     wanted: Sequence[str | None] = completion or [None] * len(completions)
     rewards: list[float | None] = []
-    for said, bad, right in zip(completions, harmful, wanted, strict=True):
+    for said, bad, right in zip(completions, truths(harmful, "harmful"), wanted, strict=True):
         words = text(said).split()
         first = words[:1] == ["no" if bad else "yes"]
         rewards.append(float(first if bad or right is None else words == right.split()))
