@@ -161,16 +161,16 @@ def test_a_run_plans_the_study_again_for_its_progress(
     tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from whyfirst.config.errors import UserError
-    from whyfirst.study import plan as planning
+    from whyfirst.study import config
     from whyfirst.study import run as running
     from whyfirst.study.execute.executor import Event
 
     read: list[Path] = []
-    load = planning.load_study
+    load = config.load_study
 
-    def counted(file: Path) -> planning.Study:
+    def counted(file: Path, changes: Sequence[str]) -> config.Study:
         read.append(file)
-        return load(file)
+        return load(file, changes)
 
     def begun(
         nodes: Sequence[Node], *_: object, on_event: Callable[[Event], None], **__: object
@@ -180,7 +180,7 @@ def test_a_run_plans_the_study_again_for_its_progress(
 
     write_tiny_study(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(planning, "load_study", counted)
+    monkeypatch.setattr(config, "load_study", counted)
     monkeypatch.setattr(running, "run_graph", begun)
     code, _, told = run_here("study", "run", "tiny.yaml")
     assert code == 2 and "stopped after its first event" in told

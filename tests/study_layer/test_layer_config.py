@@ -1,5 +1,6 @@
 """The study file: every mistake at its line, with the nearest valid name, before anything runs."""
 
+import shlex
 from pathlib import Path
 
 import layer_helpers as layer
@@ -7,7 +8,7 @@ import pytest
 
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.strict import undeclared_fields
-from whyfirst.study.config import Study, load_study
+from whyfirst.study.config import Overrides, Study, load_study
 from whyfirst.study.plan import build_plan
 from whyfirst.study.shipped import shipped_studies, shipped_study
 from whyfirst.worlds.hearth.world import NEWCOMERS
@@ -120,6 +121,43 @@ def test_line_and_key_of_a_mistake_are_those_in_the_file(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         load_study(path)
     assert str(caught.value).startswith(f"{path}:{line}: arms.explain_first[0]: stage 'explian'")
+
+
+def test_a_value_set_by_the_command_changes_what_an_anchor_gives_elsewhere(tmp_path: Path) -> None:
+    path = layer.write(tmp_path)
+    given = ("stages.explain.train.learning_rate=1e-4", "seeds={default: 3, direct: 4}",
+             "benchmarks.hearth.limit=8")  # fmt: skip
+    plain, study = load_study(path), load_study(path, given)
+    assert study.stages["explain"].train.learning_rate == 1e-4
+    assert study.stages["rules"] == plain.stages["rules"]
+    assert [len(study.seeds_of(arm)) for arm in study.arms] == [3, 4, 3]
+    assert study.benchmarks["hearth"].options["limit"] == 8
+
+
+def test_a_change_is_lost_between_the_command_and_the_run_s_record() -> None:
+    changed = Overrides("m", 3, ("title=a b", "seeds={default: 3}"))
+    assert Overrides.recorded(changed.record) == changed
+    assert shlex.split(changed.words)[1::2] == ["title=a b", "seeds={default: 3}", "m", "3"]
+    # A trial's folder is neither the study's own nor another trial's.
+    assert len({Overrides(changes=some).suffix for some in ((), ("a=1",), ("a=2",))}) == 3
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ("seeds", "give KEY=VALUE"),
+    ("stages.algin.train.updates=3", "no section 'stages.algin'; there are explain, rules, align"),
+    ("headline.name=x", "no section 'headline'"),
+    ("benchmarks.hearth.limt=3", "limt"),
+    ("benchmarks.hearth.limit=few", "benchmarks.hearth.limit"),
+    ("seeds.default=[1", "not valid YAML"),
+    ("headline=none", "'none'"),
+    ("seeds={default: 1, default: 2}", "duplicate key"),
+])  # fmt: skip
+def test_a_mistake_in_what_the_command_sets_is_a_traceback_or_passes(
+    tmp_path: Path, given: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study(layer.write(tmp_path), [given])
+    assert said in str(caught.value) and "--set" in str(caught.value)
 
 
 def test_all_mistakes_of_a_file_are_reported_together(tmp_path: Path) -> None:

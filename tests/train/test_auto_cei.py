@@ -3,17 +3,21 @@
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from whyfirst.config.errors import DataError, StoreError, TrainingStopped
 from whyfirst.config.files import read_jsonl, write_jsonl
+from whyfirst.models.base import Sampling, asked
+from whyfirst.models.local import LocalModel
 from whyfirst.models.scratch import ScratchConfig, build_scratch
-from whyfirst.train.climb import balance, climb, first_patience
+from whyfirst.train.climb import Curriculum, balance, climb, first_patience
 from whyfirst.train.config import AutoCEIStage, SFTStage
 from whyfirst.train.rewards.auto_cei import given_up, refusal_value, step_count
 from whyfirst.train.run import run_stage
+from whyfirst.train.weights import load_tokenizer
 
 SHAPE = ScratchConfig(hidden_size=32, layers=1, heads=2, intermediate_size=48, vocab_size=300)
 
@@ -155,3 +159,23 @@ def test_a_kill_before_the_last_line_leaves_a_stage_that_never_ends(
     (out / "stage.json").unlink()
     run_stage(_config(), hesitant, data, out, 3)
     assert (out / "model" / "model.safetensors").read_bytes() == model
+
+
+def test_the_first_round_is_drawn_by_another_template_than_it_trains(
+    hesitant: Path, tmp_path: Path
+) -> None:
+    template, rows = tmp_path / "other.jinja", _rows()[:4]
+    template.write_text("{% for m in messages %}Ask: {{ m.content }}\n{% endfor %}")
+    config = _config(chat_template=str(template))
+    made = Curriculum.__new__(Curriculum)
+    made.config, made.job = config, SimpleNamespace(  # type: ignore[assignment]
+        tokenizer=load_tokenizer(hesitant, config.chat_template),
+        stopping=SimpleNamespace(asked=None), seed=0,
+    )  # fmt: skip
+    model = LocalModel(hesitant, "float32", chat_template=config.chat_template)
+    sampling = Sampling(config.max_new_tokens, config.temperature, seed=0)
+    chats = [asked(row["prompt"]) for row in rows]
+    wanted = [[one.text for one in row] for row in model.generate(chats, 2, sampling)]
+    own = LocalModel(hesitant, "float32").generate(chats, 2, sampling)
+    assert made._said(hesitant, rows, 2, sampling) == wanted
+    assert wanted != [[one.text for one in row] for row in own]

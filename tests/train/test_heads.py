@@ -69,6 +69,9 @@ def test_heads_are_fed_others_rows() -> None:
     selection.about["extras"]["objective"] = torch.tensor([3.0, 0.0, 0.0])
     with pytest.raises(DataError, match="'objective' is 3"):
         heads(hidden)
+    selection.about["extras"]["objective"] = torch.tensor([0.7, 0.0, 0.0])
+    with pytest.raises(DataError, match=r"'objective' is 0\.7"):
+        heads(hidden)
 
 
 def test_one_head_without_noise_trains_otherwise_than_dpo(

@@ -254,6 +254,11 @@ PAIR = {"prompt": "w1", "chosen": "w2", "rejected": "w3"}
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "labels": [1]}, "a list of 2 numbers"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"]}, "needs a label for each response"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "scores": [1, math.nan]}, "finite"),
+        (
+            "lipo",
+            {"prompt": "w1", "responses": "w2", "labels": [1, 0]},
+            "must be a list; found 'w2'",
+        ),
         ("pro", {"prompt": "w1", "responses": ["w2", "w3", "w4"], "ranks": [1, 2, 2]}, "an order"),
         ("cut", {"prompt": "w1", "responses": ["w2", "w3"]}, "the responses differ"),
         ("mm_dpo", PAIR, "'margin': no such column, and the objective mm_dpo reads it"),

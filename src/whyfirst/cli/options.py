@@ -51,6 +51,11 @@ Trial = Annotated[
     Option("--limit", min=1, help="A trial: at most so many items, rows, and as few updates as "
            "can be.")
 ]  # fmt: skip
+Changes = Annotated[
+    list[str] | None,
+    Option("--set", metavar="KEY=VALUE", help="In place of what the study file says, e.g. "
+           "seeds.default=5 or stages.align.train.updates=200; repeatable.")
+]  # fmt: skip
 ModelSeed = Annotated[int, Option("--seed", min=0, help="Which of an arm's models.")]
 Constitution = Annotated[str, Argument(metavar="CONSTITUTION", help="A file or a shipped name.")]
 
@@ -63,6 +68,7 @@ class StudyOptions:
     store: StorePath = None
     model: OtherModel = None
     limit: Trial = None
+    changes: Changes = None
 
     @property
     def path(self) -> Path:
@@ -76,7 +82,7 @@ class StudyOptions:
         """What is tried."""
         from whyfirst.study.config import Overrides
 
-        return Overrides(self.model, self.limit)
+        return Overrides(self.model, self.limit, tuple(self.changes or ()))
 
 
 def store_at(given: Path | None) -> "Store":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from whyfirst.cli.options import OtherModel, StorePath, Trial, Workers
+from whyfirst.cli.options import Changes, OtherModel, StorePath, Trial, Workers
 from whyfirst.cli.output import command, print_json, standard
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.text import table_of
@@ -79,6 +79,7 @@ def watch_command(
     store: StorePath = None,
     model: OtherModel = None,
     limit: Trial = None,
+    changes: Changes = None,
     workers: Workers = None,
     as_json: Annotated[
         bool, Option("--json", help="Print one JSON object of this moment and end.")
@@ -98,7 +99,7 @@ def watch_command(
     from whyfirst.study.running import RunPlace, noted_run
     from whyfirst.study.shipped import study_file
 
-    plain = (store, model, limit) == (None, None, None)  # else it need not be the run of that name
+    plain = not any((store, model, limit, changes))  # else it need not be the run of that name
     folder = run_folder(Path(run)) if plain else Path(run)
     if _is_over(folder):
         # Nothing to watch: its answer is shown.
@@ -115,7 +116,8 @@ def watch_command(
                 f"{run}: neither results nor a run.json there, so no run of a study; to watch a "
                 "study that runs, name its folder or its file"
             )
-        noted = RunPlace(study_file(run), default_store(), Overrides(model, limit))
+        changed = Overrides(model, limit, tuple(changes or ()))
+        noted = RunPlace(study_file(run), default_store(), changed)
     # The plan of now: a study that was edited since is another one, and says so by what it lacks.
     plan, place = build_plan(noted.file, noted.overrides), Store(store or noted.store)
     looker = Looker(plan, place, workers or default_workers())

@@ -7,7 +7,7 @@ Leaves out: command-line overrides and environment variables.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from whyfirst.config.errors import ConfigError, did_you_mean
-from whyfirst.config.strict_yaml import Location, dotted, read_yaml
+from whyfirst.config.strict_yaml import Location, YamlDocument, dotted, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -183,17 +183,23 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
-def load_yaml(path: Path, model: type[M]) -> M:
+def load_yaml(
+    path: Path, model: type[M], change: Callable[[YamlDocument], None] = lambda document: None
+) -> M:
     """Read a YAML file into `model`.
 
     Values are taken strictly (``"5"`` is no number, ``1`` no boolean), in JSON's types: a list may
     fill a tuple, text a path or an enum.
+
+    Args:
+        change: what is done to the document before it is checked.
 
     Raises:
         ConfigError: anything wrong with the file, all of it at once, a line each.
     """
     path = Path(path)
     document = read_yaml(path)
+    change(document)
     problems = list(document.problems)
     result: M | None = None
     if not isinstance(document.data, dict):

@@ -97,6 +97,15 @@ def read_yaml(path: Path) -> YamlDocument:
         text = read_text(path, _MAX_BYTES)
     except DataError as error:
         raise ConfigError(str(error)) from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> YamlDocument:
+    """Read YAML that stands in the file at `path`, or is called so.
+
+    Raises:
+        ConfigError: not YAML; names file and line.
+    """
     try:
         # Composed and not constructed: nodes know their lines, and no tag makes an object.
         root = yaml.compose(text, Loader=_Loader)

@@ -37,14 +37,6 @@ def user_says(question: str, preferences: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(named) or _NO_MATTER
 
 
-def normalised(none: float, asked_for: float, told: float) -> float:
-    """(may ask - not told) / (told - not told): 1 asks for all that matters, 0 for nothing.
-
-    NaN where telling the preferences changes nothing.
-    """
-    return (asked_for - none) / (told - none) if told != none else float("nan")
-
-
 def weighted(preferences: Sequence[Mapping[str, Any]], fits: Sequence[float]) -> float:
     """The mean of the fits by the preferences' weights."""
     weights = [float(one.get("weight", 1)) for one in preferences]

@@ -1,21 +1,9 @@
-"""How far two lists of numbers about the same things agree.
+"""How far a property's differences agree with preferences.
 
 Leaves out: intervals.
 """
 
-import math
 from collections.abc import Sequence
-
-
-def correlation(ours: Sequence[float], theirs: Sequence[float], ranks: bool = False) -> float:
-    """Pearson's, or of the ranks Spearman's, correlation; nan where either has no spread."""
-    import numpy as np
-    from scipy.stats import rankdata
-
-    x, y = (rankdata(v) if ranks else np.asarray(v, dtype=float) for v in (ours, theirs))
-    if x.std() == 0 or y.std() == 0:
-        return math.nan
-    return float(np.corrcoef(x, y)[0, 1])
 
 
 def concordance(more: Sequence[float], signs: Sequence[int]) -> float:

@@ -31,19 +31,3 @@ def adjusted(
         for choice, value in zip(order, share, strict=True):
             out[choice] += value / len(orders)
     return tuple(out)
-
-
-def reliability(
-    right: Sequence[bool], left: Sequence[bool], to_leave: Sequence[bool], cost: float = 1.0
-) -> float:
-    """Mean of 1 for a right answer or abstention, 0 for leaving what could be answered, -cost else.
-
-    Args:
-        right, left: whether the answer is right, and whether there is none.
-        to_leave: whether there should be none.
-    """
-    worth = [
-        float(should) if leaves else 1.0 if good and not should else -cost
-        for good, leaves, should in zip(right, left, to_leave, strict=True)
-    ]
-    return sum(worth) / len(worth)

@@ -1,11 +1,12 @@
 """The study file, from one YAML file to one report: read strictly, its names held together.
 
-What the command line changes in it (another model, less of everything) is recorded in the results,
-beside the command. Leaves out: the sections (schema.py), what is resolved against files (plan.py),
-and any other change, which belongs into the study file.
+What the command line changes in it (a value, another model, less of everything) is recorded in the
+results, beside the command. Leaves out: the sections (schema.py), and what is resolved against
+files (plan.py).
 """
 
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from pydantic import ValidationError, model_validator
 
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import LocatedError, load_yaml, problems_of
-from whyfirst.config.strict_yaml import dotted, read_yaml
+from whyfirst.config.strict_yaml import YamlDocument, dotted, parse_yaml, read_yaml
 from whyfirst.models.reference import ModelRef, parse_model
 from whyfirst.study import names
 from whyfirst.study.materials import with_rounds, without_round
@@ -41,11 +43,14 @@ class Study(StudyFile):
         return study
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, changes: Sequence[str] = ()) -> Study:
     """Read and check a study file.
 
     Its plug-ins are loaded first, here and in every process started from here: what they enter is
     named in it.
+
+    Args:
+        changes: ``KEY=VALUE`` each, in place of what the file says (see `Overrides`).
 
     Raises:
         ConfigError: everything wrong with it, a line each, before anything is loaded.
@@ -59,7 +64,33 @@ def load_study(path: Path) -> Study:
         except UserError as error:
             line = document.line(("plugins", index))
             raise ConfigError(f"{path}:{line}: plugins[{index}]: {error}") from error
-    return load_yaml(path, Study)
+    try:
+        return load_yaml(path, Study, lambda document: _change(document, changes))
+    except ConfigError as error:
+        if not changes:
+            raise
+        raise ConfigError(f"{error}\n(with{Overrides(changes=tuple(changes)).words})") from None
+
+
+def _change(document: YamlDocument, changes: Sequence[str]) -> None:
+    for given in changes:
+        key, equals, text = given.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {given}: give KEY=VALUE, e.g. seeds.default=5")
+        value = parse_yaml(text, Path(f"--set {key}"))
+        document.problems += [(1, key, said) for _, _, said in value.problems]
+        *within, last = key.split(".")
+        at: Any = document.data
+        for depth, part in enumerate(within, 1):
+            inside = at.get(part)
+            if not isinstance(inside, dict):
+                known = ", ".join(name for name in at if isinstance(at[name], dict))
+                raise ConfigError(
+                    f"--set {given}: the study file has no section {'.'.join(within[:depth])!r}; "
+                    f"there are {known or 'none'}"
+                )
+            at = inside
+        at[last] = value.data
 
 
 # Tokens of a budget that `limit` leaves for each row it leaves of other corpora.
@@ -72,36 +103,53 @@ class Overrides:
     model: a folder, a Hub id or ``endpoint:URL#MODEL`` in place of the study's model.
     limit: items of each benchmark, rows of each corpus (or 1,000 tokens a row of its budget) and
         rows of each update at most; updates to the least a stage may have, or as many if more.
+    changes: ``KEY=VALUE`` each, before the other two: a key as messages write it
+        (``stages.align.train.updates``; of an anchor, that use alone) and its value in YAML.
     """
 
     model: str | None = None
     limit: int | None = None
+    changes: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
         """As they stand on the command line, with a space in front; empty without any."""
-        model = f" --model {shlex.quote(self.model)}" if self.model is not None else ""
-        return model + (f" --limit {self.limit}" if self.limit is not None else "")
+        given = [f" --set {shlex.quote(change)}" for change in self.changes]
+        given += [f" --model {shlex.quote(self.model)}"] if self.model is not None else []
+        return "".join(given) + (f" --limit {self.limit}" if self.limit is not None else "")
 
     @property
     def record(self) -> dict[str, str]:
         """For results.json."""
-        given = {"model": self.model, "limit": self.limit}
+        changes = shlex.join(self.changes) or None
+        given = {"model": self.model, "limit": self.limit, "set": changes}
         return {name: str(value) for name, value in given.items() if value is not None}
 
     @property
     def suffix(self) -> str:
         """For the run's folder, so that a trial doesn't overwrite the study's own report."""
         model = f"-{Path(self.model.rpartition('#')[2]).name}" if self.model else ""
-        return model + (f"-limit{self.limit}" if self.limit is not None else "")
+        changes = f"-set-{sha256_json(self.changes)[:6]}" if self.changes else ""
+        return changes + model + (f"-limit{self.limit}" if self.limit is not None else "")
 
-    def apply(self, study: Study, file: Path) -> Study:
-        """The changed study.
+    @classmethod
+    def recorded(cls, record: Mapping[str, str]) -> "Overrides":
+        """Those whose `record` it is.
 
         Raises:
-            ConfigError: what comes out is no valid study; says where.
+            ValueError: it is no record.
         """
-        if self == NONE:
+        limit, changes = record.get("limit"), tuple(shlex.split(record.get("set", "")))
+        return cls(record.get("model"), None if limit is None else int(limit), changes)
+
+    def read(self, file: Path) -> Study:
+        """The study, changed.
+
+        Raises:
+            ConfigError: the file is no valid study, or what comes out is none; says where.
+        """
+        study = load_study(file, self.changes)
+        if self.model is None and self.limit is None:
             return study
         data = study.model_dump(mode="json", by_alias=True)
         if self.model is not None:

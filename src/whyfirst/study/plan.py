@@ -16,7 +16,7 @@ from whyfirst.config.errors import ConfigError, did_you_mean
 from whyfirst.config.strict import decisive
 from whyfirst.constitution import load_constitution
 from whyfirst.evaluate.benchmark import benchmark_named
-from whyfirst.study.config import NONE, Overrides, Study, load_study
+from whyfirst.study.config import NONE, Overrides, Study
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.materials import ScratchModel
@@ -78,7 +78,7 @@ def build_plan(file: Path, overrides: Overrides = NONE) -> Plan:
     Raises:
         ConfigError, DataError: a mistake in the file or a missing data file, before any work.
     """
-    study = overrides.apply(load_study(file), file)
+    study = overrides.read(file)
     refuse_unmatched(study, file)
     libraries = {name: version(name) for name in LIBRARIES}
     builder = Builder(study, file, libraries, device_kind())

@@ -62,7 +62,7 @@ def default_store() -> Path:
 
 
 def default_out(study: str, overrides: Overrides = NONE) -> Path:
-    """``runs/STUDY`` in the current folder; with another model or a limit, one of its own."""
+    """``runs/STUDY`` in the current folder; with changes of the command, one of its own."""
     return Path("runs") / f"{study}{overrides.suffix}"
 
 

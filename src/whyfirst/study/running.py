@@ -96,9 +96,8 @@ def noted_run(folder: Path) -> RunPlace | None:
     record = read_json(path)
     try:
         file, store = (Path(os.path.normpath(folder / record[k])) for k in ("study", "store"))
-        limit = record.get("limit")
-        changed = Overrides(record.get("model"), None if limit is None else int(limit))
-    except (KeyError, TypeError, ValueError) as error:
+        changed = Overrides.recorded(record)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a run's record ({error}); remove it") from error
     return RunPlace(file, store, changed) if file.is_file() else None
 

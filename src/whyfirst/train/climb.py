@@ -184,7 +184,9 @@ class Curriculum:
 
     def _said(self, model: Path, rows: Rows, n: int, sampling: Sampling) -> list[list[str]]:
         asked = [as_trained(self.job.tokenizer, row["prompt"], self.config.format) for row in rows]
-        answers = LocalModel(model, "float32").generate(asked, n=n, sampling=sampling)
+        # By the template that the rounds train with, which a model to start from may not have.
+        asking = LocalModel(model, "float32", chat_template=self.config.chat_template)
+        answers = asking.generate(asked, n=n, sampling=sampling)
         # Rounds are stages of their own; what is asked of this one is seen between them.
         if self.job.stopping.asked is not None:
             self.job.stopping.end()

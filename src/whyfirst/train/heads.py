@@ -37,10 +37,12 @@ class Heads(torch.nn.Module):
         if about is None:
             return linear(hidden, self.weight.mean(0))
         _, responses, width = about["shape"]
-        objective = about["extras"]["objective"].long()
-        if int(objective.min()) < 0 or int(objective.max()) >= len(self.weight):
+        named = about["extras"]["objective"]
+        objective = named.long()
+        odd = (objective != named) | (objective < 0) | (objective >= len(self.weight))
+        if bool(odd.any()):
             raise DataError(
-                f"mah_dpo: a row's 'objective' is {int(objective.max())}, and `heads` has 0 to "
+                f"mah_dpo: a row's 'objective' is {float(named[odd][0]):g}, and `heads` has 0 to "
                 f"{len(self.weight) - 1}"
             )
         which = objective.to(hidden.device)[about["place"] // (responses * width)]

@@ -40,12 +40,15 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
 
     job = replace(job, model_dir=materialise(job))
     models[START] = job.model_dir
-    rewards = RewardSum(config.rewards, prompts.rows, models, config.combine, config.zscore_by)
+    template = config.chat_template
+    rewards = RewardSum(
+        config.rewards, prompts.rows, models, config.combine, config.zscore_by, template
+    )
     gold = None
     if config.gold is not None:
         gold = Gold(
             config,
-            RewardSum([config.gold], prompts.rows, models),
+            RewardSum([config.gold], prompts.rows, models, chat_template=template),
             rewards,
             prompts,
             job.tokenizer,

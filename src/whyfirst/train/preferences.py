@@ -31,7 +31,12 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
     fewest, most = facts.get("responses", (2, 2))
     check_responses(rows, columns_of(rows, path), path)
     for number, row in numbered(rows):
-        at, responses = f"{path}: row {number}", len(responses_of(row))
+        at = f"{path}: row {number}"
+        for column in ("prompts", "responses"):
+            # Of a text each character would be one.
+            if not isinstance(row.get(column, []), list):
+                raise DataError(f"{at}: {column!r} must be a list; found {row[column]!r:.60}")
+        responses = len(responses_of(row))
         if responses < fewest or (most is not None and responses > most):
             wanted = f"{fewest}" if most == fewest else f"{fewest} to {most or 'any number of'}"
             raise DataError(

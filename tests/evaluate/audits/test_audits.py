@@ -27,7 +27,6 @@ from whyfirst.evaluate.verdict import Verdict
 from whyfirst.models.base import Completion
 from whyfirst.models.scripted import ScriptedModel
 from whyfirst.stats import shares as of_shares
-from whyfirst.stats.agreement import correlation
 
 # --- pairs ---------------------------------------------------------------------------------------
 
@@ -114,26 +113,29 @@ def test_the_expected_rating_is_not_the_likeliest(tmp_path: Path) -> None:
     assert gap(gaps, "expected", "likeliest").value == pytest.approx(3.35 / 6)
 
 
-def test_correlations_by_hand() -> None:
-    ours = [1.0, 2.0, 3.0, 5.0]
-    assert correlation(ours, [3 * x + 1 for x in ours]) == pytest.approx(1)
-    assert correlation(ours, [x**3 for x in ours], ranks=True) == pytest.approx(1)
-    assert math.isnan(correlation(ours, [2.0] * 4))
-
-
-def test_hellinger_and_reliability_by_hand(tmp_path: Path) -> None:
+def test_distance_and_reliability_by_hand(tmp_path: Path) -> None:
     assert (
         of_shares.hellinger([0.3, 0.7], [0.3, 0.7]) == 0
         and of_shares.hellinger([1, 0], [0, 1]) == 1
     )
     assert of_shares.hellinger([0.5, 0.5], [1, 0]) == pytest.approx(math.sqrt(1 - 1 / math.sqrt(2)))
-    leaves = [True] * 4
-    assert of_shares.reliability([False] * 4, leaves, [True, False, False, False]) == 0.25
-    assert of_shares.reliability([True, False], [False, False], [False, False], cost=2) == -0.5
     model = ScriptedModel(scores=lambda p, c: 0.0 if c == "kind" else -99.0)
     data = rows(tmp_path / "labels.jsonl", {"text": "x", "labels": {"kind": 0.5, "true": 0.5}})
     found, _ = run("label_distance", model, data=data)
     assert mean(found["label_distance"]) == pytest.approx(0.5412, abs=1e-4)
+
+
+@pytest.mark.parametrize(("says", "cost", "reliability"), [
+    ("none of these", 1.0, 0.25),  # always leaving: the share of what must be left
+    ("kind", 1.0, 0.25 - 0.75),
+    ("kind", 2.0, 0.25 - 2 * 0.75),
+])  # fmt: skip
+def test_reliability_by_hand(tmp_path: Path, says: str, cost: float, reliability: float) -> None:
+    model = ScriptedModel(scores=lambda p, c: 0.0 if c == says else -99.0)
+    labels = [{"kind": 1.0}, {"true": 0.7, "kind": 0.3}, {"true": 1.0}, {"none of these": 1.0}]
+    texts = [{"text": str(at), "labels": {"kind": 0.0} | each} for at, each in enumerate(labels)]
+    found, _ = run("label_distance", model, data=rows(tmp_path / "labels.jsonl", *texts), cost=cost)
+    assert mean(found["label_reliability"]) * (1 + cost) - cost == pytest.approx(reliability)
 
 
 # --- neutral content -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.scorers import Scorer, make_scorer
 from whyfirst.evaluate.text_measures import lexical_diversity, reading_difficulty
-from whyfirst.evaluate.told_preferences import normalised, user_says
+from whyfirst.evaluate.told_preferences import user_says
 from whyfirst.evaluate.tropes import tropes
 from whyfirst.evaluate.verdict import Verdict, passed
 from whyfirst.models.base import Completion
@@ -175,7 +175,6 @@ def test_what_asking_gains_is_the_weight_of_what_was_asked_about(
     assert mean(records, "not told") == 0 and mean(records, "told") == 1
     assert mean(records, "may ask") == gained
     assert gap(gaps, "may ask", "not told").value == gained
-    assert normalised(0, gained, 1) == gained and math.isnan(normalised(1, 1, 1))
 
 
 def test_the_user_says_what_is_asked_about_and_nothing_else() -> None:

@@ -250,3 +250,18 @@ def test_rewards_run_in_trls_own_trainer(
     logged = {k for one in trainer.state.log_history for k in one}
     for name in ("accuracy", "sar", "flr", "seq2seq", "confidence_reward"):
         assert f"rewards/{name}/mean" in logged
+
+
+def test_a_reward_asks_the_start_by_another_template_than_the_stage_does(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    template = tmp_path / "other.jinja"
+    template.write_text("{% for m in messages %}User: {{ m.content }} {% endfor %}Bot: ")
+    rows = [{"prompt": [{"role": "user", "content": "w1 w2"}]}]
+    given = ([0], ["w3 w4"], [[9, 10]], [True])
+    use, start = RewardUse(name="confidence"), {"start": bases["llama"]}
+    [own] = RewardSum([use], rows, start)(*given).total
+    [found] = RewardSum([use], rows, start, chat_template=str(template))(*given).total
+    named = LocalModel(bases["llama"], chat_template=str(template))
+    [wanted] = scored("confidence", [rows[0]["prompt"]], ["w3 w4"], model=named)
+    assert found == pytest.approx(wanted) and abs(found - own) > 1e-3

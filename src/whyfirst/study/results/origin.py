@@ -147,6 +147,8 @@ def cautions(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]
             f"a wiring run: with --limit {plan.overrides.limit} items, rows and updates are cut so "
             "far that the figures say nothing about the study"
         ] = None
+    if plan.overrides.changes:
+        found[f"run with changes to its file: {', '.join(plan.overrides.changes)}"] = None
     if plan.overrides.model is not None:
         found[f"run with another model than the study file names: {plan.overrides.model}"] = None
     for (arm, seed), nodes in plan.stages.items():

@@ -114,6 +114,7 @@ class RewardSum:
         models: name -> folder, of what `run_stage` was given besides files.
         how: they are combined.
         zscore_by: the column within whose values the outcome is standardised.
+        chat_template: the stage's, for rewards that ask the model it starts from.
 
     Raises:
         ConfigError: an unknown reward or option, or a reward model without a folder.
@@ -127,6 +128,7 @@ class RewardSum:
         models: Mapping[str, Path],
         how: Combine = "sum",
         zscore_by: str | None = None,
+        chat_template: str | None = None,
     ) -> None:
         self._rows, self._how, self._zscore_by = rows, how, zscore_by
         if zscore_by is not None:
@@ -136,7 +138,7 @@ class RewardSum:
             name = use.name
             while name in self._rewards:
                 name += "+"  # the same reward twice, with other options
-            self._rewards[name] = _bind(use, rows, models)
+            self._rewards[name] = _bind(use, rows, models, chat_template)
         # A column may hold nothing in some rows; those get None.
         self._columns = sorted({key for row in rows for key in row} - {"prompt"})
 
@@ -237,8 +239,9 @@ class _Bound:
 
 
 def _bind(
-    use: RewardUse | GoldUse, rows: Sequence[Mapping[str, Any]], models: Mapping[str, Path]
-) -> _Bound:
+    use: RewardUse | GoldUse, rows: Sequence[Mapping[str, Any]], models: Mapping[str, Path],
+    chat_template: str | None,
+) -> _Bound:  # fmt: skip
     """The reward with its options; refuses what can be seen to be wrong before training."""
     entry = REWARDS.get(use.name)
     for column in columns_of(entry):
@@ -252,7 +255,8 @@ def _bind(
                 f"{', '.join(sorted(known)) or 'none'})"
             )
         raise ConfigError(f"reward {use.name!r}: {key}: {message}")
-    options = entry.schema.model_validate(use.options).model_dump() | _context(use, entry, models)
+    options = entry.schema.model_validate(use.options).model_dump()
+    options |= _context(use, entry, models, chat_template)
     weight = use.weight if isinstance(use, RewardUse) else 1.0
     return _Bound(entry.function, weight, options, frozenset(known | entry.context))
 
@@ -267,8 +271,9 @@ def _check_column(rows: Sequence[Mapping[str, Any]], column: str, what: str) -> 
 
 
 def _context(
-    use: RewardUse | GoldUse, entry: Entry[Any], models: Mapping[str, Path]
-) -> dict[str, Any]:
+    use: RewardUse | GoldUse, entry: Entry[Any], models: Mapping[str, Path],
+    chat_template: str | None,
+) -> dict[str, Any]:  # fmt: skip
     """What a reward is given beside its options: a model's folder, or a model."""
     if "folder" in entry.context:
         folder = Path(use.path) if use.path else models.get(REWARD_MODEL)
@@ -281,5 +286,8 @@ def _context(
     if "model" in entry.context:
         from whyfirst.models.local import LocalModel
 
-        return {"model": LocalModel(Path(use.path) if use.path else models[START])}
+        if use.path:
+            return {"model": LocalModel(Path(use.path))}
+        # The policy is asked by the stage's template, and so is the model that it was.
+        return {"model": LocalModel(models[START], chat_template=chat_template)}
     return {}
