@@ -1,5 +1,6 @@
 """An arm is stages, and what is put round its model when it answers: edits, decoding, plug-ins."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import layer_helpers as layer
@@ -12,6 +13,7 @@ from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.study.config import load_study
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
+from whyfirst.train.rewards import REWARDS
 
 DIRECT = "  direct: [align]\n"
 SHOUTING = '''\
@@ -115,6 +117,18 @@ def test_method_round_a_model_counts_for_nothing(own: Path, hearth: Path, what: 
     after = {n.id: n.fingerprint for n in planned(own, (old, new)).nodes}
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {f"seed{seed}/align+{arm}/hearth" for seed in (0, 1)}
+
+
+def test_a_reward_of_another_version_gives_answers_of_the_old(
+    own: Path, hearth: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by = ("n: 2", "n: 2, by: repetition")
+    before = {n.id: n.fingerprint for n in planned(own, by).nodes}
+    entry = replace(REWARDS.get("repetition"), version="7")
+    monkeypatch.setitem(REWARDS._entries, "repetition", entry)
+    after = {n.id: n.fingerprint for n in planned(own, by).nodes}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {f"seed{seed}/align+drawn/hearth" for seed in (0, 1)}
 
 
 def test_direction_with_other_numbers_counts_for_nothing(own: Path, hearth: Path) -> None:

@@ -134,8 +134,11 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
                 for reward in sorted(given & set(REWARDS.names())):
                     if problem := scores_alone(reward):
                         raise ConfigError(f"{builder.file}: {at}: the reward {reward!r} {problem}")
-                    if source := source_of(REWARDS.get(reward).function):
+                    scorer = REWARDS.get(reward)
+                    if source := source_of(scorer.function):
                         spec.contents[f"source of reward {reward}"] = source
+                    elif scorer.version != "1":  # as fingerprints are from before it counted
+                        spec.contents[f"version of reward {reward}"] = scorer.version
             # Without the extra it is `lexical`, as before there was any.
             if "embed" in entry.context and embedder() is not lexical:
                 spec.config["embedding"] = embedder().__name__
