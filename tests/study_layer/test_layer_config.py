@@ -160,6 +160,12 @@ def test_a_mistake_in_what_the_command_sets_is_a_traceback_or_passes(
     assert said in str(caught.value) and "--set" in str(caught.value)
 
 
+def test_a_change_to_an_empty_file_is_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(ConfigError, match="expected a mapping of keys, found nothing"):
+        load_study(tmp_path / "empty.yaml", ["seeds.default=1"])
+
+
 def test_all_mistakes_of_a_file_are_reported_together(tmp_path: Path) -> None:
     path = layer.write(tmp_path, ("{default: 2}", "{dirct: 2}"), ("headline: main", "headline: x"))
     with pytest.raises(ConfigError) as caught:

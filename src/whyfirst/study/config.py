@@ -73,6 +73,8 @@ def load_study(path: Path, changes: Sequence[str] = ()) -> Study:
 
 
 def _change(document: YamlDocument, changes: Sequence[str]) -> None:
+    if not isinstance(document.data, dict):
+        return  # which is what is wrong with it
     for given in changes:
         key, equals, text = given.partition("=")
         if not equals:
