@@ -4,6 +4,7 @@ import json
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from tiny_models import build_tiny
 from whyfirst.cli.probing import Request as Asked
 from whyfirst.cli.probing import named_models, probe
 from whyfirst.config.errors import UserError
+from whyfirst.config.files import read_jsonl
 from whyfirst.models.base import Loglikelihood, Prompt
 from whyfirst.models.local import LocalModel
 from whyfirst.probe.activations import asked_tokens, capture, margins
+from whyfirst.probe.arms import Arms
 from whyfirst.probe.direction import difference_in_means
 from whyfirst.probe.intervention import doses
 from whyfirst.probe.logit_difference import log_odds
@@ -177,6 +180,35 @@ def test_doses_ask_the_unchanged_model_once() -> None:
     found = doses((1.0, 0.0))
     assert found.count(("violation", "add", 0.0)) == 1
     assert ("random", "add", 0.0) not in found and ("random", "add", 1.0) in found
+
+
+def test_a_killed_intervention_begins_again_or_reads_what_another_was_answered(
+    tiny_llama: LocalModel, probe_items: Items, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a model of language it takes hours: the same numbers as in one go, each asked once."""
+    options = ProbeOptions(coefficients=(1.0,), kept=tmp_path / "answers.jsonl")
+    models = {"base": tiny_llama}
+    whole = run_probe("intervention", models, probe_items, replace(options, kept=None))
+    asked: list[int] = []
+    real = Arms.generate
+
+    def killed(self: Arms, model: LocalModel, seed: int) -> Any:
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append(seed)
+        return real(self, model, seed)
+
+    monkeypatch.setattr(Arms, "generate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_probe("intervention", models, probe_items, options)
+    monkeypatch.setattr(Arms, "generate", real)
+    assert run_probe("intervention", models, probe_items, options) == whole
+    rows = read_jsonl(tmp_path / "answers.jsonl")
+    assert len(rows) == len({row["key"] for row in rows}) == len(doses((1.0,)))
+    # Another push on the same model is asked anew.
+    other = replace(probe_items, pairs=probe_items.pairs[:-2])
+    run_probe("intervention", models, other, options)
+    assert len(read_jsonl(tmp_path / "answers.jsonl")) > len(rows)
 
 
 def test_what_a_probe_lacks_is_said(tiny_llama: LocalModel, probe_items: Items) -> None:

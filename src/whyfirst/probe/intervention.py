@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from whyfirst.config.files import sha256_json
 from whyfirst.models.hooks import Edit, ablating, adding, decoder_layers, editing
+from whyfirst.models.replies import ReplyStore
 from whyfirst.probe.activations import Floats, asked_tokens, margins
-from whyfirst.probe.arms import Arms, numbers
+from whyfirst.probe.arms import Arms
 from whyfirst.probe.direction import Direction, choose_layer, direction_of, labelled
 from whyfirst.probe.estimates import mean_estimate, rate_difference, rate_estimate
 from whyfirst.probe.pairs import Items
@@ -33,6 +35,7 @@ Dose = tuple[str, str, float | None]
 Answers = tuple[Floats, Floats, Floats]
 
 ABLATE = "ablate"
+READ = ("refused", "helped", "margin")
 
 
 def doses(coefficients: tuple[float, ...]) -> list[Dose]:
@@ -80,8 +83,10 @@ def intervention(arms: Arms, items: Items, options: ProbeOptions, progress: Prog
     measures: list[Measure] = []
     falls: dict[tuple[str, int], Floats] = {}
     layers: dict[str, int] = {}
-    for number, arm in enumerate(arms.names):
-        progress(number, len(arms.names), f"interventions on {arm}")
+    # A model of language takes minutes to answer under one dose: what it answered is kept.
+    kept, done = ReplyStore(options.kept), 0
+    total = len(wanted) * sum(len(arms.seeds(arm)) for arm in arms.names)
+    for arm in arms.names:
         # Chosen on statements, which no request has a part in.
         layers[arm] = choose_layer(arms, arm, data)
         seeds = arms.seeds(arm)
@@ -92,14 +97,20 @@ def intervention(arms: Arms, items: Items, options: ProbeOptions, progress: Prog
             both = {"violation": real, "random": random_direction(real, seed)}
             count = len(decoder_layers(model.model))
             tokens = asked_tokens(model, arms.requests(seed))
+            asked = [str(request.prompt) for request in arms.requests(seed)]
             for dose in wanted:
-                with editing(model.model, edits_of(dose, both[dose[0]], count)):
-                    answers = arms.generate(model, seed)
-                    margin = margins(model, *tokens)
-                refused, helped = (
-                    numbers([getattr(answer, name) for answer in answers])
-                    for name in ("refused", "helped")
-                )
+                progress(done, total, f"interventions on {arm}, seed {seed}")
+                done += 1
+                pushed = both[dose[0]].vector.tolist()
+                key = sha256_json([arms.fingerprint(arm, seed), asked, dose, pushed])
+                if kept.get(key) is None:
+                    with editing(model.model, edits_of(dose, both[dose[0]], count)):
+                        answers = arms.generate(model, seed)
+                        margin = margins(model, *tokens)
+                    flags = {n: [getattr(one, n) for one in answers] for n in READ[:2]}
+                    kept.put(key, **flags, margin=[float(nats) for nats in margin])
+                read = kept.get(key) or {}
+                refused, helped, margin = (np.array(read[n], dtype=np.float64) for n in READ)
                 found[dose].append((refused, helped, margin))
             falls[arm, seed] = (
                 found["violation", "add", 0.0][-1][2] - found["violation", ABLATE, None][-1][2]

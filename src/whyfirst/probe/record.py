@@ -47,6 +47,8 @@ class ProbeOptions:
         shuffles: trainings with shuffled labels.
         folder: where activations are kept, and found again by a later call with the same models
             and texts; None is a temporary folder.
+        kept: file of what models answered under interventions, for a later call with the same
+            models, pairs and requests; None keeps nothing.
     """
 
     base: str = "base"
@@ -57,6 +59,7 @@ class ProbeOptions:
     coefficients: tuple[float, ...] = (-2.0, -1.0, 0.0, 1.0, 2.0)
     shuffles: int = 10
     folder: Path | None = None
+    kept: Path | None = None
 
     def family_of(self, items: Items) -> str:
         """The family of pairs that gives the direction.

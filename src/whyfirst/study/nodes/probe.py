@@ -199,9 +199,12 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     }
     # Activations go to a temporary folder: they are large, and quick to compute again.
     arms = config.get("arms", {"controls": _BEFORE})
-    options = ProbeOptions(**arms | {"controls": tuple(arms["controls"])})
+    kept = folder / "answers.jsonl"
+    options = ProbeOptions(**arms | {"controls": tuple(arms["controls"]), "kept": kept})
     findings = run_probe(config["probe"], models, _items(config, payload), options, progress)
     write_json(folder / FINDINGS, findings.to_json())
+    for left in folder.glob(f"{kept.name}*"):
+        left.unlink()
 
 
 KIND = NodeKind("probe", run)
