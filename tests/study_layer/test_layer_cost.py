@@ -284,8 +284,20 @@ def test_another_model_keeps_how_the_study_runs_it_and_starts_where_the_command_
 
 
 def test_without_overrides_the_study_is_the_very_same(place: Path) -> None:
-    read = load_yaml(study(place), Study)
-    assert Overrides().apply(read, place) is read and Overrides().words == ""
+    file = study(place)
+    assert Overrides().read(file) == load_yaml(file, Study) and Overrides().words == ""
+
+
+def test_interventions_of_a_probe_cost_as_much_as_reading_its_statements(place: Path) -> None:
+    """They are a hundred times more: a plan said minutes of what took hours."""
+    rows = [{"id": str(at), "prompt": "t1 t2", "harmful": at % 2 == 0} for at in range(40)]
+    (place / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    probe = "probe: {probes: [direction, intervention], constitution: hhh, requests: asked.jsonl}"
+    file = study(place)
+    file.write_text(file.read_text() + probe + "\n")
+    plan = build_plan(file)
+    work = {row.name: row for row in estimate(plan, Store(place / "store")).work}
+    assert work["intervention"].flops > 5 * work["direction"].flops > 0
 
 
 def test_model_that_the_study_cannot_use_is_refused_with_the_words_given(place: Path) -> None:

@@ -4,7 +4,7 @@ Nothing is computed of a study that isn't asked to be probed, and no other node'
 changes. Leaves out: the probes themselves (probe/) and checking the file (names.py).
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,14 @@ from whyfirst.config.room import Use
 from whyfirst.config.strict import decisive, output_fields
 from whyfirst.constitution import load_constitution
 from whyfirst.explain.explanation import REASONED
+from whyfirst.probe.intervention import doses
 from whyfirst.probe.pairs import Items, constitution_pairs, file_items, read_pairs
 from whyfirst.probe.record import PROBES, ProbeOptions, lacking, run_probe
+from whyfirst.study.cost.parts import Ahead, Tally, Work
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder, Spec
-from whyfirst.study.nodes.evaluation import answered_by
+from whyfirst.study.nodes.evaluation import answered_by, answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
@@ -207,4 +209,28 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         left.unlink()
 
 
-KIND = NodeKind("probe", run)
+def cost(ahead: Ahead) -> Iterator[Work]:
+    """Statements read once by each model and requests answered by it, under interventions once for
+    each dose. Patching's passes over its layers are not counted."""
+    for name, nodes in ahead.by_name("probe").items():
+        config, payload = nodes[0].payload["config"], nodes[0].payload
+        items, models = _items(config, payload), sum(map(len, config["models"].values()))
+        asked = items.requests(0)
+        lengths = [
+            len(said) if isinstance(said, str) else sum(len(turn.content) for turn in said)
+            for said in (request.prompt for request in asked)
+        ]
+        times = len(doses(ProbeOptions.coefficients)) if name == "intervention" else 1
+        calls = models * times * len(asked)
+        statements = sum(len(pair.violated) + len(pair.upheld) for pair in items.pairs)
+        tally = Tally(
+            calls,
+            # A request is read for its answer and for the odds that it begins as a refusal.
+            models * (statements + 2 * times * sum(lengths)),
+            calls * items.max_new_tokens,
+            max(lengths, default=0),
+        )
+        yield from answering_work(ahead, nodes, tally, 200.0 * models * times)
+
+
+KIND = NodeKind("probe", run, cost=cost)
