@@ -162,7 +162,7 @@ class Written(StrictModel):
     values: Literal["all"] | tuple[str, ...] | None = affects_output(
         None, description="null: the study's `value`, or all where it names none"
     )
-    documents: tuple[Corpus, ...] = affects_output(
+    documents: tuple[Corpus, ...] = added_later(
         (),
         description="what to write beside what arms read, so that arms can be added and studies "
         "share models: with other controls there are other explanations",
