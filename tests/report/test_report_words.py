@@ -263,6 +263,13 @@ def test_arms_that_broke_alike_are_held_against_the_base(data: dict[str, Any]) -
     assert "72.7 % to 72.7 % in every trained arm" in text
     tone, text = check(answer_with(over_refusal(data, 0.0, 0.04)), "Did training break")
     assert "Over-refusal" not in text
+    # From 5 % (0 to 10) to 16 (11 to 21) is seen, to 16 (8 to 21) is not sure.
+    seen = over_refusal(data, 0.05, 0.16)
+    assert check(answer_with(seen), "Did training break")[0] == "bad"
+    for name in set(seen["arms"]) - {"base"}:
+        seen["arms"][name]["benchmarks"]["over"]["*/*"]["low"] = 0.08
+    tone, text = check(answer_with(seen), "Did training break")
+    assert tone == "caution" and "overlap" in text and "Over-refusal: 5.0 % in base" in text
 
 
 def test_two_arms_at_the_end_of_the_scale_cannot_move(data: dict[str, Any]) -> None:

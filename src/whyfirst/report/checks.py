@@ -4,7 +4,7 @@ Each check says what was found and takes a tone that the report and the terminal
 and a word, never by colour alone. Leaves out: the headline (`answer.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from whyfirst.report import decisive, links, words
@@ -119,10 +119,10 @@ def _acts(results: Results, headline: Contrast) -> Finding | None:
     return "good", f"No detectable loss. {text}"
 
 
-def base_losses(results: Results, benchmark: str) -> dict[str, Cell]:
-    """Trained arms that are worse than the untrained one by `MUCH` or more with intervals apart:
-    arm -> its cell over all items. A benchmark with a value that means "neither", or one that only
-    describes, has no worse."""
+def base_losses(results: Results, benchmark: str, surely: bool = True) -> dict[str, Cell]:
+    """Trained arms that are worse than the untrained one by `MUCH` or more, with intervals apart if
+    it is to be sure: arm -> its cell over all items. A benchmark with a value that means "neither",
+    or one that only describes, has no worse."""
     base = words.base_arm(results)
     row = results.benchmarks[benchmark]
     before = words.cell_of(results, base, benchmark, "*/*") if base else None
@@ -135,7 +135,8 @@ def base_losses(results: Results, benchmark: str) -> dict[str, Cell]:
         after = words.cell_of(results, arm, benchmark, "*/*")
         if arm == base or after is None or after.value is None:
             continue
-        if way * (before.value - after.value) >= MUCH and words.apart(after, before) == -way:
+        sure = words.apart(after, before) == -way
+        if way * (before.value - after.value) >= MUCH and (sure or not surely):
             lost[arm] = after
     return lost
 
@@ -147,9 +148,19 @@ def _against_base(results: Results, headline: Contrast) -> Finding | None:
     trained = [arm for arm in results.arms if arm != base]
     if base is None or not trained:
         return None
+    if parts := _losses(results, base, trained, surely=True):
+        return "bad", f"Far worse than before training. {'; '.join(parts)}."
+    if parts := _losses(results, base, trained, surely=False):
+        return "caution", f"Perhaps: worse, but with intervals that overlap. {'; '.join(parts)}."
+    return "good", (
+        f"No arm is worse than {base} by {MUCH * 100:.0f} points or more on anything measured."
+    )
+
+
+def _losses(results: Results, base: str, trained: Sequence[str], surely: bool) -> list[str]:
     parts = []
     for name, benchmark in results.benchmarks.items():
-        lost = base_losses(results, name)
+        lost = base_losses(results, name, surely)
         before = words.cell_of(results, base, name, "*/*")
         if not lost or before is None:
             continue
@@ -162,12 +173,7 @@ def _against_base(results: Results, headline: Contrast) -> Finding | None:
         parts.append(
             f"{benchmark.title}: {words.amount(before.value, benchmark)} in {base}, {told}"
         )
-    if parts:
-        return "bad", f"Far worse than before training. {'; '.join(parts)}."
-    return "good", (
-        f"No arm is worse than {base} by {MUCH * 100:.0f} points or more, beyond the intervals, "
-        "on anything measured."
-    )
+    return parts
 
 
 @answers("Is it the reasons, and not just more training?")
