@@ -147,7 +147,7 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
     if seed not in results.seeds.get(arm, [seed]):
         raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
     node = f"seed{seed}/{'>'.join(stages)}" if stages else "base"
-    if not stages and results.study.world is not None:
+    if not stages and node not in results.fingerprints and results.study.world is not None:
         # A drawn world has a base of its own at every seed.
         node = WORLDS.make(Use.model_validate(results.study.world)).at(seed).base_id
     kind = "stage" if stages else "base"
