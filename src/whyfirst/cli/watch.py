@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from whyfirst.cli.options import Changes, OtherModel, StorePath, Trial, Workers
+from whyfirst.cli.options import Changes, OtherModel, StorePath, StudyOptions, Trial, Workers
 from whyfirst.cli.output import command, print_json, standard
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.config.text import table_of
@@ -91,13 +91,11 @@ def watch_command(
     from whyfirst.cli.reporting import run_folder
     from whyfirst.report.schema import load_results
     from whyfirst.report.terminal import print_headline
-    from whyfirst.study.config import Overrides
     from whyfirst.study.execute.pool import default_workers
     from whyfirst.study.execute.store import Store
     from whyfirst.study.plan import build_plan
     from whyfirst.study.run import default_store
     from whyfirst.study.running import RunPlace, noted_run
-    from whyfirst.study.shipped import study_file
 
     plain = not any((store, model, limit, changes))  # else it need not be the run of that name
     folder = run_folder(Path(run)) if plain else Path(run)
@@ -116,8 +114,8 @@ def watch_command(
                 f"{run}: neither results nor a run.json there, so no run of a study; to watch a "
                 "study that runs, name its folder or its file"
             )
-        changed = Overrides(model, limit, tuple(changes or ()))
-        noted = RunPlace(study_file(run), default_store(), changed)
+        named = StudyOptions(run, store, model, limit, changes)
+        noted = RunPlace(named.path, default_store(), named.overrides)
     # The plan of now: a study that was edited since is another one, and says so by what it lacks.
     plan, place = build_plan(noted.file, noted.overrides), Store(store or noted.store)
     looker = Looker(plan, place, workers or default_workers())

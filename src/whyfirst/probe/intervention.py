@@ -101,6 +101,7 @@ def intervention(arms: Arms, items: Items, options: ProbeOptions, progress: Prog
             for dose in wanted:
                 progress(done, total, f"interventions on {arm}, seed {seed}")
                 done += 1
+                # By what it was pushed with: other pairs have another direction.
                 pushed = both[dose[0]].vector.tolist()
                 key = sha256_json([arms.fingerprint(arm, seed), asked, dose, pushed])
                 if kept.get(key) is None:

@@ -4,7 +4,7 @@ Each check says what was found and takes a tone that the report and the terminal
 and a word, never by colour alone. Leaves out: the headline (`answer.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from whyfirst.report import decisive, links, words
@@ -148,32 +148,27 @@ def _against_base(results: Results, headline: Contrast) -> Finding | None:
     trained = [arm for arm in results.arms if arm != base]
     if base is None or not trained:
         return None
-    if parts := _losses(results, base, trained, surely=True):
-        return "bad", f"Far worse than before training. {'; '.join(parts)}."
-    if parts := _losses(results, base, trained, surely=False):
-        return "caution", f"Perhaps: worse, but with intervals that overlap. {'; '.join(parts)}."
-    return "good", (
-        f"No arm is worse than {base} by {MUCH * 100:.0f} points or more on anything measured."
-    )
+    if told := _losses(results, base, len(trained), surely=True):
+        return "bad", f"Far worse than before training. {told}."
+    if told := _losses(results, base, len(trained), surely=False):
+        return "caution", f"Perhaps: worse, but with intervals that overlap. {told}."
+    most = f"{MUCH * 100:.0f} points or more"
+    return "good", f"No arm is worse than {base} by {most} on anything measured."
 
 
-def _losses(results: Results, base: str, trained: Sequence[str], surely: bool) -> list[str]:
+def _losses(results: Results, base: str, trained: int, surely: bool) -> str:
     parts = []
     for name, benchmark in results.benchmarks.items():
-        lost = base_losses(results, name, surely)
-        before = words.cell_of(results, base, name, "*/*")
-        if not lost or before is None:
+        if not (lost := base_losses(results, name, surely)):
             continue
+        was = words.amount(results.arm(base).benchmarks[name]["*/*"].value, benchmark)
         values = {arm: cell.value or 0.0 for arm, cell in lost.items()}
-        if len(lost) == len(trained) > 1:
+        told = ", ".join(f"{words.amount(v, benchmark)} in {arm}" for arm, v in values.items())
+        if len(lost) == trained > 1:
             ends = (words.amount(end(values.values()), benchmark) for end in (min, max))
             told = f"{' to '.join(ends)} in every trained arm"
-        else:
-            told = ", ".join(f"{words.amount(v, benchmark)} in {arm}" for arm, v in values.items())
-        parts.append(
-            f"{benchmark.title}: {words.amount(before.value, benchmark)} in {base}, {told}"
-        )
-    return parts
+        parts.append(f"{benchmark.title}: {was} in {base}, {told}")
+    return "; ".join(parts)
 
 
 @answers("Is it the reasons, and not just more training?")

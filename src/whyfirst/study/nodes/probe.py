@@ -17,10 +17,11 @@ from whyfirst.config.room import Use
 from whyfirst.config.strict import decisive, output_fields
 from whyfirst.constitution import load_constitution
 from whyfirst.explain.explanation import REASONED
+from whyfirst.models.base import Sampling
 from whyfirst.probe.intervention import doses
 from whyfirst.probe.pairs import Items, constitution_pairs, file_items, read_pairs
 from whyfirst.probe.record import PROBES, ProbeOptions, lacking, run_probe
-from whyfirst.study.cost.parts import Ahead, Tally, Work
+from whyfirst.study.cost.parts import Ahead, Counting, Tally, Work
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder, Spec
@@ -215,22 +216,16 @@ def cost(ahead: Ahead) -> Iterator[Work]:
     for name, nodes in ahead.by_name("probe").items():
         config, payload = nodes[0].payload["config"], nodes[0].payload
         items, models = _items(config, payload), sum(map(len, config["models"].values()))
-        asked = items.requests(0)
-        lengths = [
-            len(said) if isinstance(said, str) else sum(len(turn.content) for turn in said)
-            for said in (request.prompt for request in asked)
-        ]
-        times = len(doses(ProbeOptions.coefficients)) if name == "intervention" else 1
-        calls = models * times * len(asked)
+        # What one model is asked once: for its answers, and for the odds that they refuse.
+        prompts, counting = [request.prompt for request in items.requests(0)], Counting(talks=False)
+        counting.generate(prompts, sampling=Sampling(max_new_tokens=items.max_new_tokens))
+        counting.loglikelihood([(prompt, ()) for prompt in prompts])
+        asked = counting.asked
+        times = models * (len(doses(ProbeOptions.coefficients)) if name == "intervention" else 1)
         statements = sum(len(pair.violated) + len(pair.upheld) for pair in items.pairs)
-        tally = Tally(
-            calls,
-            # A request is read for its answer and for the odds that it begins as a refusal.
-            models * (statements + 2 * times * sum(lengths)),
-            calls * items.max_new_tokens,
-            max(lengths, default=0),
-        )
-        yield from answering_work(ahead, nodes, tally, 200.0 * models * times)
+        read, written = models * statements + times * asked.read, times * asked.generated
+        tally = Tally(times * asked.calls, read, written, asked.longest)
+        yield from answering_work(ahead, nodes, tally, 200.0 * times)
 
 
 KIND = NodeKind("probe", run, cost=cost)

@@ -2,8 +2,7 @@
 
 An objective is ``(scores: SequenceScores, *, options) -> Tensor (B,)``, entered with
 ``@OBJECTIVES.enter(name, ...)`` in a file of its own here; a ValueError says that it can't use a
-row. Facts a room's entry may hold beside
-`Entry`'s own:
+row. Facts a room's entry may hold beside `Entry`'s own:
 
 - ``references``: how many frozen models it compares with (default 1; 0: it never touches one);
 - ``responses``: ``(fewest, most)`` responses K a prompt, ``most`` None for any (default (2, 2));
