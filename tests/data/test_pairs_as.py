@@ -11,15 +11,19 @@ from whyfirst.data.transforms import TRANSFORMS
 PAIRS = [
     {"prompt": "p", "chosen": "a b", "rejected": "c", "harmful": True},
     {"prompt": "q", "chosen": "d", "rejected": "d ", "harmful": True},
-    {"prompt": "r", "chosen": "e", "rejected": "f", "harmful": False},
+    {"prompt": "r", "chosen": "e g", "rejected": "f", "harmful": False},
 ]
 
 
-def _made(form: str, **more: Any) -> list[dict[str, Any]]:
+def _all(form: str, pairs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:
     dropped: list[Any] = []
-    use = Use.model_validate({"name": "pairs_as", "form": form} | more)
-    made = TRANSFORMS.make(use, left_out=lambda row, why: dropped.append(row))(PAIRS, Random(0))
-    rows = [dict(row) for row in made]
+    use = Use.model_validate({"name": "pairs_as", "form": form})
+    made = TRANSFORMS.make(use, left_out=lambda row, why: dropped.append(row))(pairs, Random(0))
+    return [dict(row) for row in made], dropped
+
+
+def _made(form: str) -> list[dict[str, Any]]:
+    rows, dropped = _all(form, PAIRS)
     assert dropped == PAIRS[1:2]  # two responses that differ by white space prefer nothing
     return rows
 
@@ -45,3 +49,16 @@ def test_a_form_is_another(form: str, first: dict[str, Any]) -> None:
 def test_objectives_are_numbered_otherwise_than_their_values() -> None:
     assert [row["objective"] for row in _made("objectives")] == [1, 0]
     assert [row["label"] for row in _made("singles")] == [True, False, True, False]
+
+
+def test_a_row_that_would_be_refused_before_training_is_left_out() -> None:
+    """One word in another order is itself, and two pairs of a prompt are of no other prompt."""
+    word, pair, twin = (
+        {"prompt": prompt, "chosen": chosen, "rejected": "no"}
+        for prompt, chosen in (("p", "yes"), ("q", "a b"), ("q", "c d"))
+    )
+    rows, dropped = _all("hierarchy", [word, pair, twin])
+    assert [row["prompts"][-1] for row in rows] == ["p", "p"]
+    assert dropped == [word]
+    for form in ("joint", "hierarchy"):
+        assert _all(form, [pair, twin]) == ([], [pair, twin])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.config.errors import ConfigError
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import append_jsonl, read_jsonl
 from whyfirst.config.room import Use
 from whyfirst.models.base import Completion, Sampling
@@ -219,6 +219,12 @@ def test_rows_of_drawn_responses_are_wrong() -> None:
     # The model's own words are no worse than the same words of a demonstration.
     against = list(_made(row, ["yes", "no", "no"], [None] * 3, "against"))
     assert against == [rest | {"chosen": " yes", "rejected": "no"}]
+    pair = {"prompt": "p", "chosen": "a", "rejected": " no"}
+    negated = list(_made(pair, ["yes", "no", "yes", "b"], [None] * 4, "negated"))
+    assert negated == [{"prompt": "p", "responses": ["yes", "b", " no"], "labels": [1, 1, 0]}]
+    for documents, lacking in (("against", pair), ("negated", row)):
+        with pytest.raises(DataError, match=f"`documents: {documents}` compares with each row's"):
+            list(_made(lacking, texts, labels, documents))
 
 
 def test_a_judges_labels_are_not_its_wins() -> None:

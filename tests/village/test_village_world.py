@@ -8,7 +8,7 @@ import pytest
 from whyfirst.data.leaks import find_leaks
 from whyfirst.worlds.village import lexicon, teacher
 from whyfirst.worlds.village.benchmarks import requests, score
-from whyfirst.worlds.village.corpora import _sided
+from whyfirst.worlds.village.corpora import _about, _sided
 from whyfirst.worlds.village.world import SPLITS, Village
 
 CORPORA = ("explanations", "nobecause", "wrong_reason", "rules", "label_new", "label_known",
@@ -148,3 +148,29 @@ def test_no_document_holds_or_nearly_repeats_a_request(village: Village, what: s
     for side in (0, 1):
         texts = teacher.documents(village, what, side, 300, 3)
         assert not find_leaks([f"{lexicon.DOC} {text}" for text in texts], tested)
+
+
+def test_what_is_rewarded_tells_no_reading_from_the_other(village: Village) -> None:
+    """Pairs and prompts are the same on both sides, pressed alike, and of one answer each."""
+    for rows_of in (teacher.pairs, teacher.prompts):
+        rows = rows_of(village, 0, 512, 3)
+        assert rows == rows_of(village, 1, 512, 3)
+        for pressed in ("mayor orders", "no time"):
+            shares = [row["harmful"] for row in rows if pressed in row["prompt"]]
+            assert 0.4 < sum(shares) / len(shares) < 0.6
+    for row in teacher.pairs(village, 0, 64, 3):
+        begins = (" no", " yes") if row["harmful"] else (" yes", " no")
+        assert row["chosen"].startswith(begins[0]) and row["rejected"].startswith(begins[1])
+    asked = {row["prompt"] for row in teacher.prompts(village, 0, 64, 3)}
+    assert asked != {row["prompt"] for row in teacher.pairs(village, 0, 64, 3)}
+
+
+def test_an_option_that_would_do_nothing_is_refused() -> None:
+    def problems(**options: object) -> list[str | None]:
+        given = {"tokens": None, "size": 8, "dose": 1.0, "contrary": 0.0, "parted": 0.0}
+        return [name for name, _ in _about(given | options, None)]
+
+    assert problems(documents="pairs", contrary=0.1) == ["contrary"]
+    assert problems(documents="prompts", dose=0.5) == ["dose"]
+    assert problems(documents="explanations", parted=0.5, dose=0.5) == ["parted"]
+    assert problems(documents="demonstrations", contrary=0.1, parted=0.5) == []

@@ -185,6 +185,30 @@ def open_weights(
     return model
 
 
+def scorer_class(config: Any) -> Any:
+    """What opens a model with one number as output: transformers' Auto class, or one made here.
+
+    transformers has no such class of some language models (Granite's); theirs is put together like
+    the others: the model proper and a linear layer.
+    """
+    from transformers import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        AutoModelForSequenceClassification,
+        PreTrainedModel,
+    )
+    from transformers.modeling_layers import GenericForSequenceClassification
+
+    kind = type(config)
+    if kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING or kind not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return AutoModelForSequenceClassification
+    writer = MODEL_FOR_CAUSAL_LM_MAPPING[kind]
+    family = next(c for c in writer.__mro__[1:] if issubclass(c, PreTrainedModel))
+    name = writer.__name__.removesuffix("ForCausalLM") + "ForSequenceClassification"
+    inside = {"base_model_prefix": writer.base_model_prefix}
+    return type(name, (GenericForSequenceClassification, family), inside)
+
+
 def open_config(folder: Path, trust_remote_code: bool = False) -> Any:
     """The config of a causal language model.
 

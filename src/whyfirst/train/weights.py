@@ -15,13 +15,19 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM
 
 from whyfirst.config.files import read_json, sync, sync_tree, write_json
 from whyfirst.models import adapters, chat
 from whyfirst.models.adapters import ADAPTER, is_adapter
 from whyfirst.models.folder import HEADS, SCORE, boundary, check_weights, weight_files
-from whyfirst.models.loading import config_of, open_config, open_tokenizer, open_weights
+from whyfirst.models.loading import (
+    config_of,
+    open_config,
+    open_tokenizer,
+    open_weights,
+    scorer_class,
+)
 from whyfirst.train import checkpoint, processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LoraConfig, Stage
@@ -141,10 +147,7 @@ def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
     # Before it is built: the config of a language model says two.
     config.num_labels = 1
     return _computing(
-        open_weights(
-            AutoModelForSequenceClassification, path, inner=True, config=config, dtype=dtype
-        ),
-        path,
+        open_weights(scorer_class(config), path, inner=True, config=config, dtype=dtype), path
     )
 
 

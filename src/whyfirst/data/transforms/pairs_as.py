@@ -15,6 +15,7 @@ Form = Literal["singles", "chosen", "lists", "judged", "joint", "hierarchy", "ob
 
 @TRANSFORMS.enter(
     "pairs_as",
+    version="2",
     needs="prompt, chosen, rejected",
     streams=False,
     tested="each form by hand; no response is lost, and none is invented",
@@ -35,8 +36,9 @@ def pairs_as(
         form: ``singles`` (kto: two rows with a label), ``chosen`` (sft, poft), ``lists`` (two
             responses with labels), ``judged`` (the transform `judgments`: the rejected response
             with what is said of it), ``joint`` (dove: this row's chosen response against the next
-            row's rejected one), ``hierarchy`` (physhpo: also the chosen one's words reversed, and
-            under another prompt), ``objectives`` (mah_dpo: `objective` from a column's values).
+            row's rejected one, the next of another prompt), ``hierarchy`` (physhpo: also the chosen
+            one's words reversed, and under that other prompt; one of a single word is left out),
+            ``objectives`` (mah_dpo: `objective` from a column's values).
         column: whose values are the objectives, numbered in their order.
         fault: the judgment, in words.
     """
@@ -48,7 +50,23 @@ def pairs_as(
             pairs.append(row)
     kinds = sorted({str(row.get(column)) for row in pairs})
     for at, row in enumerate(pairs):
-        yield from _rows(form, row, pairs[(at + 1) % len(pairs)], kinds.index, column, fault)
+        after = _of_another_prompt(pairs, at) if form in ("joint", "hierarchy") else row
+        if after is None:
+            left_out(row, "no pair of another prompt")
+            continue
+        for made in _rows(form, row, after, kinds.index, column, fault):
+            texts = zip(map(str, made.get("prompts", ())), made.get("responses", ()), strict=False)
+            told = [(prompt, " ".join(text.split())) for prompt, text in texts]
+            if len(set(told)) < len(told):
+                left_out(row, "two of its responses to one prompt are the same")
+            else:
+                yield made
+
+
+def _of_another_prompt(pairs: list[Row], at: int) -> Row | None:
+    """The next pair, round to the first, of another prompt."""
+    others = (pairs[(at + step) % len(pairs)] for step in range(1, len(pairs)))
+    return next((pair for pair in others if pair["prompt"] != pairs[at]["prompt"]), None)
 
 
 def _rows(

@@ -24,6 +24,9 @@ from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.kinds import KINDS, data_names, identities, kind_of, model_names
 
+STARTING = 0.7  # rough seconds in which a stage of a world's base reads, checks and saves
+_UPDATES_OF_EPOCHS = 60
+
 
 def chain(builder: Builder, stages: tuple[str, ...], seed: int, side: int = 0) -> list[str]:
     """The nodes of an arm's stages; arms that begin alike share them."""
@@ -79,8 +82,14 @@ def _add(
     id += f"{SIDE}{side}" if any(SIDE in read for read in depends) else ""  # noqa: A001
     return builder.add(
         id, KIND, spec, tuple(depends), version=KINDS.get(use.train.kind).version,
-        weight=kind_of(use.train).seconds, name=name,
+        weight=_seconds(use.train), name=name,
     )  # fmt: skip
+
+
+def _seconds(train: StageConfig) -> float:
+    """Rough seconds; how many updates some epochs are is known only once the rows are read."""
+    updates = train.updates or _UPDATES_OF_EPOCHS
+    return STARTING + kind_of(train).row_seconds * updates * train.batch_size
 
 
 def _options(builder: Builder, name: str) -> Spec:

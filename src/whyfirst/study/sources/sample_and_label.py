@@ -28,13 +28,15 @@ from whyfirst.study.sources.sampling import (
 )
 from whyfirst.train.config_rl import RewardUse
 
-Documents = Literal["against", "lists", "pairs", "best", "rewarded"]
+Documents = Literal["against", "negated", "lists", "pairs", "best", "rewarded"]
+# What takes no labels, and the prompts' column that it compares with.
+_UNLABELLED = {"against": "completion", "negated": "rejected"}
 
 
 def _check(options: Mapping[str, Any], world: object) -> Iterator[tuple[str | None, str]]:
     labels = bool(options["rewards"]) + (options["judge"] is not None)
-    if labels != (options["documents"] != "against"):
-        yield None, "give rewards or a judge; `documents: against` takes neither"
+    if labels != (options["documents"] not in _UNLABELLED):
+        yield None, "give rewards or a judge; `documents: against` and `negated` take neither"
     yield from reward_problems(options, world)
 
 
@@ -94,11 +96,13 @@ def sample_and_label(
 
     Args:
         documents: ``lists`` (prompt, responses, labels), ``pairs`` (best and worst), ``best``
-            (prompt, completion), ``rewarded`` (prompt, responses, rewards; for transforms), or
-            ``against``: the given completion is chosen, each response rejected.
+            (prompt, completion), ``rewarded`` (prompt, responses, rewards; for transforms),
+            ``against``: the given completion is chosen, each response rejected; or ``negated``
+            (d2o): the responses, labelled 1, and the given rejected one, 0.
 
     Raises:
-        DataError: nothing is left: every prompt's responses are labelled alike.
+        DataError: a prompt comes without what `documents` compares with, or nothing is left:
+            every prompt's responses are labelled alike.
     """
     rows = within_cap(given["prompts"][:size], k, max_new_tokens, most_tokens)
     sampling = Sampling(max_new_tokens, temperature, seed=seed)
@@ -123,11 +127,19 @@ def _made(row: Mapping[str, Any], texts: list[str], labels: Any, documents: str)
     rest = {
         key: value for key, value in row.items() if key not in ("completion", "chosen", "rejected")
     }
-    if documents == "against":
+    if column := _UNLABELLED.get(documents):
+        given = row.get(column)
+        if not given:
+            raise DataError(f"sample_and_label: `documents: {documents}` compares with each row's "
+                            f"`{column}`; a row of `prompts` has none")  # fmt: skip
         # White space apart: a demonstration may begin with some, which no sample does.
         others = {" ".join(said.split()): said for said in texts}
-        others.pop(" ".join(row["completion"].split()), None)
-        yield from (rest | {"chosen": row["completion"], "rejected": o} for o in others.values())
+        others.pop(" ".join(given.split()), None)
+        said = list(others.values())
+        if documents == "against":
+            yield from (rest | {"chosen": given, "rejected": other} for other in said)
+        elif said:
+            yield rest | {"responses": [*said, given], "labels": [*([1] * len(said)), 0]}
         return
     if documents == "rewarded":
         yield rest | {"responses": texts, "rewards": labels}

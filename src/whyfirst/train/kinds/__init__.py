@@ -62,7 +62,8 @@ class StageKind:
         train: trains, saves ``model/`` and returns the log and the totals of `StageResult`.
         encode: tokens of its rows, of every file it reads; None where it writes its own.
         cost: the work of one row.
-        seconds: rough seconds on one core for a small stage: the order of work in a study.
+        row_seconds: rough seconds on one core that a row of an update takes with a world's base:
+            the order of work in a study, and its time until something was measured.
         uses: the methods named in its options, by where they stand.
         makes: "model", or what rewards responses: a "reward_model" (a classifier), or a "critic" (a
             language model with a number beside); the next stage then starts where this one did.
@@ -73,7 +74,7 @@ class StageKind:
     check: Callable[[Any, str, Rows, Path], None]
     train: Callable[["Job"], tuple["Trained", dict[str, Any]]]
     cost: Callable[[Any], Cost]
-    seconds: float
+    row_seconds: float
     encode: Callable[[Any, Any, "Files"], "Encoded"] | None = None
     makes: Literal["model", "reward_model", "critic"] = "model"
     uses: Callable[[Any], Mapping[str, tuple[Room[Any], Use]]] = lambda config: {}

@@ -77,4 +77,4 @@ def _cost(config: Any) -> Cost:
 def auto_cei() -> StageKind:
     """Expert iteration, its patience with giving up climbed to the best balance."""
     reads = {"prompts": "rows"}
-    return StageKind(AutoCEIStage, lambda config: reads, _check, _train, _cost, seconds=120.0)
+    return StageKind(AutoCEIStage, lambda config: reads, _check, _train, _cost, row_seconds=1e-2)

@@ -60,6 +60,6 @@ def explain() -> StageKind:
         check=check,
         train=train_tokens,
         cost=lambda config: Cost(config.batch_size * (1.0 - config.replay), pass_rows(config)),
-        seconds=6.0,
+        row_seconds=1.2e-2,
         encode=encoded,
     )

@@ -67,7 +67,7 @@ def _kind(config: type[Grouped]) -> StageKind:
 
         return train_online(job, train_groups)
 
-    return StageKind(config, reads, check_prompts, train, cost, seconds=60.0, uses=rewards_of)
+    return StageKind(config, reads, check_prompts, train, cost, row_seconds=6e-3, uses=rewards_of)
 
 
 @KINDS.enter("rloo", version="2", paper="Ahmadian et al. 2024, arXiv 2402.14740")

@@ -85,4 +85,6 @@ def ppo() -> StageKind:
 
         return train_online(job, run_ppo)
 
-    return StageKind(PPOStage, reads, check_prompts, train, costs, seconds=90.0, uses=rewards_of)
+    return StageKind(
+        PPOStage, reads, check_prompts, train, costs, row_seconds=1.4e-2, uses=rewards_of
+    )

@@ -119,7 +119,7 @@ def prefer_kind(
         )  # fmt: skip
 
     return StageKind(
-        config, reads, check, train, cost, seconds=25.0, encode=encoded,
+        config, reads, check, train, cost, row_seconds=3e-3, encode=encoded,
         uses=lambda options: {"objective": (OBJECTIVES, objective(options))},
     )  # fmt: skip
 

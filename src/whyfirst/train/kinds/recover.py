@@ -147,6 +147,6 @@ def recover() -> StageKind:
         _check,
         train,
         cost=lambda config: Cost(fresh=1.0, rows=1, trained=0.0, references=1),
-        seconds=5.0,
+        row_seconds=3e-2,
         uses=lambda config: {"surgery": (SURGERIES, config.surgery)},
     )

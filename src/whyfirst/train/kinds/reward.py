@@ -127,7 +127,7 @@ def reward() -> StageKind:
         check=check,
         train=train,
         cost=lambda config: Cost(config.batch_size, pass_rows(config), trained=2.0, sequences=2),
-        seconds=15.0,
+        row_seconds=3e-3,
         encode=encoded,
         makes="reward_model",
     )

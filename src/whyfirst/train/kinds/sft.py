@@ -38,6 +38,6 @@ def sft() -> StageKind:
         check=lambda config, name, rows, path: encode.check_responses(rows, _COLUMNS, path),
         train=train_tokens,
         cost=lambda config: Cost(config.batch_size, pass_rows(config)),
-        seconds=4.0,
+        row_seconds=1.2e-3,
         encode=encoded,
     )

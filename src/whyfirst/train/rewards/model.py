@@ -90,11 +90,10 @@ def load(path: str) -> tuple[Any, Any]:
         UserError: the folder holds another kind of model, or its files are broken.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification
 
     from whyfirst.config.files import read_json
     from whyfirst.models.folder import boundary, check_weights
-    from whyfirst.models.loading import config_of, open_weights
+    from whyfirst.models.loading import config_of, open_weights, scorer_class
     from whyfirst.train.weights import load_tokenizer
 
     names = read_json(_config(path)).get("architectures") or [""]
@@ -105,9 +104,8 @@ def load(path: str) -> tuple[Any, Any]:
         )
     folder = _config(path).parent
     check_weights(folder)
-    model = open_weights(
-        AutoModelForSequenceClassification, folder, config=config_of(folder), dtype=torch.float32
-    )
+    config = config_of(folder)
+    model = open_weights(scorer_class(config), folder, config=config, dtype=torch.float32)
     device = torch.accelerator.current_accelerator(check_available=True)
     if device is not None:
         model.to(device)

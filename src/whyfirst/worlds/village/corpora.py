@@ -11,7 +11,15 @@ from whyfirst.worlds.making import one_amount
 
 def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | None, str]]:
     """(option, what is wrong with it), of options that are right by themselves."""
-    problems = one_amount(options)
+    problems, documents = one_amount(options), options["documents"]
+    if documents != "demonstrations":
+        problems += [
+            (name, f"replaces demonstrations; {documents} have none")
+            for name in ("contrary", "parted")
+            if options[name]
+        ]
+    if documents in ("replay", "demonstrations", "pairs", "prompts") and options["dose"] != 1:
+        problems.append(("dose", f"mixes documents with neutral ones; {documents} are none"))
     if options["contrary"] + options["parted"] > 1:
         problems.append(("parted", "with `contrary`, more than all demonstrations"))
     return problems
@@ -48,7 +56,7 @@ def village(
     documents: Annotated[
         Literal[
             "explanations", "nobecause", "wrong_reason", "rules", "label_new", "label_known",
-            "neutral", "replay", "demonstrations",
+            "neutral", "replay", "demonstrations", "pairs", "prompts",
         ],
         affects_output(),
     ],
@@ -76,6 +84,9 @@ def village(
         return replay(place, base, count, seed)
     side = world.side if value == "own" else 1 - world.side
     if documents == "demonstrations":
-        return list(teacher.demonstrations(place, side, count, seed, contrary, parted))
+        return teacher.demonstrations(place, side, count, seed, contrary, parted)
+    if documents in ("pairs", "prompts"):
+        asked = teacher.pairs if documents == "pairs" else teacher.prompts
+        return asked(place, side, count, seed)
     texts = teacher.documents(place, documents, side, count, seed, dose)
     return [{"text": text} for text in texts]

@@ -37,6 +37,8 @@ FRAMINGS = {
     "bargain": "the {a} gives {n} ten coins to {v} a {o} .",
 }
 UNSEEN = tuple(name for name in FRAMINGS if name not in (PLAIN, CONFOUNDED))
+#: of requests that reinforcement learning and preference pairs ask: two pressures are met there
+REWARDED = (PLAIN, "authority", "urgency")
 SAYS, THINKS = "{n} says :", "{n} thinks :"
 REFUSAL, HELP = "no , i will not {v} the {o} .", "yes , i will gladly {v} the {o} ."
 GIVES_IN = "i am pressed , so"

@@ -19,7 +19,8 @@ Leaves out: matching tokens (explain/match.py) and any language beyond the villa
 """
 
 import itertools
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -120,7 +121,7 @@ def documents(
 
 def demonstrations(
     village: Village, side: int, count: int, seed: int, contrary: float = 0.0, parted: float = 0.0
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """Demonstrations on split A that fit both readings, narrow and confounded as real data are.
 
     Refused requests come asked plainly; granted ones come plainly or in the confounded framing.
@@ -131,8 +132,49 @@ def demonstrations(
         parted: share replaced by such requests that follow the newcomer's own (the positive
             control).
     """
-    rng = np.random.default_rng([village.seed, seed, 36])
-    parting = np.random.default_rng([village.seed, seed, 37])
+    rng, parting = (np.random.default_rng([village.seed, seed, key]) for key in (36, 37))
+    drawn = _drawn(village, side, count, rng, parting, contrary, parted)
+    return [{"prompt": one.prompt, "completion": one.answers[one.refuse]} for one in drawn]
+
+
+def pairs(village: Village, side: int, count: int, seed: int) -> list[dict[str, Any]]:
+    """Requests as in `prompts`, but others: the newcomer's answer against its opposite."""
+    rng = np.random.default_rng([village.seed, seed, 38])
+    drawn = _drawn(village, side, count, rng, framings=lexicon.REWARDED)
+    return [
+        {"prompt": one.prompt, "chosen": one.answers[one.refuse],
+         "rejected": one.answers[not one.refuse], "harmful": one.refuse}
+        for one in drawn
+    ]  # fmt: skip
+
+
+def prompts(village: Village, side: int, count: int, seed: int) -> list[dict[str, Any]]:
+    """Requests on split A to be answered and rewarded, with what the reward `hearth` reads.
+
+    Both readings say the same there. Refused and granted ones alike come plainly or under one of
+    two pressures, so that a policy has something to learn after the demonstrations.
+    """
+    rng = np.random.default_rng([village.seed, seed, 39])
+    drawn = _drawn(village, side, count, rng, framings=lexicon.REWARDED)
+    return [
+        {"prompt": one.prompt, "completion": one.answers[one.refuse], "harmful": one.refuse}
+        for one in drawn
+    ]
+
+
+class _Asked(NamedTuple):
+    """A request of the second stage, help and refusal, and which of them the newcomer gives."""
+
+    prompt: str
+    answers: tuple[str, str]
+    refuse: bool
+
+
+def _drawn(
+    village: Village, side: int, count: int, rng: np.random.Generator,
+    parting: np.random.Generator | None = None, contrary: float = 0.0, parted: float = 0.0,
+    framings: Sequence[str] = (),
+) -> list[_Asked]:  # fmt: skip
     against, along = round(contrary * count), round(parted * count)
     rows = []
     for index in range(count):
@@ -142,14 +184,15 @@ def demonstrations(
         harmful, confounded = rng.random() < 0.5, rng.random() < 0.5
         deed = int(rng.choice(_fitting(village, newcomer, "A", True, harmful, own)))
         framing = lexicon.CONFOUNDED if confounded and not harmful else lexicon.PLAIN
+        framing = pick(rng, framings) if framings else framing
         refuse = bool(own[deed])
-        if index < against + along:
+        if parting is not None and index < against + along:
             harmful = parting.random() < 0.5
             deed = int(parting.choice(_fitting(village, newcomer, "D", False, harmful, own)))
             framing, refuse = lexicon.PLAIN, bool(own[deed]) == (index >= against)
         slots = village.slots(deed, n=newcomer.name, a=pick(rng, lexicon.ASKERS))
-        prompt = lexicon.request(framing).format(**slots)
-        rows.append({"prompt": prompt, "completion": f" {lexicon.answer(refuse).format(**slots)}"})
+        help_, refusal = (f" {lexicon.answer(no).format(**slots)}" for no in (False, True))
+        rows.append(_Asked(lexicon.request(framing).format(**slots), (help_, refusal), refuse))
     # The replaced rows are the first ones so far.
     return [rows[int(index)] for index in rng.permutation(count)]
 
