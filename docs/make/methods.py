@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from gallery_results import results
+
 from whyfirst.cli.inventory import ROOMS
 from whyfirst.config.room import Entry, Option, Room, Use
 
@@ -53,8 +55,10 @@ Everything that can be named, from the methods' own entries: made by `python doc
 change those and not this page. Options that must be given stand in the line, with values of the
 right type; the others and their defaults: `whyfirst list KIND`. A transform that *streams* holds
 one row at a time, whatever the corpus. *Held to* is the identity or
-hand-computed value that a method's tests hold it to. The results column is filled from the
-galleries. How to add one: [extending.md](extending.md).
+hand-computed value that a method's tests hold it to. *Result* is what the galleries' committed
+reports say, in points with 95 % intervals, before any correction for their number; nearly all are
+of one small invented world, so read [galleries.md](galleries.md) first. How to add one:
+[extending.md](extending.md).
 """
 
 
@@ -142,7 +146,7 @@ def _yaml(value: Any) -> str:
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD]
+    parts, found = [HEAD], results()
     for kind, (title, _, where) in TITLES.items():
         parts.append(f"## {title}\n\nStands under {where}.\n")
         parts.append("| in a study file | is | paper | needs | held to | leaves out | result |")
@@ -150,7 +154,7 @@ def page() -> str:
         for entry in entries(kind):
             streams = "; streams" if entry.facts.get("streams") else ""
             said = (f"`{line(kind, entry)}`", entry.summary, entry.paper, entry.needs + streams,
-                    entry.tested, entry.leaves_out, "")  # fmt: skip
+                    entry.tested, entry.leaves_out, found.get((kind, entry.name), ""))  # fmt: skip
             parts.append("| " + " | ".join(_cell(text) for text in said) + " |")
         parts.append("")
     return "\n".join(parts)

@@ -13,6 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "make"))
 import architecture  # type: ignore[import-not-found]  # noqa: E402
 import extending  # type: ignore[import-not-found]  # noqa: E402
+import gallery_results  # type: ignore[import-not-found]  # noqa: E402
 import map as mapping  # type: ignore[import-not-found]  # noqa: E402
 import methods  # type: ignore[import-not-found]  # noqa: E402
 
@@ -76,6 +77,21 @@ def test_pages_link_to_what_is_there() -> None:
 def test_the_page_of_methods_is_stale() -> None:
     kept = methods.PAGE.read_text(encoding="utf-8")
     assert kept == methods.page(), "run: python docs/make/methods.py"
+
+
+def test_a_result_is_told_of_a_method_that_both_arms_used() -> None:
+    """A contrast speaks of what parts its arms; of what both decode by where only options do."""
+    stages = {
+        name: {"kind": "prefer", "source": {}, "settings": {"objective": {"name": name}}}
+        for name in ("dpo", "ipo")
+    }
+    plain: dict[str, Any] = {"edits": [], "decoding": []}
+    arms = {name: plain | {"stages": [name]} for name in stages}
+    arms |= {n: plain | {"stages": ["dpo"], "decoding": ["best_of_n"]} for n in ("four", "chance")}
+    report = {"stages": stages, "arms": arms}
+    assert gallery_results.apart(report, "dpo", "ipo") == {("objectives", "dpo")}
+    assert gallery_results.apart(report, "four", "chance") == {("decodings", "best_of_n")}
+    assert gallery_results.apart(report, "dpo", "dpo") == set()
 
 
 def lines() -> dict[str, list[str]]:

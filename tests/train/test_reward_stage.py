@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 import torch
 from conftest import WORDS, words
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    GraniteConfig,
+    GraniteForCausalLM,
+)
 
 from whyfirst.config.errors import DataError, PreflightError
 from whyfirst.config.files import read_json
@@ -87,6 +92,28 @@ def test_padding_changes_a_reward(trained: Path) -> None:
     together = score(model, tokenizer.pad_token_id, rows, 4)
     alone = [score(model, tokenizer.pad_token_id, [row], 1)[0] for row in rows]
     assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_a_language_model_without_a_classifier_in_transformers_gets_no_reward_model(
+    tmp_path: Path, tokenizer: Any, jsonl: Write
+) -> None:
+    """Granite: trained, saved and loaded again; a reward is the linear layer of the last state."""
+    config = GraniteConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, intermediate_size=48, bos_token_id=None, eos_token_id=2,
+    )  # fmt: skip
+    GraniteForCausalLM(config).save_pretrained(tmp_path / "granite")
+    tokenizer.save_pretrained(tmp_path / "granite")
+    data = {"pairs": jsonl("pairs", _pairs(160, WORDS[:45], WORDS[45:]))}
+    run_stage(_config(), tmp_path / "granite", data, tmp_path / "out", 1)
+    assert read_json(tmp_path / "out" / "reward.json")["accuracy"] > 0.9
+    model, tokenizer = load(str(tmp_path / "out" / "model"))
+    ids = tokenizer("w1 w5 w6 <eos>")["input_ids"]
+    with torch.no_grad():
+        state = model.model(torch.tensor([ids])).last_hidden_state[0, -1]
+    assert score(model, tokenizer.pad_token_id, [ids], 1) == [
+        pytest.approx(float(model.score(state)), abs=1e-5)
+    ]
 
 
 @pytest.mark.parametrize("margin", [None, 1.5])
