@@ -15,6 +15,10 @@ from whyfirst.study.reading import refuse_unusable
 OWN = ("{source: hearth, documents: demonstrations, size: 48}", "{source: file, path: own.jsonl}")
 SHIPPED = ("{name: hearth, seed: 3}", "{name: hearth, seed: 4}")
 
+UNUSED = tuple(
+    f"{room}.rules: no arm uses it, so that nothing is made of it" for room in ("stages", "corpora")
+)
+
 
 def rows(folder: Path, *prompts: str) -> Path:
     """The study on rows of one's own."""
@@ -40,11 +44,24 @@ def test_rows_in_another_language_are_trained_on(tmp_path: Path) -> None:
 def test_a_word_that_is_not_known_is_told_of_nowhere(tmp_path: Path) -> None:
     file = rows(tmp_path, *["the children asked for bread ."] * 19, "the children asked for cake .")
     plan, store = build_plan(file), Store(tmp_path / "store")
-    (said,) = describe_plan(plan, store).unknown
+    *_, said = describe_plan(plan, store).unknown
     assert said.startswith(f"{file}: corpora.demonstrations: 1 of ") and "(rows 39: 'cake')" in said
-    assert describe_plan(build_plan(layer.write(tmp_path / "own", SHIPPED)), store).unknown == ()
+    assert (
+        describe_plan(build_plan(layer.write(tmp_path / "own", SHIPPED)), store).unknown == UNUSED
+    )
 
 
 def test_an_arm_of_the_data_gallery_speaks_another_language() -> None:
     file = Path(__file__).parents[2] / "studies" / "gallery" / "data.yaml"
     assert refuse_unusable(build_plan(file)) == ()
+
+
+def test_a_stage_that_no_arm_names_is_passed_over_in_silence(tmp_path: Path) -> None:
+    """Whoever adds a stage and forgets the arm would take the arm's old result for the new one."""
+    more = "  spare: {source: hearth, documents: prompts, size: 8}\nstages:\n"
+    more += "  idle: {data: spare, train: {kind: sft, updates: 20, learning_rate: 1.0e-3, max_length: 64}}\n"
+    plan = build_plan(layer.write(tmp_path, SHIPPED, ("stages:\n", more)))
+    assert describe_plan(plan, Store(tmp_path / "store")).unknown == tuple(
+        f"{name}: no arm uses it, so that nothing is made of it"
+        for name in ("stages.idle", "stages.rules", "corpora.rules", "corpora.spare")
+    )

@@ -17,7 +17,7 @@ from whyfirst.config.strict import decisive
 from whyfirst.constitution import load_constitution
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import NONE, Overrides, Study
-from whyfirst.study.execute.graph import LIBRARIES, Node
+from whyfirst.study.execute.graph import LIBRARIES, Node, by_name
 from whyfirst.study.execute.pool import device_kind
 from whyfirst.study.materials import ScratchModel
 from whyfirst.study.nodes import base, checks, comparison, corpus, evaluation, probe, seam, stage
@@ -164,6 +164,16 @@ def _owner(study: StudyFile, contrast: ContrastConfig) -> str:
     """The benchmark that gives the contrast's metric."""
     metrics = {n: {m.name for m in benchmark_named(n).metrics} for n in study.benchmarks}
     return next(name for name, known in metrics.items() if contrast.metric in known)
+
+
+def unused(plan: Plan) -> list[str]:
+    """Parts of the file from which nothing is made: an arm that was to name them names others."""
+    rooms = (("stages", "stage"), ("corpora", "corpus"), ("written", "written"))
+    return [
+        f"{room}.{name}: no arm uses it, so that nothing is made of it"
+        for room, kind in rooms
+        for name in sorted(set(getattr(plan.study, room)) - set(by_name(plan.nodes, kind)))
+    ]
 
 
 def refuse_empty_cells(plan: Plan, *, reading: bool) -> None:

@@ -18,7 +18,7 @@ from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import comparison, corpus, evaluation
-from whyfirst.study.plan import Plan, refuse_empty_cells, refuse_unknown_parts
+from whyfirst.study.plan import Plan, refuse_empty_cells, refuse_unknown_parts, unused
 from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
@@ -32,14 +32,14 @@ def refuse_unusable(plan: Plan) -> tuple[str, ...]:
     """Refuse a study whose model, corpora or benchmarks can't be used as they lie there.
 
     Returns:
-        What a stage will train on all the same and a reader should know: unknown words.
+        What will run all the same and a reader should know: parts that no arm uses, unknown words.
 
     Raises:
         UserError: a broken model folder, a corpus with rows that a stage would refuse, benchmark
             data that can't be read, a contrast that would compare nothing, or a part of a cell that
             no item has; names the file.
     """
-    model, ref, told = None, plan.study.model, []
+    model, ref, told = None, plan.study.model, unused(plan)
     if plan.model_place is not None:
         folder = Path(plan.model_place)
         # The base of an adapter may have to be fetched first.

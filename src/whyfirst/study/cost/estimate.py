@@ -172,7 +172,8 @@ class PowerRow:
 @dataclass(frozen=True)
 class PlanDescription:
     """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks,
-    `left_out` which a corpus' methods leave out, and why, `unknown` which hold unknown words."""
+    `left_out` which a corpus' methods leave out, and why, `unknown` which hold unknown
+    words, and parts of the file that no arm uses."""
 
     study: str
     seeds: dict[str, int]

@@ -22,7 +22,7 @@ from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.checks import TOLERANCE, repeats_ahead
 from whyfirst.study.nodes.corpus import leaves_out
-from whyfirst.study.plan import Plan, first_stages
+from whyfirst.study.plan import Plan, first_stages, unused
 from whyfirst.study.sources import CORPORA
 
 # Bytes of a weights file's table of contents: what claims more is no such file.
@@ -167,7 +167,7 @@ def cautions(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]
                 if finding["level"] == "warn" and not expected:
                     found[f"stage {name}: {finding['check']}: {finding['message']}"] = None
     repeated = (count.words for count in repeats_ahead(plan.by_id, store))
-    return [*found, *repeated, *leaves_out(plan.nodes, store)]
+    return [*unused(plan), *found, *repeated, *leaves_out(plan.nodes, store)]
 
 
 def spent(folders: Iterable[Path]) -> dict[str, str]:
