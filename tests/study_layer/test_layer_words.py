@@ -59,7 +59,8 @@ def test_an_arm_of_the_data_gallery_speaks_another_language() -> None:
 def test_a_stage_that_no_arm_names_is_passed_over_in_silence(tmp_path: Path) -> None:
     """Whoever adds a stage and forgets the arm would take the arm's old result for the new one."""
     more = "  spare: {source: hearth, documents: prompts, size: 8}\nstages:\n"
-    more += "  idle: {data: spare, train: {kind: sft, updates: 20, learning_rate: 1.0e-3, max_length: 64}}\n"
+    train = "{kind: sft, updates: 20, learning_rate: 1.0e-3, max_length: 64}"
+    more += f"  idle: {{data: spare, train: {train}}}\n"
     plan = build_plan(layer.write(tmp_path, SHIPPED, ("stages:\n", more)))
     assert describe_plan(plan, Store(tmp_path / "store")).unknown == tuple(
         f"{name}: no arm uses it, so that nothing is made of it"
