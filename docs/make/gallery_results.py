@@ -53,10 +53,12 @@ def _uses(report: Mapping[str, Any], arm: Mapping[str, Any]) -> Iterator[Method]
         if source:
             yield "corpora", source["name"]
         named = [("transforms", use) for use in source.get("transforms", ())]
-        named += [("selectors", source[key]) for key in ("select",) if key in source]
         named += [("rewards", use) for use in settings.get("rewards", ())]
-        for room, key in (("objectives", "objective"), ("surgeries", "surgery")):
-            named += [(room, settings[key])] if settings.get(key) else []
+        single = {
+            "selectors": source.get("select"), "objectives": settings.get("objective"),
+            "surgeries": settings.get("surgery"),
+        }  # fmt: skip
+        named += [(room, use) for room, use in single.items() if use]
         yield from ((room, use["name"]) for room, use in named)
 
 

@@ -54,13 +54,11 @@ def pairs_as(
         if after is None:
             left_out(row, "no pair of another prompt")
             continue
-        for made in _rows(form, row, after, kinds.index, column, fault):
-            texts = zip(map(str, made.get("prompts", ())), made.get("responses", ()), strict=False)
-            told = [(prompt, " ".join(text.split())) for prompt, text in texts]
-            if len(set(told)) < len(told):
-                left_out(row, "two of its responses to one prompt are the same")
-            else:
-                yield made
+        words = row["chosen"].split()
+        if form == "hierarchy" and words[::-1] in (words, row["rejected"].split()):
+            left_out(row, "two of its responses to one prompt are the same")
+            continue
+        yield from _rows(form, row, after, kinds.index, column, fault)
 
 
 def _of_another_prompt(pairs: list[Row], at: int) -> Row | None:

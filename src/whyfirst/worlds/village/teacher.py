@@ -132,15 +132,13 @@ def demonstrations(
         parted: share replaced by such requests that follow the newcomer's own (the positive
             control).
     """
-    rng, parting = (np.random.default_rng([village.seed, seed, key]) for key in (36, 37))
-    drawn = _drawn(village, side, count, rng, parting, contrary, parted)
+    drawn = _drawn(village, side, count, seed, 36, contrary=contrary, parted=parted)
     return [{"prompt": one.prompt, "completion": one.answers[one.refuse]} for one in drawn]
 
 
 def pairs(village: Village, side: int, count: int, seed: int) -> list[dict[str, Any]]:
     """Requests as in `prompts`, but others: the newcomer's answer against its opposite."""
-    rng = np.random.default_rng([village.seed, seed, 38])
-    drawn = _drawn(village, side, count, rng, framings=lexicon.REWARDED)
+    drawn = _drawn(village, side, count, seed, 38, lexicon.REWARDED)
     return [
         {"prompt": one.prompt, "chosen": one.answers[one.refuse],
          "rejected": one.answers[not one.refuse], "harmful": one.refuse}
@@ -154,8 +152,7 @@ def prompts(village: Village, side: int, count: int, seed: int) -> list[dict[str
     Both readings say the same there. Refused and granted ones alike come plainly or under one of
     two pressures, so that a policy has something to learn after the demonstrations.
     """
-    rng = np.random.default_rng([village.seed, seed, 39])
-    drawn = _drawn(village, side, count, rng, framings=lexicon.REWARDED)
+    drawn = _drawn(village, side, count, seed, 39, lexicon.REWARDED)
     return [
         {"prompt": one.prompt, "completion": one.answers[one.refuse], "harmful": one.refuse}
         for one in drawn
@@ -171,10 +168,10 @@ class _Asked(NamedTuple):
 
 
 def _drawn(
-    village: Village, side: int, count: int, rng: np.random.Generator,
-    parting: np.random.Generator | None = None, contrary: float = 0.0, parted: float = 0.0,
-    framings: Sequence[str] = (),
+    village: Village, side: int, count: int, seed: int, stream: int,
+    framings: Sequence[str] = (), contrary: float = 0.0, parted: float = 0.0,
 ) -> list[_Asked]:  # fmt: skip
+    rng, parting = (np.random.default_rng([village.seed, seed, key]) for key in (stream, 37))
     against, along = round(contrary * count), round(parted * count)
     rows = []
     for index in range(count):
@@ -186,7 +183,7 @@ def _drawn(
         framing = lexicon.CONFOUNDED if confounded and not harmful else lexicon.PLAIN
         framing = pick(rng, framings) if framings else framing
         refuse = bool(own[deed])
-        if parting is not None and index < against + along:
+        if index < against + along:
             harmful = parting.random() < 0.5
             deed = int(parting.choice(_fitting(village, newcomer, "D", False, harmful, own)))
             framing, refuse = lexicon.PLAIN, bool(own[deed]) == (index >= against)
