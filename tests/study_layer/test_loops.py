@@ -16,6 +16,8 @@ from whyfirst.config.room import Use
 from whyfirst.models.base import Completion, Sampling
 from whyfirst.models.scripted import ScriptedModel
 from whyfirst.study.config import load_study
+from whyfirst.study.cost.estimate import estimate
+from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import Loop, with_rounds, without_round, written_out
 from whyfirst.study.plan import build_plan
 from whyfirst.study.schema import StageUse
@@ -225,6 +227,14 @@ def test_rows_of_drawn_responses_are_wrong() -> None:
     for documents, lacking in (("against", pair), ("negated", row)):
         with pytest.raises(DataError, match=f"`documents: {documents}` compares with each row's"):
             list(_made(lacking, texts, labels, documents))
+
+
+def test_a_corpus_that_lacks_what_it_compares_with_is_told_without_its_name(tmp_path: Path) -> None:
+    """In the plan, before anything is drawn: prompts of a world have no rejected response."""
+    asked = "documents: best, size: 8,\n          rewards: [hearth]"
+    plan = build_plan(_file(tmp_path, (asked, "documents: negated, size: 8")))
+    with pytest.raises(DataError, match=r"^corpora\.drawn: .*negated` compares with each row's"):
+        estimate(plan, Store(tmp_path / "store"))
 
 
 def test_a_judges_labels_are_not_its_wins() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
@@ -332,7 +333,10 @@ class CorpusLengths:
         if has_model_write(source):
             corpora = by_name(self._nodes.values(), "corpus")
             read = {o: self._rows(corpora[options[o]]) for o in facts.get("rows_of", ())}
-            drawn: list[Row] = facts["ahead"](options, read)
+            try:
+                drawn: list[Row] = facts["ahead"](options, read)
+            except DataError as error:
+                raise DataError(f"corpora.{nodes[0].name}: {error}") from error
             ahead = _ahead(nodes[0].payload, drawn)
             return drawn if ahead is None else list(ahead.rows)
         if source != "written":
