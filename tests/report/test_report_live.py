@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_arms_are_the_headlines_unless_named(results: Results) -> None:
 
 def test_a_store_without_the_models_is_named(results: Results, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--store"):
-        chat.open_arms(results, ["direct"], tmp_path / "empty", 0)
+        chat.open_arms(results, ["direct"], tmp_path / "empty", 0, None, ExitStack())
 
 
 def test_hostile_text_reaches_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
 """An arm is stages, and what is put round its model when it answers: edits, decoding, plug-ins."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +97,15 @@ def test_dressed_arm_is_never_measured_as_it_answers(own: Path, base_assets: Pat
     assert used["tokens"] > used["base_tokens"] > 0
     same = arms["same"]["used"]
     assert (same["calls"], same["tokens"]) == (same["base_calls"], same["base_tokens"])
+    said = subprocess.run(
+        [sys.executable, "-m", "whyfirst", "chat", str(own / "out"), "--arms", "never,direct",
+         "--store", str(own / "store"), "--plugin", str(own / "mine.py"), "--json"],
+        input="the mason asks nosba to pour a namtig\n", env=layer.environment(base_assets),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    # As the benchmarks asked it: a chat with the weights alone is a chat with another arm.
+    never, direct = (a["text"] for a in json.loads(said.stdout)["prompts"][0]["answers"])
+    assert never == "no , never" != direct
 
 
 def test_plain_list_is_no_arm_of_stages(tmp_path: Path, hearth: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import layer_helpers as layer
 import pytest
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.study.config import load_study
 from whyfirst.study.cost.estimate import describe_plan
 from whyfirst.study.execute.store import Store
@@ -219,3 +220,15 @@ def test_pretrained_model_is_read_at_its_pinned_revision(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     write_json(tmp_path / "node" / "reference.json", {"path": "org/model", "revision": commit})
     assert model_folder(tmp_path / "node") == str(snapshot)
+
+
+def test_an_option_that_would_do_nothing_to_hearths_documents_is_taken(
+    tmp_path: Path, hearth: Path
+) -> None:
+    """`contrary` replaces demonstrations: of explanations it was passed over in silence."""
+    changed = (
+        "documents: explanations, value: care",
+        "documents: explanations, value: care, contrary: 0.1",
+    )
+    with pytest.raises(ConfigError, match="contrary: replaces demonstrations; explanations have"):
+        build_plan(layer.write(tmp_path, changed))

@@ -44,11 +44,9 @@ def test_rows_in_another_language_are_trained_on(tmp_path: Path) -> None:
 def test_a_word_that_is_not_known_is_told_of_nowhere(tmp_path: Path) -> None:
     file = rows(tmp_path, *["the children asked for bread ."] * 19, "the children asked for cake .")
     plan, store = build_plan(file), Store(tmp_path / "store")
-    *_, said = describe_plan(plan, store).unknown
+    *_, said = describe_plan(plan, store).told
     assert said.startswith(f"{file}: corpora.demonstrations: 1 of ") and "(rows 39: 'cake')" in said
-    assert (
-        describe_plan(build_plan(layer.write(tmp_path / "own", SHIPPED)), store).unknown == UNUSED
-    )
+    assert describe_plan(build_plan(layer.write(tmp_path / "own", SHIPPED)), store).told == UNUSED
 
 
 def test_an_arm_of_the_data_gallery_speaks_another_language() -> None:
@@ -62,7 +60,7 @@ def test_a_stage_that_no_arm_names_is_passed_over_in_silence(tmp_path: Path) -> 
     train = "{kind: sft, updates: 20, learning_rate: 1.0e-3, max_length: 64}"
     more += f"  idle: {{data: spare, train: {train}}}\n"
     plan = build_plan(layer.write(tmp_path, SHIPPED, ("stages:\n", more)))
-    assert describe_plan(plan, Store(tmp_path / "store")).unknown == tuple(
+    assert describe_plan(plan, Store(tmp_path / "store")).told == tuple(
         f"{name}: no arm uses it, so that nothing is made of it"
         for name in ("stages.idle", "stages.rules", "corpora.rules", "corpora.spare")
     )

@@ -83,7 +83,9 @@ def _config(**more: Any) -> AutoCEIStage:
 
 
 def test_a_round_that_was_done_is_done_again_after_a_kill(hesitant: Path, tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "prompts.jsonl", _rows())
+    # To some the model has no right answer.
+    rows = [row | {"answer": "no"} if i % 8 == 1 else row for i, row in enumerate(_rows())]
+    write_jsonl(tmp_path / "prompts.jsonl", rows)
     data, rounds = {"prompts": tmp_path / "prompts.jsonl"}, set[int]()
 
     def stop(done: int, total: int, message: str) -> None:
@@ -109,6 +111,8 @@ def test_a_round_that_was_done_is_done_again_after_a_kill(hesitant: Path, tmp_pa
     assert all(a["step"] < b["step"] for a, b in pairwise(log))
     for row in log:
         assert row["balance"] == pytest.approx(balance(row["precision"], row["gives_up"], 0.2))
+    # Those to which every response was wrong teach nothing, which nothing said.
+    assert sum(row["prompts_without_demonstrations"] for row in log) > 0
     assert results[1].updates == log[-1]["step"]
 
 

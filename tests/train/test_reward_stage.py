@@ -19,6 +19,7 @@ from transformers import (
 
 from whyfirst.config.errors import DataError, PreflightError
 from whyfirst.config.files import read_json
+from whyfirst.evaluate.classifier import Classifier
 from whyfirst.train.config import RewardStage, RewardUse
 from whyfirst.train.encode import Candidates
 from whyfirst.train.reward_report import calibration, report
@@ -114,6 +115,8 @@ def test_a_language_model_without_a_classifier_in_transformers_gets_no_reward_mo
     assert score(model, tokenizer.pad_token_id, [ids], 1) == [
         pytest.approx(float(model.score(state)), abs=1e-5)
     ]
+    # And a scorer that reads responses opens it as the reward does.
+    assert Classifier(str(tmp_path / "out" / "model")).outputs == 1
 
 
 @pytest.mark.parametrize("margin", [None, 1.5])

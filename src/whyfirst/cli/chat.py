@@ -12,19 +12,29 @@ it worth little. Leaves out: conversations of several turns.
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from whyfirst.cli.options import Decoding, ModelSeed, RunStore, decoded, names, spending
+from whyfirst.cli.options import (
+    Decoding,
+    ModelSeed,
+    RunStore,
+    decoded,
+    decoding_uses,
+    names,
+    spending,
+)
 from whyfirst.cli.output import command, nothing_printed, print_json, say, standard
 from whyfirst.config.errors import UserError
 from whyfirst.config.text import safe_text
 
 if TYPE_CHECKING:
     from whyfirst.models.base import LanguageModel, Prompt
+    from whyfirst.models.decoding.budget import Budget, Counted
     from whyfirst.report.schema import Results
 
 #: (refusals, help); no opening begins another, so that no reply is counted twice
@@ -70,30 +80,39 @@ def chat_command(
     from whyfirst.cli.reporting import results_of, run_folder, store_of
 
     results = None
-    # Loading prints progress of its own.
-    with nothing_printed(as_json):
-        if is_model(run):
-            if arms:
-                raise UserError(f"--arms: {run} is a model, which has no arms")
-            models = open_alone(run)
-            chosen = list(models)
-        else:
-            folder = run_folder(Path(run))
-            results = results_of(folder)
-            chosen = chosen_arms(results, arms)
-            models = open_arms(results, chosen, store_of(folder, store), seed)
-        within = {arm: decoded(model, decoding) for arm, model in models.items()}
+    with ExitStack() as opened:
+        # Loading prints progress of its own.
+        with nothing_printed(as_json):
+            if is_model(run):
+                if arms:
+                    raise UserError(f"--arms: {run} is a model, which has no arms")
+                within = open_alone(run, decoding)
+            else:
+                folder = run_folder(Path(run))
+                results = results_of(folder)
+                chosen = chosen_arms(results, arms)
+                place = store_of(folder, store)
+                within = open_arms(results, chosen, place, seed, decoding, opened)
+        # Of a world's models other openings count, and they read no chat template.
+        invented = results is not None and results.study.world is not None
         models = {arm: model for arm, (model, _) in within.items()}
-    # Of a world's models other openings count, and they read no chat template.
-    invented = results is not None and results.study.world is not None
-    if as_json:
-        told = [
-            {"prompt": prompt, "answers": [asdict(a) for a in ask(models, prompt, invented)]}
-            for prompt in _prompts(asking=False)
-        ]
-        spent = {arm: budget.to_json() for arm, (_, budget) in within.items()} if decoding else {}
-        print_json({"arms": chosen, "seed": seed, "prompts": told, "budget": spent})
-        return
+        budgets = {arm: budget for arm, (_, budget) in within.items() if decoding}
+        if as_json:
+            told = [
+                {"prompt": prompt, "answers": [asdict(a) for a in ask(models, prompt, invented)]}
+                for prompt in _prompts(asking=False)
+            ]
+            spent = {arm: budget.to_json() for arm, budget in budgets.items()}
+            print_json({"arms": list(models), "seed": seed, "prompts": told, "budget": spent})
+            return
+        converse(models, budgets, results, invented)
+
+
+def converse(
+    models: "Mapping[str, LanguageModel]", budgets: "Mapping[str, Budget]",
+    results: "Results | None", invented: bool,
+) -> None:  # fmt: skip
+    """Print what is compared, then answers to prompts from standard input, until there are none."""
     say("refusal: probability of replies that begin as a refusal, over that of those and of help")
     # With their quotes, since a blank before a word is part of the opening.
     refusals, helps = (", ".join(map(repr, side)) for side in (INVENTED if invented else OPENINGS))
@@ -102,7 +121,7 @@ def chat_command(
         say(f"a prompt in this world's words: {results.examples[0].prompt}", style="dim")
     for prompt in _prompts(sys.stdin.isatty()):
         show(prompt, ask(models, prompt, invented))
-    for arm, (_, budget) in within.items() if decoding else ():
+    for arm, budget in budgets.items():
         say(f"{arm}: {'; '.join(spending(budget))}", style="dim")
 
 
@@ -121,8 +140,8 @@ def is_model(given: str) -> bool:
     )
 
 
-def open_alone(given: str) -> "dict[str, LanguageModel]":
-    """A model by its name.
+def open_alone(given: str, decoding: list[str] | None) -> "dict[str, tuple[Counted, Budget]]":
+    """A model by its name, within the methods asked for.
 
     Raises:
         UserError: it can't be opened.
@@ -132,7 +151,7 @@ def open_alone(given: str) -> "dict[str, LanguageModel]":
     # Named in the table as the folder is: a path says where it lies.
     ref = parse_model(given)
     name = given if ref.endpoint is not None else Path(given).resolve().name
-    return {name: open_model(ref)}
+    return {name: decoded(open_model(ref), decoding)}
 
 
 def chosen_arms(results: "Results", given: str) -> list[str]:
@@ -152,19 +171,25 @@ def chosen_arms(results: "Results", given: str) -> list[str]:
 
 
 def open_arms(
-    results: "Results", arms: Sequence[str], store: Path, seed: int
-) -> "dict[str, LanguageModel]":
-    """Each arm's model of one seed, from the store.
+    results: "Results",
+    arms: Sequence[str],
+    store: Path,
+    seed: int,
+    decoding: list[str] | None,
+    opened: ExitStack,
+) -> "dict[str, tuple[Counted, Budget]]":
+    """Each arm's model of one seed, from the store, as benchmarks ask it; `opened` closes them.
 
     Raises:
         UserError: the arm has no such seed, or the store no such model.
     """
-    from whyfirst.models.reference import ModelRef, open_model
-    from whyfirst.study.running import arm_model
+    from whyfirst.study.running import arm_answering
 
+    uses = decoding_uses(decoding)
     # All places first: a missing arm is told before minutes of loading.
-    places = {arm: arm_model(results, arm, seed, store) for arm in arms}
-    return {arm: open_model(ModelRef(path=str(place))) for arm, place in places.items()}
+    found = {arm: arm_answering(results, arm, seed, store, uses) for arm in arms}
+    answering = {arm: opened.enter_context(one) for arm, one in found.items()}
+    return {arm: (one.model, one.budget) for arm, one in answering.items()}
 
 
 def refusal_probability(

@@ -113,18 +113,28 @@ def decoded(
     Raises:
         UserError: no such method, a wrong option, or a method that needs another kind of model.
     """
-    from whyfirst.evaluate.short import use_with_options
-    from whyfirst.models.decoding import DECODINGS
     from whyfirst.models.decoding.budget import Budget
     from whyfirst.study.nodes.within import within_decoding
+
+    budget, uses = Budget(), decoding_uses(methods)
+    payload = {"decoding": uses} if uses else {}
+    return within_decoding(payload, model, judge, budget), budget
+
+
+def decoding_uses(methods: list[str] | None) -> list[dict[str, Any]]:
+    """The decoding methods named on a command line, as a node's payload has them.
+
+    Raises:
+        UserError: no such method, or a wrong option.
+    """
+    from whyfirst.evaluate.short import use_with_options
+    from whyfirst.models.decoding import DECODINGS
 
     uses = [use_with_options(DECODINGS, text) for text in methods or ()]
     for use in uses:
         # Refused before anything is asked, and not by the first prompt.
         DECODINGS.make(use, **dict.fromkeys(DECODINGS.get(use.name).context))
-    budget = Budget()
-    payload = {"decoding": [use.model_dump() for use in uses]} if uses else {}
-    return within_decoding(payload, model, judge, budget), budget
+    return [use.model_dump() for use in uses]
 
 
 def spending(budget: "Budget") -> list[str]:

@@ -44,7 +44,7 @@ def plan(study: StudyOptions, as_json: AsJson = False) -> None:
     show_cost(cost)
     if cost.problem is None:
         show_disk(cost, place.root)
-    for said in (*description.unknown, *description.repeats, *description.left_out):
+    for said in (*description.told, *description.repeats, *description.left_out):
         warn(said)
     if description.power:
         show_power(description)

@@ -121,18 +121,18 @@ class ClassifierScorer(Scorer):
 def _load(folder: Path) -> tuple[Any, Any]:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import torch
-    from transformers import AutoModelForSequenceClassification
 
     from whyfirst.models.folder import boundary, check_weights, no_progress_bars
-    from whyfirst.models.loading import config_of, open_tokenizer
+    from whyfirst.models.loading import config_of, open_tokenizer, scorer_class
 
     # Before anything is loaded: weights in a pickle could run code.
     check_weights(folder)
     tokenizer = open_tokenizer([folder])
     with boundary(folder, "the classifier"), no_progress_bars(), torch.no_grad():
-        model, report = AutoModelForSequenceClassification.from_pretrained(
+        config = config_of(folder)
+        model, report = scorer_class(config).from_pretrained(
             folder,
-            config=config_of(folder),
+            config=config,
             use_safetensors=True,
             output_loading_info=True,
             local_files_only=True,

@@ -336,7 +336,7 @@ def _unscored(results: Results, headline: Contrast) -> Finding | None:
     missed = sum(row.unscored for row in results.unscored)
     worst = max(row.rate for row in results.unscored)
     return "good" if worst <= 0.02 else "caution", (
-        f"{missed:,} of {n:,} answers were unscored, at most {worst * 100:.1f} % in one cell; "
+        f"{missed:,} of {n:,} scores are missing, at most {worst * 100:.1f} % in one cell; "
         f"{words.plural(headline.unscored, 'pair')} left out of the headline for it."
     )
 

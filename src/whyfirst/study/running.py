@@ -2,16 +2,17 @@
 
 `run.json` is written before any work, so that a folder without results tells what is still missing.
 Places are relative to the folder, which may be moved together with them. Leaves out: how far each
-part is (`whyfirst watch`), and loading models.
+part is (`whyfirst watch`).
 """
 
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, write_json
@@ -23,6 +24,7 @@ from whyfirst.worlds import WORLDS
 
 if TYPE_CHECKING:
     from whyfirst.report.schema import Results
+    from whyfirst.study.nodes.within import Answering
     from whyfirst.study.plan import Plan
 
 
@@ -143,6 +145,11 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
     """
     from whyfirst.study.nodes.base import model_folder
 
+    return Path(model_folder(_arm_node(results, arm, seed, store)[1]))
+
+
+def _arm_node(results: "Results", arm: str, seed: int, store: Path) -> tuple[str, Path]:
+    """The id and folder of the node with an arm's model."""
     stages = results.arm(arm).stages
     if seed not in results.seeds.get(arm, [seed]):
         raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
@@ -156,4 +163,36 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
         raise UserError(
             f"{store}: no model of arm {arm!r}, seed {seed}; name the run's store with --store"
         )
-    return Path(model_folder(place.folder(kind, mark)))
+    return node, place.folder(kind, mark)
+
+
+def arm_answering(
+    results: "Results", arm: str, seed: int, store: Path, decoding: Sequence[Mapping[str, Any]] = ()
+) -> "AbstractContextManager[Answering]":
+    """An arm's model as the study's benchmarks ask it; inside, the arm's edits are in force.
+
+    With the study's dtype and chat template, within the arm's decoding methods; `decoding` names
+    more of them, put round it last. An arm that no benchmark asked answers by its folder alone.
+
+    Raises:
+        UserError: see `arm_model`.
+    """
+    from whyfirst.study.nodes.within import answering_as
+
+    (node, folder), about, place = (
+        _arm_node(results, arm, seed, store),
+        results.arm(arm),
+        Store(store),
+    )
+    asked = f"{node}+{arm}/" if about.edits or about.decoding else f"{node}/"
+    payload: dict[str, Any] = {"config": {}}
+    for name, mark in results.fingerprints.items():
+        marker = place.marker("evaluation", mark) if name.startswith(asked) else None
+        if marker is not None and marker["payload"]["config"].get("step") is None:
+            payload = marker["payload"]
+            break
+    payload = payload | {"decoding": [*payload.get("decoding", ()), *decoding]}
+    if not payload["decoding"]:
+        # A judge is only opened for methods that may ask it.
+        payload = {key: payload[key] for key in payload.keys() - {"judge_model", "decoding"}}
+    return answering_as(payload, [folder], folder)

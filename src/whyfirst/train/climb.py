@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from whyfirst.config.errors import DataError, StoreError, TrainingStopped
 from whyfirst.config.files import write_jsonl
-from whyfirst.data.rows import text_of
+from whyfirst.data.rows import read_rows, text_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.base import Sampling
 from whyfirst.models.local import LocalModel
@@ -121,13 +121,14 @@ class Curriculum:
         config, model = self.config, self.model
         best, last = -1.0, self.now
         for _ in range(config.iterations):
-            model, loss = self._round(model, patience)
+            model, loss, without = self._round(model, patience)
             precision, gives_up = now = self._measured(model)
             value = balance(precision, gives_up, config.weight)
             self.log.append({
                 "step": self.totals["updates"], "loss": loss, "lr": config.learning_rate,
                 "tokens": self.totals["tokens_trained"], "patience": patience,
                 "precision": precision, "gives_up": gives_up, "balance": value,
+                "prompts_without_demonstrations": without,
             })  # fmt: skip
             best = max(best, value)
             if value > self.best:
@@ -137,8 +138,8 @@ class Curriculum:
             last = now
         return best
 
-    def _round(self, model: Path, patience: float) -> tuple[Path, float | None]:
-        """One round of expert iteration: its model and last loss."""
+    def _round(self, model: Path, patience: float) -> tuple[Path, float | None, int]:
+        """One round of expert iteration: its model, last loss, and prompts that taught nothing."""
         number, config = len(self.log) + 1, self.config
         folder = self.job.out_dir / "checkpoints" / f"round-{number}"
         file = folder.with_suffix(".jsonl")
@@ -150,7 +151,10 @@ class Curriculum:
         )  # fmt: skip
         for name in self.totals:
             self.totals[name] += getattr(result, name)
-        return folder / "model", result.last_loss
+        # Read from the file, which may be of a run that was killed.
+        taught = {text_of(row["prompt"]) for row in read_rows(file)}
+        without = sum(text_of(row["prompt"]) not in taught for row in self.rows)
+        return folder / "model", result.last_loss, without
 
     def _demonstrations(self, model: Path, patience: float, number: int) -> list[dict[str, Any]]:
         rewarded = [

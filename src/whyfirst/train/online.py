@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from whyfirst.models.local import LocalModel
 from whyfirst.train import checkpoint, preflight
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_rl import REWARD_MODEL, Online
@@ -17,7 +18,7 @@ from whyfirst.train.guards import Gold, Guards
 from whyfirst.train.job import Job, OnlineJob, Trained
 from whyfirst.train.plan import make_prompt_plan
 from whyfirst.train.prompts import end_tokens, read_prompts
-from whyfirst.train.rewards.combine import START, RewardSum
+from whyfirst.train.rewards.combine import RewardSum
 from whyfirst.train.watch import counted
 from whyfirst.train.weights import materialise
 
@@ -39,16 +40,15 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
     preflight.settle(findings, job.out_dir)
 
     job = replace(job, model_dir=materialise(job))
-    models[START] = job.model_dir
-    template = config.chat_template
+    start = functools.partial(LocalModel, job.model_dir, chat_template=config.chat_template)
     rewards = RewardSum(
-        config.rewards, prompts.rows, models, config.combine, config.zscore_by, template
+        config.rewards, prompts.rows, models, config.combine, config.zscore_by, start
     )
     gold = None
     if config.gold is not None:
         gold = Gold(
             config,
-            RewardSum([config.gold], prompts.rows, models, chat_template=template),
+            RewardSum([config.gold], prompts.rows, models, start=start),
             rewards,
             prompts,
             job.tokenizer,

@@ -123,3 +123,13 @@ def one_amount(options: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     """What is wrong with how much a corpus is to be: rows or tokens, and not both."""
     both = (options["size"] is None) == (options["tokens"] is None)
     return [(None, "give exactly one of `size` and `tokens`")] if both else []
+
+
+def without_demonstrations(options: Mapping[str, Any], *names: str) -> list[tuple[str | None, str]]:
+    """Options that replace demonstrations, of a corpus that has none: (option, message)."""
+    documents = options["documents"]
+    return [
+        (name, f"replaces demonstrations; {documents} have none")
+        for name in names
+        if options[name] and documents != "demonstrations"
+    ]

@@ -259,9 +259,11 @@ def test_a_reward_asks_the_start_by_another_template_than_the_stage_does(
     template.write_text("{% for m in messages %}User: {{ m.content }} {% endfor %}Bot: ")
     rows = [{"prompt": [{"role": "user", "content": "w1 w2"}]}]
     given = ([0], ["w3 w4"], [[9, 10]], [True])
-    use, start = RewardUse(name="confidence"), {"start": bases["llama"]}
-    [own] = RewardSum([use], rows, start)(*given).total
-    [found] = RewardSum([use], rows, start, chat_template=str(template))(*given).total
-    named = LocalModel(bases["llama"], chat_template=str(template))
+    use, named = (
+        RewardUse(name="confidence"),
+        LocalModel(bases["llama"], chat_template=str(template)),
+    )
+    [own] = RewardSum([use], rows, {}, start=lambda: LocalModel(bases["llama"]))(*given).total
+    [found] = RewardSum([use], rows, {}, start=lambda: named)(*given).total
     [wanted] = scored("confidence", [rows[0]["prompt"]], ["w3 w4"], model=named)
     assert found == pytest.approx(wanted) and abs(found - own) > 1e-3

@@ -172,8 +172,8 @@ class PowerRow:
 @dataclass(frozen=True)
 class PlanDescription:
     """The tables of ``whyfirst plan``; `repeats` says which rows repeat what a benchmark asks,
-    `left_out` which a corpus' methods leave out, and why, `unknown` which hold unknown
-    words, and parts of the file that no arm uses."""
+    `left_out` which a corpus' methods leave out, and why, `told` what else a reader should know
+    (`refuse_unusable`)."""
 
     study: str
     seeds: dict[str, int]
@@ -182,7 +182,7 @@ class PlanDescription:
     assumptions: str
     repeats: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 # What a contrast is assumed to spread where the study file says nothing.
@@ -201,7 +201,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
     Raises:
         UserError: as `refuse_unusable`.
     """
-    unknown = refuse_unusable(plan)
+    told = refuse_unusable(plan)
     study, ahead = plan.study, Ahead(plan.study, plan.nodes, store, None, None)
     rows = []
     for kind, name in dict.fromkeys((node.kind, node.name) for node in plan.nodes):
@@ -220,7 +220,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
         assumptions=(study.power or DEFAULT).source,
         repeats=tuple(count.words for count in repeats_ahead(plan.by_id, store)),
         left_out=tuple(leaves_out(plan.nodes, store)),
-        unknown=unknown,
+        told=told,
     )
 
 

@@ -8,7 +8,9 @@ from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.config.room import Use
 from whyfirst.config.strict import decisive
 from whyfirst.data.rows import texts_of
+from whyfirst.models.base import LanguageModel
 from whyfirst.models.gguf_file import convert, is_gguf
+from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.builder import Builder, Spec, locate
 from whyfirst.study.nodes.kind import NodeKind, Progress
@@ -81,6 +83,16 @@ def model_folder(folder: Path) -> str:
     ref = read_json(folder / "reference.json")
     remote_code = ref.get("trust_remote_code", False)
     return str(locate(ref["path"], ref.get("revision"), trust_remote_code=remote_code))
+
+
+def study_model(payload: Mapping[str, Any], weights: str) -> LanguageModel:
+    """A node's model with the weights in a folder, answering as the study says of its model.
+
+    Everything that asks a study's model opens it here: its dtype and chat template decide what it
+    answers, and a model opened by its folder alone would have those of the folder.
+    """
+    given = payload.get("model", {})
+    return open_model(ModelRef(**given if "endpoint" in given else {**given, "path": weights}))
 
 
 KIND = NodeKind("base", run, version="1")

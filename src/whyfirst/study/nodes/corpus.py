@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import REPLIES, Store
 from whyfirst.study.materials import CorpusUse
 from whyfirst.study.nodes import base, written
-from whyfirst.study.nodes.base import model_folder
+from whyfirst.study.nodes.base import model_folder, study_model
 from whyfirst.study.nodes.builder import SIDE, Builder, Spec
 from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_judge_model
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
@@ -67,17 +68,18 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
         spec.config |= here.identity
     depends: tuple[str, ...] = ()
     asked = facts["asks"](spec.extra["use"]) if "asks" in facts else []
-    if any(ref is None or ref.endpoint is None for _, ref in asked):
+    if any(ref is not None and ref.endpoint is None for _, ref in asked):
         spec.config["device"] = builder.device
     asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
+    if drawn or asks_base or any(ref is None for _, ref in asked):
+        # How the model writes, or answers what is asked of it.
+        answered_by(builder, spec)
     if corpus.options.get("tokens") is not None or reads_base(corpus) or asks_base:
         depends = (base.plan(builder, seed),)
     if corpus.name == "written":
         depends += (written.plan(builder, corpus.options["written"]),)
     if drawn:
         depends = (model or base.plan(builder, seed),)
-        # How its model writes, and the methods that label what it writes.
-        answered_by(builder, spec)
         _label_by(builder, corpus, f"corpora.{name}", spec)
         if facts.get("asks_judge", lambda options: False)(corpus.options):
             ask_judge_model(builder, f"corpora: {corpus.name}", spec)
@@ -158,6 +160,8 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     about: dict[str, Any] = {"corpus": name, "tokens": None}
     computed_on = machine(config) if "device" in config else {}
     context = {} if model is None else _given(payload, folders, folder, model)
+    if model is not None:
+        context["open_base"] = partial(study_model, payload, model)
     context |= {"replies": folder.parents[1] / REPLIES, "note": about.__setitem__}
     rows = rows_of(payload, wrote, model, progress=progress, **context)
     if (spent := about.pop("spent", None)) is not None:
@@ -200,7 +204,7 @@ def _given(
         return {}
     options = CORPORA.get(source).facts.get("rows_of", ())
     places = folders[len(folders) - len(options) :]
-    writer = open_model(ModelRef(**payload.get("model", {}), path=model))
+    writer = study_model(payload, model)
     return {
         "model": writer,
         "judge_model": open_asked(payload.get("judge_model"), folder),
@@ -218,7 +222,7 @@ def _transformed(payload: Mapping[str, Any], rows: Iterable[Row], model: str | N
     n = select.pop("n")
     context: dict[str, Any] = {"open_model": lambda path: open_model(ModelRef(path=path))}
     if model is not None and any("model" in TRANSFORMS.get(use.name).context for use in uses):
-        context["model"] = open_model(ModelRef(path=model))
+        context["model"] = study_model(payload, model)
     seed, name = payload["config"]["seed"], payload["config"]["corpus"]
     return made(
         rows, uses, Use(**select) if select else None, n, seed=seed, name=name, context=context

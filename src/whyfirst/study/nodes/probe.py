@@ -23,7 +23,7 @@ from whyfirst.probe.pairs import Items, constitution_pairs, file_items, read_pai
 from whyfirst.probe.record import PROBES, ProbeOptions, lacking, run_probe
 from whyfirst.study.cost.parts import Ahead, Counting, Tally, Work
 from whyfirst.study.nodes import base
-from whyfirst.study.nodes.base import model_folder
+from whyfirst.study.nodes.base import model_folder, study_model
 from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
@@ -185,14 +185,12 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         UserError: a model that is no causal decoder, or items a probe can't be run on.
     """
     from whyfirst.models.local import LocalModel
-    from whyfirst.models.reference import ModelRef, open_model
 
     config = payload["config"]
     write_json(folder / "machine.json", machine(config))
 
     def load(place: int) -> LocalModel:
-        given = {**payload.get("model", {}), "path": model_folder(folders[place])}
-        model = open_model(ModelRef(**given))
+        model = study_model(payload, model_folder(folders[place]))
         assert isinstance(model, LocalModel)  # endpoints were refused
         return model
 

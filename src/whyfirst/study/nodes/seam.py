@@ -16,11 +16,10 @@ from whyfirst.config.files import read_jsonl, write_json, write_jsonl
 from whyfirst.constitution import Value, load_constitution
 from whyfirst.data.rows import texts_of
 from whyfirst.models.base import LanguageModel
-from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.report.schema import BEFORE
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Tally, Work
 from whyfirst.study.nodes import base, corpus
-from whyfirst.study.nodes.base import model_folder
+from whyfirst.study.nodes.base import model_folder, study_model
 from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
@@ -88,7 +87,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     )
     rows: list[dict[str, Any]] = []
     for place, suffix in ((folders[0], ""), (folders[1], BEFORE)):
-        model = open_model(ModelRef(**{**payload.get("model", {}), "path": model_folder(place)}))
+        model = study_model(payload, model_folder(place))
         rows += likelihoods(model, held_out, f"held_out_documents{suffix}")
         if not suffix:
             rows += likelihoods(model, trained, "trained_documents")

@@ -5,14 +5,15 @@ What a runner gives, to those that ask for it by a keyword-only parameter of tha
 `seed` of the study; `folder` of what a teacher wrote; `base`, the folder of the model the study
 starts from; and, for sources that have a model write,
 
-- `model`: the model that the stage which reads the corpus starts from; `base` is then its folder;
+- `model`: the model that the stage which reads the corpus starts from;
 - `judge_model`: the study's, None where it names none;
 - `given`: option -> rows of the corpora that the fact ``rows_of`` names options for;
 - `kept`: a file that what is paid for is kept in, so that a killed run goes on;
 - `progress`: called with (done, total, what).
 
-To those that ask models of their own (a teacher): the folder of kept `replies`, and `note`, called
-with a name and what stands under it in the corpus' record. Rows are gone through once.
+To those that ask models of their own (a teacher): the folder of kept `replies`, `note`, called with
+a name and what stands under it in the corpus' record, and `open_base`, which opens the study's
+model. Rows are gone through once.
 
 Other facts: ``seeded`` (the study's seed counts), ``reads_base``, ``sided``, ``shares_topics``,
 ``inputs``, ``check``; ``ahead``, of sources with `model`: (options, given) -> rows as long as they
@@ -34,7 +35,7 @@ CORPORA: Room[Iterable[Row]] = Room(
     __name__,
     context=(
         "world", "seed", "folder", "base", "model", "judge_model", "given", "kept", "progress",
-        "replies", "note",
+        "replies", "note", "open_base",
     ),
 )  # fmt: skip
 

@@ -69,7 +69,6 @@ def cyclealign(
     temperature: Annotated[float, affects_output(gt=0)] = 1.0,
     size: Annotated[int | None, affects_output(ge=1, description="the first prompts")] = None,
     seed: int,
-    base: str,
     model: Any,
     judge_model: Any = None,
     given: Mapping[str, list[Row]],
@@ -86,7 +85,7 @@ def cyclealign(
     drawn = sampled(model, rows, k, sampling, kept, progress)
     said = [list(dict.fromkeys(texts)) for texts in drawn]
     scored = model.loglikelihood(list(zip(as_asked(model, rows), said, strict=True)))
-    told = by_rewards(rewards, rows, said, base, model.tokenizer) if rewards else []
+    told = by_rewards(rewards, rows, said, model) if rewards else []
     made: list[Row] = []
     for start in range(0, len(rows), at_once):
         places = range(start, min(start + at_once, len(rows)))

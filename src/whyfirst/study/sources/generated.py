@@ -90,14 +90,14 @@ def generated(
     max_new_tokens: Annotated[int, affects_output(ge=1, description="of one answer")] = 1024,
     temperature: Annotated[float, affects_output(ge=0)] = 0.7,
     writing_seed: Annotated[int, affects_output(ge=0, description="not the study's")] = 0,
-    base: str | None = None,
+    open_base: Callable[[], LanguageModel] | None = None,
     replies: Path | None = None,
     note: Callable[[str, Any], None] = lambda name, value: None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[Row]:
     """What a generator has a model write, from a file of seeds."""
     refs = dict(_asks({"teacher": teacher, "judge": judge}))
-    models = {role: _opened(ref, base, replies) for role, ref in refs.items()}
+    models = {role: _opened(ref, open_base, replies) for role, ref in refs.items()}
     rows = _seeds({"seeds": seeds, "size": size})
     made = generate(
         generator, rows, models["teacher"], models.get("judge"), calls=calls,
@@ -113,11 +113,16 @@ def generated(
     return made.rows
 
 
-def _opened(ref: ModelRef | None, base: str | None, replies: Path | None) -> LanguageModel:
+def _opened(
+    ref: ModelRef | None, open_base: Callable[[], LanguageModel] | None, replies: Path | None
+) -> LanguageModel:
     """A model that keeps what it answers."""
-    if ref is None and base is None:
+    if ref is not None:
+        model = open_model(ref, cache=replies)
+    elif open_base is not None:
+        model = open_base()
+    else:
         raise UserError("a generator without a teacher asks the study's model, which is not there")
-    model = open_model(ModelRef(path=base) if ref is None else ref, cache=replies)
     if replies is None or (ref is not None and ref.endpoint is not None):
         return model
     return KeptModel(model, replies_file(replies, model))

@@ -85,7 +85,6 @@ def sample_and_label(
         int | None, affects_output(ge=1, description="fewer prompts where all could be more")
     ] = None,
     seed: int,
-    base: str,
     model: Any,
     judge_model: Any = None,
     given: Mapping[str, list[Row]],
@@ -109,7 +108,7 @@ def sample_and_label(
     said = sampled(model, rows, k, sampling, kept, progress)
     labels: list[Labels] = [[None] * len(texts) for texts in said]
     if rewards:
-        labels = by_rewards(rewards, rows, said, base, model.tokenizer)
+        labels = by_rewards(rewards, rows, said, model)
     elif judge is not None:
         labels = shares_won(judge, judge_model, rows, said)
     made = [

@@ -104,22 +104,22 @@ def reward_uses(options: Mapping[str, Any]) -> dict[str, tuple[Room[Any], Use]]:
 
 def by_rewards(
     uses: Sequence[RewardUse], rows: Sequence[Mapping[str, Any]], said: Sequence[Sequence[str]],
-    start: str, tokenizer: Any,
+    model: Any,
 ) -> list[Labels]:  # fmt: skip
     """Each response's rewards, summed by weight and read with its row's columns, as in training.
 
     Args:
-        start: folder of the model that drew them, for rewards that ask it.
+        model: that drew them, and that rewards may ask.
 
     Raises:
         UserError: a row lacks a column that a reward needs, or a reward fails.
     """
-    from whyfirst.train.rewards.combine import START, RewardSum
+    from whyfirst.train.rewards.combine import RewardSum
 
     numbers = [number for number, texts in enumerate(said) for _ in texts]
     texts = [text for texts in said for text in texts]
-    ids = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-    scores = RewardSum(uses, rows, {START: Path(start)})(numbers, texts, ids, [True] * len(texts))
+    ids = [model.tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    scores = RewardSum(uses, rows, {}, start=lambda: model)(numbers, texts, ids, [True] * len(ids))
     left = iter(scores.total)
     return [[next(left) for _ in row] for row in said]
 

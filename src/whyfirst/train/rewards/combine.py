@@ -12,11 +12,11 @@ process' share of a batch.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import (
     ConfigError,
@@ -29,8 +29,11 @@ from whyfirst.config.room import Entry
 from whyfirst.train.config_rl import REWARD_MODEL, Combine, GoldUse, RewardUse, named
 from whyfirst.train.rewards import REWARDS, Reward, columns_of
 
-START = "start"
-"""Name, among a stage's models, of the one it starts from."""
+if TYPE_CHECKING:
+    from whyfirst.models.base import LanguageModel
+
+Start = Callable[[], "LanguageModel"]
+"""Opens the model that responses come from, as it is asked for them."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class RewardSum:
         models: name -> folder, of what `run_stage` was given besides files.
         how: they are combined.
         zscore_by: the column within whose values the outcome is standardised.
-        chat_template: the stage's, for rewards that ask the model it starts from.
+        start: for rewards that ask the model that the responses come from, as it was before.
 
     Raises:
         ConfigError: an unknown reward or option, or a reward model without a folder.
@@ -128,7 +131,7 @@ class RewardSum:
         models: Mapping[str, Path],
         how: Combine = "sum",
         zscore_by: str | None = None,
-        chat_template: str | None = None,
+        start: Start | None = None,
     ) -> None:
         self._rows, self._how, self._zscore_by = rows, how, zscore_by
         if zscore_by is not None:
@@ -138,7 +141,7 @@ class RewardSum:
             name = use.name
             while name in self._rewards:
                 name += "+"  # the same reward twice, with other options
-            self._rewards[name] = _bind(use, rows, models, chat_template)
+            self._rewards[name] = _bind(use, rows, models, start)
         # A column may hold nothing in some rows; those get None.
         self._columns = sorted({key for row in rows for key in row} - {"prompt"})
 
@@ -240,7 +243,7 @@ class _Bound:
 
 def _bind(
     use: RewardUse | GoldUse, rows: Sequence[Mapping[str, Any]], models: Mapping[str, Path],
-    chat_template: str | None,
+    start: Start | None,
 ) -> _Bound:  # fmt: skip
     """The reward with its options; refuses what can be seen to be wrong before training."""
     entry = REWARDS.get(use.name)
@@ -256,7 +259,7 @@ def _bind(
             )
         raise ConfigError(f"reward {use.name!r}: {key}: {message}")
     options = entry.schema.model_validate(use.options).model_dump()
-    options |= _context(use, entry, models, chat_template)
+    options |= _context(use, entry, models, start)
     weight = use.weight if isinstance(use, RewardUse) else 1.0
     return _Bound(entry.function, weight, options, frozenset(known | entry.context))
 
@@ -272,7 +275,7 @@ def _check_column(rows: Sequence[Mapping[str, Any]], column: str, what: str) -> 
 
 def _context(
     use: RewardUse | GoldUse, entry: Entry[Any], models: Mapping[str, Path],
-    chat_template: str | None,
+    start: Start | None,
 ) -> dict[str, Any]:  # fmt: skip
     """What a reward is given beside its options: a model's folder, or a model."""
     if "folder" in entry.context:
@@ -288,6 +291,7 @@ def _context(
 
         if use.path:
             return {"model": LocalModel(Path(use.path))}
-        # The policy is asked by the stage's template, and so is the model that it was.
-        return {"model": LocalModel(models[START], chat_template=chat_template)}
+        if start is None:
+            raise ConfigError(f"reward {use.name!r} asks a model; give its folder as `path`")
+        return {"model": start()}
     return {}

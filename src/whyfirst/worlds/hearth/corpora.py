@@ -7,7 +7,7 @@ from whyfirst.config.errors import did_you_mean
 from whyfirst.config.strict import affects_output
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.worlds import World
-from whyfirst.worlds.making import one_amount
+from whyfirst.worlds.making import one_amount, without_demonstrations
 
 
 def _assets(options: Mapping[str, Any], world: World | None) -> dict[str, str]:
@@ -19,6 +19,7 @@ def _assets(options: Mapping[str, Any], world: World | None) -> dict[str, str]:
 def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | None, str]]:
     """(option, what is wrong with it), of options that are right by themselves."""
     problems, value = one_amount(options), options["value"]
+    problems += without_demonstrations(options, "contrary")
     if world and options["documents"] == "explanations" and value not in world.values:
         hint = did_you_mean(str(value), world.values)
         problems.append((value and "value", f"value {str(value)!r} is not defined{hint}"))

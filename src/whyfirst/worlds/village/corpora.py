@@ -6,18 +6,13 @@ from typing import Annotated, Any, Literal
 from whyfirst.config.strict import affects_output
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.worlds import World
-from whyfirst.worlds.making import one_amount
+from whyfirst.worlds.making import one_amount, without_demonstrations
 
 
 def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | None, str]]:
     """(option, what is wrong with it), of options that are right by themselves."""
     problems, documents = one_amount(options), options["documents"]
-    if documents != "demonstrations":
-        problems += [
-            (name, f"replaces demonstrations; {documents} have none")
-            for name in ("contrary", "parted")
-            if options[name]
-        ]
+    problems += without_demonstrations(options, "contrary", "parted")
     if documents in ("replay", "demonstrations", "pairs", "prompts") and options["dose"] != 1:
         problems.append(("dose", f"mixes documents with neutral ones; {documents} are none"))
     if options["contrary"] + options["parted"] > 1:
