@@ -144,7 +144,8 @@ def test_a_change_is_lost_between_the_command_and_the_run_s_record() -> None:
 
 @pytest.mark.parametrize(("given", "said"), [
     ("seeds", "give KEY=VALUE"),
-    ("stages.algin.train.updates=3", "no section 'stages.algin'; there are explain, rules, align"),
+    ("stages.algin.train.updates=3",
+     "'stages.algin'; did you mean 'align'? (there are explain, rules, align)"),
     ("headline.name=x", "no section 'headline'"),
     ("benchmarks.hearth.limt=3", "limt"),
     ("benchmarks.hearth.limit=few", "benchmarks.hearth.limit"),

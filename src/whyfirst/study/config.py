@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 
 from whyfirst.config import plugins
-from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import LocatedError, load_yaml, problems_of
 from whyfirst.config.strict_yaml import YamlDocument, dotted, parse_yaml, read_yaml
@@ -86,10 +86,10 @@ def _change(document: YamlDocument, changes: Sequence[str]) -> None:
         for depth, part in enumerate(within, 1):
             inside = at.get(part)
             if not isinstance(inside, dict):
-                known = ", ".join(name for name in at if isinstance(at[name], dict))
+                known = [name for name in at if isinstance(at[name], dict)]
                 raise ConfigError(
-                    f"--set {given}: the study file has no section {'.'.join(within[:depth])!r}; "
-                    f"there are {known or 'none'}"
+                    f"--set {given}: the study file has no section {'.'.join(within[:depth])!r}"
+                    f"{did_you_mean(part, known)} (there are {', '.join(known) or 'none'})"
                 )
             at = inside
         at[last] = value.data
