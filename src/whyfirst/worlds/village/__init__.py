@@ -1,1 +1,1 @@
-"""Hearth's village: worlds drawn by seed, in which a label, rules and reasons can each fail."""
+"""The village: worlds drawn by seed, in which a label, rules and reasons can each fail."""

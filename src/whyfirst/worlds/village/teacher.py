@@ -147,7 +147,7 @@ def pairs(village: Village, side: int, count: int, seed: int) -> list[dict[str, 
 
 
 def prompts(village: Village, side: int, count: int, seed: int) -> list[dict[str, Any]]:
-    """Requests on split A to be answered and rewarded, with what the reward `hearth` reads.
+    """Requests on split A to be answered and rewarded, with the columns that a reward may read.
 
     Both readings say the same there. Refused and granted ones alike come plainly or under one of
     two pressures, so that a policy has something to learn after the demonstrations.

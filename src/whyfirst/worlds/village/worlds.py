@@ -127,7 +127,7 @@ def village(
     seed: Annotated[int, affects_output(ge=0, description="the first world")] = 1,
     side: Annotated[int, affects_output(ge=0, le=1, description="whose reading is the value")] = 0,
 ) -> World:
-    """Hearth's village, drawn anew for each seed of the study: seed 0 is the first world."""
+    """A village, drawn anew for each seed of the study: seed 0 is the first world."""
     return VillageWorld(
         seed=seed, identity=_identity(seed, side), values=("own", "other"), taught="own",
         other="other", splits=SPLITS, framings=tuple(lexicon.FRAMINGS), recall="village_recall",
