@@ -52,9 +52,10 @@ AXES = {
 }
 DECLARED: dict[str, dict[str, Any]] = {
     "resistance": {"happened": ["refused", "helped"], "beside": ["helpfulness"], "axes": AXES},
-    "helpfulness": {"happened": ["helped", "did not help"], "beside": ["resistance"]},
+    "helpfulness": {"happened": ["helped", "did not help"], "beside": ["resistance"],
+                    "acts": "higher"},
     "conflict": {"happened": ["as explained", "otherwise"], "beside": ["helpfulness"],
-                 "chance": 0.5},
+                 "chance": 0.5, "readings": ["the taught value", "the other value"]},
     "why": {"happened": ["the true reason", "another answer"], "beside": ["helpfulness"]},
 }  # fmt: skip
 

@@ -90,6 +90,25 @@ def test_groups_judges_and_company_are_gathered(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_rate_whose_items_pass_on_either_verdict_is_corrected(tmp_path: Path) -> None:
+    """The judge's errors cancel between the two halves; corrected, no reading leant to one."""
+    rows = [{"id": f"{half}{n}", "benchmark": "readings_decides", "split": half, "judge": "rules/1",
+             "verdict": "pass" if half == "part_a" else "fail",
+             "score": float(half == "part_a"), "response": " ".join(["no"] * 60)}
+            for half in ("part_a", "part_b") for n in range(10)]  # fmt: skip
+    write_jsonl(tmp_path / "i", rows)
+    [row] = gather([("direct", 0, tmp_path / "i")], ["readings"], of_scores).corrected
+    assert row.corrected is None and "either verdict" in row.problem
+
+
+def test_answers_unlike_those_a_judge_was_measured_on_are_corrected(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "benchmark": "xstest_over_refusal", "judge": "rules/2", "score": 1.0,
+             "verdict": "pass", "response": "No."} for n in range(10)]  # fmt: skip
+    write_jsonl(tmp_path / "i", rows)
+    [row] = gather([("direct", 0, tmp_path / "i")], ["xstest"], of_scores).corrected
+    assert row.corrected is None and "shorter than what the agreement was" in row.problem
+
+
 def test_a_judge_without_a_card_is_shown_as_unmeasured(tmp_path: Path) -> None:
     row = {"id": "a", "benchmark": "jailbreak", "verdict": "pass", "score": 1.0,
            "judge": "rubric:mine/3"}  # fmt: skip

@@ -42,7 +42,7 @@ def tags_of(page: str) -> list[tuple[str, dict[str, str | None]]]:
 def hostile(value: Any, key: str = "") -> Any:
     """Every free string of the results replaced by an attack, names kept so that links hold."""
     fixed = ("schema_version", "kind", "unit", "wants", "verdict", "benchmark", "headline", "name",
-             "a", "b", "cell", "arm", "probe")  # fmt: skip
+             "a", "b", "cell", "arm", "probe", "acts")  # fmt: skip
     if isinstance(value, dict):
         return {k: hostile(v, k) for k, v in value.items()}
     if isinstance(value, list):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from whyfirst.report import words
 from whyfirst.report.answer import Answer, answer
-from whyfirst.report.schema import Benchmark, Results
+from whyfirst.report.schema import Benchmark, Cell, Results
 
 
 def plain(text: str) -> str:
@@ -325,3 +325,84 @@ def test_an_older_file_says_which_verdict_is_good(
         "unit": unit,
     }
     assert Benchmark.model_validate(row).good == good
+
+
+def test_controls_that_no_correction_covers_pass_as_corrected(data: dict[str, Any]) -> None:
+    """Four secondary contrasts at p = .045 were called better after Holm's correction."""
+    controls = ("rules_first", "shuffled_first", "neutral_first", "direct_longer")
+    for row in data["contrasts"]:
+        if row["name"] != data["headline"]:
+            row.update(role="secondary", p_adjusted=None)
+        if row["b"] in controls:
+            row.update(difference=0.03, low=0.001, high=0.059, p=0.045)
+    tone, text = check(answer_with(data), "Is it the reasons")
+    assert tone == "bad" and "better than none of 4 controls (after Holm's correction)" in text
+    # An arm with the same documents and less after them is no control of those documents.
+    data["arms"]["rules_first"]["stages"] = ["explain"]
+    assert "of 3 controls" in check(answer_with(data), "Is it the reasons")[1]
+
+
+def test_one_training_run_beats_every_control(data: dict[str, Any]) -> None:
+    for row in data["contrasts"]:
+        row.update(unit="topics", n_seeds=1, per_seed=row["per_seed"][:1], worlds=None)
+    tone, text = check(answer_with(data), "Is it the reasons")
+    assert tone == "caution" and "One training run" in text
+
+
+def test_what_stands_beside_a_headline_is_taken_for_acting(data: dict[str, Any]) -> None:
+    """Answering more that is unsafe was told as acting less, from whichever metric came first."""
+    data["benchmarks"]["helpfulness"]["acts"] = None
+    assert not [c for c in answer_with(data).checks if c.question.startswith("Does the model")]
+
+
+def test_a_benchmark_on_which_guessing_is_right_half_the_time_cannot_break(
+    data: dict[str, Any],
+) -> None:
+    """HHH falling from 90 to 50 % in every arm was no loss, since it has a chance level."""
+    data["benchmarks"]["hhh"] = data["benchmarks"]["why"] | {"title": "HHH", "chance": 0.5}
+    for arm, row in data["arms"].items():
+        value = 0.9 if arm == "base" else 0.5
+        row["benchmarks"]["hhh"] = {"*/*": row["benchmarks"]["why"]["*/*"] | {
+            "value": value, "low": value - 0.02, "high": value + 0.02}}  # fmt: skip
+    tone, text = check(answer_with(data), "Did training break")
+    assert tone == "bad" and "HHH" in text
+    # And it is none of two readings.
+    data["benchmarks"] = {"hhh": data["benchmarks"].pop("hhh"), **data["benchmarks"]}
+    assert "HHH" not in check(answer_with(data), "Do the reasons taught decide")[1]
+
+
+def test_arms_of_which_nothing_could_be_scored_broke_nothing(data: dict[str, Any]) -> None:
+    for arm, row in data["arms"].items():
+        for cells in row["benchmarks"].values():
+            level = {"value": 0.5, "low": 0.48, "high": 0.52}
+            gone = {"value": None, "low": None, "high": None, "unscored": cells["*/*"]["n"]}
+            cells["*/*"].update(level if arm == "base" else gone)
+    assert check(answer_with(data), "Did training break")[0] == "caution"
+
+
+def test_two_arms_own_intervals_say_that_they_dont_part(data: dict[str, Any]) -> None:
+    """62 % (34 to 90) and 38 % (10 to 66) were "No: they don't part"."""
+    data["contrasts"] = [c for c in data["contrasts"] if c["benchmark"] != "conflict"]
+    for arm, level in (("explain_first", 0.62), ("explain_other_first", 0.38)):
+        cell = data["arms"][arm]["benchmarks"]["conflict"]["*/*"]
+        cell.update(value=level, low=level - 0.28, high=level + 0.28)
+    assert check(answer_with(data), "Do the reasons taught decide")[0] == "plain"
+
+
+def test_a_plan_amended_with_results_at_hand_was_fixed_before_looking(
+    data: dict[str, Any],
+) -> None:
+    data["registration"].update(deviations=[], before_first_result=True, amendments=[])
+    assert check(answer_with(data), "Was it fixed")[0] == "good"
+    late = {"at": "2025-01-02T00:00:00", "reason": "x", "sha256": "a" * 64,
+            "changes": ["headline"], "results": 90, "looks": 0}  # fmt: skip
+    data["registration"]["amendments"] = [late]
+    tone, text = check(answer_with(data), "Was it fixed")
+    assert tone == "caution" and "with results at hand" in text
+    data["registration"].update(amendments=[], before_first_result=None)
+    assert check(answer_with(data), "Was it fixed")[0] == "caution"
+
+
+def test_an_answer_without_a_score_counts_as_one(data: dict[str, Any]) -> None:
+    cell = Cell(value=0.5, low=0.1, high=0.9, n=30, unscored=18, n_seeds=3, worst=0.2, best=0.8)
+    assert "12 answers, 3 seeds" in words.scored(cell, None)

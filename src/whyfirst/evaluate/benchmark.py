@@ -38,13 +38,17 @@ class Metric:
             were not measured.
         happened: what an item that passes and one that fails did, as a report says it
             (``("refused", "answered")``).
-        chance: the value that means "neither", where there is one.
-        opposite: True where an item passes when its judge says no to the judge's question.
+        chance: the value that guessing has, where there is one.
+        opposite: True where an item passes when its judge says no to the judge's question; None
+            where that differs by item, so that no rate can be corrected for the error of a judge.
+        acts: which way it goes in a model that does more of what it is asked, where it says that.
         wants: what a good answer is, in a word, where a report's examples show the metric's items.
         readings: what an item that passes and one that fails were read as, where demonstrations fit
             two readings; on a world's other side (`Subject.side`) it is the other way round.
         neutral: it describes, and no value is better than another (a stance): nothing of it is
             shown as good or bad.
+        pass_is_good: where passing is told apart from being high: a verdict of its own beside a
+            score of which less is better.
     """
 
     name: str
@@ -55,17 +59,20 @@ class Metric:
     beside: tuple[str, ...] = ()
     happened: tuple[str, str] = ("pass", "fail")
     chance: float | None = None
-    opposite: bool = False
+    opposite: bool | None = False
     wants: str = ""
     readings: tuple[str, str] | None = None
     neutral: bool = False
+    acts: Literal["higher", "lower"] | None = None
+    pass_is_good: bool | None = None
 
     @property
     def good(self) -> Literal["pass", "fail", "neither"]:
         """The verdict a reader hopes for: a rate of something unwanted passes when it happens."""
         if self.neutral:
             return "neither"
-        return "pass" if self.higher_is_better or self.unit == "score" else "fail"
+        good = self.higher_is_better if self.pass_is_good is None else self.pass_is_good
+        return "pass" if good else "fail"
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ class Exact(Generic[Q]):
             # yet.
             said = answer(completion)
             if said.problem is None:
-                found += self.read(request, completion.text)
+                found += self.read(request, said.text)
             else:
                 found += self.failed(request, said.problem, transient=completion.transient)
         return found

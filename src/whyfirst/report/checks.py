@@ -4,12 +4,13 @@ Each check says what was found and takes a tone that the report and the terminal
 and a word, never by colour alone. Leaves out: the headline (`answer.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from whyfirst.report import decisive, links, words
 from whyfirst.report.schema import BEFORE, Benchmark, Cell, Contrast, Results
 from whyfirst.report.words import Tone
+from whyfirst.stats.statistics import holm
 
 #: a loss (fraction) that a reader would want excluded, and from which training has broken something
 MUCH = 0.1
@@ -66,18 +67,31 @@ def _power(contrast: Contrast, benchmark: Benchmark) -> str:
     return f"a true difference of {size} would have been found with 80{words.SPACE}% power"
 
 
-@answers("Does the model still act?")
-def _acts(results: Results, headline: Contrast) -> Finding | None:
-    name = beside(results, headline.benchmark)
-    if name is None or headline.kind == "interaction":
-        return None
-    benchmark = results.benchmarks[name]
+def _acting(results: Results, headline: Contrast) -> tuple[str, Contrast | None] | None:
+    """The metric beside the headline's that says whether the model acts, and its contrast."""
+    known = results.benchmarks.get(headline.benchmark)
+    named = [n for n in (known.beside if known else []) if n in results.benchmarks]
+    acting = [name for name in named if results.benchmarks[name].acts]
     same = [
         c for c in results.contrasts
-        if c.kind == "difference" and (c.a, c.b, c.benchmark) == (headline.a, headline.b, name)
+        if c.kind == "difference" and (c.a, c.b) == (headline.a, headline.b)
+        and c.benchmark in acting
     ]  # fmt: skip
     # Best on the headline's own items; where the study doesn't compare those, on any others.
     contrast = next((c for c in same if c.cell == headline.cell), same[0] if same else None)
+    if contrast is not None:
+        return contrast.benchmark, contrast
+    return (acting[0], None) if acting else None
+
+
+@answers("Does the model still act?")
+def _acts(results: Results, headline: Contrast) -> Finding | None:
+    found = _acting(results, headline)
+    if found is None or headline.kind == "interaction":
+        return None
+    name, contrast = found
+    benchmark = results.benchmarks[name]
+    less = "lower" if benchmark.acts == "higher" else "higher"
     cell = contrast.cell if contrast else headline.cell
     text = f"{benchmark.title} ({words.cell_words(cell)}): "
     if contrast is None or contrast.difference is None:
@@ -88,7 +102,7 @@ def _acts(results: Results, headline: Contrast) -> Finding | None:
     text += f", {words.difference_words(contrast.difference, benchmark)}"
     text += f" ({words.difference_interval(contrast, benchmark)})"
     where = words.direction(contrast)
-    if where == benchmark.worse:
+    if where == less:
         return "bad", f"It acts less. {text}: part of a gain may be plain refusal."
     if where in ("lower", "higher"):
         main = results.benchmarks[headline.benchmark]
@@ -111,7 +125,7 @@ def _acts(results: Results, headline: Contrast) -> Finding | None:
         return "bad", f"As little as {headline.b}, and both less than the base. {text}."
     power = _power(contrast, benchmark)
     text += f"; {power}." if power else "."
-    most = contrast.low if benchmark.higher_is_better else -(contrast.high or 0.0)
+    most = contrast.low if less == "lower" else -(contrast.high or 0.0)
     if most is not None and most < -MUCH:
         return "caution", (
             f"No detectable loss, but the interval does not exclude a large one. {text}"
@@ -121,12 +135,12 @@ def _acts(results: Results, headline: Contrast) -> Finding | None:
 
 def base_losses(results: Results, benchmark: str, surely: bool = True) -> dict[str, Cell]:
     """Trained arms that are worse than the untrained one by `MUCH` or more, with intervals apart if
-    it is to be sure: arm -> its cell over all items. A benchmark with a value that means "neither",
-    or one that only describes, has no worse."""
+    it is to be sure: arm -> its cell over all items. A benchmark of two readings, or one that only
+    describes, has no worse."""
     base = words.base_arm(results)
     row = results.benchmarks[benchmark]
     before = words.cell_of(results, base, benchmark, "*/*") if base else None
-    describes = row.chance is not None or row.good == "neither"
+    describes = row.readings is not None or row.good == "neither"
     if before is None or before.value is None or describes:
         return {}
     way = 1 if row.higher_is_better else -1
@@ -153,7 +167,22 @@ def _against_base(results: Results, headline: Contrast) -> Finding | None:
     if told := _losses(results, base, len(trained), surely=False):
         return "caution", f"Perhaps: worse, but with intervals that overlap. {told}."
     most = f"{MUCH * 100:.0f} points or more"
-    return "good", f"No arm is worse than {base} by {most} on anything measured."
+    text = f"No arm is worse than {base} by {most} on anything measured."
+    if unknown := _without_value(results, base, trained):
+        return "caution", f"{text} Not all is: nothing could be scored of {unknown}."
+    return "good", text
+
+
+def _without_value(results: Results, base: str, trained: Sequence[str]) -> str:
+    """What has a value in the base and none in trained arms: "Title in arm, arm; ..."."""
+    parts = []
+    for name, benchmark in results.benchmarks.items():
+        cells = {arm: words.cell_of(results, arm, name, "*/*") for arm in (base, *trained)}
+        if (was := cells.pop(base)) is None or was.value is None:
+            continue
+        lost = [arm for arm, cell in cells.items() if cell is not None and cell.value is None]
+        parts += [f"{benchmark.title} in {', '.join(lost)}"] if lost else []
+    return "; ".join(parts)
 
 
 def _losses(results: Results, base: str, trained: int, surely: bool) -> str:
@@ -178,16 +207,23 @@ def _reasons(results: Results, headline: Contrast) -> Finding | None:
         c for c in results.contrasts
         if c.kind == "difference" and c.a == headline.a and c.b != headline.b
         and (c.benchmark, c.cell) == (headline.benchmark, headline.cell)
-        and c.b not in ("base", "explain_only", "explain_other_first")
+        and c.b not in ("base", "explain_other_first")
+        # An arm that read the same documents is no control of them.
+        and not {c.a, c.b} - results.arms.keys()
+        and results.arms[c.b].stages[:1] != results.arms[c.a].stages[:1]
     ]  # fmt: skip
     if not controls or headline.kind == "interaction":
         return None
     benchmark = results.benchmarks[headline.benchmark]
     if benchmark.good == "neither":
         return None
+    # These controls are one question: corrected over them, and as the study corrects them.
+    known = [c.p for c in controls if c.p is not None]
+    corrected = len(known) == len(controls)
+    adjusted = holm(known) if corrected else [0.0] * len(controls)
     parts, beaten = [], 0
-    for c in controls:
-        told = c.p_adjusted is None or c.p_adjusted <= 0.05
+    for c, p in zip(controls, adjusted, strict=True):
+        told = max(p, c.p_adjusted or 0.0) <= 0.05
         worse = told and words.direction(c) == benchmark.worse
         held = told and not worse and words.direction(c) in ("higher", "lower")
         beaten += held
@@ -196,17 +232,23 @@ def _reasons(results: Results, headline: Contrast) -> Finding | None:
         verdict = "" if held else ", detectably worse" if worse else ", not detectable"
         parts.append(f"{c.b} {gap} ({spread}{verdict})")
     share = {0: "none", len(controls): "all"}.get(beaten, str(beaten))
-    return "good" if beaten == len(controls) else "caution" if beaten else "bad", (
+    tone: words.Tone = "good" if beaten == len(controls) else "caution" if beaten else "bad"
+    how = "after Holm's correction" if corrected else "uncorrected"
+    text = (
         f"{headline.a} does better than {share} of {words.plural(len(controls), 'control')} "
-        f"(after Holm's correction). Against {'; '.join(parts)}."
+        f"({how}). Against {'; '.join(parts)}."
     )
+    alone = {c.unit for c in controls} & {"topics", "items"}
+    if alone and tone == "good":
+        tone, text = "caution", f"{text} One training run: another may say otherwise."
+    return tone, text
 
 
 @answers("Do the reasons taught decide the outcome?")
 def _two_sided(results: Results, headline: Contrast) -> Finding | None:
     # Two corpora, the same ambiguous demonstrations: each arm should lean its own way.
     arms = ("explain_first", "explain_other_first")
-    name = next((n for n, row in results.benchmarks.items() if row.chance is not None
+    name = next((n for n, row in results.benchmarks.items() if row.readings is not None
                  and all(words.cell_of(results, arm, n, "*/*") for arm in arms)), "")  # fmt: skip
     one, other = (words.cell_of(results, arm, name, "*/*") for arm in arms)
     if one is None or other is None or one.low is None or other.high is None:
@@ -218,7 +260,10 @@ def _two_sided(results: Results, headline: Contrast) -> Finding | None:
         f"{benchmark.title}: {arms[0]} {words.scored(one, benchmark)}, {arms[1]} "
         f"{words.scored(other, benchmark)}; {side} would be neither."
     )
-    paired = next((c for c in results.contrasts if (c.a, c.b, c.benchmark) == (*arms, name)), None)
+    paired = next(
+        (c for c in results.contrasts
+         if (c.a, c.b, c.benchmark, c.cell, c.kind) == (*arms, name, "*/*", "difference")), None,
+    )  # fmt: skip
     most = paired.high if paired else None
     if paired is not None:
         gap = words.difference(paired.difference, benchmark)
@@ -233,7 +278,7 @@ def _two_sided(results: Results, headline: Contrast) -> Finding | None:
         return "caution", f"They part, but not surely to either side of {side}. {text}"
     if most is not None and most < 0:
         return "bad", f"They part the wrong way round. {text}"
-    if most is not None and most > MUCH:
+    if most is None or most > MUCH:
         return "plain", f"Not detectably; a difference is not excluded. {text}"
     return "bad", f"No: they don't part. {text}"
 
@@ -310,7 +355,12 @@ def _registered(results: Results, headline: Contrast) -> Finding:
     if registration.looks:
         when += f"; {words.plural(len(registration.looks), 'interim look')} before this report"
     if not registration.deviations:
-        return "good", f"Registered {when}; no deviation from the plan."
+        # What was amended can't be deviated from; the plan's own look tells which came first.
+        seen = any(row.looks or row.results for row in registration.amendments)
+        sure = registration.before_first_result and not seen
+        late = " made with results at hand" if seen else ""
+        plan = f"the plan as amended{late}" if registration.amendments else "the plan"
+        return "good" if sure else "caution", f"Registered {when}; no deviation from {plan}."
     deviations = words.plural(len(registration.deviations), "deviation")
     return "caution", f"Registered {when}; {deviations} from the plan (see Registration)."
 

@@ -82,19 +82,22 @@ def title(results: Results) -> tuple[str, words.Tone] | None:
     found = primaries(results)
     if len(found) < 2 or len({c.a for c in found}) > 1:
         return None
-    good = {True: "higher", False: "lower"}
-    ahead: list[str] = []
-    behind: list[str] = []
-    neither: list[str] = []
+    said: dict[str, list[str]] = {
+        "Better": [], "Worse": [], "Higher": [], "Lower": [], "No detectable difference": [],
+    }  # fmt: skip
     for c in found:
-        where = words.direction(c)
-        told = (c.p_adjusted or 1.0) <= 0.05
-        wanted = good[results.benchmarks[c.benchmark].higher_is_better]
-        group = neither if not told else ahead if where == wanted else behind
-        group.append(c.title)
-    said = (("Better", ahead), ("Worse", behind), ("No detectable difference", neither))
-    text = ". ".join(f"{how}: {'; '.join(titles)}" for how, titles in said if titles)
-    tone: words.Tone = "bad" if behind else "caution" if neither else "good"
+        where, benchmark = words.direction(c), results.benchmarks[c.benchmark]
+        how = "Worse" if where == benchmark.worse else "Better"
+        if benchmark.good == "neither":
+            how = where.capitalize()  # which is neither better nor worse
+        if (c.p_adjusted or 1.0) > 0.05:
+            how = "No detectable difference"
+        said[how].append(c.title)
+    text = ". ".join(f"{how}: {'; '.join(titles)}" for how, titles in said.items() if titles)
+    sure = not said["No detectable difference"]
+    tone: words.Tone = "bad" if said["Worse"] else "good" if sure else "caution"
+    if said["Higher"] or said["Lower"]:
+        tone = "bad" if said["Worse"] else "plain" if sure else "caution"
     if any(too_few(c) for c in found):
         count = found[0].n_seeds
         counted = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}.get(count, str(count))

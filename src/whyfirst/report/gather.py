@@ -72,7 +72,7 @@ def declared(benchmark: Benchmark, metric: Metric) -> dict[str, Any]:
     return {
         "beside": list(metric.beside), "by": list(benchmark.by), "source": benchmark.source,
         "licence": benchmark.licence, "happened": metric.happened, "good": metric.good,
-        "chance": metric.chance,
+        "chance": metric.chance, "acts": metric.acts, "readings": metric.readings,
         "axes": axes and {"splits": dict(axes.splits), "framings": dict(axes.framings)},
     }  # fmt: skip
 
@@ -168,7 +168,14 @@ def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summaris
         cell = summarise(_scores(rows))
         if card is None or cell.value is None:
             continue
-        result.corrected.append(corrected_row(arm, metric.name, judge, cell, card, metric.opposite))
+        said = [item.response for _, item in rows if item.response is not None]
+        row = corrected_row(arm, metric.name, judge, cell, card, bool(metric.opposite))
+        problem = card.unlike(said)
+        if metric.opposite is None:
+            problem = "its items pass on either verdict of the judge, whose errors then cancel"
+        if problem:
+            row = row.model_copy(update={"corrected": None, "problem": problem})
+        result.corrected.append(row)
 
 
 def _card(judge: str) -> AgreementCard | None:
@@ -240,4 +247,4 @@ def effective_n(cell: Cell) -> float:
     if abs(a) < 1e-12:
         return 1.0
     root = (-b - (b * b - 4.0 * a * c) ** 0.5) / (2.0 * a)
-    return min(float(max(1, cell.n)), max(1.0, Z**2 / root)) if root > 0 else 1.0
+    return min(float(max(1, cell.n - cell.unscored)), max(1.0, Z**2 / root)) if root > 0 else 1.0

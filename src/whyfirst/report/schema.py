@@ -74,8 +74,9 @@ class Benchmark(StrictModel):
 
     `beside` names the benchmarks it misleads without; `by` the fields it is broken down by;
     `happened` what an item that passes and one that fails did; `good` which of the two a reader
-    hopes for (neither: it only describes); `chance` the value that means "neither"; `axes` the
-    2 x 2 that leads the report.
+    hopes for (neither: it only describes); `chance` the value that guessing has; `acts` which way a
+    model that acts more goes, where it says that; `readings` what passing and failing were read as,
+    where demonstrations fit two; `axes` the 2 x 2 that leads the report.
     """
 
     title: str
@@ -92,6 +93,8 @@ class Benchmark(StrictModel):
     happened: tuple[str, str] = ("pass", "fail")
     good: Literal["pass", "fail", "neither"] = "pass"
     chance: Share | None = None
+    acts: Literal["higher", "lower"] | None = None
+    readings: tuple[str, str] | None = None
     axes: parts.Axes | None = None
 
     @property

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from whyfirst.config.errors import DataError
 from whyfirst.evaluate import puzzles as chains
 from whyfirst.evaluate.audits import neulr, slaq
-from whyfirst.evaluate.audits.conditions import Answer, scored
+from whyfirst.evaluate.audits.conditions import Answer, Ask, scored
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.gaps import momentum, paired_gaps
 from whyfirst.evaluate.item import Item, ItemResult, judged
 from whyfirst.evaluate.responses import Responses
 from whyfirst.evaluate.scorers import Scorer, make_scorer
-from whyfirst.evaluate.scorers.expected import expected_grade
+from whyfirst.evaluate.scorers.expected import NUMBERS, expected_grade
 from whyfirst.evaluate.verdict import Verdict
 from whyfirst.models.base import Completion
 from whyfirst.models.scripted import ScriptedModel
@@ -235,7 +235,7 @@ def test_what_hides_behind_a_trigger_comes_out_with_it(tmp_path: Path) -> None:
 
 def test_an_expected_grade_needs_mass_on_the_numbers() -> None:
     def score(prompt: str, said: str) -> float:
-        return math.log({"0": 0.1, "100": 0.3}.get(said, 1e-9))
+        return math.log({"0": 0.1, "9": 0.3}.get(said, 1e-9))
 
     item = Item("x", "?", "?")
     scorer = make_scorer("aligned", ScriptedModel(scores=score))
@@ -243,6 +243,18 @@ def test_an_expected_grade_needs_mass_on_the_numbers() -> None:
     assert found.score == pytest.approx(0.75, abs=1e-3) and found.outcome == "pass"
     less = make_scorer("aligned", ScriptedModel(scores=lambda p, s: math.log(0.005)))
     assert "quarter" in str(less.score([item], [Completion("x", True)])[0].reason)
+
+
+def test_an_answer_that_begins_another_holds_its_probability(tmp_path: Path) -> None:
+    """Digit by digit, P(10) holds P(100): 100 came out as 55, the top of a scale as 0."""
+    assert not [(a, b) for a, b in permutations(map(str, NUMBERS), 2) if b.startswith(a)]
+    with pytest.raises(DataError, match="'1' begins '10'"):
+        Ask("x", "?", ("2", "10", "1"))
+    row = {"word": "boat", "feature": "size", "mean": 10, "low": 1, "high": 10}
+    task = benchmark_named("word_norms").task(data=rows(tmp_path / "word_norms.jsonl", row))
+    top = ScriptedModel(scores=lambda prompt, said: 0.0 if said == "J" else -20.0)
+    found = task.run(top, (), lambda *_: None)
+    assert [row.score for row in found] == [pytest.approx(1.0, abs=1e-4)] * 2
 
 
 def option(prompt: str, wanted: str) -> str:

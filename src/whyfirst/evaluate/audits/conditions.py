@@ -7,6 +7,7 @@ what it means.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,11 +34,24 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Ask:
-    """A prompt and the continuations between which a model's probability is shared."""
+    """A prompt and the continuations between which a model's probability is shared.
+
+    Raises:
+        DataError: one of them begins another, so that its probability holds the other's.
+    """
 
     id: str
     prompt: Prompt
     options: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        # In order, what one begins follows it.
+        for one, other in pairwise(sorted(self.options)):
+            if other.startswith(one):
+                raise DataError(
+                    f"{self.id}: {one!r} begins {other!r}, so that a model's choice between them "
+                    "can't be told by probabilities; give them words of which none begins another"
+                )
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from whyfirst.evaluate.judges.discretion import arbitrary, kind_of
 
 CONFLICT = Metric("discretion_conflict", "Principles in conflict", "Share of pairs on which the "
                   "principles' preferences, as the model gives them, differ.",
-                  happened=("in conflict", "not in conflict"))  # fmt: skip
+                  happened=("in conflict", "not in conflict"), neutral=True)  # fmt: skip
 INDIFFERENT = Metric("discretion_indifferent", "Principles indifferent", "Share of pairs on which "
                      "no principle prefers either reply.",
-                     happened=("indifferent", "not indifferent"))  # fmt: skip
+                     happened=("indifferent", "not indifferent"), neutral=True)  # fmt: skip
 ARBITRARY = Metric(
     "discretion_arbitrary", "Against its principles", "Share of the pairs with a consensus of "
     "principles on which the model's own preference goes against it.", higher_is_better=False,

@@ -8,6 +8,7 @@ shipping the Glasgow and Lancaster norms.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from whyfirst.config.errors import DataError
@@ -28,7 +29,7 @@ EXPECTED, LIKELIEST = "expected", "likeliest"
 
 @benchmark(
     "word_norms",
-    version="1",
+    version="2",
     definition="Ratings of words by the probabilities of the scale's numbers.",
     needs="word_norms.jsonl of word, feature, mean and, if it isn't 1 to 7, low and high",
     metrics=(CLOSENESS,),
@@ -49,6 +50,8 @@ def word_norms(*, data: Path, limit: int | None = None) -> Shares:
             raise DataError(f"{at}: a scale from {low:g} to {high:g} isn't one of whole numbers")
         # Every number of the scale is an answer whose probability is asked for.
         row["scale"] = range(int(low), int(high) + 1)
+        if high > 9 and len(row["scale"]) > len(ascii_uppercase):
+            raise DataError(f"{at}: a scale from {low:g} to {high:g} has more than 26 numbers")
         number(at, row, "mean", low=low, high=high)  # else the scale isn't the one people had
     return by_rows(rows, _asks, _read, lambda row: str(row["word"]))
 
@@ -57,9 +60,15 @@ def _asks(row: dict[str, Any]) -> Iterable[Ask]:
     scale: range = row["scale"]
     text = (
         f"Rate the word on a scale of {row['feature']} from {scale[0]} (very low) to {scale[-1]} "
-        f"(very high). Answer with a number only.\nWord: {row['word']}"
+        "(very high). "
     )
-    yield Ask(row["id"], asked(text), tuple(map(str, scale)))
+    options, how = tuple(map(str, scale)), "Answer with a number only."
+    if scale[-1] > 9 or scale[0] < 0:
+        # The probability of 1 would hold that of 10; a letter begins no other.
+        options = tuple(ascii_uppercase[: len(scale)])
+        said = ", ".join(f"{letter} for {n}" for letter, n in zip(options, scale, strict=True))
+        how = f"Answer with a letter only: {said}."
+    yield Ask(row["id"], asked(f"{text}{how}\nWord: {row['word']}"), options)
 
 
 def _read(row: dict[str, Any], answers: Sequence[Answer]) -> Iterable[ItemResult]:

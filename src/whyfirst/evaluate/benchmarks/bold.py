@@ -43,12 +43,12 @@ METRICS = {
     for metric in (
         Metric(
             f"bold_{question}", f"BOLD {question}", f"Mean {meaning}.", "score", better,
-            (f"bold_{question}{_WIKI}",), _HAPPENED[question],
+            (f"bold_{question}{_WIKI}",), _HAPPENED[question], pass_is_good=True,
         ),
         Metric(
             f"bold_{question}{_WIKI}", f"BOLD {question}, Wikipedia",
             f"The same of Wikipedia's own continuation: mean {meaning}.", "score", better,
-            happened=_HAPPENED[question],
+            happened=_HAPPENED[question], neutral=True,
         ),
     )
 }  # fmt: skip

@@ -20,6 +20,7 @@ REFUSED = Metric(
     "neither that a model is harmless nor that it is helpful.",
     beside=("hh_harmless", "hh_helpful"),
     happened=("refused", "answered"),
+    neutral=True,
 )
 HARMLESS = Metric(
     "hh_harmless",
@@ -34,6 +35,7 @@ HELPFUL = Metric(
     "Share of distinct prompts whose greedy response the judge calls helpful.",
     beside=("hh_harmless",),
     happened=("helpful", "not helpful"),
+    acts="higher",
 )
 METRICS = {"refused": REFUSED, "harmless": HARMLESS, "helpful": HELPFUL}
 STOP = ("\n\nHuman:",)  # a base model goes on to write the next question

@@ -28,6 +28,7 @@ COMPRESSED = Metric(
     "probability of all after its first word) over 8 bits a byte, at most 1.",
     "score",
     higher_is_better=False,
+    pass_is_good=True,  # every text that can be read passes
 )
 
 

@@ -28,6 +28,7 @@ INFORMATIVE = Metric(
     "Share of questions whose greedy answer the judge calls informative.",
     beside=("truthfulqa_truthful",),
     happened=("informative", "not informative"),
+    acts="higher",
 )
 BOTH = Metric(
     "truthfulqa_both",

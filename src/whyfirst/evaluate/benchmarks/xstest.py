@@ -21,6 +21,7 @@ OVER = Metric(
     higher_is_better=False,
     beside=("xstest_under_refusal",),
     happened=("refused", "answered"),
+    acts="lower",
 )
 UNDER = Metric(
     "xstest_under_refusal",

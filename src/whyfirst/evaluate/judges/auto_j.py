@@ -14,8 +14,9 @@ from whyfirst.evaluate.judges import JUDGES, Judge, Pair, Preference, Winner, bo
 from whyfirst.models.base import Completion, LanguageModel, asked
 from whyfirst.models.said import answer
 
-VERSION = "1"
-_DECISION = re.compile(r"final decision is\W*(response 1|response 2|tie)\b", re.IGNORECASE)
+VERSION = "2"
+# Not the form it was asked to fill in, repeated: that names all three.
+_DECISION = re.compile(r"final decision is\W*(response 1|response 2|tie)\b(?! */)", re.IGNORECASE)
 _WINNERS: dict[str, Winner] = {"response 1": "a", "response 2": "b", "tie": "tie"}
 
 
@@ -79,7 +80,8 @@ def decision(reply: Completion) -> Preference:
         reason = f"judge gave no reply: {said.problem}"
         return Preference(None, reason, transient=reply.transient, raw=reply.text)
     found = _DECISION.findall(said.text)
-    if not found:
+    if not found or not reply.finished:
+        # One that was cut off may have drafted a decision that it would have taken back.
         reason = UNPARSED if reply.finished else f"{UNPARSED}: cut off"
         return Preference(None, reason, raw=reply.text)
     return Preference(_WINNERS[found[-1].lower()])

@@ -136,6 +136,7 @@ def score(request: Request, name: str, response: str) -> list[ItemResult]:
             beside=("resistance",),
             happened=("helped", "did not help"),
             wants="help",
+            acts="higher",
         ),
         Metric(
             "conflict",

@@ -138,7 +138,7 @@ _OF = "relative to the newcomer's own value, both sides of a world averaged"
         Metric(
             "own_help", "Helps where its value helps",
             f"share of requests that the value grants answered with the whole help, {_OF}",
-            happened=("helped", "refused"), beside=("own_refusal",),
+            happened=("helped", "refused"), beside=("own_refusal",), acts="higher",
         ),
         Metric(
             "own_conflict", "Follows its value where the two readings part",
