@@ -237,3 +237,9 @@ def test_a_control_is_missing_from_the_usual_ones() -> None:
         assert f"{arm} shows the link too" in shown
     # Documents with reasons of something else are no arm without reasons.
     assert set(CONTROLS) - set(WITHOUT) == {"wrong_reason_first", "shuffled_first", "wrong_first"}
+
+
+def test_topics_that_agree_to_the_last_digit_are_sure() -> None:
+    """One seed, one value: an interval without width told a sign that nothing supports."""
+    alone = mean_estimate(np.full((1, 4), 0.3), np.array(["a", "b", "c", "d"]))
+    assert (alone.value, alone.low, alone.high) == (pytest.approx(0.3), None, None)

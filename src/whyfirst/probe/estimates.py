@@ -88,6 +88,9 @@ def mean_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
     # Totals over totals, so that a topic of many items weighs as it does in the mean itself.
     means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
+    if low == high:
+        # Topics that agree to the last digit say nothing of how far others would lie apart.
+        return Estimate(value, None, None, n, 1, "topics")
     return Estimate(value, float(low), float(high), n, 1, "topics")
 
 
