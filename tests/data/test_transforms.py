@@ -250,6 +250,28 @@ def test_every_positive_is_equivalent_and_every_negative_is_not(text: str) -> No
         assert not equivalent(parse(row["rejected"]), formula)
 
 
+NESTED = [
+    "If it rains or it snows, then the road is wet.",
+    "If it rains and the wind blows, then the game stops.",
+    "If it rains, then the road is wet and the game stops.",
+    "It rains and it snows or it hails.",
+    "If it is not the case that it rains and it snows, then we go.",
+]
+
+
+def test_a_form_of_nested_parts_reads_as_something_else() -> None:
+    """Nine of eleven chosen sentences said something that the given one doesn't."""
+    rows, reasons = done("logic_pairs", [{"text": text} for text in NESTED], negatives=4)
+    asked = "Say the same in other words: "
+    assert len({row["prompt"] for row in rows}) == 2
+    for row in rows:
+        formula = parse(row["prompt"].removeprefix(asked))
+        assert equivalent(parse(row["chosen"]), formula)
+        assert not equivalent(parse(row["rejected"]), formula)
+    assert reasons["a form of it reads as something else"] >= 8
+    assert set(reasons) == {"a form of it reads as something else"}
+
+
 @pytest.mark.parametrize("text", SENTENCES)
 def test_saying_inverts_parsing_and_a_law_twice_is_the_identity(text: str) -> None:
     formula = parse(text)

@@ -268,7 +268,9 @@ def test_direction_is_no_nearer_after_each_step(two: Any) -> None:
     assert all(a < b for a, b in itertools.pairwise(seen))
 
 
-def test_the_tasks_floor_is_broken(two: Any) -> None:
+@pytest.mark.parametrize("warm_up", [1, 5])
+def test_the_tasks_floor_is_broken(two: Any, warm_up: int) -> None:
+    """With fewer steps than the warm-up the task was never looked at."""
     from whyfirst.models.edits.restoring import Prompts
 
     tuned, _, tokenizer = two
@@ -282,7 +284,7 @@ def test_the_tasks_floor_is_broken(two: Any) -> None:
     rows = [*ROWS[:2], {"prompt": "the water", "harmful": False, "completion": said}]
     prompts = Prompts(tokenizer, rows)
     before = prompts.accuracy(tuned)
-    options: dict[str, Any] = {"rate": 1.0, "steps": 3, "warm_up": 1, "drop": 0.0}
+    options: dict[str, Any] = {"rate": 1.0, "steps": 3, "warm_up": warm_up, "drop": 0.0}
     freely = recover_alignment(
         deepcopy(tuned), two[1], rows=rows, tokenizer=tokenizer, **{**options, "drop": 1.0}
     )

@@ -77,6 +77,17 @@ def bases(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> dict[str,
     return {name: folder / name for name in ("llama", "phi", "bloom")}
 
 
+@pytest.fixture(scope="session")
+def chat_base(
+    tmp_path_factory: pytest.TempPathFactory, bases: dict[str, Path], chat_tokenizer: Any
+) -> Path:
+    """The llama's folder with a tokenizer that has a chat template."""
+    folder = tmp_path_factory.mktemp("chat")
+    LlamaForCausalLM.from_pretrained(bases["llama"]).save_pretrained(folder)
+    chat_tokenizer.save_pretrained(folder)
+    return folder
+
+
 def words(draw: random.Random, low: int, high: int) -> str:
     """A text of `low` to `high` known words."""
     return " ".join(draw.choice(WORDS) for _ in range(draw.randint(low, high)))

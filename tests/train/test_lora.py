@@ -122,9 +122,9 @@ def test_dpo_keeps_a_second_copy_or_another_reference(
     loads: list[Path] = []
     real = weights.load_model
 
-    def counted(path: Path, *rest: Any) -> Any:
+    def counted(path: Path, *rest: Any, **more: Any) -> Any:
         loads.append(path)
-        return real(path, *rest)
+        return real(path, *rest, **more)
 
     monkeypatch.setattr(weights, "load_model", counted)
     result = _run(_dpo(), bases["llama"], data, tmp_path)

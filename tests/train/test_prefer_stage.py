@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import torch
 from whyfirst.config.errors import ConfigError, DataError, TrainingStopped
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.config.room import Use
+from whyfirst.data.transforms import TRANSFORMS
+from whyfirst.models.local import LocalModel
 from whyfirst.train.config import DPOStage, LoraConfig, PreferStage
 from whyfirst.train.encode import encode
 from whyfirst.train.kinds import data_names, identities, kind_of
@@ -105,6 +108,31 @@ def _losses(config: Any, model: Path, given: dict[str, Path], out: Path) -> list
         patch.setattr(prefer.ObjectiveLoss, "__call__", noting)
         run_stage(config, model, given, out, 0)
     return seen
+
+
+@pytest.mark.parametrize("written", ["text", "chat as text", "messages"])
+def test_poft_compares_with_another_reading_of_the_row(
+    bases: dict[str, Path], chat_base: Path, jsonl: Jsonl, tmp_path: Path, written: str
+) -> None:
+    """The aligned model read prompts raw and no end: against itself the loss wasn't ln 2."""
+    base = bases["llama"] if written == "text" else chat_base
+    rows: list[dict[str, Any]] = [
+        {"prompt": f"w{i} w1", "completion": f" w{i} w2 w3"} for i in range(6)
+    ]
+    if written == "messages":
+        rows = [
+            {"prompt": [{"role": "user", "content": row["prompt"]}],
+             "completion": [{"role": "assistant", "content": row["completion"]}]}
+            for row in rows
+        ]  # fmt: skip
+    transform = TRANSFORMS.make(
+        "aligned_likelihood", model=LocalModel(base, "float32"), left_out=None, open_model=None
+    )
+    made = [dict(row) for row in transform(rows, Random(0))]
+    config = _prefer(objective="poft", updates=1, min_updates=1)
+    given = {"preferences": jsonl("rows", made)}
+    [loss] = _losses(config, base, given, tmp_path / "out")
+    assert loss == pytest.approx(math.log(2), abs=1e-6)
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -8,7 +8,7 @@ and merging (`adapters`).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +251,31 @@ def config_of(folder: Path, trust_remote_code: bool = False) -> Any:
             if getattr(part, "_experts_implementation", None) is not None:
                 part._experts_implementation = None
     return config
+
+
+def dropout_off(config: Any) -> dict[tuple[str, str], float]:
+    """Every dropout rate of a config and its parts set to 0; (part, name) -> what it was.
+
+    By name and before a model is built: many (OPT, Bloom, Falcon) call dropout as a function, of
+    which there is no module to be found later.
+    """
+    parts = {"": config} | {name: getattr(config, name, None) for name in config.sub_configs}
+    # A rate that no dropout takes stays, so that computing with it tells of the config.
+    found = {
+        (part, name): value
+        for part, held in parts.items()
+        if held is not None
+        for name, value in vars(held).items()
+        if "drop" in name and isinstance(value, float) and 0 < value <= 1
+    }
+    set_dropout(config, dict.fromkeys(found, 0.0))
+    return found
+
+
+def set_dropout(config: Any, rates: Mapping[tuple[str, str], float]) -> None:
+    """Put rates, as `dropout_off` names them, into a config."""
+    for (part, name), value in rates.items():
+        setattr(getattr(config, part) if part else config, name, value)
 
 
 def default_dtype(config: Any, device: str) -> Any:

@@ -97,6 +97,9 @@ class LocalModel:
             # It warns of texts longer than it was once set to, which isn't the model's context.
             self.tokenizer.deprecation_warnings[_TOO_LONG] = True
             self.template = chat.choose(self.tokenizer, chat_template)
+            if chat_template is not None:
+                # As in training: whoever asks the tokenizer what a prompt is hears the same.
+                self.tokenizer.chat_template = self.template.text
             self.context = context_of(self.model.config)
             self.end_tokens = loading.end_tokens(
                 getattr(self.model.generation_config, "eos_token_id", None), self.tokenizer

@@ -15,12 +15,12 @@ from typing import Any, cast
 
 from whyfirst.config.errors import DataError, StoreError, TrainingStopped
 from whyfirst.config.files import write_jsonl
+from whyfirst.data.asking import as_trained
 from whyfirst.data.rows import read_rows, text_of
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.base import Sampling
 from whyfirst.models.local import LocalModel
 from whyfirst.train import checkpoint
-from whyfirst.train.encode import as_trained
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import Rows
 from whyfirst.train.plan import held_out

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whyfirst.config.errors import DataError, UserError
-from whyfirst.data.hh_rlhf import dialogue
+from whyfirst.data.asking import turns_of
 from whyfirst.data.rows import numbered, read_rows
 from whyfirst.models import chat
-from whyfirst.models.base import Chat, Message, Prompt, asked
+from whyfirst.models.base import Message
 from whyfirst.models.said import said
 from whyfirst.train.config_base import Stage
 from whyfirst.train.kinds import Rows, kind_of
@@ -249,14 +249,16 @@ def _rendered(
                 f"{', '.join(chat.shipped())})"
             )
         try:
-            prompt, response = _turns(given, "prompt"), ""
+            prompt, response = turns_of(given, "prompt"), ""
             if column is None:
                 head = template.render(prompt)
             else:
                 # As an evaluation places a reply: where the template puts one, whatever space it
                 # begins with.
                 text = isinstance(reply, str)
-                said = (Message("assistant", reply.lstrip(" ")),) if text else _turns(reply, column)
+                said = (
+                    (Message("assistant", reply.lstrip(" ")),) if text else turns_of(reply, column)
+                )
                 if other := [turn.role for turn in said if turn.role != "assistant"]:
                     raise ValueError(
                         f"'{column}' must be the assistant's turn alone; it holds {other[0]!r}"
@@ -266,22 +268,6 @@ def _rendered(
             raise DataError(f"{path}: row {number}: {error}") from error
         found.append(_Rendered(head, response, True))
     return found
-
-
-def as_trained(tokenizer: Any, prompt: Any, written: str | None) -> Prompt:
-    """A prompt as a model is asked it that was trained on it with `format: written`."""
-    if isinstance(prompt, str) and (tokenizer.chat_template is None or written == "text"):
-        return prompt
-    return _turns(prompt, "prompt")
-
-
-def _turns(value: Any, key: str) -> Chat:
-    if isinstance(value, str):
-        return dialogue(value) or asked(value)
-    try:
-        return chat.read_turns(value)
-    except ValueError as error:
-        raise ValueError(f"'{key}' {error}") from error
 
 
 def _prompts(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[list[int]]:

@@ -49,7 +49,8 @@ def train_groups(online: OnlineJob) -> Trained:
     trainer.quiet_libraries()
     found = checkpoint.newest_complete(job.out_dir / "checkpoints", job.manifest)
     set_seed(job.seed)
-    start = weights.load_start(config, job.model_dir)
+    # Or the first ratio and the first KL would be noise.
+    start = weights.load_start(config, job.model_dir, dropout=False)
     end = end_tokens(base_folder(job.model_dir), job.tokenizer)
     scorer, growing = _Scorer(online, end, config.group_size), GrowingLog(job.out_dir)
 
@@ -76,7 +77,7 @@ def train_groups(online: OnlineJob) -> Trained:
         "num_iterations": config.iterations,
         "epsilon": config.clip,
         "shuffle_dataset": False,  # the plan has an order
-        "disable_dropout": True,  # or the first ratio and the first KL would be noise
+        "disable_dropout": True,
         "log_completions": False,
     }
     # Two trainers with the same arguments; grpo has two more.

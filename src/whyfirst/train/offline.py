@@ -49,8 +49,9 @@ def train_offline(
     job = replace(job, model_dir=weights.materialise(job))
     # Dropout and fresh weights must not depend on what this process ran before.
     set_seed(job.seed)
+    kind = kind_of(config)
     start = weights.load_start(
-        config, job.model_dir, scorer=kind_of(config).makes == "reward_model"
+        config, job.model_dir, scorer=kind.makes == "reward_model", dropout=kind.dropout
     )
     # Loading may have drawn (a reward model's new layer): training starts from the same draw.
     set_seed(job.seed)

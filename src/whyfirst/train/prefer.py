@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
@@ -39,12 +38,6 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
     frozen = entry.facts.get("references", 1)
     passes = trainer.forward_passes(config)
     model = trainer.whole_model(run)
-    for name, module in model.named_modules():
-        # Off, but for an adapter's: its rate is the stage's own option.
-        if isinstance(module, torch.nn.Dropout) and "lora_dropout" not in name:
-            module.p = 0.0
-        elif isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
     packed = packing_is_exact(model, job.tokenizer.pad_token_id)
     heads: Heads | Scored | None = put_score(model) if entry.facts.get("scored") else None
     if entry.facts.get("many_heads"):

@@ -23,10 +23,12 @@ from whyfirst.models.adapters import ADAPTER, is_adapter
 from whyfirst.models.folder import HEADS, SCORE, boundary, check_weights, weight_files
 from whyfirst.models.loading import (
     config_of,
+    dropout_off,
     open_config,
     open_tokenizer,
     open_weights,
     scorer_class,
+    set_dropout,
 )
 from whyfirst.train import checkpoint, processes
 from whyfirst.train.adapters import base_folder
@@ -76,18 +78,22 @@ def materialise(job: Job) -> Path:
     return folder
 
 
-def load_start(config: Stage, model_dir: Path, *, scorer: bool = False) -> Start:
+def load_start(
+    config: Stage, model_dir: Path, *, scorer: bool = False, dropout: bool = True
+) -> Start:
     """The model to train, from what `materialise` gave; set the random seed first.
 
     Args:
         scorer: with one number as output in place of a language model's.
+        dropout: whether the model keeps its own; an adapter's is the stage's option.
     """
     lora = config.lora
     # Weights that are trained stay in float32; frozen ones may be smaller.
     dtype = torch.float32 if lora is None else getattr(torch, lora.base_dtype)
     if is_adapter(model_dir):
-        return Start(_continued(model_dir, dtype, trained=lora), None)
-    model = load_scorer(model_dir, dtype) if scorer else load_model(model_dir, dtype)
+        return Start(_continued(model_dir, dtype, trained=lora, dropout=dropout), None)
+    load = load_scorer if scorer else load_model
+    model = load(model_dir, dtype, dropout=dropout)
     if lora is None:
         return Start(model, None)
     import peft
@@ -124,19 +130,20 @@ def load_tokenizer(model_dir: Path, chat_template: str | None = None) -> Any:
     return tokenizer
 
 
-def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Any:
+def load_model(path: Path, dtype: torch.dtype = torch.float32, *, dropout: bool = True) -> Any:
     """A causal language model from a local folder; no code from the folder is run.
+
+    Args:
+        dropout: whether it has its config's; what it was without is saved again all the same.
 
     Raises:
         UserError: its files are missing or broken, or hold another kind of model.
     """
     check_weights(path)
-    return _computing(
-        open_weights(AutoModelForCausalLM, path, config=open_config(path), dtype=dtype), path
-    )
+    return _opened(AutoModelForCausalLM, path, open_config(path), dtype, dropout)
 
 
-def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
+def load_scorer(path: Path, dtype: torch.dtype = torch.float32, *, dropout: bool = True) -> Any:
     """The same weights with one number as output: a new last layer, unless they have one.
 
     Raises:
@@ -146,17 +153,20 @@ def load_scorer(path: Path, dtype: torch.dtype = torch.float32) -> Any:
     config = config_of(path)
     # Before it is built: the config of a language model says two.
     config.num_labels = 1
-    return _computing(
-        open_weights(scorer_class(config), path, inner=True, config=config, dtype=dtype), path
-    )
+    return _opened(scorer_class(config), path, config, dtype, dropout, inner=True)
 
 
-def _computing(model: Any, path: Path) -> Any:
+def _opened(
+    auto: Any, path: Path, config: Any, dtype: torch.dtype, dropout: bool, inner: bool = False
+) -> Any:
     """The model, once it has computed: some configs load, and only then turn out to be nonsense.
 
     Raises:
-        UserError: it can't compute.
+        UserError: it can't be opened, or can't compute.
     """
+    rates = {} if dropout else dropout_off(config)
+    model = open_weights(auto, path, inner=inner, config=config, dtype=dtype)
+    model.dropout_rates = rates
     # As in training, where dropout is computed too, and without a draw that anyone would miss.
     with boundary(path), torch.no_grad(), torch.random.fork_rng(devices=[]):
         model.train()(input_ids=torch.zeros(1, 4, dtype=torch.long), use_cache=False)
@@ -176,12 +186,15 @@ def not_finite(folder: Path) -> str | None:
     return None
 
 
-def _continued(folder: Path, dtype: torch.dtype, trained: LoraConfig | None = None) -> Any:
+def _continued(
+    folder: Path, dtype: torch.dtype, trained: LoraConfig | None = None, *, dropout: bool = True
+) -> Any:
     adapters.read_adapter(folder)
     place = base_folder(folder)
-    dropout = None if trained is None else trained.dropout
+    adapters_own = None if trained is None else trained.dropout
+    base = load_model(place, dtype, dropout=dropout)
     return adapters.open_adapter(
-        load_model(place, dtype), folder, place, trained=trained is not None, dropout=dropout
+        base, folder, place, trained=trained is not None, dropout=adapters_own
     )
 
 
@@ -198,6 +211,15 @@ def put_in_place(folder: Path) -> Iterator[Path]:
     sync(folder.parent)
 
 
+@contextmanager
+def _own_dropout(model: Any) -> Iterator[None]:
+    """The rates of the folder a model came from in its config, where it trains without dropout."""
+    rates = getattr(model, "dropout_rates", {})
+    set_dropout(model.config, rates)
+    yield
+    set_dropout(model.config, dict.fromkeys(rates, 0.0))
+
+
 def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None = None) -> None:
     """Save in the Hub's layout, whole or not at all: written beside and renamed.
 
@@ -209,7 +231,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, lora: LoraConfig | None
     whole = processes.whole_weights(model)
     if not processes.is_main():
         return
-    with put_in_place(folder) as temporary:
+    with put_in_place(folder) as temporary, _own_dropout(model):
         # TRL switches the key-value cache off for good; an evaluation of the saved model wants it.
         cached = getattr(model.config, "use_cache", None)
         model.config.use_cache = True

@@ -74,18 +74,33 @@ def test_follow_ups_are_scored_otherwise_than_by_the_model(model: LocalModel) ->
     assert same == pytest.approx([0, 0], abs=1e-6)
 
 
-def test_follow_up_stands_elsewhere_in_a_chat(
-    bases: dict[str, Path], chat_tokenizer: Any, tmp_path: Path
-) -> None:
-    from whyfirst.train.weights import load_model
-
-    load_model(bases["llama"]).save_pretrained(tmp_path)
-    chat_tokenizer.save_pretrained(tmp_path)
-    chats = LocalModel(tmp_path, device="cpu")
+def test_follow_up_stands_elsewhere_in_a_chat(chat_base: Path) -> None:
+    chats = LocalModel(chat_base, device="cpu")
     prompt = [{"role": "user", "content": "w9 w8"}]
     [found] = scored("flr", [prompt], ["w10"], model=chats, good=["w1 w2"], bad=["w3"])
     head = "User: w9 w8 Bot: w10 <eos>\nUser:"
     assert found == pytest.approx(loss(chats, head, " w3") - loss(chats, head, " w1 w2"), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("sar", {"answer": ["w6"]}), ("confidence", {}), ("flr", {"good": ["w7"], "bad": ["w8"]})],
+)
+def test_a_text_prompt_is_read_otherwise_than_the_stage_asks_it(
+    model: LocalModel, chat_base: Path, name: str, more: dict[str, Any]
+) -> None:
+    """Where there was a template the stage asked in chats, and these read prompt and reply raw."""
+    prompt, said, chats = "w1 w2 w3", " w4 w5 w6", LocalModel(chat_base, device="cpu")
+    turns = [{"role": "user", "content": prompt}]
+    asked = scored(name, [turns], [said], model=chats, **more)
+    assert scored(name, [prompt], [said], model=chats, **more) == asked
+    # Unless the stage says `format: text`, or nothing would write a chat.
+    raw = scored(name, [prompt], [said], model=model, **more)
+    given = more | {"model": chats}
+    context = {"model": given.pop("model")}
+    columns = {"answer": given.pop("answer")} if "answer" in given else {}
+    reward = REWARDS.make(Use(name=name, **given), **context)
+    assert reward([prompt], [said], [[1]], format=["text"], **columns) == raw != asked
 
 
 def test_a_long_response_has_a_likelihood(model: LocalModel) -> None:
@@ -267,3 +282,7 @@ def test_a_reward_asks_the_start_by_another_template_than_the_stage_does(
     [found] = RewardSum([use], rows, {}, start=lambda: named)(*given).total
     [wanted] = scored("confidence", [rows[0]["prompt"]], ["w3 w4"], model=named)
     assert found == pytest.approx(wanted) and abs(found - own) > 1e-3
+    # A text as well: the stage's own tokenizer has the template that was named.
+    text = [{"prompt": "w1 w2"}]
+    [as_text] = RewardSum([use], text, {}, start=lambda: named)(*given).total
+    assert as_text == found

@@ -3,8 +3,9 @@
 Bao et al. 2023, "Abstract Meaning Representation-Based Logic-Driven Data Augmentation for Logical
 Reasoning" (AMR-LE, later AMR-LDA), arXiv 2305.12599. In propositional form: a sentence of "if ...
 then", "and", "or" and "not" becomes a formula; a law (contraposition, implication, commutation,
-double negation) gives an equivalent one, breaking it an inequivalent one, and a truth table has the
-last word. Leaves out: AMR graphs, quantifiers, and sentences outside that grammar.
+double negation) gives an equivalent one, breaking it an inequivalent one, and a truth table of the
+sentence as it reads has the last word: words have no brackets, so that a nested form may read as
+another formula. Leaves out: AMR graphs, quantifiers, and sentences outside that grammar.
 """
 
 import re
@@ -22,6 +23,7 @@ NOT = "it is not the case that "
 
 @TRANSFORMS.enter(
     "logic_pairs",
+    version="2",
     paper="Bao et al. 2023, arXiv 2305.12599",
     needs="text",
     tested="by truth table every positive is equivalent and no negative is; parsing inverts saying",
@@ -43,12 +45,19 @@ def logic_pairs(
         if not right or not wrong:
             left_out(row, "no law applies to it")
             continue
-        for good in right:
-            for bad in rng.sample(wrong, min(negatives, len(wrong))):
+        kept: dict[bool, list[str]] = {True: [], False: []}
+        for same, forms in ((True, right), (False, wrong)):
+            for text in map(said, forms):
+                if equivalent(parse(text), formula) is same:
+                    kept[same].append(text)
+                else:
+                    left_out(row, "a form of it reads as something else")
+        for good in kept[True]:
+            for bad in rng.sample(kept[False], min(negatives, len(kept[False]))):
                 yield {
                     "prompt": f"Say the same in other words: {row['text']}",
-                    "chosen": said(good),
-                    "rejected": said(bad),
+                    "chosen": good,
+                    "rejected": bad,
                 }
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @SURGERIES.enter(
     "recover_alignment",
+    version="2",
     paper="Yang et al. 2025, arXiv 2504.09757",
     needs="rows: prompt and harmful (true or false); those not harmful also completion or chosen",
     tested="a step's first-order change is below 0 elementwise; rate 0 and 1; the task's floor",
@@ -39,7 +40,7 @@ def recover_alignment(
     Args:
         rate: most weights of a step, over all weights of the model.
         steps: at most.
-        warm_up: steps before the task is looked at.
+        warm_up: steps before the task is looked at; after the last one it always is.
         drop: share of the task's accuracy (tokens of completions) that may be lost.
         give_back: share of a step's weights that go back to the task, once it was lost.
     """
@@ -69,7 +70,9 @@ def recover_alignment(
             _set(model, back, tuned)
             summed = {name: torch.where(back[name], 0.0, g) for name, g in summed.items()}
         step += 1
-        if (step < warm_up and not rolls_back) or prompts.accuracy(model) >= floor:
+        # The last step is always looked at: fewer steps than the warm-up have a floor as well.
+        warming = step < min(warm_up, steps) and not rolls_back
+        if warming or prompts.accuracy(model) >= floor:
             continue
         if rolls_back:
             with torch.no_grad():

@@ -67,6 +67,8 @@ class StageKind:
         uses: the methods named in its options, by where they stand.
         makes: "model", or what rewards responses: a "reward_model" (a classifier), or a "critic" (a
             language model with a number beside); the next stage then starts where this one did.
+        dropout: whether a model of given tokens trains with its config's dropout; a kind that
+            compares it with itself trains without any.
     """
 
     config: type[Stage]
@@ -78,6 +80,7 @@ class StageKind:
     encode: Callable[[Any, Any, "Files"], "Encoded"] | None = None
     makes: Literal["model", "reward_model", "critic"] = "model"
     uses: Callable[[Any], Mapping[str, tuple[Room[Any], Use]]] = lambda config: {}
+    dropout: bool = True
 
 
 KINDS: Room[StageKind] = Room("kinds", __name__)

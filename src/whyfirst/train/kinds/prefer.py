@@ -120,7 +120,7 @@ def prefer_kind(
 
     return StageKind(
         config, reads, check, train, cost, row_seconds=3e-3, encode=encoded,
-        uses=lambda options: {"objective": (OBJECTIVES, objective(options))},
+        uses=lambda options: {"objective": (OBJECTIVES, objective(options))}, dropout=False,
     )  # fmt: skip
 
 

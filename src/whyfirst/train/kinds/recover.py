@@ -17,9 +17,10 @@ from whyfirst.config.errors import DataError, TrainingStopped
 from whyfirst.config.files import read_jsonl
 from whyfirst.config.room import Use
 from whyfirst.config.strict import affects_output
+from whyfirst.data.asking import as_trained
 from whyfirst.models.edits import SURGERIES
-from whyfirst.train import encode
 from whyfirst.train.config_base import Stage
+from whyfirst.train.encode import check_responses
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind
 from whyfirst.train.kinds.prefer import ReferenceUse
@@ -68,7 +69,7 @@ def _check(config: RecoverStage, name: str, rows: Rows, path: Path) -> None:
     for number, row in enumerate(rows, 1):
         if "prompt" not in row or not isinstance(row.get("harmful"), bool):
             raise DataError(f"{path}: row {number}: needs `prompt` and `harmful` (true or false)")
-    encode.check_responses(rows, ("prompt",), path)
+    check_responses(rows, ("prompt",), path)
 
 
 def _operate(
@@ -137,7 +138,7 @@ def recover() -> StageKind:
             context["rows"] = [
                 row | {"prompt": asked if isinstance(asked, str) else list(map(asdict, asked))}
                 for row in rows
-                for asked in [encode.as_trained(job.tokenizer, row["prompt"], None)]
+                for asked in [as_trained(job.tokenizer, row["prompt"], None)]
             ]
         return _operate(job, SURGERIES.make(config.surgery, **context), folder)
 

@@ -130,4 +130,5 @@ def reward() -> StageKind:
         row_seconds=3e-3,
         encode=encoded,
         makes="reward_model",
+        dropout=False,
     )

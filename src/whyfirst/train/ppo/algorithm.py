@@ -302,7 +302,7 @@ def _recomputing(learner: Learner) -> Iterator[None]:
         for layer in learner.module.modules()
         if isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing
     ]
-    # A layer recomputes where its own flag says training; its dropout is a child in evaluation.
+    # A layer recomputes where its own flag says training; it was opened without dropout.
     for layer in layers:
         layer.training = True
     try:

@@ -127,7 +127,7 @@ def _learner(online: OnlineJob, config: "PPOStage") -> Learner:
     accelerator = accelerator_of(config)
     # A fresh adapter's first half is drawn, and a reward may draw too.
     set_seed(online.job.seed)
-    start = load_start(config, online.job.model_dir)
+    start = load_start(config, online.job.model_dir, dropout=False)
     critic = head = reference = None
     if config.critic == "separate":
         if (found := _reward_critic(online, config)) is not None:

@@ -36,6 +36,7 @@ def confidence(reasoning: Loglikelihood, whole: Loglikelihood) -> float:
 
 @REWARDS.enter(
     "confidence",
+    version="2",
     paper="Wang et al. 2025, arXiv 2510.11457",
     needs="nothing",
     tested="log-probabilities -.1, -.3 and -.2, -.4, -.1 give -.9",
@@ -50,7 +51,8 @@ def confidence_reward(
 ) -> list[float | None]:
     """How sure the model is of its reasoning (a token) and of its answer (all of it), nats."""
     texts = [text(said) for said in completions]
+    heads = asked(model, prompts, columns)
     found = model.loglikelihood(
-        [(asked(p), [parts(said)[0], said]) for p, said in zip(prompts, texts, strict=True)]
+        [(head, [parts(said)[0], said]) for head, said in zip(heads, texts, strict=True)]
     )
     return [None if one.problem or not one.tokens else confidence(r, one) for r, one in found]

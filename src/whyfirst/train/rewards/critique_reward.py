@@ -45,8 +45,9 @@ def critique_reward(
             found no gain in several).
         temperature: of drawing several.
     """
+    from whyfirst.data.asking import as_trained
     from whyfirst.train.critic import ASK, put_to_critic, score
-    from whyfirst.train.encode import as_trained, encode_exchange
+    from whyfirst.train.encode import encode_exchange
 
     model, vector = load(folder)
     tokenizer, formats = model.tokenizer, columns.get("format") or repeat(None)

@@ -11,7 +11,7 @@ from typing import Any
 
 from whyfirst.models.base import LanguageModel
 from whyfirst.train.rewards import REWARDS, text
-from whyfirst.train.rewards.likelihood import TURN, said_next
+from whyfirst.train.rewards.likelihood import TURN, asked, said_next
 
 GOOD = (
     "Thank you, that is exactly what I asked for.",
@@ -33,6 +33,7 @@ BAD = (
 
 @REWARDS.enter(
     "flr",
+    version="2",
     paper="Zhang et al. 2024, arXiv 2409.13948",
     needs="a model that has read dialogues",
     tested="exchanging the lists turns the sign; equal lists give 0; a batch is its rows",
@@ -52,12 +53,13 @@ def flr(
 
     Args:
         good, bad: what a user says after a good response, and after a bad one.
-        turn: what stands before a user's turn where prompts are text.
+        turn: what stands before a user's turn where a prompt is no chat.
     """
     follow_ups = [*good, *bad]
     if not good or not bad:
         raise ValueError("flr needs good and bad follow-ups, at least one of each")
-    rows = said_next(model, prompts, [text(said) for said in completions], follow_ups, turn)
+    heads = asked(model, prompts, columns)
+    rows = said_next(model, heads, [text(said) for said in completions], follow_ups, turn)
     rewards: list[float | None] = []
     for row in rows:
         known = [value for value in row if value is not None]

@@ -93,7 +93,7 @@ def load(path: str) -> tuple[Any, Any]:
 
     from whyfirst.config.files import read_json
     from whyfirst.models.folder import boundary, check_weights
-    from whyfirst.models.loading import config_of, open_weights, scorer_class
+    from whyfirst.models.loading import config_of, dropout_off, open_weights, scorer_class
     from whyfirst.train.weights import load_tokenizer
 
     names = read_json(_config(path)).get("architectures") or [""]
@@ -105,6 +105,7 @@ def load(path: str) -> tuple[Any, Any]:
     folder = _config(path).parent
     check_weights(folder)
     config = config_of(folder)
+    dropout_off(config)  # it only scores, and a critic that begins as it has none either
     model = open_weights(scorer_class(config), folder, config=config, dtype=torch.float32)
     device = torch.accelerator.current_accelerator(check_available=True)
     if device is not None:

@@ -27,6 +27,7 @@ def drop(alone: float, asked_for: float) -> float:
 
 @REWARDS.enter(
     "sar",
+    version="2",
     paper="Han et al. 2025, arXiv 2509.05489",
     needs="the column answer",
     tested="perplexities 8 and 2 give 0.75, 1 and 9 give -1; no question changes nothing: 0",
@@ -47,9 +48,8 @@ def sar(
         weight: of the second part.
     """
     texts = [text(said) for said in completions]
-    given = model.loglikelihood(
-        [(asked(prompt), [said]) for prompt, said in zip(prompts, texts, strict=True)]
-    )
+    heads = asked(model, prompts, columns)
+    given = model.loglikelihood([(h, [said]) for h, said in zip(heads, texts, strict=True)])
     alone = model.loglikelihood([("", [said]) for said in texts])
     rewards: list[float | None] = []
     for said, right, [with_it], [without] in zip(completions, answer, given, alone, strict=True):
