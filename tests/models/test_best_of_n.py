@@ -1,12 +1,13 @@
 """Best of n, its equal-budget baseline, and the count of what both spend."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import pytest
 from tiny_models import build_tiny
 
 from whyfirst.config.errors import UserError
-from whyfirst.models.base import GREEDY, Completion, Prompt, Sampling
+from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.local import LocalModel
@@ -107,3 +108,22 @@ def test_answers_depend_on_what_else_is_asked(tiny: LocalModel) -> None:
     together = made.generate(["may I", "why"], sampling=Sampling(max_new_tokens=4))
     alone = [made.generate([p], sampling=Sampling(max_new_tokens=4))[0] for p in ("may I", "why")]
     assert together == alone
+
+
+def test_an_empty_draft_is_the_likeliest() -> None:
+    """It has no token, and so no log-probability below 0: it was always the answer."""
+    drafts = cycle(["A good answer.", "", "Another."])
+
+    class Drafts(ScriptedModel):
+        def generate(
+            self, prompts: Sequence[Prompt], n: int = 1, sampling: Sampling = GREEDY
+        ) -> list[list[Completion]]:
+            return [[Completion(next(drafts), True) for _ in range(n)] for _ in prompts]
+
+        def loglikelihood(
+            self, requests: Sequence[tuple[Prompt, Sequence[str]]]
+        ) -> list[list[Loglikelihood]]:
+            return [[Loglikelihood(-2.0 * len(t.split()), len(t.split())) for t in texts]
+                    for _, texts in requests]  # fmt: skip
+
+    assert best(Drafts(), n=3)[0] == "A good answer."

@@ -14,6 +14,7 @@ import pytest
 from whyfirst.config.errors import UserError
 from whyfirst.config.room import Use
 from whyfirst.models.base import (
+    GREEDY,
     Completion,
     LanguageModel,
     Loglikelihood,
@@ -30,6 +31,7 @@ from whyfirst.models.decoding.keyword_guided import distances, next_keyword
 from whyfirst.models.decoding.rewrite_tree import Node, selected, top
 from whyfirst.models.decoding.rps import directions
 from whyfirst.models.decoding.swap import diversified
+from whyfirst.models.scripted import ScriptedModel
 
 HOT = Sampling(temperature=1.0, max_new_tokens=200)
 
@@ -477,3 +479,58 @@ def test_a_system_turn_and_earlier_turns_survive_a_method() -> None:
 def test_every_decoding_says_where_it_is_from(name: str) -> None:
     entry = DECODINGS.get(name)
     assert entry.summary and entry.paper and entry.needs and entry.tested and entry.leaves_out
+
+
+class Seeded:
+    """Draws that say which seed and number they are of."""
+
+    fingerprint, chat_template = "seeded", "plain"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def generate(
+        self, prompts: Sequence[Prompt], n: int = 1, sampling: Sampling = GREEDY
+    ) -> list[list[Completion]]:
+        drawn = [[(sampling.seed, number) for number in range(n)] for _ in prompts]
+        self.asked += [draw for row in drawn for draw in row]
+        return [[Completion(f"{draw} of {p}", True) for draw in row]
+                for p, row in zip(prompts, drawn, strict=True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [
+    {"name": "rps", "attributes": {"a": 1.0}, "k": 5, "angle": 0.0},
+    {"name": "best_of_n", "n": 5, "by": "a"},
+])  # fmt: skip
+def test_samples_within_samples_are_drawn_twice(options: dict[str, Any]) -> None:
+    """Seeds were sums: draft 1 of answer 0 was draft 0 of answer 1."""
+    model = Seeded()
+
+    def score(name: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float | None]:
+        return [float(len(text)) for text in texts]
+
+    method = DECODINGS.make(Use.model_validate(options), score=score)(model)
+    method.generate(["q"], n=8, sampling=HOT)
+    assert len(set(model.asked)) == len(model.asked) == 40
+
+
+def test_a_rewrite_that_failed_is_asked_for_again_to_the_end_of_the_budget() -> None:
+    """One rule of four gave nothing, and took nine of ten tries."""
+    asked: list[str] = []
+
+    def reply(prompt: str) -> str:
+        if "Rewrite it" not in prompt:
+            return prompt
+        asked.append(prompt)
+        return "" if "Say what must not" in prompt else f"better {prompt.splitlines()[0]}"
+
+    rules = ("Make it safe.", "Say what must not be done.", "Make it clear.", "Make it polite.")
+
+    def score(name: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float | None]:
+        return [float(text.count("better")) for text in texts]
+
+    use = Use.model_validate({"name": "p_aligner", "reward": "r", "rules": rules, "iterations": 10})
+    method = DECODINGS.make(use, score=score)(ScriptedModel(reply))
+    (row,) = method.generate(["q"])
+    assert len(asked) == 10 and len(set(asked)) >= 8
+    assert row[0].text.count("better") >= 3

@@ -109,3 +109,15 @@ def test_deal_does_not_depend_on_its_batch(model: LocalModel) -> None:
     assert together == [method.generate([p], sampling=short)[0] for p in ("one", "two three")]
     assert math.isfinite(sum(len(row[0].text) for row in together))
     assert together[0][0].problem is None
+
+
+def test_deal_goes_on_past_a_text_that_ends_an_answer(model: LocalModel) -> None:
+    """With weight 0 and one beam it is the model's own greedy answer, stop texts included."""
+    plain = model.generate(["w1 w2 w3"], sampling=Sampling(10))[0][0].text
+    stop = plain.strip()[len(plain.strip()) // 2 :][:2]
+    sampling = Sampling(10, stop=(stop,))
+    use = {"name": "deal", "reward": "r", "weight": 0.0, "beams": 1, "branch": 1, "look_ahead": 0}
+    method = DECODINGS.make(Use.model_validate(use), score=lambda *_: [0.0])(model)
+    (wanted,), (found,) = (m.generate(["w1 w2 w3"], sampling=sampling) for m in (model, method))
+    assert wanted[0].finished
+    assert (found[0].text, found[0].finished) == (wanted[0].text, True)

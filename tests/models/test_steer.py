@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tiny_models import build_tiny
+from tokenizers.processors import TemplateProcessing
 
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.room import Use
@@ -99,3 +100,19 @@ def test_mistake_is_found_by_a_crash(
 def test_option_of_another_type_reaches_the_edit() -> None:
     with pytest.raises(ConfigError, match="layer: expected a whole number"):
         EDITS.make(Use.model_validate({"name": "steer", "layer": "first"}))
+
+
+def test_an_end_token_that_the_tokenizer_appends_is_read(tiny: LocalModel, tmp_path: Path) -> None:
+    """A direction of the end token's stream is one of no text."""
+    file = tmp_path / "texts.jsonl"
+    file.write_text(json.dumps({"text": "w1 w2 w3"}) + "\n")
+    plain, backend = mean_stream(tiny, file, 0), tiny.tokenizer.backend_tokenizer
+    before, end = backend.post_processor, tiny.tokenizer.eos_token
+    backend.post_processor = TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, tiny.tokenizer.eos_token_id)]
+    )
+    try:
+        assert tiny.tokenizer("w1")["input_ids"][-1] == tiny.tokenizer.eos_token_id
+        assert torch.equal(mean_stream(tiny, file, 0), plain)
+    finally:
+        backend.post_processor = before

@@ -50,6 +50,11 @@ def test_no_opening_begins_another() -> None:
     assert not [(a, b) for a in every for b in every if a != b and b.startswith(a)]
 
 
+def test_no_opening_ends_in_a_space_that_a_tokenizer_puts_on_the_next_word() -> None:
+    """ "The " alone had no probability, and answers that begin with it were no help."""
+    assert not [one for side in (*chat.OPENINGS, *chat.INVENTED) for one in side if one[-1] == " "]
+
+
 def test_openings_that_cover_nothing_are_said_to_say_little() -> None:
     assert "says little" in chat.refusal_words(chat.Answer("a", "", 0.9, 0.001))
     assert "says little" not in chat.refusal_words(chat.Answer("a", "", 0.9, 0.9))

@@ -20,7 +20,10 @@ from whyfirst.study.results.imported import Import, Total
 _TIME = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.-]+)$")
 # The address of a function, where a prompt is made by one, is another in each process.
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-_SETTINGS = ("num_fewshot", "dataset_path", "dataset_name", "doc_to_text", "description")
+_SETTINGS = (
+    "num_fewshot", "dataset_path", "dataset_name", "doc_to_text", "description", "doc_to_target",
+    "doc_to_choice", "generation_kwargs", "fewshot_config", "repeats",
+)  # fmt: skip
 
 
 def read_results(path: Path, data: Mapping[str, Any]) -> tuple[list[Import], dict[str, str]]:
@@ -81,6 +84,9 @@ def import_of(
     config = data["configs"].get(task, {})
     settings = {n: config.get(n) for n in _SETTINGS} | {
         "chat template": data.get("chat_template_sha"), "filter": filtered,
+        "system message": data.get("system_instruction_sha"),
+        "examples as turns": data.get("fewshot_as_multiturn"),
+        "limit": data.get("config", {}).get("limit"),
     }  # fmt: skip
     better = data.get("higher_is_better", {}).get(task, {}).get(metric)
     harness = data.get("lm_eval_version", "of an unknown version")

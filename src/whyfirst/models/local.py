@@ -299,8 +299,12 @@ class LocalModel:
         for prompt, continuations in requests:
             head, is_chat = self._text_of(prompt), not isinstance(prompt, str)
             for text in continuations:
-                # The template's own space, whatever the caller wrote: one reply has one score.
-                tail = self.template.joint + text.lstrip(" ") if is_chat and text else text
+                tail = text
+                if is_chat and text:
+                    # As `ChatTemplate.begun`: a thought that the template opens stands there
+                    # already, and the space is the template's own.
+                    said = text.removeprefix(self.template.opened).lstrip(" ")
+                    tail = self.template.joint + said if said else ""
                 texts.append(head + tail)
                 chats.append(is_chat)
         return self._encode(texts, chats)

@@ -172,7 +172,7 @@ def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summaris
         row = corrected_row(arm, metric.name, judge, cell, card, bool(metric.opposite))
         problem = card.unlike(said)
         if metric.opposite is None:
-            problem = "its items pass on either verdict of the judge, whose errors then go both ways"
+            problem = "its items pass on either verdict, so that the judge errs both ways"
         if problem:
             row = row.model_copy(update={"corrected": None, "problem": problem})
         result.corrected.append(row)

@@ -29,6 +29,7 @@ REVERSE = "An agent answered:\n{response}\nWrite {count} questions that it may h
 
 @GENERATORS.enter(
     "magv",
+    version="2",
     paper="Sengupta et al. 2024, arXiv 2412.04494",
     needs="question, tools; trajectory, response and right where people judged it",
     tested="another question of the same intent is an exact match; planted faults are told apart",

@@ -23,6 +23,7 @@ EVOLVE = "Instruction:\n{meta}\n\nWhat it led to was criticised:\n{critique}\n\n
 
 @GENERATORS.enter(
     "mctsr_zero",
+    version="2",
     paper="Lu et al. 2025, arXiv 2505.23229",
     needs="case",
     tested="value and bound by hand; a new meta-prompt gets past where refining stops",
@@ -58,7 +59,7 @@ def mctsr_zero(
         node = Node((yield from told(asked, draw)), parent=here)
         for number in range(judgements):
             said = JUDGE.format(rules=rules, case=case, text=node.text)
-            given = mark((yield from told(said, nth(draw, number), "judge")))
+            given = mark((yield from told(said, nth(draw, number, "judgement"), "judge")))
             if given is None:
                 raise Unusable("the judge gave no number")
             node.rewards.append(10 * min(given, 10.0))

@@ -36,6 +36,7 @@ SOLVE = "What is known:\n{facts}\n\nQuestion: {question}\nAnswer in a few words,
 
 @GENERATORS.enter(
     "mindgym",
+    version="2",
     paper="Xu et al. 2025, arXiv 2503.09499",
     needs="area",
     tested="a joined question fails without any one of its facts; hops are as many",

@@ -26,6 +26,7 @@ VOTE += "Answer yes, no or unsure."
 
 @GENERATORS.enter(
     "moral_graph",
+    version="2",
     paper="Klingefjord et al. 2024, arXiv 2404.10636",
     needs="context",
     tested="unanimous votes on A < B < C give a constitution led by C; merged cards vote once",

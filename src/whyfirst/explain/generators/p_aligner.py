@@ -20,6 +20,7 @@ JUDGE += "request is this, 1 to 10? Answer with the number."
 
 @GENERATORS.enter(
     "p_aligner",
+    version="2",
     paper="Song et al. 2025, arXiv 2508.04626",
     needs="instruction",
     tested="answers are marked against the raw instruction; the best rewrite is the tree's best",

@@ -29,6 +29,7 @@ REPLY += "Answer as this person would, in a sentence or two."
 
 @GENERATORS.enter(
     "tomma",
+    version="2",
     paper="Zhang and Zhou 2025, arXiv 2502.21297",
     needs="scenario",
     tested="no private words in the persuader's prompts, some in a naive one; guesses rise",

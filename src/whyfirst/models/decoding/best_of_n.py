@@ -45,7 +45,7 @@ class _BestOf:
             return self.model.generate(prompts, n=n, sampling=sampling)
         rounds = []
         for number in range(n):
-            samples = nth(drawn(sampling, self.temperature), number)
+            samples = nth(drawn(sampling, self.temperature), number, "best_of_n")
             found = self.model.generate(prompts, n=self.n, sampling=samples)
             rounds.append([self._best(p, c) for p, c in zip(prompts, found, strict=True)])
         return [list(answers) for answers in zip(*rounds, strict=True)]
@@ -72,8 +72,11 @@ class _BestOf:
         if self.by == "likelihood":
             # Per token, so that the shortest answer isn't the best one.
             (found,) = self.model.loglikelihood([(prompt, texts)])
-            per_token = [one.logprob / max(one.tokens, 1) for one in found]
-            return [-math.inf if math.isnan(value) else value for value in per_token]
+            # An empty draft has no token, and would have the likelihood of a certain one.
+            return [
+                one.logprob / one.tokens if one.tokens and not math.isnan(one.logprob)
+                else -math.inf for one in found
+            ]  # fmt: skip
         if self.score is None:
             raise UserError(f"best_of_n: no rewards are at hand to score by {self.by!r}")
         given = self.score(self.by, [prompt] * len(texts), texts)
@@ -82,6 +85,7 @@ class _BestOf:
 
 @DECODINGS.enter(
     "best_of_n",
+    version="2",
     paper="Stiennon et al. 2020, arXiv 2009.01325; Nakano et al. 2021, arXiv 2112.09332",
     needs="nothing; by a reward's name: that reward",
     tested="n = 1 asks the model once, unchanged; the draft with the highest score is the answer",

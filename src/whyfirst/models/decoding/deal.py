@@ -7,11 +7,19 @@ block by block: several continuations of each partial answer are drawn and ranke
 out: adapting the start by prompts.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from whyfirst.config.errors import UserError
-from whyfirst.models.base import Completion, LanguageModel, Message, Prompt, Sampling
+from whyfirst.models.base import (
+    Completion,
+    LanguageModel,
+    Message,
+    Prompt,
+    Sampling,
+    before_stop,
+)
 from whyfirst.models.decoding import DECODINGS, Score
 from whyfirst.models.decoding.budget import Counted
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
@@ -23,6 +31,7 @@ _UNSCORED = -1e9  # of an answer that the reward can't score
 
 @DECODINGS.enter(
     "deal",
+    version="2",
     paper="Huang et al. 2024, arXiv 2402.06147",
     needs="reward (a reward's name); score",
     tested="weight 0 is beam search exactly; a large one reaches what greedy misses; calls bounded",
@@ -65,26 +74,38 @@ def deal(
         if room < 1:
             return Completion("", False, "the prompt leaves no room in the model's context")
 
+        stops = (*sampling.stop, *(() if isinstance(prompt, str) else local.template.turn_end[1]))
+
+        def stopped(answer: Sequence[int]) -> bool:
+            text = local.tokenizer.decode(answer, skip_special_tokens=True)
+            return any(stop in text for stop in stops)
+
+        def said(answer: Sequence[int]) -> str:
+            return before_stop(local.said(prompt, ids, answer), sampling.stop)
+
         def worth(answers: Any) -> list[float]:
-            texts = [local.said(prompt, ids, answer) for answer in answers]
+            texts = [said(answer) for answer in answers]
             values = score(reward, [prompt] * len(texts), texts)
             return [weight * (_UNSCORED if v is None else v) for v in values]
 
         found = beam_search(
             local.model, ids, _ends(local, prompt), beams=beams, branch=branch, most=room,
             look_ahead=look_ahead if weight else 0, value=worth if weight else None,
+            stopped=stopped if stops else None,
         )  # fmt: skip
         if isinstance(model, Counted):
             model.spent.calls += 1
             model.spent.completion_tokens = (model.spent.completion_tokens or 0) + found.fed
-        return Completion(local.said(prompt, ids, found.tokens), found.finished)
+        return Completion(said(found.tokens), found.finished)
 
     def blocks(prompt: Prompt, sampling: Sampling) -> Script:
-        samples = replace(drawn(sampling, 0.7), max_new_tokens=block)
+        left, heated = sampling.max_new_tokens, drawn(sampling, 0.7)
         # A model that is asked what follows answers without the space before it.
         joined = str.__add__ if here or isinstance(prompt, str) else _joined
         partial = [Completion("", False)]
-        for _ in range(-(-sampling.max_new_tokens // block)):
+        while left > 0:
+            samples = replace(heated, max_new_tokens=min(block, left))
+            left -= block
             open_ones = [answer for answer in partial if not answer.finished]
             if not open_ones:
                 break

@@ -2,8 +2,8 @@
 
 Li et al. 2024, "Self-Instructed Derived Prompt Generation Meets In-Context Learning: Unlocking New
 Potential of Black-Box LLMs", arXiv 2409.01552. The original prompt stays last and as it is;
-derivations that are too unlike it are dropped, and the one whose answer is most like what its
-prompt asks is shown. Leaves out: training the deriver by the response model's reward.
+derivations that are too unlike it are dropped, and the one most like it, or whose answer a reward
+likes best, is shown. Leaves out: training the deriver by the response model's reward.
 """
 
 from whyfirst.models.base import LanguageModel, Message, Prompt, Sampling

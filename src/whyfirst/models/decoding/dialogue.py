@@ -9,6 +9,7 @@ partial answers (search.py).
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from whyfirst.config.files import sha256_json
@@ -85,7 +86,7 @@ class Dialogue:
         """See `LanguageModel.generate`; greedy, one answer is made and repeated."""
         repeats = 1 if sampling.temperature == 0 else n
         scripts = [
-            self.script(prompt, nth(sampling, number))
+            self.script(prompt, nth(sampling, number, self.name))
             for prompt in prompts
             for number in range(repeats)
         ]
@@ -151,9 +152,19 @@ def play(
     return [ends[index] for index in range(len(scripts))]
 
 
-def nth(sampling: Sampling, number: int) -> Sampling:
-    """The sampling of the `number`-th sample, from 0: another seed for each but the first."""
-    return replace(sampling, seed=sampling.seed + 7919 * number) if number else sampling
+def nth(sampling: Sampling, number: int, of: str = "") -> Sampling:
+    """The sampling of the `number`-th sample, from 0: another seed for each but the first.
+
+    By a hash: sums would meet where samples are drawn within samples.
+
+    Args:
+        of: what is sampled, where it lies within other samples; the second answer's first draft
+            would be the first answer's second one.
+    """
+    if not number:
+        return sampling
+    drawn = sha256(f"{sampling.seed}/{of}/{number}".encode()).digest()[:6]
+    return replace(sampling, seed=int.from_bytes(drawn, "big"))
 
 
 def drawn(sampling: Sampling, temperature: float) -> Sampling:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from whyfirst.models.base import Completion, Prompt, Sampling
-from whyfirst.models.decoding.dialogue import Request, rephrased, words
+from whyfirst.models.decoding.dialogue import Request, nth, rephrased, words
 
 T = TypeVar("T")
 RULES = (
@@ -39,6 +39,7 @@ class Node:
     parent: "Node | None" = None
     visits: int = 1
     children: list["Node"] = field(default_factory=list)
+    tried: int = 0
 
     @property
     def reward(self) -> float:
@@ -76,9 +77,12 @@ def grown(
     root = Node(raw, -math.inf if own is None else own)
     for _ in range(search.iterations):
         leaf = selected(root, search.exploration)
-        rule = search.rules[len(leaf.children) % len(search.rules)]
+        # Counted also where the rewrite fails, which would be asked again word for word.
+        rule = search.rules[leaf.tried % len(search.rules)]
+        draw = nth(samples, leaf.tried // len(search.rules))
+        leaf.tried += 1
         asked = REWRITE.format(instruction=leaf.text, rule=rule)
-        ((said, *_),) = yield [Request(rephrased(prompt, asked), samples, "rewriter")]
+        ((said, *_),) = yield [Request(rephrased(prompt, asked), draw, "rewriter")]
         text = said.text.strip().strip('"')
         (given,) = yield [Request(rephrased(prompt, text or raw), samples, n=search.answers)]
         value = (yield from worth([c.text for c in given])) if text else None

@@ -22,6 +22,7 @@ SAY = "Write with these weights: {weights}."
 
 @DECODINGS.enter(
     "rps",
+    version="2",
     paper="Mao et al. 2025, arXiv 2510.20498",
     needs="attributes: a reward's name -> weight; score",
     tested="k = 1 and angle 0 ask once at the preference itself; all angles within the limit",
@@ -52,7 +53,7 @@ def rps(
         near = directions(wanted, k, math.radians(angle), rng)
         samples = sampling if k == 1 else drawn(sampling, temperature)
         replies = yield [
-            Request(_said(prompt, attributes, direction), nth(samples, i))
+            Request(_said(prompt, attributes, direction), nth(samples, i, "direction"))
             for i, direction in enumerate(near)
         ]
         answers = [row[0] for row in replies]

@@ -53,6 +53,7 @@ def beam_search(
     most: int,
     look_ahead: int = 0,
     value: Value | None = None,
+    stopped: Callable[[Sequence[int]], bool] | None = None,
 ) -> Found:
     """The answer with the highest log-probability plus value.
 
@@ -64,6 +65,7 @@ def beam_search(
         most: tokens of an answer at most.
         look_ahead: tokens that each candidate goes on for, greedily, before it is valued.
         value: added to the log-probability; None is plain beam search.
+        stopped: whether an answer ends with these tokens, an end token apart.
     """
     device = next(model.parameters()).device
     cache = DynamicCache()
@@ -78,9 +80,13 @@ def beam_search(
                 top.values[row].tolist(), top.indices[row].tolist(), strict=True
             ):
                 candidates.append((row, token, beam.logp + logp))
-        open_ones = [c for c in candidates if c[1] not in ends]
-        for row, _, logp in (c for c in candidates if c[1] in ends):
-            ended = _Beam(alive[row].tokens, logp, 0.0)
+        open_ones = []
+        for row, token, logp in candidates:
+            tokens = [*alive[row].tokens, token]
+            if token not in ends and not (stopped and stopped(tokens)):
+                open_ones.append((row, token, logp))
+                continue
+            ended = _Beam(alive[row].tokens if token in ends else tokens, logp, 0.0)
             ended.value = logp + (value([ended.tokens])[0] if value else 0.0)
             done.append(ended)
         if not open_ones:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @EDITS.enter(
     "steer",
+    version="2",
     paper="Turner et al. 2023, arXiv 2308.10248; Rimsky et al. 2024, arXiv 2312.06681",
     needs="a direction: a safetensors file, or two files of texts",
     tested="coefficient 0 changes no bit; the stream after the layer moves by the direction",
@@ -74,7 +75,8 @@ def mean_stream(model: Any, file: Path, layer: int) -> "torch.Tensor":
     total = torch.zeros(model.model.config.get_text_config().hidden_size)
     with torch.no_grad(), reading(model.model) as states:
         for text in texts:
-            ids = model.tokenizer(text, return_tensors="pt")["input_ids"]
+            # As prompts are: a tokenizer that appends an end token would have that read.
+            ids = torch.tensor([model.encode_prompts([text])[0]])
             model.model(input_ids=ids.to(model.model.device), use_cache=False)
             total += states[layer][0, -1].float().cpu()
     return total / max(len(texts), 1)

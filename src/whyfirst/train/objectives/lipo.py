@@ -17,6 +17,7 @@ from whyfirst.train.objectives import NEVER, OBJECTIVES, SequenceScores
 
 @OBJECTIVES.enter(
     "lipo",
+    version="2",
     paper="Liu et al. 2024, arXiv 2402.01878",
     needs="responses, labels in [0, 1]; one reference",
     tested="K = 2: lambda is 0.5324558 dpo, logistic is dpo; s = 2, 1, 0 gives 0.2137772827",
@@ -67,7 +68,10 @@ def lipo(
 
 def lambda_weights(s: Tensor, labels: Tensor) -> Tensor:
     """|gain i - gain j| |discount i - discount j| at the ranking by s, shape (B, K, K)."""
-    rank = s.detach().argsort(dim=1, descending=True, stable=True).argsort(1) + 1
+    # At the start all are equal but for rounding, which differs with the batch: those come in the
+    # list's order.
+    level = s.detach().mul(1e5).round()
+    rank = level.argsort(dim=1, descending=True, stable=True).argsort(1) + 1
     discount = 1 / torch.log1p(rank.to(labels.dtype))
     gain = 2 ** labels.nan_to_num()  # a padded response has no label, and no pair counts it
     return (gain[:, :, None] - gain[:, None, :]).abs() * (

@@ -2,9 +2,9 @@
 
 Zhou et al. 2024, "Sequence to Sequence Reward Modeling: Improving RLHF by Language Feedback", arXiv
 2409.00162. The reward model is a language model that corrects responses; a token it would have
-written itself is rewarded and one it would not is punished (transform `correction_reward`, column
-`token_reward`). The paper runs PPO; this is its policy-gradient term on given responses. Leaves
-out: the value function, and drawing responses anew.
+written itself is rewarded and one it would not is punished (the column `token_reward`, which comes
+with the rows; stages that draw have the reward `seq2seq`). The paper runs PPO; this is its
+policy-gradient term on given responses. Leaves out: the value function, and drawing responses anew.
 """
 
 from torch import Tensor
