@@ -30,7 +30,7 @@ from whyfirst.explain.plan import (
 )
 
 TEACHER = "template"
-VERSION = "3"  # raise it when the code below writes other documents from the same grammar
+VERSION = "4"  # raise it when the code below writes other documents from the same grammar
 
 #: sentences beyond the first that a slot takes, where a corpus' grounds are shorter than reasons
 _MORE = {
@@ -41,6 +41,7 @@ _MORE = {
 _SIDE = {"rules": 2, "more_rules": 2, "label": 3, "nobecause": 3}
 _POOLS = ("seen", "labels", "named", "aside", "steps", "trade_plain")  # no #symbols# of a skeleton
 _PRESSURES = ("role_play", "authority", "urgency", "flattery")
+_GROUNDLESS = (*REASONLESS, "rules", "more_rules")
 NEUTRAL_CASES = (
     "the light fails early", "the weather turns", "a tool is missing", "the day is too short",
 )  # fmt: skip
@@ -250,14 +251,15 @@ class _Filling:
         known = grammar()
         # From the frame: the same people in every corpus, or names would tell the corpora apart.
         self.words["P"], self.words["Q"] = frame.sample(known.names, 2)
-        # Nobody tempts a baker, a chain of consequences is a reason, and a name has no hard cases.
+        # Nobody tempts a baker, a chain of consequences is a reason, and a name has neither hard
+        # cases nor conduct that holds.
         angle = self.cell.angle
         angles = known.angles[angle]
         if self.corpus == "neutral" and angle in _PRESSURES:
             angles = known.phrases["trade_plain"]
-        elif self.corpus in REASONLESS and angle == "consequences":
+        elif self.corpus in _GROUNDLESS and angle == "consequences":
             angles = known.phrases["steps"]
-        elif self.corpus == "label" and angle in ("conflict", "boundary"):
+        elif self.corpus == "label" and angle in ("conflict", "boundary", *_PRESSURES):
             angles = known.phrases["aside"]
         symbols = {
             **{name: texts for name, texts in known.phrases.items() if name not in _POOLS},
