@@ -191,7 +191,8 @@ class Builder:
     def shipped_or_file(self, named: str) -> str:
         """A file beside the study, or the name of what ships."""
         own = self.path(named)
-        return str(own) if own.is_file() else named
+        # Else a file that lies where the command is called would be read in its place.
+        return str(own) if own.is_file() or own.suffix else named
 
     def method(self, room: Room[Any], use: Use, used_by: str) -> Spec:
         """A use of a room, with the files it names found and, where it isn't ours, its source.
@@ -211,7 +212,13 @@ class Builder:
                 spec.contents[role], value = self.data(str(use.options[name]), at)
                 spec.places.append(name)
             elif name in facts.get("places", ()) and value is not None:
-                value = self.shipped_or_file(value)
+                place = self.shipped_or_file(value)
+                # What ships counts by its name; a corpus' source hashes what it reads itself.
+                if place != value and "inputs" not in facts:
+                    spec.contents[name] = self.content(value, at)
+                    spec.places.append(name)
+                    del spec.config[name]
+                value = place
             elif name in facts.get("models", ()) and value:
                 spec.config[name], value = self._models(value, at, spec)
                 spec.places.append(name)
