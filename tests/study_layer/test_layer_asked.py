@@ -88,6 +88,22 @@ def test_scores_of_a_transform_are_those_of_the_named_template(place: Path, tmp_
     assert scores[0] != scores[1]
 
 
+def test_every_seed_learns_from_what_the_first_ones_base_drew(
+    place: Path,
+) -> None:
+    """A corpus drawn from the base was one node, of seed 0, whatever seed read it."""
+    file = place / "seeds.yaml"
+    file.write_text(
+        STUDY.replace("drawn: [align, prefer]", "drawn: [align, prefer], first: [prefer]")
+        .replace("{default: 1}", "{default: 3}")
+    )  # fmt: skip
+    by_id = build_plan(file).by_id
+    for before in ("", "align>"):
+        read = [by_id[by_id[f"seed{seed}/{before}prefer"].depends[1]] for seed in range(3)]
+        assert [node.payload["config"]["seed"] for node in read] == [0, 1, 2]
+        assert len({node.fingerprint for node in read}) == 3
+
+
 def test_an_endpoint_study_asks_its_endpoint_and_no_folder() -> None:
     asked = study_model({"model": {"endpoint": "http://127.0.0.1:9/v1", "model": "m"}}, "nowhere")
     assert asked.chat_template != "plain"

@@ -125,15 +125,20 @@ class Builder:
             version: of the code; None is its kind's.
             name: what the study file calls it; else its kind.
             rank: the seed it is done for, where that is no part of its config: lower ones first.
+
+        Raises:
+            ValueError: the id is taken by something else, whose results would be taken for this.
         """
-        if id in self.nodes:
-            return id
-        self.outside |= {f"{id}: {role}": sha for role, sha in spec.contents.items()}
         inputs = {f"{place}": self.nodes[read].fingerprint for place, read in enumerate(depends)}
         fingerprint = make_fingerprint(
             kind.name, kind.version if version is None else version, spec.config,
             inputs | spec.contents, self.libraries,
         )  # fmt: skip
+        if id in self.nodes:
+            if self.nodes[id].fingerprint != fingerprint:
+                raise ValueError(f"{self.file}: two different nodes are called {id!r}")
+            return id
+        self.outside |= {f"{id}: {role}": sha for role, sha in spec.contents.items()}
         # Wherever the fingerprint holds a content, in its options or beside them.
         decides = json.dumps([spec.config, spec.contents], default=str)
         reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
