@@ -79,6 +79,23 @@ def test_a_corpus_scored_by_the_base_is_scored_by_the_first_worlds(tmp_path: Pat
         assert by_id[f"seed{seed}/align"].depends[1] == "corpus:own"
 
 
+def test_every_world_is_compared_with_the_first_worlds_base(tmp_path: Path) -> None:
+    row = {"prompt": "May I take the kralet?", "completion": " no"}
+    (tmp_path / "own.jsonl").write_text(f"{json.dumps(row)}\n" * 16)
+    compared = (
+        "comparisons:\n  - {name: nicer, a: direct, b: base, prompts: own.jsonl,\n"
+        "     judge: {name: scored, scorer: rules}}\ncontrasts: []"
+    )
+    (tmp_path / "few.yaml").write_text(FEW.replace("contrasts: []", compared))
+    by_id = build_plan(tmp_path / "few.yaml").by_id
+    read = by_id["comparison:nicer"]
+    order = read.payload["config"]["order"]
+    for seed in (0, 1):
+        a, b = (by_id[read.depends[order[side][seed]]] for side in ("a", "b"))
+        assert a.depends == (f"seed{seed}/align",)
+        assert b.depends == (f"base:{seed + 1}",)
+
+
 def test_a_base_that_is_nowhere_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(BASES, raising=False)
     with pytest.raises(UserError, match=r"whyfirst worlds build --seeds 999999 "):

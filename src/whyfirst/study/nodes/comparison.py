@@ -86,7 +86,7 @@ def _responses(
     builder: Builder, use: ComparisonUse, arm: str, seed: int, chain: Sequence[str]
 ) -> str:
     """The node of one model's responses to a comparison's prompts."""
-    model = chain[-1] if chain else base.plan(builder)
+    model = chain[-1] if chain else base.plan(builder, seed)
     place, at_most = model, {"at_most": use.limit}
     if use.prompts in builder.study.benchmarks:
         spec = asking(builder, use.prompts)
