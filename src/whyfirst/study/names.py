@@ -297,6 +297,12 @@ def _world(study: StudyFile) -> Problems:
         check = CORPORA.get(corpus.name).facts.get("check")
         for option, said in check(corpus.options, world) if check else ():
             yield ("corpora", name, *((option,) if option else ())), said
+    known = () if world is None else world.framings
+    for group in study.cells:
+        if group in ("*", *known) or set(group) & set("/+"):
+            what = "has / or + in it" if set(group) & set("/+") else "is a framing's own name"
+            what = "stands for all framings" if group == "*" else what
+            yield ("cells", group), f"{what}; give the group another, as `unseen`"
     if world is None:
         return
     for key, given, measured in (
@@ -306,9 +312,6 @@ def _world(study: StudyFile) -> Problems:
         if given is not None and given != measured:
             yield (key,), f"{given!r}: the world's benchmarks measure {measured!r} here"
     for group, framings in study.cells.items():
-        if group in ("*", *world.framings) or set(group) & set("/+"):
-            what = "has / or + in it" if set(group) & set("/+") else "is a framing's own name"
-            yield ("cells", group), f"{what}; give the group another, as `unseen`"
         for index, framing in enumerate(framings):
             yield from _missing(("cells", group, index), framing, world.framings, "framing")
     for index, contrast in enumerate(study.contrasts):

@@ -198,7 +198,8 @@ def refuse_empty_cells(plan: Plan, *, reading: bool) -> None:
 
 
 def refuse_unknown_parts(plan: Plan) -> None:
-    """Refuse a framing of a group, or a split of a contrast, that no item has.
+    """Refuse a framing of a group, or a split of a contrast, that no item has, and a group that is
+    called like a framing.
 
     A cell takes what is there of what it names, so a misspelt part would be left out in silence.
     Those of a world are known without asking (names.py), and a trial may have any of them cut off.
@@ -207,15 +208,20 @@ def refuse_unknown_parts(plan: Plan) -> None:
         ConfigError: names the key, and what there is.
     """
     study, found = plan.study, evaluation.rehearsals(plan.nodes)
-    # What can't be rehearsed may have parts of any name.
-    if (
-        study.world is not None
-        or plan.overrides.limit is not None
-        or set(study.benchmarks) - {*found}
-    ):
+    if study.world is not None:
         return
     tables = {metric: table for one in found.values() for metric, table in one.tables.items()}
     framings = {name for table in tables.values() for name in table.framings if name}
+    for group in study.cells:
+        # A cell looks for groups first: a contrast on the framing would be one on the group.
+        if group in framings:
+            raise ConfigError(
+                f"{plan.file}: cells.{group}: is a framing's own name; give the group another, as "
+                "`unseen`"
+            )
+    # What can't be rehearsed may have parts of any name.
+    if plan.overrides.limit is not None or set(study.benchmarks) - {*found}:
+        return
     named = [(f"cells.{group}", "framing", name, framings)
              for group, names in study.cells.items() for name in names]  # fmt: skip
     for contrast in study.contrasts:
