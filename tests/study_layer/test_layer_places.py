@@ -1,6 +1,7 @@
 """What a study file names by a place counts by its content, wherever a method is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import layer_models
@@ -10,6 +11,7 @@ from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.data.readings import readings_file
 from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.nodes.probe import of_probes
 from whyfirst.study.plan import Plan, build_plan, first_stages
 from whyfirst.study.shipped import studies_folder
@@ -148,6 +150,30 @@ def test_what_lies_at_a_place_changes_and_results_are_taken_for_its_own(
     ]
     (guided,) = build_plan(file).by_id["base+guided/preference"].payload["decoding"]
     assert guided["library"] == str(tmp_path / "guides.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("named", "parts"),
+    [("toxicity:judge", {"comparison:nicer", "base/shouted"}), ("rules", {"comparison:nicer"})],
+)
+def test_a_scorer_that_judges_otherwise_now_gives_the_old_verdicts(
+    file: Path, monkeypatch: pytest.MonkeyPatch, named: str, parts: set[str]
+) -> None:
+    """Neither within a judge nor, of a classifier, alone did a scorer's version count."""
+    text = file.read_text()
+    file.write_text(text.replace('scorer: "toxicity:judge"', f'scorer: "{named}"'))
+    scorer = SCORERS.get(named.partition(":")[0])
+    found = {}
+    for version in ("1", "2", "3"):
+        changed = {**SCORERS._entries, scorer.name: replace(scorer, version=version)}
+        monkeypatch.setattr(SCORERS, "_entries", changed)
+        plan = build_plan(file)
+        # A first version says nothing, as before there was a second one.
+        counts = "comparison:nicer: judged by version of scorer" in plan.outside
+        assert counts == (version != "1")
+        found[version] = prints(plan)
+    for one, other in (("1", "2"), ("2", "3")):
+        assert parts <= {part for part in found[one] if found[one][part] != found[other][part]}
 
 
 def test_where_a_pair_of_readings_lies_makes_it_another_benchmark(file: Path) -> None:

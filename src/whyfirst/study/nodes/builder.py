@@ -233,6 +233,9 @@ class Builder:
                 spec.config[name], value = {"name": inner.extra["name"]} | inner.config, inner.extra
                 spec.hold(name, inner.contents)
                 spec.places += [name] if inner.places else []
+                # A method within one isn't in the outer one's version; nor was a first one ever.
+                version = inner_room.get(inner.extra["name"]).version
+                spec.contents |= {} if version == "1" else {f"version of {name}": version}
             spec.extra[name] = value
         source = source_of(room.get(use.name).function)
         spec.contents |= {"source": source} if source else {}
