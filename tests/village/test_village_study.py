@@ -80,8 +80,8 @@ def test_a_corpus_scored_by_the_base_is_scored_by_the_first_worlds(tmp_path: Pat
 
 
 def test_every_world_is_compared_with_the_first_worlds_base(tmp_path: Path) -> None:
-    row = {"prompt": "May I take the kralet?", "completion": " no"}
-    (tmp_path / "own.jsonl").write_text(f"{json.dumps(row)}\n" * 16)
+    rows = ({"prompt": f"May I take {n} kralets?", "completion": " no"} for n in range(16))
+    (tmp_path / "own.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     compared = (
         "comparisons:\n  - {name: nicer, a: direct, b: base, prompts: own.jsonl,\n"
         "     judge: {name: scored, scorer: rules}}\ncontrasts: []"
