@@ -167,12 +167,18 @@ def _owner(study: StudyFile, contrast: ContrastConfig) -> str:
 
 
 def unused(plan: Plan) -> list[str]:
-    """Parts of the file from which nothing is made: an arm that was to name them names others."""
+    """Parts of the file from which nothing is made: an arm that was to name them names others, or
+    probes can't look at it."""
+    study, left_out = plan.study, []
+    if study.probe is not None and study.probe.arms is None:
+        dressed = [name for name, arm in study.arms.items() if arm.dressed]
+        said = "probes look at weights alone, and these arms answer through edits or decoding"
+        left_out = [f"probe: leaves out {', '.join(dressed)}: {said}"] if dressed else []
     rooms = (("stages", "stage"), ("corpora", "corpus"), ("written", "written"))
-    return [
+    return left_out + [
         f"{room}.{name}: no arm uses it, so that nothing is made of it"
         for room, kind in rooms
-        for name in sorted(set(getattr(plan.study, room)) - set(by_name(plan.nodes, kind)))
+        for name in sorted(set(getattr(study, room)) - set(by_name(plan.nodes, kind)))
     ]
 
 
