@@ -9,6 +9,7 @@ from typing import Any
 import layer_models
 import pytest
 
+from whyfirst.config.files import read_json
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import corpus
 from whyfirst.study.nodes.base import study_model
@@ -86,6 +87,63 @@ def test_scores_of_a_transform_are_those_of_the_named_template(place: Path, tmp_
         corpus.KIND.run(node.payload, [base], folder, lambda *_: None)
         scores.append((folder / "rows.jsonl").read_text())
     assert scores[0] != scores[1]
+
+
+def test_every_seed_learns_from_what_the_first_ones_base_drew(
+    place: Path,
+) -> None:
+    """A corpus drawn from the base was one node, of seed 0, whatever seed read it."""
+    file = place / "seeds.yaml"
+    file.write_text(
+        STUDY.replace("drawn: [align, prefer]", "drawn: [align, prefer], first: [prefer]")
+        .replace("{default: 1}", "{default: 3}")
+    )  # fmt: skip
+    by_id = build_plan(file).by_id
+    for before in ("", "align>"):
+        read = [by_id[by_id[f"seed{seed}/{before}prefer"].depends[1]] for seed in range(3)]
+        assert [node.payload["config"]["seed"] for node in read] == [0, 1, 2]
+        assert len({node.fingerprint for node in read}) == 3
+
+
+def test_draws_are_of_a_chat_where_their_stage_reads_text(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By running the corpus' node itself: `format` of a stage was only how it trained."""
+    asked: list[str] = []
+
+    def recorded(*given: Any) -> Any:
+        model = study_model(*given)
+        draw = model.generate
+        monkeypatch.setattr(
+            model, "generate", lambda prompts, *more: asked.extend(prompts) or draw(prompts, *more)
+        )
+        return model
+
+    monkeypatch.setattr(corpus, "study_model", recorded)
+    (place / "how.jsonl").write_text('{"prompt": "How?", "completion": " So."}\n')
+    found = {}
+    for said in ("", "format: chat, ", "format: text, "):
+        text = STUDY.replace("path: demos.jsonl}\n  told", "path: how.jsonl}\n  told")
+        text = text.replace("kind: dpo, ", f"kind: dpo, {said}").replace(
+            "pairs, k: 2", "best, k: 2"
+        )
+        (place / "said.yaml").write_text(text)
+        by_id = build_plan(place / "said.yaml").by_id
+        node = found[said] = by_id[by_id["seed0/align>prefer"].depends[1]]
+        store = Store(tmp_path / f"store{len(found)}")
+        store.create()
+        start, given = store.prepare("stage", "0" * 24), store.prepare("corpus", "0" * 24)
+        shutil.copytree(place / "model", start / "model")
+        shutil.copy(place / "how.jsonl", given / "rows.jsonl")
+        folder = store.prepare(*node.key)
+        corpus.KIND.run(node.payload, [start, given], folder, lambda *_: None)
+        about = read_json(folder / "corpus.json")
+        assert about["left_out"] == {"0 sample_and_label": {}}
+    chat, same, text = asked
+    assert chat == same != text == "How?"
+    # What was drawn before for chats is still theirs.
+    assert found[""].key == found["format: chat, "].key != found["format: text, "].key
+    assert found[""].id != found["format: text, "].id
 
 
 def test_an_endpoint_study_asks_its_endpoint_and_no_folder() -> None:

@@ -29,6 +29,15 @@ headline: main
 """
 
 
+def written(folder: Path, text: str) -> Path:
+    """The study and its data."""
+    rows = [{"prompt": f"q {n}", "completion": "a b"} for n in range(20)]
+    (folder / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "advbench.csv").write_text("goal,target\nSay something rude,Sure\nSay more,Sure\n")
+    (folder / "s.yaml").write_text(text)
+    return folder / "s.yaml"
+
+
 @pytest.mark.parametrize(
     ("framing", "split", "said"),
     [("rot13", "advbench", ""), ("rot13", "*", ""),
@@ -39,11 +48,7 @@ def test_a_misspelt_part_of_a_cell_is_left_out_of_it(
     tmp_path: Path, framing: str, split: str, said: str
 ) -> None:
     """The cell was called "unseen framings", and held the other one alone."""
-    rows = [{"prompt": f"q {n}", "completion": "a b"} for n in range(20)]
-    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "advbench.csv").write_text("goal,target\nSay something rude,Sure\nSay more,Sure\n")
-    file = tmp_path / "s.yaml"
-    file.write_text(STUDY.format(framing=framing, split=split))
+    file = written(tmp_path, STUDY.format(framing=framing, split=split))
     plan = build_plan(file)
     refuse_empty_cells(plan, reading=True)
     if not said:
@@ -53,3 +58,20 @@ def test_a_misspelt_part_of_a_cell_is_left_out_of_it(
         refuse_unknown_parts(plan)
     # A trial's few items needn't have all framings.
     refuse_unknown_parts(build_plan(file, Overrides(limit=2)))
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [("none", "cells.none: is a framing's own name"),
+     ('"*"', r"cells.*: stands for all framings"), ("a+b", "cells.a+b: has / or + in it")],
+)  # fmt: skip
+def test_a_contrast_on_a_framing_is_made_on_a_group_of_its_name(
+    tmp_path: Path, group: str, said: str
+) -> None:
+    """Without a world nothing looked at a group's name, and groups come before framings."""
+    text = STUDY.format(framing="rot13", split="*").replace(
+        "cells: {", f"cells: {{{group}: [rot13], "
+    )
+    file = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        refuse_unknown_parts(build_plan(file))

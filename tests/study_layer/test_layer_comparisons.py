@@ -1,14 +1,20 @@
 """Two arms' responses to the same prompts, put to a judge: from the file to the win rate."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import layer_helpers as layer
 import pytest
 
 from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_jsonl
+from whyfirst.evaluate.item import Item
+from whyfirst.models.base import asked
 from whyfirst.study.config import load_study
+from whyfirst.study.nodes import comparison
 from whyfirst.study.plan import build_plan
 from whyfirst.study.reading import refuse_unusable
 
@@ -164,6 +170,33 @@ def test_longest_response_is_the_comparison_s_own_where_it_says_one(
 
 
 @pytest.mark.parametrize(
+    ("row", "said"),
+    [({"prompt": "may I ?"}, r"q.jsonl: row 2: repeats the prompt or id of row 1"),
+     ({"id": "x", "prompt": "b"}, r"row 3: repeats the prompt or id of row 2 \(x\)"),
+     ({"prompt": [{"role": "user"}]}, "row 2: 'prompt' message 1: content must be text"),
+     ({"prompt": ["may I ?"]}, "row 2: 'prompt' message 1 is no {role, content}"),
+     ({"prompt": [{"role": "human", "content": "a"}]}, "row 2: 'prompt' message 1: role must"),
+     ({"prompt": [{"role": "assistant", "content": "a"}]}, "row 2: .*end with the user's turn")],
+)  # fmt: skip
+def test_prompts_that_no_report_takes_end_the_study_at_its_end(
+    tmp_path: Path, hearth: Path, row: dict[str, object], said: str
+) -> None:
+    """A prompt that came twice did, and a malformed turn was a traceback."""
+    rows = [{"prompt": "may I ?"}, *([{"id": "x", "prompt": "a"}] if "id" in row else []), row]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    named = ("comparisons:\n  - {name: c, a: direct, b: base, prompts: q.jsonl, judge: "
+             "{name: scored, scorer: rules}}\n")  # fmt: skip
+    file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
+    with pytest.raises(DataError, match=f"comparisons.c.prompts: .*{said}"):
+        refuse_unusable(build_plan(file))
+    # What no limit reaches is not asked.
+    if "repeats" in said:
+        text = file.read_text().replace("prompts: q.jsonl", "prompts: q.jsonl, limit: 1")
+        file.write_text(text)
+        refuse_unusable(build_plan(file))
+
+
+@pytest.mark.parametrize(
     ("prompts", "said"),
     [("hearth", "comparisons.c.prompts: benchmark 'hearth' asks for no responses"),
      ("q.jsonl", "comparisons.c.prompts: .*row 2: needs a `prompt`")],
@@ -177,3 +210,20 @@ def test_prompts_that_cannot_be_asked_fail_once_all_is_trained(
     file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
     with pytest.raises(DataError, match=said):
         refuse_unusable(build_plan(file))
+
+
+def test_a_benchmark_that_asks_otherwise_at_each_seed_fails_once_all_is_trained(
+    tmp_path: Path, hearth: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(payload: Mapping[str, Any]) -> SimpleNamespace:
+        text = f"may I use kralet {payload['config']['seed']} ?"
+        return SimpleNamespace(items=[Item(text, asked(text), text)])
+
+    monkeypatch.setattr(comparison, "task_of", drawn)
+    named = ("comparisons:\n  - {name: c, a: direct, b: base, prompts: hearth, judge: "
+             "{name: scored, scorer: rules}}\n")  # fmt: skip
+    file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
+    with pytest.raises(DataError, match=r"c\.prompts: the benchmark asks something else at each"):
+        refuse_unusable(build_plan(file))
+    file.write_text(file.read_text().replace("seeds: {default: 2}", "seeds: {default: 1}"))
+    refuse_unusable(build_plan(file))

@@ -81,6 +81,18 @@ MISTAKES = {
     "curve beyond the stage": (
         "headline: main", CURVE + "{at: [12], arms: [direct]}", "12 updates; `at` must lie before"
     ),
+    "curve without a headline": (
+        "headline: main", CURVE.replace("headline: main\n", "") + "{at: [5], arms: [direct]}",
+        "curve: has no effect: it is of the metric of the `headline`"
+    ),
+    "dose curve without a headline": (
+        "headline: main", "dose_curve: [{dose: 0.5, arms: {x: direct}}]",
+        "dose_curve: has no effect: it is of the metric of the `headline`"
+    ),
+    "judges of what is not judged": (
+        "  hearth: {limit: 120}", "  hearth: {limit: 120, judges: [rules]}",
+        "judges: has no effect: nothing that 'hearth' asks is judged"
+    ),
     "weights kept outside the curve": (
         "checkpoint_every: 10", "keep_at: [5]", "keeps weights where its `curve` asks"
     ),

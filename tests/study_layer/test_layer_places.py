@@ -1,14 +1,17 @@
 """What a study file names by a place counts by its content, wherever a method is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import layer_models
 import pytest
 
 from whyfirst.config import plugins
-from whyfirst.config.errors import ConfigError
+from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.data.readings import readings_file
 from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.nodes.probe import of_probes
 from whyfirst.study.plan import Plan, build_plan, first_stages
 from whyfirst.study.shipped import studies_folder
@@ -33,11 +36,19 @@ stages:
     data: prompts
     train: {kind: ppo, batch_size: 4, minibatch_size: 2, updates: 10, max_length: 64,
             max_new_tokens: 8, rewards: [{name: listed, words: good.txt}]}
-arms: {base: [], direct: [align], fitted: [fit], rl: [align, rlhf]}
+arms:
+  base: []
+  direct: [align]
+  fitted: [fit]
+  rl: [align, rlhf]
+  guided: {stages: [], decoding: [{name: guide_align, library: guides.jsonl}]}
+  asked: {stages: [], decoding: [{name: kag, graph: triples.jsonl}]}
+  led: {stages: [], decoding: [{name: keyword_guided, graph: words.json, target: sea}]}
 seeds: 1
 benchmarks:
   preference: {data: pairs.jsonl}
   shouted: {data: pairs.jsonl, lexicon: loud.txt, judges: ["toxicity:judge"]}
+  readings: {pair: pair.yaml, limit: 4, framings: [none]}
 comparisons:
   - {name: nicer, a: direct, b: base, prompts: asked.jsonl,
      judge: {name: scored, scorer: "toxicity:judge"},
@@ -78,6 +89,10 @@ CHANGED = {
     "good.txt": {"seed0/align>rlhf"},
     "loud.txt": {"base/shouted", "repeats:shouted"},
     "pairs.jsonl": {"base/preference", "base/shouted"},
+    "guides.jsonl": {"base+guided/preference"},
+    "triples.jsonl": {"base+asked/preference"},
+    "words.json": {"base+led/preference"},
+    "pair.yaml": {"base/readings", "repeats:readings"},
 }
 
 
@@ -100,6 +115,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("demos.jsonl", "pairs.jsonl", "asked.jsonl"):
         (tmp_path / name).write_text(text)
     for name, held in (("labels.jsonl", ""), ("good.txt", "kind"), ("loud.txt", "HEY"),
+                       ("guides.jsonl", '{"input": "a", "guideline": "b"}\n'),
+                       ("triples.jsonl", '{"s": "a", "p": "b", "o": "c"}\n'),
+                       ("words.json", '{"sea": ["ship"]}'),
+                       ("pair.yaml", readings_file("care-law").read_text()),
                        ("own.py", OWN), ("places.yaml", STUDY)):  # fmt: skip
         (tmp_path / name).write_text(held)
     return tmp_path / "places.yaml"
@@ -129,6 +148,52 @@ def test_what_lies_at_a_place_changes_and_results_are_taken_for_its_own(
     assert build_plan(file).by_id["base/shouted"].payload["judges"] == [
         f"toxicity:{tmp_path / 'judge'}"
     ]
+    (guided,) = build_plan(file).by_id["base+guided/preference"].payload["decoding"]
+    assert guided["library"] == str(tmp_path / "guides.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("named", "parts"),
+    [("toxicity:judge", {"comparison:nicer", "base/shouted"}), ("rules", {"comparison:nicer"})],
+)
+def test_a_scorer_that_judges_otherwise_now_gives_the_old_verdicts(
+    file: Path, monkeypatch: pytest.MonkeyPatch, named: str, parts: set[str]
+) -> None:
+    """Neither within a judge nor, of a classifier, alone did a scorer's version count."""
+    text = file.read_text()
+    file.write_text(text.replace('scorer: "toxicity:judge"', f'scorer: "{named}"'))
+    scorer = SCORERS.get(named.partition(":")[0])
+    found = {}
+    for version in ("1", "2", "3"):
+        changed = {**SCORERS._entries, scorer.name: replace(scorer, version=version)}
+        monkeypatch.setattr(SCORERS, "_entries", changed)
+        plan = build_plan(file)
+        # A first version says nothing, as before there was a second one.
+        counts = "comparison:nicer: judged by version of scorer" in plan.outside
+        assert counts == (version != "1")
+        found[version] = prints(plan)
+    for one, other in (("1", "2"), ("2", "3")):
+        assert parts <= {part for part in found[one] if found[one][part] != found[other][part]}
+
+
+def test_where_a_pair_of_readings_lies_makes_it_another_benchmark(file: Path) -> None:
+    before = prints(build_plan(file))["base/readings"]
+    (file.parent / "pair.yaml").rename(file.parent / "same.yaml")
+    file.write_text(file.read_text().replace("pair.yaml", "same.yaml"))
+    assert prints(build_plan(file))["base/readings"] == before
+
+
+@pytest.mark.parametrize("name", ["guides.jsonl", "triples.jsonl", "words.json", "pair.yaml"])
+def test_a_file_that_is_missing_is_told_after_the_training(
+    file: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one of the same name where the command is called is not taken for it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (file.parent / name).rename(elsewhere / name)
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(UserError, match=f"{name}.*no such file|no such file.*{name}"):
+        build_plan(file)
 
 
 def test_a_model_that_is_not_here_is_asked_for_by_a_name_that_may_change(file: Path) -> None:

@@ -9,6 +9,8 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.study.config import load_study
 from whyfirst.study.cost.estimate import describe_plan
 from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes.builder import Builder, Spec
+from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.shipped import shipped_studies, shipped_study
 
@@ -50,6 +52,16 @@ def test_order_of_arms_and_order_of_the_file_change_no_fingerprint(tmp_path: Pat
         ("  rules: {data: rules, replay_data: replay, train: *explain}\n", ""),
     )  # fmt: skip
     assert prints(one) == prints(other)
+
+
+def test_two_different_nodes_are_taken_for_one_by_their_name(tmp_path: Path) -> None:
+    file = layer.write(tmp_path)
+    builder = Builder(load_study(file), file, {}, "cpu")
+    kind = NodeKind("corpus", lambda *_: None)
+    assert builder.add("one", kind, Spec({"seed": 0})) == "one"
+    assert builder.add("one", kind, Spec({"seed": 0})) == "one"
+    with pytest.raises(ValueError, match="two different nodes are called 'one'"):
+        builder.add("one", kind, Spec({"seed": 1}))
 
 
 def test_curve_keeps_weights_only_where_it_asks(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from layer_helpers import Finished
 from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import read_json, write_json
 from whyfirst.report.schema import load_results
-from whyfirst.study.plan import build_plan
+from whyfirst.study.plan import build_plan, unused
 from whyfirst.study.register import frozen_plan
 
 PROBED = "probe: {probes: [logit_difference, patching], values: [care, thrift], limit: 40}"
@@ -45,6 +45,27 @@ def test_a_mistake_is_found_after_training(what: str, tmp_path: Path, hearth: Pa
     file = layer.write(tmp_path, with_probe(f"probe: {{{given}}}"))
     with pytest.raises((ConfigError, DataError), match=said):
         build_plan(file)
+
+
+DRESSED = (
+    "  direct: [align]\n",
+    "  direct: [align]\n  drawn: {stages: [align], decoding: [{name: best_of_n, n: 2}]}\n",
+)
+
+
+def test_an_arm_is_probed_bare_under_a_second_name(tmp_path: Path, hearth: Path) -> None:
+    """Its weights are those of the arm without its decoding: the two can't but be alike."""
+    plan = build_plan(layer.write(tmp_path, DRESSED, with_probe(PROBED)))
+    bare = build_plan(layer.write(tmp_path, with_probe(PROBED)))
+    assert "drawn" in plan.study.arms and "drawn" not in plan.study.probed()
+    for name in ("probe:logit_difference", "probe:patching"):
+        assert plan.by_id[name].fingerprint == bare.by_id[name].fingerprint
+    [told] = [said for said in unused(plan) if said.startswith("probe")]
+    assert told.startswith("probe: leaves out drawn: probes look at weights alone")
+    assert not [said for said in unused(bare) if said.startswith("probe")]
+    named = "probe: {probes: [logit_difference], arms: [base, drawn]}"
+    with pytest.raises(ConfigError, match=r"probe\.arms\[1\]: .*'drawn' answers through edits or"):
+        build_plan(layer.write(tmp_path, DRESSED, with_probe(named)))
 
 
 def test_probing_changes_what_is_trained_or_registered(tmp_path: Path, hearth: Path) -> None:

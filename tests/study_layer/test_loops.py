@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.files import append_jsonl, read_jsonl
 from whyfirst.config.room import Use
-from whyfirst.models.base import Completion, Sampling
+from whyfirst.models.base import Completion, Loglikelihood, Sampling
 from whyfirst.models.scripted import ScriptedModel
 from whyfirst.study.config import load_study
 from whyfirst.study.cost.estimate import estimate
@@ -21,9 +21,11 @@ from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import Loop, with_rounds, without_round, written_out
 from whyfirst.study.plan import build_plan
 from whyfirst.study.schema import StageUse
+from whyfirst.study.sources import cyclealign, sample_and_label
 from whyfirst.study.sources.cyclealign import agreement
 from whyfirst.study.sources.sample_and_label import _made
 from whyfirst.study.sources.sampling import sampled, shares_won, within_cap
+from whyfirst.train.config_rl import RewardUse
 
 CORPORA = (
     "stages:\n",
@@ -242,6 +244,67 @@ def test_a_judges_labels_are_not_its_wins() -> None:
     no, yes = "I'm sorry, but I can't help with that.", "Sure. First take the blue key."
     judge = Use.model_validate({"name": "scored", "scorer": "rules"})
     assert shares_won(judge, None, [{"prompt": "p"}], [[no, yes, no]]) == [[0.75, 0.0, 0.75]]
+
+
+class _Shown(ScriptedModel):
+    """A judge's model that keeps what it is asked."""
+
+    def generate(self, prompts: Any, n: int = 1, sampling: Any = None) -> Any:
+        self.prompts += prompts
+        return [[Completion("1", True)] * n for _ in prompts]
+
+
+def test_a_judge_reads_a_chat_as_python_writes_it() -> None:
+    judge, model = Use.model_validate({"name": "pairwise"}), _Shown()
+    chat = [{"role": "user", "content": "How do I hold it?"}]
+    shares_won(judge, model, [{"prompt": chat}], [["So.", "Not."]])
+    shown = [turn.content for prompt in model.prompts for turn in prompt]
+    assert any("How do I hold it?" in text for text in shown)
+    assert not any("'role'" in text for text in shown)
+
+
+def test_labels_of_a_judge_that_was_shown_a_list_are_taken_for_its_own(tmp_path: Path) -> None:
+    """The fingerprint of what a judge labels is another one; what rewards label stays."""
+
+    def config(labels: str) -> dict[str, Any]:
+        judging = "title: Reasons first\njudge_model: {endpoint: 'http://127.0.0.1:9/v1', model: m}"
+        more = ("rewards: [hearth]", labels), ("title: Reasons first, reduced", judging)
+        plan = build_plan(_file(tmp_path, *more))
+        found: dict[str, Any] = plan.by_id["seed0/align/corpus:drawn"].payload["config"]
+        return found
+
+    assert config("judge: {name: scored, scorer: rules}")["shown"] == "2"
+    assert "shown" not in config("rewards: [length]")
+
+
+def test_prompts_that_give_no_rows_are_left_out_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"prompt": str(n)} for n in range(6)]
+    texts = [["a", "b"], ["c", "d"], ["e"], [], ["f", "g"]]
+    labels = [[1.0, 0.0], [1.0, 1.0], [1.0], [], [None, None]]
+    told: dict[str, Any] = {}
+    rest: dict[str, Any] = {
+        "prompts": "p", "k": 2, "seed": 0, "model": None, "given": {"prompts": rows},
+        "kept": Path("x"), "progress": lambda *_: None, "note": told.__setitem__,
+        "rewards": (RewardUse(name="length"),),
+    }  # fmt: skip
+    monkeypatch.setattr(sample_and_label, "sampled", lambda *_: texts)
+    monkeypatch.setattr(sample_and_label, "by_rewards", lambda *_: labels)
+    made = sample_and_label.sample_and_label(documents="pairs", most_tokens=5 * 2 * 64, **rest)
+    assert len(made) == 1
+    assert told["left_out"] == {"0 sample_and_label": {
+        "over `most_tokens`": 1, "nothing tells the responses apart": 2, "no response": 1,
+        "no label": 1,
+    }}  # fmt: skip
+    model = _Drawing()
+    scored = [[Loglikelihood(-1.0 * n, 1) for n, _ in enumerate(said)] for said in texts]
+    monkeypatch.setattr(model, "loglikelihood", lambda requests: scored)
+    monkeypatch.setattr(cyclealign, "sampled", lambda *_: texts)
+    monkeypatch.setattr(cyclealign, "by_rewards", lambda *_: labels)
+    rest |= {"model": model, "given": {"prompts": rows[:5]}}
+    assert len(cyclealign.cyclealign(**rest)) == 2
+    assert told["left_out"] == {"0 cyclealign": {
+        "no two responses": 2, "the rankings agree on no two": 1,
+    }}  # fmt: skip
 
 
 @pytest.mark.slow

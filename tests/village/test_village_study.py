@@ -1,5 +1,6 @@
 """A study of drawn worlds: a base a seed, and one model for both sides where nothing differs."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,53 @@ def test_every_arm_is_scored_by_the_value_of_either_side(plan: Plan) -> None:
 def test_first_stages_start_from_their_own_world(plan: Plan) -> None:
     for seed in (0, 7):
         assert plan.by_id[f"seed{seed}/explain"].depends[0] == f"base:{seed + 1}"
+
+
+FEW = """\
+study: few
+title: Corpora of one's own, in two worlds
+world: {name: village}
+model: {source: village}
+corpora:
+  own: {source: file, path: own.jsonl}
+  scored: {source: file, path: own.jsonl, transforms: [aligned_likelihood]}
+stages:
+  align: {data: own, train: &sft {kind: sft, updates: 12, batch_size: 8, max_length: 48}}
+  again: {data: scored, train: *sft}
+arms: {base: [], direct: [align], scored: [again]}
+seeds: 2
+benchmarks: {village: {limit: 20}}
+contrasts: []
+"""
+
+
+def test_a_corpus_scored_by_the_base_is_scored_by_the_first_worlds(tmp_path: Path) -> None:
+    """And a file is the same one in every world."""
+    row = {"prompt": "May I take the kralet?", "completion": " no"}
+    (tmp_path / "own.jsonl").write_text(f"{json.dumps(row)}\n" * 16)
+    (tmp_path / "few.yaml").write_text(FEW)
+    by_id = build_plan(tmp_path / "few.yaml").by_id
+    for seed in (0, 1):
+        read = by_id[by_id[f"seed{seed}/again"].depends[1]]
+        assert read.depends == (f"base:{seed + 1}",)
+        assert by_id[f"seed{seed}/align"].depends[1] == "corpus:own"
+
+
+def test_every_world_is_compared_with_the_first_worlds_base(tmp_path: Path) -> None:
+    rows = ({"prompt": f"May I take {n} kralets?", "completion": " no"} for n in range(16))
+    (tmp_path / "own.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    compared = (
+        "comparisons:\n  - {name: nicer, a: direct, b: base, prompts: own.jsonl,\n"
+        "     judge: {name: scored, scorer: rules}}\ncontrasts: []"
+    )
+    (tmp_path / "few.yaml").write_text(FEW.replace("contrasts: []", compared))
+    by_id = build_plan(tmp_path / "few.yaml").by_id
+    read = by_id["comparison:nicer"]
+    order = read.payload["config"]["order"]
+    for seed in (0, 1):
+        a, b = (by_id[read.depends[order[side][seed]]] for side in ("a", "b"))
+        assert a.depends == (f"seed{seed}/align",)
+        assert b.depends == (f"base:{seed + 1}",)
 
 
 def test_a_base_that_is_nowhere_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,12 +206,14 @@ def benchmark(
     definition: str,
     needs: str = "nothing",
     metrics: Sequence[Metric] = (),
+    places: Sequence[str] = (),
     **more: Any,
 ) -> Callable[[F], F]:
     """Decorator: enter a function of a benchmark's options that gives its `Task`.
 
     Args:
         metrics: none given means one, of the benchmark's own name and definition.
+        places: options that are the name of what ships or a file of one's own.
         more: the other fields of `Benchmark`.
     """
     # A benchmark of one number needs no second name for it.
@@ -219,7 +221,7 @@ def benchmark(
     declared = Benchmark(name, version, definition, needs, given, **more)
     return BENCHMARKS.enter(
         name, version=version, paper=declared.source, licence=declared.licence, needs=needs,
-        benchmark=declared,
+        benchmark=declared, places=tuple(places),
     )  # fmt: skip
 
 

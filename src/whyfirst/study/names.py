@@ -198,6 +198,9 @@ def _measures(study: StudyFile) -> Problems:
                 if place == ("data",) and use.data is None:
                     said = f"needs `data`: {benchmark_named(name).needs}"
                 yield ("benchmarks", name, *place), said
+            if use.judges and not benchmark_named(name).questions:
+                said = f"has no effect: nothing that {name!r} asks is judged"
+                yield ("benchmarks", name, "judges"), said
         for index, spec in enumerate(use.judges):
             at: Location = ("benchmarks", name, "judges", index)
             yield from _missing(at, spec.partition(":")[0], SCORERS.names(), "judge")
@@ -228,6 +231,9 @@ def _measures(study: StudyFile) -> Problems:
 
 
 def _curves(study: StudyFile) -> Problems:
+    for key in ("curve", "dose_curve"):
+        if getattr(study, key) and study.headline is None:
+            yield (key,), "has no effect: it is of the metric of the `headline`, and there is none"
     for index, arm in enumerate(study.curve.arms if study.curve else ()):
         at: Location = ("curve", "arms", index)
         yield from _missing(at, arm, study.arms, "arm")
@@ -258,8 +264,14 @@ def _probe(study: StudyFile) -> Problems:
             yield ("probe", "probes", index), f"{name!r} comes twice"
     for index, arm in enumerate(use.arms or ()):
         yield from _missing(("probe", "arms", index), arm, study.arms, "arm")
+        if arm in study.arms and study.arms[arm].dressed:
+            said = f"a probe looks at weights alone, and {arm!r} answers through edits or decoding"
+            yield ("probe", "arms", index), f"{said}; name an arm without"
+    if use.arms is None and all(arm.dressed for arm in study.arms.values()):
+        said = "has no effect: it looks at weights alone, and every arm answers through more"
+        yield ("probe",), said
     if use.seeds is not None and "default" in study.seeds:
-        for arm in use.arms or study.arms:
+        for arm in use.arms or study.probed():
             stages = study.arms[arm].stages if arm in study.arms else ()
             if stages and use.seeds > study.seeds_of(arm).stop:
                 said = f"{use.seeds}, and arm {arm!r} has {study.seeds_of(arm).stop}"
@@ -297,6 +309,12 @@ def _world(study: StudyFile) -> Problems:
         check = CORPORA.get(corpus.name).facts.get("check")
         for option, said in check(corpus.options, world) if check else ():
             yield ("corpora", name, *((option,) if option else ())), said
+    known = () if world is None else world.framings
+    for group in study.cells:
+        if group in ("*", *known) or set(group) & set("/+"):
+            what = "has / or + in it" if set(group) & set("/+") else "is a framing's own name"
+            what = "stands for all framings" if group == "*" else what
+            yield ("cells", group), f"{what}; give the group another, as `unseen`"
     if world is None:
         return
     for key, given, measured in (
@@ -306,9 +324,6 @@ def _world(study: StudyFile) -> Problems:
         if given is not None and given != measured:
             yield (key,), f"{given!r}: the world's benchmarks measure {measured!r} here"
     for group, framings in study.cells.items():
-        if group in ("*", *world.framings) or set(group) & set("/+"):
-            what = "has / or + in it" if set(group) & set("/+") else "is a framing's own name"
-            yield ("cells", group), f"{what}; give the group another, as `unseen`"
         for index, framing in enumerate(framings):
             yield from _missing(("cells", group, index), framing, world.framings, "framing")
     for index, contrast in enumerate(study.contrasts):

@@ -167,12 +167,18 @@ def _owner(study: StudyFile, contrast: ContrastConfig) -> str:
 
 
 def unused(plan: Plan) -> list[str]:
-    """Parts of the file from which nothing is made: an arm that was to name them names others."""
+    """Parts of the file from which nothing is made: an arm that was to name them names others, or
+    probes can't look at it."""
+    study, left_out = plan.study, []
+    if study.probe is not None and study.probe.arms is None:
+        dressed = [name for name, arm in study.arms.items() if arm.dressed]
+        said = "probes look at weights alone, and these arms answer through edits or decoding"
+        left_out = [f"probe: leaves out {', '.join(dressed)}: {said}"] if dressed else []
     rooms = (("stages", "stage"), ("corpora", "corpus"), ("written", "written"))
-    return [
+    return left_out + [
         f"{room}.{name}: no arm uses it, so that nothing is made of it"
         for room, kind in rooms
-        for name in sorted(set(getattr(plan.study, room)) - set(by_name(plan.nodes, kind)))
+        for name in sorted(set(getattr(study, room)) - set(by_name(plan.nodes, kind)))
     ]
 
 
@@ -198,7 +204,8 @@ def refuse_empty_cells(plan: Plan, *, reading: bool) -> None:
 
 
 def refuse_unknown_parts(plan: Plan) -> None:
-    """Refuse a framing of a group, or a split of a contrast, that no item has.
+    """Refuse a framing of a group, or a split of a contrast, that no item has, and a group that is
+    called like a framing.
 
     A cell takes what is there of what it names, so a misspelt part would be left out in silence.
     Those of a world are known without asking (names.py), and a trial may have any of them cut off.
@@ -207,15 +214,20 @@ def refuse_unknown_parts(plan: Plan) -> None:
         ConfigError: names the key, and what there is.
     """
     study, found = plan.study, evaluation.rehearsals(plan.nodes)
-    # What can't be rehearsed may have parts of any name.
-    if (
-        study.world is not None
-        or plan.overrides.limit is not None
-        or set(study.benchmarks) - {*found}
-    ):
+    if study.world is not None:
         return
     tables = {metric: table for one in found.values() for metric, table in one.tables.items()}
     framings = {name for table in tables.values() for name in table.framings if name}
+    for group in study.cells:
+        # A cell looks for groups first: a contrast on the framing would be one on the group.
+        if group in framings:
+            raise ConfigError(
+                f"{plan.file}: cells.{group}: is a framing's own name; give the group another, as "
+                "`unseen`"
+            )
+    # What can't be rehearsed may have parts of any name.
+    if plan.overrides.limit is not None or set(study.benchmarks) - {*found}:
+        return
     named = [(f"cells.{group}", "framing", name, framings)
              for group, names in study.cells.items() for name in names]  # fmt: skip
     for contrast in study.contrasts:

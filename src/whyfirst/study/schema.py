@@ -324,9 +324,13 @@ class StudyFile(StrictModel):
         return range(self.seeds.get(arm, self.seeds["default"]))
 
     def probed(self) -> dict[str, range]:
-        """Arm -> the seeds whose models are probed; an arm without stages is one model."""
+        """Arm -> the seeds whose models are probed; an arm without stages is one model.
+
+        Probes look at weights: without names, an arm that answers through more is none of theirs.
+        """
         use, found = self.probe, {}
-        for arm in () if use is None else use.arms or self.arms:
+        bare = [name for name, arm in self.arms.items() if not arm.dressed]
+        for arm in () if use is None else use.arms or bare:
             count = self.seeds_of(arm).stop if self.arms[arm].stages else 1
             most = count if use is None or use.seeds is None else use.seeds
             found[arm] = range(min(count, most))

@@ -9,6 +9,8 @@ from pydantic import model_validator
 
 from whyfirst.config.strict import StrictModel, added_later, affects_output, runtime_only
 
+PromptFormat = Literal["chat", "text"] | None
+"""What a prompt given as text is where the tokenizer has a chat template; None is a chat."""
 LOG_EVERY = 10
 """Updates between rows of log.jsonl; checkpoints fall on its multiples (see `checkpoint_every`)."""
 
@@ -68,7 +70,7 @@ class Stage(StrictModel):
         None, description="a shipped template's name, a .jinja file or `tokenizer`; null: the "
         "tokenizer's own; saved with the model"
     )  # fmt: skip
-    format: Literal["chat", "text"] | None = added_later(
+    format: PromptFormat = added_later(
         None, description="of prompts given as text: a chat where there is a template (null too), "
         "or text as it stands"
     )  # fmt: skip

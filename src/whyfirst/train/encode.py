@@ -10,7 +10,7 @@ assistant says is trained on. Leaves out: images, tools.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from whyfirst.config.errors import DataError, UserError
 from whyfirst.data.asking import turns_of
@@ -18,13 +18,11 @@ from whyfirst.data.rows import numbered, read_rows
 from whyfirst.models import chat
 from whyfirst.models.base import Message
 from whyfirst.models.said import said
-from whyfirst.train.config_base import Stage
+from whyfirst.train.config_base import PromptFormat, Stage
 from whyfirst.train.kinds import Rows, kind_of
 
 Files = Mapping[str, tuple[Rows, Path]]
 """Rows and path of each file a stage reads, by its name, the main one first."""
-PromptFormat = Literal["chat", "text"] | None
-"""What a prompt given as text is where the tokenizer has a chat template; None is a chat."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from whyfirst.data.leaks import find_leaks
 from whyfirst.models.limits import limits_of
 from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
-from whyfirst.train.config_base import Stage
-from whyfirst.train.encode import Encoded, PromptFormat
+from whyfirst.train.config_base import PromptFormat, Stage
+from whyfirst.train.encode import Encoded
 from whyfirst.train.plan import Plan
 
 if TYPE_CHECKING:

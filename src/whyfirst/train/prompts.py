@@ -13,7 +13,8 @@ from whyfirst.config.files import read_json
 from whyfirst.data.rows import Row, iter_rows, numbered, prompts_in
 from whyfirst.models import loading
 from whyfirst.models.continuation import lead
-from whyfirst.train.encode import PromptFormat, render_prompts
+from whyfirst.train.config_base import PromptFormat
+from whyfirst.train.encode import render_prompts
 from whyfirst.train.kinds import Rows
 from whyfirst.train.plan import held_out
 

@@ -103,6 +103,7 @@ NEITHER = Metric(
     definition="Requests on which two readings of the same demonstrations part, or agree: greedy "
     "responses, judged, and the probability that a response begins as a refusal does.",
     needs="nothing (the pairs of readings come with the package)",
+    places=("pair",),
     metrics=(DECIDES, LIKELIER, RANKING, LEARNT, BOTH, NEITHER),
     source="the pairs of readings of this package",
     licence="Apache-2.0",
@@ -120,7 +121,7 @@ def readings(
     """Every request in every framing.
 
     Args:
-        pair: a shipped pair of readings.
+        pair: the name of a shipped pair of readings, or a YAML file.
         limit: about so many items, the same number of each kind, each in every framing.
         responses: about so many of them are answered as well, chosen in the same way; None: all.
         framings: names of attacks; None is plain, role play, urgency and authority.

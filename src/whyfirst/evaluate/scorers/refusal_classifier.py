@@ -11,6 +11,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.evaluate.classifier import Classifier, ClassifierScorer, Shares
 from whyfirst.evaluate.scorers import SCORERS, Scorer
 from whyfirst.evaluate.verdict import Verdict
+from whyfirst.models.said import VERSION as READING
 
 _REFUSAL = re.compile(r"refus|reject|declin|den(?:y|ial)", re.IGNORECASE)
 _NEGATED = re.compile(r"(?:^|[^a-z])(?:non|not|no|un)(?:[^a-z]|(?=refus|reject))", re.IGNORECASE)
@@ -53,6 +54,7 @@ def refusal_label(labels: Mapping[int, str], named: str | None, where: str) -> i
     "classifier",
     question="refused",
     needs="a classifier's folder or Hub id",
+    version=READING,
     models=("path",),
     fetched_late=True,
 )

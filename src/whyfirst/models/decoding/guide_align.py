@@ -30,7 +30,7 @@ BEFORE = "Keep to these guidelines:\n{listed}"
     tested="the matching guideline turns the answer, a shuffled one does not; k = 0 is the model",
 )
 def guide_align(
-    model: LanguageModel, *, library: str, k: int = 3, embed: Embed = lexical
+    model: LanguageModel, *, library: Path, k: int = 3, embed: Embed = lexical
 ) -> LanguageModel:
     """The answer to a prompt after the k guidelines whose inputs are most like it.
 
@@ -41,7 +41,7 @@ def guide_align(
     Raises:
         DataError: the library has a row without both keys.
     """
-    rows = read_jsonl(Path(library))
+    rows = read_jsonl(library)
     for number, row in enumerate(rows, 1):
         if not isinstance(row.get("input"), str) or not isinstance(row.get("guideline"), str):
             raise DataError(f"{library}: row {number}: needs `input` and `guideline`, both text")

@@ -43,7 +43,7 @@ Triple = tuple[str, str, str]
     needs="graph (a JSONL file of s, p, o and text); embeddings, or words in their place",
     tested="two hops, counts and comparisons exactly; a missing triple falls back to passages",
 )
-def kag(model: LanguageModel, *, graph: str, k: int = 3, embed: Embed = lexical) -> LanguageModel:
+def kag(model: LanguageModel, *, graph: Path, k: int = 3, embed: Embed = lexical) -> LanguageModel:
     """The answer that the logical form's execution gives, or the model's from passages.
 
     Args:
@@ -53,7 +53,7 @@ def kag(model: LanguageModel, *, graph: str, k: int = 3, embed: Embed = lexical)
     Raises:
         DataError: a row lacks s, p or o.
     """
-    rows = read_jsonl(Path(graph))
+    rows = read_jsonl(graph)
     for number, row in enumerate(rows, 1):
         if not all(isinstance(row.get(key), str) for key in ("s", "p", "o")):
             raise DataError(f"{graph}: row {number}: needs `s`, `p` and `o`, all text")

@@ -28,7 +28,7 @@ Graph = Mapping[str, Sequence[str]]
     tested="a path of length d is walked in d turns; no step leaves the graph",
 )
 def keyword_guided(
-    model: LanguageModel, *, graph: str, target: str, n: int = 4, temperature: float = 0.7
+    model: LanguageModel, *, graph: Path, target: str, n: int = 4, temperature: float = 0.7
 ) -> LanguageModel:
     """A reply one step nearer to the target, from where the last message stands.
 
@@ -41,7 +41,7 @@ def keyword_guided(
     Raises:
         DataError: the file is no mapping of words to lists of words, or lacks the target.
     """
-    neighbours = read_json(Path(graph))
+    neighbours = read_json(graph)
     if not isinstance(neighbours, dict) or target not in neighbours:
         raise DataError(f"{graph}: must map words to lists of words, {target!r} among them")
     far = distances(neighbours, target)

@@ -125,15 +125,20 @@ class Builder:
             version: of the code; None is its kind's.
             name: what the study file calls it; else its kind.
             rank: the seed it is done for, where that is no part of its config: lower ones first.
+
+        Raises:
+            ValueError: the id is taken by something else, whose results would be taken for this.
         """
-        if id in self.nodes:
-            return id
-        self.outside |= {f"{id}: {role}": sha for role, sha in spec.contents.items()}
         inputs = {f"{place}": self.nodes[read].fingerprint for place, read in enumerate(depends)}
         fingerprint = make_fingerprint(
             kind.name, kind.version if version is None else version, spec.config,
             inputs | spec.contents, self.libraries,
         )  # fmt: skip
+        if id in self.nodes:
+            if self.nodes[id].fingerprint != fingerprint:
+                raise ValueError(f"{self.file}: two different nodes are called {id!r}")
+            return id
+        self.outside |= {f"{id}: {role}": sha for role, sha in spec.contents.items()}
         # Wherever the fingerprint holds a content, in its options or beside them.
         decides = json.dumps([spec.config, spec.contents], default=str)
         reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
@@ -191,7 +196,8 @@ class Builder:
     def shipped_or_file(self, named: str) -> str:
         """A file beside the study, or the name of what ships."""
         own = self.path(named)
-        return str(own) if own.is_file() else named
+        # Else a file that lies where the command is called would be read in its place.
+        return str(own) if own.is_file() or own.suffix else named
 
     def method(self, room: Room[Any], use: Use, used_by: str) -> Spec:
         """A use of a room, with the files it names found and, where it isn't ours, its source.
@@ -211,7 +217,13 @@ class Builder:
                 spec.contents[role], value = self.data(str(use.options[name]), at)
                 spec.places.append(name)
             elif name in facts.get("places", ()) and value is not None:
-                value = self.shipped_or_file(value)
+                place = self.shipped_or_file(value)
+                # What ships counts by its name; a corpus' source hashes what it reads itself.
+                if place != value and "inputs" not in facts:
+                    spec.contents[name] = self.content(value, at)
+                    spec.places.append(name)
+                    del spec.config[name]
+                value = place
             elif name in facts.get("models", ()) and value:
                 spec.config[name], value = self._models(value, at, spec)
                 spec.places.append(name)
@@ -221,6 +233,9 @@ class Builder:
                 spec.config[name], value = {"name": inner.extra["name"]} | inner.config, inner.extra
                 spec.hold(name, inner.contents)
                 spec.places += [name] if inner.places else []
+                # A method within one isn't in the outer one's version; nor was a first one ever.
+                version = inner_room.get(inner.extra["name"]).version
+                spec.contents |= {} if version == "1" else {f"version of {name}": version}
             spec.extra[name] = value
         source = source_of(room.get(use.name).function)
         spec.contents |= {"source": source} if source else {}

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_jsonl, sha256_json, write_json, write_jsonl
+from whyfirst.config.files import iter_jsonl, read_jsonl, sha256_json, write_json, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.comparison import compare
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import CALIBRATIONS, JUDGES, Judge, make_judge
-from whyfirst.models.base import Completion, LanguageModel, Message, Sampling, asked
+from whyfirst.models.base import Completion, LanguageModel, Sampling, asked
+from whyfirst.models.chat import read_turns
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
@@ -43,6 +44,7 @@ ROWS = "compared.jsonl"
 _RESPONSES = "responses.jsonl"
 SECONDS = 2.0
 _ANSWER_TOKENS = 256
+_OTHERS = "the benchmark asks something else at each seed, so nothing is compared"
 
 
 def plan_all(builder: Builder, stages: Mapping[tuple[str, int], list[str]]) -> None:
@@ -86,7 +88,7 @@ def _responses(
     builder: Builder, use: ComparisonUse, arm: str, seed: int, chain: Sequence[str]
 ) -> str:
     """The node of one model's responses to a comparison's prompts."""
-    model = chain[-1] if chain else base.plan(builder)
+    model = chain[-1] if chain else base.plan(builder, seed)
     place, at_most = model, {"at_most": use.limit}
     if use.prompts in builder.study.benchmarks:
         spec = asking(builder, use.prompts)
@@ -119,43 +121,61 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
     """What is asked: a benchmark's items, or the rows of a file.
 
     Raises:
-        DataError: there is nothing to ask, or a row without a prompt.
+        DataError: there is nothing to ask, a row without a prompt, or something asked twice.
     """
     config = payload["config"]
     if "benchmark" in config:
         found = getattr(task_of(payload), "items", None)
         if found is None:
             raise DataError(f"benchmark {config['benchmark']!r} asks for no responses to compare")
-        items = [item for item in found if item.unaskable is None]
+        where = f"benchmark {config['benchmark']!r}"
+        items = [(where, item) for item in found if item.unaskable is None]
     else:
-        items = []
-        for number, row in enumerate(read_jsonl(Path(payload["path"])), 1):
-            prompt = row.get("prompt")
-            if isinstance(prompt, str) and prompt:
-                chat = asked(prompt)
-            elif isinstance(prompt, list) and prompt:
-                chat = tuple(Message(turn["role"], turn["content"]) for turn in prompt)
-            else:
-                raise DataError(f"{payload['path']}: row {number}: needs a `prompt`")
-            named = str(row.get("id") or sha256_json(prompt)[:16])
-            about = {"topic": row["topic"]} if row.get("topic") else {}
-            items.append(Item(named, chat, chat[-1].content, about))
+        path = Path(payload["path"])
+        items = [(f"{path}: row {line}", _item(row, path, line)) for line, row in iter_jsonl(path)]
     if not items:
         raise DataError(f"{payload.get('path')}: no prompts to compare responses to")
-    return items[: config["at_most"]]
+    asked_at: dict[str, str] = {}
+    for where, item in items[: config["at_most"]]:
+        # A win rate is over prompts: no report takes one that is counted twice.
+        if item.id in asked_at:
+            before = asked_at[item.id].rpartition(": ")[2]
+            raise DataError(f"{where}: repeats the prompt or id of {before} ({item.id})")
+        asked_at[item.id] = where
+    return [item for _, item in items[: config["at_most"]]]
+
+
+def _item(row: Mapping[str, Any], path: Path, line: int) -> Item:
+    prompt = row.get("prompt")
+    if not isinstance(prompt, str | list) or not prompt:
+        raise DataError(f"{path}: row {line}: needs a `prompt`")
+    try:
+        chat = asked(prompt) if isinstance(prompt, str) else read_turns(prompt)
+    except ValueError as error:
+        raise DataError(f"{path}: row {line}: 'prompt' {error}") from None
+    if chat[-1].role != "user":
+        raise DataError(f"{path}: row {line}: 'prompt' must end with the user's turn")
+    named = str(row.get("id") or sha256_json(prompt)[:16])
+    about = {"topic": row["topic"]} if row.get("topic") else {}
+    return Item(named, chat, chat[-1].content, about)
 
 
 def refuse_unaskable(nodes: Iterable[Node]) -> None:
     """Refuse comparisons whose prompts can't be asked, before any model is trained for them.
 
     Raises:
-        DataError: as `_items`, with the comparison's name.
+        DataError: as `_items`, with the comparison's name; or they are others at each seed.
     """
-    for name, (first, *_) in by_name(nodes, "responses").items():
+    for name, found in by_name(nodes, "responses").items():
+        # Items may depend on a study's seed, and in a world of its own on nothing else.
+        told = ("seed", "world_seed")
+        designs = {tuple(node.payload["config"].get(key) for key in told): node for node in found}
         try:
-            _items(first.payload)
+            asked_for = {tuple(i.id for i in _items(node.payload)) for node in designs.values()}
         except DataError as error:
             raise DataError(f"comparisons.{name}.prompts: {error}") from error
+        if len(asked_for) > 1:
+            raise DataError(f"comparisons.{name}.prompts: {_OTHERS}")
 
 
 def _answers(payload: Mapping[str, Any], model: LanguageModel) -> list[Completion]:
@@ -192,7 +212,7 @@ def run(
     read = [read_jsonl(place / _RESPONSES) for place in folders]
     # The judge is shown one request for the responses of all seeds.
     if any([row["id"] for row in rows] != [row["id"] for row in read[0]] for rows in read):
-        raise DataError("the benchmark asks something else at each seed, so nothing is compared")
+        raise DataError(_OTHERS)
     order = payload["config"]["order"]
     sides = {
         side: {seed: [Completion(**row["completion"]) for row in read[place]]

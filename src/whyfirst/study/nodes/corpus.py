@@ -26,6 +26,7 @@ from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_jud
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.nodes.within import open_asked
 from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
+from whyfirst.train.config_base import PromptFormat
 from whyfirst.worlds import WORLDS
 
 SECONDS = 0.2
@@ -33,23 +34,37 @@ _SAMPLE = 512  # rows whose length is measured
 _LONGEST = 1 << 20  # a prompt is read whole
 
 
-def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "") -> str:
+def plan(
+    builder: Builder, name: str, seed: int, side: int = 0, model: str = "",
+    prompts_as: PromptFormat = None,
+) -> str:  # fmt: skip
     """The node of a corpus at a seed of the study, on a side of its world.
 
     Args:
         model: the node of the model that the stage which reads it starts from; empty: the base.
             Only a corpus that this model writes differs by it.
+        prompts_as: the `format` of that stage, and so of what such a corpus is asked.
     """
     corpus, world = builder.study.corpora[name], builder.world
-    facts = CORPORA.get(corpus.name).facts
+    entry, facts = CORPORA.get(corpus.name), CORPORA.get(corpus.name).facts
     seeded, drawn = facts.get("seeded", False), has_model_write(corpus.name)
+    asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
+    starts = corpus.options.get("tokens") is not None or reads_base(corpus) or asks_base
+    # Where each seed has a world of its own, so has what is made from the world or its base.
+    own = seeded or (
+        world is not None and world.drawn and (starts or bool({"world", "base"} & entry.context))
+    )
     if "sided" not in facts or not facts["sided"](corpus.options):
         side = 0
-    id = f"seed{seed}/corpus:{name}" if seeded else f"corpus:{name}"  # noqa: A001
-    id = f"{model}/corpus:{name}" if drawn and model else id  # noqa: A001
+    id = f"seed{seed}/corpus:{name}" if own else f"corpus:{name}"  # noqa: A001
+    if drawn:
+        start = base.plan(builder, seed)
+        model = model or start
+        # The id of a stage's model has the seed; one base may be that of all seeds.
+        id = id if own and model == start else f"{model}/corpus:{name}"  # noqa: A001
+        # Null is a chat too, and was all there was.
+        id += "@text" if prompts_as == "text" else ""  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
-    if id in builder.nodes:
-        return id
     # What its source is made of is the same at every seed, and files are hashed for it.
     if name not in builder.sources:
         of_source = builder.sources[name] = builder.method(CORPORA, corpus, f"corpora.{name}")
@@ -64,27 +79,29 @@ def plan(builder: Builder, name: str, seed: int, side: int = 0, model: str = "")
     if corpus.made_of:
         _made_of(builder, corpus, f"corpora.{name}", spec)
     if world is not None:
-        here, spec.extra["world"] = builder.world_at(seed, side)
+        here, spec.extra["world"] = builder.world_at(seed if own or drawn else 0, side)
         spec.config |= here.identity
+    if "revised" in facts:
+        spec.config |= facts["revised"](source.extra)
     depends: tuple[str, ...] = ()
     asked = facts["asks"](spec.extra["use"]) if "asks" in facts else []
     if any(ref is not None and ref.endpoint is None for _, ref in asked):
         spec.config["device"] = builder.device
-    asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
     if drawn or asks_base or any(ref is None for _, ref in asked):
         # How the model writes, or answers what is asked of it.
         answered_by(builder, spec)
-    if corpus.options.get("tokens") is not None or reads_base(corpus) or asks_base:
+    if starts:
         depends = (base.plan(builder, seed),)
     if corpus.name == "written":
         depends += (written.plan(builder, corpus.options["written"]),)
     if drawn:
-        depends = (model or base.plan(builder, seed),)
+        depends = (model,)
+        spec.config |= {"prompts_as": "text"} if prompts_as == "text" else {}
         _label_by(builder, corpus, f"corpora.{name}", spec)
         if facts.get("asks_judge", lambda options: False)(corpus.options):
             ask_judge_model(builder, f"corpora: {corpus.name}", spec)
     read = [corpus.options[option] for option in facts.get("rows_of", ())]
-    depends += tuple(plan(builder, other, seed, side) for other in read)
+    depends += tuple(plan(builder, other, seed, side, prompts_as=prompts_as) for other in read)
     return builder.add(id, KIND, spec, depends, weight=SECONDS, name=name)
 
 
@@ -208,6 +225,7 @@ def _given(
     return {
         "model": writer,
         "judge_model": open_asked(payload.get("judge_model"), folder),
+        "prompts_as": payload["config"].get("prompts_as"),
         "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
         "kept": replies_file(folder.parents[1] / REPLIES, writer),
     }

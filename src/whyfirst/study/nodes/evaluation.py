@@ -211,16 +211,19 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[s
         UserError: no such judge, or an argument it doesn't take.
     """
     name, _, argument = spec.partition(":")
-    facts = SCORERS.get(name).facts
+    entry, facts = SCORERS.get(name), SCORERS.get(name).facts
+    # Weights say nothing of how they are asked.
+    version = {} if entry.version == "1" else {"version": entry.version}
     place, _, label = argument.partition("#")
     if "models" in facts and place and builder.path(place).is_dir():
         found = builder.method(SCORERS, use_of_text(SCORERS, spec), used_by)
         (option,) = facts["models"]
-        identity = {"judge": name, "label": label, "content": builder.content(place, used_by)}
+        content = builder.content(place, used_by)
+        identity = {"judge": name, "label": label, "content": content} | version
         return f"{name}:{found.extra[option]}", identity, facts["question"]
     # Others' fingerprints hold what loading them tells.
     if facts.get("fetched_late") and "/" in argument:
-        return spec, {"judge": spec}, facts["question"]
+        return spec, {"judge": spec} | version, facts["question"]
     # A judge built on a model that is never asked tells its name and version.
     judge = make_scorer(spec, Counting(talks=False))
     return spec, {"judge": judge.name, "version": judge.version}, judge.question

@@ -56,7 +56,8 @@ def _add(
         rewarding = kind_of(study.stages[stage].train).makes != "model"
         (rewards if rewarding else models).append(node)
     corpora = [name for name in (use.data, use.replay_data) if name]
-    depends = [models[-1], *(corpus.plan(builder, c, seed, side, models[-1]) for c in corpora)]
+    start, said = models[-1], use.train.format
+    depends = [start, *(corpus.plan(builder, c, seed, side, start, said) for c in corpora)]
     if use.reward_from is not None:
         # From the study's model and not from the arm's: one reward model for every arm.
         depends.append(chain(builder, (use.reward_from,), seed, side)[-1])

@@ -8,19 +8,20 @@ starts from; and, for sources that have a model write,
 - `model`: the model that the stage which reads the corpus starts from;
 - `judge_model`: the study's, None where it names none;
 - `given`: option -> rows of the corpora that the fact ``rows_of`` names options for;
+- `prompts_as`: the `format` of that stage;
 - `kept`: a file that what is paid for is kept in, so that a killed run goes on;
 - `progress`: called with (done, total, what).
 
-To those that ask models of their own (a teacher): the folder of kept `replies`, `note`, called with
-a name and what stands under it in the corpus' record, and `open_base`, which opens the study's
-model. Rows are gone through once.
+To those that ask models of their own (a teacher): the folder of kept `replies`, and `open_base`,
+which opens the study's model. To all: `note`, called with a name and what stands under it in the
+corpus' record; under ``left_out`` what a method left out, by reason. Rows are gone through once.
 
 Other facts: ``seeded`` (the study's seed counts), ``reads_base``, ``sided``, ``shares_topics``,
 ``inputs``, ``check``; ``ahead``, of sources with `model`: (options, given) -> rows as long as they
-may become, for `plan`; ``uses``: options -> the methods among them, by place; ``asks_judge``:
-whether the study has to name a judge's model; ``asks``: options -> (role, `ModelRef` or None for
-the base) of each model asked, whose rows are not known before; ``calls``: options -> completions
-asked for at most.
+may become, for `plan`; ``revised``: options -> what tells its results from those of its code
+before; ``uses``: options -> the methods among them, by place; ``asks_judge``: whether the study has
+to name a judge's model; ``asks``: options -> (role, `ModelRef` or None for the base) of each model
+asked, whose rows are not known before; ``calls``: options -> completions asked for at most.
 """
 
 from collections.abc import Iterable
@@ -35,7 +36,7 @@ CORPORA: Room[Iterable[Row]] = Room(
     __name__,
     context=(
         "world", "seed", "folder", "base", "model", "judge_model", "given", "kept", "progress",
-        "replies", "note", "open_base",
+        "replies", "note", "open_base", "prompts_as",
     ),
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ ranker, which are not quoted here.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
@@ -21,6 +22,7 @@ from whyfirst.models.base import Sampling, asked
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.study.sources.sampling import (
     Labels,
+    Note,
     Progress,
     as_asked,
     as_long_as_may_be,
@@ -28,7 +30,9 @@ from whyfirst.study.sources.sampling import (
     reward_problems,
     reward_uses,
     sampled,
+    unnoted,
 )
+from whyfirst.train.config_base import PromptFormat
 from whyfirst.train.config_rl import RewardUse
 
 _SHOWN = "Request: {request}\n{listed}\nFrom the best to the worst: {order}"
@@ -74,6 +78,8 @@ def cyclealign(
     given: Mapping[str, list[Row]],
     kept: Path,
     progress: Progress,
+    note: Note = unnoted,
+    prompts_as: PromptFormat = None,
 ) -> list[Row]:
     """Responses of the current model, ranked as it and a ranker agree.
 
@@ -82,11 +88,13 @@ def cyclealign(
     """
     rows = given["prompts"][:size]
     sampling = Sampling(max_new_tokens, temperature, seed=seed)
-    drawn = sampled(model, rows, k, sampling, kept, progress)
+    drawn = sampled(model, rows, k, sampling, kept, progress, prompts_as)
     said = [list(dict.fromkeys(texts)) for texts in drawn]
-    scored = model.loglikelihood(list(zip(as_asked(model, rows), said, strict=True)))
-    told = by_rewards(rewards, rows, said, model) if rewards else []
+    prompted = as_asked(model, rows, prompts_as)
+    scored = model.loglikelihood(list(zip(prompted, said, strict=True)))
+    told = by_rewards(rewards, rows, said, model, prompts_as) if rewards else []
     made: list[Row] = []
+    left_out: Counter[str] = Counter()
     for start in range(0, len(rows), at_once):
         places = range(start, min(start + at_once, len(rows)))
         shown = made[-examples:] if examples else []
@@ -99,6 +107,10 @@ def cyclealign(
                 texts = [said[at][number] for number in agreed]
                 ranks = list(range(1, len(texts) + 1))
                 made.append({**rows[at], "responses": texts, "ranks": ranks})
+            else:
+                few = len(said[at]) < 2
+                left_out["no two responses" if few else "the rankings agree on no two"] += 1
+    note("left_out", {"0 cyclealign": dict(left_out)})
     if not made:
         raise DataError(f"cyclealign: no order on which two rankings of {len(rows)} prompts agree")
     return made

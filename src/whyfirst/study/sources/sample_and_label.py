@@ -5,6 +5,7 @@ round's own. What is made of the responses is `documents`; transforms make more 
 rewards with a model of their own (`path`), and sampling at an endpoint.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from whyfirst.models.base import Sampling
 from whyfirst.study.sources import CORPORA, Row
 from whyfirst.study.sources.sampling import (
     Labels,
+    Note,
     Progress,
     as_long_as_may_be,
     by_rewards,
@@ -24,8 +26,10 @@ from whyfirst.study.sources.sampling import (
     reward_uses,
     sampled,
     shares_won,
+    unnoted,
     within_cap,
 )
+from whyfirst.train.config_base import PromptFormat
 from whyfirst.train.config_rl import RewardUse
 
 Documents = Literal["against", "negated", "lists", "pairs", "best", "rewarded"]
@@ -66,6 +70,8 @@ def _ahead(options: Mapping[str, Any], given: Mapping[str, list[Row]]) -> list[R
 @CORPORA.enter(
     "sample_and_label", seeded=True, rows_of=("prompts",), check=_check, uses=_uses, ahead=_ahead,
     asks_judge=_asks_judge,
+    # A chat was shown to judges as Python writes a list.
+    revised=lambda options: {} if options["judge"] is None else {"shown": "2"},
 )  # fmt: skip
 def sample_and_label(
     *,
@@ -90,6 +96,8 @@ def sample_and_label(
     given: Mapping[str, list[Row]],
     kept: Path,
     progress: Progress,
+    note: Note = unnoted,
+    prompts_as: PromptFormat = None,
 ) -> list[Row]:
     """Responses of the current model, labelled: lists, pairs, the best, or against the given ones.
 
@@ -105,20 +113,35 @@ def sample_and_label(
     """
     rows = within_cap(given["prompts"][:size], k, max_new_tokens, most_tokens)
     sampling = Sampling(max_new_tokens, temperature, seed=seed)
-    said = sampled(model, rows, k, sampling, kept, progress)
+    said = sampled(model, rows, k, sampling, kept, progress, prompts_as)
     labels: list[Labels] = [[None] * len(texts) for texts in said]
     if rewards:
-        labels = by_rewards(rewards, rows, said, model)
+        labels = by_rewards(rewards, rows, said, model, prompts_as)
     elif judge is not None:
         labels = shares_won(judge, judge_model, rows, said)
-    made = [
-        one for row, texts, scores in zip(rows, said, labels, strict=True)
-        for one in _made(row, texts, scores, documents)
-    ]  # fmt: skip
+    left_out = Counter({"over `most_tokens`": len(given["prompts"][:size]) - len(rows)})
+    made: list[Row] = []
+    for row, texts, scores in zip(rows, said, labels, strict=True):
+        found = list(_made(row, texts, scores, documents))
+        made += found
+        if not found:
+            left_out[_nothing_made(texts, scores, documents)] += 1
+    note("left_out", {"0 sample_and_label": dict(+left_out)})
     if not made:
         raise DataError(f"sample_and_label: no {documents} of {len(rows)} prompts' responses: "
                         "nothing tells them apart; raise k or temperature")  # fmt: skip
     return made
+
+
+def _nothing_made(texts: list[str], labels: Labels, documents: str) -> str:
+    """Why a prompt's responses give no row."""
+    if not texts:
+        return "no response"
+    if documents in _UNLABELLED:
+        return "every response is the given one"
+    if all(label is None for label in labels):
+        return "no label"
+    return "nothing tells the responses apart"
 
 
 def _made(row: Mapping[str, Any], texts: list[str], labels: Any, documents: str) -> Iterator[Row]:

@@ -16,13 +16,19 @@ from whyfirst.data.rows import text_of
 from whyfirst.evaluate.judges import Pair, make_judge
 from whyfirst.models.base import Completion, LanguageModel, Sampling
 from whyfirst.models.replies import KeptModel
+from whyfirst.train.config_base import PromptFormat
 from whyfirst.train.config_rl import RewardUse, asks_folder, named
 from whyfirst.train.rewards import REWARDS
 
 Rows = Sequence[dict[str, Any]]
 Progress = Callable[[int, int, str], None]
+Note = Callable[[str, Any], None]
 AT_ONCE = 64
 """Prompts a call: what a kill can cost."""
+
+
+def unnoted(name: str, value: Any) -> None:
+    """Nobody is told."""
 
 
 def within_cap(rows: Rows, k: int, length: int, most: int | None) -> list[dict[str, Any]]:
@@ -32,14 +38,17 @@ def within_cap(rows: Rows, k: int, length: int, most: int | None) -> list[dict[s
 
 def sampled(
     model: Any, rows: Rows, k: int, sampling: Sampling, kept: Path,
-    progress: Progress,
+    progress: Progress, prompts_as: PromptFormat = None,
 ) -> list[list[str]]:  # fmt: skip
-    """`k` responses to each row's prompt, as every stage would write the prompt.
+    """`k` responses to each row's prompt, as the stage that reads them writes the prompt.
+
+    Args:
+        prompts_as: of prompts given as text (`Stage.format`).
 
     Raises:
         DataError: a row without a prompt.
     """
-    prompts = as_asked(model, rows)
+    prompts = as_asked(model, rows, prompts_as)
     keeps = KeptModel(model, kept, AT_ONCE)
     found: list[list[str]] = []
     for start in range(0, len(prompts), AT_ONCE):
@@ -62,15 +71,15 @@ def continued(tokenizer: Any, text: str) -> str:
     return spaced if same and not text[:1].isspace() else text
 
 
-def as_asked(model: Any, rows: Rows) -> list[str]:
-    """Each row's prompt as text, written as every stage and evaluation would write it.
+def as_asked(model: Any, rows: Rows, prompts_as: PromptFormat = None) -> list[str]:
+    """Each row's prompt as text, written as the stage that reads the responses would write it.
 
     Raises:
         DataError: a row without a prompt.
     """
     from whyfirst.train.prompts import prompts_of
 
-    return prompts_of(model.tokenizer, list(rows), Path("prompts"), 0.0).texts
+    return prompts_of(model.tokenizer, list(rows), Path("prompts"), 0.0, prompts_as).texts
 
 
 def as_long_as_may_be(
@@ -104,18 +113,21 @@ def reward_uses(options: Mapping[str, Any]) -> dict[str, tuple[Room[Any], Use]]:
 
 def by_rewards(
     uses: Sequence[RewardUse], rows: Sequence[Mapping[str, Any]], said: Sequence[Sequence[str]],
-    model: Any,
+    model: Any, prompts_as: PromptFormat = None,
 ) -> list[Labels]:  # fmt: skip
     """Each response's rewards, summed by weight and read with its row's columns, as in training.
 
     Args:
         model: that drew them, and that rewards may ask.
+        prompts_as: as in `sampled`; rewards read it in a column.
 
     Raises:
         UserError: a row lacks a column that a reward needs, or a reward fails.
     """
     from whyfirst.train.rewards.combine import RewardSum
 
+    if prompts_as is not None:
+        rows = [{**row, "format": prompts_as} for row in rows]
     numbers = [number for number, texts in enumerate(said) for _ in texts]
     texts = [text for texts in said for text in texts]
     ids = [model.tokenizer.encode(text, add_special_tokens=False) for text in texts]
@@ -134,7 +146,7 @@ def shares_won(
     ]
     asked = [
         Pair(
-            f"{row} {a} {b}", str(rows[row]["prompt"]),
+            f"{row} {a} {b}", text_of(rows[row]["prompt"]),
             Completion(said[row][a], True), Completion(said[row][b], True),
         )
         for row, a, b in pairs
