@@ -15,7 +15,7 @@ from whyfirst.models.base import Chat, Prompt, asked
 
 def as_trained(tokenizer: Any, prompt: Any, written: str | None) -> Prompt:
     """A prompt as a model is asked it that was trained on it with `format: written`."""
-    if isinstance(prompt, str) and (tokenizer.chat_template is None or written == "text"):
+    if isinstance(prompt, str) and (written == "text" or tokenizer.chat_template is None):
         return prompt
     return turns_of(prompt, "prompt")
 

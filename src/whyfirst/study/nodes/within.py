@@ -149,8 +149,10 @@ def _score(
     if scoring is not None and "model" in REWARDS.get(name).context:
         context["model"] = scoring()
     reward = REWARDS.make(name, **context)
+    # A text is what the benchmark asked, and no chat.
     return reward(  # type: ignore[no-any-return]
         prompts=asked, completions=list(texts), completion_ids=ids, finished=[True] * len(texts),
+        format=["text"] * len(texts),
     )  # fmt: skip
 
 
