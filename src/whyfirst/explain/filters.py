@@ -27,6 +27,9 @@ EXAMPLES = 3
 _SHOWN = 300
 _SHINGLE = 5
 _PERMUTATIONS = 64
+# What nominates a pair, by the limit that its shingles are then held to: at the limit itself the
+# sketches miss half of the pairs just above it.
+_NOMINATE = 0.7
 
 #: what a terminal or a reader would obey: C0 but tab and newline, DEL, C1, bidi, half characters
 _CONTROL = re.compile(
@@ -107,14 +110,11 @@ class Filters:
         find_leaks: FindLeaks | None = None,
         opposes: Opposes | None = None,
     ) -> None:
-        from datasketch import MinHashLSH
-
         self.rejected = Rejected()
         self._options, self._find_leaks, self._opposes = options, find_leaks, opposes
         values = [*constitution.values, *crafts()]
         self._vocabulary = {value.id: lexicon.vocabulary(value) for value in values}
-        self._index = MinHashLSH(threshold=options.near, num_perm=_PERMUTATIONS)
-        self._kept: dict[str, frozenset[int]] = {}
+        self._kept = Unlike(options.near)
 
     def judge(self, answered: Sequence[tuple[Request, Answer]]) -> list[str | None]:
         """For each answer why it is rejected, or None, in order."""
@@ -125,7 +125,7 @@ class Filters:
             for found in self._find_leaks([answered[place][1].text for place in left]):
                 reasons[left[found]] = "leak"
         for place, (request, answer) in enumerate(answered):
-            if reasons[place] is None and self._is_near(request, answer.text):
+            if reasons[place] is None and not self._kept.add(request.id, answer.text):
                 reasons[place] = "near duplicate"
         left = [place for place, reason in enumerate(reasons) if reason is None]
         if self._opposes is not None and left:
@@ -138,8 +138,7 @@ class Filters:
                 continue
             self.rejected.add(reason, request.id, answer.text)
             # An answer the judge rejected after all is nobody's duplicate.
-            if self._kept.pop(request.id, None) is not None:
-                self._index.remove(request.id)
+            self._kept.remove(request.id)
         return reasons
 
     def _alone(self, request: Request, answer: Answer) -> str | None:
@@ -173,18 +172,34 @@ class Filters:
             return "off value"
         return None
 
-    def _is_near(self, request: Request, text: str) -> bool:
-        """Whether it nearly repeats a kept document; if not, it counts as kept from now on."""
+
+class Unlike:
+    """Texts of which no two are near: a Jaccard similarity of their shingles below `near`."""
+
+    def __init__(self, near: float) -> None:
+        from datasketch import MinHashLSH
+
+        self._near = near
+        self._index = MinHashLSH(threshold=_NOMINATE * near, num_perm=_PERMUTATIONS)
+        self._kept: dict[str, frozenset[int]] = {}
+
+    def add(self, name: str, text: str) -> bool:
+        """Keep a text unless it is near one that is kept; whether it is kept now."""
         grams = shingles(text)
         sketch = minhash(grams)
         # The sketch only nominates; the shingles themselves decide.
         for other in self._index.query(sketch):
             kept = self._kept[other]
-            if len(grams & kept) >= self._options.near * len(grams | kept):
-                return True
-        self._index.insert(request.id, sketch)
-        self._kept[request.id] = grams
-        return False
+            if len(grams & kept) >= self._near * len(grams | kept):
+                return False
+        self._index.insert(name, sketch)
+        self._kept[name] = grams
+        return True
+
+    def remove(self, name: str) -> None:
+        """Forget a text, if it is kept."""
+        if self._kept.pop(name, None) is not None:
+            self._index.remove(name)
 
 
 def shingles(text: str) -> frozenset[int]:
