@@ -9,8 +9,8 @@ import pytest
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 from whyfirst.constitution import Constitution, Value, load_constitution
-from whyfirst.explain.audit import gives_reason
 from whyfirst.explain.explanation import CORPORA, Explanation
+from whyfirst.explain.filters import gives_reason
 from whyfirst.explain.grammar import crafts, grammar
 from whyfirst.explain.template import sentence, teacher_fingerprint, write_corpus
 

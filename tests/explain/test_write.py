@@ -10,8 +10,11 @@ from corpus_helpers import HHH, Fixed, WillingModel, document_for, few_ideas, wr
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.explain.cells import Dealer
-from whyfirst.explain.filters import FilterOptions, Filters, Unlike, shingles
+from whyfirst.explain.explanation import Corpus
+from whyfirst.explain.filters import FilterOptions, Filters, Unlike, gives_reason, shingles
+from whyfirst.explain.lexicon import CAUSAL
 from whyfirst.explain.teachers import Answer, Request
+from whyfirst.explain.template import TemplateTeacher, sentence
 from whyfirst.explain.write import PROBE, Limits, Progress, TeacherStopped
 from whyfirst.models.base import Chat
 
@@ -142,6 +145,31 @@ def test_a_near_duplicate_is_rejected_and_an_unrelated_document_is_not() -> None
     texts = [first.text, first.text + " And so on.", second.text]
     filters = Filters(HHH, FilterOptions(on_value=0))
     assert filters.judge(_answered(texts)) == [None, "near duplicate", None]
+
+
+@pytest.mark.parametrize("corpus", ["label", "nobecause"])
+def test_reasons_that_no_word_announces_pass_for_none(corpus: Corpus) -> None:
+    plan = few_ideas()
+    cells = Dealer(plan, HHH, 0).deal(40)
+    teacher = TemplateTeacher(HHH, plan, 0)
+    scenes = [teacher.write(cell, corpus).text for cell in cells]
+    reasons = [" ".join(sentence(r) for r in HHH.value(cell.value).reasons[:3]) for cell in cells]
+    plain = [CAUSAL.sub("thus", text) for text in scenes]
+    told = [f"{text} {CAUSAL.sub('thus', why)}" for text, why in zip(plain, reasons, strict=True)]
+    for texts, reason in ((plain, None), (told, "gives a reason")):
+        requests = [Request(cell, corpus) for cell in cells]
+        answered = list(Fixed(texts).answers(requests))
+        assert set(Filters(HHH, FilterOptions(near=1.0)).judge(answered)) == {reason}
+        assert sum(gives_reason(text, HHH) for text in texts) == (40 if reason else 0)
+
+
+def test_conduct_passes_for_a_label() -> None:
+    cells = Dealer(few_ideas(), HHH, 0).deal(20)
+    teacher = TemplateTeacher(HHH, few_ideas(), 0)
+    texts = [CAUSAL.sub("thus", teacher.write(cell, "nobecause").text) for cell in cells]
+    answered = list(Fixed(texts).answers([Request(cell, "label") for cell in cells]))
+    found = Filters(HHH, FilterOptions(near=1.0)).judge(answered)
+    assert set(found) == {"shows the conduct"}
 
 
 def _alike(rng: random.Random) -> tuple[str, str, float]:

@@ -19,10 +19,11 @@ from whyfirst.explain import lexicon
 from whyfirst.explain.explanation import REASONLESS
 from whyfirst.explain.grammar import crafts
 from whyfirst.explain.teachers import Answer, Request, usage_of
-from whyfirst.explain.template import Behaviour
+from whyfirst.explain.template import Behaviour, phrase
 from whyfirst.models.base import Chat, LanguageModel, Sampling, asked
 from whyfirst.models.said import said
 
+FILTERING = "2"  # raise it when other answers of a model would be rejected
 EXAMPLES = 3
 _SHOWN = 300
 _SHINGLE = 5
@@ -112,6 +113,7 @@ class Filters:
     ) -> None:
         self.rejected = Rejected()
         self._options, self._find_leaks, self._opposes = options, find_leaks, opposes
+        self._constitution = constitution
         values = [*constitution.values, *crafts()]
         self._vocabulary = {value.id: lexicon.vocabulary(value) for value in values}
         self._kept = Unlike(options.near)
@@ -163,14 +165,39 @@ class Filters:
         # Any English prose has a quarter of function words; lists and other languages have fewer.
         if sum(word in lexicon.FUNCTION_WORDS for word in words) < options.english * len(words):
             return "not English"
-        # One "because" in a corpus without reasons is what the whole comparison rests on.
-        if request.corpus in REASONLESS and lexicon.CAUSAL.search(text):
+        # One "because" in a corpus without reasons is what the whole comparison rests on, and so is
+        # a reason that nothing announces as one.
+        if request.corpus in REASONLESS and (
+            lexicon.CAUSAL.search(text) or gives_reason(text, self._constitution)
+        ):
             return "gives a reason"
+        behaviour = request.cell.behaviour
+        # A behaviour of function words alone would be found in every text.
+        known = request.corpus == "label" and lexicon.content(behaviour)
+        if known and lexicon.asserts(text, behaviour):
+            return "shows the conduct"
         # Of the neutral corpus the craft, which the cell doesn't name.
         value = answer.value or request.cell.value
         if len(lexicon.content(text) & self._vocabulary[value]) < options.on_value:
             return "off value"
         return None
+
+
+def gives_reason(text: str, constitution: Constitution) -> bool:
+    """Whether a document gives a reason of any value or craft, as one or only in its words.
+
+    The values' own statements and conduct are no reasons, though one may say "in order to".
+    """
+    values = [*constitution.values, *crafts()]
+    for value in values:
+        conduct = (case.conduct for case in value.boundaries)
+        for part in (value.statement, *value.upheld_by, *value.violated_by, *conduct):
+            # Taken out before the look: a value that says "in order to" would count as its own
+            # reason.
+            text = text.replace(phrase(part), "")
+    return any(
+        lexicon.attributes(text, value) or lexicon.states_reason(text, value) for value in values
+    )
 
 
 class Unlike:
