@@ -11,9 +11,9 @@ starts from; and, for sources that have a model write,
 - `kept`: a file that what is paid for is kept in, so that a killed run goes on;
 - `progress`: called with (done, total, what).
 
-To those that ask models of their own (a teacher): the folder of kept `replies`, `note`, called with
-a name and what stands under it in the corpus' record, and `open_base`, which opens the study's
-model. Rows are gone through once.
+To those that ask models of their own (a teacher): the folder of kept `replies` and `open_base`,
+which opens the study's model; to any, `note`, called with a name and what stands under it in the
+corpus' record. Rows are gone through once.
 
 Other facts: ``seeded`` (the study's seed counts), ``reads_base``, ``sided``, ``shares_topics``,
 ``inputs``, ``check``; ``ahead``, of sources with `model`: (options, given) -> rows as long as they
