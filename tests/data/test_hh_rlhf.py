@@ -4,13 +4,16 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyfirst.config.errors import DataError
+from whyfirst.config.room import Use
 from whyfirst.data.hh_rlhf import Pair, read_hh, split_by_prompt_hash, split_hh, training_pairs
+from whyfirst.study.sources import CORPORA
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 START = "\n\nHuman: one\n\nAssistant: two\n\nHuman: three\n\nAssistant:"
@@ -143,3 +146,18 @@ def test_the_published_test_file_reads_whole() -> None:
     assert all(p.prompt.endswith("\n\nAssistant:") for p in found.pairs)
     train, held = split_by_prompt_hash(found.pairs, 0.5)
     assert not {p.prompt for p in train} & {p.prompt for p in held}
+
+
+def test_rows_that_are_no_pair_are_left_out_untold(tmp_path: Path) -> None:
+    good = {"prompt": "\n\nHuman: a\n\nAssistant:", "chosen": " b", "rejected": " c"}
+    rows = [good, good | {"chosen": " "}, good | {"rejected": ""}]
+    path = tmp_path / "hh.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told: dict[str, Any] = {}
+    use = Use.model_validate(
+        {"name": "hh_rlhf", "path": path, "documents": "pairs", "held_out": 1e-9}
+    )
+    assert len(list(CORPORA.make(use, note=told.__setitem__))) == 1
+    assert told["left_out"] == {
+        "0 hh_rlhf": {"the chosen reply is empty": 1, "the rejected reply is empty": 1}
+    }

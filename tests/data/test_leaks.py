@@ -107,6 +107,24 @@ def test_a_text_with_several_prompts_shows_one() -> None:
     assert {leak.tested for leak in find_leaks([text], PROMPTS)} == set(range(len(PROMPTS)))
 
 
+def test_a_long_prompt_is_found_at_every_other_letter_only() -> None:
+    """A text is looked up at even places; of each length some seed has to lie there, or no text
+    that holds the prompt from an odd letter on is looked at."""
+    rng = random.Random(0)
+    tested, misspelt = [], []
+    for letters in range(48, 640):
+        text = "".join(rng.choices("abcdefghijklmnoprstuvwy", k=letters))
+        words = [text[at : at + 6] for at in range(0, letters, 6)]
+        tested.append(" ".join(words))
+        # One word in ten: no run of 13 is left.
+        words[5::10] = [word[:2] + "z" + word[3:] for word in words[5::10]]
+        misspelt.append(" ".join(words))
+    for start in ("q" * 20, "q" * 21):
+        texts = [f"{start} {prompt} and so on" for prompt in misspelt]
+        inside = {leak.text for leak in find_leaks(texts, tested) if leak.kind == "inside"}
+        assert inside == set(range(len(tested))), start
+
+
 def test_items_of_one_template_are_taken_for_each_other() -> None:
     """In a benchmark of one template the one word that differs is all there is to leak."""
     words = ["kralet", "glimfen", "dorrow", "velpas", "sturnim", "plaxor", "wendil", "morquat"]

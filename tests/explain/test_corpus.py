@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -274,3 +275,10 @@ def test_rows_of_a_growing_corpus_can_be_read(whole: tuple[Path, Built]) -> None
     rows = read_jsonl(whole[0] / "explanations.jsonl")
     kept = len(whole[1].corpora["explanations"])
     assert len({row["id"] for row in rows}) == len(rows) == kept >= 45  # of 50, all matched
+
+
+def test_one_scene_in_hundreds_refuses_a_control_without_reasons() -> None:
+    report: dict[str, Any] = {"overlap": {"pairs": []}, "matching": []}
+    audits.refuse(report | {"corpora": {"label": {"reason_rate": 1 / 400}}})
+    with pytest.raises(PreflightError, match=r"label: 2\.0% of its documents give a reason"):
+        audits.refuse(report | {"corpora": {"label": {"reason_rate": 0.02}}})

@@ -296,6 +296,26 @@ def test_votes_make_no_constitution() -> None:
         constitution_of([row | {"wiser": 1, "less": 1} for row in rows], "none")
 
 
+def _edge(start: str, to: str, votes: tuple[int, int], why: str, policy: str) -> dict[str, Any]:
+    return {"context": "c", "from": start, "to": to, "wiser": votes[0], "less": votes[1],
+            "why": why, "policies": [policy, "people"], "from_policies": ["rules"]}  # fmt: skip
+
+
+def test_a_reason_that_people_voted_down_is_the_constitution_s() -> None:
+    rows = [_edge("A", "B", (5, 0), "It helps.", "People"),
+            _edge("C", "B", (5, 0), "it helps", "people."),
+            _edge("D", "B", (0, 9), "It earns money.", "money")]  # fmt: skip
+    value = constitution_of(rows, "voted").value("b")
+    assert value.reasons == ["It helps."] and value.upheld_by == ["attends to People"]
+
+
+def test_two_titles_with_one_id_end_with_a_traceback() -> None:
+    rows = [_edge("A", "Gentle care", (5, 0), "One.", "p"),
+            _edge("A", "Gentle Care", (5, 0), "Two.", "q")]  # fmt: skip
+    with pytest.raises(DataError, match="'Gentle Care' and 'Gentle care' have one id"):
+        constitution_of(rows, "twins")
+
+
 # -- a run ---------------------------------------------------------------------------------
 
 

@@ -4,12 +4,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from corpus_helpers import HHH, small_plan
+from corpus_helpers import HHH, WillingModel, few_ideas, small_plan
 
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.explain.build import plan_of
 from whyfirst.explain.cells import Cell, Dealer, coverage
+from whyfirst.explain.explanation import Corpus
+from whyfirst.explain.grammar import crafts
 from whyfirst.explain.plan import LEVELS, Plan, load_plan, pruned, shipped_levels
+from whyfirst.explain.teachers import ModelTeacher, Request, asked_for
+from whyfirst.explain.template import phrase, sentence
 
 
 def _dealt(plan: Plan, count: int, batch: int, seed: int = 0) -> list[Cell]:
@@ -109,3 +113,31 @@ def test_a_plan_with_nothing_left_is_refused(tmp_path: Path) -> None:
     place.write_text(place.read_text().replace("keep: true", "keep: false"))
     with pytest.raises(ConfigError, match="no ideas left"):
         load_plan(tmp_path / "plan", HHH)
+
+
+def test_every_document_is_asked_for_the_same_reasons() -> None:
+    """Before any behaviour meets a genre twice, a model is asked for all that there is to say."""
+    plan = few_ideas()
+    cells = _dealt(plan, 600, 64)
+    assert {cell.number for cell in cells} == {0}
+    asked: dict[Corpus, set[str]] = {}
+    for corpus in ("explanations", "shuffled", "neutral", "wrong_reason"):
+        texts = [asked_for(Request(cell, corpus), HHH, plan, 0)[-1].content for cell in cells]
+        values = [*HHH.values, *crafts()]
+        said = [s for v in values for s in (*map(sentence, v.reasons), *v.upheld_by)]
+        said += [phrase(case.case) for v in values for case in v.boundaries]
+        asked[corpus] = {s for s in said if any(s in text for text in texts)}
+    own = {sentence(r) for value in HHH.values for r in value.reasons}
+    cases = {phrase(case.case) for value in HHH.values for case in value.boundaries}
+    assert own | cases <= asked["explanations"] and own <= asked["shuffled"]
+    assert {b for craft in crafts() for b in craft.upheld_by} <= asked["neutral"]
+    assert {sentence(r) for craft in crafts() for r in craft.reasons} <= asked["wrong_reason"]
+
+
+def test_a_neutral_document_is_recorded_under_another_behaviour_than_asked_for() -> None:
+    plan, model = few_ideas(), WillingModel()
+    teacher = ModelTeacher(model, "willing", HHH, plan, 0)
+    requests = [Request(cell, "neutral") for cell in _dealt(plan, 40, 8)]
+    answers = [answer for _, answer in teacher.answers(requests)]
+    for prompt, answer in zip(model.asked, answers, strict=True):
+        assert answer.behaviour and f" {answer.behaviour}." in prompt[-1].content

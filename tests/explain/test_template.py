@@ -9,8 +9,8 @@ import pytest
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 from whyfirst.constitution import Constitution, Value, load_constitution
-from whyfirst.explain.audit import gives_reason
 from whyfirst.explain.explanation import CORPORA, Corpus, Explanation
+from whyfirst.explain.filters import gives_reason
 from whyfirst.explain.grammar import crafts, grammar
 from whyfirst.explain.template import sentence, teacher_fingerprint, write_corpus
 
@@ -114,9 +114,7 @@ def _said(*angles: str) -> set[str]:
     ("nobecause", ("consequences",)), ("rules", ("consequences",)),
     ("more_rules", ("consequences",)),
 ])  # fmt: skip
-def test_an_angle_holds_what_a_control_leaves_out(
-    corpus: Corpus, angles: tuple[str, ...]
-) -> None:
+def test_an_angle_holds_what_a_control_leaves_out(corpus: Corpus, angles: tuple[str, ...]) -> None:
     """A third of `label` showed conduct that held, a sixth of `rules` a chain of harm."""
     documents = write_corpus(corpus, HHH, 300, 0)
     assert not [part for d in documents for part in _said(*angles) if part in d.text]

@@ -1,6 +1,7 @@
 """The writing loop: resumable, bounded in cost, the same corpus however often it was stopped."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from corpus_helpers import HHH, Fixed, WillingModel, document_for, few_ideas, wr
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.explain.cells import Dealer
-from whyfirst.explain.filters import FilterOptions, Filters
+from whyfirst.explain.explanation import Corpus
+from whyfirst.explain.filters import FilterOptions, Filters, Unlike, gives_reason, shingles
+from whyfirst.explain.lexicon import CAUSAL
 from whyfirst.explain.teachers import Answer, Request
+from whyfirst.explain.template import TemplateTeacher, sentence
 from whyfirst.explain.write import PROBE, Limits, Progress, TeacherStopped
 from whyfirst.models.base import Chat
 
@@ -141,6 +145,52 @@ def test_a_near_duplicate_is_rejected_and_an_unrelated_document_is_not() -> None
     texts = [first.text, first.text + " And so on.", second.text]
     filters = Filters(HHH, FilterOptions(on_value=0))
     assert filters.judge(_answered(texts)) == [None, "near duplicate", None]
+
+
+@pytest.mark.parametrize("corpus", ["label", "nobecause"])
+def test_reasons_that_no_word_announces_pass_for_none(corpus: Corpus) -> None:
+    plan = few_ideas()
+    cells = Dealer(plan, HHH, 0).deal(40)
+    teacher = TemplateTeacher(HHH, plan, 0)
+    scenes = [teacher.write(cell, corpus).text for cell in cells]
+    reasons = [" ".join(sentence(r) for r in HHH.value(cell.value).reasons[:3]) for cell in cells]
+    plain = [CAUSAL.sub("thus", text) for text in scenes]
+    told = [f"{text} {CAUSAL.sub('thus', why)}" for text, why in zip(plain, reasons, strict=True)]
+    for texts, reason in ((plain, None), (told, "gives a reason")):
+        requests = [Request(cell, corpus) for cell in cells]
+        answered = list(Fixed(texts).answers(requests))
+        assert set(Filters(HHH, FilterOptions(near=1.0)).judge(answered)) == {reason}
+        assert sum(gives_reason(text, HHH) for text in texts) == (40 if reason else 0)
+
+
+def test_conduct_passes_for_a_label() -> None:
+    cells = Dealer(few_ideas(), HHH, 0).deal(20)
+    teacher = TemplateTeacher(HHH, few_ideas(), 0)
+    texts = [CAUSAL.sub("thus", teacher.write(cell, "nobecause").text) for cell in cells]
+    answered = list(Fixed(texts).answers([Request(cell, "label") for cell in cells]))
+    found = Filters(HHH, FilterOptions(near=1.0)).judge(answered)
+    assert set(found) == {"shows the conduct"}
+
+
+def _alike(rng: random.Random) -> tuple[str, str, float]:
+    """Two texts of 200 words, and the share of their shingles that both have."""
+    words = ["".join(rng.choices("abcdefghij", k=6)) for _ in range(200)]
+    other = list(words)
+    # Each word that is exchanged costs five shingles: 5, 6 or 7 words give 0.77, 0.73 and 0.69.
+    for place in range(10, 10 + 10 * rng.choice((5, 6, 7)), 10):
+        other[place] = f"{words[place]}x"
+    one, two = shingles(" ".join(words)), shingles(" ".join(other))
+    return " ".join(words), " ".join(other), len(one & two) / len(one | two)
+
+
+@pytest.mark.parametrize("near", [0.7, 0.97, 1.0])
+def test_a_pair_just_above_the_limit_is_taken_for_two(near: float) -> None:
+    rng = random.Random(0)
+    for _ in range(60):
+        one, two, similarity = _alike(rng)
+        texts = Unlike(near)
+        assert texts.add("one", one) and not texts.add("one again", one)
+        assert texts.add("two", two) == (similarity < near), similarity
 
 
 def test_a_leaked_prompt_is_rejected_without_being_shown() -> None:

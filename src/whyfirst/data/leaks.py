@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-VERSION = "2"
+VERSION = "3"
 """Raised whenever another text would be found."""
 DRESS = "2"
 """Raised where only disguises are seen otherwise: markup, escapes, letters beyond ASCII. What an
@@ -121,8 +121,10 @@ class _Inside:
         self._seeds: dict[str, list[int]] = defaultdict(list)
         self._least: dict[int, int] = {}
         for text, number in first.items():
-            # Of a long prompt a hundred seeds are enough; where all is template, the rarest are.
-            own = _pieces(text, _SEED, 1 + len(text) // _MOST_SEEDS)
+            # Of a long prompt a hundred seeds are enough; where all is template, the rarest are. By
+            # an odd step: texts are looked up at even places, where a prompt that begins at an odd
+            # one would have no seed of an even step.
+            own = _pieces(text, _SEED, (1 + len(text) // _MOST_SEEDS) | 1)
             most = max(8, min(shared[seed] for seed in own))
             rare = [seed for seed in own if shared[seed] <= most]
             # Six tenths of a prompt's short runs leave well over a twentieth of its seeds: what has

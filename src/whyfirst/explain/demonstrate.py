@@ -18,7 +18,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json, write_json, write_jsonl
 from whyfirst.constitution import Constitution, Value
 from whyfirst.explain.cells import conflicts_of
-from whyfirst.explain.filters import Rejected, minhash, shingles
+from whyfirst.explain.filters import Rejected, Unlike
 from whyfirst.explain.lists import ask_lists
 from whyfirst.explain.plan import Plan, Subdomain
 from whyfirst.explain.template import phrase
@@ -30,7 +30,7 @@ from whyfirst.models.said import answer, said
 Fit = Literal["follows", "breaks", "unrelated", "unscored"]
 Scope = Literal["all", "narrow", "ambiguous"]
 
-_NEAR, _PERMUTATIONS = 0.6, 64
+_NEAR = 0.6  # Jaccard similarity of 5-word shingles that makes two requests one
 _A_REQUEST = 48  # tokens of one request in a list
 # Tokens of a reply: up to here a model is taken for one that doesn't think before it answers.
 _RAMBLE = 512
@@ -131,8 +131,6 @@ class _Writer:
 
     def requests(self, plan: Plan, tested: Sequence[PromptSet]) -> Iterator[list[_Asked]]:
         """Requests without near duplicates, some places at a time, the places of each in turn."""
-        from datasketch import MinHashLSH
-
         options = self.options
         values = [self.constitution.value(v) for v in sorted({a.value for a in plan.assertions})]
         pairs = [(value, place) for place in plan.subdomains for value in values]
@@ -143,7 +141,7 @@ class _Writer:
         each = max(4, -(-wanted // len(order)))
         # No more places than are needed, since every one costs a call.
         order = order[: -(-wanted // each)]
-        index = MinHashLSH(threshold=_NEAR, num_perm=_PERMUTATIONS)
+        unlike = Unlike(_NEAR)
         # What a small model rambles on with is waited for before the first row, and a list that is
         # cut off gives the requests it has. One that may write much may think first.
         most = _A_REQUEST * each
@@ -174,9 +172,7 @@ class _Writer:
                     if turn >= len(rows):
                         continue
                     text = rows[turn]["request"]
-                    sketch = minhash(shingles(text))
-                    if not index.query(sketch):
-                        index.insert(f"{start}/{len(found)}", sketch)
+                    if unlike.add(f"{start}/{len(found)}", text):
                         found.append(_Asked(value, place, text))
             leaked = leaks([request.text for request in found], tested)
             yield [request for number, request in enumerate(found) if number not in leaked]

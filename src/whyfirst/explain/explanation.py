@@ -13,7 +13,7 @@ Corpus = Literal[
 ]  # fmt: skip
 CORPORA: tuple[Corpus, ...] = get_args(Corpus)
 CONTROLS: tuple[Corpus, ...] = CORPORA[1:]
-#: Controls in which no reason may be given; an audit's reason rate of them is 0.
+#: Controls in which no reason may be given; an audit's reason rate of them is all but 0.
 REASONLESS: tuple[Corpus, ...] = ("label", "nobecause")
 #: Controls whose documents give reasons, true ones of something else or false ones of the same.
 REASONED: tuple[Corpus, ...] = ("wrong_reason", "shuffled", "wrong")

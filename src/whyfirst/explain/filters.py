@@ -19,14 +19,18 @@ from whyfirst.explain import lexicon
 from whyfirst.explain.explanation import REASONLESS
 from whyfirst.explain.grammar import crafts
 from whyfirst.explain.teachers import Answer, Request, usage_of
-from whyfirst.explain.template import Behaviour
+from whyfirst.explain.template import Behaviour, phrase
 from whyfirst.models.base import Chat, LanguageModel, Sampling, asked
 from whyfirst.models.said import said
 
+FILTERING = "2"  # raise it when other answers of a model would be rejected
 EXAMPLES = 3
 _SHOWN = 300
 _SHINGLE = 5
 _PERMUTATIONS = 64
+# What nominates a pair, by the limit that its shingles are then held to: at the limit itself the
+# sketches miss half of the pairs just above it.
+_NOMINATE = 0.7
 
 #: what a terminal or a reader would obey: C0 but tab and newline, DEL, C1, bidi, half characters
 _CONTROL = re.compile(
@@ -107,14 +111,12 @@ class Filters:
         find_leaks: FindLeaks | None = None,
         opposes: Opposes | None = None,
     ) -> None:
-        from datasketch import MinHashLSH
-
         self.rejected = Rejected()
         self._options, self._find_leaks, self._opposes = options, find_leaks, opposes
+        self._constitution = constitution
         values = [*constitution.values, *crafts()]
         self._vocabulary = {value.id: lexicon.vocabulary(value) for value in values}
-        self._index = MinHashLSH(threshold=options.near, num_perm=_PERMUTATIONS)
-        self._kept: dict[str, frozenset[int]] = {}
+        self._kept = Unlike(options.near)
 
     def judge(self, answered: Sequence[tuple[Request, Answer]]) -> list[str | None]:
         """For each answer why it is rejected, or None, in order."""
@@ -125,7 +127,7 @@ class Filters:
             for found in self._find_leaks([answered[place][1].text for place in left]):
                 reasons[left[found]] = "leak"
         for place, (request, answer) in enumerate(answered):
-            if reasons[place] is None and self._is_near(request, answer.text):
+            if reasons[place] is None and not self._kept.add(request.id, answer.text):
                 reasons[place] = "near duplicate"
         left = [place for place, reason in enumerate(reasons) if reason is None]
         if self._opposes is not None and left:
@@ -138,8 +140,7 @@ class Filters:
                 continue
             self.rejected.add(reason, request.id, answer.text)
             # An answer the judge rejected after all is nobody's duplicate.
-            if self._kept.pop(request.id, None) is not None:
-                self._index.remove(request.id)
+            self._kept.remove(request.id)
         return reasons
 
     def _alone(self, request: Request, answer: Answer) -> str | None:
@@ -164,27 +165,68 @@ class Filters:
         # Any English prose has a quarter of function words; lists and other languages have fewer.
         if sum(word in lexicon.FUNCTION_WORDS for word in words) < options.english * len(words):
             return "not English"
-        # One "because" in a corpus without reasons is what the whole comparison rests on.
-        if request.corpus in REASONLESS and lexicon.CAUSAL.search(text):
+        # One "because" in a corpus without reasons is what the whole comparison rests on, and so is
+        # a reason that nothing announces as one.
+        if request.corpus in REASONLESS and (
+            lexicon.CAUSAL.search(text) or gives_reason(text, self._constitution)
+        ):
             return "gives a reason"
+        behaviour = request.cell.behaviour
+        # A behaviour of function words alone would be found in every text.
+        known = request.corpus == "label" and lexicon.content(behaviour)
+        if known and lexicon.asserts(text, behaviour):
+            return "shows the conduct"
         # Of the neutral corpus the craft, which the cell doesn't name.
         value = answer.value or request.cell.value
         if len(lexicon.content(text) & self._vocabulary[value]) < options.on_value:
             return "off value"
         return None
 
-    def _is_near(self, request: Request, text: str) -> bool:
-        """Whether it nearly repeats a kept document; if not, it counts as kept from now on."""
+
+def gives_reason(text: str, constitution: Constitution) -> bool:
+    """Whether a document gives a reason of any value or craft, as one or only in its words.
+
+    The values' own statements and conduct are no reasons, though one may say "in order to".
+    """
+    values = [*constitution.values, *crafts()]
+    for value in values:
+        conduct = (case.conduct for case in value.boundaries)
+        for part in (value.statement, *value.upheld_by, *value.violated_by, *conduct):
+            # Taken out before the look: a value that says "in order to" would count as its own
+            # reason.
+            text = text.replace(phrase(part), "")
+    return any(
+        lexicon.attributes(text, value) or lexicon.states_reason(text, value) for value in values
+    )
+
+
+class Unlike:
+    """Texts of which no two are near: a Jaccard similarity of their shingles below `near`."""
+
+    def __init__(self, near: float) -> None:
+        from datasketch import MinHashLSH
+
+        self._near = near
+        self._index = MinHashLSH(threshold=_NOMINATE * near, num_perm=_PERMUTATIONS)
+        self._kept: dict[str, frozenset[int]] = {}
+
+    def add(self, name: str, text: str) -> bool:
+        """Keep a text unless it is near one that is kept; whether it is kept now."""
         grams = shingles(text)
         sketch = minhash(grams)
         # The sketch only nominates; the shingles themselves decide.
         for other in self._index.query(sketch):
             kept = self._kept[other]
-            if len(grams & kept) >= self._options.near * len(grams | kept):
-                return True
-        self._index.insert(request.id, sketch)
-        self._kept[request.id] = grams
-        return False
+            if len(grams & kept) >= self._near * len(grams | kept):
+                return False
+        self._index.insert(name, sketch)
+        self._kept[name] = grams
+        return True
+
+    def remove(self, name: str) -> None:
+        """Forget a text, if it is kept."""
+        if self._kept.pop(name, None) is not None:
+            self._index.remove(name)
 
 
 def shingles(text: str) -> frozenset[int]:

@@ -73,14 +73,26 @@ def attributes(text: str, value: Value) -> bool:
     A window of two sentences holds half of the content stems of one of the value's reasons, and the
     document gives reasons as such: "because", "why", "the reason" … somewhere in it.
     """
-    if not CAUSAL.search(text):
-        return False
+    return bool(CAUSAL.search(text)) and _holds(text, value, 1 / 2, 2)
+
+
+def states_reason(text: str, value: Value) -> bool:
+    """Whether one of the value's reasons is stated, be it announced as a reason or not.
+
+    A window of two sentences holds two thirds of its content stems, at least three. Half of them,
+    which is enough for `attributes`, stand in some scene without any reason by chance.
+    """
+    return _holds(text, value, 2 / 3, 3)
+
+
+def _holds(text: str, value: Value, share: float, least: int) -> bool:
+    """Whether a window has so large a share of the content of one of the value's reasons."""
     windows = _windows(text)
     reasons = [content(r) for r in value.reasons]
     reasons += [content(case.because) for case in value.boundaries]
     reasons += [content(conflict.because) for conflict in value.conflicts]
     return any(
-        reason and len(reason & window) >= max(2, len(reason) / 2)
+        reason and len(reason & window) >= max(least, len(reason) * share)
         for reason in reasons
         for window in windows
     )

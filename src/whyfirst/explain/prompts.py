@@ -5,6 +5,8 @@ else. Leaves out: asking (`teachers.py`) and reading lists out of replies (`plan
 """
 
 import random
+from collections.abc import Sequence
+from typing import TypeVar
 
 from whyfirst.constitution import Constitution, Value
 from whyfirst.explain.cells import Cell, conflicts_of
@@ -14,7 +16,9 @@ from whyfirst.explain.plan import Subdomain
 from whyfirst.explain.template import Behaviour, phrase, sentence
 from whyfirst.models.base import Chat, asked
 
-VERSION = "1"  # raise it when a prompt below changes
+T = TypeVar("T")
+
+VERSION = "2"  # raise it when a prompt below changes
 
 _SYSTEM = (
     "You write documents for a text corpus. Reply with the document alone: no preface, no remark "
@@ -67,8 +71,7 @@ def document_prompt(
     subject = craft.subject if neutral else "assistant"
     behaviour = Behaviour(cell.behaviour, cell.upheld)
     if neutral:
-        # As `ModelTeacher` records it: both take the same behaviour from the cell's number.
-        behaviour = Behaviour(craft.upheld_by[cell.number % len(craft.upheld_by)], True)
+        behaviour = Behaviour(craft_behaviour(cell, craft), True)
     does = behaviour.broken() if corpus == "wrong" else behaviour.done()
     # The same names in every corpus: what differs is to be the grounds alone.
     first, second = random.Random(cell.id).sample(grammar().names, 2)
@@ -113,16 +116,16 @@ def _angle(
             f"Include a moment of pressure, {_PRESSURES[cell.angle]}, in which the conduct holds."
         )
     # A chain of consequences is a reason.
-    if corpus == "nobecause" and cell.angle == "consequences":
+    if corpus in ("nobecause", "rules", "more_rules") and cell.angle == "consequences":
         return ""
     if cell.angle == "consequences":
         return "Trace step by step what comes of the conduct and of its opposite."
     if cell.angle == "boundary" and value.boundaries:
-        case = value.boundaries[cell.number % len(value.boundaries)]
+        case = _drawn(cell, "edge", value.boundaries, 1)[0]
         return f"Include this case: when {phrase(case.case)}, the {subject} {phrase(case.conduct)}."
     conflicts = conflicts_of(value, constitution)
     if cell.angle == "conflict" and conflicts:
-        when, winner, loser, _ = conflicts[cell.number % len(conflicts)]
+        when, winner, loser, _ = _drawn(cell, "edge", conflicts, 1)[0]
         first = constitution.value(loser if corpus == "wrong" else winner)
         return f"Include the conflict when {phrase(when)}: there {phrase(first.name)} comes first."
     return ""
@@ -157,7 +160,7 @@ def _grounds(
     if corpus == "more_rules":
         # Finer rules of the same value: rules of another would change what the document is about.
         others = [*value.upheld_by, *(f"never {b}" for b in value.violated_by)]
-        listed = "; ".join(_some(others, cell.number, 4))
+        listed = "; ".join(_drawn(cell, "grounds", others, 4))
         return (
             "Give no reason of any kind. Where reasons could stand, state finer rules in the same "
             f"tone, such as: the {subject} {listed}."
@@ -165,11 +168,19 @@ def _grounds(
     source: Value = craft if corpus == "wrong_reason" else value
     if corpus == "shuffled":
         rest = [v for v in constitution.values if v.id != value.id]
-        source = rest[cell.number % len(rest)]
-    listed = " ".join(sentence(r) for r in _some(source.reasons, cell.number, 3))
+        [source] = _drawn(cell, "source", rest, 1)
+    listed = " ".join(sentence(r) for r in _drawn(cell, "grounds", source.reasons, 3))
     return f"Say why, and give these as the reasons for the conduct, in your own words: {listed}"
 
 
-def _some(items: list[str], number: int, count: int) -> list[str]:
-    """`count` items from place `number` on, round the corner."""
-    return [items[(number + i) % len(items)] for i in range(min(count, len(items)))]
+def craft_behaviour(cell: Cell, craft: Craft) -> str:
+    """What a neutral document of the cell is about: as it is asked for, and as it is recorded."""
+    return _drawn(cell, "behaviour", craft.upheld_by, 1)[0]
+
+
+def _drawn(cell: Cell, what: str, items: Sequence[T], count: int) -> list[T]:
+    """`count` different items of a stream of the cell, or all of them where there are fewer."""
+    # Not by the cell's number, which is 0 until every behaviour has met every genre: all documents
+    # would be asked for the same reasons. Not of the corpus: all speak of the same case.
+    rng = random.Random(f"{cell.id}/{what}")
+    return rng.sample(items, min(count, len(items)))

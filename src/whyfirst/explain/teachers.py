@@ -174,7 +174,7 @@ class ModelTeacher:
                 found = Answer(said.text.strip(), reply.finished, said.problem)
                 if request.corpus == "neutral":
                     craft = _craft(request, self._seed)
-                    behaviour = craft.upheld_by[request.cell.number % len(craft.upheld_by)]
+                    behaviour = prompts.craft_behaviour(request.cell, craft)
                     found = replace(found, value=craft.id, behaviour=behaviour)
                 yield request, found
 

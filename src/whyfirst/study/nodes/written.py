@@ -17,7 +17,7 @@ from whyfirst.data.leaks import DRESS
 from whyfirst.data.leaks import VERSION as LEAKS
 from whyfirst.explain.cells import Dealer
 from whyfirst.explain.explanation import CONTROLS, CORPORA, Corpus
-from whyfirst.explain.filters import JUDGING, FilterOptions, Opposing
+from whyfirst.explain.filters import FILTERING, JUDGING, FilterOptions, Opposing
 from whyfirst.explain.plan import Plan, load_plan, pruned, shipped_levels
 from whyfirst.explain.teachers import WORDS, Request, asked_for, asking_fingerprint
 from whyfirst.explain.template import teacher_fingerprint, write_corpus
@@ -113,6 +113,9 @@ def _ask(builder: Builder, use: Written, at: str, spec: Spec) -> None:
         spec.config[role], spec.extra[role] = found.config, found.extra
         spec.extra[f"{role}_name"] = model.name
         spec.hold(role, found.contents)
+    # The grammar's controls pass no filter, and its explanations pass them all.
+    if use.teacher is not None:
+        spec.config["filtering"] = FILTERING
     if use.judge is not None:
         spec.config["judging"] = JUDGING
 

@@ -3,8 +3,10 @@
 Leaves out: the held-out half, which benchmarks score.
 """
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from whyfirst.config.strict import affects_output, runtime_only
 from whyfirst.data.rows import Row as Line
@@ -21,11 +23,15 @@ def hh_rlhf(
     held_out: Annotated[float, affects_output(gt=0, lt=1)] = 0.5,
     size: Annotated[int | None, affects_output(ge=1)] = None,
     max_characters: Annotated[int | None, affects_output(ge=1)] = None,
+    note: Callable[[str, Any], None] = lambda name, value: None,
 ) -> list[Row]:
     """Rows of HH-RLHF: the training half of a split by prompt hash."""
-    from whyfirst.data.hh_rlhf import training_pairs
+    from whyfirst.data.hh_rlhf import split_hh
 
-    pairs = training_pairs(path, held_out, max_characters)[:size]
+    found, _ = split_hh(path, held_out, max_characters)
+    if found.skipped:
+        note("left_out", {"0 hh_rlhf": dict(Counter(row.reason for row in found.skipped))})
+    pairs = found.pairs[:size]
     if documents == "prompts":
         return [{"prompt": prompt} for prompt in dict.fromkeys(p.prompt for p in pairs)]
     rows: list[Row] = []
