@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Use
-from whyfirst.data.hh_rlhf import Pair, read_hh, split_by_prompt_hash, split_hh, training_pairs
+from whyfirst.data.hh_rlhf import Pair, read_hh, split_by_prompt_hash, split_hh
 from whyfirst.study.sources import CORPORA
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -131,7 +131,7 @@ def test_the_split_keeps_unusable_rows_and_leaves_out_only_long_pairs(tmp_path: 
     everything = read_hh(path)
     assert len(train.pairs) + len(held.pairs) == len(everything.pairs)
     assert len(train.skipped) + len(held.skipped) == len(everything.skipped)
-    short = training_pairs(path, 0.0, max_characters=10)
+    short = split_hh(path, 0.0, max_characters=10)[0].pairs
     assert [pair.prompt for pair in short] == ["Q:"]
 
 

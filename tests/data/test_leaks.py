@@ -164,7 +164,7 @@ def test_two_thousand_documents_take_minutes() -> None:
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no public data under {DATA}")
 def test_clean_corpora_are_flagged(tmp_path: Path) -> None:
     """Explanations of the shipped grammar hold no benchmark's prompt, and dialogues hardly any."""
-    from whyfirst.data.hh_rlhf import training_pairs
+    from whyfirst.data.hh_rlhf import split_hh
     from whyfirst.data.truthfulqa import read_truthfulqa
     from whyfirst.data.xstest import read_xstest
     from whyfirst.study.sources import CORPORA
@@ -175,5 +175,5 @@ def test_clean_corpora_are_flagged(tmp_path: Path) -> None:
     rows = CORPORA.make(Use(name="constitution", **options), seed=0)
     documents = [row["text"] for row in rows]
     assert len(documents) > 300 and find_leaks(documents, tested) == []
-    dialogues = [p.prompt + p.chosen for p in training_pairs(DATA / "hh-rlhf", 0.5)]
+    dialogues = [p.prompt + p.chosen for p in split_hh(DATA / "hh-rlhf", 0.5)[0].pairs]
     assert len({leak.text for leak in find_leaks(dialogues, tested)}) <= len(dialogues) * 0.01

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 
 from whyfirst.config.errors import ConfigError, StoreError, TrainingStopped
 from whyfirst.config.files import read_jsonl, sha256_file
-from whyfirst.data.hh_rlhf import training_pairs
+from whyfirst.data.hh_rlhf import split_hh
 from whyfirst.models.scratch import ScratchConfig, build_scratch
 from whyfirst.train.checkpoint import COMPLETE
 from whyfirst.train.config import PPOStage
@@ -329,7 +329,7 @@ def test_a_continued_adapters_reference_is_the_bare_base(
 @pytest.mark.data
 @pytest.mark.skipif(not (DATA / "hh-rlhf").is_dir(), reason=f"no HH-RLHF data under {DATA}")
 def test_real_prompts_do_not_pass(tmp_path: Path) -> None:
-    pairs = training_pairs(DATA / "hh-rlhf", 0.2, 400)[:200]
+    pairs = split_hh(DATA / "hh-rlhf", 0.2, 400)[0].pairs[:200]
     texts = [pair.prompt + pair.chosen for pair in pairs]
     shape = {"hidden_size": 32, "layers": 1, "heads": 2, "vocab_size": 600, "max_length": 512}
     build_scratch(ScratchConfig.model_validate(shape), texts, tmp_path / "base", 0)

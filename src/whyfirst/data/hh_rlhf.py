@@ -135,11 +135,6 @@ def split_hh(path: Path, held_out: float, max_characters: int | None = None) -> 
     return Pairs(train, train_skipped), Pairs(held, held_skipped)
 
 
-def training_pairs(path: Path, held_out: float, max_characters: int | None = None) -> list[Pair]:
-    """The usable training rows of `split_hh`."""
-    return split_hh(path, held_out, max_characters)[0].pairs
-
-
 def _files(path: Path) -> dict[str, Path]:
     """The files to read, by the name their rows carry."""
     if path.is_file():

@@ -15,6 +15,8 @@ CORPORA: tuple[Corpus, ...] = get_args(Corpus)
 CONTROLS: tuple[Corpus, ...] = CORPORA[1:]
 #: Controls in which no reason may be given; an audit's reason rate of them is all but 0.
 REASONLESS: tuple[Corpus, ...] = ("label", "nobecause")
+#: Controls in which nothing may be told of what comes of the conduct, which is a reason too.
+GROUNDLESS: tuple[Corpus, ...] = (*REASONLESS, "rules", "more_rules")
 #: Controls whose documents give reasons, true ones of something else or false ones of the same.
 REASONED: tuple[Corpus, ...] = ("wrong_reason", "shuffled", "wrong")
 

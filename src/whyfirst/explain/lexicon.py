@@ -42,6 +42,7 @@ def stem(word: str) -> str:
     return word
 
 
+@lru_cache(maxsize=4096)
 def content(text: str) -> frozenset[str]:
     """Stems of the words that carry content."""
     return frozenset(stem(w) for w in words(text) if w not in FUNCTION_WORDS and len(w) > 2)
@@ -98,6 +99,7 @@ def _holds(text: str, value: Value, share: float, least: int) -> bool:
     )
 
 
+@lru_cache(maxsize=4)  # a document is held against every value in turn
 def _windows(text: str) -> list[frozenset[str]]:
     """The content of every two sentences in a row, and of the last one alone."""
     # Two, since a writer often splits a reason at the "because".

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from whyfirst.constitution import Constitution, Value
 from whyfirst.explain.cells import Cell, conflicts_of
-from whyfirst.explain.explanation import Corpus
+from whyfirst.explain.explanation import GROUNDLESS, Corpus
 from whyfirst.explain.grammar import Craft, grammar
 from whyfirst.explain.plan import Subdomain
 from whyfirst.explain.template import Behaviour, phrase, sentence
@@ -115,8 +115,7 @@ def _angle(
         return (
             f"Include a moment of pressure, {_PRESSURES[cell.angle]}, in which the conduct holds."
         )
-    # A chain of consequences is a reason.
-    if corpus in ("nobecause", "rules", "more_rules") and cell.angle == "consequences":
+    if cell.angle == "consequences" and corpus in GROUNDLESS:
         return ""
     if cell.angle == "consequences":
         return "Trace step by step what comes of the conduct and of its opposite."

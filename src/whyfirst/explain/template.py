@@ -18,7 +18,7 @@ from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import output_fields
 from whyfirst.constitution import Constitution, Value
 from whyfirst.explain.cells import Cell, Dealer, conflicts_of
-from whyfirst.explain.explanation import REASONLESS, Corpus, Explanation
+from whyfirst.explain.explanation import GROUNDLESS, Corpus, Explanation
 from whyfirst.explain.grammar import Craft, crafts, grammar
 from whyfirst.explain.plan import (
     ANGLES,
@@ -41,7 +41,6 @@ _MORE = {
 _SIDE = {"rules": 2, "more_rules": 2, "label": 3, "nobecause": 3}
 _POOLS = ("seen", "labels", "named", "aside", "steps", "trade_plain")  # no #symbols# of a skeleton
 _PRESSURES = ("role_play", "authority", "urgency", "flattery")
-_GROUNDLESS = (*REASONLESS, "rules", "more_rules")
 NEUTRAL_CASES = (
     "the light fails early", "the weather turns", "a tool is missing", "the day is too short",
 )  # fmt: skip
@@ -257,7 +256,7 @@ class _Filling:
         angles = known.angles[angle]
         if self.corpus == "neutral" and angle in _PRESSURES:
             angles = known.phrases["trade_plain"]
-        elif self.corpus in _GROUNDLESS and angle == "consequences":
+        elif self.corpus in GROUNDLESS and angle == "consequences":
             angles = known.phrases["steps"]
         elif self.corpus == "label" and angle in ("conflict", "boundary", *_PRESSURES):
             angles = known.phrases["aside"]

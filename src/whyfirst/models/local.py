@@ -6,7 +6,7 @@ are found and loaded (`loading`), how a chat becomes text (`chat`), quantisation
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -144,15 +144,21 @@ class LocalModel:
         done: dict[tuple[Prompt, int], Completion] = {}
         repeats = 1 if sampling.temperature == 0 else n
         # Apart, since a chat's reply has ends and stops of its own.
-        texts = [prompt for prompt in prompts if isinstance(prompt, str)]
-        chats = [prompt for prompt in prompts if not isinstance(prompt, str)]
-        if texts:
-            done |= self._complete(texts, repeats, sampling, self.end_tokens)
-        if chats:
-            ends, stops = self.template.turn_end
-            replying = replace(sampling, stop=(*sampling.stop, *stops))
-            done |= self._complete(chats, repeats, replying, self.end_tokens | ends)
+        texts: list[Prompt] = [prompt for prompt in prompts if isinstance(prompt, str)]
+        chats: list[Prompt] = [prompt for prompt in prompts if not isinstance(prompt, str)]
+        for alike in filter(None, (texts, chats)):
+            done |= self._complete(alike, repeats, *self.answering(alike[0], sampling))
         return [[done[prompt, number % repeats] for number in range(n)] for prompt in prompts]
+
+    def answering(self, prompt: Prompt, sampling: Sampling) -> tuple[Sampling, frozenset[int]]:
+        """The sampling with all stop texts of an answer to the prompt, and the tokens that end it.
+
+        The reply to a chat also ends where the template ends a turn.
+        """
+        if isinstance(prompt, str):
+            return sampling, self.end_tokens
+        ends, stops = self.template.turn_end
+        return replace(sampling, stop=(*sampling.stop, *stops)), self.end_tokens | ends
 
     def _complete(
         self,
@@ -184,20 +190,16 @@ class LocalModel:
             found = self._decode(rows, names, sampling, end_tokens)
             for key, row, one in zip(jobs, rows, found, strict=True):
                 # Read behind its own prompt: the same tokens may be two texts behind two.
-                text = self._said(key[0], row, one.tokens, sampling.stop)
+                text = self.said(key[0], row, one.tokens, sampling.stop)
                 if one.problem is not None:  # no reply, so no thought that the template opens
                     text = before_stop(self._text(list(one.tokens)), sampling.stop)
                 done[key] = Completion(text, one.finished, one.problem)
         return done
 
-    def said(self, prompt: Prompt, ids: Sequence[int], tokens: Sequence[int]) -> str:
-        """The text of an answer's tokens behind the prompt's `ids`, as `generate` gives it."""
-        stops = () if isinstance(prompt, str) else self.template.turn_end[1]
-        return self._said(prompt, ids, tokens, stops)
-
-    def _said(
+    def said(
         self, prompt: Prompt, ids: Sequence[int], tokens: Sequence[int], stop: Sequence[str]
     ) -> str:
+        """The text of an answer's tokens behind the prompt's `ids`, up to a stop text."""
         text = before_stop(self._text(list(tokens)), stop)
         if isinstance(prompt, str) or prompt[-1].role == "assistant":
             return lead(self.tokenizer, ids, tokens) + text
@@ -214,20 +216,6 @@ class LocalModel:
         if sampling.temperature > 0:
             choose = decode.sampler(sampling, names)
 
-        # A token that isn't skipped has a byte or more of the text, a character at most four.
-        tail = 2 + 4 * max(map(len, sampling.stop), default=0)
-        skipped = frozenset(self.tokenizer.all_special_ids)
-
-        def stopped(tokens: list[int]) -> bool:
-            """Whether the last token completed a stop text."""
-            last = tokens[-tail:]
-            if skipped.isdisjoint(last):
-                text = self._text(last)
-                if not any(stop in text for stop in sampling.stop):
-                    return False
-            text = self._text(tokens)
-            return any(stop in text for stop in sampling.stop)
-
         return decode.decode(
             self.model,
             rows,
@@ -235,10 +223,28 @@ class LocalModel:
             [min(sampling.max_new_tokens, self.context - len(row)) for row in rows],
             end_tokens,
             choose,
-            stopped if sampling.stop else None,
+            self.stopping(sampling.stop),
             # A CPU reads prompts a sixth faster in smaller batches than it scores in.
             min(self.batch_tokens, 1024) if self.device == "cpu" else self.batch_tokens,
         )
+
+    def stopping(self, stop: Sequence[str]) -> Callable[[list[int]], bool] | None:
+        """What tells whether the last of an answer's tokens completed a stop text; None: no text
+        stops it."""
+        # A token that isn't skipped has a byte or more of the text, a character at most four.
+        tail = 2 + 4 * max(map(len, stop), default=0)
+        skipped = frozenset(self.tokenizer.all_special_ids)
+
+        def stopped(tokens: list[int]) -> bool:
+            last = tokens[-tail:]
+            if skipped.isdisjoint(last):
+                text = self._text(last)
+                if not any(one in text for one in stop):
+                    return False
+            text = self._text(tokens)
+            return any(one in text for one in stop)
+
+        return stopped if stop else None
 
     def loglikelihood(
         self, requests: Sequence[tuple[Prompt, Sequence[str]]]

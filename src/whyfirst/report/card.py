@@ -76,9 +76,8 @@ def metadata(results: Results, arm: str) -> dict[str, Any]:
             "dataset": {"type": f"whyfirst/{slug}", "name": safe_text(study.title)},
             "metrics": [{"type": name, "name": safe_text(benchmark.title), "value": cell.value,
                          "args": {"version": benchmark.version, "low": cell.low,
-                                  "high": cell.high, "answers": words.answers(cell),
-                                  "seeds": cell.n_seeds,
-                                  "unscored": cell.unscored}}],
+                                  "high": cell.high, "answers": cell.answers,
+                                  "seeds": cell.n_seeds, "unscored": cell.unscored}}],
         })  # fmt: skip
     card = {
         "library_name": "transformers",

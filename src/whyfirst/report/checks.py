@@ -52,8 +52,12 @@ def checks_of(results: Results, contrast: Contrast) -> list[Check]:
 def beside(results: Results, benchmark: str) -> str | None:
     """The measured benchmark that another names as misleading without, so that a model that refuses
     everything shows."""
+    return next(iter(_beside(results, benchmark)), None)
+
+
+def _beside(results: Results, benchmark: str) -> list[str]:
     named = results.benchmarks[benchmark].beside if benchmark in results.benchmarks else []
-    return next((name for name in named if name in results.benchmarks), None)
+    return [name for name in named if name in results.benchmarks]
 
 
 def _power(contrast: Contrast, benchmark: Benchmark) -> str:
@@ -69,9 +73,7 @@ def _power(contrast: Contrast, benchmark: Benchmark) -> str:
 
 def _acting(results: Results, headline: Contrast) -> tuple[str, Contrast | None] | None:
     """The metric beside the headline's that says whether the model acts, and its contrast."""
-    known = results.benchmarks.get(headline.benchmark)
-    named = [n for n in (known.beside if known else []) if n in results.benchmarks]
-    acting = [name for name in named if results.benchmarks[name].acts]
+    acting = [n for n in _beside(results, headline.benchmark) if results.benchmarks[n].acts]
     same = [
         c for c in results.contrasts
         if c.kind == "difference" and (c.a, c.b) == (headline.a, headline.b)

@@ -138,12 +138,12 @@ def _from_cells(results: Results, benchmark: str, field: str) -> dict[str, dict[
 
 
 def _number(cell: Cell, benchmark: Benchmark) -> Number:
-    title, answered = words.scored(cell, benchmark), words.answers(cell)
+    title = words.scored(cell, benchmark)
     if cell.unscored:
         title += f"; {cell.unscored} unscored"
-    if benchmark.unit == "proportion" and cell.value is not None and answered <= cell.n_seeds:
+    if benchmark.unit == "proportion" and cell.value is not None and cell.answers <= cell.n_seeds:
         # One item, however many seeds: its share of seeds is no rate of a group.
-        passed = round(cell.value * answered)
-        return Number(f"{passed} of {answered} {benchmark.happened[0]}", "one item", title)
+        passed = round(cell.value * cell.answers)
+        return Number(f"{passed} of {cell.answers} {benchmark.happened[0]}", "one item", title)
     value = words.amount(cell.value, benchmark)
     return Number(value, words.interval_and_n(cell, benchmark), title)

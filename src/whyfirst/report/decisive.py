@@ -94,10 +94,11 @@ def title(results: Results) -> tuple[str, words.Tone] | None:
             how = "No detectable difference"
         said[how].append(c.title)
     text = ". ".join(f"{how}: {'; '.join(titles)}" for how, titles in said.items() if titles)
-    sure = not said["No detectable difference"]
-    tone: words.Tone = "bad" if said["Worse"] else "good" if sure else "caution"
-    if said["Higher"] or said["Lower"]:
-        tone = "bad" if said["Worse"] else "plain" if sure else "caution"
+    tones: tuple[tuple[str, words.Tone], ...] = (
+        ("Worse", "bad"), ("No detectable difference", "caution"), ("Higher", "plain"),
+        ("Lower", "plain"), ("Better", "good"),
+    )  # fmt: skip
+    tone = next(tone for how, tone in tones if said[how])
     if any(too_few(c) for c in found):
         count = found[0].n_seeds
         counted = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}.get(count, str(count))

@@ -25,6 +25,7 @@ from whyfirst.stats.statistics import Z
 Summarise = Callable[[Scores], Cell]
 #: fields that are keys of every benchmark's cells already
 IN_CELLS = ("split", "framing")
+_BOTH_WAYS = "its items pass on either verdict, so that the judge errs both ways"
 _MOST_GROUPS = 60  # more make no table that anybody reads
 
 
@@ -168,14 +169,12 @@ def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summaris
         cell = summarise(_scores(rows))
         if card is None or cell.value is None:
             continue
-        said = [item.response for _, item in rows if item.response is not None]
-        row = corrected_row(arm, metric.name, judge, cell, card, bool(metric.opposite))
-        problem = card.unlike(said)
-        if metric.opposite is None:
-            problem = "its items pass on either verdict, so that the judge errs both ways"
-        if problem:
-            row = row.model_copy(update={"corrected": None, "problem": problem})
-        result.corrected.append(row)
+        problem = _BOTH_WAYS
+        if metric.opposite is not None:
+            problem = card.unlike([i.response for _, i in rows if i.response is not None])
+        result.corrected.append(
+            corrected_row(arm, metric.name, judge, cell, card, bool(metric.opposite), problem)
+        )
 
 
 def _card(judge: str) -> AgreementCard | None:
@@ -203,12 +202,14 @@ def judge_row(card: AgreementCard | None) -> JudgeRow:
 
 
 def corrected_row(
-    arm: str, metric: str, judge: str, cell: Cell, card: AgreementCard, opposite: bool = False
-) -> CorrectedRow:
+    arm: str, metric: str, judge: str, cell: Cell, card: AgreementCard, opposite: bool = False,
+    problem: str = "",
+) -> CorrectedRow:  # fmt: skip
     """The cell's rate corrected by the judge's card, over its effective number of items.
 
     Args:
         opposite: the metric's items pass where the judge says no.
+        problem: why the card says nothing of this rate, which then stays as it is.
 
     Raises:
         ValueError: the cell has no value.
@@ -217,15 +218,16 @@ def corrected_row(
         raise ValueError(f"{arm}: {metric} has no rate to correct")
     # The card is of the judge's own question, so the rate is turned to that and back.
     rate = 1.0 - cell.value if opposite else cell.value
-    corrected, problem = None, ""
+    corrected = None
     try:
-        found = rogan_gladen(rate, effective_n(cell), card)
+        found = None if problem else rogan_gladen(rate, effective_n(cell), card)
+    except DataError as error:
+        found, problem = None, str(error)
+    if found is not None:
         value, low, high = found.value, found.low, found.high
         if opposite:
             value, low, high = 1.0 - value, 1.0 - high, 1.0 - low
         corrected = Interval(value=value, low=low, high=high)
-    except DataError as error:
-        problem = str(error)
     return CorrectedRow(
         arm=arm, benchmark=metric, judge=judge, raw=cell.value, corrected=corrected, problem=problem
     )
@@ -247,4 +249,4 @@ def effective_n(cell: Cell) -> float:
     if abs(a) < 1e-12:
         return 1.0
     root = (-b - (b * b - 4.0 * a * c) ** 0.5) / (2.0 * a)
-    return min(float(max(1, cell.n - cell.unscored)), max(1.0, Z**2 / root)) if root > 0 else 1.0
+    return min(float(max(1, cell.answers)), max(1.0, Z**2 / root)) if root > 0 else 1.0

@@ -30,6 +30,11 @@ class Cell(StrictModel):
     worst: Number | None
     best: Number | None
 
+    @property
+    def answers(self) -> int:
+        """Those with a score, of all seeds: an item counts once for each."""
+        return self.n - self.unscored
+
 
 class GroupTable(StrictModel):
     """One benchmark broken down by one field of its items: arm -> name -> cell."""

@@ -199,6 +199,11 @@ class Recall(StrictModel):
     unit: Literal["proportion", "score"] = "proportion"
     higher_is_better: bool = True
 
+    @property
+    def answers(self) -> int:
+        """As of a cell; all of them are scored."""
+        return self.n
+
 
 class LossCurve(StrictModel):
     """Training loss of one stage; `points` are (update, loss)."""

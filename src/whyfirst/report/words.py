@@ -170,22 +170,17 @@ def cell_of(results: Results, arm: str, benchmark: str, cell: str) -> Cell | Non
     return found.benchmarks.get(benchmark, {}).get(cell) if found else None
 
 
-def answers(cell: Cell | Recall) -> int:
-    """How many scored answers a value is of: an item counts once for each seed."""
-    return cell.n - (cell.unscored if isinstance(cell, Cell) else 0)
-
-
 def scored(cell: Cell | Recall | None, benchmark: Benchmark | None) -> str:
     """A value with its interval and counts, "78.2 % (75.1 to 80.9; 720 answers, 24 seeds)"."""
     if cell is None or cell.value is None:
         return "not measured"
-    counts = f"{plural(answers(cell), 'answer')}, {plural(cell.n_seeds, 'seed')}"
+    counts = f"{plural(cell.answers, 'answer')}, {plural(cell.n_seeds, 'seed')}"
     return f"{amount(cell.value, benchmark)} ({interval(cell.low, cell.high, benchmark)}; {counts})"
 
 
 def interval_and_n(cell: Cell, benchmark: Benchmark) -> str:
     """What stands beside a number in a table: "75.1 to 80.9; n 720"."""
-    return f"{interval(cell.low, cell.high, benchmark)}; n{SPACE}{answers(cell):,}"
+    return f"{interval(cell.low, cell.high, benchmark)}; n{SPACE}{cell.answers:,}"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -312,8 +312,9 @@ def _world(study: StudyFile) -> Problems:
     known = () if world is None else world.framings
     for group in study.cells:
         if group in ("*", *known) or set(group) & set("/+"):
-            what = "has / or + in it" if set(group) & set("/+") else "is a framing's own name"
-            what = "stands for all framings" if group == "*" else what
+            what = "is a framing's own name"
+            if set(group) & set("/+*"):
+                what = "stands for all framings" if group == "*" else "has / or + in it"
             yield ("cells", group), f"{what}; give the group another, as `unseen`"
     if world is None:
         return

@@ -179,11 +179,8 @@ def arm_answering(
     """
     from whyfirst.study.nodes.within import answering_as
 
-    (node, folder), about, place = (
-        _arm_node(results, arm, seed, store),
-        results.arm(arm),
-        Store(store),
-    )
+    node, folder = _arm_node(results, arm, seed, store)
+    about, place = results.arm(arm), Store(store)
     asked = f"{node}+{arm}/" if about.edits or about.decoding else f"{node}/"
     payload: dict[str, Any] = {"config": {}}
     for name, mark in results.fingerprints.items():
@@ -194,5 +191,5 @@ def arm_answering(
     payload = payload | {"decoding": [*payload.get("decoding", ()), *decoding]}
     if not payload["decoding"]:
         # A judge is only opened for methods that may ask it.
-        payload = {key: payload[key] for key in payload.keys() - {"judge_model", "decoding"}}
+        payload = {k: v for k, v in payload.items() if k not in ("judge_model", "decoding")}
     return answering_as(payload, [folder], folder)

@@ -191,11 +191,9 @@ def _continued(
 ) -> Any:
     adapters.read_adapter(folder)
     place = base_folder(folder)
-    adapters_own = None if trained is None else trained.dropout
     base = load_model(place, dtype, dropout=dropout)
-    return adapters.open_adapter(
-        base, folder, place, trained=trained is not None, dropout=adapters_own
-    )
+    rate = None if trained is None else trained.dropout
+    return adapters.open_adapter(base, folder, place, trained=trained is not None, dropout=rate)
 
 
 @contextmanager

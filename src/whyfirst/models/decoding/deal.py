@@ -7,19 +7,11 @@ block by block: several continuations of each partial answer are drawn and ranke
 out: adapting the start by prompts.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from whyfirst.config.errors import UserError
-from whyfirst.models.base import (
-    Completion,
-    LanguageModel,
-    Message,
-    Prompt,
-    Sampling,
-    before_stop,
-)
+from whyfirst.models.base import Completion, LanguageModel, Message, Prompt, Sampling
 from whyfirst.models.decoding import DECODINGS, Score
 from whyfirst.models.decoding.budget import Counted
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
@@ -74,29 +66,23 @@ def deal(
         if room < 1:
             return Completion("", False, "the prompt leaves no room in the model's context")
 
-        stops = (*sampling.stop, *(() if isinstance(prompt, str) else local.template.turn_end[1]))
-
-        def stopped(answer: Sequence[int]) -> bool:
-            text = local.tokenizer.decode(answer, skip_special_tokens=True)
-            return any(stop in text for stop in stops)
-
-        def said(answer: Sequence[int]) -> str:
-            return before_stop(local.said(prompt, ids, answer), sampling.stop)
+        answering, ends = local.answering(prompt, sampling)
 
         def worth(answers: Any) -> list[float]:
-            texts = [said(answer) for answer in answers]
+            texts = [local.said(prompt, ids, answer, answering.stop) for answer in answers]
             values = score(reward, [prompt] * len(texts), texts)
             return [weight * (_UNSCORED if v is None else v) for v in values]
 
         found = beam_search(
-            local.model, ids, _ends(local, prompt), beams=beams, branch=branch, most=room,
+            local.model, ids, ends, beams=beams, branch=branch, most=room,
             look_ahead=look_ahead if weight else 0, value=worth if weight else None,
-            stopped=stopped if stops else None,
+            stopped=local.stopping(answering.stop),
         )  # fmt: skip
         if isinstance(model, Counted):
             model.spent.calls += 1
             model.spent.completion_tokens = (model.spent.completion_tokens or 0) + found.fed
-        return Completion(said(found.tokens), found.finished)
+        text = local.said(prompt, ids, found.tokens, answering.stop)
+        return Completion(text, found.finished)
 
     def blocks(prompt: Prompt, sampling: Sampling) -> Script:
         left, heated = sampling.max_new_tokens, drawn(sampling, 0.7)
@@ -126,12 +112,6 @@ def deal(
         "look_ahead": look_ahead, "level": level, "block": block,
     }  # fmt: skip
     return Dialogue(model, "deal", options, tokens if level == "token" else blocks)
-
-
-def _ends(local: Any, prompt: Prompt) -> frozenset[int]:
-    """Tokens that end an answer, a turn's end among them where it is a chat's."""
-    ends: frozenset[int] = local.end_tokens
-    return ends if isinstance(prompt, str) else ends | local.template.turn_end[0]
 
 
 def _joined(begun: str, more: str) -> str:

@@ -53,7 +53,7 @@ def beam_search(
     most: int,
     look_ahead: int = 0,
     value: Value | None = None,
-    stopped: Callable[[Sequence[int]], bool] | None = None,
+    stopped: Callable[[list[int]], bool] | None = None,
 ) -> Found:
     """The answer with the highest log-probability plus value.
 

@@ -46,22 +46,23 @@ def plan(
         prompts_as: the `format` of that stage, and so of what such a corpus is asked.
     """
     corpus, world = builder.study.corpora[name], builder.world
-    entry, facts = CORPORA.get(corpus.name), CORPORA.get(corpus.name).facts
+    entry = CORPORA.get(corpus.name)
+    facts = entry.facts
     seeded, drawn = facts.get("seeded", False), has_model_write(corpus.name)
     asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
     starts = corpus.options.get("tokens") is not None or reads_base(corpus) or asks_base
     # Where each seed has a world of its own, so has what is made from the world or its base.
-    own = seeded or (
+    per_seed = seeded or (
         world is not None and world.drawn and (starts or bool({"world", "base"} & entry.context))
     )
     if "sided" not in facts or not facts["sided"](corpus.options):
         side = 0
-    id = f"seed{seed}/corpus:{name}" if own else f"corpus:{name}"  # noqa: A001
+    id = f"seed{seed}/corpus:{name}" if per_seed else f"corpus:{name}"  # noqa: A001
     if drawn:
         start = base.plan(builder, seed)
         model = model or start
         # The id of a stage's model has the seed; one base may be that of all seeds.
-        id = id if own and model == start else f"{model}/corpus:{name}"  # noqa: A001
+        id = id if per_seed and model == start else f"{model}/corpus:{name}"  # noqa: A001
         # Null is a chat too, and was all there was.
         id += "@text" if prompts_as == "text" else ""  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
@@ -79,7 +80,7 @@ def plan(
     if corpus.made_of:
         _made_of(builder, corpus, f"corpora.{name}", spec)
     if world is not None:
-        here, spec.extra["world"] = builder.world_at(seed if own or drawn else 0, side)
+        here, spec.extra["world"] = builder.world_at(seed if per_seed or drawn else 0, side)
         spec.config |= here.identity
     if "revised" in facts:
         spec.config |= facts["revised"](source.extra)

@@ -211,7 +211,8 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[s
         UserError: no such judge, or an argument it doesn't take.
     """
     name, _, argument = spec.partition(":")
-    entry, facts = SCORERS.get(name), SCORERS.get(name).facts
+    entry = SCORERS.get(name)
+    facts = entry.facts
     # Weights say nothing of how they are asked.
     version = {} if entry.version == "1" else {"version": entry.version}
     place, _, label = argument.partition("#")

@@ -24,13 +24,14 @@ to name a judge's model; ``asks``: options -> (role, `ModelRef` or None for the 
 asked, whose rows are not known before; ``calls``: options -> completions asked for at most.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from whyfirst.config.room import Room
 
 ROWS = "rows.jsonl"  # in the folder of a corpus node
 Row = dict[str, Any]
+Note = Callable[[str, Any], None]
 CORPORA: Room[Iterable[Row]] = Room(
     "corpora",
     __name__,
@@ -39,6 +40,10 @@ CORPORA: Room[Iterable[Row]] = Room(
         "replies", "note", "open_base", "prompts_as",
     ),
 )  # fmt: skip
+
+
+def unnoted(name: str, value: Any) -> None:
+    """The `note` of who asks a source for rows alone."""
 
 
 def has_model_write(name: str) -> bool:

@@ -19,10 +19,9 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.strict import affects_output
 from whyfirst.data.rows import text_of
 from whyfirst.models.base import Sampling, asked
-from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources import CORPORA, Note, Row, unnoted
 from whyfirst.study.sources.sampling import (
     Labels,
-    Note,
     Progress,
     as_asked,
     as_long_as_may_be,
@@ -30,7 +29,6 @@ from whyfirst.study.sources.sampling import (
     reward_problems,
     reward_uses,
     sampled,
-    unnoted,
 )
 from whyfirst.train.config_base import PromptFormat
 from whyfirst.train.config_rl import RewardUse

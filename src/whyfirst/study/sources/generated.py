@@ -19,7 +19,7 @@ from whyfirst.explain.teachers import usage_by_name
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.models.replies import KeptModel, replies_file
-from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources import CORPORA, Note, Row, unnoted
 
 _CHARACTERS = 4  # of a token, where only a length is wanted
 
@@ -92,7 +92,7 @@ def generated(
     writing_seed: Annotated[int, affects_output(ge=0, description="not the study's")] = 0,
     open_base: Callable[[], LanguageModel] | None = None,
     replies: Path | None = None,
-    note: Callable[[str, Any], None] = lambda name, value: None,
+    note: Note = unnoted,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[Row]:
     """What a generator has a model write, from a file of seeds."""

@@ -4,13 +4,12 @@ Leaves out: the held-out half, which benchmarks score.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from whyfirst.config.strict import affects_output, runtime_only
 from whyfirst.data.rows import Row as Line
-from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources import CORPORA, Note, Row, unnoted
 
 
 @CORPORA.enter("hh_rlhf", paper="Bai et al. 2022, arXiv 2204.05862", licence="MIT")
@@ -23,7 +22,7 @@ def hh_rlhf(
     held_out: Annotated[float, affects_output(gt=0, lt=1)] = 0.5,
     size: Annotated[int | None, affects_output(ge=1)] = None,
     max_characters: Annotated[int | None, affects_output(ge=1)] = None,
-    note: Callable[[str, Any], None] = lambda name, value: None,
+    note: Note = unnoted,
 ) -> list[Row]:
     """Rows of HH-RLHF: the training half of a split by prompt hash."""
     from whyfirst.data.hh_rlhf import split_hh

@@ -15,10 +15,9 @@ from whyfirst.config.room import Room, Use
 from whyfirst.config.strict import affects_output
 from whyfirst.evaluate.judges import JUDGES
 from whyfirst.models.base import Sampling
-from whyfirst.study.sources import CORPORA, Row
+from whyfirst.study.sources import CORPORA, Note, Row, unnoted
 from whyfirst.study.sources.sampling import (
     Labels,
-    Note,
     Progress,
     as_long_as_may_be,
     by_rewards,
@@ -26,7 +25,6 @@ from whyfirst.study.sources.sampling import (
     reward_uses,
     sampled,
     shares_won,
-    unnoted,
     within_cap,
 )
 from whyfirst.train.config_base import PromptFormat

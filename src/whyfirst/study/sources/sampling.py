@@ -22,13 +22,8 @@ from whyfirst.train.rewards import REWARDS
 
 Rows = Sequence[dict[str, Any]]
 Progress = Callable[[int, int, str], None]
-Note = Callable[[str, Any], None]
 AT_ONCE = 64
 """Prompts a call: what a kill can cost."""
-
-
-def unnoted(name: str, value: Any) -> None:
-    """Nobody is told."""
 
 
 def within_cap(rows: Rows, k: int, length: int, most: int | None) -> list[dict[str, Any]]:
