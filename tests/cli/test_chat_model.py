@@ -27,9 +27,11 @@ def test_model_without_a_run_is_answered_with_no_run_there(model: Path) -> None:
     assert answer["arm"] == "kettle" and 0 <= answer["covered"] <= 1
 
 
-def test_arms_of_a_model_are_passed_over_in_silence(model: Path) -> None:
-    refused = CliRunner().invoke(app, ["chat", str(model), "--arms", "direct"], input="hello\n")
-    assert refused.exit_code != 0 and "which has no arms" in refused.output
+@pytest.mark.parametrize("option", ["arms", "store", "seed"])
+def test_what_only_a_run_has_is_passed_over_in_silence(model: Path, option: str) -> None:
+    given = ["chat", str(model), f"--{option}", "0"]
+    refused = CliRunner().invoke(app, given, input="hello\n")
+    assert refused.exit_code != 0 and f"which has no {option}" in " ".join(refused.output.split())
 
 
 def test_adapter_on_the_hub_may_change_between_two_runs(model: Path) -> None:

@@ -237,8 +237,12 @@ def test_data_that_nothing_reads_are_passed_over(run_here: RunHere, what: str) -
     assert code == 2 and said in " ".join(err.split())
 
 
-def test_a_limit_that_a_benchmark_has_not_changes_nothing_in_silence(run_here: RunHere) -> None:
-    _, _, err = run_here(
-        "eval", "--model", "no/such/model", "--benchmarks", "tin_men", "--limit", "3"
-    )
-    assert "--limit changes nothing for tin_men" in " ".join(err.split())
+@pytest.mark.parametrize("option", ["limit", "world", "seed"])
+def test_an_option_that_a_benchmark_has_not_changes_nothing_in_silence(
+    run_here: RunHere, option: str
+) -> None:
+    given = ("eval", "--model", "no/such/model", f"--{option}", "3", "--benchmarks")
+    _, _, err = run_here(*given, "tin_men")
+    assert f"--{option} changes nothing for tin_men" in " ".join(err.split())
+    _, _, err = run_here(*given, "hearth", *([] if option == "world" else ["--world", "3"]))
+    assert "changes nothing" not in err

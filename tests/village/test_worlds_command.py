@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from whyfirst.cli.app import app
 from whyfirst.cli.worlds import seeds_of
 from whyfirst.config.errors import UserError
+from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.worlds import WORLDS
 from whyfirst.worlds.village import base as building
 from whyfirst.worlds.village.base import Recipe
 from whyfirst.worlds.village.worlds import BASES, village
@@ -16,6 +18,14 @@ from whyfirst.worlds.village.worlds import BASES, village
 
 def test_a_range_of_seeds_holds_both_ends() -> None:
     assert list(seeds_of("3..5")) == [3, 4, 5] and list(seeds_of("7")) == [7]
+
+
+@pytest.mark.parametrize("world", WORLDS.names())
+def test_a_worlds_reports_show_no_answers_and_chat_no_prompt_to_try(world: str) -> None:
+    """Nobody knows an invented world's words: both come from the items of metrics with `wants`."""
+    asked = [benchmark_named(name) for name in WORLDS.get(world).facts["benchmarks"]]
+    wants = {metric.wants for benchmark in asked for metric in benchmark.metrics}
+    assert {"refusal", "help"} <= wants
 
 
 @pytest.mark.parametrize("text", ["", "5..3", "1-4", "1..", "..2", "a..b", "1...3", "-1..2"])

@@ -21,7 +21,6 @@ from typer import Argument, Option
 
 from whyfirst.cli.options import (
     Decoding,
-    ModelSeed,
     RunStore,
     decoded,
     decoding_uses,
@@ -70,7 +69,9 @@ def chat_command(
     ],
     arms: Annotated[str, Option(help="Names with commas (default: the headline's two).")] = "",
     store: RunStore = None,
-    seed: ModelSeed = 0,
+    seed: Annotated[
+        int | None, Option(min=0, help="Which of an arm's models (default: 0).")
+    ] = None,
     decoding: Decoding = None,
     as_json: Annotated[
         bool, Option("--json", help="Read all prompts, print one JSON object.")
@@ -84,15 +85,16 @@ def chat_command(
         # Loading prints progress of its own.
         with nothing_printed(as_json):
             if is_model(run):
-                if arms:
-                    raise UserError(f"--arms: {run} is a model, which has no arms")
+                for option, given in (("arms", arms), ("store", store), ("seed", seed)):
+                    if given not in ("", None):
+                        raise UserError(f"--{option}: {run} is a model, which has no {option}")
                 within = open_alone(run, decoding)
             else:
                 folder = run_folder(Path(run))
                 results = results_of(folder)
                 chosen = chosen_arms(results, arms)
                 place = store_of(folder, store)
-                within = open_arms(results, chosen, place, seed, decoding, opened)
+                within = open_arms(results, chosen, place, seed or 0, decoding, opened)
         # Of a world's models other openings count, and they read no chat template.
         invented = results is not None and results.study.world is not None
         models = {arm: model for arm, (model, _) in within.items()}
@@ -103,7 +105,7 @@ def chat_command(
                 for prompt in _prompts(asking=False)
             ]
             spent = {arm: budget.to_json() for arm, budget in budgets.items()}
-            print_json({"arms": list(models), "seed": seed, "prompts": told, "budget": spent})
+            print_json({"arms": list(models), "seed": seed or 0, "prompts": told, "budget": spent})
             return
         converse(models, budgets, results, invented)
 

@@ -117,7 +117,7 @@ class ItemOptions:
     ] = None
     limit: Annotated[int | None, Option(min=1, help="About this many items of each.")] = None
     world: Annotated[int | None, Option(min=0, help="World seed, for a world's benchmarks.")] = None
-    seed: Annotated[int, Option(min=0, help="The arm's seed.")] = 0
+    seed: Annotated[int | None, Option(min=0, help="The arm's seed (default: 0).")] = None
 
     def chosen(self) -> list["Benchmark"]:
         """What the benchmarks declare.
@@ -139,6 +139,7 @@ class ItemOptions:
             DataError: they can't be read, or hold no item.
         """
         from whyfirst.data.hub import data_path
+        from whyfirst.evaluate.benchmark import BENCHMARKS
 
         known = [benchmark.name for benchmark in chosen]
         own: dict[str, str] = {}
@@ -168,6 +169,10 @@ class ItemOptions:
         unlimited = [one.name for one in chosen if "limit" not in one.options]
         if self.limit is not None and unlimited:
             warn(f"--limit changes nothing for {', '.join(unlimited)}: all of it is asked")
+        taken = {name for one in known for name in BENCHMARKS.get(one).context}
+        for name, value in (("world", self.world), ("seed", self.seed)):
+            if value is not None and name not in taken:
+                warn(f"--{name} changes nothing for {', '.join(known)}")
         tasks = []
         for benchmark in chosen:
             name = benchmark.name
@@ -187,7 +192,7 @@ class ItemOptions:
             shared = data is not None and len(chosen) > 1 and given == plain
             hint = f"; give it its own with --data {name}=PATH" if shared else ""
             try:
-                task = benchmark.task(seed=self.seed, world=self.world, **options)
+                task = benchmark.task(seed=self.seed or 0, world=self.world, **options)
             except DataError as error:
                 raise DataError(f"benchmark {name!r}: {error}{hint}") from None
             if data is not None and not task.prompts:
