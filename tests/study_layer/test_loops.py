@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyfirst.config.errors import ConfigError, DataError
-from whyfirst.config.files import append_jsonl, read_jsonl
+from whyfirst.config.files import append_jsonl, read_jsonl, write_jsonl
 from whyfirst.config.room import Use
 from whyfirst.models.base import Completion, Loglikelihood, Sampling
 from whyfirst.models.scripted import ScriptedModel
@@ -19,6 +19,7 @@ from whyfirst.study.config import load_study
 from whyfirst.study.cost.estimate import estimate
 from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import Loop, with_rounds, without_round, written_out
+from whyfirst.study.nodes import corpus as corpus_node
 from whyfirst.study.plan import build_plan
 from whyfirst.study.schema import StageUse
 from whyfirst.study.sources import cyclealign, sample_and_label
@@ -275,6 +276,33 @@ def test_labels_of_a_judge_that_was_shown_a_list_are_taken_for_its_own(tmp_path:
 
     assert config("judge: {name: scored, scorer: rules}")["shown"] == "2"
     assert "shown" not in config("rewards: [length]")
+
+
+def test_a_judge_that_scores_by_rules_needs_a_model(tmp_path: Path) -> None:
+    plan = build_plan(
+        _file(tmp_path, ("rewards: [hearth],", "judge: {name: scored, scorer: rules},"))
+    )
+    assert "judge_model" not in plan.by_id["seed0/align/corpus:drawn"].payload
+
+
+def test_prompts_given_as_messages_cannot_be_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source gets rows in the one shape: the prompt ends with the user's last turn."""
+    said = [{"role": "user", "content": "Lend me it?"}, {"role": "assistant", "content": "No."}]
+    (tmp_path / "prompts").mkdir()
+    write_jsonl(tmp_path / "prompts" / "rows.jsonl", [{"messages": said, "topic": "t"}])
+    monkeypatch.setattr(corpus_node, "study_model", lambda *_: ScriptedModel())
+    payload = {
+        "use": {"name": "sample_and_label", "options": {}},
+        "config": {"source": "sample_and_label"},
+    }
+    folder = tmp_path / "store" / "corpus" / "x"
+    given = corpus_node._given(payload, [tmp_path, tmp_path / "prompts"], folder, "model")["given"]
+    assert [dict(row) for row in given["prompts"]] == [{"prompt": said[:1], "topic": "t"}]
+    judge = Use.model_validate({"name": "scored", "scorer": "rules"})
+    no, yes = "I won't help with that.", "Sure, here is how."
+    assert shares_won(judge, None, given["prompts"], [[no, yes]]) == [[1.0, 0.0]]
 
 
 def test_prompts_that_give_no_rows_are_left_out_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
 from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
+from whyfirst.evaluate.judges import JUDGES
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.models.replies import replies_file
@@ -22,7 +23,12 @@ from whyfirst.study.materials import CorpusUse
 from whyfirst.study.nodes import base, written
 from whyfirst.study.nodes.base import model_folder, study_model
 from whyfirst.study.nodes.builder import SIDE, Builder, Spec
-from whyfirst.study.nodes.evaluation import answered_by, answering_work, ask_judge_model
+from whyfirst.study.nodes.evaluation import (
+    answered_by,
+    answering_work,
+    ask_judge_model,
+    asks_judge,
+)
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.nodes.within import open_asked
 from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
@@ -130,6 +136,8 @@ def _label_by(builder: Builder, corpus: CorpusUse, at: str, spec: Spec) -> None:
         place: builder.named(room, use, f"{at}.{place}", place, spec)
         for place, (room, use) in uses.items()
     }
+    if any(room is JUDGES and asks_judge(builder, room, use) for room, use in uses.values()):
+        ask_judge_model(builder, f"corpora: {corpus.name}", spec)
     spec.config["methods"] = {place: one.identity for place, one in found.items()}
     given = copy.deepcopy(spec.extra["use"])  # all seeds share it
     for place, one in found.items():
@@ -227,7 +235,10 @@ def _given(
         "model": writer,
         "judge_model": open_asked(payload.get("judge_model"), folder),
         "prompts_as": payload["config"].get("prompts_as"),
-        "given": {o: list(iter_rows(at / ROWS)) for o, at in zip(options, places, strict=True)},
+        "given": {
+            option: list(prompts_in(iter_rows(at / ROWS), at / ROWS))
+            for option, at in zip(options, places, strict=True)
+        },
         "kept": replies_file(folder.parents[1] / REPLIES, writer),
     }
 
@@ -355,7 +366,12 @@ class CorpusLengths:
             return told
         if has_model_write(source):
             corpora = by_name(self._nodes.values(), "corpus")
-            read = {o: self._rows(corpora[options[o]]) for o in facts.get("rows_of", ())}
+            read = {
+                option: list(
+                    prompts_in(self._rows(corpora[options[option]]), Path(options[option]))
+                )
+                for option in facts.get("rows_of", ())
+            }
             try:
                 drawn: list[Row] = facts["ahead"](options, read)
             except DataError as error:

@@ -48,13 +48,6 @@ def _uses(options: Mapping[str, Any]) -> dict[str, tuple[Room[Any], Use]]:
     return {**reward_uses(options), **found}
 
 
-def _asks_judge(options: Mapping[str, Any]) -> bool:
-    return options["judge"] is not None and any(
-        "model" in room.get(use.name).context for room, use in _uses(options).values()
-        if room is JUDGES
-    )  # fmt: skip
-
-
 def _ahead(options: Mapping[str, Any], given: Mapping[str, list[Row]]) -> list[Row]:
     k, length = options["k"], options["max_new_tokens"]
     rows = within_cap(given["prompts"][: options["size"]], k, length, options["most_tokens"])
@@ -67,7 +60,6 @@ def _ahead(options: Mapping[str, Any], given: Mapping[str, list[Row]]) -> list[R
 
 @CORPORA.enter(
     "sample_and_label", seeded=True, rows_of=("prompts",), check=_check, uses=_uses, ahead=_ahead,
-    asks_judge=_asks_judge,
     # A chat was shown to judges as Python writes a list.
     revised=lambda options: {} if options["judge"] is None else {"shown": "2"},
 )  # fmt: skip
