@@ -6,7 +6,9 @@ from pathlib import Path
 
 import layer_models
 import pytest
+from typer.testing import CliRunner
 
+from whyfirst.cli.app import app
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.strict import load_yaml
 from whyfirst.study.config import Overrides, Study
@@ -80,6 +82,7 @@ def test_tokens_and_operations_follow_from_rows_updates_and_epochs(place: Path) 
     lengths = [len(tokenizer.encode(t["prompt"] + t["completion"]).ids) for t in texts]
     mean = sum(lengths) / len(lengths)
     assert rows["align"].tokens == pytest.approx(10 * 2 * mean)
+    assert rows["align"].updates == 10
     assert rows["align"].flops == pytest.approx(cost.training_flops(shape, 10 * 2 * mean, mean))
     # Two arms use the same demonstrations, and both RL seeds one reward model each.
     assert (rows["align"].nodes, rows["prefer"].nodes, rows["rlhf"].nodes) == (2, 2, 2)
@@ -360,3 +363,24 @@ def test_arms_with_one_method_and_other_options_cost_what_each_takes(
     weights = {n.id: n.weight for n in tracker_of(plan, store, 1)()._order}
     assert weights == pytest.approx(weights | {n: f / 1e9 for n, f in flops.items()})
     assert all("of" not in row and row["nodes"] for row in cost_json(found)["work"])
+
+
+@pytest.mark.parametrize(("tokens", "refused"), [(600, True), (30_000, False)])
+def test_a_written_corpus_too_small_for_any_effect_is_told_when_its_stage_starts(
+    place: Path, tokens: int, refused: bool
+) -> None:
+    """A teacher was paid for documents that the stage then refused."""
+    path = study(place, name="short")
+    explain = "{data: reasons, train: {kind: explain, batch_size: 2, epochs: 1, max_length: 64}}"
+    written = f"written: {{values: {{constitution: hhh, teacher: template, tokens: {tokens}}}}}"
+    reasons = "{source: written, written: values, documents: explanations}"
+    path.write_text(
+        path.read_text()
+        .replace("corpora:\n", f"{written}\ncorpora:\n  reasons: {reasons}\n")
+        .replace("stages:\n", f"stages:\n  why: {explain}\n")
+        .replace("direct: [align]", "direct: [align], first: [why, align]")
+    )
+    told = CliRunner().invoke(app, ["plan", str(path), "--store", str(place / "short")])
+    assert told.exit_code == 0, told.output
+    said = " ".join(told.output.split())
+    assert ("stages.why (about " in said and "fewer weight updates" in said) is refused, said

@@ -118,6 +118,8 @@ def test_the_worlds_of_the_demo_ship_with_bases_of_the_present_recipe(
     demo = build_plan(STUDY.with_name("hearth-demo.yaml"))
     worlds = [node.payload["world"]["seed"] for node in demo.nodes if node.kind == "base"]
     assert worlds == [41, 42, 43] and not set(worlds) & set(range(1, 33))
+    # Copied, so they take no minutes of the time left either.
+    assert all(node.weight < 10 for node in demo.nodes if node.kind == "base")
     for seed in worlds:
         folder = village(seed=seed).base_folder()
         about = read_json(folder / "world.json")["properties"]

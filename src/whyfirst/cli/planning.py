@@ -5,6 +5,7 @@ Leaves out: the counting (study/cost/).
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,21 +38,38 @@ def plan(study: StudyOptions, as_json: AsJson = False) -> None:
         print_json(asdict(description) | {"cost": cost_json(cost), "seconds_left": left})
         return
     say(description.study + study.overrides.words, style="bold")
-    show_stages(description)
+    expected = {row.name: row.updates for row in description.stages}
+    expected |= {row.name: row.updates for row in cost.work if row.updates is not None}
+    show_stages(description, expected)
     known = "not known before the first parts ran" if left is None else f"about {duration(left)}"
     hours = "" if left is None else f" ({left / 3600:,.2f} hours)"
     say(f"time left on this machine ({machine_words()}; {workers} workers): {known}{hours}")
     show_cost(cost)
     if cost.problem is None:
         show_disk(cost, place.root)
+    few = [
+        f"{row.name} (about {row.updates})" for row in cost.work
+        if row.updates is not None and row.left
+        and row.updates < resolved.study.stages[row.name].train.min_updates
+    ]  # fmt: skip
+    if few:
+        # Of what will be written only the tokens are known, so the stage has the last word.
+        warn(
+            f"stages.{', '.join(few)}: fewer weight updates than min_updates, to be refused when "
+            "they start; use more tokens or epochs, or a smaller batch_size (or lower it knowingly)"
+        )
     for said in (*description.told, *description.repeats, *description.left_out):
         warn(said)
     if description.power:
         show_power(description)
 
 
-def show_stages(description: "PlanDescription") -> None:
-    """Print the arms' seeds and how many parts of each kind there are."""
+def show_stages(description: "PlanDescription", expected: Mapping[str, int | None]) -> None:
+    """Print the arms' seeds and how many parts of each kind there are.
+
+    Args:
+        expected: stage -> weight updates, of those given in epochs too.
+    """
 
     # Arms nearly always have the same number of seeds: those that differ are named.
     usual = Counter(description.seeds.values()).most_common(1)[0][0]
@@ -63,7 +81,8 @@ def show_stages(description: "PlanDescription") -> None:
     # Before anything was ever timed here the last column would be empty.
     timed = any(row.seconds is not None for row in rows)
     table(titles if timed else titles[:-1], [
-        (row.kind, row.name, row.nodes, row.complete, row.updates,
+        (row.kind, row.name, row.nodes, row.complete,
+         expected.get(row.name) if row.kind == "stage" else None,
          *([] if row.seconds is None else [duration(row.seconds)]))
         for row in rows
     ], "llr")  # fmt: skip

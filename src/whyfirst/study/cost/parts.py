@@ -44,6 +44,7 @@ class Work:
         memory: bytes by part, at its peak.
         half: whether it computes in 16 bits.
         disk: bytes that one of them leaves in the store.
+        updates: of a stage's weights; of epochs as many as its rows are thought to make.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Work:
     memory: dict[str, float]
     half: bool
     disk: float = 0.0
+    updates: int | None = None
 
     @property
     def nodes(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json, read_jsonl, write_json
 from whyfirst.config.room import Use
 from whyfirst.config.strict import decisive
@@ -15,7 +16,7 @@ from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.builder import Builder, Spec, locate
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import ROWS
-from whyfirst.worlds import WORLDS
+from whyfirst.worlds import WORLDS, World
 
 BUILD_SECONDS = 120.0  # roughly, of a world's base
 
@@ -40,8 +41,16 @@ def plan(builder: Builder, seed: int = 0) -> str:
     if world.ships:
         builder.contents[world.base_folder()] = assets
     spec = Spec(decisive(model) | dict(world.identity), {"assets": assets}, {"world": made})
-    weight = 1.0 if world.ships else BUILD_SECONDS
-    return builder.add(world.base_id, KIND, spec, weight=weight, rank=seed)
+    return builder.add(world.base_id, KIND, spec, weight=_seconds(world), rank=seed)
+
+
+def _seconds(world: World) -> float:
+    """Roughly: a base that was built before, as those of the shipped studies, is copied."""
+    try:
+        world.base_folder()
+    except UserError:
+        return BUILD_SECONDS
+    return 1.0
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:

@@ -156,7 +156,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
         each, adapter = kind_of(train).cost(train), 0
         if train.lora is not None:
             adapter = shape.adapter(train.lora.r, train.lora.target_modules)
-        row = seen = 0.0
+        row, seen, updates = 0.0, 0.0, train.updates
         # A stage that reads no rows (it recovers weights) takes no tokens.
         if use.data:
             turns: Which = getattr(train, "turns", "last")
@@ -168,7 +168,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
             # An upper bound: the longest responses there may be.
             if each.written:
                 row = min(row + each.written, train.max_length)
-            updates = train.updates or math.ceil((train.epochs or 0.0) * rows / each.fresh)
+            updates = updates or math.ceil((train.epochs or 0.0) * rows / each.fresh)
             seen = updates * train.batch_size * row
         flops = arithmetic.training_flops(
             shape, each.trained * seen, row, adapter=adapter,
@@ -182,7 +182,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
             train.kind, name, tuple(node.id for node in nodes), ahead.left(nodes),
             (each.trained + each.forward + each.critic) * seen, flops,
             _memory(shape, train, adapter, row), train.dtype == "bfloat16",
-            disk=4.0 * whole * (1 + sum(kept) / len(kept)),
+            disk=4.0 * whole * (1 + sum(kept) / len(kept)), updates=updates,
         )  # fmt: skip
 
 
