@@ -4,7 +4,7 @@ import re
 
 from whyfirst.evaluate.benchmark import Metric
 from whyfirst.report.answer import title_of
-from whyfirst.report.checks import base_losses
+from whyfirst.report.conduct import base_losses
 from whyfirst.report.html import report_html
 from whyfirst.report.schema import Results
 

@@ -20,7 +20,7 @@ from whyfirst.config.files import atomic_write
 from whyfirst.config.text import duration, pages, safe_text
 from whyfirst.report import curves, decisive, figures, links, probes, views, words
 from whyfirst.report.answer import answer
-from whyfirst.report.checks import beside
+from whyfirst.report.conduct import beside
 from whyfirst.report.items import load_items
 from whyfirst.report.schema import Benchmark, Example, Results
 from whyfirst.report.svg import arm_styles

@@ -12,7 +12,7 @@ from rich.text import Text
 from whyfirst.config.text import safe_text, table_of
 from whyfirst.report import words
 from whyfirst.report.answer import answer
-from whyfirst.report.checks import beside
+from whyfirst.report.conduct import beside
 from whyfirst.report.schema import Results
 from whyfirst.report.views import columns, comparisons
 from whyfirst.report.words import Tone

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from whyfirst.report import decisive, figures, words
-from whyfirst.report.checks import beside
+from whyfirst.report.conduct import beside
 from whyfirst.report.figures import PanelRow
 from whyfirst.report.parts import Comparison
 from whyfirst.report.schema import Benchmark, Cell, Contrast, Results

@@ -14,6 +14,7 @@ AT_THE_END = 0.0005  # a share this near to 0 or 1 is printed as 0.0 or 100.0 %
 SPACE = "\u00a0"  # between a number and its sign, so that a line never breaks there
 Direction = Literal["higher", "lower", "none", "unknown"]
 Tone = Literal["good", "caution", "bad", "plain"]
+Finding = tuple[Tone, str]
 
 #: a direction that says nothing, in words
 WAYS = {"none": "no detectable difference", "unknown": "too few data"}
@@ -282,3 +283,14 @@ def recall_limits(row: Recall) -> str:
     if row.unit == "proportion":
         return f"{percent(row.low)} to {percent(row.high)}"
     return f"{row.low:.3f} to {row.high:.3f}"
+
+
+def power_words(contrast: Contrast, benchmark: Benchmark) -> str:
+    """Which difference would have been found; "" where there is nothing to say."""
+    # One training run says nothing of what another would have shown.
+    if contrast.mde is None or contrast.unit != "seeds":
+        return ""
+    if contrast.mde >= (2.0 if contrast.kind == "interaction" else 1.0):
+        return f"no possible difference would have been found with 80{SPACE}% power"
+    size = difference_words(contrast.mde, benchmark).lstrip("+")
+    return f"a true difference of {size} would have been found with 80{SPACE}% power"
