@@ -7,7 +7,9 @@ block by block: several continuations of each partial answer are drawn and ranke
 out: adapting the start by prompts.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from whyfirst.config.errors import UserError
@@ -16,6 +18,9 @@ from whyfirst.models.decoding import DECODINGS, Score
 from whyfirst.models.decoding.budget import Counted
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
 from whyfirst.models.decoding.search import beam_search
+
+Scored = Callable[[list[Prompt], list[str]], list[float | None]]
+Answering = Callable[[Prompt, Sampling], Script]
 
 GO_ON = "{question}\n\nThe answer begins like this:\n{begun}\n\nWrite only what follows."
 _UNSCORED = -1e9  # of an answer that the reward can't score
@@ -59,6 +64,26 @@ def deal(
     if level == "token" and not here:
         raise UserError("deal: searching over tokens needs a local model; set level: block")
 
+    scored = partial(score, reward)
+    if level == "token":
+        script = _over_tokens(
+            model, local, scored, weight=weight, beams=beams, branch=branch, look_ahead=look_ahead
+        )
+    else:
+        script = _over_blocks(here, scored, beams=beams, branch=branch, block=block)
+    options = {
+        "reward": reward, "weight": weight, "beams": beams, "branch": branch,
+        "look_ahead": look_ahead, "level": level, "block": block,
+    }  # fmt: skip
+    return Dialogue(model, "deal", options, script)
+
+
+def _over_tokens(
+    model: LanguageModel, local: Any, scored: Scored, *,
+    weight: float, beams: int, branch: int, look_ahead: int,
+) -> Answering:  # fmt: skip
+    """A search over the tokens of a local model, counted where `model` counts."""
+
     def tokens(prompt: Prompt, sampling: Sampling) -> Script:
         yield from ()
         (ids,) = local.encode_prompts([prompt])
@@ -70,7 +95,7 @@ def deal(
 
         def worth(answers: Any) -> list[float]:
             texts = [local.said(prompt, ids, answer, answering.stop) for answer in answers]
-            values = score(reward, [prompt] * len(texts), texts)
+            values = scored([prompt] * len(texts), texts)
             return [weight * (_UNSCORED if v is None else v) for v in values]
 
         found = beam_search(
@@ -84,34 +109,36 @@ def deal(
         text = local.said(prompt, ids, found.tokens, answering.stop)
         return Completion(text, found.finished)
 
+    return tokens
+
+
+def _over_blocks(here: bool, scored: Scored, *, beams: int, branch: int, block: int) -> Answering:
+    """A search over drawn blocks of any model."""
+
     def blocks(prompt: Prompt, sampling: Sampling) -> Script:
         left, heated = sampling.max_new_tokens, drawn(sampling, 0.7)
         # A model that is asked what follows answers without the space before it.
         joined = str.__add__ if here or isinstance(prompt, str) else _joined
-        partial = [Completion("", False)]
+        answers = [Completion("", False)]
         while left > 0:
             samples = replace(heated, max_new_tokens=min(block, left))
             left -= block
-            open_ones = [answer for answer in partial if not answer.finished]
+            open_ones = [answer for answer in answers if not answer.finished]
             if not open_ones:
                 break
             replies = yield [
                 Request(_begun(prompt, a.text, here), samples, n=branch) for a in open_ones
             ]
-            grown = [answer for answer in partial if answer.finished]
+            grown = [answer for answer in answers if answer.finished]
             for answer, row in zip(open_ones, replies, strict=True):
                 grown += [Completion(joined(answer.text, c.text), c.finished) for c in row]
-            values = score(reward, [prompt] * len(grown), [answer.text for answer in grown])
+            values = scored([prompt] * len(grown), [answer.text for answer in grown])
             known = [_UNSCORED if value is None else value for value in values]
             ranked = sorted(range(len(grown)), key=lambda place: -known[place])
-            partial = [grown[place] for place in ranked[:beams]]
-        return partial[0]
+            answers = [grown[place] for place in ranked[:beams]]
+        return answers[0]
 
-    options = {
-        "reward": reward, "weight": weight, "beams": beams, "branch": branch,
-        "look_ahead": look_ahead, "level": level, "block": block,
-    }  # fmt: skip
-    return Dialogue(model, "deal", options, tokens if level == "token" else blocks)
+    return blocks
 
 
 def _joined(begun: str, more: str) -> str:
