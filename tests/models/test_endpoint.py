@@ -20,11 +20,12 @@ import pytest
 from loopback_server import LoopbackServer, Reply, chat_reply, question, text_reply, used_by
 
 from whyfirst.config.errors import StoreError, UserError
+from whyfirst.config.process import identity
 from whyfirst.models.base import LanguageModel, Sampling, asked
 from whyfirst.models.endpoint import EndpointModel
 from whyfirst.models.endpoint_client import Limits, _Pace
 from whyfirst.models.endpoint_http import retry_after
-from whyfirst.models.spend import Spend
+from whyfirst.models.spend import RUN, SPENT, Spend, new_run
 
 Handler = Callable[[dict[str, Any]], Reply]
 QUICK = Limits(concurrency=8, timeout=5.0, deadline=60.0, pause=0.001)
@@ -605,6 +606,63 @@ def test_a_cap_stops_before_it_is_passed_and_a_rerun_continues(
             break
     assert len(server.requests) == 30, "each prompt exactly once over all runs"
     assert rounds > 1 and used and all(200 < tokens <= 500 for tokens in used)
+
+
+SPENDING = """
+import sys
+from pathlib import Path
+from whyfirst.config.errors import UserError
+from whyfirst.models.base import Sampling, asked
+from whyfirst.models.reference import ModelRef, open_model
+url, folder, name = sys.argv[1:]
+ref = ModelRef(endpoint=url, model="tiny", max_tokens=500, max_concurrency=4)
+try:
+    model = open_model(ref, cache=Path(folder))
+    model.generate([asked(f"{name} {n}") for n in range(30)], sampling=Sampling(max_new_tokens=20))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_every_process_of_a_run_spends_a_cap_of_its_own(tmp_path: Path) -> None:
+    """Three at once under one cap of 25 replies; another run has the whole cap again."""
+
+    def spend(run: str, *names: str) -> list[str]:
+        given = [sys.executable, "-c", SPENDING, server.url, str(tmp_path)]
+        environment = os.environ | {RUN: run}
+        started = [
+            subprocess.Popen([*given, name], env=environment, stdout=subprocess.PIPE, text=True)
+            for name in names
+        ]
+        return [process.communicate(timeout=120)[0] for process in started]
+
+    one, other = new_run(), new_run()
+    with LoopbackServer(lambda r: chat_reply("x", usage=used_by(9, 11))) as server:
+        said = spend(one, "a", "b", "c")
+        asked_first = len(server.requests)
+        assert spend(one, "d")[0].count("max_tokens 500 would be passed") == 1
+        assert len(server.requests) == asked_first
+        spend(other, "a")
+    assert 15 < asked_first <= 500 // 20
+    assert sum("max_tokens 500 would be passed" in text for text in said) >= 2
+    assert len(server.requests) > asked_first
+    assert set(json.loads((tmp_path / SPENT).read_text())) == {one, other}
+
+
+def test_what_a_killed_process_set_aside_is_spent_again(tmp_path: Path) -> None:
+    """It may have been billed for; a run that has ended counts no more."""
+    gone = json.dumps({**identity(), "pid": 2**22 + 1})
+    run = new_run()
+    rows = {"m": {"prompt": 50, "completion": 0, "unreported": 0, "held": {gone: [[10, 20]]}}}
+    (tmp_path / SPENT).write_text(json.dumps({run: rows, gone: rows}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(RUN, run)
+        spend = Spend(max_tokens=100, folder=tmp_path, model="m")
+        assert spend.hold(10, 11) == "max_tokens 100"
+        assert not spend.others_hold()
+        assert spend.hold(10, 10) is None
+        spend.release(10, 10)
+    assert set(json.loads((tmp_path / SPENT).read_text())) == {run}
 
 
 def test_a_cap_that_cannot_be_kept_is_said() -> None:

@@ -27,6 +27,7 @@ _MALFORMED_ATTEMPTS = 2  # each is paid for
 _ABSENT_ATTEMPTS = 3  # of an endpoint that has never answered
 _FAILURES_IN_A_ROW = 5  # requests given up with no success between: the endpoint is gone
 _START, _LONGEST_PAUSE = 4, 30.0
+_OTHERS_S = 1.0  # until one looks again whether the run's other processes used what they set aside
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,9 @@ class EndpointClient:
             if (cap := self._spend.hold(*ask.most)) is None:
                 state.running += 1
                 return
+            if not state.running and self._spend.others_hold():
+                await asyncio.sleep(_OTHERS_S)
+                continue
             if not state.running:
                 self._stop(state, f"{cap} would be passed by the next request")
             # What is under way may use less than was set aside for it.

@@ -167,7 +167,9 @@ def open_model(ref: ModelRef, *, base: Path = Path(), cache: Path | None = None)
             key_env=ref.key_env,
             revision=ref.revision,
             store=None if cache is None else cache / f"replies-{identity[:16]}.jsonl",
-            spend=Spend(ref.price_in, ref.price_out, ref.max_cost, ref.max_tokens),
+            spend=Spend(
+                ref.price_in, ref.price_out, ref.max_cost, ref.max_tokens, cache, identity[:16]
+            ),
             limits=Limits(ref.max_concurrency, ref.timeout_s, ref.deadline_s),
         )
     from whyfirst.models.local import LocalModel

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from whyfirst.config.errors import ConfigError, DataError, StoreError, UserError
 from whyfirst.config.files import atomic_write, write_json
+from whyfirst.models.spend import RUN, new_run
 from whyfirst.report.schema import Results, load_results, results_to_json
 from whyfirst.report.unit import PAGE_FILE, RESULTS_FILE, is_whole, one_unit
 from whyfirst.study.config import NONE, Overrides
@@ -112,6 +113,7 @@ def run_study(
 
         open_workers = partial(RayWorkers, place, RUNNER, workers, cluster.address)
     note_run(folder.parent, RunPlace(file, store, overrides))
+    os.environ[RUN] = new_run()  # workers inherit it: they spend together
     with noted_in_store(plan, place):
         outcome = run_graph(
             plan.nodes, place, workers=workers or default_workers(), runner=RUNNER,

@@ -21,6 +21,7 @@ from typing import Any
 from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, StoreError
 from whyfirst.config.files import write_json
+from whyfirst.models.spend import RUN
 from whyfirst.study.execute.graph import LIBRARIES, Node
 from whyfirst.study.execute.pool import available_cores, search_path
 from whyfirst.study.execute.ray_worker import Mailbox, Task, pack, package_versions, work
@@ -30,7 +31,9 @@ from whyfirst.study.execute.store import Store
 PACKAGES = ("whyfirst", *LIBRARIES)
 # What a node's task declares, as Ray names what a machine has of it.
 _RESOURCES = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-_FORWARDED = ("HF_HUB_OFFLINE", "WHYFIRST_DATA", "WHYFIRST_HEARTH_ASSETS", plugins.VARIABLE)
+_FORWARDED = (
+    "HF_HUB_OFFLINE", "WHYFIRST_DATA", "WHYFIRST_HEARTH_ASSETS", plugins.VARIABLE, RUN,
+)  # fmt: skip
 _PATIENCE_S = 5.0
 
 

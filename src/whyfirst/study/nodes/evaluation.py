@@ -226,8 +226,12 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[s
     if facts.get("fetched_late") and "/" in argument:
         return spec, {"judge": spec} | version, facts["question"]
     # A judge built on a model that is never asked tells its name and version.
-    judge = make_scorer(spec, Counting(talks=False))
-    return spec, {"judge": judge.name, "version": judge.version}, judge.question
+    judge, bare = (make_scorer(one, Counting(talks=False)) for one in (spec, name))
+    identity = {"judge": judge.name, "version": judge.version}
+    # Most say their argument in one of them; where none does, it counts itself.
+    if argument and identity == {"judge": bare.name, "version": bare.version}:
+        identity["argument"] = argument
+    return spec, identity, judge.question
 
 
 def task_of(payload: Mapping[str, Any]) -> Task:
