@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from whyfirst.cli.app import app
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.strict import load_yaml
-from whyfirst.study.config import Overrides, Study
+from whyfirst.models.reference import parse_model
+from whyfirst.study.config import Overrides, Study, _kept
 from whyfirst.study.cost import arithmetic as cost
 from whyfirst.study.cost.estimate import cost_json, describe_plan, estimate
 from whyfirst.study.cost.parts import CHARACTERS
@@ -284,6 +285,25 @@ def test_another_model_keeps_how_the_study_runs_it_and_starts_where_the_command_
     assert changed.words == " --model elsewhere --limit 2"
     assert changed.record == {"model": "elsewhere", "limit": "2"}
     assert changed.suffix == "-elsewhere-limit2"
+
+
+@pytest.mark.parametrize(("there", "key"), [("a.example", "KEY"), ("b.example", None)])
+def test_another_endpoint_runs_without_the_caps_of_the_file(there: str, key: str | None) -> None:
+    """The dearer model had no cap at all; a key goes to the host that it was written down for."""
+    own = parse_model(
+        "endpoint:https://a.example/v1#small", key_env="KEY", price_in=1, price_out=2, max_cost=3,
+        timeout_s=9,
+    )  # fmt: skip
+    text = f"endpoint:https://{there}/v1#large"
+    instead = parse_model(text, **_kept(own, parse_model(text)))
+    assert (instead.model, instead.max_cost, instead.price_out) == ("large", 3, 2)
+    assert (instead.timeout_s, instead.key_env) == (9, key)
+    assert _kept(own, parse_model("elsewhere")) == {}
+
+
+def test_plugins_named_by_set_are_not_loaded(place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"plugins\[0\]: .*nowhere\.py"):
+        Overrides(changes=("plugins=[nowhere.py]",)).read(study(place))
 
 
 def test_without_overrides_the_study_is_the_very_same(place: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError, model_validator
 
@@ -56,6 +57,7 @@ def load_study(path: Path, changes: Sequence[str] = ()) -> Study:
         ConfigError: everything wrong with it, a line each, before anything is loaded.
     """
     document = read_yaml(path)
+    _change(document, changes)
     named = document.data.get("plugins") if isinstance(document.data, dict) else None
     for index, given in enumerate(named if isinstance(named, list) else ()):
         try:
@@ -155,14 +157,10 @@ class Overrides:
             return study
         data = study.model_dump(mode="json", by_alias=True)
         if self.model is not None:
-            # Run as the study's own is (dtype, chat template) where the file says so.
-            kept: dict[str, Any] = {}
-            if isinstance(study.model, ModelRef) and not self.model.startswith("endpoint:"):
-                names = ("dtype", "device_map", "chat_template")
-                kept = {n: value for n in names if (value := getattr(study.model, n)) is not None}
             # A path on the command line starts where the command is given, not at the study file.
             local = Path(self.model).expanduser()
-            named = parse_model(str(local.resolve()) if local.exists() else self.model, **kept)
+            text = str(local.resolve()) if local.exists() else self.model
+            named = parse_model(text, **_kept(study.model, parse_model(text)))
             given = named.model_dump(mode="json", exclude_unset=True)
             data["model"] = {"source": "pretrained"} | given
         if self.limit is not None:
@@ -172,6 +170,23 @@ class Overrides:
         except ValidationError as error:
             told = [f"{dotted(at)}: {said}" for at, said in problems_of(error, Study)]
             raise ConfigError(f"{file}, with{self.words}: " + "; ".join(told)) from None
+
+
+def _kept(model: object, instead: ModelRef) -> dict[str, Any]:
+    """What a study's file says of its own model that holds for another in its place, too.
+
+    A key goes to no other host than the one it was written down for.
+    """
+    if not isinstance(model, ModelRef):
+        return {}
+    names: tuple[str, ...] = ("dtype", "device_map", "chat_template")
+    if instead.endpoint is not None:
+        names = ("price_in", "price_out", "max_cost", "max_tokens", "timeout_s", "deadline_s")
+        names += ("max_concurrency",)
+        here, there = (urlsplit(one.endpoint or "").netloc for one in (model, instead))
+        names += ("key_env",) if here == there else ()
+    given = model.model_dump(exclude_unset=True)
+    return {name: given[name] for name in names if given.get(name) is not None}
 
 
 NONE = Overrides()
