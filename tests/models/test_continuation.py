@@ -148,9 +148,11 @@ def test_a_reward_reads_a_response_glued_to_its_prompt(folders: dict[str, Path])
     texts = [" ".join(KNOWN[:3]), " ".join(KNOWN[3:6])]
     ids = model.encode_prompts(texts)
     rows: Any = [{"prompt": texts[0]}, {"prompt": [{"role": "user", "content": texts[1]}]}]
-    prompts = Prompts(Path("p"), rows, texts, ids, [0, 1], [])
+    prompts = Prompts(Path("p"), rows, texts, ids, [False, True], [0, 1], [])
     response = model.tokenizer.encode(" ".join(KNOWN[6:10]), add_special_tokens=False)
-    said, reply = prompts.responses(model.tokenizer, [0, 1], torch.tensor([response] * 2).tolist())
+    model.tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
+    endings = prompts.endings(folders["words"], model.tokenizer)
+    said, reply = (end.said(before, response) for end, before in zip(endings, ids, strict=True))
     assert said == " " + reply == " " + " ".join(KNOWN[6:10])
     ((found,),) = model.loglikelihood([(texts[0], [said])])
     assert found.tokens == 4

@@ -8,9 +8,10 @@ import torch
 from ppo_helpers import END, episodes, learner, scores, stage
 
 from whyfirst.config.errors import TrainingStopped
+from whyfirst.models.continuation import Ending
 from whyfirst.train.ppo import algorithm, maths, rollout
 from whyfirst.train.ppo.rollout import Episode
-from whyfirst.train.weights import load_model
+from whyfirst.train.weights import load_model, load_tokenizer
 
 
 def _alone(model: Any, episode: Episode, temperature: float = 1.0) -> torch.Tensor:
@@ -187,13 +188,14 @@ def test_a_loss_that_is_not_finite_is_stepped_on(bases: dict[str, Path]) -> None
 
 def _generate(base: Path, prompts: list[list[int]], names: list[str], seed: int = 1) -> Any:
     model = load_model(base).eval()
-    ends = frozenset({END, 7, 8, 9})
-    return rollout.generate(model, prompts, names, 6, ends, 1.0, seed)
+    ends = Ending(load_tokenizer(base), frozenset({END, 7, 8, 9}))
+    return rollout.generate(model, prompts, names, 6, [ends] * len(prompts), 1.0, seed)
 
 
 def test_dropout_is_on_while_sampling_or_off_after_it(bases: dict[str, Path]) -> None:
     model = load_model(bases["phi"]).train()  # phi has dropout
-    given: Any = ([[10, 11]], ["a"], 6, frozenset({END}), 1.0, 1)
+    end = Ending(load_tokenizer(bases["phi"]), frozenset({END}))
+    given: Any = ([[10, 11]], ["a"], 6, [end], 1.0, 1)
     torch.manual_seed(0)
     first = rollout.generate(model, *given)
     state = torch.random.get_rng_state()
@@ -205,7 +207,7 @@ def test_sampling_from_a_broken_model_is_an_empty_response(bases: dict[str, Path
     model = load_model(bases["llama"])
     torch.nn.init.constant_(model.lm_head.weight, torch.nan)
     with pytest.raises(TrainingStopped, match="not numbers"):
-        rollout.generate(model, [[10, 11]], ["a"], 6, frozenset({END}), 1.0, 1)
+        rollout.generate(model, [[10, 11]], ["a"], 6, [Ending(None, frozenset({END}))], 1.0, 1)
 
 
 def test_a_sample_depends_on_its_batch(bases: dict[str, Path]) -> None:

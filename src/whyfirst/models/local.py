@@ -6,10 +6,8 @@ are found and loaded (`loading`), how a chat becomes text (`chat`), quantisation
 
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,10 @@ from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 from whyfirst.models import adapters, chat, loading
 from whyfirst.models.base import GREEDY, Completion, Loglikelihood, Prompt, Sampling, before_stop
-from whyfirst.models.continuation import lead
+from whyfirst.models.continuation import Ending, ending
 from whyfirst.models.engine import decode, score
 from whyfirst.models.folder import boundary, check_weights, hashes
 from whyfirst.models.limits import context_of
-from whyfirst.models.said import is_mark
 
 _TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
 
@@ -144,30 +141,27 @@ class LocalModel:
         done: dict[tuple[Prompt, int], Completion] = {}
         repeats = 1 if sampling.temperature == 0 else n
         # Apart, since a chat's reply has ends and stops of its own.
-        texts: list[Prompt] = [prompt for prompt in prompts if isinstance(prompt, str)]
-        chats: list[Prompt] = [prompt for prompt in prompts if not isinstance(prompt, str)]
-        for alike in filter(None, (texts, chats)):
-            done |= self._complete(alike, repeats, *self.answering(alike[0], sampling))
+        kinds: dict[tuple[bool, bool], list[Prompt]] = {}
+        for prompt in prompts:
+            kinds.setdefault(_kind(prompt), []).append(prompt)
+        for alike in kinds.values():
+            done |= self._complete(alike, repeats, sampling, self.ending(alike[0], sampling.stop))
         return [[done[prompt, number % repeats] for number in range(n)] for prompt in prompts]
 
-    def answering(self, prompt: Prompt, sampling: Sampling) -> tuple[Sampling, frozenset[int]]:
-        """The sampling with all stop texts of an answer to the prompt, and the tokens that end it.
-
-        The reply to a chat also ends where the template ends a turn.
-        """
-        if isinstance(prompt, str):
-            return sampling, self.end_tokens
-        ends, stops = self.template.turn_end
-        return replace(sampling, stop=(*sampling.stop, *stops)), self.end_tokens | ends
+    def ending(self, prompt: Prompt, stop: Sequence[str]) -> Ending:
+        """What ends an answer to the prompt, stop texts included, and how it is read."""
+        is_chat, begun = _kind(prompt)
+        template = self.template if is_chat else None
+        return ending(self.tokenizer, self.end_tokens, stop, template, begun)
 
     def _complete(
         self,
         prompts: Sequence[Prompt],
         repeats: int,
         sampling: Sampling,
-        end_tokens: frozenset[int],
+        ending: Ending,
     ) -> dict[tuple[Prompt, int], Completion]:
-        if not end_tokens and not sampling.stop:
+        if not ending.tokens and not ending.stops:
             raise UserError(
                 f"{self.folders[0]}: the tokenizer has no end token (EOS), so no completion could "
                 "end by itself; set eos_token in tokenizer_config.json, or give a stop text"
@@ -187,30 +181,21 @@ class LocalModel:
             # By its text, so that a prompt draws the same wherever it stands.
             names = [f"{number}\n{texts[prompt]}" for prompt, number in jobs]
             rows = [encoded[prompt] for prompt, _ in jobs]
-            found = self._decode(rows, names, sampling, end_tokens)
+            found = self._decode(rows, names, sampling, ending)
             for key, row, one in zip(jobs, rows, found, strict=True):
                 # Read behind its own prompt: the same tokens may be two texts behind two.
-                text = self.said(key[0], row, one.tokens, sampling.stop)
+                text = ending.said(row, one.tokens)
                 if one.problem is not None:  # no reply, so no thought that the template opens
-                    text = before_stop(self._text(list(one.tokens)), sampling.stop)
+                    text = before_stop(ending.text(one.tokens), ending.stops)
                 done[key] = Completion(text, one.finished, one.problem)
         return done
-
-    def said(
-        self, prompt: Prompt, ids: Sequence[int], tokens: Sequence[int], stop: Sequence[str]
-    ) -> str:
-        """The text of an answer's tokens behind the prompt's `ids`, up to a stop text."""
-        text = before_stop(self._text(list(tokens)), stop)
-        if isinstance(prompt, str) or prompt[-1].role == "assistant":
-            return lead(self.tokenizer, ids, tokens) + text
-        return self.template.opened + text.removeprefix(self.template.joint)
 
     def _decode(
         self,
         rows: list[list[int]],
         names: list[str],
         sampling: Sampling,
-        end_tokens: frozenset[int],
+        ending: Ending,
     ) -> list[decode.Decoded]:
         choose: decode.Choose = decode.greedy
         if sampling.temperature > 0:
@@ -221,30 +206,12 @@ class LocalModel:
             rows,
             # A reply that fills the context is cut there, as by its limit.
             [min(sampling.max_new_tokens, self.context - len(row)) for row in rows],
-            end_tokens,
+            ending.tokens,
             choose,
-            self.stopping(sampling.stop),
+            ending.stopped,
             # A CPU reads prompts a sixth faster in smaller batches than it scores in.
             min(self.batch_tokens, 1024) if self.device == "cpu" else self.batch_tokens,
         )
-
-    def stopping(self, stop: Sequence[str]) -> Callable[[list[int]], bool] | None:
-        """What tells whether the last of an answer's tokens completed a stop text; None: no text
-        stops it."""
-        # A token that isn't skipped has a byte or more of the text, a character at most four.
-        tail = 2 + 4 * max(map(len, stop), default=0)
-        skipped = frozenset(self.tokenizer.all_special_ids)
-
-        def stopped(tokens: list[int]) -> bool:
-            last = tokens[-tail:]
-            if skipped.isdisjoint(last):
-                text = self._text(last)
-                if not any(one in text for one in stop):
-                    return False
-            text = self._text(tokens)
-            return any(one in text for one in stop)
-
-        return stopped if stop else None
 
     def loglikelihood(
         self, requests: Sequence[tuple[Prompt, Sequence[str]]]
@@ -337,20 +304,9 @@ class LocalModel:
             for ids, is_chat in zip(encoded, chats, strict=True)
         ]
 
-    def _text(self, tokens: list[int]) -> str:
-        """Without special tokens, but with the marks of thoughts, which some models have as such:
-        without them a thought and the answer after it would run together."""
-        # In runs: decoding token by token would tear characters of several tokens apart.
-        pieces = groupby(tokens, key=self._thought_marks.__contains__)
-        return "".join(
-            self.tokenizer.decode(
-                list(ids), skip_special_tokens=not mark, clean_up_tokenization_spaces=False
-            )
-            for mark, ids in pieces
-        )
 
-    @cached_property
-    def _thought_marks(self) -> frozenset[int]:
-        special = self.tokenizer.all_special_ids
-        names = self.tokenizer.convert_ids_to_tokens(special)
-        return frozenset(i for i, name in zip(special, names, strict=True) if is_mark(name))
+def _kind(prompt: Prompt) -> tuple[bool, bool]:
+    """Whether a prompt is a chat, and whether it ends inside a reply."""
+    if isinstance(prompt, str):
+        return False, False
+    return True, bool(prompt) and prompt[-1].role == "assistant"

@@ -147,14 +147,22 @@ def texts(rows: Rows, path: Path) -> list[str]:
 
 def render_prompts(
     tokenizer: Any, rows: Rows, path: Path, prompts_as: PromptFormat = None
-) -> tuple[list[str], list[list[int]]]:
-    """Text and token ids of each row's prompt, as a stage on responses to it would train on them.
+) -> tuple[list[str], list[list[int]], list[bool]]:
+    """Of each row's prompt, as a stage on responses to it would train on them: text, token ids, and
+    whether the chat template wrote it.
 
     Raises:
         DataError: a row without a prompt; names file and row.
     """
     rendered = _rendered(tokenizer, rows, None, path, prompts_as)
-    return [one.prompt for one in rendered], _prompts(tokenizer, rendered)
+    texts, chats = [one.prompt for one in rendered], [one.templated for one in rendered]
+    return texts, _prompts(tokenizer, rendered), chats
+
+
+def template_of(tokenizer: Any) -> chat.ChatTemplate | None:
+    """The template that a stage writes chats with: the tokenizer's own, since one that was named
+    was put on it when it was loaded."""
+    return chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
 
 
 def encode_exchange(
@@ -229,8 +237,7 @@ def _rendered(
     Raises:
         DataError: a row of another shape, or one that the template refuses; names file and row.
     """
-    # The tokenizer's own: a template that was named was put on it when it was loaded.
-    template = chat.choose(tokenizer) if getattr(tokenizer, "chat_template", None) else None
+    template = template_of(tokenizer)
     check_responses(rows, ("prompt",) if column is None else ("prompt", column), path)
     found = []
     for number, row in numbered(rows):

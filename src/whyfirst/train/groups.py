@@ -13,11 +13,9 @@ from transformers import set_seed
 
 from whyfirst.config.errors import TrainingStopped
 from whyfirst.train import checkpoint, trainer, weights
-from whyfirst.train.adapters import base_folder
 from whyfirst.train.guards import measure
 from whyfirst.train.job import OnlineJob, Trained
 from whyfirst.train.ppo.rollout import generate
-from whyfirst.train.prompts import end_tokens
 from whyfirst.train.watch import GrowingLog, Watch, counted
 
 if TYPE_CHECKING:
@@ -51,8 +49,7 @@ def train_groups(online: OnlineJob) -> Trained:
     set_seed(job.seed)
     # Or the first ratio and the first KL would be noise.
     start = weights.load_start(config, job.model_dir, dropout=False)
-    end = end_tokens(base_folder(job.model_dir), job.tokenizer)
-    scorer, growing = _Scorer(online, end, config.group_size), GrowingLog(job.out_dir)
+    scorer, growing = _Scorer(online, config.group_size), GrowingLog(job.out_dir)
 
     def measured(model: Any, update: int) -> dict[str, float]:
         figures = scorer.take()
@@ -101,22 +98,24 @@ def train_groups(online: OnlineJob) -> Trained:
     # Tokenised as everywhere else: TRL would add special tokens to a prompt a template has made.
     known = dict(zip(texts, tokens, strict=True))
     made._tokenize_prompts = lambda prompts: ([known[text] for text in prompts], None, {})
-    made._generate_single_turn = _sampled(online, made, end)
+    made._generate_single_turn = _sampled(online, made)
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
     weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
     return Trained(_rows(made.state.log_history), "padded")
 
 
-def _sampled(online: OnlineJob, made: Any, end: frozenset[int]) -> Callable[..., Any]:
+def _sampled(online: OnlineJob, made: Any) -> Callable[..., Any]:
     """What takes the place of the trainer's own sampling: the tokens of a batch of responses."""
     job, config = online.job, online.config
+    endings = dict(zip(map(tuple, online.prompts.ids), online.endings, strict=True))
 
     def sampled(prompt_ids: list[list[int]], *_: Any) -> Any:
         update = made.state.global_step
         names = [f"{config.kind}/{update}/{place}" for place in range(len(prompt_ids))]
         limit, temperature = config.max_new_tokens, config.temperature
         try:
-            written = generate(made.model, prompt_ids, names, limit, end, temperature, job.seed)
+            ends = [endings[tuple(ids)] for ids in prompt_ids]
+            written = generate(made.model, prompt_ids, names, limit, ends, temperature, job.seed)
         except TrainingStopped as error:
             online.guards.stop(str(error))
         ids = [episode.response for episode in written]
@@ -131,8 +130,8 @@ class _Scorer:
 
     __name__ = "rewards"
 
-    def __init__(self, online: OnlineJob, end: frozenset[int], group_size: int) -> None:
-        self._online, self._end, self._size = online, end, group_size
+    def __init__(self, online: OnlineJob, group_size: int) -> None:
+        self._online, self._size = online, group_size
         self._figures: dict[str, float] = {}
 
     def __call__(
@@ -144,8 +143,13 @@ class _Scorer:
         """Score one generation; `row` are indices into the prompts."""
         online = self._online
         # The trainer decodes a response alone, and so without the space before its first word.
-        completions = online.prompts.responses(online.job.tokenizer, row, completion_ids)
-        finished = [bool(ids) and ids[-1] in self._end for ids in completion_ids]
+        endings = [online.endings[number] for number in row]
+        prompts = [online.prompts.ids[number] for number in row]
+        completions = [
+            end.said(before, ids)
+            for end, before, ids in zip(endings, prompts, completion_ids, strict=True)
+        ]
+        finished = [end.ends(ids) for end, ids in zip(endings, completion_ids, strict=True)]
         try:
             scores = online.rewards(row, completions, completion_ids, finished)
         except TrainingStopped as error:

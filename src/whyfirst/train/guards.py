@@ -17,6 +17,7 @@ from statistics import fmean, pstdev
 from typing import Any, NoReturn
 
 from whyfirst.config.errors import TrainingStopped
+from whyfirst.models.continuation import Ending
 from whyfirst.train.config_rl import Limits, Online
 from whyfirst.train.prompts import Prompts
 from whyfirst.train.rewards.combine import RewardSum, Scores
@@ -131,15 +132,14 @@ class Gold:
 
     Args:
         prompts: of the stage; the first of the held-out ones are asked at every measurement.
-        end_tokens: ids that end a response.
+        endings: what ends the response to each of them.
     """
 
     config: Online
     gold: RewardSum
     proxy: RewardSum
     prompts: Prompts
-    tokenizer: Any
-    end_tokens: frozenset[int]
+    endings: list[Ending]
 
     def due(self, update: int, last: int) -> bool:
         """Whether to measure after this update: the first, every so many, and the last."""
@@ -159,12 +159,13 @@ class Gold:
         # Seed 0 whatever the stage's: two measurements differ by the policy alone.
         found = generate(
             model, [self.prompts.ids[number] for number in numbers],
-            [f"gold/{number}" for number in numbers],
-            self.config.max_new_tokens, self.end_tokens, self.config.temperature, seed=0,
+            [f"gold/{number}" for number in numbers], self.config.max_new_tokens,
+            [self.endings[number] for number in numbers], self.config.temperature, seed=0,
         )  # fmt: skip
-        ids = [one.response for one in found]
-        texts = self.prompts.responses(self.tokenizer, numbers, ids)
-        said = (numbers, texts, ids, [one.finished for one in found])
+        said = (
+            numbers, [one.text for one in found], [one.response for one in found],
+            [one.finished for one in found],
+        )  # fmt: skip
         return {
             "gold": fmean(self.gold(*said).level),
             "proxy": fmean(self.proxy(*said).level),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from whyfirst.train.config_base import Stage
 
 if TYPE_CHECKING:
+    from whyfirst.models.continuation import Ending
     from whyfirst.train.config_rl import Online
     from whyfirst.train.encode import Encoded
     from whyfirst.train.guards import Gold, Guards
@@ -118,6 +119,7 @@ class OnlineJob:
     Args:
         plan: `plan.updates[u]` lists, as 1-tuples of indices into `prompts`, the prompts of the
             u-th generation (rloo and grpo write `group_size` responses to each; ppo one).
+        endings: what ends the response to each of `prompts`.
         gold: None where the config has no gold reward.
     """
 
@@ -125,6 +127,7 @@ class OnlineJob:
     config: "Online"
     prompts: "Prompts"
     plan: "Plan"
+    endings: "list[Ending]"
     rewards: "RewardSum"
     gold: "Gold | None"
     guards: "Guards"

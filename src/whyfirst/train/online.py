@@ -17,7 +17,7 @@ from whyfirst.train.config_rl import REWARD_MODEL, Online
 from whyfirst.train.guards import Gold, Guards
 from whyfirst.train.job import Job, OnlineJob, Trained
 from whyfirst.train.plan import make_prompt_plan
-from whyfirst.train.prompts import end_tokens, read_prompts
+from whyfirst.train.prompts import read_prompts
 from whyfirst.train.rewards.combine import RewardSum
 from whyfirst.train.watch import counted
 from whyfirst.train.weights import materialise
@@ -44,20 +44,15 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
     rewards = RewardSum(
         config.rewards, prompts.rows, models, config.combine, config.zscore_by, start
     )
+    endings = prompts.endings(base_folder(job.model_dir), job.tokenizer)
     gold = None
     if config.gold is not None:
-        gold = Gold(
-            config,
-            RewardSum([config.gold], prompts.rows, models, start=start),
-            rewards,
-            prompts,
-            job.tokenizer,
-            end_tokens(base_folder(job.model_dir), job.tokenizer),
-        )
+        measured = RewardSum([config.gold], prompts.rows, models, start=start)
+        gold = Gold(config, measured, rewards, prompts, endings)
     place = job.out_dir / "checkpoints"
     last_good = functools.partial(checkpoint.last_good, place, job.manifest)
     guards = Guards(config.kind, config.limits, last_good)
-    trained = train(OnlineJob(job, config, prompts, plan, rewards, gold, guards))
+    trained = train(OnlineJob(job, config, prompts, plan, endings, rewards, gold, guards))
 
     log, drawn = counted(trained.log), sum(map(len, plan.updates))
     read, written = sum(row.get("prompt_tokens", 0) for row in trained.log), log[-1]["tokens"]

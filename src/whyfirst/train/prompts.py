@@ -3,7 +3,7 @@
 A prompt is tokenised exactly as in the other stages and in evaluation. Leaves out: responses.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
 from whyfirst.data.rows import Row, iter_rows, numbered, prompts_in
 from whyfirst.models import loading
-from whyfirst.models.continuation import lead
+from whyfirst.models.continuation import Ending, ending
 from whyfirst.train.config_base import PromptFormat
-from whyfirst.train.encode import render_prompts
+from whyfirst.train.encode import render_prompts, template_of
 from whyfirst.train.kinds import Rows
 from whyfirst.train.plan import held_out
 
@@ -26,6 +26,7 @@ class Prompts:
     Args:
         texts: each prompt as text (messages through the chat template).
         ids: its tokens.
+        chats: whether the chat template wrote it.
         trained: indices of the rows trained on; `kept` those held out for the gold reward.
     """
 
@@ -33,25 +34,16 @@ class Prompts:
     rows: Rows
     texts: list[str]
     ids: list[list[int]]
+    chats: list[bool]
     trained: list[int]
     kept: list[int]
 
-    def responses(
-        self, tokenizer: Any, numbers: Sequence[int], tokens: Sequence[Sequence[int]]
-    ) -> list[str]:
-        """Responses to rows as rewards read them: behind its prompt, where that is text."""
-        found = tokenizer.batch_decode(
-            list(map(list, tokens)), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return [
-            (
-                lead(tokenizer, self.ids[number], said)
-                if isinstance(self.rows[number]["prompt"], str)
-                else ""
-            )
-            + text
-            for number, said, text in zip(numbers, tokens, found, strict=True)
-        ]
+    def endings(self, folder: Path, tokenizer: Any) -> list[Ending]:
+        """What ends the response to each prompt, by a model in `folder`, and how it is read: as an
+        evaluation of that model would have it."""
+        ends, template = end_tokens(folder, tokenizer), template_of(tokenizer)
+        kinds = [ending(tokenizer, ends, (), one) for one in (None, template)]
+        return [kinds[chat] for chat in self.chats]
 
     @property
     def lines(self) -> list[int]:
@@ -82,7 +74,7 @@ def prompts_of(
         raise DataError(f"{path}: no rows; the stage needs at least one prompt")
     if prompts_as is not None:  # a reward model reads them in the same way
         found = [Row(row | {"format": prompts_as}, row.line) for row in found]
-    texts, ids = render_prompts(tokenizer, found, path, prompts_as)
+    texts, ids, chats = render_prompts(tokenizer, found, path, prompts_as)
     # By the rendered text: two ways to write one prompt are one prompt.
     kept = held_out(texts, share)
     trained = [number for number, out in enumerate(kept) if not out]
@@ -92,7 +84,7 @@ def prompts_of(
             f"{path}: gold.held_out {share:g} of {len(found)} prompts leaves {len(trained)} to "
             f"train on and {len(held)} held out; give more prompts or another share"
         )
-    return Prompts(path, found, texts, ids, trained, held)
+    return Prompts(path, found, texts, ids, chats, trained, held)
 
 
 def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:

@@ -33,7 +33,7 @@ def kept_out(job: Job, share: float, found: Encoded) -> list[int]:
         DataError: that is none of them, or all.
     """
     rows, path = found.main
-    texts, _ = render_prompts(job.tokenizer, rows, path, job.config.format)
+    texts, _, _ = render_prompts(job.tokenizer, rows, path, job.config.format)
     out = [i for i, is_out in enumerate(held_out(texts, share)) if is_out]
     if not out or len(out) == len(texts):
         raise DataError(

@@ -91,23 +91,22 @@ def _over_tokens(
         if room < 1:
             return Completion("", False, "the prompt leaves no room in the model's context")
 
-        answering, ends = local.answering(prompt, sampling)
+        ending = local.ending(prompt, sampling.stop)
 
         def worth(answers: Any) -> list[float]:
-            texts = [local.said(prompt, ids, answer, answering.stop) for answer in answers]
+            texts = [ending.said(ids, answer) for answer in answers]
             values = scored([prompt] * len(texts), texts)
             return [weight * (_UNSCORED if v is None else v) for v in values]
 
         found = beam_search(
-            local.model, ids, ends, beams=beams, branch=branch, most=room,
+            local.model, ids, ending.tokens, beams=beams, branch=branch, most=room,
             look_ahead=look_ahead if weight else 0, value=worth if weight else None,
-            stopped=local.stopping(answering.stop),
+            stopped=ending.stopped,
         )  # fmt: skip
         if isinstance(model, Counted):
             model.spent.calls += 1
             model.spent.completion_tokens = (model.spent.completion_tokens or 0) + found.fed
-        text = local.said(prompt, ids, found.tokens, answering.stop)
-        return Completion(text, found.finished)
+        return Completion(ending.said(ids, found.tokens), found.finished)
 
     return tokens
 

@@ -14,19 +14,22 @@ from torch import Tensor
 
 from whyfirst.config.errors import TrainingStopped
 from whyfirst.models.base import Sampling
+from whyfirst.models.continuation import Ending
 from whyfirst.models.engine import decode
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A prompt and the response to it, as token ids; the response includes its end token.
+    """A prompt and the response to it, as token ids; the response includes what ended it.
 
-    `finished` is False where the response was cut off at its limit.
+    `finished` is False where the response was cut off at its limit; `text` is what it says, as an
+    evaluation would read it.
     """
 
     prompt: list[int]
     response: list[int]
     finished: bool
+    text: str = ""
 
 
 def generate(
@@ -34,7 +37,7 @@ def generate(
     prompts: Sequence[list[int]],
     names: Sequence[str],
     limit: int,
-    end_tokens: frozenset[int],
+    endings: Sequence[Ending],
     temperature: float,
     seed: int,
 ) -> list[Episode]:
@@ -43,12 +46,30 @@ def generate(
     Args:
         names: one an episode; with `seed` it decides the draws.
         limit: most tokens of a response, the end token included.
+        endings: what ends the response to each prompt.
 
     Raises:
         TrainingStopped: the model's logits are not numbers.
     """
     sampling = Sampling(max_new_tokens=limit, temperature=temperature, seed=seed)
-    sample = decode.sampler(sampling, names)
+    found: dict[int, Episode] = {}
+    training = actor.training
+    actor.eval()
+    try:
+        # Together what ends alike: the draws are each name's own.
+        for ending in dict.fromkeys(endings):
+            places = [place for place, one in enumerate(endings) if one is ending]
+            rows = [list(prompts[place]) for place in places]
+            sample = decode.sampler(sampling, [names[place] for place in places])
+            found |= dict(zip(places, _drawn(actor, rows, limit, ending, sample), strict=True))
+    finally:
+        actor.train(training)
+    return [found[place] for place in range(len(prompts))]
+
+
+def _drawn(
+    actor: Any, prompts: list[list[int]], limit: int, ending: Ending, sample: decode.Choose
+) -> list[Episode]:
     drawn: list[list[int]] = [[] for _ in prompts]
 
     # Decoding drops the end token, and there may be several: note what was drawn.
@@ -58,20 +79,17 @@ def generate(
             drawn[row].append(token)
         return tokens
 
-    training = actor.training
-    actor.eval()
-    try:
-        found = decode.decode(actor, prompts, [limit] * len(prompts), end_tokens, noting)
-    finally:
-        actor.train(training)
+    limits = [limit] * len(prompts)
+    found = decode.decode(actor, prompts, limits, ending.tokens, noting, ending.stopped)
     if problem := next((row.problem for row in found if row.problem), None):
         raise TrainingStopped(problem)
-    # With the end token where it was drawn: PPO rewards it, and the KL counts it.
-    lengths = [len(row.tokens) + row.finished for row in found]
-    return [
-        Episode(list(prompt), tokens[:length], row.finished)
-        for prompt, tokens, length, row in zip(prompts, drawn, lengths, found, strict=True)
-    ]
+    episodes = []
+    for prompt, tokens, row in zip(prompts, drawn, found, strict=True):
+        # With the end token where one was drawn: PPO rewards it, and the KL counts it.
+        by_token = row.finished and not ending.ends(row.tokens)
+        response = tokens[: len(row.tokens) + by_token]
+        episodes.append(Episode(prompt, response, row.finished, ending.said(prompt, row.tokens)))
+    return episodes
 
 
 def lay_out(

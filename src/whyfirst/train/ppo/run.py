@@ -22,14 +22,12 @@ from transformers import get_scheduler, set_seed
 from whyfirst.config.errors import ConfigError, TrainingStopped
 from whyfirst.models import adapters
 from whyfirst.train import checkpoint, guards, trainer
-from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.job import OnlineJob, Trained
 from whyfirst.train.ppo import algorithm, rollout, state
 from whyfirst.train.ppo.algorithm import ActorCritic, Learner
 from whyfirst.train.ppo.maths import KLController
-from whyfirst.train.prompts import end_tokens
 from whyfirst.train.rewards.combine import Scores
 from whyfirst.train.track import Tracker
 from whyfirst.train.watch import GrowingLog, counted, kept_folder
@@ -226,12 +224,12 @@ def _play(online: OnlineJob, learner: Learner, number: int) -> tuple[list[rollou
                 # By its place in the whole batch: as many processes as may be write the same.
                 [f"ppo/{number}/{place}" for place in places],
                 config.max_new_tokens,
-                end_tokens(base_folder(job.model_dir), job.tokenizer),
+                [online.endings[row] for row in rows],
                 config.temperature,
                 job.seed,
             )
         responses = [episode.response for episode in mine]
-        texts = online.prompts.responses(job.tokenizer, rows, responses)
+        texts = [episode.text for episode in mine]
         scores = online.rewards(rows, texts, responses, [episode.finished for episode in mine])
     except TrainingStopped as error:
         online.guards.stop(str(error))
