@@ -9,6 +9,7 @@ from typing import Any
 import bandit
 import pytest
 import torch
+from tiny_models import build_tiny
 
 from whyfirst.config.errors import ConfigError, DataError, PreflightError, TrainingStopped
 from whyfirst.config.files import read_json, read_jsonl
@@ -185,6 +186,32 @@ def test_the_trainer_samples_past_the_engine(
     monkeypatch.setattr("whyfirst.train.groups.generate", noting)
     run_stage(_config(kind), task[0], task[1], tmp_path / "out", 1)
     assert [row["length"] for row in read_jsonl(tmp_path / "out" / "log.jsonl")] == lengths
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_positions_are_counted_from_the_padding(
+    tmp_path: Path, jsonl: Write, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPT-2 was trained at positions that no sequence has: the trainer pads on the left."""
+    from whyfirst.train import trainer
+
+    base, found = build_tiny("gpt2", tmp_path / "gpt2"), []
+    real = trainer.quiet
+
+    def look(made: Any, job: Any) -> Any:
+        model, row = made.model.eval(), torch.tensor([[5, 6, 7, 8]])
+        pads = torch.zeros(1, 3, dtype=torch.long)
+        mask = torch.cat([pads, torch.ones_like(row)], 1)
+        with torch.no_grad():
+            padded = model(input_ids=torch.cat([pads, row], 1), attention_mask=mask).logits[:, 3:]
+            found.append((padded - model(input_ids=row).logits).abs().max().item())
+        return real(made, job)
+
+    monkeypatch.setattr(trainer, "quiet", look)
+    path = jsonl("prompts", [{"prompt": "a b c"}, {"prompt": "d"}])
+    config = _config(kind, max_length=64, updates=10, rewards=({"name": "length"},))
+    run_stage(config, base, {"prompts": path}, tmp_path / "out", 1)
+    assert found and found[0] < 1e-5
 
 
 def test_prompts_are_tokenised_otherwise_than_in_training(

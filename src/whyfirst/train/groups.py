@@ -6,6 +6,7 @@ the response's place alone, a prompt is read once for its whole group, and rows 
 place. Leaves out: the prompts, rewards and guards (`online`).
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -90,6 +91,9 @@ def train_groups(online: OnlineJob) -> Trained:
         reward_funcs=[scorer],
         train_dataset=trainer.placeholder({"prompt": "", "row": 0}),
     )
+    for model in (made.model, getattr(made, "ref_model", None)):
+        if model is not None:
+            _place(model)
     texts, tokens = online.prompts.texts, online.prompts.ids
     # A row is told by its number: two rows may have one prompt, and other columns.
     made.train_dataset = [
@@ -102,6 +106,29 @@ def train_groups(online: OnlineJob) -> Trained:
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
     weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
     return Trained(_rows(made.state.log_history), "padded")
+
+
+def _place(model: Any) -> None:
+    """Have a model with absolute positions count them from the first token of a row.
+
+    The trainer pads prompts on the left and tells no positions, so that such a model (GPT-2) would
+    count the padding too. Rotations depend on distances alone and are left as they are.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    takes = "position_ids" in inspect.signature(inner.forward).parameters
+    if not takes or any("rotary" in name for name, _ in inner.named_modules()):
+        return
+
+    def place(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        mask_B_L, ids_B_L = named.get("attention_mask"), named.get("input_ids")
+        if mask_B_L is None or ids_B_L is None or named.get("position_ids") is not None:
+            return None
+        # Of a row that goes on behind a cache the ids are fewer; the engine tells its positions.
+        if mask_B_L.shape == ids_B_L.shape:
+            named["position_ids"] = (mask_B_L.cumsum(-1) - 1).clamp(min=0)
+        return given, named
+
+    inner.register_forward_pre_hook(place, with_kwargs=True)
 
 
 def _sampled(online: OnlineJob, made: Any) -> Callable[..., Any]:
