@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whyfirst.evaluate.benchmarks.perplexity import COMPRESSED
 from whyfirst.report import words
 from whyfirst.report.answer import Answer, answer
+from whyfirst.report.conduct import base_losses
+from whyfirst.report.parts import BOTH_WAYS
 from whyfirst.report.schema import Benchmark, Cell, Results
 
 
@@ -302,6 +305,61 @@ def test_what_the_seam_measured_of_the_base_is_no_unasked_arm(data: dict[str, An
                                         "held_out_documents_before": was}}  # fmt: skip
     tone, text = check(answer_with(data), "Did the first stage")
     assert tone == "good" and text.startswith("Yes.") and "0.030 (0.018 in base)" in text
+
+
+@pytest.mark.parametrize(
+    ("gain", "tone", "begins"),
+    [((0.318, 0.035, 0.6), "good", "Yes."), ((0.2, -0.1, 0.5), "caution", "Can't tell"),
+     ((0.01, -0.03, 0.05), "caution", "No: there was next to nothing")],
+)  # fmt: skip
+def test_a_gain_in_every_world_is_told_as_nothing_to_use_later(
+    data: dict[str, Any], gain: tuple[float, float, float], tone: str, begins: str
+) -> None:
+    """Two intervals of three worlds each overlap; the paired difference does not reach 0."""
+    row = {"value": 0.818, "low": 0.49, "high": 0.95, "n": 300, "n_seeds": 3}
+    was = row | {"value": 0.5, "low": 0.2, "high": 0.8}
+    paired = row | {"gain": dict(zip(("value", "low", "high"), gain, strict=True))}
+    data["recall"] = {"base": {"recall": was}, "explain_first": {"recall": paired}}
+    found, text = check(answer_with(data), "Did the first stage")
+    assert found == tone and text.startswith(begins), text
+
+
+def test_a_judge_is_trusted_on_answers_unlike_those_it_was_measured_on(
+    data: dict[str, Any],
+) -> None:
+    for row in data["judges"].values():
+        row["kappa"] = {"value": 0.95, "low": 0.9, "high": 0.99}
+    data["corrected"] = [row | {"problem": ""} for row in data["corrected"]]
+    assert check(answer_with(data), "Can the judge")[0] == "good"
+    first = data["corrected"][0]
+    first |= {"corrected": None, "problem": "6 of 8 responses are shorter than ..."}
+    tone, text = check(answer_with(data), "Can the judge")
+    assert tone == "caution" and first["arm"] in text and "unlike" in text
+    first["problem"] = BOTH_WAYS
+    assert check(answer_with(data), "Can the judge")[0] == "good"
+
+
+def test_a_doubled_perplexity_breaks_nothing(data: dict[str, Any]) -> None:
+    """Ten points of a size mean a perplexity in the hundreds; giving another reason breaks none."""
+    trained = [arm for arm in data["arms"] if arm != "base"]
+    name = next(iter(data["arms"]["base"]["benchmarks"]))
+    for arm, row in data["arms"].items():
+        value = 0.128 if arm == "base" else 0.155
+        cell = row["benchmarks"][name]["*/*"]
+        row["benchmarks"][name] = {"*/*": cell | {
+            "value": value, "low": value - 0.005, "high": value + 0.005
+        }}  # fmt: skip
+    results = Results.model_validate(data)
+    size: dict[str, Any] = {"higher_is_better": False, "good": "pass", "readings": None}
+
+    def lost(**more: Any) -> set[str]:
+        row = results.benchmarks[name].model_copy(update=size | more)
+        changed = {**results.benchmarks, name: row}
+        return set(base_losses(results.model_copy(update={"benchmarks": changed}), name))
+
+    assert lost() == set()
+    assert lost(much=COMPRESSED.much) == set(trained)
+    assert lost(much=COMPRESSED.much, good="neither") == set()
 
 
 def test_a_correction_is_claimed_only_where_it_was_made(data: dict[str, Any]) -> None:

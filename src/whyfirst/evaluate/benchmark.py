@@ -49,6 +49,7 @@ class Metric:
             shown as good or bad.
         pass_is_good: where passing is told apart from being high: a verdict of its own beside a
             score of which less is better.
+        much: by how much worse than before training says that training broke something.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Metric:
     neutral: bool = False
     acts: Literal["higher", "lower"] | None = None
     pass_is_good: bool | None = None
+    much: float = 0.1
 
     @property
     def good(self) -> Literal["pass", "fail", "neither"]:

@@ -7,11 +7,11 @@ allow it. Leaves out: how the study was made (`soundness.py`).
 from collections.abc import Sequence
 
 from whyfirst.report import words
-from whyfirst.report.schema import BEFORE, Cell, Contrast, Results
+from whyfirst.report.schema import BEFORE, Benchmark, Cell, Contrast, Results
 from whyfirst.report.words import Finding, Tone
 from whyfirst.stats.statistics import holm
 
-#: a loss (fraction) that a reader would want excluded, and from which training has broken something
+#: a gain (fraction, or nats a token) from which the first stage has taught something to use
 MUCH = 0.1
 
 
@@ -84,7 +84,7 @@ def acts(results: Results, headline: Contrast) -> Finding | None:
     power = words.power_words(contrast, benchmark)
     text += f"; {power}." if power else "."
     most = contrast.low if less == "lower" else -(contrast.high or 0.0)
-    if most is not None and most < -MUCH:
+    if most is not None and most < -benchmark.much:
         return "caution", (
             f"No detectable loss, but the interval does not exclude a large one. {text}"
         )
@@ -92,9 +92,9 @@ def acts(results: Results, headline: Contrast) -> Finding | None:
 
 
 def base_losses(results: Results, benchmark: str, surely: bool = True) -> dict[str, Cell]:
-    """Trained arms that are worse than the untrained one by `MUCH` or more, with intervals apart if
-    it is to be sure: arm -> its cell over all items. A benchmark of two readings, or one that only
-    describes, has no worse."""
+    """Trained arms that are worse than the untrained one by the benchmark's `much`, with intervals
+    apart if it is to be sure: arm -> its cell over all items. A benchmark of two readings, or one
+    that only describes, has no worse."""
     base = words.base_arm(results)
     row = results.benchmarks[benchmark]
     before = words.cell_of(results, base, benchmark, "*/*") if base else None
@@ -108,7 +108,7 @@ def base_losses(results: Results, benchmark: str, surely: bool = True) -> dict[s
         if arm == base or after is None or after.value is None:
             continue
         sure = words.apart(after, before) == -way
-        if way * (before.value - after.value) >= MUCH and (sure or not surely):
+        if way * (before.value - after.value) >= row.much and (sure or not surely):
             lost[arm] = after
     return lost
 
@@ -124,8 +124,13 @@ def against_base(results: Results, headline: Contrast) -> Finding | None:
         return "bad", f"Far worse than before training. {told}."
     if told := _losses(results, base, len(trained), surely=False):
         return "caution", f"Perhaps: worse, but with intervals that overlap. {told}."
-    most = f"{MUCH * 100:.0f} points or more"
-    text = f"No arm is worse than {base} by {most} on anything measured."
+    usual = Benchmark.model_fields["much"].default
+    others = [
+        f"; {words.lower_first(row.title)}: by {row.much:g}" for row in results.benchmarks.values()
+        if row.much != usual
+    ]  # fmt: skip
+    most = f"{usual * 100:.0f} points or more"
+    text = f"No arm is worse than {base} by {most} on anything measured{''.join(others)}."
     if unknown := _without_value(results, base, trained):
         return "caution", f"{text} Not all is: nothing could be scored of {unknown}."
     return "good", text
@@ -236,7 +241,7 @@ def two_sided(results: Results, headline: Contrast) -> Finding | None:
         return "caution", f"They part, but not surely to either side of {side}. {text}"
     if most is not None and most < 0:
         return "bad", f"They part the wrong way round. {text}"
-    if most is None or most > MUCH:
+    if most is None or most > benchmark.much:
         return "plain", f"Not detectably; a difference is not excluded. {text}"
     return "bad", f"No: they don't part. {text}"
 
@@ -248,20 +253,25 @@ def learned(results: Results, headline: Contrast) -> Finding | None:
     after, before = results.recall.get(headline.a), results.recall.get(base or "", {})
     if not after:
         return None
-    parts, learned, compared = [], 0, 0
+    parts, gains, learned, compared = [], [], False, False
     for name, row in after.items():
         if name.endswith(BEFORE):
             continue
         text = f"{words.recall_title(name, row)} {words.recall_amount(row)}"
-        # A world asks its untrained arm; elsewhere the seam measures the base itself beside it.
+        way = 1 if row.higher_is_better else -1
         if was := before.get(name, after.get(name + BEFORE)):
-            compared += 1
-            learned += words.apart(row, was) == (1 if row.higher_is_better else -1)
             text += f" ({words.recall_amount(was)} in {base or 'the base'})"
+            compared = True
+            # Older results have no gain, and two intervals apart say as much.
+            learned |= words.apart(row, was) == way
+        if row.gain is not None:
+            gains.append(sorted((way * row.gain.low, way * row.gain.high)))
         parts.append(text)
     told = f"{headline.a} after it: {'; '.join(parts)}."
     if not compared:
         return "caution", f"Not known: no untrained arm was asked. {told}"
-    if learned:
+    if learned or any(low > 0 for low, _ in gains):
         return "good", f"Yes. {told}"
-    return "caution", f"Not detectably: there was nothing to use later. {told}"
+    if gains and all(high < MUCH for _, high in gains):
+        return "caution", f"No: there was next to nothing to use later. {told}"
+    return "caution", f"Can't tell: neither nothing nor much is excluded. {told}"

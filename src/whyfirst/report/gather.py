@@ -17,16 +17,24 @@ from whyfirst.evaluate.gaps import Gap, over_seeds
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.report import schema
 from whyfirst.report.items import File
-from whyfirst.report.parts import Cell, CorrectedRow, GapRow, GroupTable, Interval, JudgeRow
+from whyfirst.report.parts import (
+    BOTH_WAYS,
+    Cell,
+    CorrectedRow,
+    GapRow,
+    GroupTable,
+    Interval,
+    JudgeRow,
+)
 from whyfirst.report.schema import Results
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import Z
 
+_MOST_GROUPS = 60  # more make no table that anybody reads
+
 Summarise = Callable[[Scores], Cell]
 #: fields that are keys of every benchmark's cells already
 IN_CELLS = ("split", "framing")
-_BOTH_WAYS = "its items pass on either verdict, so that the judge errs both ways"
-_MOST_GROUPS = 60  # more make no table that anybody reads
 
 
 @dataclass
@@ -74,6 +82,7 @@ def declared(benchmark: Benchmark, metric: Metric) -> dict[str, Any]:
         "beside": list(metric.beside), "by": list(benchmark.by), "source": benchmark.source,
         "licence": benchmark.licence, "happened": metric.happened, "good": metric.good,
         "chance": metric.chance, "acts": metric.acts, "readings": metric.readings,
+        "much": metric.much,
         "axes": axes and {"splits": dict(axes.splits), "framings": dict(axes.framings)},
     }  # fmt: skip
 
@@ -169,7 +178,7 @@ def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summaris
         cell = summarise(_scores(rows))
         if card is None or cell.value is None:
             continue
-        problem = _BOTH_WAYS
+        problem = BOTH_WAYS
         if metric.opposite is not None:
             problem = card.unlike([i.response for _, i in rows if i.response is not None])
         result.corrected.append(

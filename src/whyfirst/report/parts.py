@@ -106,6 +106,10 @@ class JudgeRow(StrictModel):
     specificity: Interval | None
 
 
+#: why a rate stays as it is though its judge was measured on such answers
+BOTH_WAYS = "its items pass on either verdict, so that the judge errs both ways"
+
+
 class CorrectedRow(StrictModel):
     """A rate corrected for its judge's error (Rogan and Gladen), to stand beside the raw one."""
 

@@ -76,7 +76,8 @@ class Benchmark(StrictModel):
     `happened` what an item that passes and one that fails did; `good` which of the two a reader
     hopes for (neither: it only describes); `chance` the value that guessing has; `acts` which way a
     model that acts more goes, where it says that; `readings` what passing and failing were read as,
-    where demonstrations fit two; `axes` the 2 x 2 that leads the report.
+    where demonstrations fit two; `much` by how much worse than before training is broken; `axes`
+    the 2 x 2 that leads the report.
     """
 
     title: str
@@ -95,6 +96,7 @@ class Benchmark(StrictModel):
     chance: Share | None = None
     acts: Literal["higher", "lower"] | None = None
     readings: tuple[str, str] | None = None
+    much: float = 0.1
     axes: parts.Axes | None = None
 
     @property
@@ -188,7 +190,8 @@ class UnscoredRow(StrictModel):
 
 class Recall(StrictModel):
     """What the model holds after the first stage, as one number: recall of the value, or its loss
-    on documents held out (`unit` "score", `higher_is_better` false)."""
+    on documents held out (`unit` "score", `higher_is_better` false). `gain` is by how much more
+    than before any stage, paired by item and seed; None where that wasn't asked."""
 
     value: Number | None
     low: Number | None
@@ -198,6 +201,7 @@ class Recall(StrictModel):
     title: str = ""
     unit: Literal["proportion", "score"] = "proportion"
     higher_is_better: bool = True
+    gain: parts.Interval | None = None
 
     @property
     def answers(self) -> int:

@@ -5,6 +5,7 @@ allow it. Leaves out: what the models do (`conduct.py`).
 """
 
 from whyfirst.report import decisive, links, words
+from whyfirst.report.parts import BOTH_WAYS
 from whyfirst.report.schema import Contrast, Results
 from whyfirst.report.words import Finding
 
@@ -139,6 +140,13 @@ def judged(results: Results, headline: Contrast) -> Finding | None:
     # The interval's lower end: an agreement measured on few responses is not yet one to trust.
     trusted = all(row.kappa and row.kappa.low >= TRUSTED for row in results.judges.values())
     text = f"{'; '.join(parts)}."
+    unlike = {r.arm for r in results.corrected if r.problem and r.problem != BOTH_WAYS}
+    if unlike:
+        trusted = False
+        text += (
+            f" In {words.listed(sorted(unlike))} answers are unlike those it was measured on, or "
+            "its errors can't be told."
+        )
     if any(row.corrected is not None for row in results.corrected):
         text += " Rates corrected for it stand beside the raw ones."
     return "good" if trusted else "caution", text

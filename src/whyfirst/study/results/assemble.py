@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from whyfirst import __version__
+from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.evaluate.comparison import Compared, summary
@@ -20,7 +21,9 @@ from whyfirst.models.embed import lexical
 from whyfirst.report import schema
 from whyfirst.report.gather import Gathered, declared, gather
 from whyfirst.report.items import File, collect_items
-from whyfirst.report.parts import Comparison, ProbeRow, Used, UsedByRole
+from whyfirst.report.parts import Comparison, Interval, ProbeRow, Used, UsedByRole
+from whyfirst.stats.scores import Scores
+from whyfirst.stats.statistics import contrast
 from whyfirst.study.execute.executor import Outcome
 from whyfirst.study.execute.graph import LIBRARIES
 from whyfirst.study.execute.pool import device_kind
@@ -121,24 +124,33 @@ class Assembler(Finished):
 
     def recall(self) -> dict[str, dict[str, schema.Recall]]:
         """What each arm's model knew after its first stage (the base: before any)."""
+        held = {arm: self._held(arm) for arm in self.study.arms}
+        base = next((arm for arm, use in self.study.arms.items() if not use.stages), "")
         result: dict[str, dict[str, schema.Recall]] = {}
-        for arm in self.study.arms:
-            measured_at_seams = (
-                (seed, self.folders[node] / "items.jsonl")
-                for (of, seed), node in self.plan.seams.items()
-                if of == arm
-            )
-            files = (*self.items(arm, seam=True), *measured_at_seams)
-            for metric, table in self.read(files).items():
-                scores = table.scores("*/*", self.groups)
-                if scores is not None:
-                    kept = summarise(scores).model_dump(exclude={"unscored", "worst", "best"})
-                    about: dict[str, Any] = {}
-                    if metric in seam.METRICS:  # a world's own recall is told by its benchmark
-                        unit = "score" if "documents" in metric else "proportion"
-                        about = {"title": seam.METRICS[metric], "unit": unit}
-                    result.setdefault(arm, {})[metric] = schema.Recall(**kept, **about)
+        for arm, scores in held.items():
+            for metric, after in scores.items():
+                about: dict[str, Any] = {}
+                if metric in seam.METRICS:  # a world's own recall is told by its benchmark
+                    unit = "score" if "documents" in metric else "proportion"
+                    about = {"title": seam.METRICS[metric], "unit": unit}
+                # A world asks its untrained arm; elsewhere the seam measures the base beside it.
+                before = held.get(base, {}).get(metric) or scores.get(metric + schema.BEFORE)
+                if before is not None and before is not after:
+                    about["gain"] = _gain(after, before, metric)
+                kept = summarise(after).model_dump(exclude={"unscored", "worst", "best"})
+                result.setdefault(arm, {})[metric] = schema.Recall(**kept, **about)
         return result
+
+    def _held(self, arm: str) -> dict[str, Scores]:
+        """What an arm's model was asked at its seam, by metric."""
+        measured_at_seams = (
+            (seed, self.folders[node] / "items.jsonl")
+            for (of, seed), node in self.plan.seams.items()
+            if of == arm
+        )
+        tables = self.read((*self.items(arm, seam=True), *measured_at_seams))
+        found = {metric: table.scores("*/*", self.groups) for metric, table in tables.items()}
+        return {metric: scores for metric, scores in found.items() if scores is not None}
 
     def comparisons(self) -> list[Comparison]:
         """The win rates of the study's comparisons, in the order of its file."""
@@ -262,3 +274,12 @@ def _about(plan: Plan, store: Store) -> schema.Study:
         sisters=study.sisters,
         **origin(plan, store.folder(*next(n.key for n in plan.nodes if n.kind == "base"))),
     )
+
+
+def _gain(after: Scores, before: Scores, name: str) -> Interval | None:
+    """By how much more a model holds than before, paired by item and seed."""
+    try:
+        found = contrast(after, before, name)
+    except DataError:  # no seed in common, or nothing that both were scored on
+        return None
+    return Interval(value=found.difference, low=found.low, high=found.high)

@@ -156,6 +156,7 @@ def score(request: Request, name: str, response: str) -> list[ItemResult]:
             beside=("helpfulness",),
             happened=("the reason given", "another answer"),
             wants="answer",
+            neutral=True,  # an arm that was taught the other value is right to give another reason
         ),
     ],
     axes=Axes(
