@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from whyfirst.report import words
+from whyfirst.report.schema import Benchmark
+
 REPORTS = Path(__file__).parents[1] / "reports"
 Method = tuple[str, str]
 """The room, as methods.py calls it, and the name."""
@@ -26,7 +29,9 @@ def results() -> dict[Method, str]:
             if contrast["kind"] != "difference" or contrast["difference"] is None:
                 continue
             for method in apart(report, contrast["a"], contrast["b"]):
-                by_method[method][f"{contrast['a']} − {contrast['b']}"].append(_said(contrast))
+                by_method[method][f"{contrast['a']} − {contrast['b']}"].append(
+                    _said(contrast, report["benchmarks"][contrast["benchmark"]])
+                )
         link = f"[{path.parent.name}](reports/{path.parent.name}/index.html)"
         for method, arms in by_method.items():
             if len(arms) > 2:  # a table of its own, which is the report
@@ -62,10 +67,11 @@ def _uses(report: Mapping[str, Any], arm: Mapping[str, Any]) -> Iterator[Method]
         yield from ((room, use["name"]) for room, use in named)
 
 
-def _said(contrast: Mapping[str, Any]) -> str:
-    """A difference in points, with its interval."""
+def _said(contrast: Mapping[str, Any], benchmark: Mapping[str, Any]) -> str:
+    """A difference in the benchmark's unit, points or its own, with its interval."""
+    row = Benchmark.model_validate(benchmark)
     value, low, high = (
-        "–" if contrast[key] is None else f"{100 * contrast[key]:+.1f}".replace("-", "−")
+        "–" if contrast[key] is None else words.difference(contrast[key], row)
         for key in ("difference", "low", "high")
     )
     return f"{contrast['benchmark']} {value} ({low} to {high})"
