@@ -118,6 +118,9 @@ def _options(builder: Builder, name: str) -> Spec:
             f"{builder.file}: {at}.chat_template: say it once for training and evaluation, as "
             "model.chat_template"
         )
+    if isinstance(model, PretrainedModel) and kind_of(train).makes == "reward_model":
+        # Another's tokenizer may pad with its end of text, which such models did not read before.
+        spec.config["padding"] = "apart"
     if isinstance(model, PretrainedModel) and model.chat_template is not None:
         answers = answering(model, builder)
         given["chat_template"] = answers.extra["chat_template"]
