@@ -73,8 +73,7 @@ def materialise(job: Job) -> Path:
         # An attempt at another run may have left the merger of another adapter.
         mine = checkpoint.claimed(checkpoints, job.manifest)
         if not (mine and (folder / "config.json").is_file()):
-            merged = adapters.merge(_continued(job.model_dir, torch.float32), job.model_dir)
-            save_model(merged, load_tokenizer(job.model_dir), folder, None)
+            save_model(load_whole(job.model_dir), load_tokenizer(job.model_dir), folder, None)
             if processes.is_main():
                 checkpoint.claim(checkpoints, job.manifest)
     return folder
@@ -143,6 +142,17 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32, *, dropout: bool 
     """
     check_weights(path)
     return _opened(AutoModelForCausalLM, path, open_config(path), dtype, dropout)
+
+
+def load_whole(folder: Path) -> Any:
+    """`load_model` in float32, of an adapter's folder too: merged into its base.
+
+    Raises:
+        UserError: as `load_model`; the adapter is no plain LoRA, or can't be merged.
+    """
+    if not is_adapter(folder):
+        return load_model(folder)
+    return adapters.merge(_continued(folder, torch.float32), folder)
 
 
 def load_scorer(path: Path, dtype: torch.dtype = torch.float32, *, dropout: bool = True) -> Any:
