@@ -25,6 +25,7 @@ from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.kinds import KINDS, data_names, identities, kind_of, model_names
+from whyfirst.train.plan import updates_of
 
 STARTING = 0.7  # rough seconds in which a stage of a world's base reads, checks and saves
 _UPDATES_OF_EPOCHS = 60
@@ -184,7 +185,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
             # An upper bound: the longest responses there may be.
             if each.written:
                 row = min(row + each.written, train.max_length)
-            updates = updates or math.ceil((train.epochs or 0.0) * rows / each.fresh)
+            updates = updates or updates_of(train.epochs, rows, each.fresh)
             seen = updates * train.batch_size * row
         flops = arithmetic.training_flops(
             shape, each.trained * seen, row, adapter=adapter,
