@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.files import read_jsonl
 from whyfirst.config.room import Use
 from whyfirst.models.edits import EDITS
 from whyfirst.models.local import LocalModel
@@ -49,6 +50,18 @@ def test_a_borrowed_response_is_to_the_same_prompt(bases: dict[str, Path], jsonl
     alike = [dict(row, prompt="w1") for row in rows]
     with pytest.raises(DataError, match="one prompt"):
         encode(config, tokenizer, {"responses": jsonl("alike", alike)})
+
+
+def test_a_borrowed_response_counts_as_trained_on(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl
+) -> None:
+    """By hand: a prompt of one token, a response of two and its end; three more are compared."""
+    config = KTOStage(updates=10, batch_size=4, learning_rate=1e-4)
+    rows = [{"prompt": f"w{i}", "completion": "w1 w2", "label": i % 2 == 0} for i in range(8)]
+    made = run_stage(config, bases["llama"], {"responses": jsonl("kto", rows)}, tmp_path / "out", 0)
+    assert (made.documents, made.tokens_total) == (40, 40 * 2 * (1 + 3))
+    assert made.tokens_trained == 40 * 3
+    assert read_jsonl(tmp_path / "out" / "log.jsonl")[-1]["tokens"] == 40 * 3
 
 
 def test_heads_are_fed_others_rows() -> None:

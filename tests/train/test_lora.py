@@ -51,6 +51,16 @@ def adapter(
     return out
 
 
+def test_an_adapter_trained_in_half_precision_is_refused_when_it_is_merged(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path
+) -> None:
+    """The weights are in float32, and so is the check of them."""
+    for name, lora in (("merged", LORA), ("apart", APART)):
+        _run(_sft(lora=lora, dtype="bfloat16", keep_at=(6,)), bases["llama"], data, tmp_path / name)
+    one, other = (_loaded(tmp_path / name / "model") for name in ("merged", "apart"))
+    assert torch.allclose(one, other, atol=1e-4)
+
+
 @pytest.mark.parametrize("base", ["llama", "phi", "bloom"])
 def test_merged_weights_compute_something_else(
     bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, base: str

@@ -26,7 +26,7 @@ from whyfirst.train.ppo import algorithm
 from whyfirst.train.ppo.algorithm import Learner
 from whyfirst.train.rewards import REWARDS
 from whyfirst.train.run import run_stage
-from whyfirst.train.weights import load_model, load_scorer
+from whyfirst.train.weights import load_model, load_scorer, pad_apart
 
 DATA = Path(os.environ.get("WHYFIRST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHORT = [{"name": "length", "weight": 0.1}]
@@ -299,6 +299,17 @@ def test_a_critic_does_not_start_as_the_reward_model(
     module = built(config, bases["llama"], data, tmp_path / "out2", 5).module
     start = load_model(bases["llama"]).model.norm.weight
     assert torch.equal(module.critic.norm.weight, start) and not module.head.weight.any()
+
+    # A token more to pad with is read by neither.
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = tokenizer.eos_token
+    pad_apart(scorer, tokenizer)
+    scorer.config.pad_token_id = tokenizer.pad_token_id
+    for saved in (tokenizer, scorer):
+        saved.save_pretrained(tmp_path / "padded")
+    data = {"prompts": prompts, "reward_model": tmp_path / "padded"}
+    module = built(config, bases["phi"], data, tmp_path / "out3", 5).module
+    assert torch.equal(module.critic.norm.weight, scorer.model.norm.weight)
 
 
 def test_a_continued_adapters_reference_is_the_bare_base(

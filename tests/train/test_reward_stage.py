@@ -3,13 +3,16 @@
 import json
 import math
 import random
+import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import WORDS, words
+from safetensors.torch import load_file
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -20,13 +23,13 @@ from transformers import (
 from whyfirst.config.errors import DataError, PreflightError
 from whyfirst.config.files import read_json
 from whyfirst.evaluate.classifier import Classifier
-from whyfirst.train.config import RewardStage, RewardUse
+from whyfirst.train.config import LoraConfig, RewardStage, RewardUse
 from whyfirst.train.encode import Candidates
 from whyfirst.train.reward_report import calibration, report
 from whyfirst.train.rewards.combine import RewardSum
 from whyfirst.train.rewards.model import load, score
 from whyfirst.train.run import run_stage
-from whyfirst.train.weights import load_tokenizer
+from whyfirst.train.weights import load_scorer, load_tokenizer
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 
@@ -215,3 +218,68 @@ def test_kto_starts_elsewhere_or_learns_nothing(
     with pytest.raises(DataError, match="row 1: 'label' must be true"):
         run_stage(config, bases["llama"], {"responses": path}, tmp_path / "bad", 1)
     assert load_tokenizer(tmp_path / "even" / "model").eos_token == "<eos>"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_output_layer_beside_a_half_precision_base_never_moves(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, dtype: str
+) -> None:
+    """At the default rate, and against a base in float32, whose layer moves as far."""
+    moved = []
+    torch.manual_seed(1)
+    before = load_scorer(bases["llama"]).score.weight.detach()
+    for base in ("float32", "bfloat16"):
+        lora, out = LoraConfig(r=4, base_dtype=base), tmp_path / base
+        config = _config(learning_rate=1e-5, lora=lora, dtype=dtype)
+        run_stage(config, bases["llama"], data, out, 1)
+        after = load_file(out / "model" / "model.safetensors")["score.weight"]
+        assert after.dtype == torch.float32
+        # The draw itself is rounded to the base's format.
+        moved.append((after - before.to(getattr(torch, base))).abs())
+    assert float(moved[1].min()) > 0
+    assert float(moved[1].mean()) == pytest.approx(float(moved[0].mean()), rel=0.2)
+
+
+def test_a_reward_in_half_precision_is_rounded(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path
+) -> None:
+    """In the loss a bfloat16 has eight bits, and the difference of two rewards fewer."""
+    torch.manual_seed(1)
+    model = load_scorer(bases["llama"], torch.bfloat16)
+    ids = torch.arange(6, 20)[None]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = model(ids, use_cache=False).logits
+        state = model.model(ids, use_cache=False).last_hidden_state[:, -1]
+    assert found.dtype == torch.float32
+    by_hand = state.double() @ model.score.weight.double().T
+    assert found.item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("padding", [None, "<eos>"])
+def test_a_reward_model_padded_with_the_end_of_text_never_reads_it(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, tokenizer: Any,
+    padding: str | None,
+) -> None:  # fmt: skip
+    base, spare = tmp_path / "base", deepcopy(tokenizer)
+    shutil.copytree(bases["llama"], base)
+    spare.pad_token = padding
+    spare.save_pretrained(base)
+    result = run_stage(_config(), base, data, tmp_path / "out", 1)
+    folder = tmp_path / "out" / "model"
+    model, tokens = load(str(folder))
+    rows = [[7, 8, 9, 2], [7, 8, 9], [7, 8], [5]]
+    found = score(model, tokens.pad_token_id, rows, 4)
+    with torch.no_grad():
+        states = [model.model(torch.tensor([row])).last_hidden_state[0, -1] for row in rows]
+    assert found == pytest.approx([float(model.score(state)) for state in states], abs=1e-5)
+    # As in training, which is what training pads with that has another token for it.
+    other = run_stage(_config(), bases["llama"], data, tmp_path / "padded", 1)
+    assert result.first_loss == pytest.approx(other.first_loss, abs=1e-5)
+    assert result.last_loss == pytest.approx(other.last_loss, abs=1e-5)
+    reports = [read_json(tmp_path / name / "reward.json") for name in ("out", "padded")]
+    assert reports[0]["log_loss"] == pytest.approx(reports[1]["log_loss"], abs=1e-5)
+    # And as others load it.
+    plain = AutoModelForSequenceClassification.from_pretrained(folder)
+    asked = AutoTokenizer.from_pretrained(folder).pad({"input_ids": rows}, return_tensors="pt")
+    with torch.no_grad():
+        assert plain(**asked).logits[:, 0].tolist() == pytest.approx(found, abs=1e-5)

@@ -79,6 +79,7 @@ def test_every_kind_has_a_version_and_is_told_apart_by_kind(tmp_path: Path) -> N
         (f"{GROUP}, processes: 2}}\n", "run in one process"),
         (f"{PPO}, minibatch_size: 4, batch_size: 32, processes: 8}}\n", "4 is no multiple of proc"),
         (f"{PPO}, processes: 2, fsdp: true}}\n", "ppo holds its models whole"),
+        (f"{PPO.replace('length', 'masa')}, processes: 2}}\n", "masa reads the other responses"),
         (f"{GROUP}, gold: {{name: length}}}}\n", "gold 'length' is one of the rewards trained on"),
     ],
 )

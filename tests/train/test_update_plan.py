@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyfirst.train.config import ExplainStage, SFTStage
-from whyfirst.train.plan import make_plan, pack
+from whyfirst.train.config import ExplainStage, GRPOStage, SFTStage
+from whyfirst.train.plan import make_plan, make_prompt_plan, pack
 
 
 def test_epochs_are_rounded_up_and_every_batch_is_full() -> None:
@@ -23,6 +23,25 @@ def test_two_epochs_of_an_exact_fit_show_each_row_twice() -> None:
     first = [i for update in plan.updates[:2] for (i,) in update]
     second = [i for update in plan.updates[2:] for (i,) in update]
     assert sorted(first) == sorted(second) == list(range(10)) and first != second
+
+
+@given(
+    size=st.integers(1, 64), tenths=st.integers(0, 9), rows=st.integers(1, 400),
+    epochs=st.integers(1, 40),
+)  # fmt: skip
+def test_rounding_makes_one_update_more(size: int, tenths: int, rows: int, epochs: int) -> None:
+    """Against whole numbers: new rows of a batch are size * (10 - tenths) / 10."""
+    config = ExplainStage(epochs=epochs / 10, batch_size=size, replay=tenths / 10)
+    plan = make_plan(config, [5] * rows, [5] * rows if tenths else [], seed=0)
+    assert len(plan.updates) == -(-epochs * rows // (size * (10 - tenths)))
+
+
+def test_rounding_makes_one_generation_more() -> None:
+    """0.7 of 10 prompts are 7; in floats 0.7 * 10 / 1 is 7, and 1.1 * 10 a little over 11."""
+    reward = ({"name": "length"},)
+    for epochs, generations in ((0.7, 7), (1.1, 11), (1.15, 12)):
+        config = GRPOStage(epochs=epochs, batch_size=2, group_size=2, rewards=reward)
+        assert len(make_prompt_plan(config, 10, 0).updates) == generations
 
 
 def test_best_fit_by_hand() -> None:

@@ -214,9 +214,10 @@ def merged_weights(model: Any, what: str | Path = "the adapter") -> dict[str, "t
     training = model.training
     model.eval()
     try:
-        expected = _few_logits(model)
-        with _in_place(changed):
-            found = _few_logits(model)
+        with _in_its_dtype(model):
+            expected = _few_logits(model)
+            with _in_place(changed):
+                found = _few_logits(model)
     finally:
         model.train(training)
     scale = float(expected.abs().max()) + 1.0
@@ -250,6 +251,23 @@ def tied_apart(model: Any, weights: dict[str, "torch.Tensor"]) -> bool:
         if both and not torch.equal(weights[target], weights[source]):
             return True
     return False
+
+
+@contextmanager
+def _in_its_dtype(model: Any) -> Iterator[None]:
+    """Inside, a model that accelerate trains in half precision computes in that of its weights.
+
+    Else two ways to the same weights would differ by more than their rounding.
+    """
+    own = vars(model)
+    wrapped = own.get("forward")
+    if "_original_forward" in own:
+        model.forward = own["_original_forward"]
+    try:
+        yield
+    finally:
+        if "_original_forward" in own:
+            model.forward = wrapped
 
 
 @contextmanager

@@ -5,7 +5,6 @@ vain. Leaves out: what a node is made of (nodes/), the names of a study file (na
 read of them (reading.py), and what nodes add up to (results/).
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +24,7 @@ from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.schema import ContrastConfig, StudyFile
 from whyfirst.study.sources import has_model_write
 from whyfirst.train.kinds import data_names, kind_of
+from whyfirst.train.plan import updates_of
 
 
 @dataclass(frozen=True)
@@ -331,7 +331,7 @@ def refuse_in_vain(builder: Builder) -> None:
         if train.epochs is None or most is None or cost.written or all_turns:
             continue
         # Packing puts several documents into a row, so these are the most updates there can be.
-        updates = math.ceil(train.epochs * most / cost.fresh)
+        updates = updates_of(train.epochs, most, cost.fresh)
         if updates < train.min_updates:
             told["few"].append(
                 f"{name}.train: {train.epochs:g} epochs of at most {most} rows in batches of "

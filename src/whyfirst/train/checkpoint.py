@@ -41,7 +41,7 @@ def make_manifest(
         "version": KINDS.get(config.kind).version,
         "model": _hashes(model_dir),
         "data": {
-            name: _hashes(Path(path)) if Path(path).is_dir() else sha256_file(Path(path))
+            name: _whole(Path(path)) if Path(path).is_dir() else sha256_file(Path(path))
             for name, path in sorted(data.items())
         },
         "seed": seed,
@@ -62,8 +62,14 @@ def make_manifest(
     for part, models in named.items():
         # By what lies there: a folder may hold another model under the name it had.
         if folders := [Path(use.path) for use in models if use.path]:
-            manifest[part] = [_hashes(folder) for folder in folders]
+            manifest[part] = [_whole(folder) for folder in folders]
     return manifest
+
+
+def _whole(folder: Path) -> dict[str, str]:
+    """`_hashes`, and those of the base under an adapter, whose own files don't tell it."""
+    base = _hashes(base_folder(folder)) if is_adapter(folder) else {}
+    return _hashes(folder) | {f"base: {name}": sha for name, sha in base.items()}
 
 
 def _hashes(folder: Path) -> dict[str, str]:

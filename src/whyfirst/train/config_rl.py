@@ -122,6 +122,12 @@ class Online(Stage):
         # A mean over one process's share is another mean, and so another reward.
         if (self.combine == "normalised" or self.zscore_by) and self.processes > 1:
             raise ValueError("rewards are standardised over one process' batch; set processes: 1")
+        for use in self.uses if self.processes > 1 else ():
+            if use.name in REWARDS.names() and REWARDS.get(use.name).facts.get("batched"):
+                raise ValueError(
+                    f"processes: {use.name} reads the other responses of a batch, of which each "
+                    "process has its share; set processes: 1"
+                )
         if self.max_new_tokens >= self.max_length:
             raise ValueError("max_length must exceed max_new_tokens: it counts the prompt too")
         return self

@@ -47,13 +47,15 @@ class Example:
 class Candidates:
     """K responses and the prompt of each, as token ids, untruncated; the best first.
 
-    `labels` say how good each response is (more is better); `extras` are further columns.
+    `labels` say how good each response is (more is better); `extras` are further columns. The last
+    `borrowed` responses are other rows', compared with and not trained on.
     """
 
     prompts: tuple[list[int], ...]
     responses: tuple[list[int], ...]
     labels: tuple[float, ...]
     extras: Mapping[str, Any] = field(default_factory=dict)
+    borrowed: int = 0
 
     @property
     def lengths(self) -> list[int]:
@@ -92,9 +94,10 @@ class Encoded:
         """(all, trained) tokens of each example or row of candidates, after truncation."""
         counts = [(len(e.ids), e.trained) for e in self.examples]
         for row in self.candidates:
-            seen = sum(min(length, max_length) for length in row.lengths)
-            prompts = sum(min(len(prompt), max_length) for prompt in row.prompts)
-            counts.append((seen, seen - prompts))
+            seen = [min(length, max_length) for length in row.lengths]
+            prompts = [min(len(prompt), max_length) for prompt in row.prompts]
+            own = len(seen) - row.borrowed
+            counts.append((sum(seen), sum(seen[:own]) - sum(prompts[:own])))
         return counts
 
 

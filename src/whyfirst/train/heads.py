@@ -1,4 +1,4 @@
-"""More than one output on one trunk: a head for each objective, or a number beside the logits.
+"""Outputs on a trunk: a head for each objective, a number beside the logits, a number alone.
 
 Leaves out: several heads with a bias, adapters, and models spread over several processes.
 """
@@ -103,3 +103,28 @@ def unscored(model: Any, layer: Scored) -> dict[str, Any]:
     """A model's weights without those of its second output."""
     names = {name for name, weight in model.named_parameters() if weight is layer.score}
     return {name: weight for name, weight in model.state_dict().items() if name not in names}
+
+
+class FullPrecision(torch.nn.Linear):
+    """A linear layer in float32, whatever the states it reads and the weights it is made from."""
+
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        biased = layer.bias is not None
+        super().__init__(layer.in_features, layer.out_features, biased, device="meta")
+        self.weight = torch.nn.Parameter(layer.weight.detach().float())
+        if biased:
+            self.bias = torch.nn.Parameter(layer.bias.detach().float())
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Numbers (..., N) in float32 of states (..., H)."""
+        # As PPO's values: a number to regress on and not a probability.
+        with torch.autocast(states.device.type, enabled=False):
+            return linear(states.float(), self.weight, self.bias)
+
+
+def put_full_precision(model: Any) -> None:
+    """Give a model with one number as output that output layer in float32."""
+    for name in ("score", "classifier"):  # those that PEFT trains beside an adapter
+        layer = getattr(model, name, None)
+        if isinstance(layer, torch.nn.Linear):
+            setattr(model, name, FullPrecision(layer))

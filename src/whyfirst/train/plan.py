@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 from whyfirst.train.config_base import Stage
 
+_ROUNDING = 1e-9
+"""Of a product of floats: keeps 0.3 * 10 from becoming 2, and 40 / (8 * (1 - 0.8)) from 26."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -43,6 +46,11 @@ class Plan:
         return Plan(chosen, self.rows)
 
 
+def updates_of(epochs: float | None, rows: float, per_update: float) -> int:
+    """Updates in which so many epochs of some rows are seen, the last one filled up; None: 0."""
+    return math.ceil((epochs or 0.0) * rows / per_update - _ROUNDING)
+
+
 def make_plan(
     config: Stage,
     lengths: Sequence[int],
@@ -60,7 +68,7 @@ def make_plan(
     replay = _rows(replay_lengths, len(lengths), config.max_length, packing, f"{seed}/replay")
     # Of a batch only this much is new; the rest is replay.
     per_update = config.batch_size * (1 - share)
-    updates = config.updates or math.ceil(float(config.epochs or 0) * len(main) / per_update)
+    updates = config.updates or updates_of(config.epochs, len(main), per_update)
     mains, replays = _endless(main, f"{seed}/main"), _endless(replay, f"{seed}/replay")
     planned = []
     for update in range(updates):
@@ -83,9 +91,7 @@ def make_prompt_plan(config: Stage, prompts: int, seed: int) -> Plan:
     """
     each, uses = getattr(config, "group_size", 1), getattr(config, "iterations", 1)
     per_generation = config.batch_size // each
-    updates = config.updates or uses * math.ceil(
-        float(config.epochs or 0) * prompts / per_generation
-    )
+    updates = config.updates or uses * updates_of(config.epochs, prompts, per_generation)
     rows = _endless([(index,) for index in range(prompts)], f"{seed}/main")
     # The last generation may be used fewer times than the others.
     generations = math.ceil(updates / uses)
@@ -152,5 +158,4 @@ def _endless(rows: list[tuple[int, ...]], seed: str) -> Iterator[tuple[int, ...]
 
 def _replayed(updates: int, batch_size: int, share: float) -> int:
     """Replay rows in the first `updates` batches: the share is kept to within one row."""
-    # The small term keeps 0.3 * 10 from becoming 2.
-    return math.floor(updates * batch_size * share + 1e-9)
+    return math.floor(updates * batch_size * share + _ROUNDING)

@@ -71,7 +71,8 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
         made.add_callback(ReferenceScores(
             collator, selection, [seen[i : i + size] for i in range(0, len(seen), size)], folders,
             job.out_dir / "checkpoints" / KEPT, sha256_json(job.manifest),
-            made.compute_loss_context_manager,
+            # Their own context is empty where accelerate wraps the forward of what is trained.
+            made.accelerator.autocast,
         ))  # fmt: skip
     return made, "packed" if packed else "padded"
 

@@ -137,6 +137,7 @@ def _with_borrowed(rows: list[Candidates], path: Path) -> list[Candidates]:
                 prompts=(*row.prompts, row.prompts[0]),
                 responses=(*row.responses, other.responses[0]),
                 labels=(*row.labels, math.nan),
+                borrowed=1,
             )
         )
     return made

@@ -7,7 +7,6 @@ response; that is seen while training (`guards`).
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +29,7 @@ from whyfirst.train import processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import PromptFormat, Stage
 from whyfirst.train.encode import Encoded
-from whyfirst.train.plan import Plan
+from whyfirst.train.plan import Plan, updates_of
 
 if TYPE_CHECKING:
     from whyfirst.train.config_rl import Online
@@ -163,14 +162,15 @@ def enough_updates(config: Stage, plan: Plan) -> Finding:
     if config.epochs is not None:
         found = f"{plan.rows} rows in batches of {config.batch_size} are {updates} weight updates"
         # Replayed rows fill a share of each batch, so the same rows go further.
-        passes = config.epochs * plan.rows / (1 - getattr(config, "replay", 0.0))
+        share = 1 - getattr(config, "replay", 0.0)
         sizes = range(config.batch_size - 1, 0, -1)
-        size = next((size for size in sizes if math.ceil(passes / size) >= least), None)
+        many = ((size, updates_of(config.epochs, plan.rows, size * share)) for size in sizes)
+        enough = next((one for one in many if one[1] >= least), None)
         packed = getattr(config, "packing", False)
         smaller = " or a smaller max_length (rows are packed)" if packed else ""
         remedy = f"even batch_size 1 gives too few: use more data, more epochs{smaller}"
-        if size is not None:
-            remedy = f"batch_size {size} gives {math.ceil(passes / size)}"
+        if enough is not None:
+            remedy = "batch_size {} gives {}".format(*enough)
     wrong = (
         f"{found}, fewer than {least}: a silent no-op; {remedy} (or lower min_updates knowingly)"
     )

@@ -26,7 +26,7 @@ from whyfirst.train.collate import lay_out, lines_of
 from whyfirst.train.encode import Candidates, Example
 from whyfirst.train.loss import Selection, select_positions
 from whyfirst.train.objectives import SequenceScores
-from whyfirst.train.weights import load_model
+from whyfirst.train.weights import load_whole
 
 References = dict[int, list[list[Tensor]]]
 """Row -> reference -> response -> its tokens' log-probabilities (T,)."""
@@ -162,7 +162,7 @@ class ReferenceScores(TrainerCallback):  # type: ignore[misc]
         if kept is None:
             found = [self._share(kwargs["model"], self._selection)]
             for folder in self._folders:
-                other = load_model(folder).to(args.device)
+                other = load_whole(folder).to(args.device)
                 found.append(self._share(other, select_positions(other)))
                 # One of them in memory at a time.
                 del other

@@ -33,11 +33,13 @@ from whyfirst.models.loading import (
 from whyfirst.train import checkpoint, processes
 from whyfirst.train.adapters import base_folder
 from whyfirst.train.config_base import LoraConfig, Stage
-from whyfirst.train.heads import Heads, Scored, mixed, unscored
+from whyfirst.train.heads import Heads, Scored, mixed, put_full_precision, unscored
 from whyfirst.train.job import Job
 
 START = "start"
 """Folder of the stage's output with the merger of a fresh start from an adapter."""
+PAD = "<|pad|>"
+"""What a reward model is padded with where its tokenizer has nothing but the end of text."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,7 @@ def materialise(job: Job) -> Path:
         # An attempt at another run may have left the merger of another adapter.
         mine = checkpoint.claimed(checkpoints, job.manifest)
         if not (mine and (folder / "config.json").is_file()):
-            merged = adapters.merge(_continued(job.model_dir, torch.float32), job.model_dir)
-            save_model(merged, load_tokenizer(job.model_dir), folder, None)
+            save_model(load_whole(job.model_dir), load_tokenizer(job.model_dir), folder, None)
             if processes.is_main():
                 checkpoint.claim(checkpoints, job.manifest)
     return folder
@@ -143,6 +144,17 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32, *, dropout: bool 
     return _opened(AutoModelForCausalLM, path, open_config(path), dtype, dropout)
 
 
+def load_whole(folder: Path) -> Any:
+    """`load_model` in float32, of an adapter's folder too: merged into its base.
+
+    Raises:
+        UserError: as `load_model`; the adapter is no plain LoRA, or can't be merged.
+    """
+    if not is_adapter(folder):
+        return load_model(folder)
+    return adapters.merge(_continued(folder, torch.float32), folder)
+
+
 def load_scorer(path: Path, dtype: torch.dtype = torch.float32, *, dropout: bool = True) -> Any:
     """The same weights with one number as output: a new last layer, unless they have one.
 
@@ -153,7 +165,24 @@ def load_scorer(path: Path, dtype: torch.dtype = torch.float32, *, dropout: bool
     config = config_of(path)
     # Before it is built: the config of a language model says two.
     config.num_labels = 1
-    return _opened(scorer_class(config), path, config, dtype, dropout, inner=True)
+    model = _opened(scorer_class(config), path, config, dtype, dropout, inner=True)
+    # PEFT trains a copy of this layer and leaves it in the base's dtype, where a step of the usual
+    # rate is lost in rounding.
+    put_full_precision(model)
+    return model
+
+
+def pad_apart(model: Any, tokenizer: Any) -> None:
+    """Give a scorer and its tokenizer a padding token that no text ends in.
+
+    A scorer reads the last token that is not padding: where the end of text pads as well, that
+    would be the one before it. A tokenizer with such a token of its own is left as it is.
+    """
+    if tokenizer.pad_token_id in (tokenizer.eos_token_id, tokenizer.unk_token_id):
+        tokenizer.add_special_tokens({"pad_token": PAD})
+        # Some embeddings have rows to spare.
+        if tokenizer.pad_token_id >= model.get_input_embeddings().num_embeddings:
+            model.resize_token_embeddings(tokenizer.pad_token_id + 1, mean_resizing=False)
 
 
 def _opened(

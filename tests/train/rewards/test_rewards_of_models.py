@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def scorer(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def scored(name: str, prompts: list[Any], said: list[str], **more: Any) -> list[Any]:
-    keys = ("model", "folder", "finished", "answer", "document")
+    keys = ("model", "folder", "finished", "answer", "document", "format")
     columns = {k: more.pop(k) for k in keys if k in more}
     context = {k: columns.pop(k) for k in ("model", "folder") if k in columns}
     ids = [text.split() for text in said]
@@ -162,6 +163,7 @@ def test_token_rewards_and_their_sum(model: LocalModel) -> None:
 def test_judge_is_read_where_it_says_nothing() -> None:
     class Judge:
         asked: list[Any]
+        tokenizer = SimpleNamespace(chat_template=None)
 
         def generate(self, prompts: Any, n: int = 1, sampling: Any = None) -> Any:
             self.asked = list(prompts)
@@ -171,6 +173,22 @@ def test_judge_is_read_where_it_says_nothing() -> None:
     judge = Judge()
     assert scored("step_judgements", ["q", "q"], ["a\nb", "c"], model=judge) == [0.5, None]
     assert "1. a\n2. b" in judge.asked[0]
+
+
+def test_a_judge_of_steps_that_chats_is_asked_in_plain_text(
+    chat_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, seen = LocalModel(chat_base, device="cpu"), []
+
+    def noting(prompts: Any, *rest: Any, **more: Any) -> Any:
+        seen.extend(p if isinstance(p, str) else judge.template.render(p) for p in prompts)
+        return [[Completion("", True)] for _ in prompts]
+
+    monkeypatch.setattr(judge, "generate", noting)
+    scored("step_judgements", ["w1"], ["w2"], model=judge)
+    assert seen[0].startswith("User: Question:") and seen[0].endswith("Bot: ")
+    scored("step_judgements", ["w1"], ["w2"], model=judge, format=["text"])
+    assert seen[1].startswith("Question:")
 
 
 def test_principles_change_nothing(scorer: str) -> None:
@@ -195,6 +213,29 @@ def test_relevance_without_reasoning(scorer: str) -> None:
     assert found[1] is None
     with_document = scored("relevance", ["w5"], said[:1], folder=scorer, document=["w6 w7"])
     assert with_document[0] != pytest.approx(found[0], abs=1e-7)
+
+
+def test_a_pair_scorer_is_not_told_which_text_a_token_is_of(tmp_path: Path) -> None:
+    """Against the cross-encoder itself, pair by pair."""
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(20))]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    tokenizer = BertTokenizerFast(str(tmp_path / "vocab.txt"))
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=48, num_labels=1, initializer_range=0.3,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(config).eval()
+    for part in (tokenizer, model):
+        part.save_pretrained(tmp_path)
+    pairs = [("w1 w2 w3", "w5 w6"), ("w1 w2 w3", "Answer: w4")]
+    with torch.no_grad():
+        each = [float(model(**tokenizer(*pair, return_tensors="pt")).logits) for pair in pairs]
+    said = ["w1 w2 w3\nAnswer: w4"]
+    found = scored("relevance", ["w5 w6"], said, folder=str(tmp_path))
+    assert found == pytest.approx([sum(each) / 2], abs=1e-5)
 
 
 def test_the_deciding_principle_is_negated_without_turning_the_pair() -> None:

@@ -11,6 +11,7 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.config.files import write_json
 from whyfirst.config.strict import decisive
 from whyfirst.data.rows import Which
+from whyfirst.models.adapters import is_adapter
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.arithmetic import Shape
 from whyfirst.study.cost.parts import Ahead, Work
@@ -20,9 +21,11 @@ from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import SIDE, Builder, Spec, answering
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.sources import ROWS
+from whyfirst.train.adapters import base_folder
 from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import REWARD_MODEL
 from whyfirst.train.kinds import KINDS, data_names, identities, kind_of, model_names
+from whyfirst.train.plan import updates_of
 
 STARTING = 0.7  # rough seconds in which a stage of a world's base reads, checks and saves
 _UPDATES_OF_EPOCHS = 60
@@ -113,17 +116,31 @@ def _options(builder: Builder, name: str) -> Spec:
             if use["path"] is not None:
                 sha, use["path"] = builder.data(use["path"], f"{at}.{several}.{index}.path")
                 spec.contents[f"{several[:-1]} {index}"] = sha
+            if several == "references":
+                _hold_adapter(builder, use, f"reference {index}", spec)
     if train.chat_template is not None:
         raise ConfigError(
             f"{builder.file}: {at}.chat_template: say it once for training and evaluation, as "
             "model.chat_template"
         )
+    if isinstance(model, PretrainedModel) and kind_of(train).makes == "reward_model":
+        # Another's tokenizer may pad with its end of text, which such models did not read before.
+        spec.config["padding"] = "apart"
     if isinstance(model, PretrainedModel) and model.chat_template is not None:
         answers = answering(model, builder)
         given["chat_template"] = answers.extra["chat_template"]
         template = ("chat_template", "chat_template_sha256")
         spec.config |= {key: answers.config[key] for key in template if key in answers.config}
     return spec
+
+
+def _hold_adapter(builder: Builder, use: Mapping[str, Any], name: str, spec: Spec) -> None:
+    """Take in that a reference is an adapter, merged into its base where it was not before."""
+    if use["path"] is not None and is_adapter(place := Path(use["path"])):
+        spec.contents[f"base of {name}"] = builder.content(str(base_folder(place)), name)
+    lora = use["stage"] and builder.study.stages[use["stage"]].train.lora
+    if lora and not lora.merge:
+        spec.config[name] = "merged"
 
 
 def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress) -> None:
@@ -168,7 +185,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
             # An upper bound: the longest responses there may be.
             if each.written:
                 row = min(row + each.written, train.max_length)
-            updates = updates or math.ceil((train.epochs or 0.0) * rows / each.fresh)
+            updates = updates or updates_of(train.epochs, rows, each.fresh)
             seen = updates * train.batch_size * row
         flops = arithmetic.training_flops(
             shape, each.trained * seen, row, adapter=adapter,

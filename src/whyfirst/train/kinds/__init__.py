@@ -69,6 +69,8 @@ class StageKind:
             language model with a number beside); the next stage then starts where this one did.
         dropout: whether a model of given tokens trains with its config's dropout; a kind that
             compares it with itself trains without any.
+        revised: marks that identify options whose results have changed where those of others have
+            not; a new version would throw all of them away.
     """
 
     config: type[Stage]
@@ -81,6 +83,7 @@ class StageKind:
     makes: Literal["model", "reward_model", "critic"] = "model"
     uses: Callable[[Any], Mapping[str, tuple[Room[Any], Use]]] = lambda config: {}
     dropout: bool = True
+    revised: Callable[[Any], Mapping[str, str]] = lambda config: {}
 
 
 KINDS: Room[StageKind] = Room("kinds", __name__)
@@ -106,9 +109,10 @@ def identities(config: Stage) -> dict[str, str]:
     """What identifies the methods a stage is made of, beside its options.
 
     The source of those that are not the project's own, and the version of those that had one
-    before: a stage of methods at their first version is what it was before there were any.
+    before: a stage of methods at their first version is what it was before there were any. And what
+    its kind has revised for such options.
     """
-    found = {}
+    found = dict(kind_of(config).revised(config))
     for place, (room, use) in kind_of(config).uses(config).items():
         mark = room.identity(use)
         # A stage of methods that are the project's own is told by its kind's version.

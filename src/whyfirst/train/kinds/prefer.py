@@ -118,9 +118,15 @@ def prefer_kind(
             forward=float(responses * frozen), sequences=responses,
         )  # fmt: skip
 
+    def revised(options: Any) -> Mapping[str, str]:
+        # They computed in float32 before.
+        half = options.dtype == "bfloat16" and references(options)
+        return {"references": options.dtype} if half else {}
+
     return StageKind(
         config, reads, check, train, cost, row_seconds=3e-3, encode=encoded,
         uses=lambda options: {"objective": (OBJECTIVES, objective(options))}, dropout=False,
+        revised=revised,
     )  # fmt: skip
 
 

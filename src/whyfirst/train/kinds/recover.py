@@ -86,11 +86,10 @@ def _operate(
     """
     import torch
 
-    from whyfirst.train.adapters import base_folder
-    from whyfirst.train.weights import load_model, materialise, save_model
+    from whyfirst.train.weights import load_model, load_whole, materialise, save_model
 
     folder = materialise(job)
-    model, other = load_model(folder), load_model(base_folder(reference))
+    model, other = load_model(folder), load_whole(reference)
     # Compared before anything is computed: a surgery between strangers is noise.
     shapes = [{name: tuple(w.shape) for name, w in m.state_dict().items()} for m in (model, other)]
     if shapes[0] != shapes[1]:

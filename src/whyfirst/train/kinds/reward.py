@@ -61,11 +61,17 @@ def _margins(rows: Rows, path: Path) -> list[float] | None:
     return [float(row["margin"]) for row in rows]
 
 
+def _revised(config: RewardStage) -> dict[str, str]:
+    """Where the output layer computed in half precision before."""
+    half = "bfloat16" in (config.dtype, config.lora and config.lora.base_dtype)
+    return {"output layer": "float32"} if half else {}
+
+
 def _trainer(run: Run) -> tuple[Any, str]:
     """A RewardTrainer on the pairs of the plan."""
     from trl import RewardConfig, RewardTrainer
 
-    from whyfirst.train import trainer
+    from whyfirst.train import trainer, weights
 
     config = run.job.config
     assert isinstance(config, RewardStage)
@@ -74,6 +80,7 @@ def _trainer(run: Run) -> tuple[Any, str]:
         max_length=config.max_length,
         center_rewards_coefficient=config.center_rewards_coefficient or None,
     )  # fmt: skip
+    weights.pad_apart(run.start.model, run.job.tokenizer)
     made = RewardTrainer(
         **trainer.common(run.job, run.start, arguments, run.watch),
         train_dataset=trainer.placeholder({"chosen_ids": [0], "rejected_ids": [0]}),
@@ -131,4 +138,5 @@ def reward() -> StageKind:
         encode=encoded,
         makes="reward_model",
         dropout=False,
+        revised=_revised,
     )

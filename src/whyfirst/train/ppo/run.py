@@ -177,8 +177,10 @@ def _reward_critic(online: OnlineJob, config: "PPOStage") -> tuple[Any, torch.nn
             folder = use.path or online.job.data[REWARD_MODEL]
             model, tokenizer = load(str(folder))
             score = getattr(model, "score", None)  # what all but a few architectures call it
-            # A critic values the actor's states: it must read the same tokens.
-            same = tokenizer.get_vocab() == online.job.tokenizer.get_vocab()
+            # A critic values the actor's states: it must read the same tokens, but for what it is
+            # padded with itself.
+            padding = {tokenizer.pad_token: tokenizer.pad_token_id}
+            same = tokenizer.get_vocab() == online.job.tokenizer.get_vocab() | padding
             if not (same and isinstance(score, torch.nn.Linear)):
                 continue
             head = torch.nn.Linear(score.in_features, 1)

@@ -60,6 +60,7 @@ def _number(value: object) -> bool:
     "masa",
     paper="Kim et al. 2025, arXiv 2510.03259",
     needs="columns task, answer and meta; meta rows also problem",
+    batched=True,  # it reads a row's siblings
     tested="pass rates off by 0, .5 and 1 give 1, .1 and .01; notions and length by a table",
 )
 def masa(

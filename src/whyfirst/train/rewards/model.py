@@ -38,23 +38,26 @@ def reward_model(
     return list(score(model, tokenizer.pad_token_id, sequences, batch_size))
 
 
-def score(model: Any, pad_id: int, sequences: list[list[int]], batch_size: int) -> list[float]:
-    """The model's one output for each sequence of token ids."""
+def score(
+    model: Any, pad_id: int, sequences: list[list[int]], batch_size: int, types: Any = None
+) -> list[float]:
+    """The model's one output for each sequence of token ids; `types` as in `batched`."""
 
     def read(inputs: dict[str, Any], lengths: list[int]) -> Any:
         return model(**inputs, use_cache=False).logits[:, 0]
 
-    return batched(model, pad_id, sequences, batch_size, read)
+    return batched(model, pad_id, sequences, batch_size, read, types)
 
 
 def batched(
     model: Any, pad_id: int, sequences: Sequence[list[int]], batch_size: int,
-    read: Callable[[dict[str, Any], list[int]], Any],
+    read: Callable[[dict[str, Any], list[int]], Any], types: Sequence[list[int]] | None = None,
 ) -> list[float]:  # fmt: skip
     """A number for each sequence of token ids, computed longest first, without gradient.
 
     Args:
         read: the numbers (B,) of padded inputs (B, T) and their lengths.
+        types: which text each token is of, where the model reads that of pairs.
     """
     import torch
 
@@ -68,11 +71,15 @@ def batched(
             chosen = order[start : start + batch_size]
             lengths = [len(sequences[at]) for at in chosen]
             ids = torch.full((len(chosen), lengths[0]), pad_id)
-            mask = torch.zeros_like(ids)
+            mask, kinds = torch.zeros_like(ids), torch.zeros_like(ids)
             for row, at in enumerate(chosen):
                 ids[row, : lengths[row]] = torch.tensor(sequences[at])
                 mask[row, : lengths[row]] = 1
+                if types is not None:
+                    kinds[row, : lengths[row]] = torch.tensor(types[at])
             inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+            if types is not None:
+                inputs["token_type_ids"] = kinds.to(device)
             with torch.no_grad():
                 values = read(inputs, lengths).float().tolist()
             for at, value in zip(chosen, values, strict=True):

@@ -4,6 +4,7 @@ Wang et al. 2025, "From <Answer> to <Think>: Multidimensional Supervision of Rea
 LLM Optimization", arXiv 2510.11457. Leaves out: entailment models, which have several outputs.
 """
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from whyfirst.train.rewards.model import load, score
 
 @REWARDS.enter(
     "relevance",
+    version="2",
     paper="Wang et al. 2025, arXiv 2510.11457",
     needs="a model that scores pairs of texts (path), with one output",
     tested="mean of the pairs' scores; None without reasoning",
@@ -38,6 +40,11 @@ def relevance(
         reasoning, answer = (part.strip() for part in parts(text(completion)))
         others = [text(prompt), answer, *([document] if document else [])]
         rows.append([(reasoning, other) for other in others] if reasoning else [])
-    sequences = [tokenizer(a, b)["input_ids"] for row in rows for a, b in row]
-    scores = iter(score(model, tokenizer.pad_token_id, sequences, batch_size))
+    pairs = [tokenizer(*pair) for row in rows for pair in row]
+    sequences = [pair["input_ids"] for pair in pairs]
+    name, types = "token_type_ids", None
+    # Which text a token is of, where the model reads that; many tokenizers give it all the same.
+    if name in tokenizer.model_input_names and name in inspect.signature(model.forward).parameters:
+        types = [pair[name] for pair in pairs]
+    scores = iter(score(model, tokenizer.pad_token_id, sequences, batch_size, types))
     return [sum(next(scores) for _ in row) / len(row) if row else None for row in rows]

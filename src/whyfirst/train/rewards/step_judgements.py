@@ -14,6 +14,7 @@ from typing import Any
 from whyfirst.models.base import LanguageModel, Sampling
 from whyfirst.models.said import said
 from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards.likelihood import asked
 
 ASK = (
     "Question:\n{question}\n\nSteps:\n{steps}\n\nJudge each step, one line of JSON a step, as "
@@ -59,6 +60,7 @@ def value(judgements: Sequence[Judgement]) -> float:
 
 @REWARDS.enter(
     "step_judgements",
+    version="2",
     paper="Zhang et al. 2025, arXiv 2508.04088",
     needs="a model that judges (path); responses in steps, a line each",
     tested="what is written is read; the share of steps before the first wrong one",
@@ -78,10 +80,12 @@ def step_judgements(
         max_new_tokens: of a judgement.
     """
     rows = [[s.strip() for s in text(c).splitlines() if s.strip()] for c in completions]
-    asked = []
+    questions = []
     for prompt, steps in zip(prompts, rows, strict=True):
         numbered = "\n".join(f"{at}. {step}" for at, step in enumerate(steps, 1))
-        asked.append(ASK.format(question=text(prompt), steps=numbered))
-    replies = model.generate(asked, sampling=Sampling(max_new_tokens=max_new_tokens))
+        questions.append(ASK.format(question=text(prompt), steps=numbered))
+    replies = model.generate(
+        asked(model, questions, columns), sampling=Sampling(max_new_tokens=max_new_tokens)
+    )
     found = [read(reply.text, len(steps)) for [reply], steps in zip(replies, rows, strict=True)]
     return [value(one) if one else None for one in found]
