@@ -13,7 +13,8 @@ from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
 from whyfirst.evaluate.benchmark import Benchmark, Metric, all_benchmarks, benchmark_named
 from whyfirst.evaluate.correction import AgreementCard, rogan_gladen, shipped_card
-from whyfirst.evaluate.gaps import Gap, over_seeds
+from whyfirst.evaluate.gaps import Gap
+from whyfirst.evaluate.gaps_over_seeds import over_seeds
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.report import schema
 from whyfirst.report.items import File
