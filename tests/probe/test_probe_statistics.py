@@ -216,6 +216,18 @@ def test_a_control_that_shows_it_too_is_said_in_plain_words() -> None:
     assert "no control arm" in alone[0]
 
 
+def test_what_was_not_measured_is_called_no_link() -> None:
+    """No request was about what the pairs are about, and the link "is not distinguishable"."""
+    lacking = Estimate(None, None, None, 0, 3, "seeds")
+    mine = Measure("r", "explain_first", lacking, note="no request is about it")
+    (said,) = record.cautions([mine], ProbeOptions(), "the link")
+    assert said == "explain_first: the link could not be measured: no request is about it."
+    # A control without an interval clears nobody.
+    control = Measure("r", "neutral_first", lacking)
+    (said,) = record.cautions([one("explain_first", 0.1, 0.2), control], ProbeOptions(), "the link")
+    assert "no control arm was measured" in said
+
+
 def test_indices_select_items_in_every_seed() -> None:
     """Leaving out a group must leave it out in each seed alike."""
     seen: list[Indices] = []

@@ -44,6 +44,11 @@ class Estimate:
     unit: str
 
     @property
+    def measured(self) -> bool:
+        """Whether there is an interval: without one it is not known to be none either."""
+        return self.low is not None and self.high is not None
+
+    @property
     def sign(self) -> int:
         """1 or -1 where the interval lies on one side of 0, else 0."""
         if self.low is None or self.high is None:
