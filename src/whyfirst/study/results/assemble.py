@@ -49,7 +49,7 @@ class Assembler(Finished):
             for use in self.plan.evaluations
             if use.step is None and not use.seam and use.benchmark in told
         ]
-        return gather(files, told, summarise)
+        return gather(files, told, summarise, worlds=self.study.drawn)
 
     def shown(self) -> list[File]:
         """(arm, seed, items.jsonl) of what the item browser shows: every evaluation of an arm's
