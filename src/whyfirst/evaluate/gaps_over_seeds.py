@@ -62,7 +62,7 @@ def _mean(gaps: Sequence[Gap]) -> Gap:
             for one, (_, topics) in zip(gaps[0].of, groups, strict=True)
             if len(set(topics.tolist())) == 1
         ]
-        note = f"no interval, since there is one topic: {', '.join(single)}"
+        note = f"one topic, so that nothing is known of others: {', '.join(single)}"
     return replace(gaps[0], value=value, low=low, high=high, note=note)
 
 

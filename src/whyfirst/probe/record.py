@@ -97,9 +97,10 @@ class Measure:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types; `at` keeps its own object."""
-        return {
-            "name": self.name, "arm": self.arm, "at": dict(self.at), "note": self.note,
-        } | asdict(self.estimate)  # fmt: skip
+        figures = asdict(self.estimate)
+        del figures["p"]
+        told = {"name": self.name, "arm": self.arm, "at": dict(self.at), "note": self.note}
+        return told | figures
 
 
 @dataclass(frozen=True)

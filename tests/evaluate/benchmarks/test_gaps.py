@@ -145,7 +145,7 @@ def test_one_prompt_in_a_language_shows_no_gap_to_another() -> None:
     (found,) = over_seeds(runs)
     assert found.value < -0.7
     assert (found.low, found.high) == (-1.0, 1.0)
-    assert found.note == "no interval, since there is one topic: ko"
+    assert found.note == "one topic, so that nothing is known of others: ko"
 
 
 def test_runs_that_agree_or_a_single_one_give_no_gap_over_seeds() -> None:
