@@ -78,7 +78,7 @@ class Assembler(Finished):
         return result
 
     def _used(self, arm: str) -> Used | None:
-        """What an arm's answers took, beside plain decoding of the same prompts."""
+        """What an arm's answers took, beside its final answers alone."""
         nodes = [
             use.node for use in self.plan.evaluations
             if use.arm == arm and use.step is None and not use.seam
