@@ -126,6 +126,20 @@ def robustness(studies: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def all_or_none(studies: int) -> dict[str, float]:
+    """Coverage of one arm whose topics nearly all pass or fail as a whole, in a few or many."""
+    rng = np.random.default_rng(78)
+    found = {}
+    for n_seeds, (topics, items), (base, topic_sd) in itertools.product(
+        (1, 3), ((12, 7), (12, 25), (32, 7)), ((8.0, 4.0), (5.0, 3.0), (4.0, 1.0))
+    ):
+        world = World((0.0,), 0.3 * (n_seeds > 1), topic_sd, n_seeds, topics, items, base=base)
+        name = f"{n_seeds} seeds, {topics} x {items}, {world.pass_rate(0):.1%}, topics {topic_sd}"
+        found[name] = one_arm(world, studies, rng)
+        print(f"one arm near 1, {name}: {found[name]:.1%}", flush=True)
+    return found
+
+
 def main() -> None:
     """Run all measurements and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -163,6 +177,7 @@ def main() -> None:
               f"in {reached:.1%}", flush=True)  # fmt: skip
     figures = {"studies": studies, "rows": rows, "interaction_false_positives": interactions,
                "power": power, "robustness": robustness(studies),
+               "all_or_none": all_or_none(max(1, studies // 2)),
                "seconds": round(time.perf_counter() - started, 1)}  # fmt: skip
     print(json.dumps(figures))
 

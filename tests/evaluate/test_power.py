@@ -16,6 +16,8 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.stats.crossed import estimate
 from whyfirst.stats.power import half_width, mde, seeds_needed
 from whyfirst.stats.statistics import two_sided
+from whyfirst.stats.worlds import Asked
+from whyfirst.stats.worlds import estimate as of_worlds
 
 SPREADS = (0.1, 0.08, 0.5)
 
@@ -101,6 +103,37 @@ def test_more_seeds_make_a_study_weaker(
 def test_topics_that_bound_the_interval_are_answered_with_seeds() -> None:
     with pytest.raises(ConfigError, match="add topics or items"):
         seeds_needed(0.1, 0.3, 0.5, 20, 200, half_width=0.05)
+
+
+def worlds_simulated(effect: float, n_worlds: int, studies: int) -> np.ndarray:
+    """Rows (p, half-width) of studies of worlds on 30 topics of their own and 300 items."""
+    rng = np.random.default_rng(n_worlds)
+    seed_sd, topic_sd, residual_sd = SPREADS
+    topics, nobody = np.repeat(np.arange(30), 10), np.zeros(300, dtype=np.intp)
+    rows = []
+    for _ in range(studies):
+        values = effect + seed_sd * rng.standard_normal((n_worlds, 1))
+        values = values + np.repeat(topic_sd * rng.standard_normal((n_worlds, 30)), 10, axis=1)
+        values = values + residual_sd * rng.standard_normal((n_worlds, 300))
+        low, high, p = two_sided(of_worlds(values, Asked(topics, nobody, nobody)), math.inf)
+        rows.append((p, (high - low) / 2))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("n_worlds", [4, 12])
+def test_worlds_are_planned_as_seeds_that_share_their_topics(n_worlds: int) -> None:
+    effect = mde(*SPREADS, n_worlds, 30, 300, worlds=True)
+    found = worlds_simulated(effect, n_worlds, 800)
+    assert np.mean(found[:, 0] < 0.05) == pytest.approx(0.8, abs=0.05)
+    planned = half_width(*SPREADS, n_worlds, 30, 300, worlds=True)
+    assert np.mean(found[:, 1] <= planned) == pytest.approx(0.8, abs=0.05)
+
+
+def test_no_number_of_worlds_is_said_to_help_although_each_brings_topics() -> None:
+    """The same spreads of seeds that share topics have no answer."""
+    needed = seeds_needed(0.1, 0.3, 0.5, 20, 200, half_width=0.05, worlds=True)
+    assert half_width(0.1, 0.3, 0.5, needed, 20, 200, worlds=True) <= 0.05
+    assert half_width(0.1, 0.3, 0.5, needed - 1, 20, 200, worlds=True) > 0.05
 
 
 def test_impossible_plans_get_a_number() -> None:

@@ -1,11 +1,17 @@
 """Stratified topics: what the design fixes must not count as noise, and nothing else may vanish."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from whyfirst.evaluate.benchmark import Metric
+from whyfirst.evaluate.item import ItemResult
+from whyfirst.evaluate.score import score
 from whyfirst.stats.crossed import estimate
 from whyfirst.stats.scores import Scores
-from whyfirst.stats.statistics import contrast, two_sided
+from whyfirst.stats.statistics import contrast, mean_over_seeds, two_sided
+from whyfirst.study.results.table import Table
 
 SEEDS, TOPICS, ITEMS = 8, (20, 12), 5
 
@@ -55,6 +61,23 @@ def test_strata_reach_the_contrast_of_two_arms() -> None:
     without = contrast(Scores(*columns, scored), Scores(*columns, zero), "c")
     assert with_strata.difference == without.difference
     assert with_strata.standard_error < without.standard_error
+
+
+def test_one_model_s_score_counts_the_design_as_noise_where_a_study_s_cell_doesn_t() -> None:
+    """One group passes, the other doesn't, two items a topic: eval had its own interval."""
+    items = [
+        ItemResult(f"{n}", "m", "pass" if n < 20 and n % 5 else "fail",
+                   score=float(n < 20 and n % 5 > 0), split="s", group="ab"[n >= 20],
+                   topic=f"{n // 2}") for n in range(40)
+    ]  # fmt: skip
+    found = score(Metric("m", "M", "m"), items)
+    table = Table()
+    for item in items:
+        table.add(0, vars(item))
+    cell = mean_over_seeds(table.whole)
+    loose = mean_over_seeds(replace(table.whole, strata=None))
+    assert (found.low, found.high) == (cell.low, cell.high)
+    assert loose.high - loose.low > 1.5 * (cell.high - cell.low)
 
 
 @pytest.mark.slow

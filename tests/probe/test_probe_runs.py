@@ -157,12 +157,21 @@ def test_each_probe_gives_a_record_without_nan_and_a_figure(
     patched = by_name["patching"]
     assert {m.arm for m in patched.findings.measures} == {"base", "explain_first"}
     similar = by_name["representation_similarity"]
-    # the same two models in another order: no arm moved by more than its seeds lie apart
-    assert len(named(similar, "moved", layer=0)) == 2
-    assert any("in no layer" in text for text in similar.findings.cautions)
+    # two seeds lie one distance apart: nothing tells how far others would
+    assert [one.low for one in named(similar, "moved", layer=0)] == [None, None]
+    assert all(one.value is not None for one in named(similar, "seed_shift"))
+    assert any("fewer than three seeds" in text for text in similar.findings.cautions)
     intervened = by_name["intervention"]
     dose = {"direction": "violation", "kind": "add", "coefficient": 0.0}
     assert len(named(intervened, "harmful_refused", **dose)) == 3
+
+
+def test_statements_of_other_values_count_as_items_of_one(tiny_llama: LocalModel) -> None:
+    """Two statements of each of twelve pairs, half of them of a value."""
+    result = run_probe("direction", {"base": tiny_llama}, Items(probe_pairs()))
+    found = [m for m in result.findings.measures if m.name == "auroc"]
+    assert {m.estimate.n for m in found if "value" in m.at} == {12}
+    assert {m.estimate.n for m in found if "value" not in m.at} == {24}
 
 
 def test_a_model_is_like_itself_and_unmoved(tiny_llama: LocalModel, probe_items: Items) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from whyfirst.config.files import write_jsonl
 from whyfirst.evaluate.benchmark import benchmark_named
-from whyfirst.evaluate.correction import AgreementCard, corrected_rate
+from whyfirst.evaluate.correction import AgreementCard, corrected_rate, shipped_card
 from whyfirst.report.gather import corrected_row, declared, effective_n, gather
 from whyfirst.report.parts import Cell
 from whyfirst.stats.scores import Scores
 from whyfirst.stats.statistics import wilson
+from whyfirst.study.results.table import read_tables, summarise
 
 CARD = AgreementCard("rules", "1", "refused", "made up", (), 90, 5, 10, 95, 0)
 
@@ -88,6 +90,32 @@ def test_groups_judges_and_company_are_gathered(tmp_path: Path) -> None:
     assert {row.benchmark for row in found.corrected} == {
         "xstest_over_refusal", "xstest_under_refusal"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("worlds", [False, True])
+def test_a_rate_is_corrected_over_another_interval_than_its_cell_s(
+    tmp_path: Path, worlds: bool
+) -> None:
+    """Strata that the design fixes, and worlds, were taken as random topics of every seed."""
+    files = []
+    for seed in range(3):
+        rows = [{"id": f"{n}", "benchmark": "xstest_under_refusal", "topic": f"{n // 2}",
+                 "split": "s", "group": "ab"[n > 15], "judge": "rules/2",
+                 "score": float(n > 15 - seed), "response": " ".join(["no"] * 60),
+                 "verdict": "pass" if n > 15 - seed else "fail"} for n in range(32)]  # fmt: skip
+        write_jsonl(tmp_path / f"{seed}", rows)
+        files.append(("direct", seed, tmp_path / f"{seed}"))
+    table = read_tables([file[1:] for file in files], worlds)["xstest_under_refusal"]
+    wanted = summarise(table.whole)
+    loose = summarise(replace(table.whole, strata=None, worlds=False))
+    assert loose.high is not None and wanted.high is not None
+    assert abs(loose.high - wanted.high) > 0.01
+    found = gather(files, ["xstest"], summarise, worlds)
+    [row] = found.corrected
+    card = shipped_card("rules", "2")
+    assert card is not None
+    direct = corrected_row("direct", row.benchmark, "rules/2", wanted, card, opposite=True)
+    assert row.corrected is not None and row.corrected == direct.corrected
 
 
 def test_a_rate_whose_items_pass_on_either_verdict_is_corrected(tmp_path: Path) -> None:

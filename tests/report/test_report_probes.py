@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from whyfirst.report.links import first_screen
 from whyfirst.report.probes import sections
 from whyfirst.report.schema import Results
 from whyfirst.report.svg import arm_styles
@@ -37,4 +38,37 @@ def test_a_link_of_the_other_sign_counts_as_the_same(data: dict[str, Any]) -> No
 
 
 def test_without_a_link_of_the_method_there_is_nothing_to_credit(data: dict[str, Any]) -> None:
-    assert cautions(data, base=NONE, direct=LINK, explain_first=NONE, neutral_first=LINK) == ""
+    said = cautions(data, base=NONE, direct=LINK, explain_first=NONE, neutral_first=LINK)
+    assert said.endswith("can't be told from none.") and "too:" not in said
+
+
+def test_a_reading_that_was_not_measured_is_called_none(data: dict[str, Any]) -> None:
+    """Of three readings, two of which had no item: what is refused "goes with none of them"."""
+    probe = data["probes"][0]
+    probe["cautions"] = ["explain_first: the link between it and refusal is not distinguishable "
+                         "from none."]  # fmt: skip
+    mine = next(row for row in probe["behaviour"] if row["arm"] == "explain_first")
+    probe["behaviour"].append(mine | {"at": {"layer": 1}})
+    mine |= {"value": None, "low": None, "high": None, "n": 0, "note": "no request is about it"}
+    for other, told in (
+        (probe["behaviour"][-1] | {"low": -0.2, "high": 0.2},
+         "2 readings, of which 1 could be held against conduct: what explain_first refuses goes "
+         "with none of them. See Inside."),
+        (mine | {"at": {"layer": 1}}, "2 readings: none could be held against what explain_first "
+         "refuses. See Inside."),
+    ):  # fmt: skip
+        probe["behaviour"][-1] = other
+        results = Results.model_validate(data | {"probes": [probe]})
+        assert (first_screen(results) or "").endswith(told)
+        (section,) = sections(results, arm_styles(results.arms))
+        said = " ".join(section.cautions)
+        assert "could not be measured: no request is about it." in said
+        assert "not distinguishable" not in said
+
+
+def test_an_arm_that_was_not_measured_is_said_to_show_no_link(data: dict[str, Any]) -> None:
+    for row in data["probes"][0]["behaviour"]:
+        row["low"], row["high"] = LINK if row["arm"] == "explain_first" else (None, None)
+    (section,) = sections(Results.model_validate(data), arm_styles({}))
+    assert section.readings[0].others == []
+    assert "has no arm without explanations beside it" in " ".join(section.cautions)

@@ -7,7 +7,7 @@ import pytest
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan, cell_size
 from whyfirst.worlds.village.world import Village
 from whyfirst.worlds.village.worlds import BASES, VillageWorld, village
 
@@ -47,6 +47,12 @@ def test_every_arm_is_scored_by_the_value_of_either_side(plan: Plan) -> None:
 def test_first_stages_start_from_their_own_world(plan: Plan) -> None:
     for seed in (0, 7):
         assert plan.by_id[f"seed{seed}/explain"].depends[0] == f"base:{seed + 1}"
+
+
+def test_a_contrast_is_planned_over_one_side_s_items(plan: Plan) -> None:
+    """Its worlds are scored on both: 1,280 deeds of the same 64 topics each."""
+    headline = next(c for c in plan.study.contrasts if c.name == plan.study.headline)
+    assert cell_size(plan, headline) == (64, 2560)
 
 
 FEW = """\

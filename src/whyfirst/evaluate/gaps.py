@@ -2,16 +2,15 @@
 
 Items about one topic are taken together (the crossed model's variance with one seed); an audit's
 have a second interval, over items, for whoever claims nothing of other topics. Leaves out:
-differences between arms (statistics.contrast). A gap is of one seed's items; `over_seeds` takes
-the gaps of several together. Formulas and sources: docs/benchmarks.md.
+differences between arms (statistics.contrast). A gap is of one seed's items; `gaps_over_seeds`
+takes those of several together. Formulas and sources: docs/benchmarks.md.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations, pairwise
-from statistics import fmean, stdev
 
 from whyfirst.evaluate.item import ItemResult
 
@@ -33,6 +32,7 @@ class Gap:
         between: the two groups, the first minus the second.
         groups: how many groups were compared; for more than two the interval covers all pairs.
         note: what limits it; "" otherwise.
+        of: the values whose mean it is, or whose means it is the difference of.
     """
 
     metric: str
@@ -43,6 +43,15 @@ class Gap:
     high: float
     groups: int
     note: str = ""
+    of: tuple["Values", ...] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of one run that a mean is of: (topic, value) by a name that is the same in each."""
+
+    group: str
+    by_name: Mapping[str, tuple[str, float]]
 
 
 @dataclass(frozen=True)
@@ -90,9 +99,12 @@ def paired_gaps(*between: tuple[str, str], **more: Of) -> Gaps:
                 ]
                 values = [one.number - other.number for one, other in both]
                 for unit, of in _apart([one for one, _ in both], more):
-                    names = [of(one) for one, _ in both]
+                    named = {
+                        one.id.rpartition("/")[0]: (of(one), value)
+                        for (one, _), value in zip(both, values, strict=True)
+                    }
                     note = f"{len(both)} pairs, interval over {unit}"
-                    found.append(_mean_gap(metric, split, two, values, names, note))
+                    found.append(_mean_gap(metric, split, two, named, note))
         return found
 
     return gaps
@@ -111,10 +123,9 @@ def mean_gaps(**chance: float) -> Gaps:
             less = chance.get(metric, 0.0)
             for unit, of in _apart(rows, {}):
                 note = f"{len(rows)} items, interval over {unit}"
-                found.append(_mean_gap(
-                    metric, split, ("mean", f"chance {less:g}" if less else "nothing"),
-                    [row.number - less for row in rows], [of(row) for row in rows], note,
-                ))  # fmt: skip
+                between = ("mean", f"chance {less:g}" if less else "nothing")
+                named = {row.id: (of(row), row.number - less) for row in rows}
+                found.append(_mean_gap(metric, split, between, named, note))
         return found
 
     return gaps
@@ -134,7 +145,8 @@ def group_gap(
     low, high = one.less(other, 0.05)
     note = f"{len(items)} items, interval over items"
     value = one.value - other.value
-    return [Gap(metric, split, between, value, max(-1.0, low), min(1.0, high), 2, note)]
+    of = tuple(_values(name, groups[name], UNITS[ITEMS]) for name in between)
+    return [Gap(metric, split, between, value, max(-1.0, low), min(1.0, high), 2, note, of)]
 
 
 def momentum(items: Sequence[ItemResult], metric: str, what: str = "fact") -> list[Gap]:
@@ -152,8 +164,8 @@ def momentum(items: Sequence[ItemResult], metric: str, what: str = "fact") -> li
     topics: dict[str, list[ItemResult]] = {}
     for item in items:
         topics.setdefault(str(item.topic), []).append(item)
-    differences = []
-    for rows in topics.values():
+    differences = {}
+    for topic, rows in topics.items():
         mine = [
             replace(
                 now, score=float(now.verdict == "pass"), group=between[before.verdict != "pass"]
@@ -165,13 +177,12 @@ def momentum(items: Sequence[ItemResult], metric: str, what: str = "fact") -> li
         after += mine
         one, other = ([r.number for r in mine if r.group == name] for name in between)
         if one and other:
-            differences.append(sum(one) / len(one) - sum(other) / len(other))
+            differences[topic] = (topic, sum(one) / len(one) - sum(other) / len(other))
     if not differences:
         return []
     note = f"{len(differences)} topics that have both"
-    names = [str(place) for place in range(len(differences))]
     return [
-        _mean_gap(metric, "momentum", between, differences, names, note),
+        _mean_gap(metric, "momentum", between, differences, note),
         *group_gap(after, between, metric, "momentum"),
     ]
 
@@ -189,17 +200,24 @@ def _apart(rows: Sequence[ItemResult], more: Mapping[str, Of]) -> Iterator[tuple
 
 
 def _mean_gap(
-    metric: str, split: str | None, between: tuple[str, str], values: Sequence[float],
-    names: Sequence[str], note: str,
+    metric: str, split: str | None, between: tuple[str, str],
+    named: Mapping[str, tuple[str, float]], note: str,
 ) -> Gap:  # fmt: skip
+    """A mean of differences, each by its name with what it goes together with."""
     import numpy as np
 
     from whyfirst.stats.crossed import estimate
     from whyfirst.stats.statistics import two_sided
 
+    names, values = zip(*named.values(), strict=True)
     result = estimate(np.array([values]), np.array(names))
     low, high, _ = two_sided(result, 1.0)
-    return Gap(metric, split, between, result.mean, low, high, 2, note)
+    of = (Values("all", named),)
+    return Gap(metric, split, between, result.mean, low, high, 2, note, of)
+
+
+def _values(group: str, rows: Sequence[ItemResult], of: Of) -> Values:
+    return Values(group, {row.id: (of(row), row.number) for row in rows})
 
 
 def range_gaps(items: Sequence[ItemResult], units: Sequence[str] = (TOPICS,)) -> list[Gap]:
@@ -234,7 +252,8 @@ def _mean(group: str, rows: Sequence[ItemResult], of: Of) -> _Mean:
 def _widest(
     metric: str, split: str | None, rows: Sequence[ItemResult], unit: str, named: bool
 ) -> list[Gap]:
-    means = [_mean(group, own, UNITS[unit]) for group, own in _by_group(rows).items()]
+    groups = _by_group(rows)
+    means = [_mean(group, own, UNITS[unit]) for group, own in groups.items()]
     # One item has a mean and no spread: it can be neither end of an interval.
     left_out = [mean.group for mean in means if mean.df <= 0]
     usable = [mean for mean in means if mean.df > 0]
@@ -255,6 +274,7 @@ def _widest(
         metric, split, (top.group, bottom.group), top.value - bottom.value,
         max(0.0, *(low for low, _ in limits)), min(1.0, max(high for _, high in limits)),
         len(usable), "; ".join(notes),
+        tuple(_values(one.group, groups[one.group], UNITS[unit]) for one in (top, bottom)),
     )]  # fmt: skip
 
 
@@ -282,42 +302,16 @@ def gaps_to(items: Sequence[ItemResult], reference: str) -> list[Gap]:
             # Newcombe: the two shares' own half widths, on the sides that face each other.
             down = math.hypot(share.value - share.low, base.high - base.value)
             up = math.hypot(share.high - share.value, base.value - base.low)
-            found.append(Gap(metric, split, (group, reference), value, value - down, value + up, 2))
+            between = (group, reference)
+            passed = tuple(_passes(name, groups[name]) for name in between)
+            low, high = value - down, value + up
+            found.append(Gap(metric, split, between, value, low, high, 2, "", passed))
     return found
 
 
-def over_seeds(of_seeds: Sequence[Sequence[Gap]]) -> list[Gap]:
-    """The mean of the same gap in several training runs, with Student's interval over the runs.
-
-    Of two groups: which two lie widest apart may differ from run to run. A gap that a run gives the
-    other way round counts with its sign turned. Runs whose gaps are all equal say nothing of
-    others, so they give none.
-    """
-    from scipy.special import stdtrit
-
-    values: dict[tuple[str, str | None, tuple[str, str]], dict[int, float]] = {}
-    for run, gaps in enumerate(of_seeds):
-        for gap in gaps:
-            if gap.groups == 2:
-                key, value = (gap.metric, gap.split, gap.between), gap.value
-                # A range names the larger group first, in each run: apart, both orders would have
-                # runs above 0 alone.
-                if (turned := (gap.metric, gap.split, gap.between[::-1])) in values:
-                    key, value = turned, -value
-                # The first, however many units it has an interval over.
-                values.setdefault(key, {}).setdefault(run, value)
-    found = []
-    for (metric, split, between), by_run in values.items():
-        each = [*by_run.values()]
-        if len(set(each)) < 2:
-            continue
-        value, n = fmean(each), len(each)
-        reach = float(stdtrit(n - 1, 0.975)) * stdev(each) / math.sqrt(n)
-        found.append(Gap(
-            metric, split, between, value, max(-1.0, value - reach), min(1.0, value + reach), 2,
-            f"interval over {n} seeds",
-        ))  # fmt: skip
-    return found
+def _passes(group: str, rows: Sequence[ItemResult]) -> Values:
+    of = UNITS[TOPICS]
+    return Values(group, {row.id: (of(row), float(row.verdict == "pass")) for row in rows})
 
 
 def _parts(

@@ -30,7 +30,8 @@ class Score:
 
 def score(metric: Metric, items: Sequence[ItemResult]) -> Score:
     """The value of some items under a metric."""
-    from whyfirst.stats.statistics import Scores, mean_over_seeds, wilson
+    from whyfirst.stats.scores import Columns
+    from whyfirst.stats.statistics import mean_over_seeds, wilson
 
     found = [item.score for item in items if item.score is not None]
     missing = len(items) - len(found)
@@ -41,8 +42,10 @@ def score(metric: Metric, items: Sequence[ItemResult]) -> Score:
         value, low, high = wilson(sum(item.verdict == "pass" for item in items), len(found))
     elif found:
         # Items about one topic are no independent draws.
-        long = [(0, item.id, topic, item.score) for item, topic in zip(items, topics, strict=True)]
-        value, low, high = mean_over_seeds(Scores.from_rows(long))
+        columns = Columns()
+        for item in items:
+            columns.add(0, vars(item))
+        value, low, high = mean_over_seeds(columns.whole)
     return Score(
         value=value, low=low, high=high, n=len(found), unscored=missing,
         unscored_rate=missing / len(items),

@@ -131,7 +131,7 @@ class Direction:
 
 @probe(
     "direction",
-    version="1",
+    version="2",
     definition="AUROC of statements that violate a value against those that uphold it, on a "
     "direction trained on the other values (`auroc`); the same trained with shuffled labels "
     "(`shuffled`) and the difference (`selectivity`, Hewitt and Liang 2019); `framing`, AUROC of "
@@ -197,8 +197,13 @@ def _held_out_measures(
             measures.append(Measure("auroc", arm, estimate, at))
             for value in dict.fromkeys(data.values.tolist()):
                 one = _auroc_of(states, data, [data], fit, value)
-                own = statistic_estimate(one, data.topics, (0.0, 1.0))
-                measures.append(Measure("auroc", arm, own, dict(at) | {"value": value}))
+                # Over its own statements: others would count as items and topics of it.
+                own = np.flatnonzero(data.values == value)
+                estimate = statistic_estimate(
+                    lambda items, of=one, own=own: of(own[items]),  # type: ignore[misc]
+                    data.topics[own], (0.0, 1.0),
+                )  # fmt: skip
+                measures.append(Measure("auroc", arm, estimate, dict(at) | {"value": value}))
             if not mixed:
                 continue
             null = _auroc_of(states, data, mixed, fit)

@@ -1,8 +1,9 @@
 """Intervals for what probes measure: means over items, and statistics that are no means.
 
-Seeds are the unit where there are several, crossed with topics as everywhere (`evaluate.crossed`).
-With one seed a mean gets a percentile bootstrap over topics and any other statistic a jackknife
-over groups of topics; shares of requests are those of `evaluate.statistics`. Leaves out: p-values.
+Seeds are the unit where there are several, crossed with topics as everywhere (`stats.crossed`);
+with one seed topics are. The topics' part of a statistic that is no mean is a jackknife over groups
+of them; shares of requests are those of `stats.statistics`. Leaves out: which p-values belong
+together.
 """
 
 from collections.abc import Callable
@@ -15,12 +16,11 @@ import numpy.typing as npt
 from whyfirst.config.errors import DataError
 from whyfirst.stats.crossed import NO_VARIANCE, combine, estimate
 from whyfirst.stats.scores import Scores
-from whyfirst.stats.statistics import contrast, mean_over_seeds
+from whyfirst.stats.statistics import contrast, mean_over_seeds, two_sided
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-DRAWS = 2000  # of the bootstrap
 GROUPS = 25  # of the jackknife
 
 
@@ -34,6 +34,7 @@ class Estimate:
         n: items.
         n_seeds: models, one a seed.
         unit: what the interval generalises over: "seeds" (and topics), or with one seed "topics".
+        p: two-sided, against 0, for whoever corrects for several; not in a probe's record.
     """
 
     value: float | None
@@ -42,6 +43,12 @@ class Estimate:
     n: int
     n_seeds: int
     unit: str
+    p: float | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is an interval: without one it is not known to be none either."""
+        return self.low is not None and self.high is not None
 
     @property
     def sign(self) -> int:
@@ -56,42 +63,27 @@ def _undefined(n: int, seeds: int) -> Estimate:
 
 
 def mean_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
-    """The mean over seeds and items.
+    """The mean over seeds and items, with the crossed model's Student interval.
 
-    Several seeds: the crossed model's Student interval. One seed: the percentile bootstrap over
-    topics (Efron and Tibshirani 1993, chapter 13), whose draws are fixed.
+    None where one seed has one topic, or all values agree to the last digit: that says nothing of
+    how far others would lie apart.
 
     Args:
         values: (S, I) in any unit, nan where there is none.
         topics: (I,) the topic of each item.
     """
-    from scipy.special import stdtrit
-
     scored = np.isfinite(values)
     rows, columns = scored.any(axis=1), scored.any(axis=0)
     n, seeds = int(columns.sum()), int(rows.sum())
     if not n:
         return _undefined(0, seeds)
     # An item that no seed scored and a seed that scored none say nothing and would count as zeros.
-    kept, own = values[rows][:, columns], topics[columns]
-    if seeds > 1:
-        found = estimate(kept, own)
-        half = float(stdtrit(found.df, 0.975)) * float(np.sqrt(found.variance))
-        return Estimate(found.mean, found.mean - half, found.mean + half, n, seeds, "seeds")
-    value = float(kept[0].mean())
-    names, codes = np.unique(own, return_inverse=True)
-    if len(names) < 2:
-        return Estimate(value, None, None, n, 1, "topics")
-    sums, counts = np.bincount(codes, kept[0]), np.bincount(codes)
-    # Topics are drawn and not items: items of one topic go up and down together.
-    draws = np.random.default_rng(0).integers(0, len(names), (DRAWS, len(names)))
-    # Totals over totals, so that a topic of many items weighs as it does in the mean itself.
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    if low == high:
-        # Topics that agree to the last digit say nothing of how far others would lie apart.
-        return Estimate(value, None, None, n, 1, "topics")
-    return Estimate(value, float(low), float(high), n, 1, "topics")
+    found = estimate(values[rows][:, columns], topics[columns])
+    unit = "seeds" if seeds > 1 else "topics"
+    if found.degenerate or found.unit == "items":
+        return Estimate(found.mean, None, None, n, seeds, unit)
+    low, high, p = two_sided(found, np.inf)
+    return Estimate(found.mean, low, high, n, seeds, unit, p)
 
 
 def rate_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
@@ -140,9 +132,9 @@ def statistic_estimate(
         statistic: indices of items -> (S,), one number a seed; nan where undefined.
         topics: (I,) the topic of each item.
         limits: of the statistic; the interval is cut there.
-        change, back: to a scale where the statistic is closer to normal, and from it.
+        change, back: to a scale where the statistic is closer to normal, and from it; 0 stays 0.
     """
-    from scipy.special import stdtrit
+    from scipy.special import stdtr, stdtrit
 
     everything = np.arange(len(topics))
     whole = statistic(everything)
@@ -174,12 +166,13 @@ def statistic_estimate(
         shared = max(0.0, inside - topic) / (seeds - 1)
         combined = combine(float(own.var(ddof=1)) / seeds, topic, shared, seeds, count)
         variance, df = combined.variance, combined.df
-    half = float(stdtrit(df, 0.975)) * float(np.sqrt(max(variance, NO_VARIANCE)))
-    middle = own.mean()
+    error = float(np.sqrt(max(variance, NO_VARIANCE)))
+    half, middle = float(stdtrit(df, 0.975)) * error, float(own.mean())
     low, high = back(np.array([middle - half, middle + half]))
     # Student's interval knows no bounds; an AUROC over 1 would only puzzle.
     low, high = max(limits[0], float(low)), min(limits[1], float(high))
-    return Estimate(value, low, high, len(topics), seeds, unit)
+    p = min(1.0, 2.0 * float(stdtr(df, -abs(middle) / error)))
+    return Estimate(value, low, high, len(topics), seeds, unit, p)
 
 
 def _jackknife(parts: Floats) -> float:

@@ -68,7 +68,7 @@ def _log_mean(logs: Floats) -> float:
 
 @probe(
     "logit_difference",
-    version="1",
+    version="2",
     definition="mean over pairs of LO(violated) - LO(upheld), in nats: LO(s) is the log of the "
     "mean probability of bad outcomes after s over that of good ones; `control` is the same for "
     "another upholding statement in place of the violating one",

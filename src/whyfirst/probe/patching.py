@@ -98,7 +98,7 @@ def patched_margins(
 
 @probe(
     "patching",
-    version="1",
+    version="2",
     definition="copying the stream after layer k from each arm into the direct arm while it reads "
     "a harmful request, at the last position or all: `margin_shift`, the change of the log-odds "
     "of a refusal's first token against help's (nats); `share`, that change over the difference "

@@ -97,9 +97,10 @@ class Measure:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types; `at` keeps its own object."""
-        return {
-            "name": self.name, "arm": self.arm, "at": dict(self.at), "note": self.note,
-        } | asdict(self.estimate)  # fmt: skip
+        figures = asdict(self.estimate)
+        del figures["p"]
+        told = {"name": self.name, "arm": self.arm, "at": dict(self.at), "note": self.note}
+        return told | figures
 
 
 @dataclass(frozen=True)
@@ -301,6 +302,8 @@ def links(
             note = "no request is about what the pairs are about"
         elif estimate.value is None:
             note = "every verdict, or every reading, is the same: nothing to correlate"
+        elif not estimate.measured:
+            note = "too few requests have the rarer verdict to give an interval"
         found.append(Measure("reading_and_refusal", arm, estimate, dict(at), note))
     return found
 
@@ -333,12 +336,16 @@ def cautions(measures: Sequence[Measure], options: ProbeOptions, what: str) -> l
     method = by_arm.get(options.method)
     if method is None:
         return []
+    # What has no interval isn't known to be none.
+    if not method.estimate.measured:
+        why = f": {method.note}" if method.note else ""
+        return [f"{options.method}: {what} could not be measured{why}."]
     # Nothing to explain away: whether controls show it too is then no question.
     if not method.estimate.sign:
         return [f"{options.method}: {what} is not distinguishable from none."]
     found = []
-    # A control that wasn't probed clears nobody.
-    controls = [arm for arm in options.controls if arm in by_arm]
+    # A control that wasn't probed, or not measured, clears nobody.
+    controls = [arm for arm in options.controls if arm in by_arm and by_arm[arm].estimate.measured]
     for arm in controls:
         if by_arm[arm].estimate.sign == method.estimate.sign:
             found.append(
@@ -346,7 +353,7 @@ def cautions(measures: Sequence[Measure], options: ProbeOptions, what: str) -> l
                 f"{_said(method)}): so it isn't the explanations alone that bring it about."
             )
     if not controls and options.direct not in options.controls:
-        found.append(f"no control arm was probed: {what} may not be due to the explanations.")
+        found.append(f"no control arm was measured: {what} may not be due to the explanations.")
     return found
 
 

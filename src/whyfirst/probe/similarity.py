@@ -7,6 +7,7 @@ representation means (`direction`).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -26,6 +27,7 @@ from whyfirst.probe.record import (
     links,
     probe,
 )
+from whyfirst.stats.statistics import holm
 
 #: most statements compared between models: RSA's cost grows with the square
 STATEMENTS = 200
@@ -106,7 +108,7 @@ def association(states: Sequence[Floats]) -> Floats:
 
 @probe(
     "representation_similarity",
-    version="1",
+    version="2",
     definition="by layer: `association`, how much closer (cosine, centred) violating statements "
     "are to bad outcomes than matched upholding ones are, and `control`, the same for another "
     "upholding statement; `cka` (linear, debiased) and `rsa` between models on the same "
@@ -135,19 +137,32 @@ def representation_similarity(
     measures += _between(arms, items.pairs, options.base)
     for arm in dict.fromkeys(m.arm for m in measures if m.name == "shift"):
         own = [m for m in measures if m.name == "moved" and m.arm == arm]
-        layers = [str(m.at["layer"]) for m in own if m.estimate.sign > 0]
-        if not own:
-            said.append(
-                f"{arm} has one seed: its shift from {options.base} can't be told from retraining."
-            )
-        elif not layers:
-            said.append(f"{arm} moved from {options.base} in no layer by more than its seeds do.")
-        else:
-            said.append(
-                f"{arm} moved from {options.base} by more than its seeds lie apart in layers "
-                f"{', '.join(layers)} of {len(own)}."
-            )
+        said.append(moved_in_words(arm, options.base, own))
     return Findings(measures, behaved, said, {"pairs": len(pairs), "statements": STATEMENTS})
+
+
+def moved_in_words(arm: str, base: str, own: Sequence[Measure]) -> str:
+    """In which layers an arm moved from the base by more than its seeds lie apart, after Holm.
+
+    Args:
+        own: the arm's `moved`, one a layer; none where it has one seed.
+    """
+    known = [(m, m.estimate.p) for m in own if m.estimate.p is not None]
+    if not known:
+        told = f"its shift from {base} can't be told from retraining."
+        return f"{arm} has fewer than three seeds: {told}"
+    # Of thirty layers without an effect one's interval leaves out 0.
+    adjusted = holm([p for _, p in known])
+    layers = [
+        str(measure.at["layer"]) for (measure, _), p in zip(known, adjusted, strict=True)
+        if p < 0.05 and measure.estimate.sign > 0
+    ]  # fmt: skip
+    if not layers:
+        return f"{arm} moved from {base} in no layer by more than its seeds do."
+    return (
+        f"{arm} moved from {base} by more than its seeds lie apart in layers "
+        f"{', '.join(layers)} of {len(own)} (Holm)."
+    )
 
 
 def _associations(
@@ -240,6 +255,22 @@ def _alike(alike: Alike, sides: Sequence[tuple[Floats, Floats]]) -> Callable[[In
     return each_seed
 
 
+def pseudo_values(apart: Floats) -> Floats:
+    """The delete-one-seed jackknife's pseudo-values of the mean distance of all pairs of seeds.
+
+    S U − (S − 1) U₋ₛ, with U₋ₛ the mean over the pairs without seed s; their mean is U, and their
+    variance over S is the jackknife's of U (Efron and Tibshirani 1993, chapter 11; for statistics
+    of pairs Arvesen 1969). Two seeds have none, and get the distance itself.
+
+    Args:
+        apart: each seed's mean distance to the others, (S,).
+    """
+    seeds = len(apart)
+    if seeds < 3:
+        return apart
+    return np.asarray(2 * (seeds - 1) / (seeds - 2) * apart - seeds / (seeds - 2) * apart.mean())
+
+
 def _shifts(
     arms: Arms,
     arm: str,
@@ -258,21 +289,27 @@ def _shifts(
         return np.asarray(1.0 - to_base(items))
 
     def apart(items: Indices) -> Floats:
-        """Each seed's mean distance to the others."""
+        """The jackknife's pseudo-value of each seed, whose mean is that of all pairs.
+
+        Seeds' mean distances share their pairs and spread far less than independent ones would.
+        """
         grid = np.ix_(items, items)
-        # All pairs of seeds once; each seed's distance to the others is their mean.
+        # All pairs of seeds once.
         between = {
             frozenset(two): 1.0 - cka(own[two[0]][grid], own[two[1]][grid])
             for two in combinations(own, 2)
         }
-        return np.array(
-            [np.mean([value for two, value in between.items() if seed in two]) for seed in own]
-        )
+        mine = [[value for two, value in between.items() if seed in two] for seed in own]
+        return pseudo_values(np.array(mine).mean(axis=1))
 
     wanted: dict[str, Callable[[Indices], Floats]] = {"shift": shift}
     if len(own) > 1:
         wanted |= {"seed_shift": apart, "moved": lambda items: shift(items) - apart(items)}
-    return [
-        Measure(name, arm, statistic_estimate(statistic, topics), {"layer": layer, "with": base})
-        for name, statistic in wanted.items()
-    ]
+    measures = []
+    for name, statistic in wanted.items():
+        estimate, note = statistic_estimate(statistic, topics), ""
+        if name != "shift" and len(own) == 2:
+            estimate = replace(estimate, low=None, high=None, p=None)
+            note = "two seeds lie one distance apart, which says nothing of how others would"
+        measures.append(Measure(name, arm, estimate, {"layer": layer, "with": base}, note))
+    return measures

@@ -7,13 +7,15 @@ of every benchmark), and comparing arms.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
 from whyfirst.evaluate.benchmark import Benchmark, Metric, all_benchmarks, benchmark_named
 from whyfirst.evaluate.correction import AgreementCard, rogan_gladen, shipped_card
-from whyfirst.evaluate.gaps import Gap, over_seeds
+from whyfirst.evaluate.gaps import Gap
+from whyfirst.evaluate.gaps_over_seeds import over_seeds
 from whyfirst.evaluate.item import ItemResult
 from whyfirst.report import schema
 from whyfirst.report.items import File
@@ -27,12 +29,13 @@ from whyfirst.report.parts import (
     JudgeRow,
 )
 from whyfirst.report.schema import Results
-from whyfirst.stats.scores import Scores
+from whyfirst.stats.scores import Columns, Scores
 from whyfirst.stats.statistics import Z
 
 _MOST_GROUPS = 60  # more make no table that anybody reads
 
 Summarise = Callable[[Scores], Cell]
+CellOf = Callable[[Sequence[tuple[int, ItemResult]]], Cell]
 #: fields that are keys of every benchmark's cells already
 IN_CELLS = ("split", "framing")
 
@@ -47,13 +50,16 @@ class Gathered:
     corrected: list[CorrectedRow] = field(default_factory=list)
 
 
-def gather(files: Iterable[File], names: Sequence[str], summarise: Summarise) -> Gathered:
+def gather(
+    files: Iterable[File], names: Sequence[str], summarise: Summarise, worlds: bool = False
+) -> Gathered:
     """Everything of a run that is read off its items and isn't a contrast.
 
     Args:
         files: (arm, seed, items.jsonl) of the final models' evaluations.
         names: the study's benchmarks, in its order.
         summarise: scores -> cell, as for the other cells of the study.
+        worlds: whether each seed is a world of its own.
     """
     # (metric, arm): one file holds the items of all of a benchmark's metrics.
     rows: dict[tuple[str, str], list[tuple[int, ItemResult]]] = {}
@@ -61,17 +67,17 @@ def gather(files: Iterable[File], names: Sequence[str], summarise: Summarise) ->
         for row in read_jsonl(path):
             item = ItemResult.from_json(row)
             rows.setdefault((item.benchmark, arm), []).append((seed, item))
-    result = Gathered()
+    result, cell_of = Gathered(), partial(_cell, summarise, worlds)
     for benchmark in (benchmark_named(name) for name in names):
         for metric in benchmark.metrics:
             arms = {arm: items for (name, arm), items in rows.items() if name == metric.name}
             if not arms:
                 continue
-            result.groups += group_tables(metric.name, benchmark.by, arms, summarise)
+            result.groups += group_tables(metric.name, benchmark.by, arms, cell_of)
             if benchmark.gaps is not None:
                 result.gaps += gap_rows(benchmark.gaps, arms)
             if metric.unit == "proportion":
-                add_judges(result, metric, arms, summarise)
+                add_judges(result, metric, arms, cell_of)
     return result
 
 
@@ -109,14 +115,16 @@ def completed(results: Results) -> Results:
 Rows = Mapping[str, list[tuple[int, ItemResult]]]
 
 
-def _scores(rows: Iterable[tuple[int, ItemResult]]) -> Scores:
-    return Scores.from_rows(
-        (seed, item.id, item.topic or item.id, item.score) for seed, item in rows
-    )
+def _cell(summarise: Summarise, worlds: bool, rows: Iterable[tuple[int, ItemResult]]) -> Cell:
+    """Their cell, as it would stand among the arm's others: with its strata, and worlds as such."""
+    columns = Columns(worlds=worlds)
+    for seed, item in rows:
+        columns.add(seed, vars(item))
+    return summarise(columns.whole)
 
 
 def group_tables(
-    metric: str, fields: Sequence[str], arms: Rows, summarise: Summarise
+    metric: str, fields: Sequence[str], arms: Rows, cell_of: CellOf
 ) -> list[GroupTable]:
     """A metric by each of the fields that tell its items apart."""
     tables = []
@@ -130,7 +138,7 @@ def group_tables(
             for group in sorted(groups):
                 own = [row for row in rows if getattr(row[1], name) == group]
                 if own:
-                    cells[arm][group] = summarise(_scores(own))
+                    cells[arm][group] = cell_of(own)
         tables.append(GroupTable(benchmark=metric, by=name, arms=cells))
     return tables
 
@@ -165,7 +173,7 @@ def gap_rows(gaps_of: Callable[[Sequence[ItemResult]], Sequence[Gap]], arms: Row
     return found
 
 
-def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summarise) -> None:
+def add_judges(result: Gathered, metric: Metric, arms: Rows, cell_of: CellOf) -> None:
     """Add the metric's judge, and each arm's rate corrected by its card."""
     for arm, rows in arms.items():
         judges = {item.judge for _, item in rows if item.judge}
@@ -175,7 +183,7 @@ def add_judges(result: Gathered, metric: Metric, arms: Rows, summarise: Summaris
             continue  # no judge, or several with errors of their own: nothing to correct by
         judge = next(iter(judges))
         card = _card(judge)
-        cell = summarise(_scores(rows))
+        cell = cell_of(rows)
         if card is None or cell.value is None:
             continue
         problem = BOTH_WAYS

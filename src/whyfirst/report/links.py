@@ -20,12 +20,17 @@ class MethodLink:
     Args:
         mine: the correlation in the method's arm.
         alike: those of arms without explanations that lie on the same side of 0 as well.
-        others: those of the rest of them, as far as there is a number.
+        others: those of the rest of them, as far as they were measured.
     """
 
     mine: ProbeMeasure
     alike: list[ProbeMeasure]
     others: list[ProbeMeasure]
+
+    @property
+    def measured(self) -> bool:
+        """Whether the method's correlation has an interval."""
+        return measured(self.mine)
 
     @property
     def shown(self) -> bool:
@@ -41,9 +46,14 @@ def method_links(probe: ProbeRow) -> list[MethodLink]:
             # Only the same reading at the same place: others would always find one that agrees.
             rest = [m for m in probe.behaviour if m.arm in without and m.at == mine.at]
             alike = [m for m in rest if sign(mine) and sign(m) == sign(mine)]
-            others = [m for m in rest if m not in alike and m.value is not None]
+            others = [m for m in rest if m not in alike and measured(m)]
             readings.append(MethodLink(mine, alike, others))
     return readings
+
+
+def measured(measure: ProbeMeasure) -> bool:
+    """Whether there is an interval: without one it is not known to be none either."""
+    return measure.low is not None and measure.high is not None
 
 
 def sign(measure: ProbeMeasure) -> int:
@@ -77,11 +87,14 @@ def interval(measure: ProbeMeasure) -> str:
     return f"{signed(measure.low)} to {signed(measure.high)}"
 
 
-def in_words(link: MethodLink) -> str | None:
-    """What a reader must know before crediting the explanations; None without a link."""
+def in_words(link: MethodLink) -> str:
+    """What a reader must know before crediting the explanations."""
+    mine = f"The link of {link.mine.arm}" + (f" at {where(link.mine)}" if link.mine.at else "")
+    if not link.measured:
+        return f"{mine} could not be measured{f': {link.mine.note}' if link.mine.note else ''}."
+    mine += f" ({said(link.mine)})"
     if not link.shown:
-        return None
-    mine = f"The link of {link.mine.arm} ({said(link.mine)})"
+        return f"{mine} can't be told from none."
     named = ", ".join(f"{m.arm} ({said(m)})" for m in link.alike or link.others)
     if link.alike:
         return (
@@ -101,12 +114,16 @@ def first_screen(results: Results) -> str | None:
     readings = [link for probe in results.probes for link in method_links(probe)]
     if not readings:
         return None
-    shown = [link for link in readings if link.shown]
+    known = [link for link in readings if link.measured]
+    shown = [link for link in known if link.shown]
     shared = sum(bool(link.alike) for link in shown)
-    text = (
-        f"{words.plural(len(results.probes), 'probe')}, {words.plural(len(readings), 'reading')}: "
-        f"what {readings[0].mine.arm} refuses goes with {len(shown) or 'none'} of them."
-    )
+    text = f"{words.plural(len(results.probes), 'probe')}, {words.plural(len(readings), 'reading')}"
+    arm = readings[0].mine.arm
+    if not known:
+        return f"{text}: none could be held against what {arm} refuses. See Inside."
+    if known != readings:
+        text += f", of which {len(known)} could be held against conduct"
+    text += f": what {arm} refuses goes with {len(shown) or 'none'} of them."
     if shown:
         text += f" Arms without explanations show {shared or 'none'} of these links too."
     return f"{text} See Inside."

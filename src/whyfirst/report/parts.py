@@ -138,9 +138,10 @@ class UsedByRole(StrictModel):
 class Used(StrictModel):
     """What an arm's answers took beyond its model's own: of edits and decoding methods.
 
-    `base_calls` and `base_tokens` are what plain decoding took for the same prompts; `roles` parts
-    calls and tokens by who was asked; `fallbacks` counts what a method did in place of what it is
-    for, by its reason; `embedding` names what texts were compared by, where any were.
+    `base_calls` and `base_tokens` are what its final answers alone take: each prompt read and
+    answered once, in the arm's own length (what the model would have said plainly may be longer);
+    `roles` parts calls and tokens by who was asked; `fallbacks` counts what a method did in place
+    of what it is for, by its reason; `embedding` names what texts were compared by, where any were.
     """
 
     calls: Count

@@ -61,8 +61,8 @@ def sections(results: Results, styles: Styles) -> list[Section]:
 def _section(probe: ProbeRow, styles: Styles) -> Section:
     readings = links.method_links(probe)
     # The probe's own cautions on links are replaced by ours, said with every arm they concern.
-    cautions = [text for text in probe.cautions if " shows the link " not in text]
-    cautions += [text for text in map(links.in_words, readings) if text is not None]
+    cautions = [text for text in probe.cautions if "the link" not in text]
+    cautions += map(links.in_words, readings)
     plots = [
         (row, figures.strip((row.value, row.low, row.high), _FROM_TO,
                             styles.get(row.arm, NEUTRAL), f"{row.arm}: {links.said(row)}",

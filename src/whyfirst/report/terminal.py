@@ -49,7 +49,7 @@ def print_headline(results: Results) -> RenderableType:
         ((c.comparison.title, c.rate, c.limits, c.reading, c.bias, c.comparison.judge)
          for c in comparisons(results)), "lr",
     )  # fmt: skip
-    used = table_of(("edits and decoding", "calls", "plain", "tokens", "plain"), (
+    used = table_of(("edits and decoding", "calls", "answers alone", "tokens", "answers alone"), (
         (arm, *(f"{n:,}" for n in (u.calls, u.base_calls, u.tokens, u.base_tokens)))
         for arm, spec in results.arms.items() if (u := spec.used)
     ), "lr")  # fmt: skip

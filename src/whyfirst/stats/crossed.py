@@ -14,6 +14,7 @@ Searle, Casella and McCulloch, Variance Components, 1992, chapter 4); weights fo
 in the two-way cluster-robust variance of Cameron, Gelbach and Miller (2011).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -144,6 +145,30 @@ def estimate(
     )
 
 
+def of_sum(sums: Floats, groups: Sequence[tuple[Floats, npt.NDArray[Any]]]) -> Combined:
+    """The variance of the mean over seeds of a sum (or difference) of groups' means.
+
+    Each group is answered by the same seeds on topics of its own, so the topics' terms add up as
+    those of strata do, and the seeds' is that of the sum, what groups share within a seed included.
+    `df` is 0 where a group has one topic: nothing is then known of others.
+
+    Args:
+        sums: shape (S,), each seed's sum, S of at least 2.
+        groups: for each a seeds × items matrix (S, I), nan where not scored, and its items' topics
+            (I,). Every row needs at least one number.
+    """
+    n_seeds = len(sums)
+    seed = float(sums.var(ddof=1)) / n_seeds
+    terms = []
+    for values, topics in groups:
+        cells, counts, _ = _cells(values, topics, None)
+        terms.append((1.0, *_topic_terms(cells, counts)))
+    if min(effective for *_, effective in terms) <= 1.0:
+        return Combined(seed, 0.0)
+    topic, shared, free = _add_terms(terms)
+    return combine(seed, topic, shared, n_seeds, free)
+
+
 def agreed_variance(values: Floats) -> float:
     """The variance of the mean where seeds and topics agree exactly: that of independent items of
     the spread seen, and at least 1/I² (no interval is narrower than one item's outcome)."""
@@ -177,23 +202,30 @@ def variance_of_cells(cells: Floats, counts: Floats) -> float:
 def _within_strata(
     cells: Floats, counts: Floats, stratum: npt.NDArray[np.intp]
 ) -> tuple[float, float, float]:
-    """The topic and shared terms summed over strata, and one more than the topics' df.
-
-    Those are Satterthwaite's for the sum of the strata's topic terms.
-    """
-    topic = shared = spread = 0.0
-    most = 0.0
+    """The topic and shared terms summed over strata, and one more than the topics' df."""
     weights = (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
-    for h in np.unique(stratum):
-        own, number = cells[:, stratum == h], counts[:, stratum == h]
-        weight = float(weights[stratum == h].sum())
-        mean = float((own.sum(axis=1) / number.sum(axis=1)).mean())
-        share = number / number.sum(axis=1, keepdims=True)
-        _, of_topics, of_cells, effective = _mean_squares(own, number, share, mean)
-        topic += weight**2 * of_topics
-        shared += weight**2 * of_cells
-        spread += (weight**2 * of_topics) ** 2 / (effective - 1.0)
-        most += effective - 1.0
+    return _add_terms([
+        (float(weights[own].sum()), *_topic_terms(cells[:, own], counts[:, own]))
+        for own in (stratum == h for h in np.unique(stratum))
+    ])  # fmt: skip
+
+
+def _topic_terms(cells: Floats, counts: Floats) -> tuple[float, float, float]:
+    """One group's topic and shared terms, and its effective number of topics."""
+    mean = float((cells.sum(axis=1) / counts.sum(axis=1)).mean())
+    share = counts / counts.sum(axis=1, keepdims=True)
+    return _mean_squares(cells, counts, share, mean)[1:]
+
+
+def _add_terms(terms: Sequence[tuple[float, float, float, float]]) -> tuple[float, float, float]:
+    """The sums of groups' topic and shared terms, each given as (weight, topic, shared, effective
+    topics), and one more than Satterthwaite's df of the first."""
+    topic = sum(weight**2 * of_topics for weight, of_topics, _, _ in terms)
+    shared = sum(weight**2 * of_cells for weight, _, of_cells, _ in terms)
+    spread = sum(
+        (w**2 * of_topics) ** 2 / (effective - 1.0) for w, of_topics, _, effective in terms
+    )
+    most = sum(effective - 1.0 for *_, effective in terms)
     df = topic**2 / spread if spread > NO_VARIANCE**2 else most
     return topic, shared, max(df, 1.0) + 1.0
 

@@ -2,8 +2,7 @@
 
 The formula is the one that `statistics.contrast` analyses with, run forwards from assumed (or
 pilot) spreads; all spreads and effects are fractions. Its agreement with simulated studies is in
-docs/statistics.md. Left out: unequal topics, unscored items, designs with topics not shared by
-the seeds.
+docs/statistics.md. Left out: unequal topics, unscored items.
 
 Source: noncentral t power (Cohen 1988, chapter 2) with the variance of a crossed design (Searle,
 Casella and McCulloch 1992, chapter 4).
@@ -20,8 +19,9 @@ POWER, ALPHA = 0.8, 0.05
 
 
 def mde(
-    seed_sd: float, topic_sd: float, residual_sd: float, n_seeds: int, n_topics: int, n_items: int
-) -> float:
+    seed_sd: float, topic_sd: float, residual_sd: float, n_seeds: int, n_topics: int, n_items: int,
+    worlds: bool = False,
+) -> float:  # fmt: skip
     """The smallest true difference that a two-sided test at 5 % finds in 80 % of studies.
 
     Args:
@@ -29,16 +29,18 @@ def mde(
         topic_sd: its spread over topics (what persists over seeds).
         residual_sd: spread of one item's difference within seed and topic.
         n_seeds, n_topics, n_items: the design; items are counted per seed, over all topics.
+        worlds: each seed is a world whose topics are its own; it gives one number.
 
     Raises ConfigError for a negative spread or an impossible design.
     """
-    combined = _planned(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items)
+    combined = _planned(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items, worlds)
     return detectable(combined.variance, combined.df)
 
 
 def half_width(
-    seed_sd: float, topic_sd: float, residual_sd: float, n_seeds: int, n_topics: int, n_items: int
-) -> float:
+    seed_sd: float, topic_sd: float, residual_sd: float, n_seeds: int, n_topics: int, n_items: int,
+    worlds: bool = False,
+) -> float:  # fmt: skip
     """Half the interval's length that is not exceeded in 80 % of studies; see `mde`.
 
     The estimated variance is scaled chi-square, so a design that only meets its target on average
@@ -46,7 +48,7 @@ def half_width(
     """
     from scipy.special import gammaincinv, stdtrit
 
-    combined = _planned(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items)
+    combined = _planned(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items, worlds)
     inflation = 2.0 * float(gammaincinv(combined.df / 2.0, POWER)) / combined.df
     quantile = float(stdtrit(combined.df, 1.0 - ALPHA / 2.0))
     return quantile * math.sqrt(combined.variance * inflation)
@@ -58,12 +60,13 @@ _half_width = half_width  # `seeds_needed` has an argument of that name
 def seeds_needed(
     seed_sd: float, topic_sd: float, residual_sd: float, n_topics: int, n_items: int,
     *, half_width: float | None = None, effect: float | None = None,
+    worlds: bool = False,
 ) -> int:  # fmt: skip
     """The fewest seeds that reach a goal in 80 % of studies.
 
     The goal is either an interval no wider than ±`half_width`, or p < 0.05 where the true
     difference is `effect`; give one of them. Raises ConfigError where no number of seeds does:
-    topics are a sample too, and more seeds don't add topics.
+    topics are a sample too, and more seeds don't add topics (more worlds do).
     """
     if (half_width is None) == (effect is None):
         raise ConfigError("seeds_needed: give half_width or effect, and not both")
@@ -73,7 +76,7 @@ def seeds_needed(
     reach = mde if half_width is None else _half_width
 
     def reached(n_seeds: int) -> float:
-        return reach(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items)
+        return reach(seed_sd, topic_sd, residual_sd, n_seeds, n_topics, n_items, worlds)
 
     if reached(MOST_SEEDS) > goal:
         raise ConfigError(
@@ -101,8 +104,9 @@ def detectable(variance: float, df: float) -> float:
 
 
 def _planned(
-    seed_sd: float, topic_sd: float, residual_sd: float, n_seeds: int, n_topics: int, n_items: int
-) -> Combined:
+    seed_sd: float, topic_sd: float, residual_sd: float, n_seeds: int, n_topics: int, n_items: int,
+    worlds: bool,
+) -> Combined:  # fmt: skip
     """The expected variance of the mean and its degrees of freedom under a design."""
     if min(seed_sd, topic_sd, residual_sd) < 0.0:
         raise ConfigError("power: a spread can't be negative")
@@ -117,6 +121,9 @@ def _planned(
     topic = topic_sd**2 / n_topics + shared
     if n_seeds == 1:
         combined = Combined(topic, n_topics - 1.0)
+    elif worlds:
+        # What a world's own topics and items add is in the spread of the worlds' numbers.
+        combined = Combined(seed + topic_sd**2 / (n_topics * n_seeds), n_seeds - 1.0)
     elif n_topics == 1:
         combined = Combined(seed, n_seeds - 1.0)
     else:

@@ -4,9 +4,10 @@ A score is a fraction in [0, 1] (a verdict is 0 or 1) or nan for unscored. `pair
 arms up by seed and item. Left out: which arms to compare, and every statistic.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,39 @@ class Scores:
             tuple(str(name) for name in stratum_of),
             values,
             count > 0,
+        )
+
+
+@dataclass
+class Columns:
+    """Item results as columns, added one by one; `worlds`: each seed is one of its own."""
+
+    seeds: list[int] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
+    strata: list[str] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    worlds: bool = False
+
+    def add(self, seed: int, row: Mapping[str, Any]) -> None:
+        """Take in one item result's id, topic, split, group and score; all before `whole`."""
+        # Forty worlds say the same few thousand names: each is kept once.
+        self.seeds.append(seed)
+        self.items.append(intern(row["id"]))
+        self.topics.append(intern(row.get("topic") or row["id"]))
+        # A benchmark that groups its items fixes how many topics each split and group has.
+        designed = row.get("split") and row.get("group")
+        self.strata.append(intern(f"{row['split']}/{row['group']}") if designed else "")
+        self.values.append(float("nan") if row.get("score") is None else float(row["score"]))
+
+    @cached_property
+    def whole(self) -> Scores:
+        """All of them as arrays, built once: a report asks for some hundred cells."""
+        items, topics, strata = (
+            np.array(names, dtype=object) for names in (self.items, self.topics, self.strata)
+        )
+        return Scores(
+            np.array(self.seeds), items, topics, np.array(self.values), strata, self.worlds
         )
 
 

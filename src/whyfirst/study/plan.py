@@ -6,7 +6,7 @@ read of them (reading.py), and what nodes add up to (results/).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -149,15 +149,24 @@ def _evaluations(
 
 
 def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:
-    """Topics and items of a contrast's cell at one seed; None where they can't be known yet."""
+    """Topics and items of a contrast's cell at one seed, on all sides of its world; None where they
+    can't be known yet."""
     name = _owner(plan.study, contrast)
-    node = next(use.node for use in plan.evaluations if use.benchmark == name)
-    rehearsed = evaluation.rehearsal(plan.by_id[node])
-    if rehearsed is None:
-        return None
-    table = rehearsed.tables.get(contrast.metric)
-    scores = table.scores(contrast.cell, plan.study.cells) if table else None
-    return (0, 0) if scores is None else (len(set(scores.topics.tolist())), len(scores.items))
+    first = next(use for use in plan.evaluations if use.benchmark == name)
+    topics: set[str] = set()
+    items = 0
+    for use in plan.evaluations:
+        if replace(use, node=first.node) != first:
+            continue
+        rehearsed = evaluation.rehearsal(plan.by_id[use.node])
+        if rehearsed is None:
+            return None
+        table = rehearsed.tables.get(contrast.metric)
+        scores = table.scores(contrast.cell, plan.study.cells) if table else None
+        if scores is not None:
+            topics |= set(scores.topics.tolist())
+            items += len(scores.items)
+    return len(topics), items
 
 
 def _owner(study: StudyFile, contrast: ContrastConfig) -> str:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_ind
 
-from whyfirst.evaluate.gaps import Gap, gaps_to, over_seeds, range_gaps
+from whyfirst.evaluate.gaps import Gap, gaps_to, mean_gaps, range_gaps
+from whyfirst.evaluate.gaps_over_seeds import over_seeds
 from whyfirst.evaluate.item import ItemResult, judged, unscored
+from whyfirst.stats.crossed import estimate
 
 
 def _items(groups: dict[str, list[float]], topics: int | None = None) -> list[ItemResult]:
@@ -83,18 +85,75 @@ def test_the_interval_of_the_range_covers_although_the_extremes_were_chosen() ->
     assert hits / trials >= 0.93
 
 
-def test_the_lowest_seed_speaks_for_all() -> None:
-    """Gaps .1, .2 and .3 of three runs: mean .2, Student's 4.303 times .1 / sqrt(3)."""
+def _run(a: list[float], b: list[float]) -> list[Gap]:
+    return [gap for gap in range_gaps(_items({"a": a, "b": b})) if gap.groups == 2]
 
-    def gap(value: float, note: str, groups: int = 2) -> Gap:
-        return Gap("m", None, ("a", "b"), value, -1.0, 1.0, groups, note)
 
-    runs = [[gap(v, "over items"), gap(v, "over topics")] for v in (0.1, 0.2, 0.3)]
+def test_a_gap_over_seeds_does_not_count_the_runs_alone() -> None:
+    """By hand: gaps of three runs, 0.8, 0.6 and 0.7, whose Student's interval is 0.452 to 0.948.
+
+    A = var(gaps) / 3. In each group (two topics) B is var(topic means) / 2 and C var(double
+    differences) / 12, after Searle, Casella and McCulloch.
+    """
+    a = np.array([[0.9, 0.9], [0.7, 0.9], [0.8, 1.0]])
+    b = np.array([[0.0, 0.2], [0.1, 0.3], [0.1, 0.3]])
+    (found,) = over_seeds([_run(list(x), list(y)) for x, y in zip(a, b, strict=True)])
+    gaps = a.mean(axis=1) - b.mean(axis=1)
+    seed, of_topics, of_cells = gaps.var(ddof=1) / 3, [], []
+    for group in (a, b):
+        of_topics.append(group.mean(axis=0).var(ddof=1) / 2)
+        left = group - group.mean(axis=1, keepdims=True) - group.mean(axis=0) + group.mean()
+        of_cells.append((left**2).sum() / 2 / (3 * 2))
+    topic, shared = sum(of_topics), sum(of_cells)
+    variance = max(seed + topic - shared, seed, topic)
+    topic_df = topic**2 / sum(one**2 for one in of_topics)
+    cautious = seed * 3
+    total = max(cautious + topic - shared, cautious, topic)
+    df = total**2 / (cautious**2 / 2 + topic**2 / topic_df + shared**2 / (2 * topic_df))
+    reach = t.ppf(0.975, max(df, min(2, topic_df))) * math.sqrt(variance)
+    assert found.value == pytest.approx(gaps.mean())
+    assert (found.low, found.high) == (
+        pytest.approx(max(-1, gaps.mean() - reach)), pytest.approx(min(1, gaps.mean() + reach)),
+    )  # fmt: skip
+    assert found.note == "interval over 3 seeds and the topics"
+
+
+def test_equal_groups_on_other_prompts_are_not_told_apart_by_many_runs() -> None:
+    """No true gap, prompts that differ: an interval over the runs alone errs in four of ten."""
+    rng, found, trials = np.random.default_rng(0), 0, 300
+    for _ in range(trials):
+        prompts = rng.normal(0.5, 0.2, 20)
+        answers = np.clip(prompts + rng.normal(0, 0.1, (5, 20)), 0, 1)
+        runs = [gaps_to(_said(one), "en") for one in (answers > 0.5).astype(float)]
+        found += sum(gap.low > 0 or gap.high < 0 for gap in over_seeds(runs))
+    assert found / trials < 0.07
+
+
+def _said(scores: np.ndarray) -> list[ItemResult]:
+    return [
+        judged(f"{n}", "m", bool(one), group="en" if n < 8 else "fr")
+        for n, one in enumerate(scores)
+    ]
+
+
+def test_one_prompt_in_a_language_shows_no_gap_to_another() -> None:
+    """Every run fails the one Korean prompt, as it fails some of the English ones."""
+    runs = []
+    for seed in range(5):
+        items = [judged(f"en{n}", "m", n > seed % 3, group="en") for n in range(8)]
+        runs.append(gaps_to([*items, judged("ko", "m", False, group="ko")], "en"))
     (found,) = over_seeds(runs)
-    assert found.value == pytest.approx(0.2) and found.note == "interval over 3 seeds"
-    assert (found.low, found.high) == pytest.approx((-0.048, 0.448), abs=5e-4)
-    assert over_seeds(runs[:1]) == over_seeds([runs[0], runs[0]]) == []
-    assert over_seeds([[gap(v, "", groups=3)] for v in (0.1, 0.2)]) == []
+    assert found.value < -0.7
+    assert (found.low, found.high) == (-1.0, 1.0)
+    assert found.note == "one topic, so that nothing is known of others: ko"
+
+
+def test_runs_that_agree_or_a_single_one_give_no_gap_over_seeds() -> None:
+    one = _run([0.9, 0.7], [0.2, 0.3])
+    assert over_seeds([one]) == over_seeds([one, one]) == []
+    three = {"a": [0.9, 0.7], "b": [0.2, 0.3], "c": [0.4, 0.5]}
+    other = {"a": [0.8, 0.7], "b": [0.2, 0.3], "c": [0.4, 0.5]}
+    assert over_seeds([range_gaps(_items(three)), range_gaps(_items(other))]) == []
 
 
 def test_two_groups_that_change_places_from_run_to_run_have_no_gap() -> None:
@@ -102,21 +161,30 @@ def test_two_groups_that_change_places_from_run_to_run_have_no_gap() -> None:
     and a difference of nothing would be found twice, once in either direction."""
     higher = (0.2, -0.2, 0.1, -0.1)
     runs = [
-        range_gaps(_items({"a": [0.4 + max(d, 0), 0.5 + max(d, 0)],
-                           "b": [0.4 - min(d, 0), 0.5 - min(d, 0)]}))
+        _run([0.4 + max(d, 0), 0.5 + max(d, 0)], [0.4 - min(d, 0), 0.5 - min(d, 0)])
         for d in higher
     ]  # fmt: skip
     assert [gap.between[0] for (gap,) in runs] == ["a", "b", "a", "b"]
     (found,) = over_seeds(runs)
     assert found.value == pytest.approx(0) and found.low < 0 < found.high
-    assert found.note == "interval over 4 seeds"
+    assert found.note == "interval over 4 seeds and the topics"
 
 
 def test_of_two_estimates_of_one_gap_the_same_is_taken_in_every_run() -> None:
-    """Momentum's second is over transitions, another number, and a run may lack it."""
+    """Over topics first, then over items: two topics of three and one item, means 0.55 and 0.6."""
 
-    def gap(value: float) -> Gap:
-        return Gap("m", "momentum", ("after a right fact", "after a wrong one"), value, -1, 1, 2)
+    def run(more: float) -> list[Gap]:
+        scores = (0.2, 0.3, 0.4, 0.9)
+        return mean_gaps()([
+            ItemResult(f"{n}", "m", "pass", score=score + more, topic=f"{n // 3}")
+            for n, score in enumerate(scores)
+        ])  # fmt: skip
 
-    (found,) = over_seeds([[gap(0.1), gap(0.9)], [gap(0.3)]])
-    assert found.value == pytest.approx(0.2)
+    runs = [run(0.0), run(0.1)]
+    assert [len(one) for one in runs] == [2, 2]
+    (found,) = over_seeds(runs)
+    assert found.note == "interval over 2 seeds and the topics"
+    whole = estimate(np.array([[0.2, 0.3, 0.4, 0.9], [0.3, 0.4, 0.5, 1.0]]), np.array([0, 0, 0, 1]))
+    reach = t.ppf(0.975, whole.df) * math.sqrt(whole.variance)
+    assert found.value == pytest.approx(whole.mean)
+    assert found.low == pytest.approx(max(-1, whole.mean - reach))

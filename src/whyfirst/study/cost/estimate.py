@@ -155,7 +155,8 @@ class PowerRow:
     interval does not exceed in 80 % of them; None with one seed, which says nothing about training
     runs. `spread` says whose spreads they assume: the study's own (``study``), the study's though
     measured on the headline's metric and cell (``headline``), or this tool's (``default``).
-    `seeds_for_5_points` is how many seeds an interval of ±5 points takes.
+    `seeds_for_5_points` is how many seeds an interval of ±5 points takes; of drawn worlds, how
+    many worlds.
     """
 
     contrast: str
@@ -238,10 +239,10 @@ def _power(plan: Plan, contrast: ContrastConfig) -> PowerRow:
         factor, most = (2**0.5, 2.0) if contrast.is_interaction else (1.0, 1.0)
         given = study.power or DEFAULT
         spreads = factor * given.seed_sd, factor * given.topic_sd, factor * given.residual_sd
-        # Where the topics alone make the interval wider no number of seeds helps.
+        # Where shared topics alone make the interval wider no number of seeds helps.
         with contextlib.suppress(ConfigError):
-            needed = seeds_needed(*spreads, *size, half_width=0.05)
+            needed = seeds_needed(*spreads, *size, half_width=0.05, worlds=study.drawn)
         if seeds > 1:
-            least = min(most, mde(*spreads, seeds, *size))
-            half = min(most, half_width(*spreads, seeds, *size))
+            least = min(most, mde(*spreads, seeds, *size, study.drawn))
+            half = min(most, half_width(*spreads, seeds, *size, study.drawn))
     return PowerRow(contrast.name, contrast.arms, seeds, topics, items, least, half, needed, spread)

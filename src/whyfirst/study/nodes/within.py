@@ -93,8 +93,8 @@ def within_decoding(
 ) -> Counted:
     """The model within an arm's decoding methods, counted by role.
 
-    "answers" is what the benchmark asks and gets, as plain decoding would take it; "model", "judge"
-    and "reward" are what it takes. Without a method nothing but calls is counted.
+    "answers" is what the benchmark asks and gets, one call each; "model", "judge" and "reward" are
+    what it takes. Without a method nothing but calls is counted.
     """
     if "decoding" not in payload and "edits" not in payload:
         return budget.counting(loaded, "answers")

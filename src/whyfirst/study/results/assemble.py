@@ -52,7 +52,7 @@ class Assembler(Finished):
             for use in self.plan.evaluations
             if use.step is None and not use.seam and use.benchmark in told
         ]
-        return gather(files, told, summarise)
+        return gather(files, told, summarise, worlds=self.study.drawn)
 
     def shown(self) -> list[File]:
         """(arm, seed, items.jsonl) of what the item browser shows: every evaluation of an arm's
@@ -81,7 +81,7 @@ class Assembler(Finished):
         return result
 
     def _used(self, arm: str) -> Used | None:
-        """What an arm's answers took, beside plain decoding of the same prompts."""
+        """What an arm's answers took, beside its final answers alone."""
         nodes = [
             use.node for use in self.plan.evaluations
             if use.arm == arm and use.step is None and not use.seam

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from sys import intern
 from typing import Any
 
 import numpy as np
@@ -20,50 +19,27 @@ import numpy.typing as npt
 from whyfirst.config.files import read_jsonl
 from whyfirst.report.parts import Cell, KindRow
 from whyfirst.report.schema import UnscoredRow
-from whyfirst.stats.scores import Scores
+from whyfirst.stats.scores import Columns, Scores
 from whyfirst.stats.statistics import Contrast, mean_over_seeds
 
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass
-class Table:
-    """All records of one arm and metric, over its seeds; `worlds`: each seed is one of its own."""
+class Table(Columns):
+    """All records of one arm and metric, over its seeds."""
 
-    seeds: list[int] = field(default_factory=list)
-    items: list[str] = field(default_factory=list)
-    topics: list[str] = field(default_factory=list)
     splits: list[str | None] = field(default_factory=list)
     framings: list[str | None] = field(default_factory=list)
-    strata: list[str] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
-    worlds: bool = False
 
     def add(self, seed: int, row: Mapping[str, Any]) -> None:
         """Take in one item result; all of them before the first cell is asked for."""
-        # Forty worlds say the same few thousand names: each is kept once.
-        self.seeds.append(seed)
-        self.items.append(intern(row["id"]))
-        self.topics.append(intern(row.get("topic") or row["id"]))
+        super().add(seed, row)
         self.splits.append(row.get("split"))
         self.framings.append(row.get("framing"))
-        # A benchmark that groups its items fixes how many topics each split and group has.
-        designed = row.get("split") and row.get("group")
-        self.strata.append(intern(f"{row['split']}/{row['group']}") if designed else "")
-        self.values.append(float("nan") if row.get("score") is None else float(row["score"]))
         if row.get("reason"):
             self.reasons[row["reason"]] += 1
-
-    @cached_property
-    def _all(self) -> Scores:
-        """The records as arrays, built once: a report asks for some hundred cells."""
-        items, topics, strata = (
-            np.array(names, dtype=object) for names in (self.items, self.topics, self.strata)
-        )
-        return Scores(
-            np.array(self.seeds), items, topics, np.array(self.values), strata, self.worlds
-        )
 
     @cached_property
     def _coded(self) -> list[tuple[npt.NDArray[np.intp], list[str | None]]]:
@@ -87,7 +63,7 @@ class Table:
     def scores(self, cell: str, groups: Mapping[str, Iterable[str]]) -> Scores | None:
         """The records of a cell, or None where it is empty."""
         chosen = self.mask(cell, groups)
-        return self._all.where(chosen) if chosen.any() else None
+        return self.whole.where(chosen) if chosen.any() else None
 
 
 def read_tables(files: Iterable[tuple[int, Path]], worlds: bool = False) -> dict[str, Table]:
