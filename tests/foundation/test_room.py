@@ -122,3 +122,20 @@ def test_missing_plugin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(plugins.VARIABLE, "")
     with pytest.raises(UserError, match="no such file"):
         plugins.use([tmp_path / "none.py"])
+
+
+def test_an_option_is_shadowed_by_its_sections_key(room: Room[float]) -> None:
+    """`{name: heavy, weight: 2}` would set the section's weight and leave the method's own."""
+
+    def heavy(x: float, *, weight: float = 1.0) -> float:
+        return x * weight
+
+    with pytest.raises(ValueError, match="'scaled' has the option 'factor'"):
+        room.reserve(["factor"])
+    room = Room("sums", context=("model",))
+    room.reserve(["weight", "model"])
+    with pytest.raises(ValueError, match="'heavy' has the option 'weight', which is a key of"):
+        room.enter("heavy")(heavy)
+    assert room.names() == []
+    with pytest.raises(ValueError, match="'called' has the option 'name'"):
+        room.enter("called")(lambda *, name="x": name)

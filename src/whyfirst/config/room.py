@@ -165,6 +165,7 @@ class Room(Generic[T]):
         self.failures: dict[str, str] = {}
         self._packages = packages
         self._context = frozenset(context)
+        self._reserved = {"name"}
         self._entries: dict[str, Entry[T]] = {}
         self._loaded = False
         self._plugins = 0
@@ -177,7 +178,7 @@ class Room(Generic[T]):
                 in its `facts`.
 
         Raises:
-            ValueError: the name is taken by something else.
+            ValueError: the name is taken by something else, or an option's is reserved.
         """
         # What every kind has is a field; what one kind keeps beside it goes to its facts.
         known = {k: facts.pop(k) for k in Entry.__dataclass_fields__ if k in facts}
@@ -192,12 +193,33 @@ class Room(Generic[T]):
             if taken is not None and not again:
                 raise ValueError(f"{self.kind}: {name!r} is entered twice")
             keys = inspect.signature(function).parameters
-            self._entries[name] = Entry(
+            entry: Entry[T] = Entry(
                 name, function, self._context & set(keys), facts=MappingProxyType(facts), **known
             )
+            self._refuse_reserved(entry)
+            self._entries[name] = entry
             return function
 
         return decorate
+
+    def reserve(self, keys: Iterable[str]) -> None:
+        """Keep names from being options: keys that the section which names a method has itself.
+
+        Raises:
+            ValueError: a method entered before has an option of that name.
+        """
+        self._reserved |= set(keys)
+        for entry in self._entries.values():
+            self._refuse_reserved(entry)
+
+    def _refuse_reserved(self, entry: Entry[T]) -> None:
+        # By its parameters: types may name what isn't imported yet.
+        options = {p.name for p in entry.parameters} - entry.context
+        if taken := sorted(options & self._reserved):
+            raise ValueError(
+                f"{self.kind}: {entry.name!r} has the option {taken[0]!r}, which is a key of the "
+                "section that names it; call it something else"
+            )
 
     def get(self, name: str) -> Entry[T]:
         """The entry called `name`.
