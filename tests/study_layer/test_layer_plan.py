@@ -244,3 +244,18 @@ def test_an_option_that_would_do_nothing_to_hearths_documents_is_taken(
     )
     with pytest.raises(ConfigError, match="contrary: replaces demonstrations; explanations have"):
         build_plan(layer.write(tmp_path, changed))
+
+
+@pytest.mark.parametrize("value", ["thrift", "no_such_value"])
+def test_a_value_of_documents_that_explain_none_is_taken(
+    tmp_path: Path, hearth: Path, value: str
+) -> None:
+    """It changed no row, known or not, and had every stage behind it trained again."""
+    changed = (
+        "documents: demonstrations, size",
+        f"documents: demonstrations, value: {value}, size",
+    )
+    with pytest.raises(
+        ConfigError, match=r"demonstrations\.value: has no effect on demonstrations"
+    ):
+        build_plan(layer.write(tmp_path, changed))

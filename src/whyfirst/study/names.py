@@ -305,6 +305,11 @@ def _world(study: StudyFile) -> Problems:
             yield ("study",), f"uses {entry.name.capitalize()} and so needs `world: {example}`"
         if of_it and study.model.source != entry.name:
             yield ("model",), f"the corpora of {entry.name} need `model: {{source: {entry.name}}}`"
+        for option in entry.options if lives_in_it else ():
+            given = getattr(study.world, option.name, option.default)
+            if option.name in entry.facts.get("per_side", ()) and given != option.default:
+                said = "has no effect: a study runs every arm on each side of its world; remove it"
+                yield ("world", option.name), said
     for name, corpus in study.corpora.items():
         check = CORPORA.get(corpus.name).facts.get("check")
         for option, said in check(corpus.options, world) if check else ():
