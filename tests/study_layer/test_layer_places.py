@@ -216,3 +216,15 @@ def test_controls_of_a_study_are_read_off_its_arms(file: Path) -> None:
     assert "wrong_reason_first" not in arms.without and "base" in arms.without
     assert arms.decisive(["explain_first", "label_first"])["controls"] == ["label_first"]
     assert arms.decisive(["explain_first", "neutral_first"]) == {}
+
+
+def test_a_revision_of_a_folder_gives_another_fingerprint_and_the_same_weights(file: Path) -> None:
+    text = file.read_text()
+    file.write_text(text.replace("path: model}", "path: model, revision: v9}"))
+    with pytest.raises(ConfigError, match=r"model\.revision: is of a Hub id"):
+        build_plan(file)
+    judge = "judge_model: {path: judge, revision: v9}\n"
+    asks = "  judged: {stages: [], decoding: [rar]}\n  led:"
+    file.write_text(text.replace("  led:", asks) + judge)
+    with pytest.raises(ConfigError, match=r"judge_model\.revision: is of a Hub id"):
+        build_plan(file)
