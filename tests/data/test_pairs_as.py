@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.config.room import Use
 from whyfirst.data.transforms import TRANSFORMS
 
@@ -80,6 +81,6 @@ def test_a_misspelt_column_makes_every_row_one_objective() -> None:
     ("form", "option"), [("chosen", "column"), ("judged", "column"), ("objectives", "fault")]
 )
 def test_an_option_of_another_form_does_nothing(form: str, option: str) -> None:
-    with pytest.raises(ValueError, match=f"`{option}` is of the form"):
+    with pytest.raises(ConfigError, match=f"{option}: is of the form"):
         _all(form, PAIRS, **{option: "harmful"})
     assert _all("judged", PAIRS, fault="bad")[0][0]["judgment"] == "bad"

@@ -93,6 +93,8 @@ class Entry(Generic[T]):
         paper: where the method was published, as ``Author et al. 2024, arXiv 2401.00001``.
         needs: what it cannot do without (columns, references, data), in a few words.
         tested: the identity or hand-computed value that its tests hold it to, in a few words.
+        conflicts: what is wrong with options that are right one by one (as one that another leaves
+            without effect): from all of them, defaults included, to (option, message).
         facts: what the room's kind keeps beside it, e.g. a reward's ``columns``.
     """
 
@@ -104,6 +106,7 @@ class Entry(Generic[T]):
     licence: str = ""
     needs: str = ""
     tested: str = ""
+    conflicts: Callable[[Any], Iterable[tuple[str, str]]] | None = None
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @cached_property
@@ -174,8 +177,8 @@ class Room(Generic[T]):
         """Decorator: enter a function under `name`.
 
         Args:
-            facts: the fields of `Entry` (version, paper, licence, needs, tested); others are kept
-                in its `facts`.
+            facts: the fields of `Entry` (version, paper, licence, needs, tested, conflicts); others
+                are kept in its `facts`.
 
         Raises:
             ValueError: the name is taken by something else, or an option's is reserved.
@@ -252,11 +255,14 @@ class Room(Generic[T]):
         if use.name not in self._entries:
             yield ("name",), self._unknown(use.name)
             return
-        schema = self._entries[use.name].schema
+        entry = self._entries[use.name]
         try:
-            schema.model_validate_json(_json(use.options), strict=True)
+            filled = entry.schema.model_validate_json(_json(use.options), strict=True)
         except ValidationError as error:
-            yield from problems_of(error, schema)
+            yield from problems_of(error, entry.schema)
+            return
+        for option, said in entry.conflicts(filled) if entry.conflicts is not None else ():
+            yield (option,), said
 
     def checked(self, use: Use) -> Use:
         """The use, if its name and options are right; for a validator of a file's schema.

@@ -13,8 +13,15 @@ from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
 Form = Literal["singles", "chosen", "lists", "judged", "joint", "hierarchy", "objectives"]
 
 
+def _of_another_form(options: Any) -> Iterator[tuple[str, str]]:
+    for option, form in (("column", "objectives"), ("fault", "judged")):
+        if getattr(options, option) is not None and options.form != form:
+            yield option, f"is of the form {form}, and has no effect on {options.form}"
+
+
 @TRANSFORMS.enter(
     "pairs_as",
+    conflicts=_of_another_form,
     version="2",
     needs="prompt, chosen, rejected",
     streams=False,
@@ -44,11 +51,8 @@ def pairs_as(
         fault: of ``judged``: the judgment, in words; None: ``no``.
 
     Raises:
-        ValueError: an option of another form, or a row without the column.
+        ValueError: a row without the column.
     """
-    for option, given, of in (("column", column, "objectives"), ("fault", fault, "judged")):
-        if given is not None and form != of:
-            raise ValueError(f"`{option}` is of the form {of}, and has no effect on {form}")
     column, fault = column or "harmful", fault or "no"
     pairs: list[Row] = []
     for row in rows:
