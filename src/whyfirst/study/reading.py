@@ -168,6 +168,8 @@ def _findings(
     kind, turns = kind_of(train), cast(Which, getattr(train, "turns", "last"))
     made = list(shaped(rows, path, turns) if kind.encode else prompts_in(rows, path))
     kind.check(train, data, made, path)
+    if kind.encode is None and not isinstance(train, Online):
+        return []  # a surgery trains on none of its rows
     if model is None:
         return check_rows(made, columns_of(made[0])) if kind.encode else []
     from whyfirst.train import preflight
