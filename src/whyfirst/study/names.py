@@ -11,6 +11,7 @@ from whyfirst.config.room import Use
 from whyfirst.config.strict_yaml import Location
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
+from whyfirst.evaluate.judges import idle_calibrations
 from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.schema import StudyFile
@@ -226,6 +227,8 @@ def _measures(study: StudyFile) -> Problems:
         at = ("comparisons", index)
         yield from _missing((*at, "a"), comparison.a, study.arms, "arm")
         yield from _missing((*at, "b"), comparison.b, study.arms, "arm")
+        for number, said in idle_calibrations(comparison.judge, comparison.calibrations):
+            yield (*at, "calibrations", number), said
         if comparison.name in names[:index]:
             yield (*at, "name"), f"{comparison.name!r} comes twice"
 
