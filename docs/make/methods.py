@@ -108,6 +108,10 @@ def named(kind: str, entry: Entry[Any]) -> dict[str, Any]:
         required = {o.name: example(kind, entry, o) for o in entry.options if o.required}
         if kind == "selectors":
             required["n"] = 100
+        if entry.conflicts is not None:
+            use = Use.model_validate({"name": entry.name, **required})
+            wanted = {at[0] for at, _ in room_of(kind).problems(use)}  # one of several
+            required |= {o.name: example(kind, entry, o) for o in entry.options if o.name in wanted}
         if "check" in entry.facts:
             use = Use.model_validate({"name": entry.name, **required})
             found = entry.facts["check"](room_of(kind).filled(use).model_dump(), None)

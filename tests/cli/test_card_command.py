@@ -244,3 +244,19 @@ def test_a_run_s_own_store_had_to_be_named(
     (run_folder.parent / "store").rename(run_folder.parent / "moved")
     code, _, err = run_here(*words, str(elsewhere / "again"))
     assert code == 2 and "name the run's store with --store" in err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--seed", "1"], "--seed: with --out"),
+        (["--store", "elsewhere"], "--store: with --out"),
+        (["--token-env", "TOKEN"], "--token-env: is of --push-to-hub"),
+        (["--token-env", "TOKEN", "--out", "hub"], "--token-env: is of --push-to-hub"),
+    ],
+)
+def test_an_option_of_a_folder_does_nothing_to_a_card_alone(
+    run_folder: Path, run_here: RunHere, given: list[str], said: str
+) -> None:
+    code, _, err = run_here("card", str(run_folder), "explain_first", *given)
+    assert code == 2 and said in " ".join(err.split())

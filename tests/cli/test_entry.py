@@ -218,3 +218,20 @@ def test_a_plugin_named_on_the_command_line_is_listed(run_here: RunHere, tmp_pat
     assert code == 0, err
     assert "mine_here\n  A line about it." in out
     assert "beta: float = 0.5" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--constitution", "hhh", "--limit", "3"], "--limit: counts a world's requests"),
+        (
+            ["--constitution", "hhh", "--probes", "logit_difference", "--family", "care"],
+            "--family: is of the probe `intervention`",
+        ),
+    ],
+)
+def test_an_option_that_no_probe_reads_is_taken(
+    run_here: RunHere, given: list[str], said: str
+) -> None:
+    code, _, err = run_here("probe", "a=nope", *given)
+    assert code == 2 and said in " ".join(err.split())

@@ -204,6 +204,13 @@ WRONG = {
     "field": (["--by", "grup"], "did you mean 'group'"),
     "endpoint": (["--key-env", "KEY"], "key_env: only goes with endpoint"),
     "dtype": (["--dtype", "float8"], "dtype"),
+    "revision of a folder": (["--revision", "v1"], "revision: is of a Hub id"),
+    "judge's model without a judge": (["--judge-model", "no/model"], "nobody would ask it"),
+    "judge's model of a method that asks none": (
+        ["--judge-model", "no/model", "--decoding", "best_of_n,n=2"],
+        "nobody would ask it",
+    ),
+    "judge's key without a model": (["--judge-key-env", "KEY"], "none is given"),
 }
 
 
@@ -246,3 +253,28 @@ def test_an_option_that_a_benchmark_has_not_changes_nothing_in_silence(
     assert f"--{option} changes nothing for tin_men" in " ".join(err.split())
     _, _, err = run_here(*given, "hearth", *([] if option == "world" else ["--world", "3"]))
     assert "changes nothing" not in err
+
+
+def test_decoding_seems_to_change_nothing_of_likelihoods(place: Path, run_here: RunHere) -> None:
+    """`best_of_n` gave the plain model's numbers, beside which its budget stood."""
+    (place / "questions.jsonl").write_text('{"prompt": "question", "evidence": ["q"]}\n')
+    for name, data, told in (("preference", "pairs", True), ("own_questions", "questions", False)):
+        code, _, err = run_here(
+            "eval", "--model", str(place / "model"), "--benchmarks", name,
+            "--data", str(place / f"{data}.jsonl"), "--limit", "1",
+            "--decoding", "best_of_n,n=2",
+        )  # fmt: skip
+        assert code == 0, err
+        said = f"decoding changes nothing of benchmark {name}" in " ".join(err.split())
+        assert said == told, err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(["--model", "no/model"], "'rules' asks none"), (["--key-env", "KEY"], "none is given")],
+)
+def test_a_judge_that_asks_nobody_is_given_a_model(
+    place: Path, run_here: RunHere, given: list[str], said: str
+) -> None:
+    code, _, err = run_here("judge", "agreement", "--data", str(place), *given)
+    assert code == 2 and said in " ".join(err.split())

@@ -82,6 +82,8 @@ def test_a_run_is_found_by_its_folder_only(
     assert Path(one_object(out)["report"]) == Path("runs/tiny/report/index.html")
     code, out, err = run_here("watch", "tiny", "--json")
     assert code == 0 and one_object(out)["complete"] is True, err
+    code, _, err = run_here("watch", "runs/tiny", "--limit", "9")
+    assert code == 2 and "--limit: runs/tiny is a run's folder" in " ".join(err.split())
     (run_folder / "tiny").mkdir()
     code, _, err = run_here("report", "tiny")
     assert code == 2 and err.startswith("error: tiny: no report/results.json"), err

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.config.room import Use
 from whyfirst.data.transforms import TRANSFORMS
 
@@ -15,9 +16,11 @@ PAIRS = [
 ]
 
 
-def _all(form: str, pairs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:
+def _all(
+    form: str, pairs: list[dict[str, Any]], **options: str
+) -> tuple[list[dict[str, Any]], list[Any]]:
     dropped: list[Any] = []
-    use = Use.model_validate({"name": "pairs_as", "form": form})
+    use = Use.model_validate({"name": "pairs_as", "form": form, **options})
     made = TRANSFORMS.make(use, left_out=lambda row, why: dropped.append(row))(pairs, Random(0))
     return [dict(row) for row in made], dropped
 
@@ -62,3 +65,22 @@ def test_a_row_that_would_be_refused_before_training_is_left_out() -> None:
     assert dropped == [word]
     for form in ("joint", "hierarchy"):
         assert _all(form, [pair, twin]) == ([], [pair, twin])
+
+
+def test_a_misspelt_column_makes_every_row_one_objective() -> None:
+    with pytest.raises(ValueError, match="no column 'harmfull'"):
+        _all("objectives", PAIRS, column="harmfull")
+    rows, _ = _all("objectives", PAIRS, column="harmful")
+    assert [row["objective"] for row in rows] == [1, 0]
+    some = [PAIRS[0], {key: value for key, value in PAIRS[2].items() if key != "harmful"}]
+    with pytest.raises(ValueError, match="no column 'harmful'"):
+        _all("objectives", some)
+
+
+@pytest.mark.parametrize(
+    ("form", "option"), [("chosen", "column"), ("judged", "column"), ("objectives", "fault")]
+)
+def test_an_option_of_another_form_does_nothing(form: str, option: str) -> None:
+    with pytest.raises(ConfigError, match=f"{option}: is of the form"):
+        _all(form, PAIRS, **{option: "harmful"})
+    assert _all("judged", PAIRS, fault="bad")[0][0]["judgment"] == "bad"

@@ -76,6 +76,19 @@ def test_an_option_of_endpoints_is_refused_where_there_is_none(run: Run) -> None
     assert code == 2 and "--price-in, --max-tokens: only for a model at an endpoint" in err
 
 
+def test_controls_of_a_pilot_are_asked_for_and_not_written(run: Run, tmp_path: Path) -> None:
+    for given, said in (
+        (["--probe", "--pilot"], "give one"),
+        (["--pilot", "--controls", "all"], "--controls: a probe or a pilot writes none"),
+        (["--probe", "--controls", "rules"], "--controls: a probe or a pilot writes none"),
+    ):
+        code, _, err = run("explain", "hhh", "--documents", "8", *given)
+        assert code == 2 and said in " ".join(err.split()), given
+        assert not (tmp_path / "corpus").exists()
+    code, _, err = run("explain", "hhh", "--documents", "8", "--probe", "--controls", "none")
+    assert code == 0, err
+
+
 def test_a_model_plans_for_the_values_asked_for_and_is_asked_once(
     run: Run, server: LoopbackServer, tmp_path: Path
 ) -> None:

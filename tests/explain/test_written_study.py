@@ -16,9 +16,11 @@ from corpus_helpers import document_for
 from loopback_server import LoopbackServer, Reply, chat_reply, question, used_by
 from written_helpers import bigram_model, everything, prints, run_nodes, write_study
 
+from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.config.strict import decisive, load_yaml
+from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.explain.match import TOLERANCE
 from whyfirst.models.base import asked
 from whyfirst.study.config import Overrides, Study
@@ -297,3 +299,35 @@ def test_a_local_model_teaches_a_study(tmp_path: Path) -> None:
     assert answers.read_bytes() == asked_once
     (tmp_path / "teacher" / "generation_config.json").write_text('{"temperature": 0.5}')
     assert prints(build_plan(file), "written") != prints(plan, "written")
+
+
+ASKING = '''\
+from whyfirst.data.transforms import TRANSFORMS
+
+
+@TRANSFORMS.enter("asks_the_base", columns=("text",), streams=False)
+def asks_the_base(rows, rng, *, left_out, model=None):
+    """Rows with who was asked."""
+    for row in rows:
+        yield {**row, "asked": type(model).__name__}
+'''
+
+
+def test_a_transform_asks_the_base_of_every_corpus_but_a_written_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was given no model there, and so fell back on whatever it does without."""
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    monkeypatch.setattr(plugins, "_loaded", dict(plugins._loaded))
+    TRANSFORMS.names()
+    monkeypatch.setattr(TRANSFORMS, "_entries", dict(TRANSFORMS._entries))
+    file = write_study(tmp_path)
+    (tmp_path / "asking.py").write_text(ASKING)
+    text = file.read_text().replace("title:", "plugins: [asking.py]\ntitle:", 1)
+    made = "documents: explanations, transforms: [asks_the_base]}"
+    file.write_text(text.replace("documents: explanations}", made))
+    plan = build_plan(file)
+    folders = run_nodes(plan, tmp_path / "store", "corpus:reasons", "corpus:rules")
+    rows = read_jsonl(folders["corpus:reasons"] / "rows.jsonl")
+    assert {row["asked"] for row in rows} == {"LocalModel"}
+    assert "asked" not in read_jsonl(folders["corpus:rules"] / "rows.jsonl")[0]

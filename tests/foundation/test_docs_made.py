@@ -164,7 +164,9 @@ def study_of(kind: str, value: Any, folder: Path) -> dict[str, Any]:
         study["benchmarks"] = {fitting.name: dict.fromkeys({"data"} & set(fitting.options), "NAME")
                                | value}  # fmt: skip
     elif kind in ("judges", "calibrations"):
-        judge = {"judge": {"name": "likelier"}} if kind == "calibrations" else {}
+        judge = {"judge": {"name": "pairwise", "orders": 1}} if kind == "calibrations" else {}
+        if value.get("calibrations") == ["people"]:
+            value["calibrations"].insert(0, "multiple_evidence")  # whose replies it weighs
         study["comparisons"] = [{"name": "c", "a": "base", "b": "direct", "prompts": "preference"}
                                 | judge | value]  # fmt: skip
     elif kind == "probes":

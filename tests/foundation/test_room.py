@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -122,3 +122,39 @@ def test_missing_plugin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(plugins.VARIABLE, "")
     with pytest.raises(UserError, match="no such file"):
         plugins.use([tmp_path / "none.py"])
+
+
+def test_an_option_that_another_leaves_without_effect_is_taken() -> None:
+    room: Room[float] = Room("sums")
+
+    def idle(options: Any) -> Any:
+        if options.kind == "up" and options.depth != 1:
+            yield "depth", "has no effect on up"
+
+    @room.enter("sunk", conflicts=idle)
+    def sunk(x: float, *, kind: Literal["up", "down"] = "up", depth: int = 1) -> float:
+        return x - depth
+
+    assert list(room.problems(Use(name="sunk", depth=3))) == [(("depth",), "has no effect on up")]
+    assert list(room.problems(Use(name="sunk", depth=3, kind="down"))) == []
+    # An option that is wrong by itself is told of alone.
+    assert [at for at, _ in room.problems(Use(name="sunk", depth="deep"))] == [("depth",)]
+    with pytest.raises(ConfigError, match="sunk: depth: has no effect on up"):
+        room.make(Use(name="sunk", depth=3))
+
+
+def test_an_option_is_shadowed_by_its_sections_key(room: Room[float]) -> None:
+    """`{name: heavy, weight: 2}` would set the section's weight and leave the method's own."""
+
+    def heavy(x: float, *, weight: float = 1.0) -> float:
+        return x * weight
+
+    with pytest.raises(ValueError, match="'scaled' has the option 'factor'"):
+        room.reserve(["factor"])
+    room = Room("sums", context=("model",))
+    room.reserve(["weight", "model"])
+    with pytest.raises(ValueError, match="'heavy' has the option 'weight', which is a key of"):
+        room.enter("heavy")(heavy)
+    assert room.names() == []
+    with pytest.raises(ValueError, match="'called' has the option 'name'"):
+        room.enter("called")(lambda *, name="x": name)

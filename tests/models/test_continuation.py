@@ -118,7 +118,8 @@ def test_deal_on_words_glues_two_of_them_to_an_unknown_one(
     folders: dict[str, Path], level: str
 ) -> None:
     model, question = LocalModel(folders["words"]), " ".join(KNOWN[:3])
-    use = Use(name="deal", reward="r", level=level, block=2, beams=2, branch=2, look_ahead=1)
+    own = {"look_ahead": 1} if level == "token" else {"block": 2}
+    use = Use(name="deal", reward="r", level=level, beams=2, branch=2, **own)
     method = DECODINGS.make(use, score=nothing)(model)
     for prompt in (question, asked(question)):
         ((answer,),) = method.generate([prompt], sampling=Sampling(max_new_tokens=6))

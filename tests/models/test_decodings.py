@@ -467,6 +467,16 @@ def test_deal_by_blocks_keeps_what_the_reward_prefers_within_its_calls() -> None
         made("deal", base, score=score, reward="r")
 
 
+@pytest.mark.parametrize(
+    "idle",
+    [{"level": "block", "weight": 9.0}, {"level": "block", "look_ahead": 1}, {"block": 4}],
+)
+def test_an_option_of_the_other_search_of_deal_is_taken(idle: dict[str, Any]) -> None:
+    """Blocks are ranked by reward alone: weight 0 and weight 99 gave the same answers."""
+    use = Use.model_validate({"name": "deal", "reward": "r", **idle})
+    assert [at for at, _ in DECODINGS.problems(use)] == [(list(idle)[-1],)]
+
+
 def test_a_system_turn_and_earlier_turns_survive_a_method() -> None:
     chat = (Message("system", "be kind"), Message("user", "a"), Message("assistant", "b"),
             Message("user", "c"))  # fmt: skip

@@ -87,9 +87,24 @@ def test_coefficient_is_elsewhere_than_where_margins_meet(tiny: LocalModel, tmp_
     assert (found.slope, found.curvature, found.best) == pytest.approx((3, 0.5, 3))
     with pytest.raises(UserError, match="no coefficient is best"):
         _ = fit(sweep, [-r for r in sweep], [r**2 for r in sweep]).best
+    pairs = lines(tmp_path, "pairs", PAIRS)
     with (
-        pytest.raises(UserError, match="give `coefficient`, or"),
-        edit(tiny, "repe", pairs=lines(tmp_path, "pairs", PAIRS), layers=[1]),
+        pytest.raises(UserError, match="coefficient: give it, or `preferences`"),
+        edit(tiny, "repe", pairs=pairs, layers=[1]),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("idle", ["preferences", "demonstrations", "sweep"])
+def test_a_sweep_beside_a_coefficient_is_never_made(
+    tiny: LocalModel, tmp_path: Path, idle: str
+) -> None:
+    """Files that aren't there were taken, since nobody read them."""
+    given: dict[str, Any] = {idle: [7.0] if idle == "sweep" else str(tmp_path / "not_there")}
+    pairs = lines(tmp_path, "pairs", PAIRS)
+    with (
+        pytest.raises(UserError, match=f"{idle}: has no effect beside `coefficient`"),
+        edit(tiny, "repe", pairs=pairs, layers=[1], coefficient=1.0, **given),
     ):
         pass
 

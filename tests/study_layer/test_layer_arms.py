@@ -15,7 +15,8 @@ from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.study.config import load_study
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan, unused
+from whyfirst.study.reading import refuse_unusable
 from whyfirst.train.rewards import REWARDS
 
 DIRECT = "  direct: [align]\n"
@@ -243,3 +244,49 @@ def test_reward_that_decoding_cannot_score_by_is_told_before_anything_runs(
     change = f"  never: {{stages: [align], decoding: [{{name: best_of_n, by: {by}}}]}}\n"
     with pytest.raises(ConfigError, match=f"arms.never.decoding.0: the reward '{by}' {said}"):
         planned(own, ("  never: {stages: [align], decoding: [refusing]}\n", change))
+
+
+LIKELIHOODS = (
+    ("benchmarks:\n  hearth: {limit: 120}", "benchmarks:\n  hearth_recall: {}"),
+    ("metric: resistance, cell: B+C/unseen", "metric: recall_reason, cell: '*/*'"),
+    ("  - {name: help, title: help, metric: helpfulness, cell: \"*/*\", a: explain_first, "
+     "b: direct}\n", ""),
+)  # fmt: skip
+BEST = (DIRECT, DIRECT + "  drawn: {stages: [align], decoding: [{name: best_of_n, n: 2}]}\n")
+IDLE = "decoding changes nothing of benchmark hearth_recall, which asks only for likelihoods"
+
+
+def test_decoding_of_an_arm_that_is_asked_for_likelihoods_alone_is_idle(
+    own: Path, hearth: Path
+) -> None:
+    """`best_of_n` on benchmarks of likelihoods gave the plain arm's numbers without a word."""
+    with pytest.raises(ConfigError, match=r"arms\.drawn\.decoding: changes nothing that is mea"):
+        refuse_unusable(build_plan(layer.write(own, BEST, *LIKELIHOODS)))
+    both = ("benchmarks:\n  hearth: {limit: 120}", "benchmarks:\n  hearth: {limit: 120}\n"
+            "  hearth_recall: {}")  # fmt: skip
+    assert IDLE in refuse_unusable(build_plan(layer.write(own, BEST, both)))
+    (own / "p.jsonl").write_text('{"prompt": "the mason asks nosba to pour a namtig"}\n')
+    compared = ("headline: main", "headline: main\ncomparisons: [{name: c, a: drawn, b: direct, "
+                "prompts: p.jsonl, judge: {name: scored, scorer: vader}}]")  # fmt: skip
+    assert IDLE in refuse_unusable(build_plan(layer.write(own, BEST, compared, *LIKELIHOODS)))
+    told = refuse_unusable(build_plan(layer.write(own, *LIKELIHOODS)))
+    assert not [said for said in told if "decoding" in said]
+
+
+def test_a_method_of_ones_own_is_taken_for_one_that_leaves_likelihoods(
+    own: Path, hearth: Path
+) -> None:
+    named = (TITLE, f"{TITLE}\nplugins: [{(own / 'mine.path').read_text()}]")
+    refusing = (DIRECT, DIRECT + "  never: {stages: [align], decoding: [refusing]}\n")
+    told = refuse_unusable(build_plan(layer.write(own, named, refusing, *LIKELIHOODS)))
+    assert not [said for said in told if "decoding" in said]
+
+
+def test_a_judge_model_that_nobody_asks_is_told(own: Path, hearth: Path) -> None:
+    asked = ("model: {source: hearth}", "model: {source: hearth}\njudge_model: {endpoint: "
+             "http://127.0.0.1:9/v1, model: m}")  # fmt: skip
+    told = [said for said in unused(build_plan(layer.write(own, asked))) if "judge" in said]
+    assert len(told) == 1 and told[0].startswith("judge_model: nobody asks it")
+    judging = (DIRECT, DIRECT + "  drawn: {stages: [align], decoding: [rar]}\n")
+    told = unused(build_plan(layer.write(own, asked, judging)))
+    assert not [said for said in told if "judge" in said]

@@ -6,6 +6,7 @@ from pathlib import Path
 from whyfirst.config.files import write_json
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
+from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.results.origin import cautions
 
 EDITS = Path(__file__).parents[2] / "studies" / "gallery" / "edits.yaml"
@@ -21,3 +22,8 @@ def test_a_surgery_that_reads_rows_ends_every_report(tmp_path: Path) -> None:
     folders |= dict.fromkeys(plan.stages["direct", 0], tmp_path / "found")
     told = cautions(plan, Store(tmp_path / "store"), folders)
     assert "stage align: tokens: half of them unknown" in told
+
+
+def test_a_surgery_that_reads_rows_ends_every_plan() -> None:
+    """Its rows were taken for prompts to be answered, by options that it doesn't have."""
+    assert refuse_unusable(build_plan(EDITS)) == ()

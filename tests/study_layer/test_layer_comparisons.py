@@ -227,3 +227,13 @@ def test_a_benchmark_that_asks_otherwise_at_each_seed_fails_once_all_is_trained(
         refuse_unusable(build_plan(file))
     file.write_text(file.read_text().replace("seeds: {default: 2}", "seeds: {default: 1}"))
     refuse_unusable(build_plan(file))
+
+
+def test_a_calibration_that_changes_no_preference_is_taken(tmp_path: Path, hearth: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"prompt": "may I ?"}\n')
+    compared = ("headline: main", "headline: main\ncomparisons:\n  - {name: c, a: direct, b: base, "
+                "prompts: p.jsonl, judge: {name: scored, scorer: vader},\n     "
+                "calibrations: [multiple_evidence]}")  # fmt: skip
+    said = r"comparisons\[0\]\.calibrations\[0\]: has no effect on 'scored'"
+    with pytest.raises(ConfigError, match=said):
+        build_plan(layer.write(tmp_path, compared))

@@ -11,6 +11,7 @@ from whyfirst.config import plugins
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.data.readings import readings_file
 from whyfirst.evaluate.benchmark import BENCHMARKS
+from whyfirst.evaluate.judges import JUDGES
 from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.nodes.probe import of_probes
 from whyfirst.study.plan import Plan, build_plan, first_stages
@@ -51,7 +52,8 @@ benchmarks:
   readings: {pair: pair.yaml, limit: 4, framings: [none]}
 comparisons:
   - {name: nicer, a: direct, b: base, prompts: asked.jsonl,
-     judge: {name: scored, scorer: "toxicity:judge"},
+     judge: {name: scored, scorer: "toxicity:judge"}}
+  - {name: left, a: direct, b: base, prompts: asked.jsonl, judge: drawing,
      calibrations: [{name: people, labels: labels.jsonl}]}
 contrasts:
   - {name: main, title: main, metric: preference_sum, a: direct, b: base}
@@ -61,7 +63,13 @@ OWN = '''
 from pathlib import Path
 
 from whyfirst.evaluate.benchmark import Metric, benchmark
+from whyfirst.evaluate.judges import JUDGES
 from whyfirst.train.rewards import REWARDS
+
+
+@JUDGES.enter("drawing")
+def drawing():
+    """Says nothing of whether it draws."""
 
 
 @benchmark("shouted", version="1", definition="loud words", needs="rows", questions=("toxicity",),
@@ -84,7 +92,7 @@ def listed(prompts, completions, completion_ids, *, words: Path, **columns):
 # file or folder that changes -> the parts that must not be taken for what they were
 CHANGED = {
     "judge/model.safetensors": {"base/shouted", "comparison:nicer"},
-    "labels.jsonl": {"comparison:nicer"},
+    "labels.jsonl": {"comparison:left"},
     "aligned/model.safetensors": {"corpus:scored", "seed0/fit"},
     "good.txt": {"seed0/align>rlhf"},
     "loud.txt": {"base/shouted", "repeats:shouted"},
@@ -99,7 +107,7 @@ CHANGED = {
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The study, with the folders and files it names; its plug-in is gone after the test."""
-    for room in (BENCHMARKS, REWARDS):
+    for room in (BENCHMARKS, JUDGES, REWARDS):
         room.names()  # its own are entered first, and stay
         monkeypatch.setattr(room, "_entries", dict(room._entries))
     monkeypatch.setattr(plugins, "_loaded", dict(plugins._loaded))
@@ -144,6 +152,7 @@ def test_what_lies_at_a_place_changes_and_results_are_taken_for_its_own(
     assert prints(build_plan(file)) == before
     payload = build_plan(file).by_id["comparison:nicer"].payload
     assert payload["judge"]["scorer"]["path"] == str(tmp_path / "judge")
+    payload = build_plan(file).by_id["comparison:left"].payload
     assert payload["calibrations"][0]["labels"] == str(tmp_path / "labels.jsonl")
     assert build_plan(file).by_id["base/shouted"].payload["judges"] == [
         f"toxicity:{tmp_path / 'judge'}"
@@ -216,3 +225,15 @@ def test_controls_of_a_study_are_read_off_its_arms(file: Path) -> None:
     assert "wrong_reason_first" not in arms.without and "base" in arms.without
     assert arms.decisive(["explain_first", "label_first"])["controls"] == ["label_first"]
     assert arms.decisive(["explain_first", "neutral_first"]) == {}
+
+
+def test_a_revision_of_a_folder_gives_another_fingerprint_and_the_same_weights(file: Path) -> None:
+    text = file.read_text()
+    file.write_text(text.replace("path: model}", "path: model, revision: v9}"))
+    with pytest.raises(ConfigError, match=r"model\.revision: is of a Hub id"):
+        build_plan(file)
+    judge = "judge_model: {path: judge, revision: v9}\n"
+    asks = "  judged: {stages: [], decoding: [rar]}\n  led:"
+    file.write_text(text.replace("  led:", asks) + judge)
+    with pytest.raises(ConfigError, match=r"judge_model\.revision: is of a Hub id"):
+        build_plan(file)

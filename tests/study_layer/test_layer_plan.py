@@ -11,7 +11,7 @@ from whyfirst.study.cost.estimate import describe_plan
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes.builder import Builder, Spec
 from whyfirst.study.nodes.kind import NodeKind
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan, unused
 from whyfirst.study.shipped import shipped_studies, shipped_study
 
 EXPLAIN_ONLY = ("arms:", "arms:\n  explain_only: [explain]")
@@ -244,3 +244,49 @@ def test_an_option_that_would_do_nothing_to_hearths_documents_is_taken(
     )
     with pytest.raises(ConfigError, match="contrary: replaces demonstrations; explanations have"):
         build_plan(layer.write(tmp_path, changed))
+
+
+@pytest.mark.parametrize("value", ["thrift", "no_such_value"])
+def test_a_value_of_documents_that_explain_none_is_taken(
+    tmp_path: Path, hearth: Path, value: str
+) -> None:
+    """It changed no row, known or not, and had every stage behind it trained again."""
+    changed = (
+        "documents: demonstrations, size",
+        f"documents: demonstrations, value: {value}, size",
+    )
+    with pytest.raises(
+        ConfigError, match=r"demonstrations\.value: has no effect on demonstrations"
+    ):
+        build_plan(layer.write(tmp_path, changed))
+
+
+ALIGN = "train: &align {kind: sft,"
+EXPLAIN = "train: &explain {kind: explain,"
+KEPT = "lora: {r: 2, alpha: 4, merge: false},"
+
+
+def test_an_adapter_that_is_not_there_is_refused_only_by_the_stages_run(
+    tmp_path: Path, hearth: Path
+) -> None:
+    """The stages before it had been trained by then."""
+    fresh = (ALIGN, f"{ALIGN} adapter: fresh,")
+    with pytest.raises(ConfigError, match=r"adapter: 'fresh', but the study's model is whole"):
+        build_plan(layer.write(tmp_path, fresh))
+    unsaid = (EXPLAIN, f"{EXPLAIN} {KEPT}")
+    with pytest.raises(ConfigError, match=r"align\.train\.adapter: stage 'explain' leaves an ad"):
+        build_plan(layer.write(tmp_path, unsaid))
+    text = layer.STUDY.replace("b: direct", "b: base").replace("  direct: [align]\n", "")
+    file = tmp_path / "said.yaml"
+    file.write_text(text.replace(*fresh).replace(*unsaid))
+    assert "seed0/explain>align" in build_plan(file).by_id
+
+
+def test_a_curve_of_more_seeds_than_an_arm_has_is_drawn_of_fewer(
+    tmp_path: Path, hearth: Path
+) -> None:
+    curve = ("headline: main", "headline: main\ncurve: {at: [5], arms: [explain_first], seeds: 9}")
+    told = [said for said in unused(build_plan(layer.write(tmp_path, curve))) if "curve" in said]
+    assert told == ["curve.seeds: 9, and arm 'explain_first' has 2"]
+    right = (curve[0], curve[1].replace("9", "2"))
+    assert not [s for s in unused(build_plan(layer.write(tmp_path, right))) if "curve" in s]

@@ -30,6 +30,10 @@ def test_a_run_that_is_not_finished_says_nothing_of_what_is_missing(
     assert "--limit 60 --store" in said
     code, said = invoke("watch", str(run), "--json")
     assert code == 0 and json.loads(said)["complete"] is False
+    for option, value in (("--limit", "9"), ("--set", "seeds.default=1"), ("--model", "x/y")):
+        # The run's own would have been watched, whatever was asked.
+        code, said = invoke("watch", str(run), option, value)
+        assert code == 2 and f"{option}: {run} is a run's folder" in said
     for command in (("card", str(run), "direct"), ("chat", str(run))):
         code, said = invoke(*command)
         assert code == 2 and "not finished" in said

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
@@ -15,7 +16,7 @@ from whyfirst.config.errors import ConfigError, DataError, TrainingStopped
 from whyfirst.models.edits import SURGERIES
 from whyfirst.models.edits.restoring import Prompts
 from whyfirst.study.plan import build_plan
-from whyfirst.train.config import RecoverStage
+from whyfirst.train.config import RecoverStage, StageConfig
 from whyfirst.train.encode import exchanges
 from whyfirst.train.run import run_stage
 from whyfirst.train.weights import load_model, load_tokenizer
@@ -107,6 +108,23 @@ def test_the_surgery_is_done_otherwise_than_by_hand(bases: dict[str, Path], tmp_
 def test_training_options_of_a_surgery_do_nothing_silently() -> None:
     with pytest.raises(ValueError, match="learning_rate: no effect"):
         RecoverStage(surgery="test_halfway", learning_rate=1e-3)
+
+
+def test_a_study_with_a_template_fails_at_its_surgery(study: Path, bases: dict[str, Path]) -> None:
+    """`model.chat_template` reaches every stage, and this kind refused it after the training."""
+    study.write_text(STUDY.replace("path: model}", "path: model, chat_template: chatml}"))
+    train = build_plan(study).by_id["seed0/align>halved"].payload["train"]
+    config: Any = TypeAdapter(StageConfig).validate_python(train)
+    moved = load_model(bases["llama"])
+    with torch.no_grad():
+        for weight in moved.parameters():
+            weight.mul_(1.2)
+    folder = study.parent / "moved"
+    moved.save_pretrained(folder)
+    load_tokenizer(bases["llama"]).save_pretrained(folder)
+    run_stage(config, folder, {"reference": bases["llama"]}, study.parent / "out", 0)
+    saved = load_tokenizer(study.parent / "out/model").chat_template
+    assert saved == load_tokenizer(bases["llama"], "chatml").chat_template
 
 
 def test_a_surgery_of_rows_reads_none(bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl) -> None:

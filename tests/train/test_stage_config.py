@@ -110,3 +110,26 @@ def test_an_adapters_dropout_has_no_effect() -> None:
         assert kind(updates=10, lora={"r": 2}, **more).lora is not None
         with pytest.raises(ValueError, match="dropout has no effect"):
             kind(updates=10, lora={"r": 2, "dropout": 0.1}, **more)
+
+
+def test_a_rewards_own_weight_is_taken_for_the_sums(tmp_path: Path) -> None:
+    from whyfirst.train.config_rl import GoldUse, RewardUse, named
+    from whyfirst.train.rewards import REWARDS
+
+    shadowed = {*RewardUse.model_fields, *GoldUse.model_fields} - {"name"}
+    for entry in REWARDS.entries():
+        assert not {option.name for option in entry.options} & shadowed, entry.name
+    [use] = _load(
+        tmp_path,
+        "stage: {kind: grpo, updates: 20, rewards: [{name: sar, weight: 0.5, gain: 0.3}]}\n",
+    ).stage.rewards  # type: ignore[union-attr]
+    assert (use.weight, REWARDS.filled(named(use)).model_dump()) == (0.5, {"gain": 0.3})
+
+
+def test_an_option_given_twice_is_one_of_the_two(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'free' is given beside `options` and in it"):
+        _load(
+            tmp_path,
+            "stage: {kind: grpo, updates: 20, "
+            "rewards: [{name: length, free: 3, options: {free: 100}}]}\n",
+        )

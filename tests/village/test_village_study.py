@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from whyfirst.config.errors import UserError
+from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.files import read_json
 from whyfirst.study.plan import Plan, build_plan, cell_size
 from whyfirst.worlds.village.world import Village
@@ -133,3 +133,12 @@ def test_the_worlds_of_the_demo_ship_with_bases_of_the_present_recipe(
         assert min(named, unnamed) >= 0.95 and about["facts"] == 1.0
         vocabulary = read_json(folder / "tokenizer.json")["model"]["vocab"]
         assert set(Village(seed).vocabulary) <= set(vocabulary)
+
+
+def test_a_side_that_every_arm_gets_both_of_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        STUDY.read_text().replace("{name: village, seed: 1}", "{name: village, side: 1}")
+    )
+    with pytest.raises(ConfigError, match=r"world\.side: has no effect: a study runs every arm on"):
+        build_plan(file)

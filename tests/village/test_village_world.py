@@ -167,10 +167,32 @@ def test_what_is_rewarded_tells_no_reading_from_the_other(village: Village) -> N
 
 def test_an_option_that_would_do_nothing_is_refused() -> None:
     def problems(**options: object) -> list[str | None]:
-        given = {"tokens": None, "size": 8, "dose": 1.0, "contrary": 0.0, "parted": 0.0}
+        given = {"tokens": None, "size": 8, "dose": 1.0, "contrary": 0.0, "parted": 0.0,
+                 "value": "own"}  # fmt: skip
         return [name for name, _ in _about(given | options, None)]
 
     assert problems(documents="pairs", contrary=0.1) == ["contrary"]
     assert problems(documents="prompts", dose=0.5) == ["dose"]
     assert problems(documents="explanations", parted=0.5, dose=0.5) == ["parted"]
     assert problems(documents="demonstrations", contrary=0.1, parted=0.5) == []
+
+
+@pytest.mark.parametrize("what", [*CORPORA, "demonstrations"])
+def test_a_value_of_rows_that_are_the_same_for_both_is_taken(village: Village, what: str) -> None:
+    """It changed no row, and had every stage behind it trained again."""
+    given = {"documents": what, "value": "other", "tokens": None, "size": 8, "dose": 1.0}
+    for parted in (0.0, 0.5) if what == "demonstrations" else (0.0,):
+        options = {**given, "contrary": 0.0, "parted": parted}
+        one, two = (
+            teacher.demonstrations(village, side, 80, 3, parted=parted)
+            if what == "demonstrations"
+            else teacher.documents(village, what, side, 80, 3)
+            for side in (0, 1)
+        )
+        assert [name for name, _ in _about(options, None)] == (["value"] if one == two else [])
+    diluted = {**given, "value": "own", "contrary": 0.0, "parted": 0.0, "dose": 0.5}
+    if what != "demonstrations":
+        same = teacher.documents(village, what, 0, 80, 3, 0.5) == teacher.documents(
+            village, what, 0, 80, 3
+        )
+        assert [name for name, _ in _about(diluted, None)] == (["dose"] if same else [])

@@ -76,6 +76,28 @@ class JudgeOptions:
             return None
         return open_asked(self.judge_model, key_env=self.judge_key_env)
 
+    def refuse_unasked(self, decoding: list[str] | None) -> None:
+        """Refuse a model that nobody would ask, and a key for none.
+
+        Raises:
+            UserError: no judge and no method of decoding asks a model.
+        """
+        from whyfirst.cli.options import decoding_uses
+        from whyfirst.evaluate.scorers import asks_a_model
+        from whyfirst.models.decoding import DECODINGS
+
+        if self.judge_model is None:
+            if self.judge_key_env is not None:
+                raise UserError("--judge-key-env: is of --judge-model, and none is given")
+            return
+        methods = [DECODINGS.get(use["name"]) for use in decoding_uses(decoding)]
+        asked = any("judge_model" in method.context for method in methods)
+        if not asked and not any(map(asks_a_model, self.judge or ())):
+            raise UserError(
+                "--judge-model: nobody would ask it; name a judge that asks a model (--judge), or "
+                "a --decoding that does"
+            )
+
     def scorers(self, chosen: Sequence["Benchmark"]) -> dict[str, tuple["Scorer", ...]]:
         """Benchmark -> the judges given that answer one of its questions.
 
@@ -231,8 +253,11 @@ def evaluate(
         from whyfirst.interop.inspect_log import installed, write_log
 
         installed()  # said before an hour of scoring, not after
+    judges.refuse_unasked(decoding)
     # Every file is read before the model, which may take minutes to load.
     tasks = items.tasks(chosen)
+    if decoding:
+        warn_of_idle_decoding(chosen, tasks)
     results: list[list[ItemResult]] = []
     with nothing_printed(as_json):
         scorers = judges.scorers(chosen)
@@ -282,6 +307,17 @@ def evaluate(
     ):
         if text:
             say(f"{title}: {text}")
+
+
+def warn_of_idle_decoding(chosen: Sequence["Benchmark"], tasks: Sequence["Task"]) -> None:
+    """Likelihoods are the model's own whatever method it answers by."""
+    from whyfirst.study.cost.parts import rehearsed
+    from whyfirst.study.reading import only_likelihoods
+
+    for one, task in zip(chosen, tasks, strict=True):
+        found = rehearsed((), lambda task=task: task)  # type: ignore[misc]
+        if found is not None and found.only_likelihoods:
+            warn(only_likelihoods(one.name))
 
 
 def warn_of_unknown_words(model: "LanguageModel", name: str, task: "Task") -> None:

@@ -150,6 +150,10 @@ def write(
     from whyfirst.explain.tokens import counter
     from whyfirst.explain.write import PILOT, PROBE, Limits
 
+    if probe and pilot:
+        raise UserError("--probe and --pilot: give one; a pilot writes what a probe does, and more")
+    if (probe or pilot) and controls != "none":
+        raise UserError("--controls: a probe or a pilot writes none; they come with the whole")
     loaded, folder, values = corpus.opened()
     tested = [read_tested(given) for given in against or []]
     # Words for the two that people want most; names are checked like any others.

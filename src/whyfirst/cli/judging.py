@@ -13,6 +13,7 @@ from typer import Option
 
 from whyfirst.cli.options import AsJson, KeyEnv, group, open_asked
 from whyfirst.cli.output import command, nothing_printed, print_json, say, table
+from whyfirst.config.errors import UserError
 
 if TYPE_CHECKING:
     from whyfirst.evaluate.completions import Row
@@ -39,8 +40,12 @@ def agreement(
 ) -> None:
     """Measure a refusal judge against the two people who labelled XSTest's completions."""
     from whyfirst.evaluate.completions import agreement_rows, card_of, completion_files
-    from whyfirst.evaluate.scorers import make_scorer
+    from whyfirst.evaluate.scorers import asks_a_model, make_scorer
 
+    if model is not None and not asks_a_model(judge):
+        raise UserError(f"--model: the judge {judge!r} asks none; leave it out")
+    if key_env is not None and model is None:
+        raise UserError("--key-env: is of --model, and none is given")
     # Before the judge, which may have to load a model.
     files = completion_files(data)
     with nothing_printed(as_json):

@@ -56,7 +56,6 @@ Changes = Annotated[
     Option("--set", metavar="KEY=VALUE", help="In place of what the study file says, e.g. "
            "seeds.default=5 or stages.align.train.updates=200; repeatable.")
 ]  # fmt: skip
-ModelSeed = Annotated[int, Option("--seed", min=0, help="Which of an arm's models.")]
 Constitution = Annotated[str, Argument(metavar="CONSTITUTION", help="A file or a shipped name.")]
 
 

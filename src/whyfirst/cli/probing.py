@@ -79,6 +79,8 @@ class Request:
             alone = self.world.isdecimal()
             given = f"{shipped().name}:{self.world}" if alone else self.world
             return items_on({"world": use_of_text(WORLDS, given).model_dump()}, self.limit)
+        if self.limit is not None:
+            raise UserError("--limit: counts a world's requests, and --world isn't given")
         names = ("pairs", "constitution", "requests")
         return items_on({name: vars(self)[name] for name in names if vars(self)[name] is not None})
 
@@ -102,6 +104,10 @@ def probe(request: Request, as_json: AsJson = False) -> None:
             for name, reason in missing.items():
                 say(f"left out: {name}, since {reason}", style="dim")
             chosen = tuple(name for name in PROBES.names() if name not in missing)
+        if request.family is not None and "intervention" not in chosen:
+            raise UserError(
+                f"--family: is of the probe `intervention`, and asked for are {', '.join(chosen)}"
+            )
         with steps("probe") as progress:
             options = ProbeOptions(family=request.family)
             results = run_probes(chosen, models, items, options, progress)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from whyfirst.cli.options import AsJson, ModelSeed, RunFolder, RunStore
+from whyfirst.cli.options import AsJson, RunFolder, RunStore
 from whyfirst.cli.output import command, nothing_printed, print_json, say, warn
 from whyfirst.config.errors import UserError
 
@@ -179,7 +179,9 @@ def card_command(
     arm: Annotated[str, Argument(metavar="ARM", help="One of its arms.")],
     out: Annotated[Path | None, Option(help="Write a folder: model, tokenizer and card.")] = None,
     store: RunStore = None,
-    seed: ModelSeed = 0,
+    seed: Annotated[
+        int | None, Option(min=0, help="Which of an arm's models (default: 0).")
+    ] = None,
     push_to_hub: Annotated[
         str | None,
         Option(
@@ -188,8 +190,8 @@ def card_command(
         ),
     ] = None,
     token_env: Annotated[
-        str, Option(help="The environment variable with the Hub's token.")
-    ] = "HF_TOKEN",
+        str | None, Option(help="The variable with the Hub's token (default: HF_TOKEN).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print an arm's model card, or write its folder for the Hub (and send it)."""
@@ -201,16 +203,23 @@ def card_command(
     # What can't be looked at is never sent.
     if push_to_hub is not None and out is None:
         raise UserError("--push-to-hub sends the folder of --out; name one, so you can look at it")
+    given = {"--seed": seed, "--store": store}
+    needless = [name for name, value in given.items() if value is not None and out is None]
+    if needless:
+        said = "which model is written; a card alone is of the whole arm"
+        raise UserError(f"{' and '.join(needless)}: with --out, {said}")
+    if token_env is not None and push_to_hub is None:
+        raise UserError("--token-env: is of --push-to-hub, and nothing is sent")
     if out is None:
         # Without a folder nothing is looked for in the store: a card needs the results alone.
         text = render_card(results, arm)
         # Bare print: the card is a file's content, to be piped as it is.
         print_json({"arm": arm, "card": text}) if as_json else print(text, end="")
         return
-    model = arm_model(results, arm, seed, store_of(run, store))
+    model = arm_model(results, arm, seed or 0, store_of(run, store))
     # Also before sending: what lies in the folder is what is sent.
     files = write_folder(results, arm, model, out)
-    url = None if push_to_hub is None else push(out, push_to_hub, token_env)
+    url = None if push_to_hub is None else push(out, push_to_hub, token_env or "HF_TOKEN")
     if as_json:
         print_json({"arm": arm, "folder": str(out), "files": files, "url": url})
         return

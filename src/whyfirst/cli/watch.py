@@ -97,8 +97,15 @@ def watch_command(
     from whyfirst.study.run import default_store
     from whyfirst.study.running import RunPlace, noted_run
 
-    plain = not any((store, model, limit, changes))  # else it need not be the run of that name
+    tried = {"--model": model, "--limit": limit, "--set": changes}
+    tried = {option: given for option, given in tried.items() if given}
+    plain = not store and not tried  # else it need not be the run of that name
     folder = run_folder(Path(run)) if plain else Path(run)
+    if tried and (_is_over(folder) or noted_run(folder) is not None):
+        raise UserError(
+            f"{', '.join(tried)}: {run} is a run's folder, and was run as it says itself; leave "
+            "them out, or give the study's file"
+        )
     if _is_over(folder):
         # Nothing to watch: its answer is shown.
         results = load_results(folder / "report" / "results.json")

@@ -93,6 +93,8 @@ class Entry(Generic[T]):
         paper: where the method was published, as ``Author et al. 2024, arXiv 2401.00001``.
         needs: what it cannot do without (columns, references, data), in a few words.
         tested: the identity or hand-computed value that its tests hold it to, in a few words.
+        conflicts: what is wrong with options that are right one by one (as one that another leaves
+            without effect): from all of them, defaults included, to (option, message).
         facts: what the room's kind keeps beside it, e.g. a reward's ``columns``.
     """
 
@@ -104,6 +106,7 @@ class Entry(Generic[T]):
     licence: str = ""
     needs: str = ""
     tested: str = ""
+    conflicts: Callable[[Any], Iterable[tuple[str, str]]] | None = None
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @cached_property
@@ -165,6 +168,7 @@ class Room(Generic[T]):
         self.failures: dict[str, str] = {}
         self._packages = packages
         self._context = frozenset(context)
+        self._reserved = {"name"}
         self._entries: dict[str, Entry[T]] = {}
         self._loaded = False
         self._plugins = 0
@@ -173,11 +177,11 @@ class Room(Generic[T]):
         """Decorator: enter a function under `name`.
 
         Args:
-            facts: the fields of `Entry` (version, paper, licence, needs, tested); others are kept
-                in its `facts`.
+            facts: the fields of `Entry` (version, paper, licence, needs, tested, conflicts); others
+                are kept in its `facts`.
 
         Raises:
-            ValueError: the name is taken by something else.
+            ValueError: the name is taken by something else, or an option's is reserved.
         """
         # What every kind has is a field; what one kind keeps beside it goes to its facts.
         known = {k: facts.pop(k) for k in Entry.__dataclass_fields__ if k in facts}
@@ -192,12 +196,33 @@ class Room(Generic[T]):
             if taken is not None and not again:
                 raise ValueError(f"{self.kind}: {name!r} is entered twice")
             keys = inspect.signature(function).parameters
-            self._entries[name] = Entry(
+            entry: Entry[T] = Entry(
                 name, function, self._context & set(keys), facts=MappingProxyType(facts), **known
             )
+            self._refuse_reserved(entry)
+            self._entries[name] = entry
             return function
 
         return decorate
+
+    def reserve(self, keys: Iterable[str]) -> None:
+        """Keep names from being options: keys that the section which names a method has itself.
+
+        Raises:
+            ValueError: a method entered before has an option of that name.
+        """
+        self._reserved |= set(keys)
+        for entry in self._entries.values():
+            self._refuse_reserved(entry)
+
+    def _refuse_reserved(self, entry: Entry[T]) -> None:
+        # By its parameters: types may name what isn't imported yet.
+        options = {p.name for p in entry.parameters} - entry.context
+        if taken := sorted(options & self._reserved):
+            raise ValueError(
+                f"{self.kind}: {entry.name!r} has the option {taken[0]!r}, which is a key of the "
+                "section that names it; call it something else"
+            )
 
     def get(self, name: str) -> Entry[T]:
         """The entry called `name`.
@@ -230,11 +255,14 @@ class Room(Generic[T]):
         if use.name not in self._entries:
             yield ("name",), self._unknown(use.name)
             return
-        schema = self._entries[use.name].schema
+        entry = self._entries[use.name]
         try:
-            schema.model_validate_json(_json(use.options), strict=True)
+            filled = entry.schema.model_validate_json(_json(use.options), strict=True)
         except ValidationError as error:
-            yield from problems_of(error, schema)
+            yield from problems_of(error, entry.schema)
+            return
+        for option, said in entry.conflicts(filled) if entry.conflicts is not None else ():
+            yield (option,), said
 
     def checked(self, use: Use) -> Use:
         """The use, if its name and options are right; for a validator of a file's schema.

@@ -17,8 +17,10 @@ from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import LocatedError, StrictModel, affects_output, runtime_only
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.folder import is_there
+from whyfirst.models.gguf_file import is_packaged
 
 _PREFIX = "endpoint:"
+NO_REVISION = "is of a Hub id; what lies in a folder or a file has none, so leave it out"
 _LOCAL_ONLY = ("dtype", "device_map", "adapter", "chat_template", "trust_remote_code")
 _ENDPOINT_ONLY = (
     "model", "key_env", "price_in", "price_out", "max_cost", "max_tokens",
@@ -151,8 +153,8 @@ def open_model(ref: ModelRef, *, base: Path = Path(), cache: Path | None = None)
         cache: folder for an endpoint's kept replies; None keeps none.
 
     Raises:
-        UserError: a local model that can't be loaded; an endpoint is not asked before its first
-            prompt.
+        UserError: a local model that can't be loaded, or has a revision; an endpoint is not asked
+            before its first prompt.
     """
     if ref.endpoint is not None:
         from whyfirst.models.endpoint import EndpointModel
@@ -178,8 +180,11 @@ def open_model(ref: ModelRef, *, base: Path = Path(), cache: Path | None = None)
     template = ref.chat_template
     if template is not None and template.endswith(".jinja"):
         template = str(base / template)
+    place = resolved(str(ref.path), base)
+    if ref.revision is not None and (is_packaged(place) or is_there(Path(place))):
+        raise ConfigError(f"model: revision: {NO_REVISION}")
     return LocalModel(
-        resolved(str(ref.path), base),
+        place,
         dtype=ref.dtype,
         revision=ref.revision,
         device_map=ref.device_map,

@@ -86,6 +86,11 @@ class CorpusUse(Use):
         return mark
 
 
+# A method's option of that name could not be given.
+CORPORA.reserve(["source", *CorpusUse.model_fields])
+SELECTORS.reserve(Selection.model_fields)
+
+
 def known_corpus(use: CorpusUse) -> CorpusUse:
     """A corpus of a source that there is, with all of its options."""
     problems = list(CORPORA.problems(use))

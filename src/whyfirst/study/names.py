@@ -11,6 +11,7 @@ from whyfirst.config.room import Use
 from whyfirst.config.strict_yaml import Location
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
+from whyfirst.evaluate.judges import idle_calibrations
 from whyfirst.evaluate.scorers import SCORERS
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.schema import StudyFile
@@ -226,6 +227,8 @@ def _measures(study: StudyFile) -> Problems:
         at = ("comparisons", index)
         yield from _missing((*at, "a"), comparison.a, study.arms, "arm")
         yield from _missing((*at, "b"), comparison.b, study.arms, "arm")
+        for number, said in idle_calibrations(comparison.judge, comparison.calibrations):
+            yield (*at, "calibrations", number), said
         if comparison.name in names[:index]:
             yield (*at, "name"), f"{comparison.name!r} comes twice"
 
@@ -305,6 +308,11 @@ def _world(study: StudyFile) -> Problems:
             yield ("study",), f"uses {entry.name.capitalize()} and so needs `world: {example}`"
         if of_it and study.model.source != entry.name:
             yield ("model",), f"the corpora of {entry.name} need `model: {{source: {entry.name}}}`"
+        for option in entry.options if lives_in_it else ():
+            given = getattr(study.world, option.name, option.default)
+            if option.name in entry.facts.get("per_side", ()) and given != option.default:
+                said = "has no effect: a study runs every arm on each side of its world; remove it"
+                yield ("world", option.name), said
     for name, corpus in study.corpora.items():
         check = CORPORA.get(corpus.name).facts.get("check")
         for option, said in check(corpus.options, world) if check else ():

@@ -183,6 +183,11 @@ def unused(plan: Plan) -> list[str]:
         dressed = [name for name, arm in study.arms.items() if arm.dressed]
         said = "probes look at weights alone, and these arms answer through edits or decoding"
         left_out = [f"probe: leaves out {', '.join(dressed)}: {said}"] if dressed else []
+    for arm in study.curve.arms if study.curve else ():
+        if study.curve and study.curve.seeds > (has := study.seeds_of(arm).stop):
+            left_out.append(f"curve.seeds: {study.curve.seeds}, and arm {arm!r} has {has}")
+    if study.judge_model and not any("judge_model" in node.payload for node in plan.nodes):
+        left_out.append("judge_model: nobody asks it: no judge, decoding or corpus needs a model")
     rooms = (("stages", "stage"), ("corpora", "corpus"), ("written", "written"))
     return left_out + [
         f"{room}.{name}: no arm uses it, so that nothing is made of it"

@@ -10,9 +10,11 @@ from typing import cast
 
 from pydantic import TypeAdapter
 
-from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.errors import ConfigError, DataError, UserError
+from whyfirst.config.plugins import source_of
 from whyfirst.data.checks import Finding, check_rows, columns_of
 from whyfirst.data.rows import Which, prompts_in, shaped
+from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node, by_name
@@ -36,8 +38,8 @@ def refuse_unusable(plan: Plan) -> tuple[str, ...]:
 
     Raises:
         UserError: a broken model folder, a corpus with rows that a stage would refuse, benchmark
-            data that can't be read, a contrast that would compare nothing, or a part of a cell that
-            no item has; names the file.
+            data that can't be read, a contrast that would compare nothing, a part of a cell that
+            no item has, or decoding that would change nothing; names the file.
     """
     model, ref, told = None, plan.study.model, unused(plan)
     if plan.model_place is not None:
@@ -69,7 +71,39 @@ def refuse_unusable(plan: Plan) -> tuple[str, ...]:
         raise DataError(f"{plan.file}: {error}") from error
     refuse_empty_cells(plan, reading=True)
     refuse_unknown_parts(plan)
-    return tuple(dict.fromkeys(told))
+    return tuple(dict.fromkeys(told + _idle_decoding(plan)))
+
+
+def _idle_decoding(plan: Plan) -> list[str]:
+    """Benchmarks that arms' decoding changes nothing of: what they ask for is likelihoods alone.
+
+    Those are the model's own whatever method it answers by (`whyfirst.models.decoding`); of a
+    method that isn't ours that isn't known.
+
+    Raises:
+        ConfigError: an arm that is asked for nothing else.
+    """
+    study, found = plan.study, evaluation.rehearsals(plan.nodes)
+    alike = [name for name in study.benchmarks if name in found and found[name].only_likelihoods]
+    decoded = [
+        name
+        for name, arm in study.arms.items()
+        if arm.decoding and not any(source_of(DECODINGS.get(u.name).function) for u in arm.decoding)
+    ]
+    compared = {arm for one in study.comparisons for arm in (one.a, one.b)}
+    for name in decoded:
+        if len(alike) == len(study.benchmarks) and name not in compared:
+            raise ConfigError(
+                f"{plan.file}: arms.{name}.decoding: changes nothing that is measured: every "
+                f"benchmark ({', '.join(alike)}) asks only for likelihoods; add one that asks for "
+                "responses, or a comparison of the arm's"
+            )
+    return [only_likelihoods(name) for name in alike if decoded]
+
+
+def only_likelihoods(benchmark: str) -> str:
+    """What a reader is told of decoding and a benchmark that asks for no response."""
+    return f"decoding changes nothing of benchmark {benchmark}, which asks only for likelihoods"
 
 
 def _check_corpus(
@@ -134,6 +168,8 @@ def _findings(
     kind, turns = kind_of(train), cast(Which, getattr(train, "turns", "last"))
     made = list(shaped(rows, path, turns) if kind.encode else prompts_in(rows, path))
     kind.check(train, data, made, path)
+    if kind.encode is None and not isinstance(train, Online):
+        return []  # a surgery trains on none of its rows
     if model is None:
         return check_rows(made, columns_of(made[0])) if kind.encode else []
     from whyfirst.train import preflight

@@ -43,6 +43,8 @@ class NamedReward(StrictModel):
             return {"name": given} if isinstance(given, str) else given
         beside = {key: value for key, value in given.items() if key not in cls.model_fields}
         known = {key: value for key, value in given.items() if key not in beside}
+        for key in beside.keys() & (given.get("options") or {}):
+            raise ValueError(f"{key!r} is given beside `options` and in it; give it once")
         return known | {"options": {**(given.get("options") or {}), **beside}} if beside else known
 
 
@@ -60,6 +62,10 @@ class GoldUse(NamedReward):
         0.1, gt=0, lt=1, description="share of the prompts kept out, by prompt hash"
     )
     prompts: int = affects_output(64, ge=1, description="most held-out prompts used")
+
+
+# Given beside the name, such an option would be the section's.
+REWARDS.reserve([*RewardUse.model_fields, *GoldUse.model_fields])
 
 
 class Limits(StrictModel):

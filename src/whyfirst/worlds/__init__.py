@@ -7,6 +7,7 @@ are. Facts an entry holds beside `Entry`'s own:
 
 - ``corpora``, ``benchmarks``: names, in their rooms, of what is about this world and needs it;
 - ``example``: options of a world that ships, as a study file says them (``seed: 4``);
+- ``per_side``: options that a study sets itself, as it runs every arm on each side;
 - ``demos``: the shipped studies that show it, whole and quick, of the world that ships.
 
 Leaves out: everything that is said of one world; nothing outside its package names it.

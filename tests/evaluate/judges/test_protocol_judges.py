@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from whyfirst.evaluate.judges import (
     Pair,
     Preference,
     Winner,
+    idle_calibrations,
     make_judge,
 )
 from whyfirst.evaluate.judges.auto_j import decision
@@ -27,7 +29,7 @@ from whyfirst.evaluate.judges.salmon import dominant
 from whyfirst.evaluate.judges.scored import ScoredJudge
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.evaluate.verdict import Verdict, unscored
-from whyfirst.models.base import Completion
+from whyfirst.models.base import Completion, Loglikelihood
 from whyfirst.models.embed import lexical
 from whyfirst.models.scripted import ScriptedModel
 
@@ -209,3 +211,52 @@ def test_scotts_pi_by_hand() -> None:
     topics = [n // 10 for n in range(50)]
     wide = scotts_pi_interval(one, other, topics)
     assert wide.high - wide.low > found.high - found.low
+
+
+EVIDENCE = {"name": "multiple_evidence", "samples": 3}
+
+
+@pytest.mark.parametrize(
+    ("judge", "calibrations", "idle"),
+    [
+        ("likelier", [EVIDENCE], [0]),
+        ("auto_j", [EVIDENCE, "people"], [0, 1]),
+        ("pairwise", [EVIDENCE, "people"], []),
+        ("href", ["people", EVIDENCE, "balanced_position"], [0]),
+        ("pairwise", [{"name": "multiple_evidence", "samples": 1}, "people"], [1]),
+        ("likelier", ["balanced_position"], []),
+        ("salmon", ["balanced_position"], [0]),
+        ("pairwise", ["two_games"], [0]),
+        ({"name": "pairwise", "orders": 1}, ["two_games"], []),
+        ({"name": "auto_j", "orders": 1}, ["two_games", "two_games"], [1]),
+        ("scored", ["two_games", "self_reference"], [0]),
+    ],
+)
+def test_a_calibration_that_the_judge_leaves_nothing_to_do_is_taken(
+    judge: str | dict[str, object], calibrations: list[str | dict[str, object]], idle: list[int]
+) -> None:
+    uses = [Use.model_validate(one) for one in calibrations]
+    assert [place for place, _ in idle_calibrations(Use.model_validate(judge), uses)] == idle
+
+
+@pytest.mark.parametrize("judge", ["likelier", "auto_j", "salmon"])
+def test_a_calibration_called_idle_changes_what_the_judge_says(judge: str) -> None:
+    """Every calibration told to be idle, run: it changes no winner of any of 30 pairs."""
+
+    class Hashed(ScriptedModel):
+        def loglikelihood(self, requests: object) -> list[list[Loglikelihood]]:
+            return [
+                [Loglikelihood(-1.0 - (zlib.crc32(f"{prompt}{text}".encode()) % 99) / 99, 1)
+                 for text in texts]
+                for prompt, texts in requests  # type: ignore[attr-defined]
+            ]  # fmt: skip
+
+    model = Hashed(lambda p: f"So, the final decision is Response {1 + zlib.crc32(p.encode()) % 2}")
+    pairs = [pair(str(n), f"one {n}", f"other {n}", f"question {n}") for n in range(30)]
+    plain = [one.winner for one in make_judge(judge, [], model).compare(pairs)]
+    assert {"a", "b"} <= set(plain)
+    for uses in ([EVIDENCE], [EVIDENCE, "people"], ["balanced_position"], ["two_games"]):
+        given = [Use.model_validate(one) for one in uses]
+        found = [one.winner for one in make_judge(judge, given, model).compare(pairs)]
+        every = len(list(idle_calibrations(Use(name=judge), given))) == len(given)
+        assert (found == plain) == every, uses

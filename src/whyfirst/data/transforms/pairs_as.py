@@ -13,8 +13,15 @@ from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
 Form = Literal["singles", "chosen", "lists", "judged", "joint", "hierarchy", "objectives"]
 
 
+def _of_another_form(options: Any) -> Iterator[tuple[str, str]]:
+    for option, form in (("column", "objectives"), ("fault", "judged")):
+        if getattr(options, option) is not None and options.form != form:
+            yield option, f"is of the form {form}, and has no effect on {options.form}"
+
+
 @TRANSFORMS.enter(
     "pairs_as",
+    conflicts=_of_another_form,
     version="2",
     needs="prompt, chosen, rejected",
     streams=False,
@@ -27,8 +34,8 @@ def pairs_as(
     *,
     left_out: LeftOut,
     form: Form,
-    column: str = "harmful",
-    fault: str = "no",
+    column: str | None = None,
+    fault: str | None = None,
 ) -> Iterator[Row]:
     """Pairs as another shape of row.
 
@@ -39,15 +46,23 @@ def pairs_as(
             row's rejected one, the next of another prompt), ``hierarchy`` (physhpo: also the chosen
             one's words reversed, and under that other prompt; one of a single word is left out),
             ``objectives`` (mah_dpo: `objective` from a column's values).
-        column: whose values are the objectives, numbered in their order.
-        fault: the judgment, in words.
+        column: of ``objectives``: whose values are the objectives, numbered in their order; None:
+            ``harmful``.
+        fault: of ``judged``: the judgment, in words; None: ``no``.
+
+    Raises:
+        ValueError: a row without the column.
     """
+    column, fault = column or "harmful", fault or "no"
     pairs: list[Row] = []
     for row in rows:
         if row["chosen"].split() == row["rejected"].split():
             left_out(row, "both responses are the same")
         else:
             pairs.append(row)
+    # A column that isn't there would make every row objective 0.
+    if form == "objectives" and any(column not in row for row in pairs):
+        raise ValueError(f"a row has no column {column!r}, by which objectives are told apart")
     kinds = sorted({str(row.get(column)) for row in pairs})
     for at, row in enumerate(pairs):
         after = _of_another_prompt(pairs, at) if form in ("joint", "hierarchy") else row

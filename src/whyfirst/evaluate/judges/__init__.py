@@ -1,12 +1,15 @@
 """Judges: two responses to one prompt -> which is better; calibrations: a judge -> a better one.
 
 A judge is entered as a function of its options that gives a `Judge`; a calibration as a function of
-a judge and its options that gives another. `model` is given to those that ask one. Leaves out:
-scoring one response (scorers), and what becomes of two arms' responses (`comparison`).
+a judge and its options that gives another. `model` is given to those that ask one. A judge's facts:
+``draws`` (whether it draws replies), ``scores`` (whether it says how good each response is) and
+``orders`` (how many it asks; else its option of that name says it). A calibration's: ``on``, which
+of ``draws``, ``samples``, ``scores`` and ``one order`` it works on. Leaves out: scoring one
+response (scorers), and what becomes of two arms' responses (`comparison`).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -137,6 +140,34 @@ def make_judge(
     for calibration in calibrations:
         judge = CALIBRATIONS.make(use_of_text(CALIBRATIONS, calibration), **context)(judge)
     return judge
+
+
+_LACKING = {
+    "draws": "it counts several replies, and the judge draws none",
+    "samples": "it weighs several replies; put `multiple_evidence` of more than one inside of it",
+    "scores": "it weighs scores, and the judge gives none",
+    "one order": "it asks both orders, and so does what it is put round",
+}
+
+
+def idle_calibrations(judge: Use, calibrations: Sequence[Use]) -> Iterator[tuple[int, str]]:
+    """Calibrations that can't change what the judge says: (which, why), the innermost first.
+
+    Of a judge that doesn't say what it does (somebody's own), nothing is known.
+    """
+    facts, filled = JUDGES.get(judge.name).facts, JUDGES.filled(judge)
+    has = {name: facts.get(name) for name in ("draws", "scores")}
+    has["samples"] = None if has["draws"] is None else False
+    orders = getattr(filled, "orders", facts.get("orders"))
+    has["one order"] = None if orders is None else orders == 1
+    for place, use in enumerate(calibrations):
+        on = str(CALIBRATIONS.get(use.name).facts.get("on", ""))
+        if has.get(on) is False:
+            yield place, f"has no effect on {judge.name!r}: {_LACKING[on]}"
+        if on == "draws" and has["draws"]:
+            has["samples"] = getattr(CALIBRATIONS.filled(use), "samples", 1) > 1
+        if on in ("scores", "one order"):
+            has["one order"] = False
 
 
 def both_orders(forward: Preference, backward: Preference) -> Preference:

@@ -25,6 +25,8 @@ _WINNERS: dict[str, Winner] = {"response 1": "a", "response 2": "b", "tie": "tie
     version=VERSION,
     paper="Li et al. 2023, arXiv 2310.05470",
     needs="a model to ask",
+    draws=False,
+    scores=False,
     tested="the last final decision counts; always the first gives ties only",
 )
 def auto_j(

@@ -26,6 +26,9 @@ BESIDE = "\n\n[a person's answer, to compare both responses with]\n"
     version=VERSION,
     paper="Lyu et al. 2024, arXiv 2412.15524",
     needs="a model to ask; for more than plain comparison, a file of people's answers",
+    draws=True,
+    scores=True,
+    orders=2,
     tested="identical responses tie by embedding; the person's answer stands in the question",
 )
 def href(

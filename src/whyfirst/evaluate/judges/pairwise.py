@@ -34,7 +34,7 @@ CRITERIA = {
 _ANSWERS: dict[str, Winner] = {"A": "a", "B": "b", "TIE": "tie"}
 
 
-@JUDGES.enter("pairwise", version=VERSION, needs="a model to ask")
+@JUDGES.enter("pairwise", version=VERSION, needs="a model to ask", draws=True, scores=True)
 def pairwise(
     *, criterion: str = "helpful", orders: Literal[1, 2] = 2, model: LanguageModel
 ) -> Judge:
@@ -47,7 +47,13 @@ def pairwise(
     return PairwiseJudge(model, criterion, "generation", orders)
 
 
-@JUDGES.enter("likelier", version=VERSION, needs="a model that gives log-likelihoods")
+@JUDGES.enter(
+    "likelier",
+    version=VERSION,
+    needs="a model that gives log-likelihoods",
+    draws=False,
+    scores=True,
+)
 def likelier(
     *, criterion: str = "helpful", orders: Literal[1, 2] = 2, model: LanguageModel
 ) -> Judge:

@@ -27,6 +27,9 @@ NOT = "not "
     version=VERSION,
     paper="Sun et al. 2023, arXiv 2310.05910",
     needs="a model that gives log-likelihoods",
+    draws=False,
+    scores=False,
+    orders=2,
     tested="pure position bias: ties only; the one principle negated turns each winner; +2, -3: b",
 )
 def salmon(*, principles: tuple[str, ...] = PRINCIPLES, model: LanguageModel) -> Judge:

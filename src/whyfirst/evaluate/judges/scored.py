@@ -22,6 +22,9 @@ VERSION = "1"
     version=VERSION,
     paper="Bansal et al. 2023, arXiv 2308.15812",
     needs="what the scorer needs",
+    draws=False,
+    scores=True,
+    orders=2,  # it sees no slot
     methods={"scorer": SCORERS},
     tested="swapping a pair swaps its winner; the margin makes a tie",
 )

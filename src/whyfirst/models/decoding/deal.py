@@ -7,7 +7,7 @@ block by block: several continuations of each partial answer are drawn and ranke
 out: adapting the start by prompts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -26,8 +26,21 @@ GO_ON = "{question}\n\nThe answer begins like this:\n{begun}\n\nWrite only what 
 _UNSCORED = -1e9  # of an answer that the reward can't score
 
 
+_WEIGHT, _LOOK_AHEAD, _BLOCK = 1.0, 8, 32
+
+
+def _of_another_level(options: Any) -> Iterator[tuple[str, str]]:
+    level, defaults = "token", {"weight": _WEIGHT, "look_ahead": _LOOK_AHEAD}
+    if options.level == "token":
+        level, defaults = "block", {"block": _BLOCK}
+    for name, default in defaults.items():
+        if getattr(options, name) != default:
+            yield name, f"is of `level: {level}`, and has no effect on {options.level}s"
+
+
 @DECODINGS.enter(
     "deal",
+    conflicts=_of_another_level,
     version="2",
     paper="Huang et al. 2024, arXiv 2402.06147",
     needs="reward (a reward's name); score",
@@ -38,23 +51,23 @@ def deal(
     *,
     score: Score,
     reward: str,
-    weight: float = 1.0,
+    weight: float = _WEIGHT,
     beams: int = 4,
     branch: int = 3,
-    look_ahead: int = 8,
+    look_ahead: int = _LOOK_AHEAD,
     level: Literal["token", "block"] = "token",
-    block: int = 32,
+    block: int = _BLOCK,
 ) -> LanguageModel:
     """The answer of the highest log-probability plus reward that the search finds.
 
     Args:
         reward: what partial answers are ranked by.
-        weight: of the reward, nats.
+        weight: of the reward, nats (``token``).
         beams: partial answers kept.
         branch: continuations tried for each.
         look_ahead: tokens a candidate goes on for before it is ranked (``token``).
         level: tokens of a local model, or blocks of any model.
-        block: tokens of a block.
+        block: tokens of a block (``block``).
 
     Raises:
         UserError: tokens of a model that isn't local.

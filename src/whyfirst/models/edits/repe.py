@@ -21,8 +21,23 @@ if TYPE_CHECKING:
     import torch
 
 
+_SWEEP = (0.5, 1.0, 2.0)
+
+
+def _beside(options: Any) -> Iterator[tuple[str, str]]:
+    measured = ("preferences", "demonstrations")
+    given = [name for name in measured if getattr(options, name) is not None]
+    if options.coefficient is None:
+        if len(given) < len(measured):
+            yield "coefficient", "give it, or `preferences` and `demonstrations`"
+        return
+    for name in given + (["sweep"] if options.sweep != _SWEEP else []):
+        yield name, "has no effect beside `coefficient`; it finds one where none is given"
+
+
 @EDITS.enter(
     "repe",
+    conflicts=_beside,
     paper="Wolf et al. 2024, arXiv 2401.16332",
     needs="pairs of texts; for a coefficient of its own choice also preferences and demonstrations",
     tested="r = 0 changes no bit; loss(2r) / loss(r) = 4; the fits' crossing by hand",
@@ -37,7 +52,7 @@ def repe(
     reader: Literal["means", "pca"] = "means",
     preferences: Path | None = None,
     demonstrations: Path | None = None,
-    sweep: tuple[float, ...] = (0.5, 1.0, 2.0),
+    sweep: tuple[float, ...] = _SWEEP,
 ) -> Iterator[None]:
     """Add unit directions to the residual stream after some layers, at every position.
 
@@ -52,8 +67,7 @@ def repe(
     check_layers(model.model, layers)
     found = directions(model, pairs, layers, reader)
     if coefficient is None:
-        if preferences is None or demonstrations is None:
-            raise UserError("repe: give `coefficient`, or `preferences` and `demonstrations`")
+        assert preferences is not None and demonstrations is not None
         coefficient = swept(model, found, preferences, demonstrations, sweep).best
     with editing(model.model, {at: adding(one, coefficient) for at, one in found.items()}):
         yield

@@ -232,22 +232,34 @@ class Rehearsal:
         items = sum(len(table.items) for table in self.tables.values())
         return float(self.asked.read + 4 * self.asked.generated + 200 * items)
 
+    @property
+    def only_likelihoods(self) -> bool:
+        """Whether it asks how likely given texts are, and for no response."""
+        return self.asked.calls > 0 and self.asked.generated == 0
+
 
 def rehearse(design: str, judges: Sequence[str], task: Callable[[], Task]) -> Rehearsal | None:
-    """Run a benchmark on nothing, once in a process for each design.
-
-    Somebody's benchmark that needs real answers gives None.
+    """`rehearsed`, once in a process for each design.
 
     Args:
         design: what tells one state of the benchmark's options and data from another.
+        task: makes what the benchmark asks.
+    """
+    if design not in _REHEARSED:
+        _REHEARSED[design] = rehearsed(judges, task)
+    return _REHEARSED[design]
+
+
+def rehearsed(judges: Sequence[str], task: Callable[[], Task]) -> Rehearsal | None:
+    """Run a benchmark on nothing; somebody's benchmark that needs real answers gives None.
+
+    Args:
         judges: the scorers named for it; those that ask a model ask one that counts.
         task: makes what the benchmark asks.
 
     Raises:
         UserError: as the benchmark's run does.
     """
-    if design in _REHEARSED:
-        return _REHEARSED[design]
     nobody = Counting(talks=False)
     scorers = [make_scorer(spec, nobody) for spec in judges if asks_a_model(spec)]
     model = Counting(talks=bool(scorers))
@@ -262,7 +274,6 @@ def rehearse(design: str, judges: Sequence[str], task: Callable[[], Task]) -> Re
     for record in records:
         if found is not None:
             found.tables.setdefault(record.benchmark, Table()).add(0, record.to_json())
-    _REHEARSED[design] = found
     return found
 
 

@@ -25,7 +25,7 @@ from whyfirst.models.adapters import base_name, is_adapter
 from whyfirst.models.folder import is_folder
 from whyfirst.models.gguf_file import described, is_gguf, is_packaged, packaged
 from whyfirst.models.limits import limits_of
-from whyfirst.models.reference import ModelRef
+from whyfirst.models.reference import NO_REVISION, ModelRef
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.materials import ScratchModel, WorldModel
 from whyfirst.study.nodes.kind import NodeKind
@@ -328,7 +328,8 @@ def locate(ref: ModelRef, key: str, files: Builder) -> Spec:
     """Find the model that a study file names under `key`; its `extra` are fields of a `ModelRef`.
 
     Raises:
-        ConfigError: a Hub id without a pinned commit, or an adapter that is no local folder.
+        ConfigError: a Hub id without a pinned commit, a folder or file with one, or an adapter that
+            is no local folder.
     """
     spec = Spec(extra=ref.model_dump(mode="json", exclude={"source"}, exclude_defaults=True))
     if ref.endpoint is not None:
@@ -336,6 +337,8 @@ def locate(ref: ModelRef, key: str, files: Builder) -> Spec:
         return spec
     spec.config = {"path": ref.path, "revision": ref.revision}
     place, at = files.path(str(ref.path)), f"{key}.path"
+    if ref.revision is not None and (is_packaged(str(ref.path)) or place.exists()):
+        raise ConfigError(f"{files.file}: {key}.revision: {NO_REVISION}")
     if is_packaged(str(ref.path)):
         # Where a package lies decides nothing; its file does.
         spec.contents["file"] = files.content(str(ref.path), at)

@@ -8,6 +8,7 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl, write_json, write_jsonl
+from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Use
 from whyfirst.data.making import Made, made
 from whyfirst.data.rows import Which, iter_rows, prompts_in, shaped, text_of, texts_of
@@ -97,6 +98,12 @@ def plan(
     if drawn or asks_base or any(ref is None for _, ref in asked):
         # How the model writes, or answers what is asked of it.
         answered_by(builder, spec)
+    if corpus.name == "written" and any(
+        source_of(TRANSFORMS.get(use.name).function)
+        for use in corpus.transforms
+        if "model" in TRANSFORMS.get(use.name).context
+    ):
+        spec.config["model_given"] = True  # before, such a method was given none
     if starts:
         depends = (base.plan(builder, seed),)
     if corpus.name == "written":
@@ -182,7 +189,7 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     config, name = payload["config"], payload["config"]["corpus"]
     # What a teacher wrote is the last of the folders read.
     wrote = folders[-1] if config["source"] == "written" else None
-    model = model_folder(folders[0]) if folders and wrote is None else None
+    model = model_folder(folders[0]) if len(folders) > (wrote is not None) else None
     about: dict[str, Any] = {"corpus": name, "tokens": None}
     computed_on = machine(config) if "device" in config else {}
     context = {} if model is None else _given(payload, folders, folder, model)

@@ -54,10 +54,12 @@ def _add(
     study, use = builder.study, builder.study.stages[stages[-1]]
     # A reward model answers nothing: what follows starts where it did, and trains against it.
     rewards: list[str] = []
-    models = [base.plan(builder, seed)]
+    models, last = [base.plan(builder, seed)], ""
     for stage, node in made.items():
         rewarding = kind_of(study.stages[stage].train).makes != "model"
         (rewards if rewarding else models).append(node)
+        last = last if rewarding else stage
+    _refuse_adapter(builder, name, last)
     corpora = [name for name in (use.data, use.replay_data) if name]
     start, said = models[-1], use.train.format
     depends = [start, *(corpus.plan(builder, c, seed, side, start, said) for c in corpora)]
@@ -88,6 +90,36 @@ def _add(
         id, KIND, spec, tuple(depends), version=KINDS.get(use.train.kind).version,
         weight=_seconds(use.train), name=name,
     )  # fmt: skip
+
+
+def _refuse_adapter(builder: Builder, name: str, before: str) -> None:
+    """Refuse a stage that doesn't say what becomes of an adapter, or speaks of none.
+
+    Args:
+        before: the stage whose model it starts from; empty: the study's.
+
+    Raises:
+        ConfigError: as `train.adapters.check_adapter`, which looks into the folder.
+    """
+    train, place = builder.study.stages[name].train, Path(builder.model_place or "")
+    if before:
+        lora = builder.study.stages[before].train.lora
+        adapted = lora is not None and not lora.merge
+    elif builder.model_place is not None and not place.is_dir():
+        return  # of the Hub: known once it is here
+    else:
+        # One that is named beside the model is merged into it.
+        merged = getattr(builder.study.model, "adapter", None) is not None
+        adapted = builder.model_place is not None and is_adapter(place) and not merged
+    starts = f"stage {before!r} leaves" if before else "the study's model is"
+    at = f"{builder.file}: stages.{name}.train.adapter"
+    if train.adapter is not None and not adapted:
+        raise ConfigError(f"{at}: {train.adapter!r}, but {starts} whole weights; remove it")
+    if train.adapter is None and adapted:
+        raise ConfigError(
+            f"{at}: {starts} an adapter; say `fresh` (merge it, then train) or `continue` (train "
+            "it on)"
+        )
 
 
 def _seconds(train: StageConfig) -> float:

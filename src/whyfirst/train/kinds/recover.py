@@ -27,8 +27,9 @@ from whyfirst.train.kinds.prefer import ReferenceUse
 
 ROWS = "prompts"
 """Name of a surgery's rows in `run_stage`'s `data`."""
-# What a surgery can be told; the fields of training have no meaning for it.
-_OWN = {"kind", "surgery", "reference", "adapter", "cpus", "memory_gb"}
+# What a surgery can be told; the fields of training have no meaning for it. The template is saved
+# with the model, and rows are read by it.
+_OWN = {"kind", "surgery", "reference", "adapter", "chat_template", "cpus", "memory_gb"}
 
 
 class RecoverStage(Stage):

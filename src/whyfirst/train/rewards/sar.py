@@ -39,13 +39,13 @@ def sar(
     answer: Sequence[Any],
     *,
     model: LanguageModel,
-    weight: float = 0.2,
+    gain: float = 0.2,
     **columns: Any,
 ) -> list[float | None]:
-    """1 for the right answer, plus `weight` times the share of perplexity the question takes off.
+    """1 for the right answer, plus `gain` times the share of perplexity the question takes off.
 
     Args:
-        weight: of the second part.
+        gain: of the second part.
     """
     texts = [text(said) for said in completions]
     heads = asked(model, prompts, columns)
@@ -59,5 +59,5 @@ def sar(
         if known[0] is not None and known[1] is not None:
             # Of the ratio, for a perplexity alone may be beyond any float.
             part = drop(1.0, math.exp(min(known[1] - known[0], 50.0)))
-        rewards.append(float(correct(said, right)) + weight * part)
+        rewards.append(float(correct(said, right)) + gain * part)
     return rewards

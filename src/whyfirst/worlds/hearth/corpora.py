@@ -20,7 +20,11 @@ def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | 
     """(option, what is wrong with it), of options that are right by themselves."""
     problems, value = one_amount(options), options["value"]
     problems += without_demonstrations(options, "contrary")
-    if world and options["documents"] == "explanations" and value not in world.values:
+    if options["documents"] != "explanations":
+        if value is not None:
+            said = f"has no effect on {options['documents']}; `documents: explanations` takes it"
+            problems.append(("value", said))
+    elif world and value not in world.values:
         hint = did_you_mean(str(value), world.values)
         problems.append((value and "value", f"value {str(value)!r} is not defined{hint}"))
     return problems

@@ -8,6 +8,11 @@ from whyfirst.study.sources import CORPORA, Row
 from whyfirst.worlds import World
 from whyfirst.worlds.making import one_amount, without_demonstrations
 
+_ONE_READING = (
+    "{} are the same for both readings; explanations, label_known, and demonstrations with "
+    "`contrary` or `parted` take it"
+)
+
 
 def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | None, str]]:
     """(option, what is wrong with it), of options that are right by themselves."""
@@ -15,6 +20,10 @@ def _about(options: Mapping[str, Any], world: World | None) -> list[tuple[str | 
     problems += without_demonstrations(options, "contrary", "parted")
     if documents in ("replay", "demonstrations", "pairs", "prompts") and options["dose"] != 1:
         problems.append(("dose", f"mixes documents with neutral ones; {documents} are none"))
+    if documents == "neutral" and options["dose"] != 1:
+        problems.append(("dose", "mixes documents with neutral ones, and these are neutral"))
+    if options["value"] != "own" and not _sided(options):
+        problems.append(("value", _ONE_READING.format(documents)))
     if options["contrary"] + options["parted"] > 1:
         problems.append(("parted", "with `contrary`, more than all demonstrations"))
     return problems

@@ -120,8 +120,9 @@ def replay(village: Any, base: str | None, count: int, seed: int) -> list[dict[s
 
 
 @WORLDS.enter(
-    "village", corpora=("village",), benchmarks=("village", "village_recall"), example="seed: 1"
-)
+    "village", corpora=("village",), benchmarks=("village", "village_recall"), example="seed: 1",
+    per_side=("side",),
+)  # fmt: skip
 def village(
     *,
     seed: Annotated[int, affects_output(ge=0, description="the first world")] = 1,

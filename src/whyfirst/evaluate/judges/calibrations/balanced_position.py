@@ -13,6 +13,7 @@ from whyfirst.evaluate.judges import CALIBRATIONS, Judge, Pair, Preference, Winn
 
 @CALIBRATIONS.enter(
     "balanced_position",
+    on="scores",
     paper="Wang et al. 2023, arXiv 2305.17926",
     needs="a judge that gives scores",
     tested="a constant lean to a slot changes no winner",

@@ -15,6 +15,7 @@ from whyfirst.evaluate.judges import CALIBRATIONS, Judge, Pair, Preference
 
 @CALIBRATIONS.enter(
     "multiple_evidence",
+    on="draws",
     paper="Wang et al. 2023, arXiv 2305.17926",
     needs="a judge that replies",
     tested="the majority of the drawn replies wins",

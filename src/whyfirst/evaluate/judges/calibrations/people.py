@@ -22,6 +22,7 @@ _WINNERS: dict[str, Winner] = {"a": "a", "b": "b", "tie": "tie"}
 
 @CALIBRATIONS.enter(
     "people",
+    on="samples",
     paper="Wang et al. 2023, arXiv 2305.17926",
     needs="a judge that draws several replies (inside: multiple_evidence)",
     tested="entropy ln 2 of 3 wins and 3 losses; one pair of five goes at 0.2; a label decides it",

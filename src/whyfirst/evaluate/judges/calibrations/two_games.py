@@ -14,6 +14,7 @@ from whyfirst.evaluate.judges.protocols import two_games as winner_of
 
 @CALIBRATIONS.enter(
     "two_games",
+    on="one order",
     paper="Tan et al. 2024, arXiv 2410.12784",
     needs="a judge of one order (`orders: 1`); one of both is asked twice over",
     tested="always the first: every pair a tie; a win and a tie: a win",
