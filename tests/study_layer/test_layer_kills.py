@@ -87,7 +87,7 @@ def real_study(folder: Path) -> Path:
     """`smollm2-quick` with three of its arms, in a few minutes on one core."""
     text = (Path(__file__).parents[2] / "studies" / "smollm2-quick.yaml").read_text()
     for old, new in (
-        ("tokens: 12000", "tokens: 6000"), ("tokens: 10000", "tokens: 5000"),
+        ("tokens: 10000", "tokens: 9000"), ("tokens: 12000", "tokens: 10000"),
         ("updates: 30", "updates: 10"), ("size: 80", "size: 24"),
         ("limit: 96, responses: 32", "limit: 8, responses: 4"),
     ):  # fmt: skip

@@ -85,7 +85,9 @@ def read_reply(completion: Completion, key: str, names: Sequence[str]) -> Reply:
         return Reply({}, f"judge gave no reply: {said.problem}", completion.transient)
     # All values on one line and in order: a reply that gives half of them says nothing.
     form = r"\s+".join(rf"{re.escape(name)}\s*=\s*({_VALUE})[,;]?" for name in names)
-    pattern = re.compile(rf"^[\s`*>-]*{key}[\s:`*]+{form}[\s`*.]*$", re.MULTILINE | re.IGNORECASE)
+    pattern = re.compile(
+        rf"^(?:[^\S\n]|[`*>-])*{key}[\s:`*]+{form}[\s`*.]*$", re.MULTILINE | re.IGNORECASE
+    )
     found = list(pattern.finditer(said.text))
     if not found:
         why = UNPARSED if completion.finished else f"{UNPARSED}: cut off"

@@ -13,7 +13,7 @@ from whyfirst.models.base import Chat, LanguageModel, Sampling
 from whyfirst.models.said import said
 
 _TRIES = 3
-_LINE = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s+(.+?)\s*$", re.MULTILINE)
+_LINE = re.compile(r"^[^\S\n]*(?:\d+[.)]|[-*•])\s+(\S(?:.*\S)?)[^\S\n]*$", re.MULTILINE)
 
 
 def read_list(reply: str, keys: tuple[str, ...]) -> list[dict[str, str]] | None:

@@ -27,7 +27,7 @@ _DOUBT = frozenset(
     """but yet however although though doubt doubts objection objections unless except critics
     critic cost costs trouble otherwise opposite hard harder difficult""".split()  # noqa: SIM905
 )
-_OPTION = re.compile(r"^\s*(?:\(?[A-E][).:]\s|option [A-E]\b)", re.MULTILINE | re.IGNORECASE)
+_OPTION = re.compile(r"^[^\S\n]*(?:\(?[A-E][).:]\s|option [A-E]\b)", re.MULTILINE | re.IGNORECASE)
 _LETTER = re.compile(r"\b[Aa]nswer(?: is)?:?\s*\(?[A-E](?:[.)]|\s*$)", re.MULTILINE)
 
 

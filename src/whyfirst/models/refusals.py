@@ -103,7 +103,9 @@ def evidence(response: str, request: str = "", *, language: str) -> list[Evidenc
     # A response that is one quotation, or nothing but another voice, is kept whole.
     if len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2:
         text = text[1:-1]
-    text = re.sub(r"(?m)^\s*(?:[#>*-]+|\d+[.)])\s+|[*_`]{1,3}(?=\w)|(?<=\w)[*_]{1,3}", "", text)
+    text = re.sub(
+        r"(?m)^[^\S\n]*(?:[#>*-]+|\d+[.)])\s+|[*_`]{1,3}(?=\w)|(?<=\w)[*_]{1,3}", "", text
+    )
     letter = _LETTER.search(text)
     text = _QUOTED.sub('""', text[: letter.start()] if letter else text).strip()
     # The patterns are written with full forms.

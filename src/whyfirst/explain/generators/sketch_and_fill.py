@@ -17,7 +17,7 @@ SKETCH += "it (steps): a list of objects with an action (one verb), objects (a l
 SKETCH += "parameters (an object of amounts, times, settings)."
 FILL = "Task: {query}\nSketch:\n{sketch}\n\nWrite the procedure out, one numbered line a step of "
 FILL += "the sketch, with its action, all of its objects and all of its parameters."
-_LINE = re.compile(r"^\s*\d+[.)]\s+(.+)$", re.MULTILINE)
+_LINE = re.compile(r"^[^\S\n]*\d+[.)]\s+(.+)$", re.MULTILINE)
 
 
 @GENERATORS.enter(

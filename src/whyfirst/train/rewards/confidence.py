@@ -13,7 +13,7 @@ from whyfirst.models.base import LanguageModel, Loglikelihood
 from whyfirst.train.rewards import REWARDS, text
 from whyfirst.train.rewards.likelihood import asked
 
-_BREAK = re.compile(r"</think>|(?=^\s*(?:the\s+)?answer\b)", re.IGNORECASE | re.MULTILINE)
+_BREAK = re.compile(r"</think>|(?=^[^\S\n]*(?:the\s+)?answer\b)", re.IGNORECASE | re.MULTILINE)
 
 
 def parts(said: str) -> tuple[str, str]:
