@@ -49,7 +49,10 @@ def test_a_folder_moved_with_its_store_is_lost(finished: Finished, tmp_path: Pat
     assert moved is not None and moved.file.is_relative_to(tmp_path / "moved")
 
 
-@pytest.mark.parametrize("text", ["[]", '{"study": 3, "store": "x"}', '{"store": "x"}'])
+LONG = json.dumps({"study": "é" * 300, "store": "store"})
+
+
+@pytest.mark.parametrize("text", ["[]", '{"study": 3, "store": "x"}', '{"store": "x"}', LONG])
 def test_a_torn_record_is_a_traceback(tmp_path: Path, text: str) -> None:
     (tmp_path / RUN_FILE).write_text(text)
     code, said = invoke("report", str(tmp_path))

@@ -170,11 +170,11 @@ def json_value(file: Path) -> Any:
     return value
 
 
-def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, value) of every line that is not blank.
+def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number from 1, object) of every line that is not blank.
 
     Raises:
-        DataError: the file can't be read, or a line is no JSON or holds half a character.
+        DataError: the file can't be read, or a line is no JSON object or holds half a character.
     """
     for number, line in bounded.read_lines(file):
         try:
@@ -183,6 +183,8 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
             raise DataError(f"{file}: row {number}: not readable as JSON: {error}") from error
         if b"\\u" in line:
             refuse_half_characters(value, f"{file}: row {number}")
+        if not isinstance(value, dict):
+            raise DataError(f"{file}: row {number}: not an object")
         yield number, value
 
 

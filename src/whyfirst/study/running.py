@@ -99,9 +99,11 @@ def noted_run(folder: Path) -> RunPlace | None:
     try:
         file, store = (Path(os.path.normpath(folder / record[k])) for k in ("study", "store"))
         changed = Overrides.recorded(record)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        there = file.is_file()
+    # A name may be no name of a file at all (too long, half a character).
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise DataError(f"{path}: not a run's record ({error}); remove it") from error
-    return RunPlace(file, store, changed) if file.is_file() else None
+    return RunPlace(file, store, changed) if there else None
 
 
 def missing(place: RunPlace) -> tuple[Counter[str], int]:

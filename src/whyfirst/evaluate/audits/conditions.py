@@ -209,8 +209,6 @@ def rows_of(
     file = one_file(data, [f"*{name}"], benchmark)
     found, ids = [], set[str]()
     for number, row in json_lines(file):
-        if not isinstance(row, dict):
-            raise DataError(f"{file}: row {number}: not an object")
         kept = row | {key: field(file, number, row, key) for key in texts}
         for key in (*lists, *objects):
             if not isinstance(row.get(key), list) or not row[key]:

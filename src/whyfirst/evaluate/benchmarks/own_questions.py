@@ -4,7 +4,6 @@ A row holds `prompt`, and what the scorer at hand compares with: `correct` (refe
 formulas), `evidence` (passages); `topic` and `group` if it has them. Leaves out: several turns.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from whyfirst.config.errors import DataError
@@ -48,8 +47,6 @@ def own_questions(
     file = one_file(data, ["*own_questions.jsonl"], "own_questions")
     items = []
     for number, row in json_lines(file):
-        if not isinstance(row, Mapping):
-            raise DataError(f"{file}: row {number}: not an object")
         prompt = field(file, number, row, "prompt")
         # Both may be missing: which is needed is the scorer's to say.
         texts = {name: row.get(name, []) for name in ("correct", "evidence")}

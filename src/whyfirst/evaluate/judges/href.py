@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from whyfirst.config.errors import DataError
 from whyfirst.data.published import field, json_lines
 from whyfirst.evaluate.judges import JUDGES, Judge, Pair, Preference, Winner
 from whyfirst.evaluate.judges.pairwise import PairwiseJudge
@@ -52,8 +51,6 @@ def href(
 def _read(file: Path) -> dict[str, tuple[str, str]]:
     found = {}
     for number, row in json_lines(file):
-        if not isinstance(row, dict):
-            raise DataError(f"{file}: row {number}: not an object")
         three = [field(file, number, row, name) for name in ("prompt", "reference", "category")]
         found[three[0]] = (three[1], three[2])
     return found

@@ -45,7 +45,7 @@ def people(
 def _read(file: Path) -> dict[str, Winner]:
     found: dict[str, Winner] = {}
     for number, row in json_lines(file):
-        said = row.get("winner") if isinstance(row, dict) else None
+        said = row.get("winner")
         if said not in _WINNERS or not isinstance(row.get("id"), str):
             raise DataError(f"{file}: row {number}: needs an 'id' and a 'winner' of a, b or tie")
         found[row["id"]] = _WINNERS[said]

@@ -45,7 +45,7 @@ def _rows(data: Path, name: str, key: str) -> list[tuple[Winner, dict[str, Any]]
     file = one_file(data, [name], "auto_j")
     found = []
     for number, row in json_lines(file):
-        if not isinstance(row, dict) or row.get(key) not in (0, 1, 2):
+        if row.get(key) not in (0, 1, 2):
             raise DataError(f"{file}: row {number}: {key!r} is not 0, 1 or 2")
         found.append((_WINNERS[row[key]], row))
     return found
