@@ -94,9 +94,12 @@ def write_rows(folder: Path) -> None:
         return " ".join(draw.choice(words) for _ in range(draw.randint(low, high)))
 
     count = UPDATES * BATCH
+    reasons = [text(30, 60) for _ in range(count)]
     kinds = {
-        "reasons": [{"text": text(30, 60)} for _ in range(count)],
-        "others": [{"text": text(30, 60)} for _ in range(count)],
+        "reasons": [{"text": one} for one in reasons],
+        # The same words in another order: the arms' first stages must be alike in tokens.
+        "others": [{"text": " ".join(draw.sample(one.split(), one.count(" ") + 1))}
+                   for one in reasons],
         "demonstrations": [{"prompt": text(10, 20) + "\n", "completion": text(10, 30)}
                            for _ in range(count)],
     }  # fmt: skip
