@@ -1,7 +1,7 @@
 """What the engine, the stages and PPO reach beside what a user would write, in one run: on a GPU.
 
     python benchmarks/gpu.py [--out gpu.json] [--minutes 10]     # offline; needs one CUDA device
-    python benchmarks/gpu.py --cpu                               # the smaller one, on this CPU
+    python benchmarks/gpu.py --cpu [--jobs training]             # the smaller one, on this CPU
     python benchmarks/gpu.py --toy                               # seconds on a CPU: does it work?
 
 Llamas with random weights in the shapes of 135M and 1B parameters, bfloat16 (on a CPU float32).
@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--toy", action="store_true")
     parser.add_argument("--cpu", action="store_true")
+    jobs = {"scoring": scoring, "generation": generation, "training": training, "ppo": ppo}
+    parser.add_argument("--jobs", nargs="+", choices=[*jobs], default=[*jobs])
     arguments = parser.parse_args()
     if not (arguments.toy or arguments.cpu or torch.cuda.is_available()):
         parser.error("no CUDA device; --cpu measures a CPU, --toy tries the script")
@@ -75,16 +77,15 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     most = peak(device, sizes) / 1e12
     figures: dict[str, Any] = {"device": name, "peak_tflops": most}
-    jobs = {"scoring": scoring, "generation": generation, "training": training, "ppo": ppo}
     with tempfile.TemporaryDirectory() as root:
         for size, shape in shapes.items():
             folder = Path(root) / size
             figures[size] = {"parameters": build(folder, shape, sizes)}
-            for job, measure in jobs.items():
+            for job in arguments.jobs:
                 if time.monotonic() > end - 30:
                     figures[size][job] = "left out: no time left"
                     continue
-                found = measure(folder, sizes, device, figures[size]["parameters"])
+                found = jobs[job](folder, sizes, device, figures[size]["parameters"])
                 if "tflops" in found:
                     found["share_of_peak"] = round(found["tflops"] / most, 3)
                 figures[size][job] = found
