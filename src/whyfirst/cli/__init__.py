@@ -26,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # A terminal that can't show a character must not end the program.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    from whyfirst.cli.app import app
+    try:
+        from whyfirst.cli.app import app
+    except KeyboardInterrupt:  # the verbs tell it themselves; they aren't there yet
+        sys.exit(130)
 
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Typer's own way of telling a mistake is a coloured box: right for people only.
