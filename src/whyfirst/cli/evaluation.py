@@ -290,7 +290,7 @@ def evaluate(
         print_json({
             "model": reference.name, "revision": reference.revision,
             "fingerprint": asked.fingerprint, "chat_template": template,
-            "metrics": [asdict(row) for row in rows], "gaps": [asdict(gap) for gap in gaps],
+            "metrics": [asdict(row) for row in rows], "gaps": [gap.to_json() for gap in gaps],
             "items": str(out) if out else None,
             "decoding": decoding or [], "budget": budget.to_json() if decoding else {},
             "fallbacks": budget.fallbacks,
@@ -299,9 +299,15 @@ def evaluate(
     show(rows, gaps, every_group=fields is not None)
     for line in spending(budget) if decoding else ():
         say(line)
+    judged_by = ", ".join(sorted({judge for row in rows for judge in row.judges}))
+    say_where(template, judged_by, out, log)
+
+
+def say_where(template: str | None, judges: str, out: Path | None, log: Path | None) -> None:
+    """Say what the answers were made with and where all of it lies, as far as it is there."""
     for title, text in (
         ("chat template", template and _TEMPLATES.get(template, template)),
-        ("judged by", ", ".join(sorted({judge for row in rows for judge in row.judges}))),
+        ("judged by", judges),
         ("items", out),
         ("logs", log and f"{log} (inspect view --log-dir {log})"),
     ):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations, pairwise
+from typing import Any
 
 from whyfirst.evaluate.item import ItemResult
 
@@ -44,6 +45,10 @@ class Gap:
     groups: int
     note: str = ""
     of: tuple["Values", ...] = field(default=(), repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the values it is made of, which are the items' own."""
+        return {name: value for name, value in vars(self).items() if name != "of"}
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,16 @@ def test_what_limits_a_gap_is_told() -> None:
     assert range_gaps(_items({"a": [0.1, 0.2]})) == []
 
 
+def test_what_is_printed_of_a_gap_names_every_item_of_it() -> None:
+    """`whyfirst eval --json` printed the values that a gap over seeds is made of."""
+    (gap,) = range_gaps(_items({"a": [0.9, 0.7], "b": [0.2, 0.5]}))
+    told = gap.to_json()
+    assert gap.of and list(told) == [
+        "metric", "split", "between", "value", "low", "high", "groups", "note",
+    ]  # fmt: skip
+    assert (told["value"], told["between"]) == (gap.value, ("a", "b"))
+
+
 def test_the_interval_of_the_range_covers_although_the_extremes_were_chosen() -> None:
     """Equal groups: the true range is 0, and an interval of the extreme pair alone misses it."""
     rng = np.random.default_rng(0)
