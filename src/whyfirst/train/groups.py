@@ -16,7 +16,7 @@ from whyfirst.config.errors import TrainingStopped
 from whyfirst.train import checkpoint, trainer, weights
 from whyfirst.train.guards import measure
 from whyfirst.train.job import OnlineJob, Trained
-from whyfirst.train.ppo.rollout import generate
+from whyfirst.train.ppo.rollout import generate, positions
 from whyfirst.train.watch import GrowingLog, Watch, counted
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _place(model: Any) -> None:
             return None
         # Of a row that goes on behind a cache the ids are fewer; the engine tells its positions.
         if mask_B_L.shape == ids_B_L.shape:
-            named["position_ids"] = (mask_B_L.cumsum(-1) - 1).clamp(min=0)
+            named["position_ids"] = positions(mask_B_L)
         return given, named
 
     inner.register_forward_pre_hook(place, with_kwargs=True)

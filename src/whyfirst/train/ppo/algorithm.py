@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from whyfirst.train.ppo import maths
-from whyfirst.train.ppo.rollout import Episode, lay_out
+from whyfirst.train.ppo.rollout import Episode, lay_out, positions
 
 if TYPE_CHECKING:
     from whyfirst.train.kinds.ppo import PPOStage
@@ -71,8 +71,9 @@ class ActorCritic(torch.nn.Module):
 
 
 def _places(mask_B_L: Tensor) -> dict[str, Any]:
-    positions_B_L = (mask_B_L.cumsum(-1) - 1).clamp(min=0)
-    return {"attention_mask": mask_B_L, "position_ids": positions_B_L, "use_cache": False}
+    return {
+        "attention_mask": mask_B_L, "position_ids": positions(mask_B_L), "use_cache": False
+    }  # fmt: skip
 
 
 @dataclass

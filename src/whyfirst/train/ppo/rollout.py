@@ -92,6 +92,11 @@ def _drawn(
     return episodes
 
 
+def positions(mask_B_L: Tensor) -> Tensor:
+    """Each token's place in its row (B, L), counted from the first token and not the padding."""
+    return (mask_B_L.cumsum(-1) - 1).clamp(min=0)
+
+
 def lay_out(
     episodes: Sequence[Episode], pad_id: int, device: torch.device | str
 ) -> tuple[Tensor, Tensor, Tensor]:
