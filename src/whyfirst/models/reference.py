@@ -22,7 +22,7 @@ from whyfirst.models.gguf_file import is_packaged
 _PREFIX = "endpoint:"
 NO_REVISION = "is of a Hub id; what lies in a folder or a file has none, so leave it out"
 _LOCAL_ONLY = ("dtype", "device_map", "adapter", "chat_template", "trust_remote_code")
-_ENDPOINT_ONLY = (
+ENDPOINT_ONLY = (
     "model", "key_env", "price_in", "price_out", "max_cost", "max_tokens",
     "timeout_s", "deadline_s", "max_concurrency",
 )  # fmt: skip
@@ -85,7 +85,7 @@ class ModelRef(StrictModel):
             raise ValueError(
                 "give either path (a folder, a .gguf file or a Hub id) or endpoint (a URL)"
             )
-        odd = _LOCAL_ONLY if self.endpoint is not None else _ENDPOINT_ONLY
+        odd = _LOCAL_ONLY if self.endpoint is not None else ENDPOINT_ONLY
         kind = "path" if self.endpoint is not None else "endpoint"
         # At its default a field asks for nothing: a study file writes every field out.
         defaults = {name: type(self).model_fields[name].default for name in odd}

@@ -19,7 +19,7 @@ from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.files import sha256_json
 from whyfirst.config.strict import LocatedError, load_yaml, problems_of
 from whyfirst.config.strict_yaml import YamlDocument, dotted, parse_yaml, read_yaml
-from whyfirst.models.reference import ModelRef, parse_model
+from whyfirst.models.reference import ENDPOINT_ONLY, ModelRef, parse_model
 from whyfirst.study import names
 from whyfirst.study.materials import with_rounds, without_round
 from whyfirst.study.schema import StudyFile
@@ -179,14 +179,12 @@ def _kept(model: object, instead: ModelRef) -> dict[str, Any]:
     """
     if not isinstance(model, ModelRef):
         return {}
-    names: tuple[str, ...] = ("dtype", "device_map", "chat_template")
+    names = {"dtype", "device_map", "chat_template"}
     if instead.endpoint is not None:
-        names = ("price_in", "price_out", "max_cost", "max_tokens", "timeout_s", "deadline_s")
-        names += ("max_concurrency",)
         here, there = (urlsplit(one.endpoint or "").netloc for one in (model, instead))
-        names += ("key_env",) if here == there else ()
-    given = model.model_dump(exclude_unset=True)
-    return {name: given[name] for name in names if given.get(name) is not None}
+        names = set(ENDPOINT_ONLY) - {"model"} - ({"key_env"} if here != there else set())
+    given = model.model_dump(exclude_unset=True, include=names)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 NONE = Overrides()
