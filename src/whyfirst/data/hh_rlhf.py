@@ -151,10 +151,10 @@ def _files(path: Path) -> dict[str, Path]:
     return by_name(path, published, lambda file: f"{file.parent.name}/{file.name}")
 
 
-def _pair(file: Path, number: int, row: Any, name: str) -> Pair | Skipped:
-    explicit = isinstance(row, dict) and "prompt" in row
+def _pair(file: Path, number: int, row: dict[str, Any], name: str) -> Pair | Skipped:
+    explicit = "prompt" in row
     for column in ("prompt", "chosen", "rejected") if explicit else ("chosen", "rejected"):
-        if not isinstance(row, dict) or not isinstance(row.get(column), str):
+        if not isinstance(row.get(column), str):
             raise DataError(
                 f"{file}: row {number}: {column!r} is missing or is no text"
                 f"{other_benchmark(file, 'preference')}"

@@ -86,7 +86,7 @@ def _read_paper(file: Path) -> list[Comparison]:
     rows = []
     for number, row in json_lines(file):
         for name in ("text_correct", "text_incorrect"):
-            if not isinstance(row, dict) or not isinstance(row.get(name), str):
+            if not isinstance(row.get(name), str):
                 raise DataError(
                     f"{file}: row {number}: {name!r} is missing or is no text"
                     f"{other_benchmark(file, 'hhh')}"

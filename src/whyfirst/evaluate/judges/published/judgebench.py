@@ -38,7 +38,7 @@ _O1 = next(iter(_JUDGES))
 def judgebench(*, data: Path) -> list[Figure]:
     """What the pairs are, and the pairs that each judge has right."""
     file = one_file(data, _FILES, "judgebench")
-    rows = _rows(file)
+    rows = list(json_lines(file))
     labels = [_label(file, number, row) for number, row in rows]
     topics = [str(row.get("source")) for _, row in rows]
     found = [
@@ -56,17 +56,14 @@ def judgebench(*, data: Path) -> list[Figure]:
         if not said:
             found.append(Figure(short, published, missing=f"outputs/...{judge}.jsonl"))
             continue
-        judged = [_judged(said[0], number, row) for number, row in _rows(said[0])]
-        of = [str(row.get("source")) for _, row in _rows(said[0])]
+        answers = list(json_lines(said[0]))
+        judged = [_judged(said[0], number, row) for number, row in answers]
+        of = [str(row.get("source")) for _, row in answers]
         found.append(Figure(short, published, [row.correct for row in judged], of))
         if judge == _O1:
             flags = [not row.consistent for row in judged]
             found.append(Figure(f"{short}, inconsistent", 110, flags, of))
     return found
-
-
-def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
-    return list(json_lines(file))
 
 
 def _label(file: Path, number: int, row: dict[str, Any]) -> Winner:
