@@ -235,3 +235,22 @@ def test_an_option_that_no_probe_reads_is_taken(
 ) -> None:
     code, _, err = run_here("probe", "a=nope", *given)
     assert code == 2 and said in " ".join(err.split())
+
+
+def test_an_interrupt_that_a_library_passes_over_stops_the_command(tmp_path: Path) -> None:
+    """A Ctrl-C inside a finaliser was dropped with a traceback, and the command went on."""
+    plugin = tmp_path / "finaliser.py"
+    plugin.write_text(
+        "import os, signal, time\n\n\n"
+        "class Closing:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        time.sleep(0.1)\n\n\n"
+        "Closing()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "whyfirst", "list", "worlds", "--plugin", str(plugin)],
+        capture_output=True, text=True, env=environment(), cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and "stopped" in done.stderr

@@ -4,9 +4,11 @@
 pydantic nor anything heavier.
 """
 
+import _thread
 import io
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # A terminal that can't show a character must not end the program.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    sys.unraisablehook = _raise_interrupts_again
     try:
         from whyfirst.cli.app import app
     except KeyboardInterrupt:  # the verbs tell it themselves; they aren't there yet
@@ -51,3 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print_error(error.format_message(), as_json=True)
         code = 2
     sys.exit(code or 0)
+
+
+def _raise_interrupts_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Raise a Ctrl-C again that a finaliser or a compiled library passed over, and tell the rest.
+
+    What can't raise (`__del__`, a callback from Rust) drops the KeyboardInterrupt that came as it
+    ran, and the command would go on as if nobody had asked it to stop.
+    """
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        # A moment later, from a thread: at once, it would be raised in here and dropped as well.
+        threading.Timer(0.01, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)
