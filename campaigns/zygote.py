@@ -6,6 +6,7 @@ Leaves out: what is done to it.
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import random
@@ -40,11 +41,15 @@ def warm(folder: Path, assets: Path | None = None) -> None:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
     import torch
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
     from whyfirst.study.execute import pool
 
     torch.set_num_threads(1)
+    get_checkpoint_conversion_mapping("llama")  # 900 patterns, which the first load compiles
     pool.subprocess = SimpleNamespace(Popen=Worker, PIPE=-1)  # type: ignore[assignment]
+    # A fork's collections don't look through all that was imported.
+    gc.freeze()
 
 
 class Process:

@@ -1,5 +1,6 @@
 """The command line itself: quick help, errors as one message, exit codes, clean output."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -237,20 +238,27 @@ def test_an_option_that_no_probe_reads_is_taken(
     assert code == 2 and said in " ".join(err.split())
 
 
-def test_an_interrupt_that_a_library_passes_over_stops_the_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "told"), [(signal.SIGINT, 130, "stopped"), (signal.SIGTERM, 2, "Exit: 143")]
+)
+def test_a_signal_that_a_library_passes_over_stops_the_command(
+    number: int, code: int, told: str, tmp_path: Path
+) -> None:
     """A Ctrl-C inside a finaliser was dropped with a traceback, and the command went on."""
     plugin = tmp_path / "finaliser.py"
     plugin.write_text(
-        "import os, signal, time\n\n\n"
+        "import os, signal, sys, time\n\n\n"
         "class Closing:\n"
         "    def __del__(self):\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        f"        os.kill(os.getpid(), {number})\n"
         "        time.sleep(0.1)\n\n\n"
+        "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))\n"
         "Closing()\n"
+        "time.sleep(5)\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "whyfirst", "list", "worlds", "--plugin", str(plugin)],
         capture_output=True, text=True, env=environment(), cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode == 130, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr and "stopped" in done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
+    assert told in done.stderr and "Traceback" not in done.stderr

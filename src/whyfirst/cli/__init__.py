@@ -4,9 +4,9 @@
 pydantic nor anything heavier.
 """
 
-import _thread
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # A terminal that can't show a character must not end the program.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.unraisablehook = _raise_interrupts_again
+    sys.unraisablehook = _signal_again
     try:
         from whyfirst.cli.app import app
     except KeyboardInterrupt:  # the verbs tell it themselves; they aren't there yet
@@ -56,14 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code or 0)
 
 
-def _raise_interrupts_again(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Raise a Ctrl-C again that a finaliser or a compiled library passed over, and tell the rest.
+def _signal_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Repeat a Ctrl-C or SIGTERM that a finaliser or a compiled library passed over.
 
-    What can't raise (`__del__`, a callback from Rust) drops the KeyboardInterrupt that came as it
-    ran, and the command would go on as if nobody had asked it to stop.
+    What can't raise (`__del__`, a hook at a fork, a callback from Rust) drops the exception of a
+    signal that came as it ran, and the command would go on as if nobody had asked it to stop.
     """
-    if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        # A moment later, from a thread: at once, it would be raised in here and dropped as well.
-        threading.Timer(0.01, _thread.interrupt_main).start()
-    else:
+    error, number = unraisable.exc_value, None
+    if isinstance(error, KeyboardInterrupt):
+        number = signal.SIGINT
+    elif isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:
+        number = error.code - 128
+    if number is None:
         sys.__unraisablehook__(unraisable)
+    else:
+        # A moment later, from a thread: at once, it would be raised in here and dropped as well.
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
