@@ -13,7 +13,7 @@ from whyfirst.data.making import made
 from whyfirst.study.config import load_study
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
-from whyfirst.study.nodes.corpus import leaves_out
+from whyfirst.study.nodes.rows_ahead import leaves_out
 
 PAIR = {"prompt": "q", "chosen": "good", "rejected": "bad", "score_chosen": 8, "score_rejected": 3}
 

@@ -11,7 +11,8 @@ from layer_helpers import Finished
 from whyfirst.models.gguf_file import is_packaged
 from whyfirst.study import plan as planning
 from whyfirst.study.nodes import builder as building
-from whyfirst.study.nodes.builder import DATA, Builder
+from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.files import DATA
 from whyfirst.worlds.hearth import assets
 from whyfirst.worlds.hearth.base import BaseRecipe, build_base
 

@@ -9,7 +9,8 @@ from whyfirst.config.errors import ConfigError
 from whyfirst.study.config import load_study
 from whyfirst.study.cost.estimate import describe_plan
 from whyfirst.study.execute.store import Store
-from whyfirst.study.nodes.builder import Builder, Spec
+from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.files import Spec
 from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.plan import Plan, build_plan, unused
 from whyfirst.study.shipped import shipped_studies, shipped_study

@@ -62,7 +62,8 @@ def _signal_again(unraisable: "sys.UnraisableHookArgs") -> None:
     What can't raise (`__del__`, a hook at a fork, a callback from Rust) drops the exception of a
     signal that came as it ran, and the command would go on as if nobody had asked it to stop.
     """
-    error, number = unraisable.exc_value, None
+    error = unraisable.exc_value
+    number: int | None = None
     if isinstance(error, KeyboardInterrupt):
         number = signal.SIGINT
     elif isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:

@@ -304,7 +304,7 @@ def refuse_unknown_values(builder: Builder) -> None:
     named = {use.constitution for use in study.written.values()}
     named |= {str(c.options["constitution"]) for c in study.corpora.values()
               if c.options.get("constitution")}  # fmt: skip
-    places = [builder.shipped_or_file(name) for name in sorted(named)]
+    places = [builder.files.shipped_or_file(name) for name in sorted(named)]
     known = [value.id for place in places for value in load_constitution(place).values]
     for key in ("value", "other_value"):
         given = getattr(study, key)
@@ -329,7 +329,7 @@ def refuse_in_vain(builder: Builder) -> None:
             corpus = builder.study.corpora[use.data]
             # Of what a model writes, `size` counts prompts, each of which may give several rows.
             most = None if has_model_write(corpus.name) else corpus.options.get("size")
-            file = builder.path(str(corpus.options.get("path", "")))
+            file = builder.files.path(str(corpus.options.get("path", "")))
             # One of `messages` may become several rows; of other files lines tell nothing.
             if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
                 lines = file.read_bytes().count(b"\n") + 1

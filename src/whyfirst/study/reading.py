@@ -20,6 +20,7 @@ from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import comparison, corpus, evaluation
+from whyfirst.study.nodes.rows_ahead import rows_ahead
 from whyfirst.study.plan import Plan, refuse_empty_cells, refuse_unknown_parts, unused
 from whyfirst.study.sources import CORPORA, Row, has_model_write
 from whyfirst.train.config import StageConfig
@@ -124,7 +125,7 @@ def _check_corpus(
     try:
         rows: list[Row] | None = None
         if "asks" not in facts:
-            rows = corpus.rows_ahead(node)
+            rows = rows_ahead(node)
         elif "transforms" not in node.payload:
             rows = facts["ahead"](node.payload["use"], {})
     except DataError as error:

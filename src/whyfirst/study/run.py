@@ -20,7 +20,7 @@ from whyfirst.study.execute.executor import Event, Outcome, run_graph
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.pool import OpenWorkers, default_workers, visible_gpus
 from whyfirst.study.execute.store import Incomplete, Store
-from whyfirst.study.nodes.corpus import forget_rows
+from whyfirst.study.nodes.rows_ahead import forget_rows
 from whyfirst.study.plan import Plan, build_plan
 from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.running import RunPlace, note_run, noted_in_store, shed_weights

@@ -77,7 +77,7 @@ def room_bytes(model: Any) -> int:
         return int(0.4 * torch.cuda.mem_get_info(model.device)[0])
     # A pass over the weights costs the same for one line as for many.
     weights = sum(int(w.numel() * w.element_size()) for w in model.parameters())
-    return max(2**29, weights // 2)
+    return max(2**28, weights // 2)
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[misc]

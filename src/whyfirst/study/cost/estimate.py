@@ -18,7 +18,7 @@ from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.nodes.checks import repeats_ahead
-from whyfirst.study.nodes.corpus import CorpusLengths, leaves_out
+from whyfirst.study.nodes.rows_ahead import CorpusLengths, leaves_out
 from whyfirst.study.plan import Plan, cell_size
 from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.schema import ContrastConfig, PowerAssumptions

@@ -22,7 +22,7 @@ from whyfirst.study.results.table import Table
 from whyfirst.study.schema import StudyFile
 
 if TYPE_CHECKING:
-    from whyfirst.study.nodes.corpus import CorpusLengths
+    from whyfirst.study.nodes.rows_ahead import CorpusLengths
 
 
 # Characters of English text a token, where no tokenizer is at hand; byte-pair vocabularies of

@@ -13,7 +13,8 @@ from whyfirst.models.base import LanguageModel
 from whyfirst.models.gguf_file import convert, is_gguf
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.study.materials import PretrainedModel, ScratchModel
-from whyfirst.study.nodes.builder import Builder, Spec, locate
+from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.files import Spec, locate
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.sources import ROWS
 from whyfirst.worlds import WORLDS, World
@@ -29,7 +30,7 @@ def plan(builder: Builder, seed: int = 0) -> str:
     if known in builder.nodes:
         return known
     if isinstance(model, PretrainedModel):
-        spec = locate(model, "model", builder)
+        spec = locate(model, "model", builder.files)
         spec.config["source"], spec.extra = "pretrained", {"model": spec.extra}
         return builder.add("base", KIND, spec)
     if isinstance(model, ScratchModel):
@@ -39,7 +40,7 @@ def plan(builder: Builder, seed: int = 0) -> str:
     assets = world.base_fingerprint()
     # A shipped one can change under the plan: every node that reads it checks it again.
     if world.ships:
-        builder.contents[world.base_folder()] = assets
+        builder.files.contents[world.base_folder()] = assets
     spec = Spec(decisive(model) | dict(world.identity), {"assets": assets}, {"world": made})
     return builder.add(world.base_id, KIND, spec, weight=_seconds(world), rank=seed)
 

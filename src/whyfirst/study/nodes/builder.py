@@ -3,40 +3,33 @@
 Fingerprints hold the kind of device (a GPU's sums are rounded in another order than a CPU's, so the
 two give other weights and, now and then, other greedy answers) and no number of threads: at the
 sizes trained on CPUs it moves nothing that is reported, and a store must serve machines of other
-sizes; a stage's record names it. A local model counts by its files' content, a Hub id by its pinned
-commit, an endpoint by URL, name and revision. Leaves out: what is in a node (the other modules
-here), and loading models (models/reference.py).
+sizes; a stage's record names it. Leaves out: what is in a node (the other modules here), and the
+files and models it names (`files`).
 """
 
 import json
-import os
-import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import ConfigError, DataError
-from whyfirst.config.files import read_json, sha256_content, sha256_file
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_json
 from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Room, Use
 from whyfirst.evaluate.short import use_of_text
-from whyfirst.models.adapters import base_name, is_adapter
-from whyfirst.models.folder import is_folder
-from whyfirst.models.gguf_file import described, is_gguf, is_packaged, packaged
+from whyfirst.models.gguf_file import described, is_gguf, is_packaged
 from whyfirst.models.limits import limits_of
-from whyfirst.models.reference import NO_REVISION, ModelRef
+from whyfirst.models.reference import ModelRef
 from whyfirst.study.execute.graph import Node, make_fingerprint
 from whyfirst.study.materials import ScratchModel, WorldModel
+from whyfirst.study.nodes.files import Files, Spec, located_to_ask
 from whyfirst.study.nodes.kind import NodeKind
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
 
-_COMMIT = re.compile("[0-9a-f]{40}")
 # Behind it, in a node's id, the side of the world it differs on.
 SIDE = "~"
-# Start of a path in the folder of public data; without the variable, beside the project.
-DATA, DEFAULT_DATA = "$WHYFIRST_DATA", "../../shared/data"
 
 
 @dataclass(frozen=True)
@@ -52,27 +45,6 @@ class Named:
     identity: dict[str, Any]
     moved: dict[str, Any]
     payload: dict[str, Any]
-
-
-@dataclass
-class Spec:
-    """What a node, or something named in one, is made of.
-
-    Attributes:
-        config: what decides its result, for the fingerprint and the run.
-        contents: content hashes of files that are no node's, by role; they decide too.
-        extra: what its run needs besides, and what decides nothing: where files are, say.
-        places: names of those in `extra` that say where something is.
-    """
-
-    config: dict[str, Any] = field(default_factory=dict)
-    contents: dict[str, str] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    places: list[str] = field(default_factory=list)
-
-    def hold(self, role: str, contents: dict[str, str]) -> None:
-        """Take in the contents of a part that plays a role."""
-        self.contents |= {f"{role} {part}": sha for part, sha in contents.items()}
 
 
 @dataclass
@@ -92,6 +64,7 @@ class Builder:
         sources: corpus -> what its source is made of, whatever the seed.
         asked: benchmark -> what it asks, whoever answers.
         chained: (stages in a row, seed, side) -> the node of the last of them.
+        files: what the study's file names.
     """
 
     study: StudyFile
@@ -102,10 +75,13 @@ class Builder:
     outside: dict[str, str] = field(default_factory=dict)
     tokenizer_corpus: str | None = None
     keep_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    contents: dict[Path, str] = field(default_factory=dict)
+    files: Files = field(init=False)
     sources: dict[str, Spec] = field(default_factory=dict)
     asked: dict[str, Spec] = field(default_factory=dict)
     chained: dict[tuple[tuple[str, ...], int, int], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.files = Files(self.file)
 
     def add(
         self,
@@ -141,7 +117,7 @@ class Builder:
         self.outside |= {f"{id}: {role}": sha for role, sha in spec.contents.items()}
         # Wherever the fingerprint holds a content, in its options or beside them.
         decides = json.dumps([spec.config, spec.contents], default=str)
-        reads = {str(path): sha for path, sha in self.contents.items() if sha in decides}
+        reads = {str(path): sha for path, sha in self.files.contents.items() if sha in decides}
         for read in depends:
             # A base may be a reference: its weights are then read by whatever follows.
             if self.nodes[read].kind in ("base", "stage"):
@@ -157,47 +133,7 @@ class Builder:
         """Let a node wait for checks, whose results it doesn't read."""
         self.nodes[id] = replace(self.nodes[id], after=(*self.nodes[id].after, *checks))
 
-    # -- the study's files ---------------------------------------------------------------------
-
-    def path(self, text: str) -> Path:
-        """A path of the study file, relative to it; ``$WHYFIRST_DATA`` stands for the data.
-
-        Raises:
-            UserError: a package is named that isn't here.
-        """
-        if is_packaged(text):
-            return packaged(text)
-        first, _, rest = text.partition("/")
-        if first == DATA:
-            folder = os.environ.get(DATA.removeprefix("$"))
-            data = Path(folder) if folder else self.file.parent / DEFAULT_DATA
-            return (data / rest).resolve()
-        return (self.file.parent / Path(text).expanduser()).resolve()
-
-    def content(self, text: str, used_by: str) -> str:
-        """Hash of a data file's or folder's content.
-
-        Raises:
-            DataError: there is no such file or folder.
-        """
-        path = self.path(text)
-        if path not in self.contents:
-            if path.exists():
-                self.contents[path] = sha256_content(path)
-            else:
-                hint = " (set WHYFIRST_DATA to the folder of the data)" if DATA in text else ""
-                raise DataError(f"{self.file}: {used_by}: no such file or folder: {path}{hint}")
-        return self.contents[path]
-
-    def data(self, text: str, used_by: str) -> tuple[str, str]:
-        """Hash and whole path of a file that a key of the study file names; raises as `content`."""
-        return self.content(text, used_by), str(self.path(text))
-
-    def shipped_or_file(self, named: str) -> str:
-        """A file beside the study, or the name of what ships."""
-        own = self.path(named)
-        # Else a file that lies where the command is called would be read in its place.
-        return str(own) if own.is_file() or own.suffix else named
+    # -- what it names -------------------------------------------------------------------------
 
     def method(self, room: Room[Any], use: Use, used_by: str) -> Spec:
         """A use of a room, with the files it names found and, where it isn't ours, its source.
@@ -209,18 +145,18 @@ class Builder:
         for name, value in filled.model_dump().items():
             at = f"{used_by}.{name}"
             if isinstance(model := getattr(filled, name), ModelRef):
-                found = located_to_ask(model, at, self)
+                found = located_to_ask(model, at, self.files)
                 spec.config[name], value = found.config, found.extra
                 spec.hold(name, found.contents)
             elif isinstance(value, Path):
                 role = "data" if name == "path" else name
-                spec.contents[role], value = self.data(str(use.options[name]), at)
+                spec.contents[role], value = self.files.data(str(use.options[name]), at)
                 spec.places.append(name)
             elif name in facts.get("places", ()) and value is not None:
-                place = self.shipped_or_file(value)
+                place = self.files.shipped_or_file(value)
                 # What ships counts by its name; a corpus' source hashes what it reads itself.
                 if place != value and "inputs" not in facts:
-                    spec.contents[name] = self.content(value, at)
+                    spec.contents[name] = self.files.content(value, at)
                     spec.places.append(name)
                     del spec.config[name]
                 value = place
@@ -250,12 +186,12 @@ class Builder:
         labels, paths = [], []
         for number, text in enumerate([given] if isinstance(given, str) else given):
             place, mark, label = text.partition("#")
-            if not is_packaged(place) and not self.path(place).exists():
+            if not is_packaged(place) and not self.files.path(place).exists():
                 raise ConfigError(
                     f"{self.file}: {used_by}: {place!r} is no folder or file here; a study takes "
                     "such a model by its content, so fetch one of the Hub into a folder first"
                 )
-            found = located_to_ask(ModelRef(path=place), used_by, self)
+            found = located_to_ask(ModelRef(path=place), used_by, self.files)
             spec.hold(f"model {number}", found.contents)
             labels.append(label)
             paths.append(f"{found.extra['path']}{mark}{label}")
@@ -308,7 +244,7 @@ class Builder:
         if isinstance(model, WorldModel):
             assert self.world is not None
             return str(self.world.base_folder()) if self.world.ships else None
-        local = self.path(str(model.path))
+        local = self.files.path(str(model.path))
         if is_gguf(local) and local.is_file():
             # A plan reads no weights: the head of the file has config and tokenizer.
             return str(described(local))
@@ -322,91 +258,3 @@ class Builder:
         if self.model_place is None or not file.is_file():
             return None
         return limits_of(read_json(file)).positions
-
-
-def locate(ref: ModelRef, key: str, files: Builder) -> Spec:
-    """Find the model that a study file names under `key`; its `extra` are fields of a `ModelRef`.
-
-    Raises:
-        ConfigError: a Hub id without a pinned commit, a folder or file with one, or an adapter that
-            is no local folder.
-    """
-    spec = Spec(extra=ref.model_dump(mode="json", exclude={"source"}, exclude_defaults=True))
-    if ref.endpoint is not None:
-        spec.config = {"endpoint": ref.endpoint, "model": ref.model, "revision": ref.revision}
-        return spec
-    spec.config = {"path": ref.path, "revision": ref.revision}
-    place, at = files.path(str(ref.path)), f"{key}.path"
-    if ref.revision is not None and (is_packaged(str(ref.path)) or place.exists()):
-        raise ConfigError(f"{files.file}: {key}.revision: {NO_REVISION}")
-    if is_packaged(str(ref.path)):
-        # Where a package lies decides nothing; its file does.
-        spec.contents["file"] = files.content(str(ref.path), at)
-    elif place.exists():
-        spec.contents["folder"] = files.content(str(ref.path), at)
-        # What an adapter computes is its base's doing as well.
-        if is_adapter(place):
-            base, pinned = base_name(place)
-            if is_folder(base):
-                spec.contents["base"] = files.content(str(Path(base).resolve()), at)
-            elif not _COMMIT.fullmatch(pinned or ""):
-                raise ConfigError(
-                    f"{files.file}: {at}: {place} is an adapter on {base!r}, which is no local "
-                    "folder and not pinned; give the base as `path` with its `revision`, and this "
-                    "as `adapter`"
-                )
-        # A node holds a reference to this very place, so the place is part of it.
-        spec.config["path"] = spec.extra["path"] = str(place)
-    elif not _COMMIT.fullmatch(ref.revision or ""):
-        raise ConfigError(
-            f"{files.file}: {at}: {ref.path!r} is no local folder; for a Hub id pin the "
-            "`revision` (a commit of 40 hex digits), so that the study can be repeated"
-        )
-    if ref.adapter is not None:
-        folder = files.path(ref.adapter)
-        if not folder.is_dir():
-            raise ConfigError(f"{files.file}: {key}.adapter: {ref.adapter!r} is no local folder")
-        spec.contents["adapter"] = files.content(ref.adapter, f"{key}.adapter")
-        spec.config["adapter"] = spec.extra["adapter"] = str(folder)
-    return spec
-
-
-def located_to_ask(ref: ModelRef, key: str, files: Builder) -> Spec:
-    """`locate`, for a model that is only asked: where its files lie decides nothing."""
-    spec = locate(ref, key, files)
-    if ref.endpoint is None:
-        answers = answering(ref, files)
-        # Its content is what it is.
-        for part, place in (("folder", "path"), ("adapter", "adapter")):
-            if part in spec.contents:
-                del spec.config[place]
-        spec.config |= answers.config
-        spec.extra |= answers.extra
-    return spec
-
-
-def answering(ref: ModelRef, files: Builder) -> Spec:
-    """What decides how a local model answers, once its weights are given: dtype and chat template.
-
-    Nothing that is left to its default counts; a named template counts with its text's hash.
-    """
-    spec = Spec(extra={"trust_remote_code": ref.trust_remote_code})
-    if ref.dtype is not None:
-        spec.config["dtype"] = spec.extra["dtype"] = ref.dtype
-    if ref.device_map is not None:
-        spec.extra["device_map"] = ref.device_map
-    named = ref.chat_template
-    if named is None:
-        return spec
-    spec.config["chat_template"] = spec.extra["chat_template"] = named
-    if named.endswith(".jinja"):
-        sha, spec.extra["chat_template"] = files.data(named, "chat_template")
-        spec.config |= {"chat_template": Path(named).name, "chat_template_sha256": sha}
-    elif named != "tokenizer":
-        from whyfirst.models import chat
-
-        text = Path(chat.__file__).parent / "templates" / f"{named}.jinja"
-        # Else the model's own error says what there is.
-        if text.is_file():
-            spec.config["chat_template_sha256"] = sha256_file(text)
-    return spec

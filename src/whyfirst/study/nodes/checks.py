@@ -25,10 +25,11 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, Spec
-from whyfirst.study.nodes.corpus import rows_ahead
+from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.evaluation import asking, task_of
+from whyfirst.study.nodes.files import Spec
 from whyfirst.study.nodes.kind import NodeKind, Progress
+from whyfirst.study.nodes.rows_ahead import rows_ahead
 from whyfirst.study.sources import CORPORA, ROWS, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names

@@ -23,7 +23,7 @@ from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.nodes import base
-from whyfirst.study.nodes.builder import Builder, Spec
+from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.evaluation import (
     answered_by,
     answering_work,
@@ -36,6 +36,7 @@ from whyfirst.study.nodes.evaluation import (
     still_to_ask,
     task_of,
 )
+from whyfirst.study.nodes.files import Spec
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.nodes.within import answering_as, open_asked, spent_by
 from whyfirst.study.schema import ComparisonUse
@@ -107,7 +108,7 @@ def _responses(
         longest = use.max_new_tokens or _ANSWER_TOKENS
         spec = Spec(at_most | {"max_new_tokens": longest})
         at = f"comparisons.{use.name}.prompts"
-        spec.contents["prompts"], spec.extra["path"] = builder.data(use.prompts, at)
+        spec.contents["prompts"], spec.extra["path"] = builder.files.data(use.prompts, at)
     answered_by(builder, spec)
     if builder.study.arms[arm].dressed:
         place += f"+{arm}"

@@ -38,7 +38,8 @@ from whyfirst.study.cost.parts import (
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import PretrainedModel
-from whyfirst.study.nodes.builder import SIDE, Builder, Spec, answering, locate
+from whyfirst.study.nodes.builder import SIDE, Builder
+from whyfirst.study.nodes.files import Spec, answering, locate
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.nodes.within import answering_as, scores_alone, within_decoding
 from whyfirst.train.rewards import REWARDS
@@ -107,11 +108,11 @@ def answered_by(builder: Builder, spec: Spec) -> None:
     """Put into a node how the study's models answer."""
     model = builder.study.model
     if isinstance(model, PretrainedModel) and model.endpoint is not None:
-        spec.extra["model"] = locate(model, "model", builder).extra
+        spec.extra["model"] = locate(model, "model", builder.files).extra
         return
     spec.config["device"] = builder.device
     if isinstance(model, PretrainedModel):
-        answers = answering(model, builder)
+        answers = answering(model, builder.files)
         spec.config |= answers.config
         spec.extra["model"] = answers.extra
 
@@ -195,7 +196,7 @@ def ask_judge_model(builder: Builder, asking: str, spec: Spec) -> None:
     model = builder.study.judge_model
     if model is None:
         raise ConfigError(f"{builder.file}: {asking} asks a model: name it as `judge_model`")
-    found, answers = locate(model, "judge_model", builder), answering(model, builder)
+    found, answers = locate(model, "judge_model", builder.files), answering(model, builder.files)
     spec.config["judge_model"] = found.config | answers.config
     spec.extra["judge_model"] = found.extra | answers.extra
     spec.hold("judge", found.contents)
@@ -216,10 +217,10 @@ def _named_judge(spec: str, used_by: str, builder: Builder) -> tuple[str, dict[s
     # Weights say nothing of how they are asked.
     version = {} if entry.version == "1" else {"version": entry.version}
     place, _, label = argument.partition("#")
-    if "models" in facts and place and builder.path(place).is_dir():
+    if "models" in facts and place and builder.files.path(place).is_dir():
         found = builder.method(SCORERS, use_of_text(SCORERS, spec), used_by)
         (option,) = facts["models"]
-        content = builder.content(place, used_by)
+        content = builder.files.content(place, used_by)
         identity = {"judge": name, "label": label, "content": content} | version
         return f"{name}:{found.extra[option]}", identity, facts["question"]
     # Others' fingerprints hold what loading them tells.

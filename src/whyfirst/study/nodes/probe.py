@@ -24,8 +24,9 @@ from whyfirst.probe.record import PROBES, ProbeOptions, lacking, run_probe
 from whyfirst.study.cost.parts import Ahead, Counting, Tally, Work
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder, study_model
-from whyfirst.study.nodes.builder import Builder, Spec
+from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
+from whyfirst.study.nodes.files import Spec
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
 from whyfirst.worlds import WORLDS, World
@@ -62,9 +63,9 @@ def plan_all(
     for name in ("pairs", "requests"):
         given = getattr(use, name)
         if given is not None:
-            spec.contents[name], spec.extra[name] = builder.data(given, f"probe.{name}")
+            spec.contents[name], spec.extra[name] = builder.files.data(given, f"probe.{name}")
     if use.constitution is not None:
-        spec.extra["constitution"] = builder.shipped_or_file(use.constitution)
+        spec.extra["constitution"] = builder.files.shipped_or_file(use.constitution)
         constitution = load_constitution(spec.extra["constitution"])
         spec.contents["constitution"] = sha256_json(decisive(constitution))
     elif use.pairs is None and builder.world is not None and study.world is not None:

@@ -20,9 +20,10 @@ from whyfirst.report.schema import BEFORE
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Tally, Work
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder, study_model
-from whyfirst.study.nodes.builder import Builder, Spec
+from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
+from whyfirst.study.nodes.files import Spec
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources import ROWS, is_known_before
@@ -59,7 +60,7 @@ def plan(builder: Builder, stage: str, name: str, seed: int) -> str:
     if use.name == "written":
         teaching = builder.study.written[use.options["written"]]
         named, values = teaching.constitution, teaching.values_for(builder.study.value)
-    spec.extra["constitution"] = named and builder.shipped_or_file(named)
+    spec.extra["constitution"] = named and builder.files.shipped_or_file(named)
     if named is not None:
         spec.config["values"] = None if values is None else list(values)
     # What a teacher wrote holds the documents that no stage trained on.

@@ -18,7 +18,8 @@ from whyfirst.study.cost.parts import Ahead, Work
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import SIDE, Builder, Spec, answering
+from whyfirst.study.nodes.builder import SIDE, Builder
+from whyfirst.study.nodes.files import Spec, answering
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.sources import ROWS
 from whyfirst.train.adapters import base_folder
@@ -146,7 +147,7 @@ def _options(builder: Builder, name: str) -> Spec:
             if several == "rewards":
                 use["options"] |= moved[f"reward {index}"]
             if use["path"] is not None:
-                sha, use["path"] = builder.data(use["path"], f"{at}.{several}.{index}.path")
+                sha, use["path"] = builder.files.data(use["path"], f"{at}.{several}.{index}.path")
                 spec.contents[f"{several[:-1]} {index}"] = sha
             if several == "references":
                 _hold_adapter(builder, use, f"reference {index}", spec)
@@ -159,7 +160,7 @@ def _options(builder: Builder, name: str) -> Spec:
         # Another's tokenizer may pad with its end of text, which such models did not read before.
         spec.config["padding"] = "apart"
     if isinstance(model, PretrainedModel) and model.chat_template is not None:
-        answers = answering(model, builder)
+        answers = answering(model, builder.files)
         given["chat_template"] = answers.extra["chat_template"]
         template = ("chat_template", "chat_template_sha256")
         spec.config |= {key: answers.config[key] for key in template if key in answers.config}
@@ -169,7 +170,7 @@ def _options(builder: Builder, name: str) -> Spec:
 def _hold_adapter(builder: Builder, use: Mapping[str, Any], name: str, spec: Spec) -> None:
     """Take in that a reference is an adapter, merged into its base where it was not before."""
     if use["path"] is not None and is_adapter(place := Path(use["path"])):
-        spec.contents[f"base of {name}"] = builder.content(str(base_folder(place)), name)
+        spec.contents[f"base of {name}"] = builder.files.content(str(base_folder(place)), name)
     lora = use["stage"] and builder.study.stages[use["stage"]].train.lora
     if lora and not lora.merge:
         spec.config[name] = "merged"

@@ -29,7 +29,8 @@ from whyfirst.study.execute.graph import Node
 from whyfirst.study.materials import Written
 from whyfirst.study.nodes import base
 from whyfirst.study.nodes.base import model_folder
-from whyfirst.study.nodes.builder import Builder, Spec, located_to_ask
+from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.files import Spec, located_to_ask
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.nodes.within import open_asked
 from whyfirst.study.schema import StudyFile
@@ -51,9 +52,9 @@ def plan(builder: Builder, name: str) -> str:
         return f"written:{name}"
     use, at = builder.study.written[name], f"written.{name}"
     spec = Spec(decisive(use))
-    place = builder.shipped_or_file(use.constitution)
+    place = builder.files.shipped_or_file(use.constitution)
     constitution, values = load_constitution(place), use.values_for(builder.study.value)
-    folder = None if use.plan is None else str(builder.path(use.plan))
+    folder = None if use.plan is None else str(builder.files.path(use.plan))
     spec.extra = {"constitution": place, "plan": folder, "min_yield": use.min_yield}
     spec.contents = {
         "constitution": sha256_json(decisive(constitution)),
@@ -64,7 +65,7 @@ def plan(builder: Builder, name: str) -> str:
     for number, given in enumerate(use.against):
         file, column = split_given(given)
         columns.append(column)
-        sha, path = builder.data(str(file), f"{at}.against.{number}")
+        sha, path = builder.files.data(str(file), f"{at}.against.{number}")
         spec.contents[f"against {number}"] = sha
         against.append(path + (f":{column}" if column else ""))
     spec.extra["against"] = against
@@ -107,7 +108,7 @@ def _ask(builder: Builder, use: Written, at: str, spec: Spec) -> None:
         spec.config[role] = spec.extra[role] = None
         if model is None:
             continue
-        found = located_to_ask(model, f"{at}.{role}", builder)
+        found = located_to_ask(model, f"{at}.{role}", builder.files)
         if model.endpoint is None:
             spec.config["device"] = builder.device
         spec.config[role], spec.extra[role] = found.config, found.extra

@@ -21,7 +21,7 @@ from whyfirst.report.schema import MatchRow
 from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes.checks import TOLERANCE, repeats_ahead
-from whyfirst.study.nodes.corpus import leaves_out
+from whyfirst.study.nodes.rows_ahead import leaves_out
 from whyfirst.study.plan import Plan, first_stages, unused
 from whyfirst.study.sources import CORPORA
 
