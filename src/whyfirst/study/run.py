@@ -127,27 +127,33 @@ def run_study(
             + "\nWhat is complete is kept; run the same command again once the cause is mended."
         )
     _refuse_damaged(plan, place)
+    results = _told(plan, place, outcome, command, folder)
+    if plan.study.keep == "last" and not outcome.incomplete:
+        shed_weights(plan, place)
+    return RunSummary(plan, results, *paths, outcome, False)
+
+
+def _told(plan: Plan, store: Store, outcome: Outcome, command: str, folder: Path) -> Results:
+    """The results of what is complete, written with their items and the page as one unit."""
     from whyfirst.report.html import report_html
     from whyfirst.report.items import write_items
     from whyfirst.study.register import note_results
     from whyfirst.study.results import imported
     from whyfirst.study.results.assemble import assemble
 
-    if overrides == NONE:
-        note_results(plan, place)
-    results, items = assemble(plan, place, outcome, command)
+    if plan.overrides == NONE:
+        note_results(plan, store)
+    results, items = assemble(plan, store, outcome, command)
     # What was imported of other tools before the study was computed anew stays.
     others = imported.load(folder)
     if others:
         results = imported.joined(results, others)
     with one_unit(folder):
         # Arms and metrics stand in the study file's order, and a report read back keeps it.
-        write_json(paths[0], results_to_json(results), keep_order=True)
-        write_items(items, paths[0])
-        atomic_write(paths[1], report_html(results, items))
-    if plan.study.keep == "last" and not outcome.incomplete:
-        shed_weights(plan, place)
-    return RunSummary(plan, results, *paths, outcome, False)
+        write_json(folder / RESULTS_FILE, results_to_json(results), keep_order=True)
+        write_items(items, folder / RESULTS_FILE)
+        atomic_write(folder / PAGE_FILE, report_html(results, items))
+    return results
 
 
 def _finished(plan: Plan, store: Store, folder: Path) -> Results | None:
