@@ -33,7 +33,7 @@ def plan(study: StudyOptions, as_json: AsJson = False) -> None:
     cost = estimate(resolved, place)
     workers = default_workers()
     # From what like parts took here, so that it is this machine's time and not a data sheet's.
-    left = seconds_left(resolved, place, workers)
+    left = seconds_left(resolved, place, workers, cost)
     if as_json:
         print_json(asdict(description) | {"cost": cost_json(cost), "seconds_left": left})
         return

@@ -7,7 +7,7 @@ count in no rate. Leaves out: generating the responses, and how a report shows t
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from whyfirst.config.errors import DataError
@@ -51,7 +51,7 @@ class Compared:
 
     def to_json(self) -> dict[str, Any]:
         """The fields that say something, as JSON types."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Compared":

@@ -4,7 +4,7 @@ Leaves out: how documents are written (`template.py`, `teachers.py`) and how man
 (`match.py`).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Corpus = Literal[
@@ -56,4 +56,4 @@ class Explanation:
         """The document as a JSON-able row of a corpus file."""
         # A list, as it comes back from JSON: rows that were read and rows that were made are
         # equal.
-        return {**asdict(self), "grounds": list(self.grounds)}
+        return {**vars(self), "grounds": list(self.grounds)}

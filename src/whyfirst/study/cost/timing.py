@@ -19,7 +19,7 @@ from typing import Any
 from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.config.files import read_json, sha256_json, write_json
 from whyfirst.study.cost import arithmetic
-from whyfirst.study.cost.estimate import estimate
+from whyfirst.study.cost.estimate import Estimate, estimate
 from whyfirst.study.execute.executor import Event
 from whyfirst.study.execute.pool import device_kind, worker_environment
 from whyfirst.study.execute.store import CHECKED, Store
@@ -34,13 +34,14 @@ _START = "from whyfirst.study.cost.timing import main; main()"
 
 
 def tracker_of(
-    plan: Plan, store: Store, workers: int, *, measure: bool = False
+    plan: Plan, store: Store, workers: int, *, measure: bool = False, cost: Estimate | None = None
 ) -> Callable[[], Tracker]:
     """Makes trackers of a plan's nodes, with all that is known of what they take.
 
     Args:
         workers: how many nodes run at a time.
         measure: time the model now if it wasn't; else only what the store knows counts.
+        cost: the plan's estimate, where it was made already.
     """
     past, nodes = history(plan.nodes, store), plan.nodes
     seconds: dict[str, float] = {}
@@ -56,16 +57,16 @@ def tracker_of(
             config = arithmetic.model_config(place, revision)
             speed = _speed(config, store, workers, measure)
         if speed is not None:
-            work = estimate(plan, store).work
+            work = (cost or estimate(plan, store)).work
             seconds = {name: row.flops / speed for row in work for name in row.of}
     nodes = tuple(replace(node, weight=seconds.get(node.id, node.weight)) for node in nodes)
     in_seconds = in_seconds or bool(seconds)
     return lambda: Tracker(nodes, workers, history=past, in_seconds=in_seconds)
 
 
-def seconds_left(plan: Plan, store: Store, workers: int) -> float | None:
+def seconds_left(plan: Plan, store: Store, workers: int, cost: Estimate) -> float | None:
     """What a run would say at its start: wall seconds from now to the end of the study."""
-    tracker = tracker_of(plan, store, workers, measure=True)()
+    tracker = tracker_of(plan, store, workers, measure=True, cost=cost)()
     for node in plan.nodes:
         marker = store.marker(*node.key)
         if marker is not None:

@@ -85,6 +85,7 @@ class CorpusLengths:
     def __init__(self, nodes: Mapping[str, Node], store: Store, model: str | None) -> None:
         self._nodes, self._store = nodes, store
         self._counted: dict[tuple[str, int, bool, Which], tuple[int, float, float]] = {}
+        self._read: dict[str, list[Row]] = {}
         self.tokenizer: Any = None if model is None else fast_tokenizer(Path(model))
 
     def tokens(self, text: str) -> float:
@@ -100,7 +101,9 @@ class CorpusLengths:
         key = name, limit, prompts, turns
         if key not in self._counted:
             nodes = by_name(self._nodes.values(), "corpus")[name]
-            given, where = self._rows(nodes), Path(name)
+            if name not in self._read:
+                self._read[name] = self._rows(nodes)
+            given, where = self._read[name], Path(name)
             rows = list(prompts_in(given, where) if prompts else shaped(given, where, turns))
             lengths = [
                 max(map(self.tokens, [text_of(row["prompt"])] if prompts else texts_of(row)))

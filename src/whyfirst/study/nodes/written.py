@@ -213,7 +213,8 @@ def fillings_ahead(documents: Corpus, node: Node) -> list[dict[str, Any]]:
     sample = write_corpus(documents, constitution, _SAMPLE, seed, values)
     tokens = sum(count_pieces(document.text) for document in sample) / len(sample)
     count = math.ceil(config["tokens"] / tokens)
-    return [sample[place % len(sample)].row() for place in range(count)]
+    rows = [document.row() for document in sample]
+    return [rows[place % len(rows)] for place in range(count)]
 
 
 KIND = NodeKind("written", run, version="1", cost=cost)
