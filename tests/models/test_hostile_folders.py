@@ -11,6 +11,7 @@ from tiny_models import build_adapter, build_tiny, copy_of
 
 from whyfirst.config.errors import UserError
 from whyfirst.models.base import Sampling, asked
+from whyfirst.models.folder import reason
 from whyfirst.models.local import LocalModel
 
 NONSENSE = (
@@ -164,3 +165,12 @@ def test_a_tensor_that_is_no_part_of_the_model_is_left_out_in_silence(
 def test_a_text_that_is_no_path_is_a_traceback(path: str) -> None:
     with pytest.raises(UserError):
         LocalModel(path, device="cpu")
+
+
+def test_weights_that_the_disk_refuses_are_called_missing(tmp_path: Path) -> None:
+    """safetensors says "No such file" of an I/O error, and a user looks for a file that is there."""
+    weights = tmp_path / "model.safetensors"
+    missing = FileNotFoundError(f"No such file or directory: {weights}")
+    assert reason(missing) == f"No such file or directory: {weights}"
+    weights.touch()
+    assert reason(missing) == f"the disk refuses it: {weights}"

@@ -261,3 +261,9 @@ def test_examples_show_no_prompt_twice_and_every_arm(tmp_path: Path) -> None:
     assert len({(e.prompt, e.wants) for e in shown}) == len(shown) == 8
     assert all(list(e.responses) == ["base", "direct", "explain_first"] for e in shown)
     assert not any(math.isnan(len(e.prompt)) for e in shown)
+
+
+def test_items_that_the_disk_refuses_end_the_report_in_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").mkdir()  # what root, too, can't read
+    with pytest.raises(DataError, match=r"items\.jsonl: can't be read"):
+        read_tables([(0, tmp_path / "items.jsonl")])

@@ -134,10 +134,8 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
         with safe_open(path, framework="np") as file:  # numpy needs no torch
             return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        # Whatever the disk says, the library calls it a missing file.
-        why = "the disk refuses it" if path.is_file() and "No such" in str(error) else reason(error)
         raise UserError(
-            f"{path}: not a readable safetensors file ({why}); fetch or save it again"
+            f"{path}: not a readable safetensors file ({reason(error)}); fetch or save it again"
         ) from error
 
 
@@ -209,4 +207,7 @@ def reason(error: BaseException) -> str:
     """The first line that says something."""
     # Some errors begin with an empty line, and go on for a page.
     lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if line), type(error).__name__)
+    said = next((line for line in lines if line), type(error).__name__)
+    # Whatever the disk says of a file, safetensors calls it missing.
+    _, missing, place = said.partition("No such file or directory: ")
+    return f"the disk refuses it: {place}" if missing and Path(place).is_file() else said

@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
+from whyfirst.config.bounded import open_file
 from whyfirst.config.errors import ConfigError, did_you_mean
 from whyfirst.config.strict import decisive
 from whyfirst.constitution import load_constitution
@@ -332,7 +333,8 @@ def refuse_in_vain(builder: Builder) -> None:
             file = builder.files.path(str(corpus.options.get("path", "")))
             # One of `messages` may become several rows; of other files lines tell nothing.
             if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
-                lines = file.read_bytes().count(b"\n") + 1
+                with open_file(file) as opened:
+                    lines = sum(1 for _ in opened) + 1
                 most = min(lines, most or lines)
         if use.data and context is not None and train.max_length > context:
             told["long"].append(

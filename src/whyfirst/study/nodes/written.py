@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.files import sha256_json, write_json
+from whyfirst.config.files import read_jsonl, sha256_json, write_json
 from whyfirst.config.strict import decisive
 from whyfirst.constitution import Constitution, load_constitution
 from whyfirst.data.leaks import DRESS
@@ -187,7 +187,7 @@ def cost(ahead: Ahead) -> Iterator[Asked]:
         documents = math.ceil(config["tokens"] / (_TOKENS_A_WORD * WORDS))
         if payload["teacher"] is not None:
             journal = ahead.store.folder(*node.key) / ANSWERS
-            answered = journal.read_bytes().count(b"\n") if journal.is_file() else 0
+            answered = len(read_jsonl(journal, allow_torn_tail=True)) if journal.is_file() else 0
             calls = max(0, documents * len(config["documents"]) - answered)
             constitution, seed = load_constitution(payload["constitution"]), config["writing_seed"]
             order = _order(constitution, payload["plan"], config["values"])

@@ -14,6 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.bounded import open_file
 from whyfirst.config.files import read_json
 from whyfirst.models.spend import Usage
 from whyfirst.report.parts import StageRow
@@ -58,7 +59,7 @@ def parameters(folder: Path) -> int:
     """Numbers in the weights of a model's folder, from the files' heads; 0 where there are none."""
     total = 0
     for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
-        with path.open("rb") as file:
+        with open_file(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _MOST_HEADER:
                 return 0
@@ -72,8 +73,8 @@ def licence(folder: Path) -> str:
     card = folder / "README.md"
     if not card.is_file():
         return ""
-    with card.open(encoding="utf-8", errors="replace") as file:
-        head = file.read(_CARD_BYTES)
+    with open_file(card) as file:
+        head = file.read(_CARD_BYTES).decode("utf-8", "replace")
     found = _LICENCE.search(head.split("\n---", 1)[0])
     return found[1] if found else ""
 

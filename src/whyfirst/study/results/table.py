@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from whyfirst.config.bounded import open_file
 from whyfirst.config.files import read_jsonl
 from whyfirst.report.parts import Cell, KindRow
 from whyfirst.report.schema import UnscoredRow
@@ -71,7 +72,8 @@ def read_tables(files: Iterable[tuple[int, Path]], worlds: bool = False) -> dict
     tables: defaultdict[str, Table] = defaultdict(lambda: Table(worlds=worlds))
     for seed, path in files:
         # A file's rows all at once: a study of worlds has ten million of them.
-        lines = path.read_bytes().strip().replace(b"\n", b",")
+        with open_file(path) as file:
+            lines = file.read().strip().replace(b"\n", b",")
         try:
             rows: list[dict[str, Any]] = json.loads(b"[" + lines + b"]")
         except ValueError:
