@@ -168,7 +168,7 @@ def test_a_text_that_is_no_path_is_a_traceback(path: str) -> None:
 
 
 def test_weights_that_the_disk_refuses_are_called_missing(tmp_path: Path) -> None:
-    """safetensors says "No such file" of an I/O error, and a user looks for a file that is there."""
+    """safetensors says "No such file" of an I/O error, and a user looks for what is there."""
     weights = tmp_path / "model.safetensors"
     missing = FileNotFoundError(f"No such file or directory: {weights}")
     assert reason(missing) == f"No such file or directory: {weights}"
