@@ -63,6 +63,7 @@ class Builder:
         keep_at: stage node -> updates after which its weights are kept, for the curve.
         sources: corpus -> what its source is made of, whatever the seed.
         asked: benchmark -> what it asks, whoever answers.
+        options: stage -> what decides it, whatever the seed and the arm.
         chained: (stages in a row, seed, side) -> the node of the last of them.
         files: what the study's file names.
     """
@@ -78,6 +79,7 @@ class Builder:
     files: Files = field(init=False)
     sources: dict[str, Spec] = field(default_factory=dict)
     asked: dict[str, Spec] = field(default_factory=dict)
+    options: dict[str, Spec] = field(default_factory=dict)
     chained: dict[tuple[tuple[str, ...], int, int], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

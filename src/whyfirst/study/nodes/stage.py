@@ -81,10 +81,14 @@ def _add(
             )
         depends.append(made[reference] if reference else models[0])
     id = f"seed{seed}/" + ">".join(stages)  # noqa: A001
-    spec = _options(builder, name)
+    if name not in builder.options:
+        builder.options[name] = _options(builder, name)
+    options = builder.options[name]
     keep_at = {"keep_at": list(builder.keep_at.get(id, ()))}
-    spec.config |= keep_at | {"seed": seed, "device": builder.device}
-    spec.extra["train"] |= keep_at
+    spec = Spec(
+        options.config | keep_at | {"seed": seed, "device": builder.device}, options.contents,
+        {"train": options.extra["train"] | keep_at},
+    )  # fmt: skip
     # Another node on a side only where what it reads differs there.
     id += f"{SIDE}{side}" if any(SIDE in read for read in depends) else ""  # noqa: A001
     return builder.add(
