@@ -20,7 +20,7 @@ from whyfirst.train.encode import encode
 from whyfirst.train.kinds import data_names, identities, kind_of
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 from whyfirst.train.plan import make_plan
-from whyfirst.train.preferences import check_rows
+from whyfirst.train.preferences import check_rows, read_candidates
 from whyfirst.train.run import run_stage
 from whyfirst.train.weights import load_model, load_tokenizer
 
@@ -291,13 +291,19 @@ PAIR = {"prompt": "w1", "chosen": "w2", "rejected": "w3"}
         ("cut", {"prompt": "w1", "responses": ["w2", "w3"]}, "the responses differ"),
         ("mm_dpo", PAIR, "'margin': no such column, and the objective mm_dpo reads it"),
         ("mm_dpo", PAIR | {"margin": math.nan}, "'margin' must be a finite number"),
+        (
+            "dpo",
+            PAIR | {"responses": ["w3", "w2"], "labels": [0, 1]},
+            "responses stand in 'responses' and 'chosen'/'rejected', and a row has one of these",
+        ),
+        ("dpo", PAIR | {"completion": "w4"}, "'completion' and 'chosen'/'rejected'"),
     ],
 )
 def test_a_row_an_objective_cannot_use_is_trained_on(
     objective: str, row: dict[str, Any], message: str
 ) -> None:
     first: dict[str, Any] = PAIR | {"margin": 1.0}
-    if "responses" in row:
+    if "responses" in row and "chosen" not in row:
         count = 2 if objective in ("dpo", "cut") else 3
         first = {
             "prompt": "w1",
@@ -322,6 +328,23 @@ def test_an_objectives_refusal_is_a_traceback(
     config = _prefer(objective={"name": "physhpo", "motion": 0.5})
     with pytest.raises(TrainingStopped, match="prefer: physhpo: rows of 2 responses"):
         run_stage(config, bases["llama"], {"preferences": jsonl("p", PAIRS)}, tmp_path, 0)
+
+
+def test_a_row_with_one_column_too_many_gives_its_responses_to_the_next_row(
+    tokenizer: Any,
+) -> None:
+    """Columns, responses and labels were each chosen by another order; whoever skips the check of
+    rows still gets those of the shape that counts, row by row."""
+    rows = [
+        {"prompt": f"w{i}", "responses": ["w2", "w3", f"w{i}"], "labels": [0.1, 0.2, 0.9],
+         "chosen": "w4", "rejected": "w5"}
+        for i in (6, 7)
+    ]  # fmt: skip
+    ids, end = tokenizer.get_vocab(), tokenizer.eos_token_id
+    made = read_candidates(_prefer(), tokenizer, rows, Path("rows.jsonl"))
+    for row, i in zip(made, (6, 7), strict=True):
+        assert row.labels == (0.9, 0.2, 0.1) and row.prompts[0] == [ids[f"w{i}"]]
+        assert row.responses == ([ids[f"w{i}"], end], [ids["w3"], end], [ids["w2"], end])
 
 
 def test_the_best_response_is_not_the_first(tokenizer: Any, jsonl: Jsonl) -> None:

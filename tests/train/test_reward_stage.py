@@ -197,6 +197,10 @@ def test_bad_pairs_are_trained_on(bases: dict[str, Path], tmp_path: Path, jsonl:
     margins = jsonl("margins", [{**rows[0], "margin": 1}, rows[1]])
     with pytest.raises(DataError, match="row 2: 'margin' must be a number, in every row"):
         run_stage(_config(), bases["llama"], {"pairs": margins}, tmp_path / "margins", 1)
+    # The column beside the pair was read as a third response, and shifted all rows behind it.
+    third = jsonl("third", [row | {"completion": "w3"} for row in rows])
+    with pytest.raises(DataError, match="row 1: responses stand in 'completion' and 'chosen'/"):
+        run_stage(_config(), bases["llama"], {"pairs": third}, tmp_path / "third", 1)
     one = jsonl("one", rows[:1])
     with pytest.raises(DataError, match="holds out 0; give more prompts"):
         run_stage(_config(), bases["llama"], {"pairs": one}, tmp_path / "one", 1)

@@ -75,8 +75,9 @@ def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
     """The columns of text, the prompt first; all rows of a file are shaped as its first.
 
     Raises:
-        DataError: there is no response in it.
+        DataError: there is no response in it, or a row has responses in two shapes.
     """
+    check_shapes(rows, path)
     columns = checks.columns_of(rows[0])
     if len(columns) > 1:
         return columns
@@ -84,6 +85,21 @@ def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
         f"{path}: row 1: no responses; give 'chosen' and 'rejected', 'responses' with 'labels', "
         f"'scores' or 'ranks', or 'completion' with 'label' (keys: {', '.join(sorted(rows[0]))})"
     )
+
+
+def check_shapes(rows: Rows, path: Path) -> None:
+    """Refuse rows with responses in two shapes, of which one would be left out and say nothing.
+
+    Raises:
+        DataError: names file, row and columns.
+    """
+    for number, row in numbered(rows):
+        if len(shapes := checks.shapes_of(row)) > 1:
+            named = " and ".join("/".join(map(repr, shape)) for shape in shapes)
+            raise DataError(
+                f"{path}: row {number}: responses stand in {named}, and a row has one of these; "
+                "remove what isn't to be compared"
+            )
 
 
 def read_candidates(
@@ -110,9 +126,9 @@ def read_candidates(
     made = []
     for number, row in numbered(rows):
         at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")
-        pairs = [next(tokens) for _ in labels]
+        pairs = [next(tokens) for _ in responses_of(row)]
         # Stable, and NaN compares with nothing: rows without labels keep their order.
-        order = sorted(range(len(labels)), key=lambda k: -labels[k])
+        order = sorted(range(len(pairs)), key=lambda k: -labels[k])
         extras = {
             name: [row[name][k] for k in order] if shape in ("response", "token") else row[name]
             for name, shape in dict(columns).items()
@@ -145,9 +161,8 @@ def _with_borrowed(rows: list[Candidates], path: Path) -> list[Candidates]:
 
 def responses_of(row: dict[str, Any]) -> list[Any]:
     """The responses of a row, in its own order."""
-    if "responses" in row:
-        return list(row["responses"])
-    return [row[key] for key in ("chosen", "rejected", "completion") if key in row]
+    columns = checks.columns_of(row)[1:]
+    return list(row["responses"]) if columns == ("responses",) else [row[key] for key in columns]
 
 
 def prompts_of(row: dict[str, Any]) -> list[Any]:
@@ -163,9 +178,10 @@ def labels_of(row: dict[str, Any], at: str) -> tuple[float, ...]:
     Raises:
         DataError: not with one number for each response.
     """
-    if "chosen" in row:
+    columns = checks.columns_of(row)[1:]
+    if columns == ("chosen", "rejected"):
         return 1.0, 0.0
-    if "completion" in row:
+    if columns == ("completion",):
         return (_number(row["label"], f"{at}: 'label'") if "label" in row else math.nan,)
     by, responses = next((name for name in _LABELS if name in row), None), len(row["responses"])
     # An objective that needs labels refuses such rows; others read what stands in columns.

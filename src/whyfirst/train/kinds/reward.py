@@ -20,7 +20,7 @@ from whyfirst.train import encode
 from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
-from whyfirst.train.preferences import read_candidates
+from whyfirst.train.preferences import check_shapes, read_candidates
 
 _COLUMNS = ("prompt", "chosen", "rejected")
 
@@ -106,6 +106,7 @@ def reward() -> StageKind:
 
     def check(config: RewardStage, name: str, rows: Rows, path: Path) -> None:
         encode.check_responses(rows, _COLUMNS, path)
+        check_shapes(rows, path)
         _margins(rows, path)
 
     def encoded(config: RewardStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
