@@ -30,7 +30,7 @@ def train_offline(
     Args:
         make: the kind's trainer and the layout it uses.
         kept: indices of the rows that nothing is trained on.
-        finished: given the trained model, in the main process.
+        finished: given the trained model once it is saved, in the main process.
     """
     config = job.config
     encoded = encode(config, job.tokenizer, job.data)
@@ -65,9 +65,9 @@ def train_offline(
     # A trainer is made from the reseeded state, since a fresh adapter is drawn there.
     made, layout = make(run)
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
+    weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
     if finished is not None and processes.is_main():
         finished(run, made.model)
-    weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
 
     log = _log(made.state.log_history, tokens, plan)
     seen = [i for update in plan.updates for row in update for i in row]

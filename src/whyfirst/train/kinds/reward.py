@@ -124,7 +124,8 @@ def reward() -> StageKind:
 
         def report(run: Run, model: Any) -> None:
             pairs = [run.encoded.candidates[i] for i in run.kept]
-            write_report(job, partial(score, model), pairs)
+            lengths = [(len(pair.responses[0]), len(pair.responses[1])) for pair in pairs]
+            write_report(job, partial(score, model), pairs, lengths)
 
         kept = partial(kept_out, job, config.held_out)
         return train_offline(job, _trainer, kept=kept, finished=report)
