@@ -13,17 +13,42 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
 
-from whyfirst.config.errors import TrainingStopped
+from whyfirst.config.errors import ConfigError, TrainingStopped
 from whyfirst.config.files import sha256_json
 from whyfirst.config.room import Use
 from whyfirst.train import processes, trainer
 from whyfirst.train.heads import Heads, Scored, put_heads, put_score
-from whyfirst.train.job import Run
+from whyfirst.train.job import Job, Run
 from whyfirst.train.loss import Selection, packing_is_exact, select_positions
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 from whyfirst.train.scores import Collator, ReferenceScores, scores_of
+from whyfirst.train.weights import load_tokenizer
 
 KEPT = "references.safetensors"
+
+
+def check_references(job: Job, folders: Sequence[Path]) -> None:
+    """Refuse further references that read other tokens than the model that is trained.
+
+    They are given its token ids, and to another vocabulary those are another text.
+
+    Raises:
+        ConfigError: names the reference and a token on which the two vocabularies differ.
+        UserError: a folder has no tokenizer that can be read.
+    """
+    ours = job.tokenizer.get_vocab()
+    for folder in folders:
+        tokenizer = load_tokenizer(folder)
+        theirs = tokenizer.get_vocab()
+        # What only pads is in no text.
+        padding = {job.tokenizer.pad_token, tokenizer.pad_token}
+        tokens = sorted({*ours, *theirs} - padding)
+        if differing := next((t for t in tokens if ours.get(t) != theirs.get(t)), None):
+            raise ConfigError(
+                f"{job.config.kind}: references: {folder} reads other tokens than {job.model_dir}: "
+                f"{differing!r:.60} is {theirs.get(differing)} there and {ours.get(differing)} "
+                "here; give a model with the same vocabulary"
+            )
 
 
 def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tuple[Any, str]:

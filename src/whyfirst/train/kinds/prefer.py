@@ -98,13 +98,15 @@ def prefer_kind(
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
         from whyfirst.train.offline import train_offline
-        from whyfirst.train.prefer import objective_trainer
+        from whyfirst.train.prefer import check_references, objective_trainer
+
+        folders = [
+            Path(use.path) if use.path else Path(job.data[f"reference:{use.stage}"])
+            for use in references(job.config)
+        ]
+        check_references(job, folders)
 
         def make(run: Run) -> tuple[Any, str]:
-            folders = [
-                Path(use.path) if use.path else Path(job.data[f"reference:{use.stage}"])
-                for use in references(job.config)
-            ]
             return objective_trainer(run, objective(job.config), folders)
 
         return train_offline(job, make)
