@@ -20,6 +20,7 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 from whyfirst.train.kinds.sft import SFTStage
+from whyfirst.train.rewards import REWARDS
 
 
 class AutoCEIStage(Stage):
@@ -65,6 +66,12 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
     return train_curriculum(job, rows, path)
 
 
+def _revised(config: Any) -> dict[str, str]:
+    """Its reward, where that is no longer at its first version."""
+    version = REWARDS.get("auto_cei").version
+    return {} if version == "1" else {"reward": version}
+
+
 def _cost(config: Any) -> Cost:
     rounds = config.most * config.iterations  # the most there can be
     written = config.samples * config.max_new_tokens * rounds
@@ -77,4 +84,7 @@ def _cost(config: Any) -> Cost:
 def auto_cei() -> StageKind:
     """Expert iteration, its patience with giving up climbed to the best balance."""
     reads = {"prompts": "rows"}
-    return StageKind(AutoCEIStage, lambda config: reads, _check, _train, _cost, row_seconds=1e-2)
+    return StageKind(
+        AutoCEIStage, lambda config: reads, _check, _train, _cost, row_seconds=1e-2,
+        revised=_revised,
+    )  # fmt: skip
