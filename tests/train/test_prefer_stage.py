@@ -144,7 +144,7 @@ def test_scores_are_anothers_responses(
     from whyfirst.train.scores import Collator, scores_of
 
     model, tokenizer = load_model(bases["llama"]).eval(), load_tokenizer(bases["llama"])
-    config = _prefer(objective="lipo")
+    config = _prefer(objective="aft")
     rows = encode(config, tokenizer, {"preferences": jsonl("l", _lists(5))}).candidates
     collator = Collator(rows, {}, {}, 64, tokenizer.pad_token_id, packed)
     selection = select_positions(model)
@@ -280,6 +280,11 @@ PAIR = {"prompt": "w1", "chosen": "w2", "rejected": "w3"}
         ("lipo", {"prompt": "w1", "responses": ["w2"], "labels": [1]}, "2 to any number of"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "labels": [1, 1]}, "equal labels"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "labels": [1]}, "a list of 2 numbers"),
+        (
+            "lipo",
+            {"prompt": "w1", "responses": ["w2", "w3"], "labels": [-30, -40]},
+            r"row 2: lipo reads labels from 0 to 1; found \[-30.0, -40.0\]; scale them",
+        ),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"]}, "needs a label for each response"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "scores": [1, math.nan]}, "finite"),
         (
@@ -328,6 +333,19 @@ def test_an_objectives_refusal_is_a_traceback(
     config = _prefer(objective={"name": "physhpo", "motion": 0.5})
     with pytest.raises(TrainingStopped, match="prefer: physhpo: rows of 2 responses"):
         run_stage(config, bases["llama"], {"preferences": jsonl("p", PAIRS)}, tmp_path, 0)
+
+
+def test_ranks_are_labels_beyond_what_an_objective_reads(tokenizer: Any, jsonl: Jsonl) -> None:
+    """Ranks of four became 3 to 0, for gains of 8 where one's labels of the same order give 2."""
+    rows = [{"prompt": "w1", "responses": ["w2", "w3", "w4", "w5"], "ranks": [2, 1, 4, 3]}]
+    given = {"preferences": jsonl("r", rows)}
+    for objective, wanted in (
+        ("lipo", (1, 2 / 3, 1 / 3, 0)),
+        ({"name": "lipo", "loss": "logistic"}, (3, 2, 1, 0)),
+        ("pro", (3, 2, 1, 0)),
+    ):
+        [row] = encode(_prefer(objective=objective), tokenizer, given).candidates
+        assert row.labels == wanted
 
 
 def test_a_row_with_one_column_too_many_gives_its_responses_to_the_next_row(

@@ -29,6 +29,7 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
     """
     facts = OBJECTIVES.get(objective.name).facts
     fewest, most = facts.get("responses", (2, 2))
+    within = labels_within(objective)
     check_responses(rows, columns_of(rows, path), path)
     for number, row in numbered(rows):
         at = f"{path}: row {number}"
@@ -53,22 +54,41 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
             raise DataError(
                 f"{at}: 'label' must be true (desirable) or false; found {row.get('label')!r}"
             )
-        given, wants_order = labels_of(row, at), facts.get("distinct", False)
-        if facts.get("labelled", True):
-            if any(math.isnan(label) for label in given):
-                raise DataError(
-                    f"{at}: {objective.name} needs a label for each response, in the column "
-                    f"{'label' if 'completion' in row else ' or '.join(map(repr, _LABELS))}"
-                )
-            equal = responses > 1 and not facts.get("ties")
-            if equal and len(set(given)) < (responses if wants_order else 2):
-                needs = "an order of them" if wants_order else "a better and a worse one"
-                raise DataError(
-                    f"{at}: responses with equal labels {list(given)}, and {objective.name} needs "
-                    f"{needs}; drop the row or label it anew"
-                )
+        _check_labels(row, objective.name, within, at)
         for column, shape in facts.get("columns", {}).items():
             _check_column(row, column, shape, f"{at}: {column!r}", objective.name)
+
+
+def _check_labels(
+    row: dict[str, Any], objective: str, within: tuple[float, float] | None, at: str
+) -> None:
+    facts, given = OBJECTIVES.get(objective).facts, labels_of(row, at, within is not None)
+    if facts.get("labelled", True):
+        if any(math.isnan(label) for label in given):
+            raise DataError(
+                f"{at}: {objective} needs a label for each response, in the column "
+                f"{'label' if 'completion' in row else ' or '.join(map(repr, _LABELS))}"
+            )
+        wants_order = facts.get("distinct", False)
+        equal = len(given) > 1 and not facts.get("ties")
+        if equal and len(set(given)) < (len(given) if wants_order else 2):
+            needs = "an order of them" if wants_order else "a better and a worse one"
+            raise DataError(
+                f"{at}: responses with equal labels {list(given)}, and {objective} needs {needs}; "
+                "drop the row or label it anew"
+            )
+    if within is not None and any(not within[0] <= label <= within[1] for label in given):
+        raise DataError(
+            f"{at}: {objective} reads labels from {within[0]:g} to {within[1]:g}; found "
+            f"{list(given)}; scale them, or give 'ranks'"
+        )
+
+
+def labels_within(objective: Use) -> tuple[float, float] | None:
+    """The least and the highest label that an objective reads; None where any will do."""
+    told = OBJECTIVES.get(objective.name).facts.get("labels_within")
+    found: tuple[float, float] | None = told and told(OBJECTIVES.filled(objective))
+    return found
 
 
 def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
@@ -103,8 +123,9 @@ def check_shapes(rows: Rows, path: Path) -> None:
 
 
 def read_candidates(
-    config: Stage, tokenizer: Any, rows: Rows, path: Path, columns: Any = (), borrowed: bool = False
-) -> list[Candidates]:
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, columns: Any = (),
+    borrowed: bool = False, shares: bool = False,
+) -> list[Candidates]:  # fmt: skip
     """Each row's prompts and responses as tokens, best first, with labels and columns.
 
     Args:
@@ -112,6 +133,7 @@ def read_candidates(
         borrowed: add the response of the row half the file away, to this row's prompt. That is
             every row's once, so that their mean is one over the file's own responses; where the
             two prompts are one (a pair in two rows), the next row's with another prompt.
+        shares: of labels by `ranks`, as in `labels_of`.
 
     Raises:
         DataError: all rows have one prompt, so that there is no other row's response.
@@ -125,7 +147,8 @@ def read_candidates(
     tokens = iter(exchanges(tokenizer, flat, path, "response", config.format))
     made = []
     for number, row in numbered(rows):
-        at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")
+        at = f"{path}: row {number}"
+        labels = labels_of(row, at, shares)
         pairs = [next(tokens) for _ in responses_of(row)]
         # Stable, and NaN compares with nothing: rows without labels keep their order.
         order = sorted(range(len(pairs)), key=lambda k: -labels[k])
@@ -172,8 +195,11 @@ def prompts_of(row: dict[str, Any]) -> list[Any]:
     return [row["prompt"]] * len(responses_of(row))
 
 
-def labels_of(row: dict[str, Any], at: str) -> tuple[float, ...]:
+def labels_of(row: dict[str, Any], at: str, shares: bool = False) -> tuple[float, ...]:
     """How good each response of a row is, more is better; NaN where it does not say.
+
+    Args:
+        shares: a rank is the share of the others that it beats, and not how many those are.
 
     Raises:
         DataError: not with one number for each response.
@@ -193,7 +219,9 @@ def labels_of(row: dict[str, Any], at: str) -> tuple[float, ...]:
     numbers = tuple(_number(value, f"{at}: {by!r}") for value in given)
     # A rank says less is better; how many it beats says it the right way round.
     if by == "ranks":
-        return tuple(float(sum(other > rank for other in numbers)) for rank in numbers)
+        beaten = (float(sum(other > rank for other in numbers)) for rank in numbers)
+        others = max(responses - 1, 1) if shares else 1
+        return tuple(count / others for count in beaten)
     return numbers
 
 

@@ -18,7 +18,7 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 from whyfirst.train.objectives import OBJECTIVES
-from whyfirst.train.preferences import check_rows, columns_of, read_candidates
+from whyfirst.train.preferences import check_rows, columns_of, labels_within, read_candidates
 
 
 class ReferenceUse(StrictModel):
@@ -92,8 +92,9 @@ def prefer_kind(
         # What an objective reads beside the responses goes with them through sorting and padding.
         facts = OBJECTIVES.get(objective(options).name).facts
         candidates = read_candidates(
-            options, tokenizer, rows, path, facts.get("columns", {}), facts.get("borrowed", False)
-        )
+            options, tokenizer, rows, path, facts.get("columns", {}), facts.get("borrowed", False),
+            labels_within(objective(options)) is not None,
+        )  # fmt: skip
         return encode.Encoded(files, columns_of(rows, path), candidates=candidates)
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
