@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import set_seed
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.train import checkpoint, preflight, processes, trainer, weights
 from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.encode import Encoded, encode
@@ -31,6 +32,9 @@ def train_offline(
         make: the kind's trainer and the layout it uses.
         kept: indices of the rows that nothing is trained on.
         finished: given the trained model once it is saved, in the main process.
+
+    Raises:
+        ConfigError: weights are to be kept after updates that aren't made.
     """
     config = job.config
     encoded = encode(config, job.tokenizer, job.data)
@@ -41,6 +45,8 @@ def train_offline(
     main = sorted({*range(len(sizes))} - {*replay, *apart})
     planned = [sizes[i] for i in main], [sizes[i] for i in replay]
     plan = make_plan(config, *planned, job.seed).of([*main, *replay])
+    if beyond := config.kept_beyond(len(plan.updates)):
+        raise ConfigError(f"{config.kind}: {beyond}")
     findings = preflight.examine(config, job.tokenizer, job.model_dir, encoded, plan, job.data)
     preflight.settle(findings, job.out_dir)
 

@@ -41,6 +41,9 @@ class RewardStage(Stage):
     def _check_whole(self) -> Self:
         if self.lora is not None and self.lora.dropout:
             raise ValueError("lora: dropout has no effect: a reward model trains without any")
+        if self.lora is not None and not self.lora.merge:
+            # What rewards with it loads a classifier's whole weights.
+            raise ValueError("lora: a reward model is used whole; set merge: true")
         if self.fsdp:
             raise ValueError("fsdp: reward.json is measured on a model that one process holds")
         return self
