@@ -269,6 +269,35 @@ def test_an_adapter_trains_against_itself(
     assert row["accuracy"] > 0.5 and row["margin"] > 0
 
 
+@pytest.mark.parametrize(
+    ("objective", "by_token", "scale"),
+    [("orpo", True, 1), ("aft", True, 1), ("simpo", True, 2), ("cpo", False, 0.1)],
+)
+def test_the_log_ranks_by_another_score_than_the_objective(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl, objective: str, by_token: bool,
+    scale: float,
+) -> None:  # fmt: skip
+    """Means were logged as sums, which the shorter response wins; aft's beta is a boundary."""
+    rows = [{"prompt": f"w{i}", "chosen": "w4 w5 w6 w7", "rejected": f"w8 w{i}"} for i in range(12)]
+    given = {"preferences": jsonl("p", rows)}
+    config = _prefer(objective=objective, batch_size=12, updates=10, learning_rate=1e-9)
+    run_stage(config, bases["llama"], given, tmp_path, 0)
+    logged = read_jsonl(tmp_path / "log.jsonl")[0]
+    model = load_model(bases["llama"]).eval()
+    gaps = []
+    for row in encode(config, load_tokenizer(bases["llama"]), given).candidates:
+        scored = []
+        for prompt, response in zip(row.prompts, row.responses, strict=True):
+            ids = torch.tensor([prompt + response])
+            with torch.no_grad():
+                logp = model(ids).logits.log_softmax(-1)[0, len(prompt) - 1 : -1]
+            total = float(logp.gather(1, ids[0, len(prompt) :, None]).sum())
+            scored.append(total / len(response) if by_token else total)
+        gaps.append(scored[0] - scored[1])
+    assert logged["accuracy"] == pytest.approx(sum(gap > 0 for gap in gaps) / 12)
+    assert logged["margin"] == pytest.approx(scale * sum(gaps) / 12, abs=1e-4)
+
+
 PAIR = {"prompt": "w1", "chosen": "w2", "rejected": "w3"}
 
 

@@ -23,6 +23,9 @@ row. Facts a room's entry may hold beside `Entry`'s own:
 - ``ties``: labels may be equal, and the objective reads what that means (default False);
 - ``scored``: the policy has a number as a second output, which `SequenceScores.rewards` holds
   (default False);
+- ``ranks_by``: ("sum" or "mean" over a response's tokens, the option that scales it or None): the
+  log-probability, or log-ratio where there is a reference, by which it puts responses in order and
+  `accuracy` and `margin` are logged (default ("sum", None));
 - ``many_heads``: the policy has an output layer for each number in the column `objective`, as many
   as the option `heads` says (default False).
 

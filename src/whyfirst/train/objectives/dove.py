@@ -18,6 +18,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     needs="prompts (two), responses, labels; one reference",
     tested="identical prompts give dpo exactly",
     prompt_scored=True,
+    ranks_by=("sum", "beta"),
 )
 def dove(scores: SequenceScores, *, beta: float = 0.1) -> Tensor:
     """-log sigmoid of beta times the difference of joint log-ratios.

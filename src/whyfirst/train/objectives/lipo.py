@@ -24,6 +24,7 @@ from whyfirst.train.objectives import NEVER, OBJECTIVES, SequenceScores
     responses=(2, None),
     # Its gains are 2 to the label: far below they vanish, and above they outgrow everything.
     labels_within=lambda options: (0.0, 1.0) if options.loss == "lambda" else None,
+    ranks_by=("sum", "beta"),
 )
 def lipo(
     scores: SequenceScores,

@@ -22,6 +22,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     tested="weights (1, 0, 0, 0) give dpo; spans that part a response add up to the whole",
     labelled=False,
     responses=(2, 4),
+    ranks_by=("sum", "beta"),
 )
 def physhpo(
     scores: SequenceScores,
