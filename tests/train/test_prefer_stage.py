@@ -434,6 +434,17 @@ def test_a_changed_objective_leaves_the_fingerprint(tmp_path: Path) -> None:
     assert found[0] != found[1]
 
 
+def test_physhpo_without_options_is_dpo_and_with_them_keeps_its_name() -> None:
+    """Its weights beside the first were 0. What was computed with all three given stands."""
+    given = {"name": "physhpo", "state": 0.4, "motion": 0.3, "semantic": 0.2}
+    filled: Any = OBJECTIVES.filled(Use(name="physhpo"))
+    assert filled == OBJECTIVES.filled(Use.model_validate(given)) and filled.instance == 1
+    assert identities(_prefer(objective=given)) == {}
+    for less in ({}, {"motion": 0.3}):
+        told = identities(_prefer(objective={"name": "physhpo", **less}))
+        assert told == {"weights": "the paper's"}
+
+
 def test_cost_follows_the_objective() -> None:
     cost = kind_of(_prefer()).cost(_prefer())
     assert (cost.trained, cost.forward, cost.sequences) == (2.0, 2.0, 2)

@@ -124,7 +124,9 @@ def prefer_kind(
     def revised(options: Any) -> Mapping[str, str]:
         # They computed in float32 before.
         half = options.dtype == "bfloat16" and references(options)
-        return {"references": options.dtype} if half else {}
+        use = objective(options)
+        told = OBJECTIVES.get(use.name).facts.get("revised", lambda given: {})
+        return ({"references": options.dtype} if half else {}) | told(use.options)
 
     return StageKind(
         config, reads, check, train, cost, row_seconds=3e-3, encode=encoded,

@@ -26,6 +26,8 @@ row. Facts a room's entry may hold beside `Entry`'s own:
 - ``ranks_by``: ("sum" or "mean" over a response's tokens, the option that scales it or None): the
   log-probability, or log-ratio where there is a reference, by which it puts responses in order and
   `accuracy` and `margin` are logged (default ("sum", None));
+- ``revised``: options given -> marks that identify those whose results have changed, where those of
+  other options have not;
 - ``many_heads``: the policy has an output layer for each number in the column `objective`, as many
   as the option `heads` says (default False).
 
