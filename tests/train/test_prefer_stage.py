@@ -445,6 +445,21 @@ def test_physhpo_without_options_is_dpo_and_with_them_keeps_its_name() -> None:
         assert told == {"weights": "the paper's"}
 
 
+def test_dove_does_not_count_the_prompts_it_trains_on(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl
+) -> None:
+    """Two sequences a row as w6 w1 w3 <eos> and w6 w2 w4 <eos>: all but the first token of each; of
+    dpo's the responses alone, with their ends."""
+    rows = [{"prompts": [f"w{i} w1", f"w{i} w2"], "responses": ["w3", "w4"], "labels": [1, 0]}
+            for i in range(12)]  # fmt: skip
+    given = {"preferences": jsonl("l", rows)}
+    counts = {"dove": 12 * 10 * 6, "dpo": 12 * 10 * 4}
+    for name, trained in counts.items():
+        config = _prefer(objective=name, batch_size=12, updates=10)
+        result = run_stage(config, bases["llama"], given, tmp_path / name, 0)
+        assert (result.tokens_trained, result.tokens_total) == (trained, 12 * 10 * 8)
+
+
 def test_cost_follows_the_objective() -> None:
     cost = kind_of(_prefer()).cost(_prefer())
     assert (cost.trained, cost.forward, cost.sequences) == (2.0, 2.0, 2)

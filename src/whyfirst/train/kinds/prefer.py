@@ -95,7 +95,10 @@ def prefer_kind(
             options, tokenizer, rows, path, facts.get("columns", {}), facts.get("borrowed", False),
             labels_within(objective(options)) is not None,
         )  # fmt: skip
-        return encode.Encoded(files, columns_of(rows, path), candidates=candidates)
+        return encode.Encoded(
+            files, columns_of(rows, path), candidates=candidates,
+            prompt_scored=facts.get("prompt_scored", False),
+        )  # fmt: skip
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
         from whyfirst.train.offline import train_offline
