@@ -39,6 +39,10 @@ class AutoCEIStage(Stage):
     def _check_rounds(self) -> Self:
         if self.processes > 1 or (self.lora is not None and not self.lora.merge):
             raise ValueError("auto_cei: one process, and an adapter that is merged, or none")
+        if self.adapter == "continue":
+            # Each round trains a fresh adapter and leaves it merged.
+            raise ValueError("adapter: the rounds of auto_cei start from whole weights; use fresh, "
+                             "which merges it")  # fmt: skip
         if self.keep_at:
             raise ValueError("keep_at: the rounds of auto_cei keep no weights on the way")
         return self
