@@ -128,8 +128,9 @@ def prefer_kind(
         # They computed in float32 before.
         half = options.dtype == "bfloat16" and references(options)
         use = objective(options)
-        told = OBJECTIVES.get(use.name).facts.get("revised", lambda given: {})
-        return ({"references": options.dtype} if half else {}) | told(use.options)
+        told = OBJECTIVES.get(use.name).facts.get("revised")
+        marks: dict[str, str] = told(use.options) if told else {}
+        return marks | ({"references": options.dtype} if half else {})
 
     return StageKind(
         config, reads, check, train, cost, row_seconds=3e-3, encode=encoded,
