@@ -99,6 +99,16 @@ def test_tokens_and_operations_follow_from_rows_updates_and_epochs(place: Path) 
     )
 
 
+def test_updates_of_one_generation_are_counted_once(place: Path) -> None:
+    """Two epochs of 4 prompts, 2 a generation: 4 generations, each used for 3 updates."""
+    before = "{kind: ppo, batch_size: 4, minibatch_size: 2, updates: 10,"
+    after = "{kind: grpo, batch_size: 4, group_size: 2, epochs: 2, iterations: 3,"
+    path = study(place, name="grouped")
+    path.write_text(path.read_text().replace(before, after))
+    [row] = [r for r in estimate(build_plan(path), Store(place / "store")).work if r.name == "rlhf"]
+    assert row.updates == 12
+
+
 def test_what_is_in_the_store_costs_nothing_more(place: Path, tmp_path: Path) -> None:
     plan, store = build_plan(study(place)), Store(tmp_path / "store")
     before = estimate(plan, store)

@@ -330,6 +330,10 @@ def test_prompts_that_give_no_rows_are_left_out_uncounted(monkeypatch: pytest.Mo
     monkeypatch.setattr(cyclealign, "by_rewards", lambda *_: labels)
     rest |= {"model": model, "given": {"prompts": rows[:5]}}
     assert len(cyclealign.cyclealign(**rest)) == 2
+    # Beside a pair that prompts came with, the responses drawn were learned by the pair's labels.
+    paired = [row | {"chosen": "x", "rejected": "y"} for row in rows[:5]]
+    ahead = cyclealign.cyclealign(**rest | {"given": {"prompts": paired}})
+    assert {key for row in ahead for key in row} == {"prompt", "responses", "ranks"}
     assert told["left_out"] == {"0 cyclealign": {
         "no two responses": 2, "the rankings agree on no two": 1,
     }}  # fmt: skip

@@ -106,7 +106,11 @@ def test_a_round_that_was_done_is_done_again_after_a_kill(hesitant: Path, tmp_pa
     broken, whole = (tmp_path / name for name in ("broken", "whole"))
     for file in ("log.jsonl", "model/model.safetensors"):
         assert (broken / file).read_bytes() == (whole / file).read_bytes()
-    log = list(read_jsonl(whole / "log.jsonl"))
+    # The model it starts from stands first, measured as the others, and none of the rounds.
+    start, *log = read_jsonl(whole / "log.jsonl")
+    assert start.keys() == {"step", "tokens", "precision", "gives_up", "balance"}
+    assert start["balance"] == pytest.approx(balance(start["precision"], start["gives_up"], 0.2))
+    assert start["step"] == 0 and results[1].first_loss == log[0]["loss"]
     assert len({row["patience"] for row in log}) == 2
     assert all(a["step"] < b["step"] for a, b in pairwise(log))
     for row in log:
@@ -183,3 +187,10 @@ def test_the_first_round_is_drawn_by_another_template_than_it_trains(
     own = LocalModel(hesitant, "float32").generate(chats, 2, sampling)
     assert made._said(hesitant, rows, 2, sampling) == wanted
     assert wanted != [[one.text for one in row] for row in own]
+
+
+def test_an_adapter_is_refused_for_not_being_continued_when_all_is_drawn() -> None:
+    """It passed the stage's check and failed that of its first round, which said to continue it."""
+    with pytest.raises(ValueError, match="start from whole weights; use fresh"):
+        _config(lora={"r": 2}, adapter="continue")
+    assert _config(lora={"r": 2}, adapter="fresh").round.adapter is None

@@ -215,6 +215,29 @@ def test_a_row_that_lacks_something_is_trained_on(
     assert "bad.jsonl" in str(caught.value)
 
 
+def test_pairs_held_out_that_are_all_ties_lose_the_run(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl
+) -> None:
+    """The mean over no pair ended the stage after its last update, before the model was saved."""
+    data = {"pairs": jsonl("ties", _rows(30, tie=True))}
+    with pytest.raises(DataError, match=r"ties.jsonl: the \d+ pairs that held_out .* are all ties"):
+        run_stage(_config(), bases["llama"], data, tmp_path / "out", 1)
+    assert not (tmp_path / "out").exists() or not [*(tmp_path / "out").glob("model")]
+
+
+def test_half_precision_ends_in_a_traceback_and_critiques_are_counted_for_responses(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl
+) -> None:
+    """The number was bfloat16 beside float32 log-probabilities; and critiques of one length, on
+    responses of which every chosen one is longer, said that length decides nothing."""
+    rows = [row | {"chosen": "w1 w2 w3", "rejected": "w4"} for row in _rows(30)]
+    config = _config(updates=10, dtype="bfloat16")
+    run_stage(config, bases["llama"], {"pairs": jsonl("p", rows)}, tmp_path / "out", 1)
+    found = read_json(tmp_path / "out" / "reward.json")
+    assert found["longer_is_better"] == 1 and found["pairs"] > 0
+    assert len(load_file(tmp_path / "out" / "model" / SCORE)["score"]) == 32
+
+
 def test_an_adapter_is_trained_without_its_number() -> None:
     with pytest.raises(ValueError, match="trains whole weights: no lora"):
         _config(lora={"r": 4})

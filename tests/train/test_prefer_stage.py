@@ -20,7 +20,7 @@ from whyfirst.train.encode import encode
 from whyfirst.train.kinds import data_names, identities, kind_of
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 from whyfirst.train.plan import make_plan
-from whyfirst.train.preferences import check_rows
+from whyfirst.train.preferences import check_rows, read_candidates
 from whyfirst.train.run import run_stage
 from whyfirst.train.weights import load_model, load_tokenizer
 
@@ -144,7 +144,7 @@ def test_scores_are_anothers_responses(
     from whyfirst.train.scores import Collator, scores_of
 
     model, tokenizer = load_model(bases["llama"]).eval(), load_tokenizer(bases["llama"])
-    config = _prefer(objective="lipo")
+    config = _prefer(objective="aft")
     rows = encode(config, tokenizer, {"preferences": jsonl("l", _lists(5))}).candidates
     collator = Collator(rows, {}, {}, 64, tokenizer.pad_token_id, packed)
     selection = select_positions(model)
@@ -269,6 +269,35 @@ def test_an_adapter_trains_against_itself(
     assert row["accuracy"] > 0.5 and row["margin"] > 0
 
 
+@pytest.mark.parametrize(
+    ("objective", "by_token", "scale"),
+    [("orpo", True, 1), ("aft", True, 1), ("simpo", True, 2), ("cpo", False, 0.1)],
+)
+def test_the_log_ranks_by_another_score_than_the_objective(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl, objective: str, by_token: bool,
+    scale: float,
+) -> None:  # fmt: skip
+    """Means were logged as sums, which the shorter response wins; aft's beta is a boundary."""
+    rows = [{"prompt": f"w{i}", "chosen": "w4 w5 w6 w7", "rejected": f"w8 w{i}"} for i in range(12)]
+    given = {"preferences": jsonl("p", rows)}
+    config = _prefer(objective=objective, batch_size=12, updates=10, learning_rate=1e-9)
+    run_stage(config, bases["llama"], given, tmp_path, 0)
+    logged = read_jsonl(tmp_path / "log.jsonl")[0]
+    model = load_model(bases["llama"]).eval()
+    gaps = []
+    for row in encode(config, load_tokenizer(bases["llama"]), given).candidates:
+        scored = []
+        for prompt, response in zip(row.prompts, row.responses, strict=True):
+            ids = torch.tensor([prompt + response])
+            with torch.no_grad():
+                logp = model(ids).logits.log_softmax(-1)[0, len(prompt) - 1 : -1]
+            total = float(logp.gather(1, ids[0, len(prompt) :, None]).sum())
+            scored.append(total / len(response) if by_token else total)
+        gaps.append(scored[0] - scored[1])
+    assert logged["accuracy"] == pytest.approx(sum(gap > 0 for gap in gaps) / 12)
+    assert logged["margin"] == pytest.approx(scale * sum(gaps) / 12, abs=1e-4)
+
+
 PAIR = {"prompt": "w1", "chosen": "w2", "rejected": "w3"}
 
 
@@ -280,6 +309,11 @@ PAIR = {"prompt": "w1", "chosen": "w2", "rejected": "w3"}
         ("lipo", {"prompt": "w1", "responses": ["w2"], "labels": [1]}, "2 to any number of"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "labels": [1, 1]}, "equal labels"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "labels": [1]}, "a list of 2 numbers"),
+        (
+            "lipo",
+            {"prompt": "w1", "responses": ["w2", "w3"], "labels": [-30, -40]},
+            r"row 2: lipo reads labels from 0 to 1; found \[-30.0, -40.0\]; scale them",
+        ),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"]}, "needs a label for each response"),
         ("lipo", {"prompt": "w1", "responses": ["w2", "w3"], "scores": [1, math.nan]}, "finite"),
         (
@@ -291,13 +325,19 @@ PAIR = {"prompt": "w1", "chosen": "w2", "rejected": "w3"}
         ("cut", {"prompt": "w1", "responses": ["w2", "w3"]}, "the responses differ"),
         ("mm_dpo", PAIR, "'margin': no such column, and the objective mm_dpo reads it"),
         ("mm_dpo", PAIR | {"margin": math.nan}, "'margin' must be a finite number"),
+        (
+            "dpo",
+            PAIR | {"responses": ["w3", "w2"], "labels": [0, 1]},
+            "responses stand in 'responses' and 'chosen'/'rejected', and a row has one of these",
+        ),
+        ("dpo", PAIR | {"completion": "w4"}, "'completion' and 'chosen'/'rejected'"),
     ],
 )
 def test_a_row_an_objective_cannot_use_is_trained_on(
     objective: str, row: dict[str, Any], message: str
 ) -> None:
     first: dict[str, Any] = PAIR | {"margin": 1.0}
-    if "responses" in row:
+    if "responses" in row and "chosen" not in row:
         count = 2 if objective in ("dpo", "cut") else 3
         first = {
             "prompt": "w1",
@@ -322,6 +362,36 @@ def test_an_objectives_refusal_is_a_traceback(
     config = _prefer(objective={"name": "physhpo", "motion": 0.5})
     with pytest.raises(TrainingStopped, match="prefer: physhpo: rows of 2 responses"):
         run_stage(config, bases["llama"], {"preferences": jsonl("p", PAIRS)}, tmp_path, 0)
+
+
+def test_ranks_are_labels_beyond_what_an_objective_reads(tokenizer: Any, jsonl: Jsonl) -> None:
+    """Ranks of four became 3 to 0, for gains of 8 where one's labels of the same order give 2."""
+    rows = [{"prompt": "w1", "responses": ["w2", "w3", "w4", "w5"], "ranks": [2, 1, 4, 3]}]
+    given = {"preferences": jsonl("r", rows)}
+    for objective, wanted in (
+        ("lipo", (1, 2 / 3, 1 / 3, 0)),
+        ({"name": "lipo", "loss": "logistic"}, (3, 2, 1, 0)),
+        ("pro", (3, 2, 1, 0)),
+    ):
+        [row] = encode(_prefer(objective=objective), tokenizer, given).candidates
+        assert row.labels == wanted
+
+
+def test_a_row_with_one_column_too_many_gives_its_responses_to_the_next_row(
+    tokenizer: Any,
+) -> None:
+    """Columns, responses and labels were each chosen by another order; whoever skips the check of
+    rows still gets those of the shape that counts, row by row."""
+    rows = [
+        {"prompt": f"w{i}", "responses": ["w2", "w3", f"w{i}"], "labels": [0.1, 0.2, 0.9],
+         "chosen": "w4", "rejected": "w5"}
+        for i in (6, 7)
+    ]  # fmt: skip
+    ids, end = tokenizer.get_vocab(), tokenizer.eos_token_id
+    made = read_candidates(_prefer(), tokenizer, rows, Path("rows.jsonl"))
+    for row, i in zip(made, (6, 7), strict=True):
+        assert row.labels == (0.9, 0.2, 0.1) and row.prompts[0] == [ids[f"w{i}"]]
+        assert row.responses == ([ids[f"w{i}"], end], [ids["w3"], end], [ids["w2"], end])
 
 
 def test_the_best_response_is_not_the_first(tokenizer: Any, jsonl: Jsonl) -> None:
@@ -362,6 +432,32 @@ def test_a_changed_objective_leaves_the_fingerprint(tmp_path: Path) -> None:
         found.append(identities(_prefer(objective=f"mine{sign}"))["source of objective"])
         OBJECTIVES._entries.pop(f"mine{sign}")
     assert found[0] != found[1]
+
+
+def test_physhpo_without_options_is_dpo_and_with_them_keeps_its_name() -> None:
+    """Its weights beside the first were 0. What was computed with all three given stands."""
+    given = {"name": "physhpo", "state": 0.4, "motion": 0.3, "semantic": 0.2}
+    filled: Any = OBJECTIVES.filled(Use(name="physhpo"))
+    assert filled == OBJECTIVES.filled(Use.model_validate(given)) and filled.instance == 1
+    assert identities(_prefer(objective=given)) == {}
+    for less in ({}, {"motion": 0.3}):
+        told = identities(_prefer(objective={"name": "physhpo", **less}))
+        assert told == {"weights": "the paper's"}
+
+
+def test_dove_does_not_count_the_prompts_it_trains_on(
+    bases: dict[str, Path], tmp_path: Path, jsonl: Jsonl
+) -> None:
+    """Two sequences a row as w6 w1 w3 <eos> and w6 w2 w4 <eos>: all but the first token of each; of
+    dpo's the responses alone, with their ends."""
+    rows = [{"prompts": [f"w{i} w1", f"w{i} w2"], "responses": ["w3", "w4"], "labels": [1, 0]}
+            for i in range(12)]  # fmt: skip
+    given = {"preferences": jsonl("l", rows)}
+    counts = {"dove": 12 * 10 * 6, "dpo": 12 * 10 * 4}
+    for name, trained in counts.items():
+        config = _prefer(objective=name, batch_size=12, updates=10)
+        result = run_stage(config, bases["llama"], given, tmp_path / name, 0)
+        assert (result.tokens_trained, result.tokens_total) == (trained, 12 * 10 * 8)
 
 
 def test_cost_follows_the_objective() -> None:

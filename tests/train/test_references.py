@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_json, write_json
 from whyfirst.models.edits import SURGERIES
 from whyfirst.models.local import LocalModel
 from whyfirst.study.plan import build_plan
@@ -97,6 +99,29 @@ def test_a_further_reference_computes_in_another_number_format_than_the_first(
     _compare(bases["llama"], bases["llama"], data, tmp_path, dtype)
     gaps = [(s.reference_logp(0) - s.reference_logp(1)).abs().max().item() for s in seen]
     assert max(gaps) == 0
+
+
+def test_a_reference_of_another_vocabulary_is_given_ids_that_mean_another_text(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, seen: list[SequenceScores]
+) -> None:
+    """Two words have changed places; a token to pad with may be one's own."""
+    load_model(bases["llama"]).save_pretrained(tmp_path / "other")
+    load_tokenizer(bases["llama"]).save_pretrained(tmp_path / "other")
+    file = tmp_path / "other" / "tokenizer.json"
+    made = read_json(file)
+    vocabulary = made["model"]["vocab"]
+    first, second = vocabulary["w1"], vocabulary["w2"]
+    vocabulary |= {"w1": second, "w2": first}
+    write_json(file, made)
+    with pytest.raises(
+        ConfigError, match=rf"other reads other .* 'w1' is {second} there and {first}"
+    ):
+        _compare(tmp_path / "other", bases["llama"], data, tmp_path / "out", "float32")
+    padded = load_tokenizer(bases["llama"])
+    padded.add_special_tokens({"pad_token": "<|pad|>"})
+    padded.save_pretrained(tmp_path / "other")
+    _compare(tmp_path / "other", bases["llama"], data, tmp_path / "out", "float32")
+    assert seen
 
 
 def test_an_adapter_is_refused_as_a_reference_or_its_base_stands_in_for_it(

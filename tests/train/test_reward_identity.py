@@ -1,6 +1,11 @@
 """A stage's identity holds what its reward models are, and not only where they lie."""
 
+import importlib
+import json
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +15,7 @@ import pytest
 from whyfirst.study.plan import build_plan
 from whyfirst.train.checkpoint import differing, make_manifest
 from whyfirst.train.config import GRPOStage, PreferStage
+from whyfirst.train.rewards import REWARDS
 
 STUDY = """\
 study: rewarded
@@ -86,6 +92,49 @@ def test_a_model_that_is_asked_or_compared_with_is_known_by_its_place(study: Pat
     weights.write_bytes(weights.read_bytes() + b"\0")
     for part, config in configs.items():
         assert differing(before[part], make_manifest(config, *given)) == [part]
+
+
+_CHANGED = """
+import json
+from whyfirst.models import refusals, said
+said.VERSION, refusals.VERSION = {!r}, {!r}
+from whyfirst.train.config import AutoCEIStage
+from whyfirst.train.kinds import identities
+from whyfirst.train.rewards import REWARDS
+stage = identities(AutoCEIStage(updates=10))
+print(json.dumps({{e.name: e.version for e in REWARDS.entries()}} | {{"a stage": stage}}))
+"""
+
+
+def test_rewards_that_read_replies_otherwise_are_taken_for_those_of_before() -> None:
+    """Those whose modules read what a reply says, or whether it declines, by themselves or through
+    one another, and the stage that climbs by such a reward; no other, and none today."""
+
+    def versions(*read: str) -> dict[str, Any]:
+        made = subprocess.run(
+            [sys.executable, "-c", _CHANGED.format(*read)], capture_output=True, check=True
+        )
+        return dict(json.loads(made.stdout))
+
+    before, told, declined = versions("3", "2"), versions("4", "2"), versions("3", "x")
+    assert before.pop("a stage") == {} and {*before.values()} == {"1", "2"}
+    assert {name for name in before if declined[name] != before[name]} == {"refusal"}
+    reading = {
+        name
+        for name in before
+        # Beside accuracy stands one that reads the form alone.
+        if name != "think_format" and _reads(REWARDS.get(name).function.__module__)
+    }
+    assert len(reading) > 9 and told["a stage"] != {}
+    assert {name for name in before if told[name] != before[name]} == reading
+
+
+def _reads(module: str) -> bool:
+    source = Path(str(importlib.import_module(module).__file__)).read_text()
+    if "from whyfirst.models.said import" in source:
+        return True
+    beside = re.findall(r"^from (whyfirst\.train\.rewards\.\w+) import", source, re.MULTILINE)
+    return any(map(_reads, beside))
 
 
 def test_the_path_of_a_reward_that_asks_no_model_has_no_effect() -> None:

@@ -24,7 +24,6 @@ from whyfirst.config.errors import DataError, PreflightError
 from whyfirst.config.files import read_json
 from whyfirst.evaluate.classifier import Classifier
 from whyfirst.train.config import LoraConfig, RewardStage, RewardUse
-from whyfirst.train.encode import Candidates
 from whyfirst.train.reward_report import calibration, report
 from whyfirst.train.rewards.combine import RewardSum
 from whyfirst.train.rewards.model import load, score
@@ -145,13 +144,9 @@ def test_the_first_loss_is_not_the_formula(
     assert result.first_loss == pytest.approx(expected, abs=1e-4)
 
 
-def _lengths(*sizes: tuple[int, int]) -> list[Candidates]:
-    return [Candidates(([1], [1]), ([2] * a, [3] * b), (1, 0)) for a, b in sizes]
-
-
 def test_figures_by_hand() -> None:
-    pairs = _lengths((5, 2), (1, 4), (3, 3), (2, 1))
-    found = report(pairs, [2.0, 1.0, 0.0, 3.0], [0.0, 2.0, 0.0, 1.0])
+    lengths = [(5, 2), (1, 4), (3, 3), (2, 1)]
+    found = report(lengths, [2.0, 1.0, 0.0, 3.0], [0.0, 2.0, 0.0, 1.0])
     assert found["accuracy"] == (1 + 0 + 0.5 + 1) / 4
     assert found["longer_is_better"] == (1 + 0 + 0.5 + 1) / 4
     assert found["mean_reward"] == {"chosen": 1.5, "rejected": 0.75}
@@ -172,18 +167,15 @@ def test_calibration_by_hand() -> None:
 
 def test_a_model_that_counts_tokens_is_not_named() -> None:
     """Rewards that are the length, on pairs whose chosen response is longer in 80 of 100."""
-    pairs = _lengths(*[(5, 3)] * 80, *[(2, 4)] * 20)
-    counted = report(
-        pairs, [float(len(p.responses[0])) for p in pairs], [len(p.responses[1]) for p in pairs]
-    )
+    lengths = [(5, 3)] * 80 + [(2, 4)] * 20
+    counted = report(lengths, [float(a) for a, _ in lengths], [float(b) for _, b in lengths])
     assert counted["only_counts_tokens"] and counted["accuracy"] == 0.8
     assert counted["length_correlation"] == pytest.approx(1.0)
     assert "the longer response on 80.0%" in counted["verdict"]
     # Right on all of them: 20 more than the rule, and never where the rule is and it isn't.
-    better = report(pairs, [1.0] * 100, [0.0] * 100)
+    better = report(lengths, [1.0] * 100, [0.0] * 100)
     assert not better["only_counts_tokens"]
-    shorter = _lengths(*[(3, 5)] * 100)
-    assert report(shorter, [1.0] * 100, [0.0] * 100)["only_counts_tokens"]
+    assert report([(3, 5)] * 100, [1.0] * 100, [0.0] * 100)["only_counts_tokens"]
 
 
 def test_bad_pairs_are_trained_on(bases: dict[str, Path], tmp_path: Path, jsonl: Write) -> None:
@@ -197,6 +189,10 @@ def test_bad_pairs_are_trained_on(bases: dict[str, Path], tmp_path: Path, jsonl:
     margins = jsonl("margins", [{**rows[0], "margin": 1}, rows[1]])
     with pytest.raises(DataError, match="row 2: 'margin' must be a number, in every row"):
         run_stage(_config(), bases["llama"], {"pairs": margins}, tmp_path / "margins", 1)
+    # The column beside the pair was read as a third response, and shifted all rows behind it.
+    third = jsonl("third", [row | {"completion": "w3"} for row in rows])
+    with pytest.raises(DataError, match="row 1: responses stand in 'completion' and 'chosen'/"):
+        run_stage(_config(), bases["llama"], {"pairs": third}, tmp_path / "third", 1)
     one = jsonl("one", rows[:1])
     with pytest.raises(DataError, match="holds out 0; give more prompts"):
         run_stage(_config(), bases["llama"], {"pairs": one}, tmp_path / "one", 1)

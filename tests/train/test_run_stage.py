@@ -10,7 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from whyfirst.config.errors import DataError, PreflightError, StoreError, TrainingStopped
+from whyfirst.config.errors import (
+    ConfigError,
+    DataError,
+    PreflightError,
+    StoreError,
+    TrainingStopped,
+)
 from whyfirst.config.files import read_json, read_jsonl, sha256_file
 from whyfirst.train.config import DPOStage, ExplainStage, GRPOStage, SFTStage
 from whyfirst.train.encode import encode
@@ -246,6 +252,27 @@ def test_a_silent_no_op_is_trained(
         run_stage(config, bases["llama"], given, tmp_path, 0)
     refused = [f for f in read_json(tmp_path / "preflight.json") if f["level"] == "refuse"]
     assert [f["check"] for f in refused] == ["updates"]
+
+
+@pytest.mark.parametrize(
+    ("config", "updates"),
+    [
+        (SFTStage(epochs=1, batch_size=12, keep_at=(10, 11)), 10),
+        (
+            GRPOStage(epochs=1, batch_size=8, group_size=4, iterations=2, keep_at=(0,),
+                      max_length=96, rewards=({"name": "length"},)),
+            120,
+        ),
+    ],
+    ids=["given tokens", "its own"],
+)  # fmt: skip
+def test_weights_after_an_update_that_is_never_made_are_asked_for_and_not_kept(
+    bases: dict[str, Path], data: dict[str, Path], tmp_path: Path, config: Any, updates: int
+) -> None:
+    """Only where updates were counted in `updates` was it refused: 120 rows are one epoch."""
+    said = rf"{config.kind}: keep_at \[{config.keep_at[-1]}\] lies outside the {updates} updates"
+    with pytest.raises(ConfigError, match=said):
+        run_stage(config, bases["llama"], data, tmp_path, 0)
 
 
 def test_a_folder_without_a_model(data: dict[str, Path], tmp_path: Path) -> None:

@@ -112,6 +112,12 @@ def test_an_adapters_dropout_has_no_effect() -> None:
             kind(updates=10, lora={"r": 2, "dropout": 0.1}, **more)
 
 
+def test_a_reward_model_is_saved_as_an_adapter_that_no_reward_opens() -> None:
+    """It was refused by the stage after it, when it had been trained."""
+    with pytest.raises(ValueError, match="a reward model is used whole; set merge: true"):
+        RewardStage(updates=10, lora={"r": 2, "merge": False})
+
+
 def test_a_rewards_own_weight_is_taken_for_the_sums(tmp_path: Path) -> None:
     from whyfirst.train.config_rl import GoldUse, RewardUse, named
     from whyfirst.train.rewards import REWARDS

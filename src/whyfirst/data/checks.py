@@ -17,6 +17,7 @@ Level = Literal["refuse", "warn", "ok"]
 Rows = Sequence[Mapping[str, Any]]
 # A dialogue written into a text: HH-RLHF's marks, as they stand between turns.
 _NEXT_TURN = re.compile(r"\n\n(?:Human|Assistant):")
+_SHAPES = (("text",), ("responses",), ("completion",), ("chosen", "rejected"))
 _SHORT = 12  # characters of a prompt that an answer may well begin with ("Hello")
 _MOST_MEASURED = 2000  # rows whose tokens are counted, the longest ones
 
@@ -92,12 +93,16 @@ def check_rows(
 
 def columns_of(row: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns of text of a row in the one shape, the prompt (or prompts) first."""
-    if "text" in row:
-        return ("text",)
-    shapes = (("responses",), ("completion",), ("chosen", "rejected"))
-    # A pair with one side missing is a pair: what is missing is told when it is read.
-    responses = next((names for names in shapes if set(names) & row.keys()), ())
+    responses = next(iter(shapes_of(row)), ())
+    if responses == ("text",):
+        return responses
     return ("prompts" if "prompts" in row else "prompt", *responses)
+
+
+def shapes_of(row: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The columns of each shape that a row has; where several may stand, the first one counts."""
+    # A pair with one side missing is a pair: what is missing is told when it is read.
+    return [names for names in _SHAPES if set(names) & row.keys()]
 
 
 def duplicates(texts: Sequence[str]) -> Finding:

@@ -87,13 +87,17 @@ class Curriculum:
         self.model = materialise(job)
         checkpoint.claim(place, job.manifest)
         self.log: list[dict[str, Any]] = []
+        self.rounds = 0
         self.totals = dict.fromkeys(
             ("updates", "documents", "replay_documents", "tokens_total", "tokens_trained",
              "tokens_replay"), 0,
         )  # fmt: skip
+        # Below any balance: as in the released code, the model it starts from is no candidate.
         self.best = -1.0
         self.spread = 0.0
         self.now = self._measured(self.model)
+        # To be compared with all the same: every round may be worse.
+        self.log.append({"step": 0, "tokens": 0, **self._weighed(self.now)})
         # The chance of a response is exp(reward / temperature): sharper where little is right.
         self.temperature = self.now[0]
         if self.temperature == 0:
@@ -122,14 +126,14 @@ class Curriculum:
         best, last = -1.0, self.now
         for _ in range(config.iterations):
             model, loss, without = self._round(model, patience)
-            precision, gives_up = now = self._measured(model)
-            value = balance(precision, gives_up, config.weight)
+            now = self._measured(model)
+            weighed = self._weighed(now)
             self.log.append({
                 "step": self.totals["updates"], "loss": loss, "lr": config.learning_rate,
-                "tokens": self.totals["tokens_trained"], "patience": patience,
-                "precision": precision, "gives_up": gives_up, "balance": value,
+                "tokens": self.totals["tokens_trained"], "patience": patience, **weighed,
                 "prompts_without_demonstrations": without,
             })  # fmt: skip
+            value = weighed["balance"]
             best = max(best, value)
             if value > self.best:
                 self.best, self.model, self.now = value, model, now
@@ -140,7 +144,8 @@ class Curriculum:
 
     def _round(self, model: Path, patience: float) -> tuple[Path, float | None, int]:
         """One round of expert iteration: its model, last loss, and prompts that taught nothing."""
-        number, config = len(self.log) + 1, self.config
+        self.rounds += 1
+        number, config = self.rounds, self.config
         folder = self.job.out_dir / "checkpoints" / f"round-{number}"
         file = folder.with_suffix(".jsonl")
         if not file.is_file():
@@ -185,6 +190,11 @@ class Curriculum:
         pairs = zip(self.kept, said, strict=True)
         given = [correct(text, row["answer"]) for row, text in pairs if given_up(text) is None]
         return (fmean(given) if given else 0.0), 1 - len(given) / len(said)
+
+    def _weighed(self, measured: tuple[float, float]) -> dict[str, float]:
+        precision, gives_up = measured
+        value = balance(precision, gives_up, self.config.weight)
+        return {"precision": precision, "gives_up": gives_up, "balance": value}
 
     def _said(self, model: Path, rows: Rows, n: int, sampling: Sampling) -> list[list[str]]:
         asked = [as_trained(self.job.tokenizer, row["prompt"], self.config.format) for row in rows]

@@ -100,15 +100,20 @@ class Stage(StrictModel):
         None, gt=0, description="memory asked of a Ray cluster; null: none is asked for"
     )
 
+    def kept_beyond(self, updates: int) -> str | None:
+        """What is wrong with `keep_at` where so many updates are made; None where nothing is.
+
+        Of epochs their number is known only once the data are read.
+        """
+        beyond = [step for step in self.keep_at if not 1 <= step <= updates]
+        return f"keep_at {beyond} lies outside the {updates} updates" if beyond else None
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.updates is None) == (self.epochs is None):
             raise ValueError("give exactly one of updates and epochs")
-        # Of epochs the number of updates is known only once the data are read.
-        if self.updates is not None:
-            beyond = [step for step in self.keep_at if not 1 <= step <= self.updates]
-            if beyond:
-                raise ValueError(f"keep_at {beyond} lies outside the {self.updates} updates")
+        if self.updates is not None and (beyond := self.kept_beyond(self.updates)):
+            raise ValueError(beyond)
         if self.batch_size % self.processes:
             raise ValueError(
                 f"batch_size {self.batch_size} is no multiple of processes {self.processes}"

@@ -171,5 +171,5 @@ def cost(config: Online) -> Cost:
     models = sum(map(asks_folder, config.rewards))
     return Cost(
         config.batch_size / group, pass_rows(config), forward=(2.0 + models) / uses,
-        references=1, written=config.max_new_tokens, reward_models=models,
+        references=1, written=config.max_new_tokens, reward_models=models, uses=uses,
     )  # fmt: skip

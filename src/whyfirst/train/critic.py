@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from whyfirst.config.errors import DataError
 from whyfirst.data.hh_rlhf import dialogue
 from whyfirst.data.rows import Row, numbered, text_of
 from whyfirst.train import reward_report
-from whyfirst.train.encode import Encoded, Files
+from whyfirst.train.encode import Candidates, Encoded, Files, exchanges
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.offline import train_offline
 from whyfirst.train.prefer import objective_trainer
@@ -29,17 +30,25 @@ ASK = "critique_ask"
 def read_critiques(config: Any, tokenizer: Any, files: Files) -> Encoded:
     """Each pair's critiques as responses to what they criticise, the better response's first."""
     [(name, (rows, path))] = files.items()
+    # Of the responses, which the critic's own sequences hold inside its prompts.
+    lengths = zip(
+        *(
+            [len(said) for _, said in exchanges(tokenizer, rows, path, side, config.format)]
+            for side in ("chosen", "rejected")
+        ),
+        strict=True,
+    )
     lists = []
-    for number, row in numbered(rows):
+    for (number, row), tokens in zip(numbered(rows), lengths, strict=True):
         said = [
             put_to_critic(row["prompt"], text_of(row[side]), config.ask)
             for side in ("chosen", "rejected")
         ]
         critiques = [row["chosen_critique"], row["rejected_critique"]]
         labels = [1, int(row.get("tie", False))]
-        made = {"prompts": said, "responses": critiques, "labels": labels}
+        made = {"prompts": said, "responses": critiques, "labels": labels, "tokens": list(tokens)}
         lists.append(Row({"prompt": row["prompt"]} | made, number))
-    candidates = read_candidates(config, tokenizer, lists, path)
+    candidates = read_candidates(config, tokenizer, lists, path, {"tokens": "response"})
     return Encoded({name: (lists, path)}, columns_of(lists, path), candidates=candidates)
 
 
@@ -85,8 +94,21 @@ def score(
 
 
 def train_critic(job: Job) -> tuple[Trained, dict[str, Any]]:
-    """The stage `critique_reward`; see `StageKind.train`."""
+    """The stage `critique_reward`; see `StageKind.train`.
+
+    Raises:
+        DataError: all pairs held out are ties, which no accuracy is measured on.
+    """
     config: Any = job.config
+
+    def kept(found: Encoded) -> list[int]:
+        out = reward_report.kept_out(job, config.held_out, found)
+        if not _untied(found, out):
+            raise DataError(
+                f"{found.main[1]}: the {len(out)} pairs that held_out {config.held_out:g} keeps "
+                "for reward.json are all ties; give more prompts or another share"
+            )
+        return out
 
     def make(run: Run) -> tuple[Any, str]:
         made, layout = objective_trainer(run, config.objective, [])
@@ -96,8 +118,13 @@ def train_critic(job: Job) -> tuple[Trained, dict[str, Any]]:
 
     def report(run: Run, model: Any) -> None:
         read = partial(score, model, model.get_output_embeddings().score.detach())
-        pairs = [run.encoded.candidates[i] for i in run.kept]
-        reward_report.write_report(job, read, [p for p in pairs if p.labels[0] > p.labels[1]])
+        pairs = _untied(run.encoded, run.kept)
+        lengths = [(pair.extras["tokens"][0], pair.extras["tokens"][1]) for pair in pairs]
+        reward_report.write_report(job, read, pairs, lengths)
 
-    kept = partial(reward_report.kept_out, job, config.held_out)
     return train_offline(job, make, kept=kept, finished=report)
+
+
+def _untied(found: Encoded, places: Sequence[int]) -> list[Candidates]:
+    pairs = [found.candidates[place] for place in places]
+    return [pair for pair in pairs if pair.labels[0] > pair.labels[1]]

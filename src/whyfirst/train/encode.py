@@ -67,13 +67,15 @@ class Candidates:
 class Encoded:
     """A stage's data: its files, and their examples or candidates, in file order.
 
-    `columns` are the main file's columns of text, the prompt first where it has one.
+    `columns` are the main file's columns of text, the prompt first where it has one;
+    `prompt_scored` says that candidates' prompts are trained on too.
     """
 
     files: Files
     columns: tuple[str, ...]
     examples: list[Example] = field(default_factory=list)
     candidates: list[Candidates] = field(default_factory=list)
+    prompt_scored: bool = False
 
     @property
     def main(self) -> tuple[Rows, Path]:
@@ -95,9 +97,11 @@ class Encoded:
         counts = [(len(e.ids), e.trained) for e in self.examples]
         for row in self.candidates:
             seen = [min(length, max_length) for length in row.lengths]
-            prompts = [min(len(prompt), max_length) for prompt in row.prompts]
+            # A sequence's first token has nothing to be predicted from.
+            least = [1 if self.prompt_scored else len(prompt) for prompt in row.prompts]
             own = len(seen) - row.borrowed
-            counts.append((sum(seen), sum(seen[:own]) - sum(prompts[:own])))
+            trained = zip(seen[:own], least[:own], strict=True)
+            counts.append((sum(seen), sum(max(0, n - masked) for n, masked in trained)))
         return counts
 
 

@@ -88,7 +88,9 @@ class Scored(torch.nn.Module):
         """Logits (N, V) of the kept positions' states (N, H)."""
         about = None if self.selection is None else self.selection.about
         if about is not None:
-            about["values"] = hidden.float() @ self.score
+            # As PPO's values: a number to regress on and not a probability.
+            with torch.autocast(hidden.device.type, enabled=False):
+                about["values"] = hidden.float() @ self.score
         return linear(hidden, self.weight, self.bias)
 
 

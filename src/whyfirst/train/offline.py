@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import set_seed
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.train import checkpoint, preflight, processes, trainer, weights
 from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.encode import Encoded, encode
@@ -30,7 +31,10 @@ def train_offline(
     Args:
         make: the kind's trainer and the layout it uses.
         kept: indices of the rows that nothing is trained on.
-        finished: given the trained model, in the main process.
+        finished: given the trained model once it is saved, in the main process.
+
+    Raises:
+        ConfigError: weights are to be kept after updates that aren't made.
     """
     config = job.config
     encoded = encode(config, job.tokenizer, job.data)
@@ -41,6 +45,8 @@ def train_offline(
     main = sorted({*range(len(sizes))} - {*replay, *apart})
     planned = [sizes[i] for i in main], [sizes[i] for i in replay]
     plan = make_plan(config, *planned, job.seed).of([*main, *replay])
+    if beyond := config.kept_beyond(len(plan.updates)):
+        raise ConfigError(f"{config.kind}: {beyond}")
     findings = preflight.examine(config, job.tokenizer, job.model_dir, encoded, plan, job.data)
     preflight.settle(findings, job.out_dir)
 
@@ -65,9 +71,9 @@ def train_offline(
     # A trainer is made from the reseeded state, since a fresh adapter is drawn there.
     made, layout = make(run)
     trainer.quiet(made, job).train(resume_from_checkpoint=str(found[0]) if found else None)
+    weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
     if finished is not None and processes.is_main():
         finished(run, made.model)
-    weights.save_model(made.model, job.tokenizer, job.out_dir / "model", config.lora)
 
     log = _log(made.state.log_history, tokens, plan)
     seen = [i for update in plan.updates for row in update for i in row]

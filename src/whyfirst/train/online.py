@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.models.local import LocalModel
 from whyfirst.train import checkpoint, preflight
 from whyfirst.train.adapters import base_folder
@@ -24,7 +25,11 @@ from whyfirst.train.weights import materialise
 
 
 def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Trained, dict[str, Any]]:
-    """Train, save `model/`, and return the log with the totals of `StageResult`."""
+    """Train, save `model/`, and return the log with the totals of `StageResult`.
+
+    Raises:
+        ConfigError: weights are to be kept after updates that aren't made.
+    """
     config, folder = job.config, job.model_dir
     assert isinstance(config, Online)
     # Without a gold reward there is nothing to hold prompts out for.
@@ -32,6 +37,8 @@ def train_online(job: Job, train: Callable[[OnlineJob], Trained]) -> tuple[Train
     prompts = read_prompts(job.tokenizer, job.data, share, config.format)
     plan = make_prompt_plan(config, len(prompts.trained), job.seed).of(prompts.trained)
     updates = config.updates or len(plan.updates) * getattr(config, "iterations", 1)
+    if beyond := config.kept_beyond(updates):
+        raise ConfigError(f"{config.kind}: {beyond}")
     findings = preflight.examine_prompts(config, job.tokenizer, folder, prompts, updates, job.data)
     models = {}
     if REWARD_MODEL in job.data:

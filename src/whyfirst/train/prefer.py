@@ -13,17 +13,42 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
 
-from whyfirst.config.errors import TrainingStopped
+from whyfirst.config.errors import ConfigError, TrainingStopped
 from whyfirst.config.files import sha256_json
 from whyfirst.config.room import Use
 from whyfirst.train import processes, trainer
 from whyfirst.train.heads import Heads, Scored, put_heads, put_score
-from whyfirst.train.job import Run
+from whyfirst.train.job import Job, Run
 from whyfirst.train.loss import Selection, packing_is_exact, select_positions
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 from whyfirst.train.scores import Collator, ReferenceScores, scores_of
+from whyfirst.train.weights import load_tokenizer
 
 KEPT = "references.safetensors"
+
+
+def check_references(job: Job, folders: Sequence[Path]) -> None:
+    """Refuse further references that read other tokens than the model that is trained.
+
+    They are given its token ids, and to another vocabulary those are another text.
+
+    Raises:
+        ConfigError: names the reference and a token on which the two vocabularies differ.
+        UserError: a folder has no tokenizer that can be read.
+    """
+    ours = job.tokenizer.get_vocab()
+    for folder in folders:
+        tokenizer = load_tokenizer(folder)
+        theirs = tokenizer.get_vocab()
+        # What only pads is in no text.
+        padding = {job.tokenizer.pad_token, tokenizer.pad_token}
+        tokens = sorted({*ours, *theirs} - padding)
+        if differing := next((t for t in tokens if ours.get(t) != theirs.get(t)), None):
+            raise ConfigError(
+                f"{job.config.kind}: references: {folder} reads other tokens than {job.model_dir}: "
+                f"{differing!r:.60} is {theirs.get(differing)} there and {ours.get(differing)} "
+                "here; give a model with the same vocabulary"
+            )
 
 
 def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tuple[Any, str]:
@@ -51,7 +76,10 @@ def objective_trainer(run: Run, objective: Use, folders: Sequence[Path]) -> tupl
     selection = select_positions(model)
     if heads is not None:
         heads.selection = selection
-    loss = ObjectiveLoss(run, OBJECTIVES.make(objective), selection, compared=frozen > 0)
+    loss = ObjectiveLoss(
+        run, OBJECTIVES.make(objective), selection, compared=frozen > 0,
+        ranks_by=entry.facts.get("ranks_by", ("sum", None)),
+    )  # fmt: skip
     made = _Trainer(
         model=model,
         args=trainer.arguments(TrainingArguments, job, len(run.plan.updates), passes, 1),
@@ -84,17 +112,20 @@ class ObjectiveLoss:
         objective: from scores to a loss a row, (B,).
         compared: whether the first reference is the model the stage starts from; its first
             log-ratios must then be 0.
+        ranks_by: the score by which responses are in order (`OBJECTIVES`).
     """
 
     def __init__(
         self, run: Run, objective: Callable[[SequenceScores], Tensor], selection: Selection,
-        *, compared: bool,
+        *, compared: bool, ranks_by: tuple[str, str | None],
     ) -> None:  # fmt: skip
         self._run, self._objective, self._selection = run, objective, selection
         lora = run.job.config.lora
         # An adapter with dropout computes something else at its first step already.
         self._compared = compared and not (lora and lora.dropout)
-        self._beta = getattr(objective, "keywords", {}).get("beta", 1.0)
+        over, scale = ranks_by
+        self._by_token = over == "mean"
+        self._scale = 1.0 if scale is None else getattr(objective, "keywords", {})[scale]
         self._seen: list[tuple[int, float, float]] = []
 
     def __call__(self, outputs: Any, labels: Tensor, **_: Any) -> Tensor:
@@ -125,18 +156,20 @@ class ObjectiveLoss:
             self._run.watch.bad_loss(found)
         better = scores.better
         if bool(better.any()):  # else single responses, or none with a label
+            if self._by_token and scores.rewards is None:
+                value = value / scores.lengths.clamp(min=1)
             gap = (value[:, :, None] - value[:, None]) * better
             pairs = better.sum((1, 2)).clamp(min=1)
             right = ((gap > 0).sum((1, 2)) / pairs).sum()
-            margin = self._beta * (gap.sum((1, 2)) / pairs).sum()
+            margin = self._scale * (gap.sum((1, 2)) / pairs).sum()
             self._seen.append((len(pairs), float(right), float(margin)))
         return loss
 
     def take(self) -> Mapping[str, float]:
         """Means since the last call over the pairs of a prompt's responses that labels tell apart.
 
-        `accuracy`: share of them in the labels' order; `margin`: the better one's log-ratio less
-        the other's (of log-probabilities without a reference, or of a second output), times beta.
+        `accuracy`: share of them in the labels' order by the score the objective ranks by;
+        `margin`: the better one's score less the other's.
         """
         seen = gather_object(self._seen)
         rows = sum(n for n, _, _ in seen)

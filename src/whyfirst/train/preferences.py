@@ -29,6 +29,7 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
     """
     facts = OBJECTIVES.get(objective.name).facts
     fewest, most = facts.get("responses", (2, 2))
+    within = labels_within(objective)
     check_responses(rows, columns_of(rows, path), path)
     for number, row in numbered(rows):
         at = f"{path}: row {number}"
@@ -53,30 +54,50 @@ def check_rows(objective: Use, rows: Rows, path: Path) -> None:
             raise DataError(
                 f"{at}: 'label' must be true (desirable) or false; found {row.get('label')!r}"
             )
-        given, wants_order = labels_of(row, at), facts.get("distinct", False)
-        if facts.get("labelled", True):
-            if any(math.isnan(label) for label in given):
-                raise DataError(
-                    f"{at}: {objective.name} needs a label for each response, in the column "
-                    f"{'label' if 'completion' in row else ' or '.join(map(repr, _LABELS))}"
-                )
-            equal = responses > 1 and not facts.get("ties")
-            if equal and len(set(given)) < (responses if wants_order else 2):
-                needs = "an order of them" if wants_order else "a better and a worse one"
-                raise DataError(
-                    f"{at}: responses with equal labels {list(given)}, and {objective.name} needs "
-                    f"{needs}; drop the row or label it anew"
-                )
+        _check_labels(row, objective.name, within, at)
         for column, shape in facts.get("columns", {}).items():
             _check_column(row, column, shape, f"{at}: {column!r}", objective.name)
+
+
+def _check_labels(
+    row: dict[str, Any], objective: str, within: tuple[float, float] | None, at: str
+) -> None:
+    facts, given = OBJECTIVES.get(objective).facts, labels_of(row, at, within is not None)
+    if facts.get("labelled", True):
+        if any(math.isnan(label) for label in given):
+            raise DataError(
+                f"{at}: {objective} needs a label for each response, in the column "
+                f"{'label' if 'completion' in row else ' or '.join(map(repr, _LABELS))}"
+            )
+        wants_order = facts.get("distinct", False)
+        equal = len(given) > 1 and not facts.get("ties")
+        if equal and len(set(given)) < (len(given) if wants_order else 2):
+            needs = "an order of them" if wants_order else "a better and a worse one"
+            raise DataError(
+                f"{at}: responses with equal labels {list(given)}, and {objective} needs {needs}; "
+                "drop the row or label it anew"
+            )
+    if within is not None and any(not within[0] <= label <= within[1] for label in given):
+        raise DataError(
+            f"{at}: {objective} reads labels from {within[0]:g} to {within[1]:g}; found "
+            f"{list(given)}; scale them, or give 'ranks'"
+        )
+
+
+def labels_within(objective: Use) -> tuple[float, float] | None:
+    """The least and the highest label that an objective reads; None where any will do."""
+    told = OBJECTIVES.get(objective.name).facts.get("labels_within")
+    found: tuple[float, float] | None = told and told(OBJECTIVES.filled(objective))
+    return found
 
 
 def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
     """The columns of text, the prompt first; all rows of a file are shaped as its first.
 
     Raises:
-        DataError: there is no response in it.
+        DataError: there is no response in it, or a row has responses in two shapes.
     """
+    check_shapes(rows, path)
     columns = checks.columns_of(rows[0])
     if len(columns) > 1:
         return columns
@@ -86,9 +107,25 @@ def columns_of(rows: Rows, path: Path) -> tuple[str, ...]:
     )
 
 
+def check_shapes(rows: Rows, path: Path) -> None:
+    """Refuse rows with responses in two shapes, of which one would be left out and say nothing.
+
+    Raises:
+        DataError: names file, row and columns.
+    """
+    for number, row in numbered(rows):
+        if len(shapes := checks.shapes_of(row)) > 1:
+            named = " and ".join("/".join(map(repr, shape)) for shape in shapes)
+            raise DataError(
+                f"{path}: row {number}: responses stand in {named}, and a row has one of these; "
+                "remove what isn't to be compared"
+            )
+
+
 def read_candidates(
-    config: Stage, tokenizer: Any, rows: Rows, path: Path, columns: Any = (), borrowed: bool = False
-) -> list[Candidates]:
+    config: Stage, tokenizer: Any, rows: Rows, path: Path, columns: Any = (),
+    borrowed: bool = False, shares: bool = False,
+) -> list[Candidates]:  # fmt: skip
     """Each row's prompts and responses as tokens, best first, with labels and columns.
 
     Args:
@@ -96,6 +133,7 @@ def read_candidates(
         borrowed: add the response of the row half the file away, to this row's prompt. That is
             every row's once, so that their mean is one over the file's own responses; where the
             two prompts are one (a pair in two rows), the next row's with another prompt.
+        shares: of labels by `ranks`, as in `labels_of`.
 
     Raises:
         DataError: all rows have one prompt, so that there is no other row's response.
@@ -109,10 +147,11 @@ def read_candidates(
     tokens = iter(exchanges(tokenizer, flat, path, "response", config.format))
     made = []
     for number, row in numbered(rows):
-        at, labels = f"{path}: row {number}", labels_of(row, f"{path}: row {number}")
-        pairs = [next(tokens) for _ in labels]
+        at = f"{path}: row {number}"
+        labels = labels_of(row, at, shares)
+        pairs = [next(tokens) for _ in responses_of(row)]
         # Stable, and NaN compares with nothing: rows without labels keep their order.
-        order = sorted(range(len(labels)), key=lambda k: -labels[k])
+        order = sorted(range(len(pairs)), key=lambda k: -labels[k])
         extras = {
             name: [row[name][k] for k in order] if shape in ("response", "token") else row[name]
             for name, shape in dict(columns).items()
@@ -145,9 +184,8 @@ def _with_borrowed(rows: list[Candidates], path: Path) -> list[Candidates]:
 
 def responses_of(row: dict[str, Any]) -> list[Any]:
     """The responses of a row, in its own order."""
-    if "responses" in row:
-        return list(row["responses"])
-    return [row[key] for key in ("chosen", "rejected", "completion") if key in row]
+    columns = checks.columns_of(row)[1:]
+    return list(row["responses"]) if columns == ("responses",) else [row[key] for key in columns]
 
 
 def prompts_of(row: dict[str, Any]) -> list[Any]:
@@ -157,15 +195,19 @@ def prompts_of(row: dict[str, Any]) -> list[Any]:
     return [row["prompt"]] * len(responses_of(row))
 
 
-def labels_of(row: dict[str, Any], at: str) -> tuple[float, ...]:
+def labels_of(row: dict[str, Any], at: str, shares: bool = False) -> tuple[float, ...]:
     """How good each response of a row is, more is better; NaN where it does not say.
+
+    Args:
+        shares: a rank is the share of the others that it beats, and not how many those are.
 
     Raises:
         DataError: not with one number for each response.
     """
-    if "chosen" in row:
+    columns = checks.columns_of(row)[1:]
+    if columns == ("chosen", "rejected"):
         return 1.0, 0.0
-    if "completion" in row:
+    if columns == ("completion",):
         return (_number(row["label"], f"{at}: 'label'") if "label" in row else math.nan,)
     by, responses = next((name for name in _LABELS if name in row), None), len(row["responses"])
     # An objective that needs labels refuses such rows; others read what stands in columns.
@@ -177,7 +219,9 @@ def labels_of(row: dict[str, Any], at: str) -> tuple[float, ...]:
     numbers = tuple(_number(value, f"{at}: {by!r}") for value in given)
     # A rank says less is better; how many it beats says it the right way round.
     if by == "ranks":
-        return tuple(float(sum(other > rank for other in numbers)) for rank in numbers)
+        beaten = (float(sum(other > rank for other in numbers)) for rank in numbers)
+        others = max(responses - 1, 1) if shares else 1
+        return tuple(count / others for count in beaten)
     return numbers
 
 

@@ -24,6 +24,8 @@ from whyfirst.train.plan import held_out
 BINS = 10
 Scoring = Callable[[int, list[list[int]], int], list[float]]
 """The padding token, sequences of token ids and how many of them at a time -> their rewards."""
+Lengths = Sequence[tuple[int, int]]
+"""Tokens of each pair's responses, the chosen one's first."""
 
 
 def kept_out(job: Job, share: float, found: Encoded) -> list[int]:
@@ -43,7 +45,7 @@ def kept_out(job: Job, share: float, found: Encoded) -> list[int]:
     return out
 
 
-def write_report(job: Job, score: Scoring, pairs: Sequence[Candidates]) -> None:
+def write_report(job: Job, score: Scoring, pairs: Sequence[Candidates], lengths: Lengths) -> None:
     """Score the held-out pairs, a forward pass of the stage at a time, and write `reward.json`."""
     longest, pad_id = job.config.max_length, job.tokenizer.pad_token_id
     chosen, rejected = (
@@ -54,12 +56,10 @@ def write_report(job: Job, score: Scoring, pairs: Sequence[Candidates]) -> None:
         )
         for side in (0, 1)
     )
-    write_json(job.out_dir / "reward.json", report(pairs, chosen, rejected))
+    write_json(job.out_dir / "reward.json", report(lengths, chosen, rejected))
 
 
-def report(
-    pairs: Sequence[Candidates], chosen: Sequence[float], rejected: Sequence[float]
-) -> dict[str, Any]:
+def report(lengths: Lengths, chosen: Sequence[float], rejected: Sequence[float]) -> dict[str, Any]:
     """The figures of `reward.json` from both rewards of each held-out pair.
 
     Accuracy counts a tie as half; `longer_is_better` is the accuracy of preferring the response of
@@ -67,7 +67,6 @@ def report(
     better of the two rules, longer and shorter, by McNemar's exact test at 0.05.
     """
     right = [_won(a, b) for a, b in zip(chosen, rejected, strict=True)]
-    lengths = [(len(pair.responses[0]), len(pair.responses[1])) for pair in pairs]
     longer = [_won(a, b) for a, b in lengths]
     # The better of the two: where short responses are preferred, length helps as well.
     rule = longer if fmean(longer) >= 0.5 else [1 - won for won in longer]
@@ -92,7 +91,7 @@ def report(
         f"response is right on {rule_accuracy:.1%}."
     )
     return {
-        "pairs": len(pairs),
+        "pairs": len(right),
         "accuracy": accuracy,
         "accuracy_low": interval.low,
         "accuracy_high": interval.high,

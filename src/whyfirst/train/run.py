@@ -99,7 +99,8 @@ def run_stage(
     result = StageResult(
         kind=config.kind,
         **totals,
-        first_loss=trained.log[0].get("loss"),
+        # A row before the first update has none.
+        first_loss=next((row["loss"] for row in trained.log if "loss" in row), None),
         last_loss=trained.log[-1].get("loss"),
         layout=trained.layout,
         chat_template_sha256=preflight.template_sha(tokenizer),

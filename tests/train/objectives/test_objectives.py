@@ -133,16 +133,18 @@ def test_mm_dpo_implicit_with_all_kept_is_dpo_and_needs_no_margin() -> None:
 
 
 def test_physhpo_with_the_instance_alone_is_dpo_and_spans_add_up() -> None:
-    assert torch.allclose(loss("physhpo", scores(RATIOS)), dpo(tensor(RATIOS)), atol=1e-12)
+    alone = {"state": 0.0, "motion": 0.0, "semantic": 0.0}
+    got = loss("physhpo", scores(RATIOS), **alone)
+    assert torch.allclose(got, dpo(tensor(RATIOS)), atol=1e-12)
     four = scores([[1.0, -1.0, 0.5, 0.25]], lengths=[[6, 6, 6, 6]])
     # An edge of half the response is all of it.
-    state = loss("physhpo", four, instance=0.0, state=1.0, edge=3)
+    state = loss("physhpo", four, **alone | {"instance": 0.0, "state": 1.0}, edge=3)
     assert torch.allclose(state, dpo(tensor([[1.0, -1.0]])), atol=1e-12)
-    terms = loss("physhpo", four, instance=0.0, motion=2.0, semantic=1.0)
+    terms = loss("physhpo", four, instance=0.0, state=0.0, motion=2.0, semantic=1.0)
     expected = 2 * dpo(tensor([[1.0, 0.5]])) + dpo(tensor([[1.0, 0.25]]))
     assert torch.allclose(terms, expected, atol=1e-12)
     with pytest.raises(ValueError, match="need 3"):
-        loss("physhpo", scores(RATIOS), motion=1.0)
+        loss("physhpo", scores(RATIOS), motion=1.0, semantic=0.0)
 
 
 def test_poft_gradient_is_minus_tau_and_agreement_is_ln_2() -> None:
@@ -282,7 +284,8 @@ def drawn(name: str, B: int, K: int, T: int, seed: int) -> SequenceScores:
     """Random scores that fit an objective."""
     entry, rng = OBJECTIVES.get(name), torch.Generator().manual_seed(seed)
     fewest, most = entry.facts.get("responses", (2, 2))
-    K = max(fewest, min(K, most or K)) + entry.facts.get("borrowed", False)
+    K = most if name == "physhpo" else max(fewest, min(K, most or K))
+    K += entry.facts.get("borrowed", False)
     lengths = torch.randint(1, T + 1, (B, K), generator=rng)
     if name == "cut":
         lengths = lengths[:, :1].expand(B, K)

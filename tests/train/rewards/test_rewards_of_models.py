@@ -136,6 +136,25 @@ def test_confidence_is_of_other_tokens(model: LocalModel) -> None:
     assert found == pytest.approx(hand, abs=1e-4)
 
 
+def test_token_rewards_of_a_text_are_those_of_a_chat(chat_base: Path) -> None:
+    """Its corrections were learned behind a template or without one, as the stage's prompts are."""
+    from whyfirst.train.rewards import seq2seq
+
+    asked: list[list[int]] = []
+    chatty = LocalModel(chat_base, "float32")
+
+    def noting(_: Any, args: Any, given: Any) -> None:
+        asked.append(given["input_ids"][0].tolist())
+
+    chatty.model.register_forward_pre_hook(noting, with_kwargs=True)
+    for said_as in ("text", "chat", None):
+        scored("seq2seq", ["w9"], ["w1 w2"], model=chatty, format=[said_as])
+    text, chat, neither = asked
+    said = seq2seq.told_last("w9", seq2seq.REQUEST.replace("{response}", "w1 w2"))
+    assert text == chatty.tokenizer(said)["input_ids"] + chatty.tokenizer("w1 w2")["input_ids"]
+    assert chat == neither != text
+
+
 def test_token_rewards_and_their_sum(model: LocalModel) -> None:
     row = token_rewards(model, "w9", "w1 w2 w3")
     assert len(row) == 3

@@ -222,7 +222,7 @@ def cost(ahead: Ahead) -> Iterator[Work]:
             # An upper bound: the longest responses there may be.
             if each.written:
                 row = min(row + each.written, train.max_length)
-            updates = updates or updates_of(train.epochs, rows, each.fresh)
+            updates = updates or each.uses * updates_of(train.epochs, rows, each.fresh)
             seen = updates * train.batch_size * row
         flops = arithmetic.training_flops(
             shape, each.trained * seen, row, adapter=adapter,

@@ -29,6 +29,7 @@ from whyfirst.study.sources.sampling import (
     reward_problems,
     reward_uses,
     sampled,
+    without_responses,
 )
 from whyfirst.train.config_base import PromptFormat
 from whyfirst.train.config_rl import RewardUse
@@ -50,12 +51,15 @@ def agreement(one: Sequence[int], other: Sequence[int]) -> list[int]:
 def _ahead(options: Mapping[str, Any], given: Mapping[str, list[Row]]) -> list[Row]:
     rows, k = given["prompts"][: options["size"]], options["k"]
     made = as_long_as_may_be(rows, k, options["max_new_tokens"])
-    return [{**row, "responses": said, "ranks": list(range(1, k + 1))} for row, said in made]
+    ranks = list(range(1, k + 1))
+    return [{**without_responses(row), "responses": said, "ranks": ranks} for row, said in made]
 
 
 @CORPORA.enter(
     "cyclealign", seeded=True, rows_of=("prompts",), ahead=_ahead, check=reward_problems,
     uses=reward_uses, asks_judge=lambda options: not options["rewards"],
+    # Pairs that prompts came with stood beside the responses drawn, which got the pairs' labels.
+    revised=lambda options: {"responses given": "left out"},
     paper="Hong et al. 2023, arXiv 2310.16271",
 )  # fmt: skip
 def cyclealign(
@@ -104,7 +108,7 @@ def cyclealign(
             if len(agreed) > 1:
                 texts = [said[at][number] for number in agreed]
                 ranks = list(range(1, len(texts) + 1))
-                made.append({**rows[at], "responses": texts, "ranks": ranks})
+                made.append(without_responses(rows[at]) | {"responses": texts, "ranks": ranks})
             else:
                 few = len(said[at]) < 2
                 left_out["no two responses" if few else "the rankings agree on no two"] += 1

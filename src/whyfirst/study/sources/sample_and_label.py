@@ -26,6 +26,7 @@ from whyfirst.study.sources.sampling import (
     sampled,
     shares_won,
     within_cap,
+    without_responses,
 )
 from whyfirst.train.config_base import PromptFormat
 from whyfirst.train.config_rl import RewardUse
@@ -136,9 +137,7 @@ def _nothing_made(texts: list[str], labels: Labels, documents: str) -> str:
 
 def _made(row: Mapping[str, Any], texts: list[str], labels: Any, documents: str) -> Iterator[Row]:
     """The rows that one prompt's responses give; none where there is no better and worse."""
-    rest = {
-        key: value for key, value in row.items() if key not in ("completion", "chosen", "rejected")
-    }
+    rest = without_responses(row)
     if column := _UNLABELLED.get(documents):
         given = row.get(column)
         if not given:

@@ -26,6 +26,12 @@ AT_ONCE = 64
 """Prompts a call: what a kill can cost."""
 
 
+def without_responses(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A prompt's row less the responses it came with, which would stand beside those drawn."""
+    given = ("completion", "chosen", "rejected", "responses", "labels", "scores", "ranks")
+    return {key: value for key, value in row.items() if key not in given}
+
+
 def within_cap(rows: Rows, k: int, length: int, most: int | None) -> list[dict[str, Any]]:
     """The first prompts whose responses, all as long as they may be, stay under a cap of tokens."""
     return list(rows if most is None else rows[: most // (k * length)])

@@ -27,6 +27,7 @@ class Cost:
 
     Attributes:
         fresh: rows of one update that are drawn from the main file.
+        uses: updates made of rows that are drawn once.
         rows: rows of one forward pass on one device.
         trained: passes forward and back that each of its tokens makes through the model.
         forward: passes forward alone (references, generating, reward models).
@@ -46,6 +47,7 @@ class Cost:
     references: int = 0
     written: int = 0
     reward_models: int = 0
+    uses: int = 1
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 from whyfirst.train.kinds.sft import SFTStage
+from whyfirst.train.rewards import REWARDS
 
 
 class AutoCEIStage(Stage):
@@ -38,6 +39,10 @@ class AutoCEIStage(Stage):
     def _check_rounds(self) -> Self:
         if self.processes > 1 or (self.lora is not None and not self.lora.merge):
             raise ValueError("auto_cei: one process, and an adapter that is merged, or none")
+        if self.adapter == "continue":
+            # Each round trains a fresh adapter and leaves it merged.
+            raise ValueError("adapter: the rounds of auto_cei start from whole weights; use fresh, "
+                             "which merges it")  # fmt: skip
         if self.keep_at:
             raise ValueError("keep_at: the rounds of auto_cei keep no weights on the way")
         return self
@@ -65,6 +70,12 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
     return train_curriculum(job, rows, path)
 
 
+def _revised(config: Any) -> dict[str, str]:
+    """Its reward, where that is no longer at its first version."""
+    version = REWARDS.get("auto_cei").version
+    return {} if version == "1" else {"reward": version}
+
+
 def _cost(config: Any) -> Cost:
     rounds = config.most * config.iterations  # the most there can be
     written = config.samples * config.max_new_tokens * rounds
@@ -77,4 +88,7 @@ def _cost(config: Any) -> Cost:
 def auto_cei() -> StageKind:
     """Expert iteration, its patience with giving up climbed to the best balance."""
     reads = {"prompts": "rows"}
-    return StageKind(AutoCEIStage, lambda config: reads, _check, _train, _cost, row_seconds=1e-2)
+    return StageKind(
+        AutoCEIStage, lambda config: reads, _check, _train, _cost, row_seconds=1e-2,
+        revised=_revised,
+    )  # fmt: skip

@@ -73,7 +73,7 @@ def _train(job: Job) -> tuple[Trained, dict[str, Any]]:
     return train_critic(job)
 
 
-@KINDS.enter("critique_reward", version="1", paper="Zhang et al. 2025, arXiv 2502.10391")
+@KINDS.enter("critique_reward", version="2", paper="Zhang et al. 2025, arXiv 2502.10391")
 def critique_reward() -> StageKind:
     """A reward model that criticises a response in words before it scores it."""
     made = prefer_kind(CritiqueRewardStage, "pairs", objective=lambda config: config.objective)

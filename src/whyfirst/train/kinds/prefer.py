@@ -18,7 +18,7 @@ from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
 from whyfirst.train.objectives import OBJECTIVES
-from whyfirst.train.preferences import check_rows, columns_of, read_candidates
+from whyfirst.train.preferences import check_rows, columns_of, labels_within, read_candidates
 
 
 class ReferenceUse(StrictModel):
@@ -92,19 +92,25 @@ def prefer_kind(
         # What an objective reads beside the responses goes with them through sorting and padding.
         facts = OBJECTIVES.get(objective(options).name).facts
         candidates = read_candidates(
-            options, tokenizer, rows, path, facts.get("columns", {}), facts.get("borrowed", False)
-        )
-        return encode.Encoded(files, columns_of(rows, path), candidates=candidates)
+            options, tokenizer, rows, path, facts.get("columns", {}), facts.get("borrowed", False),
+            labels_within(objective(options)) is not None,
+        )  # fmt: skip
+        return encode.Encoded(
+            files, columns_of(rows, path), candidates=candidates,
+            prompt_scored=facts.get("prompt_scored", False),
+        )  # fmt: skip
 
     def train(job: Job) -> tuple[Trained, dict[str, Any]]:
         from whyfirst.train.offline import train_offline
-        from whyfirst.train.prefer import objective_trainer
+        from whyfirst.train.prefer import check_references, objective_trainer
+
+        folders = [
+            Path(use.path) if use.path else Path(job.data[f"reference:{use.stage}"])
+            for use in references(job.config)
+        ]
+        check_references(job, folders)
 
         def make(run: Run) -> tuple[Any, str]:
-            folders = [
-                Path(use.path) if use.path else Path(job.data[f"reference:{use.stage}"])
-                for use in references(job.config)
-            ]
             return objective_trainer(run, objective(job.config), folders)
 
         return train_offline(job, make)
@@ -121,7 +127,10 @@ def prefer_kind(
     def revised(options: Any) -> Mapping[str, str]:
         # They computed in float32 before.
         half = options.dtype == "bfloat16" and references(options)
-        return {"references": options.dtype} if half else {}
+        use = objective(options)
+        told = OBJECTIVES.get(use.name).facts.get("revised")
+        marks: dict[str, str] = told(use.options) if told else {}
+        return marks | ({"references": options.dtype} if half else {})
 
     return StageKind(
         config, reads, check, train, cost, row_seconds=3e-3, encode=encoded,

@@ -20,7 +20,7 @@ from whyfirst.train import encode
 from whyfirst.train.config_base import Stage
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import KINDS, Cost, Rows, StageKind, pass_rows
-from whyfirst.train.preferences import read_candidates
+from whyfirst.train.preferences import check_shapes, read_candidates
 
 _COLUMNS = ("prompt", "chosen", "rejected")
 
@@ -41,6 +41,9 @@ class RewardStage(Stage):
     def _check_whole(self) -> Self:
         if self.lora is not None and self.lora.dropout:
             raise ValueError("lora: dropout has no effect: a reward model trains without any")
+        if self.lora is not None and not self.lora.merge:
+            # What rewards with it loads a classifier's whole weights.
+            raise ValueError("lora: a reward model is used whole; set merge: true")
         if self.fsdp:
             raise ValueError("fsdp: reward.json is measured on a model that one process holds")
         return self
@@ -106,6 +109,7 @@ def reward() -> StageKind:
 
     def check(config: RewardStage, name: str, rows: Rows, path: Path) -> None:
         encode.check_responses(rows, _COLUMNS, path)
+        check_shapes(rows, path)
         _margins(rows, path)
 
     def encoded(config: RewardStage, tokenizer: Any, files: encode.Files) -> encode.Encoded:
@@ -123,7 +127,8 @@ def reward() -> StageKind:
 
         def report(run: Run, model: Any) -> None:
             pairs = [run.encoded.candidates[i] for i in run.kept]
-            write_report(job, partial(score, model), pairs)
+            lengths = [(len(pair.responses[0]), len(pair.responses[1])) for pair in pairs]
+            write_report(job, partial(score, model), pairs, lengths)
 
         kept = partial(kept_out, job, config.held_out)
         return train_offline(job, _trainer, kept=kept, finished=report)

@@ -11,6 +11,8 @@ row. Facts a room's entry may hold beside `Entry`'s own:
   lists of T numbers, shape (B, K, T)) or ``"text"`` (a list of B);
 - ``prompt_scored``: the mask covers the prompt's tokens too (default False);
 - ``distinct``: no two responses of a row may have the same label (default False);
+- ``labels_within``: options -> the least and the highest label it reads, or None for any; with
+  such bounds a rank is the share of the other responses that it beats;
 - ``labelled``: rows must say how good each response is (default True);
 - ``binary``: the label is true or false (default False);
 - ``borrowed``: each row gets one more response, last and without a label: that of another row, to
@@ -21,6 +23,11 @@ row. Facts a room's entry may hold beside `Entry`'s own:
 - ``ties``: labels may be equal, and the objective reads what that means (default False);
 - ``scored``: the policy has a number as a second output, which `SequenceScores.rewards` holds
   (default False);
+- ``ranks_by``: ("sum" or "mean" over a response's tokens, the option that scales it or None): the
+  log-probability, or log-ratio where there is a reference, by which it puts responses in order and
+  `accuracy` and `margin` are logged (default ("sum", None));
+- ``revised``: options given -> marks that identify those whose results have changed, where those of
+  other options have not;
 - ``many_heads``: the policy has an output layer for each number in the column `objective`, as many
   as the option `heads` says (default False).
 
@@ -29,7 +36,7 @@ a list (``prompt``, ``responses``, ``labels``) or one response (``prompt``, ``co
 ``label``). In place of ``prompt`` a row may hold ``prompts``, one for each response: what DOVE
 compares, and the two contexts CUT reads one response in. ``scores`` (more is better) and ``ranks``
 (1 is best) may stand for ``labels``; a rank reaches an objective as the number of responses it
-beats. Responses come best first, equals in the row's order.
+beats, or their share (``labels_within``). Responses come best first, equals in the row's order.
 
 Leaves out: how scores are computed (`whyfirst.train.scores`) and trained on (kinds/prefer.py).
 """

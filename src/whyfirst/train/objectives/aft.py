@@ -21,6 +21,7 @@ from whyfirst.train.objectives import NEVER, OBJECTIVES, SequenceScores
     tested="one right and one wrong: -log sigmoid; detached: no gradient on the wrong ones",
     references=0,
     responses=(2, None),
+    ranks_by=("mean", None),
 )
 def aft(
     scores: SequenceScores,

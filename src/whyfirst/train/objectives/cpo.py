@@ -17,6 +17,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     needs="prompt, chosen, rejected; no reference",
     tested="two hand-made responses",
     references=0,
+    ranks_by=("sum", "beta"),
 )
 def cpo(scores: SequenceScores, *, beta: float = 0.1, alpha: float = 1.0) -> Tensor:
     """The logistic loss on log-probabilities plus the better one's mean loss; shape (B,)."""

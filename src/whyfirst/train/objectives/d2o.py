@@ -19,6 +19,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     tested="K = 1, alpha = beta gives dpo; at most the mean of the instances' dpo losses",
     references=2,
     responses=(2, None),
+    ranks_by=("sum", "beta"),
 )
 def d2o(scores: SequenceScores, *, beta: float = 0.1, alpha: float = 0.1) -> Tensor:
     """-log sigmoid of the samples' mean log-ratio less the dispreferred response's.

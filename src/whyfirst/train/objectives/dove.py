@@ -14,10 +14,12 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 
 @OBJECTIVES.enter(
     "dove",
+    version="2",  # its prompts were not counted among the tokens it trains on
     paper="Bansal et al. 2024, arXiv 2404.00530",
     needs="prompts (two), responses, labels; one reference",
     tested="identical prompts give dpo exactly",
     prompt_scored=True,
+    ranks_by=("sum", "beta"),
 )
 def dove(scores: SequenceScores, *, beta: float = 0.1) -> Tensor:
     """-log sigmoid of beta times the difference of joint log-ratios.

@@ -16,6 +16,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     paper="Rafailov et al. 2023, arXiv 2305.18290",
     needs="prompt, chosen, rejected; one reference",
     tested="ln 2 at the start; TRL's loss over 20 updates",
+    ranks_by=("sum", "beta"),
 )
 def dpo(scores: SequenceScores, *, beta: float = 0.1) -> Tensor:
     """-log sigmoid of the better response's scaled log-ratio less the other's; shape (B,)."""

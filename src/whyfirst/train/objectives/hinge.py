@@ -16,6 +16,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     paper="Zhao et al. 2023, arXiv 2305.10425; Liu et al. 2023, arXiv 2309.06657",
     needs="prompt, chosen, rejected; one reference",
     tested="1 at the start; TRL's loss over 20 updates",
+    ranks_by=("sum", "beta"),
 )
 def hinge(scores: SequenceScores, *, beta: float = 0.1) -> Tensor:
     """One less the scaled difference, at least 0; shape (B,)."""

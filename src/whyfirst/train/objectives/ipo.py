@@ -16,6 +16,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     paper="Azar et al. 2023, arXiv 2310.12036",
     needs="prompt, chosen, rejected; one reference",
     tested="1 / (4 beta^2) at the start; TRL's loss over 20 updates",
+    ranks_by=("mean", None),
 )
 def ipo(scores: SequenceScores, *, beta: float = 0.1) -> Tensor:
     """Squared distance of the difference from its target 1 / (2 beta); shape (B,)."""

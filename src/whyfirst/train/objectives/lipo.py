@@ -22,6 +22,9 @@ from whyfirst.train.objectives import NEVER, OBJECTIVES, SequenceScores
     needs="responses, labels in [0, 1]; one reference",
     tested="K = 2: lambda is 0.5324558 dpo, logistic is dpo; s = 2, 1, 0 gives 0.2137772827",
     responses=(2, None),
+    # Its gains are 2 to the label: far below they vanish, and above they outgrow everything.
+    labels_within=lambda options: (0.0, 1.0) if options.loss == "lambda" else None,
+    ranks_by=("sum", "beta"),
 )
 def lipo(
     scores: SequenceScores,

@@ -18,6 +18,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     paper="Ahrabian et al. 2024, arXiv 2407.15229",
     needs="prompt, chosen, rejected; one reference",
     tested="with equal lengths n it is dpo with beta / n; TRL's sigmoid_norm",
+    ranks_by=("mean", "beta"),
 )
 def ln_dpo(scores: SequenceScores, *, beta: float = 2.0) -> Tensor:
     """`dpo` with each log-ratio divided by its response's tokens; shape (B,)."""

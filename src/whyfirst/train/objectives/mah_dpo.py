@@ -23,6 +23,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     tested="one head without noise is dpo; a head without pairs gets no gradient",
     columns={"objective": "row"},
     many_heads=True,
+    ranks_by=("sum", "beta"),
 )
 def mah_dpo(
     scores: SequenceScores, *, heads: int = 2, beta: float = 0.1, noise: float = 1e-3

@@ -25,6 +25,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     tested="margin 0 or below gives dpo; beta(inf) = beta (1 + w)",
     columns={"margin": "row"},
     batched="implicit",
+    ranks_by=("sum", "beta"),
 )
 def mm_dpo(
     scores: SequenceScores,

@@ -18,6 +18,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     needs="prompt, chosen, rejected; no reference",
     tested="two hand-made responses",
     references=0,
+    ranks_by=("mean", None),
 )
 def orpo(scores: SequenceScores, *, lam: float = 0.1) -> Tensor:
     """The better one's mean loss plus the logistic loss on log-odds; shape (B,)."""

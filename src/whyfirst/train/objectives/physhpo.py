@@ -14,6 +14,8 @@ from torch.nn.functional import logsigmoid
 
 from whyfirst.train.objectives import OBJECTIVES, SequenceScores
 
+_WEIGHTS = ("state", "motion", "semantic")
+
 
 @OBJECTIVES.enter(
     "physhpo",
@@ -22,22 +24,25 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     tested="weights (1, 0, 0, 0) give dpo; spans that part a response add up to the whole",
     labelled=False,
     responses=(2, 4),
+    # Beside the first they were 0, which made it exactly dpo.
+    revised=lambda given: {} if {*_WEIGHTS} <= given.keys() else {"weights": "the paper's"},
+    ranks_by=("sum", "beta"),
 )
 def physhpo(
     scores: SequenceScores,
     *,
     beta: float = 0.1,
     instance: float = 1.0,
-    state: float = 0.0,
-    motion: float = 0.0,
-    semantic: float = 0.0,
+    state: float = 0.4,
+    motion: float = 0.3,
+    semantic: float = 0.2,
     edge: int = 8,
 ) -> Tensor:
     """A weighted sum of DPO terms.
 
     Args:
         beta: of every term.
-        instance, state, motion, semantic: weights of the terms; 0 leaves one out.
+        instance, state, motion, semantic: weights of the terms, the paper's; 0 leaves one out.
         edge: tokens at each end of a response that make its state.
 
     Returns:
@@ -49,7 +54,10 @@ def physhpo(
     K = scores.logp.shape[1]
     needed = 4 if semantic else 3 if motion else 2
     if needed > K:
-        raise ValueError(f"physhpo: rows of {K} responses; the terms asked for need {needed}")
+        raise ValueError(
+            f"physhpo: rows of {K} responses, and its terms need {needed} (pairs_as: hierarchy "
+            "makes them); or set semantic: 0, and motion: 0 for pairs"
+        )
     token_B_K_T = scores.logp - scores.references[0]
     ratio_B_K = token_B_K_T.sum(-1)
     edge_B_K = (token_B_K_T * edges(scores.mask, edge)).sum(-1)

@@ -19,6 +19,7 @@ from whyfirst.train.objectives import NEVER, OBJECTIVES, SequenceScores
     references=0,
     responses=(2, None),
     distinct=True,
+    ranks_by=("mean", None),
 )
 def pro(scores: SequenceScores, *, nll: float = 0.05, gaps: bool = True) -> Tensor:
     """Softmax of each response among itself and the worse ones, and the best one's likelihood.

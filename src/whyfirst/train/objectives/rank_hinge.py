@@ -19,6 +19,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     tested="K = 2 without nll: max(0, s of the worse - s of the better)",
     references=0,
     responses=(2, None),
+    ranks_by=("mean", None),
 )
 @OBJECTIVES.enter(
     "cyclealign",
@@ -27,6 +28,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     tested="K = 2 without nll: max(0, s of the worse - s of the better)",
     references=0,
     responses=(2, None),
+    ranks_by=("mean", None),
 )
 def rank_hinge(scores: SequenceScores, *, margin: float = 0.0, nll: float = 1.0) -> Tensor:
     """Sum over ordered pairs of max(0, margin + s of the worse - s of the better).

@@ -17,6 +17,7 @@ from whyfirst.train.objectives import OBJECTIVES, SequenceScores
     needs="prompt, chosen, rejected; no reference",
     tested="two hand-made responses; gamma 0 and a uniform reference give ln_dpo",
     references=0,
+    ranks_by=("mean", "beta"),
 )
 def simpo(scores: SequenceScores, *, beta: float = 2.0, gamma: float = 1.0) -> Tensor:
     """-log sigmoid of the scaled difference of mean log-probabilities less gamma; shape (B,)."""

@@ -10,6 +10,8 @@ options, but for what the stage gives (the room's context):
 - ``folder``: of the model named by `path` in the file, or trained by the study's reward stage;
 - ``model``: the `LanguageModel` in the folder `path`, or the one the stage starts from, unchanged.
 
+A reward that reads what a reply says, or whether it declines, has `read_by` for its version.
+
 A `Labeler` judges several responses to one prompt; `lift` makes one of any reward. Leaves out:
 summing and checking (`combine`).
 """
@@ -21,6 +23,8 @@ from typing import Any
 
 from whyfirst.config.room import Entry, Room
 from whyfirst.data.rows import text_of
+from whyfirst.models import refusals as declined
+from whyfirst.models import said
 
 Reward = Callable[..., list[float | None]]
 text = text_of
@@ -43,6 +47,22 @@ class Feedback:
     scores: list[float | None]
     margin: float | None
     critiques: list[str | None] = field(default_factory=list)
+
+
+# By what replies were read when rewards began to count it: what they were known by stays.
+_READ_BEFORE = {"said": "3", "refusals": "2"}
+
+
+def read_by(version: str = "1", *, refusals: bool = False) -> str:
+    """The version of a reward that reads replies: its own, and what has changed of the reading.
+
+    Args:
+        version: its own.
+        refusals: it reads whether a reply declines (`models.refusals`), and not only what it says.
+    """
+    now = {"said": said.VERSION} | ({"refusals": declined.VERSION} if refusals else {})
+    changed = [f"{name} {now[name]}" for name in now if now[name] != _READ_BEFORE[name]]
+    return ", ".join([version, *changed])
 
 
 Labeler = Callable[[str, Sequence[str]], Feedback]

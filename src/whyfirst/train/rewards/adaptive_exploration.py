@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 from whyfirst.train.rewards.answers import same
 
 _ITEM = re.compile(r"\s*(?:\d{1,3}[.):]|[-*])\s+(\S.*)")
@@ -33,6 +33,7 @@ def answers(completion: Any) -> list[str]:
 
 @REWARDS.enter(
     "adaptive_exploration",
+    version=read_by(),
     paper="Liu et al. 2025, arXiv 2508.05731",
     needs="the column answer; responses that are lists",
     tested="(N, k) = (1, 1): 1; (4, 1): .5; (4, 4): .25; (2, none): -.5; most at N = k = 1",

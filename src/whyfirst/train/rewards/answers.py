@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 _MARKED = re.compile(r"(?:answer|####)\s*(?:is)?\s*[:=]?\s*(.+)", re.IGNORECASE)
@@ -47,6 +47,7 @@ def correct(completion: Any, answer: Any) -> bool:
 
 @REWARDS.enter(
     "accuracy",
+    version=read_by(),
     paper="Peng et al. 2025, arXiv 2503.07536",
     needs="the column answer",
     tested="hand-written responses",

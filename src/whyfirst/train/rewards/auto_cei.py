@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 from whyfirst.train.rewards.answers import correct
 
 _GIVES_UP = re.compile(r"\bI (?:do not|don't|don’t) know\b|\bI am not sure\b", re.IGNORECASE)
@@ -40,6 +40,7 @@ def given_up(reply: str) -> int | None:
 
 @REWARDS.enter(
     "auto_cei",
+    version=read_by(),
     paper="Zhao et al. 2024, arXiv 2410.07627",
     needs="the column answer; responses in steps, a line each",
     tested="0 at patience, rising with the steps, -1 and 1 far from it",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 from whyfirst.train.rewards.programs import run_all
 
 _BLOCK = re.compile(r"```(?:python|py)?\s*\n(.*?)```", re.DOTALL)
@@ -24,6 +24,7 @@ def program_of(completion: Any) -> str:
 
 @REWARDS.enter(
     "code_tests",
+    version=read_by(),
     paper="Jiang et al. 2025, arXiv 2510.18471",
     needs="the column tests (a list of {given, output}); Linux",
     tested="programs of known output; hostile programs",

@@ -8,10 +8,12 @@ from typing import Any
 
 from whyfirst.models.refusals import read_refusal
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text, truths
+from whyfirst.train.rewards import REWARDS, read_by, text, truths
 
 
-@REWARDS.enter("refusal", needs="the column harmful (true or false)")
+@REWARDS.enter(
+    "refusal", version=read_by(refusals=True), needs="the column harmful (true or false)"
+)
 def refusal(
     prompts: list[Any],
     completions: list[Any],

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 from whyfirst.train.rewards.programs import Ran, run_all
 
 
@@ -44,6 +44,7 @@ def semantics_value(completion: Any, ran: Ran) -> float:
 
 @REWARDS.enter(
     "execution_semantics",
+    version=read_by(),
     paper="Jiang et al. 2025, arXiv 2510.18471",
     needs="the column program; Linux",
     tested="3 of 4 items right give .775, no JSON 0; equality by a table",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whyfirst.models.decoding.gtalign import ACTIONS, payoffs
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 from whyfirst.train.rewards.answers import correct
 
 _FORM = re.compile(
@@ -51,6 +51,7 @@ def utilities(said: str, answer: Any, actions: Mapping[str, str]) -> tuple[float
 
 @REWARDS.enter(
     "gtalign",
+    version=read_by(),
     paper="Zhu et al. 2025, arXiv 2510.08872",
     needs="the column answer; responses with a payoff table",
     tested="utilities .25 and 1 give .5; one at 0 gives 0; malformed gives 0",

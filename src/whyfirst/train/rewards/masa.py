@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 from whyfirst.train.rewards.answers import correct
 
 Rollout = Mapping[str, Any]
@@ -58,6 +58,7 @@ def _number(value: object) -> bool:
 
 @REWARDS.enter(
     "masa",
+    version=read_by(),
     paper="Kim et al. 2025, arXiv 2510.03259",
     needs="columns task, answer and meta; meta rows also problem",
     batched=True,  # it reads a row's siblings

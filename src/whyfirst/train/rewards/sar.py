@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from whyfirst.models.base import LanguageModel
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 from whyfirst.train.rewards.answers import correct
 from whyfirst.train.rewards.likelihood import asked, per_token
 
@@ -27,7 +27,7 @@ def drop(alone: float, asked_for: float) -> float:
 
 @REWARDS.enter(
     "sar",
-    version="2",
+    version=read_by("2"),
     paper="Han et al. 2025, arXiv 2509.05489",
     needs="the column answer",
     tested="perplexities 8 and 2 give 0.75, 1 and 9 give -1; no question changes nothing: 0",

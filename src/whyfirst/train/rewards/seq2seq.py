@@ -11,6 +11,7 @@ from typing import Any
 
 from whyfirst.data.transforms.corrections import REQUEST
 from whyfirst.data.transforms.texts import told_last
+from whyfirst.train.config_base import PromptFormat
 from whyfirst.train.rewards import REWARDS, text
 
 
@@ -20,7 +21,9 @@ def signs(agrees: Sequence[bool]) -> list[float]:
     return [1.0 if at < first else 0.0 if one else -1.0 for at, one in enumerate(agrees)]
 
 
-def token_rewards(model: Any, prompt: Any, said: str) -> list[float]:
+def token_rewards(
+    model: Any, prompt: Any, said: str, prompts_as: PromptFormat = None
+) -> list[float]:
     """The reward of each token of a response, as `model` tokenises it.
 
     Up to the first difference, what the model would write greedily is the response itself: one
@@ -32,7 +35,9 @@ def token_rewards(model: Any, prompt: Any, said: str) -> list[float]:
 
     request = told_last(prompt, REQUEST.replace("{response}", said))
     # As an `sft` stage lays out its rows, on which the model was trained.
-    head, whole = (encode_exchange(model.tokenizer, request, text, False) for text in ("", said))
+    head, whole = (
+        encode_exchange(model.tokenizer, request, text, False, prompts_as) for text in ("", said)
+    )
     if len(whole) > model.context or len(whole) == len(head):
         return []
     with torch.inference_mode():
@@ -43,6 +48,7 @@ def token_rewards(model: Any, prompt: Any, said: str) -> list[float]:
 
 @REWARDS.enter(
     "seq2seq",
+    version="2",  # it read prompts as chats where the stage says `format: text`
     paper="Zhou et al. 2024, arXiv 2409.00162",
     needs="a model trained on corrections (path)",
     tested="a copying model gives 1 a token; the sign changes where it writes something else",
@@ -56,5 +62,9 @@ def seq2seq(
     **columns: Any,
 ) -> list[float | None]:
     """Sum of the rewards of a response's tokens; None where it has none, or too many."""
-    rows = [token_rewards(model, p, text(c)) for p, c in zip(prompts, completions, strict=True)]
+    formats = columns.get("format") or [None] * len(prompts)
+    rows = [
+        token_rewards(model, prompt, text(said), written)
+        for prompt, said, written in zip(prompts, completions, formats, strict=True)
+    ]
     return [sum(row) if row else None for row in rows]

@@ -13,7 +13,7 @@ from typing import Any
 
 from whyfirst.models.base import LanguageModel, Sampling
 from whyfirst.models.said import said
-from whyfirst.train.rewards import REWARDS, text
+from whyfirst.train.rewards import REWARDS, read_by, text
 from whyfirst.train.rewards.likelihood import asked
 
 ASK = (
@@ -60,7 +60,7 @@ def value(judgements: Sequence[Judgement]) -> float:
 
 @REWARDS.enter(
     "step_judgements",
-    version="2",
+    version=read_by("2"),
     paper="Zhang et al. 2025, arXiv 2508.04088",
     needs="a model that judges (path); responses in steps, a line each",
     tested="what is written is read; the share of steps before the first wrong one",

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from whyfirst.train.rewards import REWARDS
+from whyfirst.train.rewards import REWARDS, read_by
 from whyfirst.train.rewards.plans import Step, content_scores, order_score, plan_of, subsequence
 
 
@@ -27,7 +27,7 @@ def number_score(given: int, wanted: int) -> float:
 
 @REWARDS.enter(
     "structured_plan",
-    version="2",
+    version=read_by("2"),
     paper="Sun et al. 2025, arXiv 2510.15600",
     needs="the column plan (a list of {action, objects, parameters})",
     tested="a perfect step is worth 1.5, one displaced by `reach` 0; equal plans give 1",
