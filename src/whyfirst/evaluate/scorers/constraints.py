@@ -22,6 +22,7 @@ Check = Callable[[str], bool]
     question="follows constraints",
     paper="Wang et al. 2024, arXiv 2403.06326",
     needs="at least one constraint",
+    graded=True,
     tested="three of four: 0.75; each is caught by one injected violation",
 )
 def constraints(

@@ -100,7 +100,7 @@ def overlap(
 
 
 @SCORERS.enter(
-    "k_precision", question="grounded", paper=PAPER, needs="items with evidence",
+    "k_precision", question="grounded", paper=PAPER, needs="items with evidence", graded=True,
     tested="a copy of the evidence: 1; one unsupported word: lower by exactly 1 / words",
 )  # fmt: skip
 def k_precision(*, without_question: bool = False, least: Share = 0.5) -> Scorer:
