@@ -60,11 +60,30 @@ def test_options_give_themselves_away_by_length_only_while_they_do() -> None:
 def test_words_in_common_by_hand() -> None:
     said, right = words("paris is the capital"), words("Paris")
     assert (recall(said, right), precision(said, right), f1(said, right)) == (1, 1 / 3, 0.5)
-    assert recall(said, []) == 1 and precision([], right) == 0
+    assert precision([], right) == 0
     item = Item("x", "?", correct=("Rome", "Paris"))
     assert score("overlap", item, "Paris is the capital", metric="f1").score == 0.5
     assert score("overlap", item, "It is in paris!", metric="contains").outcome == "pass"
     assert score("overlap", Item("x", "?"), "Paris").reason == "nothing to compare with"
+
+
+def test_a_reference_of_an_article_or_a_mark_is_had_by_every_response() -> None:
+    """Against "The" or "+" any response had a recall of 1."""
+    for lone in ("A", "The", "+"):
+        found = score("overlap", Item("x", "?", correct=(lone,)), "Paris")
+        assert (found.outcome, found.reason) == ("unscored", "nothing to compare with")
+    item = Item("x", "?", correct=("The", "red boat"))
+    assert score("overlap", item, "A red house").score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [("Choice: [1 or 2]", "unscored"), ("Choice: 1/2", "unscored"), ("Choice: **1** or **2**",
+     "unscored"), ("Choice: [1 or 2]\nChoice: 1", "pass"), ("Choice: 2\n1 was dear", "fail"),
+     ("Choice: 1. It costs 5 pounds.", "pass"), ("Choice: option 12", "fail")],
+)  # fmt: skip
+def test_a_form_left_as_it_is_chooses_the_first_option(said: str, outcome: str) -> None:
+    assert score("choice", Item("x", "?", correct=("1",)), said).outcome == outcome
 
 
 def test_an_unsupported_word_lowers_k_precision_by_one_word() -> None:

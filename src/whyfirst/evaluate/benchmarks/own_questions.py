@@ -31,7 +31,7 @@ METRICS = {
 
 @benchmark(
     "own_questions",
-    version="1",
+    version="2",
     definition="Greedy responses to one's own questions, scored against one's own references.",
     needs="a .jsonl of prompt and, as the scorers need, correct, evidence, topic, group",
     metrics=tuple(METRICS.values()),
