@@ -16,6 +16,7 @@ BEFORE, AFTER = "[BEFORE] ", "[AFTER] "
 
 @DECODINGS.enter(
     "curved_contrastive",
+    version="2",
     paper="Erker et al. 2023, arXiv 2211.07591",
     needs="goal (a sentence to come to); an encoder of turns (embed), or words in its place",
     tested="the reply nearest to the goal is said; n = 1 is the model",

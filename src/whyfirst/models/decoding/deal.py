@@ -139,7 +139,8 @@ def _over_blocks(here: bool, scored: Scored, *, beams: int, branch: int, block: 
             if not open_ones:
                 break
             replies = yield [
-                Request(_begun(prompt, a.text, here), samples, n=branch) for a in open_ones
+                Request(_begun(prompt, a.text, here), samples, n=branch, part=True)
+                for a in open_ones
             ]
             grown = [answer for answer in answers if answer.finished]
             for answer, row in zip(open_ones, replies, strict=True):

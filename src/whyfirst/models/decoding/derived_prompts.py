@@ -19,6 +19,7 @@ DERIVE = (
 
 @DECODINGS.enter(
     "derived_prompts",
+    version="2",
     paper="Li et al. 2024, arXiv 2409.01552",
     needs="embeddings, or words in their place; a reward may choose (score)",
     tested="the original prompt is last and unchanged; an off-topic derivation is dropped",

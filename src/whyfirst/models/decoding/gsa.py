@@ -16,6 +16,7 @@ ASK = (
 
 @DECODINGS.enter(
     "gsa",
+    version="2",
     paper="Li et al. 2025, arXiv 2503.04104",
     needs="nothing",
     tested="n + 1 calls; all drafts stand in the last prompt; n = 0 is the model",

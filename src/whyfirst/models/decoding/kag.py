@@ -39,6 +39,7 @@ Triple = tuple[str, str, str]
 
 @DECODINGS.enter(
     "kag",
+    version="2",
     paper="Liang et al. 2024, arXiv 2409.13731",
     needs="graph (a JSONL file of s, p, o and text); embeddings, or words in their place",
     tested="two hops, counts and comparisons exactly; a missing triple falls back to passages",

@@ -23,6 +23,7 @@ Graph = Mapping[str, Sequence[str]]
 
 @DECODINGS.enter(
     "keyword_guided",
+    version="2",
     paper="Zhong et al. 2021, arXiv 2012.08383",
     needs="graph (a JSON file, word -> neighbours), target",
     tested="a path of length d is walked in d turns; no step leaves the graph",

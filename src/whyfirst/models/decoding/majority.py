@@ -19,6 +19,7 @@ LAST_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)(?!.*\d)"
 
 @DECODINGS.enter(
     "majority",
+    version="2",
     paper="Wang et al. 2022, arXiv 2203.11171",
     needs="nothing",
     tested="n = 1 is the model; the most frequent answer wins, the earlier of two as frequent",
@@ -35,6 +36,7 @@ def majority(model: LanguageModel, *, n: int = 5, temperature: float = 0.7) -> L
 
 @DECODINGS.enter(
     "self_consistency",
+    version="2",
     paper="Wang et al. 2022, arXiv 2203.11171",
     needs="answers in which `pattern` finds the result",
     tested="the sample that holds the most frequent result is the answer",

@@ -16,7 +16,7 @@ from whyfirst.models.decoding.rewrite_tree import RULES, Asking, Node, Search, g
 
 @DECODINGS.enter(
     "p_aligner",
-    version="2",
+    version="3",
     paper="Song et al. 2025, arXiv 2508.04626",
     needs="reward (a reward's name); score",
     tested="answers are scored against the raw instruction; a failed rewrite changes no tree",

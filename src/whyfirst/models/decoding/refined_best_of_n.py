@@ -21,6 +21,7 @@ GO_ON = "{question}\n\nThe answer begins with these steps:\n{steps}\n\nWrite the
 
 @DECODINGS.enter(
     "refined_best_of_n",
+    version="2",
     paper="Zhang et al. 2025, arXiv 2508.04088",
     needs="answers in steps, a line each; another model may judge (judge_model)",
     tested="solves what best-of-n can't, all samples being wrong; right chains are untouched",

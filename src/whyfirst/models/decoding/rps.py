@@ -22,7 +22,7 @@ SAY = "Write with these weights: {weights}."
 
 @DECODINGS.enter(
     "rps",
-    version="2",
+    version="3",
     paper="Mao et al. 2025, arXiv 2510.20498",
     needs="attributes: a reward's name -> weight; score",
     tested="k = 1 and angle 0 ask once at the preference itself; all angles within the limit",

@@ -26,6 +26,7 @@ CHOOSE = (
 
 @DECODINGS.enter(
     "swap",
+    version="2",
     paper="Xiong et al. 2024, arXiv 2410.03136",
     needs="nothing; another model may discriminate (judge_model)",
     tested="gamma 0 leaves the policy's shares; a checker of rules finds the proof; no repeats",
