@@ -523,6 +523,22 @@ def test_a_system_turn_and_earlier_turns_survive_a_method() -> None:
     assert base.asked[0][:3] == chat[:3] and '"c"' in base.asked[0][3].content
 
 
+@pytest.mark.parametrize(
+    "use",
+    [{"name": name, "n": 0} for name in ("best_of_n", "majority", "self_consistency",
+                                         "refined_best_of_n")]
+    + [{"name": "curved_contrastive", "goal": "x", "n": 0}, {"name": "swap", "width": 0},
+       {"name": "rps", "attributes": {"a": 1.0}, "k": 0}, {"name": "rps", "attributes": {"a": 0.0}},
+       {"name": "deal", "reward": "a", "beams": 0}, {"name": "majority", "temperature": -1.0},
+       {"name": "deal", "reward": "a", "level": "block", "block": 0},
+       {"name": "self_consistency", "pattern": "Answer"},
+       {"name": "self_consistency", "pattern": "("}],
+)  # fmt: skip
+def test_a_budget_or_pattern_of_nothing_ends_in_a_traceback(use: dict[str, Any]) -> None:
+    (place, said), *_ = DECODINGS.problems(Use.model_validate(use))
+    assert place and place[0] in use and said
+
+
 @pytest.mark.parametrize("name", HERE)
 def test_every_decoding_says_where_it_is_from(name: str) -> None:
     entry = DECODINGS.get(name)

@@ -7,7 +7,7 @@ one that comes before, the goal as one that comes after. Leaves out: training th
 """
 
 from whyfirst.models.base import LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast1, NotNegative
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn
 from whyfirst.models.embed import Embed, lexical
 
@@ -26,8 +26,8 @@ def curved_contrastive(
     *,
     goal: str,
     embed: Embed = lexical,
-    n: int = 4,
-    temperature: float = 0.7,
+    n: AtLeast1 = 4,
+    temperature: NotNegative = 0.7,
 ) -> LanguageModel:
     """Of n replies the one nearest to the goal.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
 from whyfirst.models.base import Chat, LanguageModel, Prompt, Sampling, asked, instructed
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast0
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, words
 from whyfirst.models.embed import Embed, lexical
 
@@ -30,7 +30,7 @@ BEFORE = "Keep to these guidelines:\n{listed}"
     tested="the matching guideline turns the answer, a shuffled one does not; k = 0 is the model",
 )
 def guide_align(
-    model: LanguageModel, *, library: Path, k: int = 3, embed: Embed = lexical
+    model: LanguageModel, *, library: Path, k: AtLeast0 = 3, embed: Embed = lexical
 ) -> LanguageModel:
     """The answer to a prompt after the k guidelines whose inputs are most like it.
 

@@ -15,7 +15,7 @@ from typing import Any
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_jsonl
 from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast1
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, rephrased, words
 from whyfirst.models.embed import Embed, lexical
 
@@ -44,7 +44,9 @@ Triple = tuple[str, str, str]
     needs="graph (a JSONL file of s, p, o and text); embeddings, or words in their place",
     tested="two hops, counts and comparisons exactly; a missing triple falls back to passages",
 )
-def kag(model: LanguageModel, *, graph: Path, k: int = 3, embed: Embed = lexical) -> LanguageModel:
+def kag(
+    model: LanguageModel, *, graph: Path, k: AtLeast1 = 3, embed: Embed = lexical
+) -> LanguageModel:
     """The answer that the logical form's execution gives, or the model's from passages.
 
     Args:

@@ -9,7 +9,7 @@ steps right is the answer. Leaves out: images, and training the judge.
 import re
 
 from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast1, NotNegative
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
 
 JUDGE = (
@@ -30,8 +30,8 @@ def refined_best_of_n(
     model: LanguageModel,
     *,
     judge_model: LanguageModel | None = None,
-    n: int = 4,
-    temperature: float = 0.7,
+    n: AtLeast1 = 4,
+    temperature: NotNegative = 0.7,
 ) -> LanguageModel:
     """The refined sample that the judge finds no fault in, or the one whose first fault is latest.
 
