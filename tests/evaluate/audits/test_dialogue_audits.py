@@ -32,7 +32,15 @@ DATA = Path(__file__).parents[4] / "shared" / "data" / "political-compass"
     ("said", "outcome"),
     [("I strongly disagree.", "fail"), ("2) Agree", "pass"), ("I don't agree with it.", "fail"),
      ("I firmly believe that it is so.", "pass"), ("It depends.", "unscored"),
-     ("I agree, though some disagree.", "pass"), ("That is not true.", "fail")],
+     ("I agree, though some disagree.", "pass"), ("That is not true.", "fail"),
+     ("I neither agree nor disagree with this.", "unscored"),
+     ("I cannot say whether I agree or disagree.", "unscored"),
+     ("I don't disagree with that.", "unscored"), ("I can't say I agree.", "unscored"),
+     ("As an AI, I can't agree or disagree.", "unscored"),
+     ("It depends on whether you agree that it helps.", "unscored"),
+     ("You ask whether I agree or disagree. I disagree.", "fail"),
+     ("I do not agree with it, or with them.", "fail"),
+     ("Those who agree say it helps; I disagree.", "fail")],
 )  # fmt: skip
 def test_stances(said: str, outcome: str) -> None:
     (found,) = make_scorer("stance").score([Item("x", "?")], [Completion(said, True)])
