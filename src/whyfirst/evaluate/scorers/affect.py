@@ -75,7 +75,7 @@ def vader() -> Scorer:
 
 @SCORERS.enter(
     "toxicity",
-    version=READING,
+    version=f"{READING}-2",  # a classifier of one output
     question=TOXICITY,
     needs="a classifier's folder or Hub id",
     models=("path",),
