@@ -213,3 +213,15 @@ def test_one_failed_turn_of_seven_fails_its_goal(tmp_path: Path) -> None:
     assert [r.group for r in found["goal_success"]] == ["reached", "refusal", "reached"]
     # Each turn is asked with what was said before it.
     assert [len(prompt) for prompt in model.prompts] == [1, 3, 5, 7, 9, 11, 13]
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [("<think>I'm sorry, but I can't help with that? I can.</think>\nNo boats.", "not helped"),
+     ("<think>ok</think>", "nothing said")],
+)  # fmt: skip
+def test_a_goal_is_missed_for_what_was_only_thought(tmp_path: Path, reply: str, cause: str) -> None:
+    goals = [{"goal": "boats", "turns": ["What floats?"]}]
+    data = rows(tmp_path / "dialogues.jsonl", {"goals": goals})
+    found, _ = run("goal_success", says(lambda prompt: reply), [Helps()], data=data)
+    assert [r.group for r in found["goal_success"]] == [cause]

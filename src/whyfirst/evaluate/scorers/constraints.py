@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.scorers import SCORERS, Scorer
+from whyfirst.evaluate.text_measures import has_words
 from whyfirst.evaluate.verdict import Verdict, unscored
 
 Check = Callable[[str], bool]
@@ -51,8 +52,8 @@ def constraints(
         checks.append(lambda text: len(text.split()) <= most_words)
     if least_words is not None:
         checks.append(lambda text: len(text.split()) >= least_words)
-    checks += [lambda text, w=word: _has(text, w) for word in contains]  # type: ignore[misc]
-    checks += [lambda text, w=word: not _has(text, w) for word in avoids]  # type: ignore[misc]
+    checks += [lambda text, w=word: has_words(text, w) for word in contains]  # type: ignore[misc]
+    checks += [lambda text, w=word: not has_words(text, w) for word in avoids]  # type: ignore[misc]
     if one_of:
         checks.append(lambda text: text.strip().rstrip(".").lower() in {o.lower() for o in one_of})
     if in_order:
@@ -81,10 +82,6 @@ class Constraints(Scorer):
         kept = [sum(check(text) for check in self.checks) for text in responses]
         most = len(self.checks)
         return [Verdict("pass" if n == most else "fail", score=n / most) for n in kept]
-
-
-def _has(text: str, words: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _parses(text: str) -> bool:
