@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from whyfirst.config.room import Use
+from whyfirst.evaluate.formula_classes import classes
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.logic import differing_worlds, read_formula, same_formula
 from whyfirst.evaluate.scorers import make_scorer
@@ -216,6 +217,23 @@ def test_quantifiers_over_a_finite_domain() -> None:
 def test_what_is_no_formula_says_so(text: str) -> None:
     with pytest.raises(ValueError, match=r"formula|missing|at"):
         read_formula(text)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["(" * 300, "¬" * 1200, "∀x" * 400 + "P(x)", "P → " * 2000 + "P", "P ∧ " * 2000 + "P",
+     "(" * 150 + "P(a)" + ")" * 150, "∀x" * 40 + "P(x,a)"],
+)  # fmt: skip
+def test_a_model_that_repeats_itself_ends_the_evaluation(said: str) -> None:
+    """Brackets within brackets were a traceback, and quantifiers a run without end."""
+    item = Item("x", "?", correct=("∀x P(x,a)",))
+    assert (found := score("fol", item, said).outcome) == "unscored", found
+    assert classes([said, "P(a)", "P(a)"])[0].votes == 2
+
+
+def test_brackets_without_end_are_no_json() -> None:
+    for said in ("[" * 1000, "[" * 1000 + "]" * 1000, "NaN"):
+        assert score("constraints", Item("x", "?"), said, is_json=True).outcome == "fail"
 
 
 def test_surface_metrics() -> None:

@@ -6,10 +6,10 @@ back, in order). Leaves out: constraints over several responses, and pairs made 
 reward of the same shape does that).
 """
 
-import json
 import re
 from collections.abc import Callable, Sequence
 
+from whyfirst.config.bounded import parse_json
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.scorers import SCORERS, Scorer
 from whyfirst.evaluate.text_measures import has_words
@@ -64,16 +64,16 @@ def constraints(
         checks.append(lambda text: compiled.search(text) is not None)
     if is_json:
         checks.append(_parses)
-    return Constraints(checks)
+    return Constraints(checks, "2" if is_json else "1")
 
 
 class Constraints(Scorer):
     """See `constraints`."""
 
-    name, version, question = "constraints", "1", "follows constraints"
+    name, question = "constraints", "follows constraints"
 
-    def __init__(self, checks: Sequence[Check]) -> None:
-        self.checks = checks
+    def __init__(self, checks: Sequence[Check], version: str) -> None:
+        self.checks, self.version = checks, version
 
     def read(self, items: Sequence[Item], responses: Sequence[str]) -> list[Verdict]:
         """See `Scorer.read`; without a constraint nothing can be kept."""
@@ -86,7 +86,7 @@ class Constraints(Scorer):
 
 def _parses(text: str) -> bool:
     try:
-        json.loads(text)
+        parse_json(text)
     except ValueError:
         return False
     return True
