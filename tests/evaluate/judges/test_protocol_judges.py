@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from whyfirst.config.errors import DataError
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.room import Use
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import (
@@ -25,7 +25,7 @@ from whyfirst.evaluate.judges import (
 from whyfirst.evaluate.judges.auto_j import decision
 from whyfirst.evaluate.judges.calibrations.people import LEFT, people
 from whyfirst.evaluate.judges.calibrations.self_reference import DISAGREE
-from whyfirst.evaluate.judges.href import Href
+from whyfirst.evaluate.judges.href import WITHOUT, Href
 from whyfirst.evaluate.judges.people import leave_one_out, scotts_pi, scotts_pi_interval
 from whyfirst.evaluate.judges.salmon import dominant
 from whyfirst.evaluate.judges.scored import ScoredJudge
@@ -225,6 +225,22 @@ def test_href_judges_by_category(tmp_path: Path) -> None:
     file.write_text(json.dumps({"prompt": "Which?", "reference": "a boat", "category": "closed"}))
     use = Use.model_validate({"name": "href", "references": str(file), "by_similarity": ["closed"]})
     assert make_judge(use, (), model).compare(pairs[:1])[0].winner == "a"
+
+
+def test_pairs_without_a_persons_answer_count_as_judged_beside_one(tmp_path: Path) -> None:
+    """A file whose prompts are written otherwise did nothing, and neither did a slip's category."""
+    file = tmp_path / "references.jsonl"
+    row = {"prompt": "Human: Which?", "reference": "a boat", "category": "closed"}
+    file.write_text(json.dumps(row) + "\n")
+    model = ScriptedModel(by_own_answer)
+    judge = make_judge(Use.model_validate({"name": "href", "references": str(file)}), (), model)
+    assert judge.compare([pair("1", "good", "bad")])[0].reason == WITHOUT
+    for options, said in (
+        ({"by_similarity": ["closed"]}, "by_similarity: has no effect without `references`"),
+        ({"references": str(file), "by_similarity": ["closd"]}, "'closd'; did you mean 'closed'"),
+    ):
+        with pytest.raises((ConfigError, DataError), match=said):
+            make_judge(Use.model_validate({"name": "href", **options}), (), model)
 
 
 def test_leave_one_out_by_hand() -> None:

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import text_rows
 from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
 from whyfirst.models.decoding import DECODINGS, AtLeast1
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, rephrased, words
@@ -56,10 +55,7 @@ def kag(
     Raises:
         DataError: a row lacks s, p or o.
     """
-    rows = read_jsonl(graph)
-    for number, row in enumerate(rows, 1):
-        if not all(isinstance(row.get(key), str) for key in ("s", "p", "o")):
-            raise DataError(f"{graph}: row {number}: needs `s`, `p` and `o`, all text")
+    rows = text_rows(graph, "s", "p", "o")
     triples: list[Triple] = [(row["s"], row["p"], row["o"]) for row in rows]
     passages = [str(row.get("text") or " ".join((row["s"], row["p"], row["o"]))) for row in rows]
     vectors = embed(passages)
