@@ -51,7 +51,9 @@ def read_formula(text: str) -> Any:
 
 
 def _parts(tree: Any) -> tuple[Any, ...]:
-    return {"atom": (), "∀": tree[2:], "∃": tree[2:]}.get(tree[0], tree[1:])
+    if tree[0] == "atom":
+        return ()
+    return tuple(tree[2:] if tree[0] in ("∀", "∃") else tree[1:])
 
 
 def _check_depth(depth: int) -> None:
