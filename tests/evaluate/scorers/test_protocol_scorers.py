@@ -65,6 +65,7 @@ def test_words_in_common_by_hand() -> None:
     item = Item("x", "?", correct=("Rome", "Paris"))
     assert score("overlap", item, "Paris is the capital", metric="f1").score == 0.5
     assert score("overlap", item, "It is in paris!", metric="contains").outcome == "pass"
+    assert score("overlap", item, "A parisian", metric="contains").outcome == "fail"
     assert score("overlap", Item("x", "?"), "Paris").reason == "nothing to compare with"
 
 

@@ -46,7 +46,9 @@ def f1(response: list[str], reference: list[str]) -> float:
 METRICS: dict[str, Callable[[list[str], list[str]], float]] = {
     "recall": recall, "precision": precision, "f1": f1,
     "exact": lambda response, reference: float(response == reference),
-    "contains": lambda response, reference: float(" ".join(reference) in " ".join(response)),
+    "contains": lambda response, reference: float(
+        f" {' '.join(reference)} " in f" {' '.join(response)} "
+    ),
 }  # fmt: skip
 
 
