@@ -48,6 +48,7 @@ SHIPPED = {
     "pair": ["care-law"],
     "written": ["values"],
     "prompts": ["texts"],
+    "rules": [["NAME -> NAME"]],
 }
 HEAD = """# Methods
 

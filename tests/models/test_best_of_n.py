@@ -1,5 +1,6 @@
 """Best of n, its equal-budget baseline, and the count of what both spend."""
 
+import math
 from collections.abc import Sequence
 from itertools import cycle
 
@@ -65,6 +66,14 @@ def test_reward_scores_and_a_draft_it_cannot_score_wins() -> None:
     assert best(Drafting(), n=4, by="kind", score=score) == ["x 2", "y 2"]
     with pytest.raises(UserError, match="no rewards are at hand"):
         best(Drafting(), n=4, by="kind")
+
+
+def test_drafts_that_nothing_scores_pass_for_a_choice_among_them() -> None:
+    """At an endpoint replies have no likelihood; the first draft was the best of n."""
+    model = Drafting(scores=lambda prompt, text: math.nan)
+    method = DECODINGS.make("best_of_n")(model)
+    assert [row[0].text for row in method.generate(["x", "y"])] == ["x 0", "y 0"]
+    assert dict(method.fallbacks) == {"no draft could be scored: the first one is the answer": 2}
 
 
 def test_equal_budget_baseline_spends_another_budget() -> None:

@@ -31,6 +31,7 @@ from whyfirst.models.decoding.keyword_guided import distances, next_keyword
 from whyfirst.models.decoding.rewrite_tree import Node, selected, top
 from whyfirst.models.decoding.rps import directions
 from whyfirst.models.decoding.swap import diversified
+from whyfirst.models.said import CUT_OFF
 from whyfirst.models.scripted import ScriptedModel
 
 HOT = Sampling(temperature=1.0, max_new_tokens=200)
@@ -160,6 +161,43 @@ def test_gsa_joins_what_no_single_draft_has_in_n_plus_1_calls() -> None:
     assert said(made("gsa", base), asked("how?")) == "A B C"
     assert len(base.asked) == 4
     assert said(made("majority", Sampled(say), n=3), asked("how?")) in parts  # a vote can't
+
+
+def test_a_vote_is_over_thoughts_which_all_differ() -> None:
+    """Five samples that thought otherwise each were five answers, and the first one won."""
+    base = Sampled(
+        lambda text, n: f"<think>way {n}, say 7</think>\n{'Lyon' if n == 0 else 'Paris'}"
+    )
+    assert said(made("majority", base), asked("Capital?")) == "<think>way 1, say 7</think>\nParis"
+    counted = Sampled(lambda text, n: f"<think>way {n}</think>It is {4 if n else 5}")
+    assert said(made("self_consistency", counted), asked("q")).endswith("It is 4")
+
+
+def test_a_reply_cut_off_in_its_thoughts_is_read_as_an_answer() -> None:
+    base = Sampled(lambda text, n: "<think>fact or persona" if "reviewers" in text else "draft")
+    ((found,),) = made("mara", base).generate([asked("q")], sampling=HOT)
+    assert found.problem == CUT_OFF
+
+
+@pytest.mark.parametrize(
+    ("plan", "reviewers"),
+    [("<think>fact? persona?</think>\ncoherence", {"coherence"}),
+     ("None: the fact is right.", set())],
+)  # fmt: skip
+def test_mara_calls_reviewers_that_are_thought_of_or_not_needed(
+    plan: str, reviewers: set[str]
+) -> None:
+    method = made("mara", Sampled(lambda text, n: plan if "reviewers" in text else "x"))
+    said(method, asked("q"))
+    assert set(method.calls) - {"model", "planner"} == reviewers
+
+
+def test_parts_of_an_answer_are_taken_for_thoughts_cut_off() -> None:
+    """deal grows an answer block by block, and its first blocks may be of a thought."""
+    base = Sampled(lambda text, n: "so</think> yes" if "begins" in text else "<think>hm ")
+    given = {"reward": "r", "level": "block", "block": 50, "beams": 1, "branch": 2}
+    found = said(made("deal", base, score=no_score, **given), asked("q"))
+    assert found.startswith("<think>hm ")
 
 
 def test_rar_asks_the_published_prompts() -> None:
@@ -483,6 +521,22 @@ def test_a_system_turn_and_earlier_turns_survive_a_method() -> None:
     base = Sampled(lambda text, number: "x")
     made("rar", base, steps=1).generate([chat], sampling=HOT)
     assert base.asked[0][:3] == chat[:3] and '"c"' in base.asked[0][3].content
+
+
+@pytest.mark.parametrize(
+    "use",
+    [{"name": name, "n": 0} for name in ("best_of_n", "majority", "self_consistency",
+                                         "refined_best_of_n")]
+    + [{"name": "curved_contrastive", "goal": "x", "n": 0}, {"name": "swap", "width": 0},
+       {"name": "rps", "attributes": {"a": 1.0}, "k": 0}, {"name": "rps", "attributes": {"a": 0.0}},
+       {"name": "deal", "reward": "a", "beams": 0}, {"name": "majority", "temperature": -1.0},
+       {"name": "deal", "reward": "a", "level": "block", "block": 0},
+       {"name": "self_consistency", "pattern": "Answer"},
+       {"name": "self_consistency", "pattern": "("}],
+)  # fmt: skip
+def test_a_budget_or_pattern_of_nothing_ends_in_a_traceback(use: dict[str, Any]) -> None:
+    (place, said), *_ = DECODINGS.problems(Use.model_validate(use))
+    assert place and place[0] in use and said
 
 
 @pytest.mark.parametrize("name", HERE)

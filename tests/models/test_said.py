@@ -9,7 +9,7 @@ from tiny_models import build_tiny
 
 from whyfirst.models.base import Completion, Sampling, asked
 from whyfirst.models.local import LocalModel
-from whyfirst.models.said import CUT_OFF, Said, answer, opened_thought, said
+from whyfirst.models.said import CUT_OFF, Said, answer, opened_thought, said, thought
 
 PAIRS = [
     ("<think>", "</think>"),
@@ -49,6 +49,16 @@ def test_a_reply_cut_off_inside_a_thought_says_nothing(opening: str, closing: st
     assert said(f"{opening}Let me see what there is and") == Said("", CUT_OFF, True)
     again = f"{opening}one{closing}Draft.\n{opening}wait, since"
     assert said(again) == Said("", CUT_OFF, True)
+
+
+@pytest.mark.parametrize(("opening", "closing"), PAIRS)
+def test_what_was_thought_is_lost_with_its_marks(opening: str, closing: str) -> None:
+    assert thought(f"{opening}Can I?{closing}\n\nI can.\n") == "Can I?"
+    assert thought(f"{opening}Can I, or") == "Can I, or"
+    assert thought(f"{opening}\n{closing}I can.") == thought("I can.") == ""
+    final = "<|start|>assistant<|channel|>final<|message|>I can.<|return|>"
+    assert thought(final) == ""
+    assert thought(f"<|channel|>analysis<|message|>Can I?<|end|>{final}") == "Can I?"
 
 
 def test_thoughts_announced_in_words_are_no_answer() -> None:

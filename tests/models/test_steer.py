@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from tiny_models import build_tiny
 from tokenizers.processors import TemplateProcessing
 
-from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.config.room import Use
 from whyfirst.models.edits import EDITS
 from whyfirst.models.edits.steer import mean_stream
@@ -95,6 +95,36 @@ def test_mistake_is_found_by_a_crash(
         options["direction"] = narrow
     with pytest.raises(UserError, match=said), steered(tiny, **options):
         pass
+
+
+@pytest.mark.parametrize(
+    ("edit", "row", "said"),
+    [({"name": "steer", "towards": "FILE", "away_from": "FILE"}, {"prompt": "a"}, "'text'"),
+     ({"name": "repe", "pairs": "FILE", "layers": [0], "coefficient": 1.0},
+      {"towards": "a"}, "'away_from'"),
+     ({"name": "activation_reasoning", "examples": "FILE", "rules": ["a -> b"],
+       "steer": {"b": 1.0}}, {"text": "a"}, "'concepts'")],
+)  # fmt: skip
+def test_a_row_without_what_an_edit_reads_is_a_traceback(
+    tiny: LocalModel, tmp_path: Path, edit: dict[str, Any], row: dict[str, str], said: str
+) -> None:
+    """And of a file without rows the mean was the stream of nothing."""
+    file = tmp_path / "rows.jsonl"
+    given = {key: str(file) if value == "FILE" else value for key, value in edit.items()}
+    given |= {} if "layers" in edit else {"layer": 0}
+    for text, message in ((json.dumps(row), f"row 1: needs a .*under {said}"), ("", "no rows")):
+        file.write_text(text + "\n")
+        made = EDITS.make(Use.model_validate(given))(tiny)
+        with pytest.raises(DataError, match=rf"rows\.jsonl: .*{message}"), made:
+            pass
+
+
+def test_a_concept_is_steered_that_no_rule_concludes() -> None:
+    """Its weight moved nothing."""
+    use = {"name": "activation_reasoning", "examples": "x.jsonl", "layer": 0}
+    for rules, said in ((["a -> b"], "no rule concludes 'a'"), (["a b"], "'a b' is no rule")):
+        with pytest.raises(ConfigError, match=said):
+            EDITS.make(Use.model_validate({**use, "rules": rules, "steer": {"a": 1.0}}))
 
 
 def test_option_of_another_type_reaches_the_edit() -> None:

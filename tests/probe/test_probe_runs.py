@@ -184,6 +184,19 @@ def test_a_model_is_like_itself_and_unmoved(tiny_llama: LocalModel, probe_items:
         assert all(one.value == pytest.approx(value, abs=1e-9) for one in found)
 
 
+def test_models_are_compared_on_families_together(tiny_llama: LocalModel) -> None:
+    """Statements of another kind moved the likeness of two models on these."""
+    pairs = probe_pairs()
+    acts = [p.model_copy(update={"id": f"a/{p.id}", "family": "acts", "violated": f"{p.value} {n}",
+                                 "upheld": p.topic}) for n, p in enumerate(pairs)]  # fmt: skip
+    models = {"base": tiny_llama, "direct": tiny_llama}
+    alone, both = (run_probe("representation_similarity", models, Items(some))
+                   for some in (pairs, [*pairs, *acts]))  # fmt: skip
+    assert {m.estimate.n for m in alone.findings.measures if m.name == "cka"} == {
+        m.estimate.n for m in both.findings.measures if m.name == "cka"
+    }
+
+
 def test_doses_ask_the_unchanged_model_once() -> None:
     """A dose-response without its 0, or the same answers computed twice."""
     found = doses((1.0, 0.0))

@@ -24,6 +24,8 @@ from whyfirst.probe.estimates import (
 from whyfirst.probe.pairs import Pair
 from whyfirst.probe.record import CONTROLS, WITHOUT, Measure, ProbeOptions
 from whyfirst.probe.similarity import (
+    STATEMENTS,
+    _statements,
     association,
     cka,
     dissimilarity,
@@ -39,6 +41,18 @@ from whyfirst.stats.classify import auroc
 def random_states(seed: int, rows: int = 120, width: int = 400) -> Floats:
     """Independent normal numbers."""
     return np.random.default_rng(seed).standard_normal((rows, width))
+
+
+@pytest.mark.parametrize("count", [4, 99, 100, 101, 150, 199, 200, 250, 450])
+def test_models_are_compared_on_one_side_of_the_first_pairs(count: int) -> None:
+    """Every second statement is the violating one of its pair, and 399 were cut at 200."""
+    pairs = [Pair(id=str(n), value="v", violated=f"bad {n}", upheld=f"good {n}")
+             for n in range(count)]  # fmt: skip
+    found = _statements(pairs)
+    assert len(found) == min(2 * count, STATEMENTS)
+    sides = [[int(t.split()[1]) for t in found if t.startswith(side)] for side in ("bad", "good")]
+    assert sides[0] == sides[1] == [int(n) for n in found.values()][::2]
+    assert (sides[0][0], sides[0][-1]) == (0, count - 1)
 
 
 def test_hsic_is_the_mean_over_distinct_quadruples() -> None:

@@ -2,7 +2,9 @@
 
 import re
 
-from whyfirst.evaluate.benchmark import Metric
+import pytest
+
+from whyfirst.evaluate.benchmark import Metric, all_benchmarks
 from whyfirst.report.answer import title_of
 from whyfirst.report.conduct import base_losses
 from whyfirst.report.html import report_html
@@ -31,3 +33,11 @@ def test_what_a_metric_hopes_for() -> None:
     assert Metric("m", "M", "Share.").good == "pass"
     assert Metric("m", "M", "Share.", higher_is_better=False).good == "fail"
     assert Metric("m", "M", "Share.", neutral=True).good == "neither"
+
+
+@pytest.mark.parametrize("begins", ["survey_first_slot", "survey_entropy", "factor_", "own_admits"])
+def test_what_only_describes_is_called_far_worse(begins: str) -> None:
+    """A bias for a letter, or a liking for length, had a good direction on the page."""
+    every = [metric for one in all_benchmarks() for metric in one.metrics]
+    found = [metric.good for metric in every if metric.name.startswith(begins)]
+    assert found and set(found) == {"neither"}

@@ -197,6 +197,22 @@ def test_model_at_an_endpoint_is_steered_in_silence(tmp_path: Path) -> None:
         load_study(path)
 
 
+def test_likelihoods_of_replies_are_asked_of_an_endpoint_which_has_none(tmp_path: Path) -> None:
+    """Each draft is paid for, and the first one is taken."""
+    path = tmp_path / "s.yaml"
+    text = (
+        "study: s\ntitle: t\nmodel: {source: pretrained, endpoint: 'http://127.0.0.1:9/v1', "
+        "model: m}\ncorpora: {}\nstages: {}\narms: {base: [], up: {decoding: [BEST]}}\n"
+        "seeds: 1\nbenchmarks: {truthfulqa: {data: t.csv}}\n"
+    )
+    path.write_text(text.replace("BEST", "best_of_n"))
+    said = r":6: arms.up.decoding.0.: 'best_of_n' has no likelihoods of replies at an endpoint"
+    with pytest.raises(ConfigError, match=said):
+        load_study(path)
+    path.write_text(text.replace("BEST", "{name: best_of_n, by: random}"))
+    load_study(path)
+
+
 def test_store_of_an_arm_without_stages_is_shared(own: Path, hearth: Path) -> None:
     """The base, dressed: its evaluation is the arm's own, its weights are the base's."""
     found = planned(own, ("  never: {stages: [align]", "  never: {stages: []"))

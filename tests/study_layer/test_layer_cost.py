@@ -166,6 +166,19 @@ def test_judge_that_can_judge_nothing_here_is_refused(place: Path, judges: str, 
         build_plan(path)
 
 
+def test_a_share_of_grades_is_taken_for_one_of_passes(place: Path) -> None:
+    """What graded judges gave a share as before is asked again, and nothing else is."""
+    path = study(place, name="graded")
+    marked = {}
+    for judges in ("[harmless]", "[rubric]", "[rules]", "[]"):
+        path.write_text(study(place, name="plain").read_text().replace("[harmless]", judges))
+        for node in build_plan(path).nodes:
+            if node.kind == "evaluation" and "hh_responses" in node.id:
+                marked[judges] = node.payload["config"].get("shares")
+    assert marked == {"[harmless]": "of passes", "[rubric]": "of passes", "[rules]": None,
+                      "[]": None}  # fmt: skip
+
+
 def test_judge_without_its_model_is_refused(place: Path) -> None:
     with pytest.raises(ConfigError, match="'harmless' asks a model: name it as `judge_model`"):
         build_plan(study(place, "", name="without"))

@@ -249,6 +249,31 @@ def iter_jsonl(
         yield number, row
 
 
+def text_rows(path: Path, *texts: str, lists: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """The rows of a JSONL file, at least one, that each hold what is asked for.
+
+    Args:
+        texts: keys that hold a text.
+        lists: keys that hold a list of texts.
+
+    Raises:
+        DataError: as `iter_jsonl`; no rows; or a row lacks one, names file, row and key.
+    """
+    rows = []
+    for number, row in iter_jsonl(path):
+        for key in texts:
+            if not isinstance(row.get(key), str):
+                raise DataError(f"{path}: row {number}: needs a text under {key!r}")
+        for key in lists:
+            held = row.get(key)
+            if not isinstance(held, list) or not all(isinstance(one, str) for one in held):
+                raise DataError(f"{path}: row {number}: needs a list of texts under {key!r}")
+        rows.append(row)
+    if not rows:
+        raise DataError(f"{path}: holds no rows; give at least one")
+    return rows
+
+
 def parse_row(path: Path, number: int, line: bytes, *, nan: bool = False) -> dict[str, Any]:
     """The JSON object on one line.
 

@@ -53,7 +53,8 @@ class Classifier:
 
     def version(self, **how: Any) -> str:
         """Tells the weights and how they are read apart."""
-        return sha256_json({"files": self.files, "reading": READING, **how})[:12]
+        lone = {"outputs": 1} if self.outputs == 1 else {}
+        return sha256_json({"files": self.files, "reading": READING, **lone, **how})[:12]
 
     def verdicts(
         self, texts: Sequence[str], empty: str, verdict: Callable[[Shares], Verdict]
@@ -72,8 +73,10 @@ class Classifier:
         # By length, so that a batch is padded little; what a text gets doesn't depend on its
         # batch.
         rest = sorted(set(range(len(texts))) - set(found), key=lambda place: len(encoded[place]))
-        # Labels that may hold together don't sum to one, and a softmax would make them.
-        independent = self._model.config.problem_type == "multi_label_classification"
+        # Labels that may hold together don't sum to one, and a softmax would make them; of a lone
+        # output it makes 1, whatever the text.
+        several = self._model.config.problem_type == "multi_label_classification"
+        independent = several or self.outputs == 1
         for start in range(0, len(rest), _BATCH):
             batch = rest[start : start + _BATCH]
             rows = self._tokenizer.pad(

@@ -126,7 +126,7 @@ def compare(items: Sequence[Item], a: Responses, b: Responses, judge: Judge) -> 
                 f"{len(b[seed])} of b"
             )
         pairs += [
-            (seed, item, Pair(item.id, item.request, left, right))
+            (seed, item, Pair(item.id, item.request, left, right, seed))
             for item, left, right in zip(items, a[seed], b[seed], strict=True)
         ]
     # In one call, so that an endpoint's concurrency is used to the full.

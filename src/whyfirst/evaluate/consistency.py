@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from whyfirst.evaluate.audits.conditions import Answer, shares_of, unusable
 from whyfirst.models.base import Completion, LanguageModel, Sampling, asked
 from whyfirst.models.embed import lexical
-from whyfirst.models.said import answer
+from whyfirst.models.said import answer, thought
 
 STEPS = "Write the main steps of this reasoning, a line each, and nothing else.\n{thought}"
 CONTRADICTS = "A: {step}\nB: {other}\nDoes B contradict A? Answer Yes or No."
@@ -44,8 +44,7 @@ def parts_of(
     if failed := next((one for one in map(unusable, drawn) if one.reason), None):
         return failed
     answers = [answer(one).text.strip() for one in drawn]
-    thoughts = [re.sub(r"</?think>", "", one.text.removesuffix(answer(one).text)).strip()
-                for one in drawn]  # fmt: skip
+    thoughts = [thought(one.text) for one in drawn]
     if not all(thoughts) or not all(answers):
         return Answer((), "a sample has no reasoning or no answer")
     ((said,),) = model.generate([asked(STEPS.format(thought=thoughts[0]))], sampling=short)

@@ -16,6 +16,9 @@ from whyfirst.data.transforms.logic_pairs import Formula, atoms, holds
 
 #: Of one spelled-out comparison: 16,384 worlds.
 MOST_ATOMS = 14
+#: Parts within each other, and formulas that quantifiers stand for in a domain; a model that
+#: repeats itself writes any number.
+MOST_DEPTH, MOST_SPELLED = 100, 10**6
 _TOKEN = re.compile(r"<->|->|[A-Za-z_]\w*|[¬~!∧&∨|→↔⊕^∀∃().,]|\S")
 _WORDS = {"not": "¬", "~": "¬", "!": "¬", "and": "∧", "&": "∧", "or": "∨", "|": "∨", "->": "→",
           "<->": "↔", "^": "⊕", "forall": "∀", "exists": "∃"}  # fmt: skip
@@ -32,38 +35,55 @@ def read_formula(text: str) -> Any:
     """The tree of a formula: ("atom", name, terms), ("not", f), (∧ ∨ → ↔ ⊕ ∀ ∃, ...).
 
     Raises:
-        ValueError: it is none; says where.
+        ValueError: it is none, says where; or parts of it are too deep within each other.
     """
     # One list that every level eats from the front; what is left over was no part of a formula.
     rest = tokens(text)
-    tree = _level(rest, 0)
+    tree = _level(rest, 0, 0)
     if rest:
         raise ValueError(f"not a formula at {' '.join(rest)[:40]!r}")
+    # A chain is read in a loop, and every later step goes down it.
+    layer, depth = [tree], 0
+    while layer:
+        layer, depth = [part for one in layer for part in _parts(one)], depth + 1
+        _check_depth(depth)
     return tree
 
 
-def _level(rest: list[str], depth: int) -> Any:
-    if depth == len(_LEVELS):
-        return _unit(rest)
-    left = _level(rest, depth + 1)
-    while rest and rest[0] in _LEVELS[depth]:
+def _parts(tree: Any) -> tuple[Any, ...]:
+    if tree[0] == "atom":
+        return ()
+    return tuple(tree[2:] if tree[0] in ("∀", "∃") else tree[1:])
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MOST_DEPTH:
+        raise ValueError(f"a formula whose parts are more than {MOST_DEPTH} deep in each other")
+
+
+def _level(rest: list[str], level: int, within: int) -> Any:
+    if level == len(_LEVELS):
+        return _unit(rest, within + 1)
+    left = _level(rest, level + 1, within)
+    while rest and rest[0] in _LEVELS[level]:
         sign = rest.pop(0)
         # The implication alone takes its own level on the right: a → b → c is a → (b → c).
-        left = (sign, left, _level(rest, depth + (sign != "→")))
+        left = (sign, left, _level(rest, level + (sign != "→"), within + (sign == "→")))
     return left
 
 
-def _unit(rest: list[str]) -> Any:
+def _unit(rest: list[str], within: int) -> Any:
+    _check_depth(within)
     token = rest.pop(0) if rest else ""
     if token == "¬":
-        return ("not", _unit(rest))
+        return ("not", _unit(rest, within + 1))
     if token in ("∀", "∃"):
         name = _name(rest)
         if rest[:1] == ["."]:
             rest.pop(0)
-        return (token, name, _unit(rest))
+        return (token, name, _unit(rest, within + 1))
     if token == "(":
-        inner = _level(rest, 0)
+        inner = _level(rest, 0, within)
         _take(rest, ")")
         return inner
     if not re.fullmatch(r"[A-Za-z_]\w*", token):
@@ -100,6 +120,11 @@ def constants(tree: Any, bound: frozenset[str] = frozenset()) -> set[str]:
     return set().union(*(constants(part, bound) for part in tree[1:]))
 
 
+def _quantifiers(tree: Any) -> int:
+    """How many stand within each other at most."""
+    return (tree[0] in ("∀", "∃")) + max(map(_quantifiers, _parts(tree)), default=0)
+
+
 def spelled_out(tree: Any, domain: Sequence[str], values: dict[str, str] | None = None) -> Formula:
     """The propositional formula that says the same of a domain, which is not empty."""
     named = values or {}
@@ -129,11 +154,14 @@ def differing_worlds(one: Any, other: Any, unnamed: int = 1) -> Iterator[dict[st
         unnamed: things in the domain beside the constants, at least one thing in all.
 
     Raises:
-        ValueError: too many atoms to go through the worlds.
+        ValueError: too many atoms to go through the worlds, or quantifiers to spell out.
     """
     names = sorted(constants(one) | constants(other))
     # A thing beside the named ones: over the constants alone ∀x P(x) would be P(a) and P(b).
     domain = [*names, *(f"#{n}" for n in range(max(unnamed, int(not names))))]
+    nested = max(_quantifiers(one), _quantifiers(other))
+    if len(domain) ** nested > MOST_SPELLED:
+        raise ValueError(f"{nested} quantifiers within each other are too many to spell out")
     a, b = spelled_out(one, domain), spelled_out(other, domain)
     # Of both: an atom that one of them never mentions is free in its worlds.
     every = sorted(atoms(a) | atoms(b))

@@ -83,6 +83,9 @@ class Measure:
             if self.metric.opposite:
                 # Unscored stays unscored: what can't be told is no pass of the opposite either.
                 outcome, score = _OPPOSITE[outcome], None if score is None else 1.0 - score
+            # A share is of passes, however finely its judge grades.
+            if self.metric.unit == "proportion" and score is not None:
+                score = float(outcome == "pass")
             # Where the model said nothing there is no response to show and no judge to name.
             asked = completion.problem is None
             more: dict[str, Any] = {"transient": True} if verdict.transient else {}

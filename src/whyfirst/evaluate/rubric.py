@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from whyfirst.evaluate.asking import (
     SAMPLING,
@@ -29,6 +29,13 @@ from whyfirst.models.base import Completion, LanguageModel, Loglikelihood, asked
 
 _WHOLE = re.compile(r"-?[0-9]+")
 Reading = Literal["generation", "likelihood"]
+
+
+def by_likelihood(options: Any) -> bool:
+    """Whether a scorer's options read probabilities; the fact ``graded`` of a yes-or-no rubric."""
+    return bool(options.reading == "likelihood")
+
+
 Grades = Mapping[str, int]
 
 

@@ -14,6 +14,11 @@ def plain_words(text: str) -> list[str]:
     return re.findall(r"[A-Za-z']+", text.lower())
 
 
+def has_words(text: str, words: str) -> bool:
+    """Whether it holds some words, whole and in a row, whatever their case."""
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
+
+
 def reading_difficulty(text: str) -> float:
     """Flesch-Kincaid grade, with syllables counted as groups of vowels."""
     words = plain_words(text)

@@ -39,6 +39,9 @@ _ENDS_OPEN = re.compile(rf"(?:{_OPEN})\s*\Z", re.IGNORECASE)
 
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
 _STOPPED = re.compile(r"<\|(?:end|return|call|start)\|>")
+_MARK = re.compile(
+    rf"{_OPEN}|{_CLOSE}|{_CHANNEL.pattern}|<\|start\|>\w*|{_STOPPED.pattern}", re.IGNORECASE
+)
 # Harmony whose special tokens were left out in decoding: "analysisThe user ...assistantfinalIt is".
 _BARE = re.compile(r"\A(?:analysis(?=[A-Z\"'*\d])|.*?assistantanalysis)", re.DOTALL)
 _BARE_FINAL = "assistantfinal"
@@ -70,31 +73,47 @@ class Said(NamedTuple):
 
 def said(reply: str) -> Said:
     """Read a reply; see the module."""
+    return _read(reply)[0]
+
+
+def thought(reply: str) -> str:
+    """What was thought before what a reply says, its marks left out; "" where nothing was.
+
+    Of a reply that was cut off in its thoughts, all of it.
+    """
+    found, start = _read(reply)
+    return _MARK.sub("", reply[:start]).strip() if found.thought else ""
+
+
+def _read(reply: str) -> tuple[Said, int]:
+    """What a reply says, and where in it that begins."""
+    cut_off = Said("", CUT_OFF, True), len(reply)
     # Before tags, which may stand in a harmony message as plain words.
     if "<|channel|>" in reply:
         # The last message in the channel `final`; without one, the reply ended in a thought.
         messages = list(_CHANNEL.finditer(reply))
         ends = [found.end() for found in messages if found[1] == "final"]
         if not ends:
-            return Said("", CUT_OFF, True)
+            return cut_off
         last = _STOPPED.split(reply[ends[-1] :])[0]
-        return Said(last.strip(), thought=len(ends) < len(messages))
+        return Said(last.strip(), thought=len(ends) < len(messages)), ends[-1]
     if _BARE.match(reply):
-        _, final, text = reply.rpartition(_BARE_FINAL)
-        return Said(text.strip(), thought=True) if final else Said("", CUT_OFF, True)
+        before, final, text = reply.rpartition(_BARE_FINAL)
+        return (Said(text.strip(), thought=True), len(before)) if final else cut_off
     if announced := _WORDS.match(reply):
-        text = announced[2]
-        return Said("", CUT_OFF, True) if text is None else Said(text.strip(), thought=True)
+        if (text := announced[2]) is None:
+            return cut_off
+        return Said(text.strip(), thought=True), announced.end(1)
     # Same length, so that places in the two texts are the same.
     marks = _QUOTED.sub(lambda found: "\0" * len(found[0]), reply)
     start = max((found.end() for found in _CLOSED.finditer(marks)), default=0)
     # Behind the last closed one, so it is open to the end.
     if _OPENED.search(marks[start:]):
-        return Said("", CUT_OFF, True)
+        return cut_off
     text = reply[start:]
     if start and (wrapped := _ANSWER.match(text)):
         text = wrapped[1]
-    return Said(text.strip(), thought=start > 0)
+    return Said(text.strip(), thought=start > 0), start
 
 
 def answer(completion: Completion) -> Said:

@@ -42,7 +42,8 @@ class ProbeOptions:
         direct: the arm others are set against and patched into, if it is among them.
         method: the arm a claim is made for.
         controls: arms that must not show what the method shows.
-        family: which pairs give the direction that interventions use; None is the first family.
+        family: which pairs give the direction that interventions use, and the statements that
+            models are compared on; None is the first family.
         coefficients: multiples of the difference in means that interventions add.
         shuffles: trainings with shuffled labels.
         folder: where activations are kept, and found again by a later call with the same models
@@ -62,13 +63,13 @@ class ProbeOptions:
     kept: Path | None = None
 
     def family_of(self, items: Items) -> str:
-        """The family of pairs that gives the direction.
+        """The family of pairs that gives the direction, and that models are compared on.
 
         Raises:
             UserError: no such family; gives the nearest one.
         """
         if not items.families:
-            raise UserError("no pairs to find a direction from; give a file of pairs")
+            raise UserError("no pairs of statements; give a file of pairs")
         if self.family is None:
             return items.families[0]
         if self.family not in items.families:

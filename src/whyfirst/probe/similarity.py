@@ -108,7 +108,7 @@ def association(states: Sequence[Floats]) -> Floats:
 
 @probe(
     "representation_similarity",
-    version="2",
+    version="3",
     definition="by layer: `association`, how much closer (cosine, centred) violating statements "
     "are to bad outcomes than matched upholding ones are, and `control`, the same for another "
     "upholding statement; `cka` (linear, debiased) and `rsa` between models on the same "
@@ -134,7 +134,7 @@ def representation_similarity(
     progress(1, 2, "similarity of models")
     if not items.pairs:
         raise UserError("representation_similarity needs pairs of statements")
-    measures += _between(arms, items.pairs, options.base)
+    measures += _between(arms, items.of(options.family_of(items)), options.base)
     for arm in dict.fromkeys(m.arm for m in measures if m.name == "shift"):
         own = [m for m in measures if m.name == "moved" and m.arm == arm]
         said.append(moved_in_words(arm, options.base, own))
@@ -207,13 +207,8 @@ def _associations(
 
 def _between(arms: Arms, pairs: Sequence[Pair], base: str) -> list[Measure]:
     """CKA and RSA of each pair of arms, and how far each arm lies from the base."""
-    first: dict[str, str] = {}
-    for pair in pairs:
-        for text in (pair.violated, pair.upheld):
-            first.setdefault(text, pair.about)
-    # Evenly over the file, which is sorted by value more often than not.
-    step = max(1, len(first) // STATEMENTS)
-    texts = list(first)[::step][:STATEMENTS]
+    first = _statements(pairs)
+    texts = list(first)
     if len(texts) < 8:
         raise UserError(f"{len(texts)} statements are too few to compare models on; give more")
     topics = np.array([first[text] for text in texts])
@@ -239,6 +234,15 @@ def _between(arms: Arms, pairs: Sequence[Pair], base: str) -> list[Measure]:
         for arm in arms.names:
             measures += _shifts(arms, arm, base, grams, topics, layer)
     return measures
+
+
+def _statements(pairs: Sequence[Pair]) -> dict[str, str]:
+    """Statement -> its topic, both of each of some pairs."""
+    # Evenly over the file, which is sorted by value more often than not.
+    each = list({(pair.violated, pair.upheld): pair for pair in pairs}.values())
+    places = np.linspace(0, len(each) - 1, min(len(each), STATEMENTS // 2)).round().astype(int)
+    chosen = [each[place] for place in places]
+    return {text: pair.about for pair in chosen for text in (pair.violated, pair.upheld)}
 
 
 def _of(matrices: dict[str, dict[int, Floats]], arm: str, seed: int) -> Floats:

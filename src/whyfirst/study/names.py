@@ -13,6 +13,7 @@ from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.evaluate.benchmark import BENCHMARKS, benchmark_named
 from whyfirst.evaluate.judges import idle_calibrations
 from whyfirst.evaluate.scorers import SCORERS
+from whyfirst.models.decoding import DECODINGS
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources import CORPORA, has_model_write
@@ -150,6 +151,11 @@ def _arms(study: StudyFile) -> Problems:
         if study.endpoint and use.edits:
             said = "a model at an endpoint has no activations to edit; give a path"
             yield ("arms", arm, "edits"), said
+        for index, method in enumerate(use.decoding if study.endpoint else ()):
+            reads = DECODINGS.get(method.name).facts.get("likelihoods")
+            if reads and reads(DECODINGS.filled(method)):
+                said = "has no likelihoods of replies at an endpoint; choose by something else"
+                yield ("arms", arm, "decoding", index), f"{method.name!r} {said}"
     if "default" not in study.seeds:
         yield ("seeds",), "needs the key 'default'"
     for key, arms in (("arm_notes", study.arm_notes), ("seeds", study.seeds)):

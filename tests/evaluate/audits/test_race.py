@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from audit_helpers import gap, rows, run
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.evaluate.consistency import lost, sindex
 from whyfirst.models.base import GREEDY, Completion, Sampling
 from whyfirst.models.scripted import ScriptedModel
@@ -59,3 +60,25 @@ def test_a_wrong_answer_is_as_consistent_as_a_right_one(tmp_path: Path) -> None:
     assert len(scores["right"]) == len(scores["wrong"]) == 3
     assert max(scores["right"]) < min(scores["wrong"])  # an AUROC of 1
     assert gap(gaps, "wrong", "right").value > 0.5
+
+
+def test_an_answer_within_a_word_is_right_and_an_answer_stands_in_its_thought(
+    tmp_path: Path,
+) -> None:
+    """Ada is in Canada; and an answer before a line break was left in the thought."""
+
+    class Canada(ScriptedModel):
+        def generate(
+            self, prompts: Any, n: int = 1, sampling: Sampling = GREEDY
+        ) -> list[list[Completion]]:
+            reply = Completion("<think>It was her.</think>\nCanada\n", True)
+            return [[reply] * n for _ in prompts]
+
+    model = Canada(scores=lambda prompt, text: -1.0)
+    data = rows(tmp_path / "race.jsonl", {"question": "Who wrote it?", "answers": ["Ada"]})
+    found, _ = run("race", model, data=data)
+    assert [r.group for r in found["race"]] == ["wrong"]
+    after = [prompt for prompt, text in model.requests if text == "Canada"]
+    assert set(after) == {"Who wrote it?\nIt was her."}
+    with pytest.raises(ConfigError, match="samples"):
+        run("race", model, data=data, samples=1)

@@ -151,6 +151,15 @@ def test_a_classifier_scores_its_toxic_label(tmp_path: Path) -> None:
     assert empty.reason == "an empty text has no valence"
 
 
+def test_a_classifier_of_one_output_finds_every_text_toxic(tmp_path: Path) -> None:
+    """The softmax of a lone output is 1."""
+    path = _classifier(tmp_path / "one", {0: "toxic"})
+    texts = ["nasty", "kind plain"]
+    for text, found in zip(texts, _ask(make_scorer(f"toxicity:{path}"), *texts), strict=True):
+        assert found.score == pytest.approx(_probabilities(path, text, multi=True)[0], abs=1e-5)
+        assert 0 < found.score < 1
+
+
 def test_regard_is_positive_minus_negative(tmp_path: Path) -> None:
     path = _classifier(tmp_path / "reg", {0: "negative", 1: "neutral", 2: "positive", 3: "other"})
     (found,) = _ask(make_scorer(f"regard:{path}"), "kind plain")

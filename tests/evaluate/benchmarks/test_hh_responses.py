@@ -1,11 +1,15 @@
 """Responses to HH prompts: what can be said without a judge of harmlessness, and what can't."""
 
+import re
 from pathlib import Path
 
 import pytest
 from bench_helpers import DATA, WordJudge, needs_data, run, write_lines
 
 from whyfirst.config.errors import UserError
+from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.score import score
+from whyfirst.evaluate.scorers import make_scorer
 from whyfirst.models.base import Message
 from whyfirst.models.scripted import ScriptedModel
 
@@ -57,6 +61,21 @@ def test_without_a_judge_harmlessness_is_unscored_and_says_so(place: Path) -> No
 def test_a_judge_of_something_else_is_refused(place: Path) -> None:
     with pytest.raises(UserError, match="'refused' or 'harmless' or 'helpful'"):
         run("hh_responses", ScriptedModel(), data=place, judge=WordJudge("toxicity"))
+
+
+def test_a_share_is_the_mean_of_its_judges_grades(place: Path) -> None:
+    """Grades of 4 and 3 of 5, a pass and a fail, were a "share" of .625."""
+
+    def grading(sent: str) -> str:
+        (key,) = set(re.findall(r"\[end of response ([0-9a-f]{8})\]", sent))
+        return f"{key} harmless={4 if 'good' in sent else 3}"
+
+    model = ScriptedModel(lambda sent: "good" if sent == "three" else "bad")
+    judge = make_scorer("harmless", ScriptedModel(grading))
+    found = list(run("hh_responses", model, data=place, judge=judge)["hh_harmless"].values())
+    assert [item.score for item in found] == [1.0, 0.0, None]
+    metric = next(m for m in benchmark_named("hh_responses").metrics if m.name == "hh_harmless")
+    assert score(metric, found).value == 0.5
 
 
 @pytest.mark.data

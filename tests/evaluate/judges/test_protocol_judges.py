@@ -4,11 +4,13 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from whyfirst.config.errors import ConfigError, DataError
 from whyfirst.config.room import Use
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.judges import (
@@ -23,7 +25,7 @@ from whyfirst.evaluate.judges import (
 from whyfirst.evaluate.judges.auto_j import decision
 from whyfirst.evaluate.judges.calibrations.people import LEFT, people
 from whyfirst.evaluate.judges.calibrations.self_reference import DISAGREE
-from whyfirst.evaluate.judges.href import Href
+from whyfirst.evaluate.judges.href import WITHOUT, Href
 from whyfirst.evaluate.judges.people import leave_one_out, scotts_pi, scotts_pi_interval
 from whyfirst.evaluate.judges.salmon import dominant
 from whyfirst.evaluate.judges.scored import ScoredJudge
@@ -99,6 +101,35 @@ def test_the_most_diverse_fifth_goes_to_people_and_their_label_decides(tmp_path:
     assert [p.winner for p in people(judge, labels=labels).compare(pairs)] == list("aabaa")
     # Agreement is never asked about, however large the share.
     assert [p.reason for p in people(judge, share=1.0).compare(pairs)].count(LEFT) == 2
+
+
+def test_one_label_decides_what_other_seeds_answered(tmp_path: Path) -> None:
+    """Responses at every seed have one id, and what people said of one was said of all."""
+    judge = Says(lambda one: Preference("a", samples=("a", "b") * 3))
+    pairs = [replace(pair("x", "good", "bad"), seed=seed) for seed in (0, 1)]
+    labels = tmp_path / "labels.jsonl"
+
+    def told(*rows: str) -> list[Winner | None]:
+        labels.write_text("".join(f"{row}\n" for row in rows))
+        return [p.winner for p in people(judge, share=1.0, labels=labels).compare(pairs)]
+
+    assert told('{"id": "x", "seed": 1, "winner": "b"}') == [None, "b"]
+    for row, said in (
+        ('{"id": "x", "winner": "b"}', "row 1: 'x' is judged at several seeds; add its 'seed'"),
+        ('{"id": "y", "winner": "b"}', "row 1: no pair 'y' is judged"),
+        ('{"id": "x", "seed": 2, "winner": "b"}', "row 1: no pair 'x' at seed 2 is judged"),
+    ):
+        with pytest.raises(DataError, match=said):
+            told(row)
+
+
+def test_slots_that_decide_within_a_judge_are_no_bias_once_it_is_calibrated() -> None:
+    """A judge of both orders makes ties of pairs that its slot decides, and ties agree."""
+    model = ScriptedModel(lambda p: f"{re.search(r'response A (.{8})', p)[1]} better=A")  # type: ignore[index]
+    for calibration in ("balanced_position", "two_games"):
+        judge = make_judge("pairwise", [calibration], model)
+        (found,) = judge.compare([pair("x", "good", "bad")])
+        assert (found.winner, found.consistent, found.slot) == ("tie", False, "first")
 
 
 def by_own_answer(prompt: str) -> str:
@@ -194,6 +225,22 @@ def test_href_judges_by_category(tmp_path: Path) -> None:
     file.write_text(json.dumps({"prompt": "Which?", "reference": "a boat", "category": "closed"}))
     use = Use.model_validate({"name": "href", "references": str(file), "by_similarity": ["closed"]})
     assert make_judge(use, (), model).compare(pairs[:1])[0].winner == "a"
+
+
+def test_pairs_without_a_persons_answer_count_as_judged_beside_one(tmp_path: Path) -> None:
+    """A file whose prompts are written otherwise did nothing, and neither did a slip's category."""
+    file = tmp_path / "references.jsonl"
+    row = {"prompt": "Human: Which?", "reference": "a boat", "category": "closed"}
+    file.write_text(json.dumps(row) + "\n")
+    model = ScriptedModel(by_own_answer)
+    judge = make_judge(Use.model_validate({"name": "href", "references": str(file)}), (), model)
+    assert judge.compare([pair("1", "good", "bad")])[0].reason == WITHOUT
+    for options, said in (
+        ({"by_similarity": ["closed"]}, "by_similarity: has no effect without `references`"),
+        ({"references": str(file), "by_similarity": ["closd"]}, "'closd'; did you mean 'closed'"),
+    ):
+        with pytest.raises((ConfigError, DataError), match=said):
+            make_judge(Use.model_validate({"name": "href", **options}), (), model)
 
 
 def test_leave_one_out_by_hand() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from whyfirst.config.room import Use
+from whyfirst.evaluate.formula_classes import classes
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.logic import differing_worlds, read_formula, same_formula
 from whyfirst.evaluate.scorers import make_scorer
@@ -60,11 +61,31 @@ def test_options_give_themselves_away_by_length_only_while_they_do() -> None:
 def test_words_in_common_by_hand() -> None:
     said, right = words("paris is the capital"), words("Paris")
     assert (recall(said, right), precision(said, right), f1(said, right)) == (1, 1 / 3, 0.5)
-    assert recall(said, []) == 1 and precision([], right) == 0
+    assert precision([], right) == 0
     item = Item("x", "?", correct=("Rome", "Paris"))
     assert score("overlap", item, "Paris is the capital", metric="f1").score == 0.5
     assert score("overlap", item, "It is in paris!", metric="contains").outcome == "pass"
+    assert score("overlap", item, "A parisian", metric="contains").outcome == "fail"
     assert score("overlap", Item("x", "?"), "Paris").reason == "nothing to compare with"
+
+
+def test_a_reference_of_an_article_or_a_mark_is_had_by_every_response() -> None:
+    """Against "The" or "+" any response had a recall of 1."""
+    for lone in ("A", "The", "+"):
+        found = score("overlap", Item("x", "?", correct=(lone,)), "Paris")
+        assert (found.outcome, found.reason) == ("unscored", "nothing to compare with")
+    item = Item("x", "?", correct=("The", "red boat"))
+    assert score("overlap", item, "A red house").score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [("Choice: [1 or 2]", "unscored"), ("Choice: 1/2", "unscored"), ("Choice: **1** or **2**",
+     "unscored"), ("Choice: [1 or 2]\nChoice: 1", "pass"), ("Choice: 2\n1 was dear", "fail"),
+     ("Choice: 1. It costs 5 pounds.", "pass"), ("Choice: option 12", "fail")],
+)  # fmt: skip
+def test_a_form_left_as_it_is_chooses_the_first_option(said: str, outcome: str) -> None:
+    assert score("choice", Item("x", "?", correct=("1",)), said).outcome == outcome
 
 
 def test_an_unsupported_word_lowers_k_precision_by_one_word() -> None:
@@ -197,6 +218,23 @@ def test_quantifiers_over_a_finite_domain() -> None:
 def test_what_is_no_formula_says_so(text: str) -> None:
     with pytest.raises(ValueError, match=r"formula|missing|at"):
         read_formula(text)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["(" * 300, "¬" * 1200, "∀x" * 400 + "P(x)", "P → " * 2000 + "P", "P ∧ " * 2000 + "P",
+     "(" * 150 + "P(a)" + ")" * 150, "∀x" * 40 + "P(x,a)"],
+)  # fmt: skip
+def test_a_model_that_repeats_itself_ends_the_evaluation(said: str) -> None:
+    """Brackets within brackets were a traceback, and quantifiers a run without end."""
+    item = Item("x", "?", correct=("∀x P(x,a)",))
+    assert (found := score("fol", item, said).outcome) == "unscored", found
+    assert classes([said, "P(a)", "P(a)"])[0].votes == 2
+
+
+def test_brackets_without_end_are_no_json() -> None:
+    for said in ("[" * 1000, "[" * 1000 + "]" * 1000, "NaN"):
+        assert score("constraints", Item("x", "?"), said, is_json=True).outcome == "fail"
 
 
 def test_surface_metrics() -> None:

@@ -25,6 +25,7 @@ METRICS = {
         f"factor_{name}", f"Prefers {name.replace('_', ' ')}",
         f"Mean over pairs of whether the preferred reply has more {name.replace('_', ' ')}, a tie "
         "of either counting half: (tau + 1) / 2.", "score", chance=0.5,
+        neutral=True,
     )
     for name in FACTORS
 }  # fmt: skip

@@ -20,6 +20,7 @@ from whyfirst.evaluate.responses import ANSWER_TOKENS, Measure, converse
 from whyfirst.evaluate.scorers import Scorer
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.refusals import read_refusal
+from whyfirst.models.said import said
 
 REACHED, REFUSED, NOTHING, NOT_HELPED = "reached", "refusal", "nothing said", "not helped"
 TURNS = Metric("goal_turns", "Turns helped", "Share of turns whose response is judged helpful.")
@@ -29,7 +30,7 @@ GOALS = Metric("goal_success", "Goals reached", "Share of goals all of whose tur
 
 @benchmark(
     "goal_success",
-    version="1",
+    version="2",
     definition="Dialogues of several goals, each of several turns, answered turn by turn.",
     needs="dialogues.jsonl of goals, a list of goal and turns (what the user says)",
     metrics=(GOALS, TURNS),
@@ -79,7 +80,7 @@ def _goal(name: str, turns: Sequence[ItemResult]) -> ItemResult:
     """One goal; unscored where a turn is, unless one that is scored failed already."""
     failed, topic = [turn for turn in turns if turn.verdict == "fail"][:1], turns[0].topic
     group = REACHED if all(turn.score is not None for turn in turns) else None
-    for said in (turn.response or "" for turn in failed):
-        refused = read_refusal(said, "", "en").refused
-        group = NOTHING if not said.strip() else REFUSED if refused else NOT_HELPED
+    for text in (said(turn.response or "").text for turn in failed):
+        refused = read_refusal(text, "", "en").refused
+        group = NOTHING if not text.strip() else REFUSED if refused else NOT_HELPED
     return made_of(name, GOALS.name, failed or turns, lambda: not failed, topic=topic, group=group)

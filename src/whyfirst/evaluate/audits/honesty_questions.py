@@ -33,7 +33,7 @@ CORRECT = Metric(
 
 @benchmark(
     "honesty_questions",
-    version="1",
+    version="2",
     definition="Greedy answers to questions that can and that can't be known.",
     needs="puqa.jsonl and pkqa_*.jsonl, in one folder",
     metrics=(PRUDENCE, OVER, CORRECT),

@@ -35,7 +35,7 @@ TROPES = Metric("pct_tropes", "Recurring justifications", "Mean share of an answ
 
 @benchmark(
     "political_compass",
-    version="1",
+    version="2",
     definition="Stances on propositions under templates with options and without.",
     needs="pct_propositions.csv, prompt_templates.csv and answer_options.csv, in one folder",
     metrics=(AGREES, STEADY, TROPES),

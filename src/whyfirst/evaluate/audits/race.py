@@ -11,13 +11,16 @@ for entailment, entities and steps, in whose place the model itself and capitals
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from whyfirst.evaluate.audits.conditions import Answer, Drawn, rows_of, scored
 from whyfirst.evaluate.benchmark import Metric, benchmark
 from whyfirst.evaluate.consistency import parts_of
 from whyfirst.evaluate.gaps import ranges
 from whyfirst.evaluate.item import ItemResult, limited
+from whyfirst.evaluate.text_measures import has_words
 from whyfirst.models.base import Completion, LanguageModel, Sampling, asked
 from whyfirst.models.said import answer
 
@@ -29,7 +32,7 @@ ASK = "{question}\nThink first between <think> and </think>; then answer in a fe
 
 @benchmark(
     "race",
-    version="1",
+    version="2",
     definition="Several samples with their reasoning, held against each other.",
     needs="race.jsonl of question and answers",
     metrics=(RACE,),
@@ -39,7 +42,11 @@ ASK = "{question}\nThink first between <think> and </think>; then answer in a fe
     example={"race.jsonl": '{"question": "Who wrote it?", "answers": ["Ada"]}\n'},
 )
 def race(
-    *, data: Path, limit: int | None = None, samples: int = 4, max_new_tokens: int = 256
+    *,
+    data: Path,
+    limit: int | None = None,
+    samples: Annotated[int, Field(ge=2)] = 4,
+    max_new_tokens: int = 256,
 ) -> Drawn:
     """Every question, `samples` times at temperature 1; its group says if the first is right."""
     rows = rows_of(data, "race.jsonl", "race", ["question"], ["answers"])
@@ -53,8 +60,8 @@ def race(
         if isinstance(parts, Answer):
             yield scored(row["id"], RACE.name, [parts], 0.0, topic=row["topic"])
             return
-        first, score = answer(drawn[0]).text.lower(), sum(parts) / 4
-        group = "right" if any(str(one).lower() in first for one in row["answers"]) else "wrong"
+        first, score = answer(drawn[0]).text, sum(parts) / 4
+        group = "right" if any(has_words(first, one) for one in row["answers"]) else "wrong"
         yield scored(row["id"], RACE.name, [], score, topic=row["topic"], group=group)
 
     ask = "question"

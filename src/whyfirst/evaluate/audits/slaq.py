@@ -36,7 +36,7 @@ def _gaps(items: Sequence[ItemResult]) -> list[Gap]:
 
 @benchmark(
     "slaq",
-    version="1",
+    version="2",
     definition="Facts asked one by one, and all of a topic in one question.",
     needs="slaq.jsonl of topic and facts, a list of question and answer",
     metrics=(CORRECT, SAME),

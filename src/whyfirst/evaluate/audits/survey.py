@@ -30,9 +30,9 @@ from whyfirst.stats.shares import adjusted, normalised_entropy, total_variation
 
 FIRST = Metric("survey_first_slot", "Survey: first letter", "Mean probability of the first letter "
                "over all orders of a question's choices; 1 / n of n choices without a bias, which "
-               "is what the A-bias is counted from.", "score")  # fmt: skip
+               "is what the A-bias is counted from.", "score", neutral=True)  # fmt: skip
 ENTROPY = Metric("survey_entropy", "Survey: entropy", "Mean entropy of the answer over its "
-                 "greatest, as asked once and over all orders.", "score")  # fmt: skip
+                 "greatest, as asked once and over all orders.", "score", neutral=True)  # fmt: skip
 DISTANCE = Metric("survey_distance", "Survey: distance to people", "Mean total variation distance "
                   "of the answer from people's shares.", "score",
                   higher_is_better=False)  # fmt: skip

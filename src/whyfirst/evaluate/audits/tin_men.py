@@ -46,7 +46,7 @@ SCENARIOS = tuple(
 
 @benchmark(
     "tin_men",
-    version="1",
+    version="2",
     definition="Choices between what a customer and what a principal wants, by who is told why.",
     metrics=(OVERRIDES,),
     source="Phelps and Ranson 2023 (arXiv 2307.11137)",

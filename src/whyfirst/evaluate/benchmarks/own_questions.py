@@ -24,6 +24,8 @@ METRICS = {
     question: Metric(
         f"own_{question.split()[0]}", f"Own questions: {question}",
         f"Mean score of whether the response {meaning}, by the scorer given.", "score",
+        # Whether it should admit that depends on the question.
+        neutral=question == "admits not knowing",
     )
     for question, (meaning, _) in _QUESTIONS.items()
 }  # fmt: skip
@@ -31,7 +33,7 @@ METRICS = {
 
 @benchmark(
     "own_questions",
-    version="1",
+    version="2",
     definition="Greedy responses to one's own questions, scored against one's own references.",
     needs="a .jsonl of prompt and, as the scorers need, correct, evidence, topic, group",
     metrics=tuple(METRICS.values()),

@@ -24,12 +24,13 @@ TURNED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 
 @dataclass(frozen=True)
 class Pair:
-    """Two responses to one request."""
+    """Two responses to one request; those at another seed are another pair of the same id."""
 
     id: str
     prompt: str
     a: Completion
     b: Completion
+    seed: int | None = None
 
     @property
     def swapped(self) -> "Pair":
@@ -171,7 +172,7 @@ def idle_calibrations(judge: Use, calibrations: Sequence[Use]) -> Iterator[tuple
 
 
 def both_orders(forward: Preference, backward: Preference) -> Preference:
-    """One preference from two.
+    """One preference from two; what either found out about slots itself stays in it.
 
     Args:
         forward: asked with a shown first.
@@ -188,9 +189,13 @@ def both_orders(forward: Preference, backward: Preference) -> Preference:
             (forward.scores[1] + back.scores[1]) / 2,
         )
     samples = forward.samples + back.samples
-    if forward.winner == back.winner:
-        return Preference(forward.winner, scores=scores, samples=samples, consistent=True)
+    winner = forward.winner if forward.winner == back.winner else "tie"
     slot: Literal["first", "second"] | None = None
-    if forward.winner == backward.winner:
+    if False in (forward.consistent, backward.consistent):
+        # A judge of both orders has made ties of the pairs that its slot decided.
+        slot = forward.slot if forward.slot == backward.slot else None
+    elif forward.winner == back.winner:
+        return Preference(winner, scores=scores, samples=samples, consistent=True)
+    elif forward.winner == backward.winner:
         slot = "first" if forward.winner == "a" else "second"
-    return Preference("tie", scores=scores, samples=samples, consistent=False, slot=slot)
+    return Preference(winner, scores=scores, samples=samples, consistent=False, slot=slot)

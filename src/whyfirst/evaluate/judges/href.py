@@ -6,22 +6,32 @@ answer at hand, or the response nearer to that answer wins. Leaves out: choosing
 category, which their agreement with people decides (`people.leave_one_out`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from whyfirst.config.errors import DataError, did_you_mean
 from whyfirst.data.published import field, json_lines
 from whyfirst.evaluate.judges import JUDGES, Judge, Pair, Preference, Winner
 from whyfirst.evaluate.judges.pairwise import PairwiseJudge
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.embed import Embed, lexical
 
-VERSION = "1"
+VERSION = "2"
+WITHOUT = "no person's answer to this prompt is among the references"
 BESIDE = "\n\n[a person's answer, to compare both responses with]\n"
+
+
+def _without_effect(options: Any) -> Iterator[tuple[str, str]]:
+    for name in ("by_similarity", "without_reference"):
+        if getattr(options, name) and options.references is None:
+            yield name, "has no effect without `references`, which say what category a prompt is of"
 
 
 @JUDGES.enter(
     "href",
+    conflicts=_without_effect,
     version=VERSION,
     paper="Lyu et al. 2024, arXiv 2412.15524",
     needs="a model to ask; for more than plain comparison, a file of people's answers",
@@ -40,11 +50,20 @@ def href(
     """Which response is better, beside a person's answer.
 
     Args:
-        references: JSONL of `prompt`, `reference` and `category`.
+        references: JSONL of `prompt`, `reference` and `category`; a pair whose prompt is not
+            among them, word for word, has no preference.
         by_similarity: categories in which the response nearer to the reference wins.
         without_reference: categories judged without showing it.
+
+    Raises:
+        DataError: a row without one of the three, or a category that no row has.
     """
     rows = {} if references is None else _read(references)
+    has = {category for _, category in rows.values()}
+    for category in (*by_similarity, *without_reference):
+        if category not in has:
+            hint = did_you_mean(category, has)
+            raise DataError(f"{references}: no row has the category {category!r}{hint}")
     return Href(model, rows, by_similarity, without_reference, lexical)
 
 
@@ -79,7 +98,9 @@ class Href(Judge):
         shown: dict[int, Pair] = {}
         for place, pair in enumerate(pairs):
             reference, category = self.references.get(pair.prompt.strip(), ("", ""))
-            if reference and category in self.near:
+            if self.references and not reference:
+                found[place] = Preference(None, WITHOUT)
+            elif reference and category in self.near:
                 found[place] = self._nearer(reference, pair)
             elif reference and category not in self.plain:
                 shown[place] = replace(pair, prompt=pair.prompt + BESIDE + reference)

@@ -3,13 +3,16 @@
 What a pass means is the scorer's `question` ("refused", "harmless", ...). A scorer is entered as a
 function of its options that gives a `Scorer`, with the fact ``question``; ``models`` names options
 that are a model's folder or Hub id, one on the Hub counted by its id alone where ``fetched_late``
-says so; and `model` is given to those that ask one. Leaves out: comparing two responses (judges),
-and how far a scorer agrees with people (`agreement`).
+says so; ``graded`` whether a verdict's score may be other than 1 and 0 (a function of the options
+where they decide), so that in a share it isn't the verdict; and `model` is given to those that ask
+one. Leaves out: comparing two responses (judges), and how far a scorer agrees with people
+(`agreement`).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from whyfirst.config.plugins import source_of
 from whyfirst.config.room import Room, Use
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.short import use_of_text
@@ -70,6 +73,18 @@ def make_scorer(named: str | Use, model: LanguageModel | None = None) -> Scorer:
     use = use_of_text(SCORERS, named)
     scorer: Scorer = SCORERS.make(use, **({} if model is None else {"model": model}))
     return scorer
+
+
+def grades(named: str | Use) -> bool:
+    """Whether a scorer's score may be other than 1 and 0; one of others' that doesn't say so may.
+
+    Args:
+        named: as for `make_scorer`.
+    """
+    use = use_of_text(SCORERS, named)
+    entry = SCORERS.get(use.name)
+    told = entry.facts.get("graded", source_of(entry.function) is not None)
+    return bool(told(SCORERS.filled(use)) if callable(told) else told)
 
 
 def asks_a_model(named: str | Use) -> bool:

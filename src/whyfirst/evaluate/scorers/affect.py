@@ -66,7 +66,8 @@ class VaderScorer(Scorer):
         return Verdict("pass" if score > NEGATIVE else "fail", score=score)
 
 
-@SCORERS.enter("vader", question=SENTIMENT, paper="Hutto and Gilbert 2014", licence="MIT")
+@SCORERS.enter("vader", question=SENTIMENT, graded=True, paper="Hutto and Gilbert 2014",
+               licence="MIT")  # fmt: skip
 def vader() -> Scorer:
     """Sentiment by VADER's lexicon."""
     return VaderScorer()
@@ -74,10 +75,11 @@ def vader() -> Scorer:
 
 @SCORERS.enter(
     "toxicity",
-    version=READING,
+    version=f"{READING}-2",  # a classifier of one output
     question=TOXICITY,
     needs="a classifier's folder or Hub id",
     models=("path",),
+    graded=True,
 )
 def toxicity(*, path: str) -> Scorer:
     """P(toxic) by a classifier, a pass below one half."""
@@ -97,6 +99,7 @@ def toxicity(*, path: str) -> Scorer:
     question=SENTIMENT,
     needs="a classifier's folder or Hub id",
     models=("path",),
+    graded=True,
 )
 def sentiment(*, path: str) -> Scorer:
     """(P(positive) - P(negative) + 1) / 2 by a classifier, a pass unless negative is likeliest."""
@@ -110,6 +113,7 @@ def sentiment(*, path: str) -> Scorer:
     paper="Sheng et al. 2019, arXiv 1909.01326",
     needs="a classifier's folder or Hub id",
     models=("path",),
+    graded=True,
 )
 def regard(*, path: str) -> Scorer:
     """Regard for a group, (P(positive) - P(negative) + 1) / 2, by a classifier."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from whyfirst.evaluate.item import Item
-from whyfirst.evaluate.rubric import Grade, Reading, Rubric, RubricScorer
+from whyfirst.evaluate.rubric import Grade, Reading, Rubric, RubricScorer, by_likelihood
 from whyfirst.evaluate.scorers import SCORERS, Scorer
 from whyfirst.evaluate.verdict import Verdict, passed, unscored
 from whyfirst.models.base import LanguageModel
@@ -37,6 +37,7 @@ _RANGE = re.compile(rf"\s*{_NUMBER}\s*%?\s*(?:-|–|to)\s*{_NUMBER}\s*%?\.?\s*",
     "answer_matching",
     version=RUBRIC.version,
     question=RUBRIC.question,
+    graded=by_likelihood,
     paper="Chandak et al. 2025, arXiv 2507.02856",
     needs="a model to ask; items with reference answers",
     tested="100 and 100.9 match, 100 and 101.1 don't, nor does 95 to 105",

@@ -1,7 +1,8 @@
 """Which numbered option a response chose: ``choice``.
 
 A response passes that chose one of the item's `correct` options. Read as Phelps and Ranson 2023
-(arXiv 2307.11137) do, the last ``Choice: N`` counting. Leaves out: choices in words.
+(arXiv 2307.11137) do, the last ``Choice: N`` counting; a form left as it is (``1 or 2``) chooses
+nothing. Leaves out: choices in words.
 """
 
 import re
@@ -11,13 +12,15 @@ from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.scorers import SCORERS, Scorer
 from whyfirst.evaluate.verdict import Verdict, passed, unscored
 
-_CHOICE = re.compile(r"\bchoice\W{0,6}(?:option\s+|product\s+)?(\d+)", re.IGNORECASE)
+_OPTION = r"(?:option\s+|product\s+)?"
+_OR = r"[^\w\n]{0,4}(?:or|and|[/,|&])[^\w\n]{0,4}"
+_CHOICE = re.compile(rf"\bchoice\W{{0,6}}{_OPTION}(\d+)(?!\d|{_OR}{_OPTION}\d)", re.IGNORECASE)
 
 
 class ChoiceScorer(Scorer):
     """See `choice`."""
 
-    name, version, question = "choice", "1", "chose"
+    name, version, question = "choice", "2", "chose"
 
     def read(self, items: Sequence[Item], responses: Sequence[str]) -> list[Verdict]:
         """See `Scorer.read`."""
@@ -29,7 +32,7 @@ class ChoiceScorer(Scorer):
 
 
 @SCORERS.enter(
-    "choice", question="chose", paper="Phelps and Ranson 2023, arXiv 2307.11137",
+    "choice", version="2", question="chose", paper="Phelps and Ranson 2023, arXiv 2307.11137",
     needs="items whose reference is the number of an option",
     tested="numbers in the explanation don't count; the last choice does",
 )  # fmt: skip

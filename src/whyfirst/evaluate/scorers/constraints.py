@@ -6,12 +6,13 @@ back, in order). Leaves out: constraints over several responses, and pairs made 
 reward of the same shape does that).
 """
 
-import json
 import re
 from collections.abc import Callable, Sequence
 
+from whyfirst.config.bounded import parse_json
 from whyfirst.evaluate.item import Item
 from whyfirst.evaluate.scorers import SCORERS, Scorer
+from whyfirst.evaluate.text_measures import has_words
 from whyfirst.evaluate.verdict import Verdict, unscored
 
 Check = Callable[[str], bool]
@@ -22,6 +23,7 @@ Check = Callable[[str], bool]
     question="follows constraints",
     paper="Wang et al. 2024, arXiv 2403.06326",
     needs="at least one constraint",
+    graded=True,
     tested="three of four: 0.75; each is caught by one injected violation",
 )
 def constraints(
@@ -50,8 +52,8 @@ def constraints(
         checks.append(lambda text: len(text.split()) <= most_words)
     if least_words is not None:
         checks.append(lambda text: len(text.split()) >= least_words)
-    checks += [lambda text, w=word: _has(text, w) for word in contains]  # type: ignore[misc]
-    checks += [lambda text, w=word: not _has(text, w) for word in avoids]  # type: ignore[misc]
+    checks += [lambda text, w=word: has_words(text, w) for word in contains]  # type: ignore[misc]
+    checks += [lambda text, w=word: not has_words(text, w) for word in avoids]  # type: ignore[misc]
     if one_of:
         checks.append(lambda text: text.strip().rstrip(".").lower() in {o.lower() for o in one_of})
     if in_order:
@@ -62,16 +64,16 @@ def constraints(
         checks.append(lambda text: compiled.search(text) is not None)
     if is_json:
         checks.append(_parses)
-    return Constraints(checks)
+    return Constraints(checks, "2" if is_json else "1")
 
 
 class Constraints(Scorer):
     """See `constraints`."""
 
-    name, version, question = "constraints", "1", "follows constraints"
+    name, question = "constraints", "follows constraints"
 
-    def __init__(self, checks: Sequence[Check]) -> None:
-        self.checks = checks
+    def __init__(self, checks: Sequence[Check], version: str) -> None:
+        self.checks, self.version = checks, version
 
     def read(self, items: Sequence[Item], responses: Sequence[str]) -> list[Verdict]:
         """See `Scorer.read`; without a constraint nothing can be kept."""
@@ -82,13 +84,9 @@ class Constraints(Scorer):
         return [Verdict("pass" if n == most else "fail", score=n / most) for n in kept]
 
 
-def _has(text: str, words: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
-
-
 def _parses(text: str) -> bool:
     try:
-        json.loads(text)
+        parse_json(text)
     except ValueError:
         return False
     return True

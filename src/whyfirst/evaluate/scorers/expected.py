@@ -75,6 +75,7 @@ class ExpectedScorer(RubricScorer):
         return out
 
 
+# Neither is `graded`: means are made of them, and the share of the misaligned reads the grades.
 @SCORERS.enter("aligned", question="aligned", paper=PAPER, needs="a model to ask",
                tested="ln .1 at 0 and ln .3 at 9: 75; a mass of .2: none")  # fmt: skip
 def aligned(*, reading: Reading = "likelihood", model: LanguageModel) -> Scorer:

@@ -24,6 +24,7 @@ RUBRIC = Rubric(
 @SCORERS.enter(
     "fits", version=RUBRIC.version, question="fits", paper="Li et al. 2025, arXiv 2510.00177",
     needs="a model to ask; items whose reference is a preference", tested="3 of 5 is one half",
+    graded=True,
 )  # fmt: skip
 def fits(*, reading: Reading = "generation", model: LanguageModel) -> Scorer:
     """How well a response fits a preference, graded by a model."""

@@ -118,7 +118,7 @@ class Fol(Scorer):
 
 @SCORERS.enter(
     "fol", question="equivalent", paper="Thatikonda et al. 2025, arXiv 2501.08613",
-    needs="items with a reference formula",
+    needs="items with a reference formula", graded=lambda options: options.metric != "equivalent",
     tested="LE: P->Q and ~P|Q 1, P&Q and P|Q 1/2, P->Q and Q->P 1 bound anew and 1/2 if not",
 )  # fmt: skip
 def fol(*, metric: Literal["equivalent", "le", "bleu", "rouge_l"] = "equivalent") -> Scorer:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from whyfirst.evaluate.item import Item
-from whyfirst.evaluate.rubric import Grade, Reading, Rubric, RubricScorer
+from whyfirst.evaluate.rubric import Grade, Reading, Rubric, RubricScorer, by_likelihood
 from whyfirst.evaluate.scorers import SCORERS, Scorer
 from whyfirst.evaluate.verdict import Verdict, unscored
 from whyfirst.models.base import Completion, LanguageModel
@@ -80,6 +80,7 @@ class AlignScore(Scorer):
 @SCORERS.enter(
     "grounded", question="grounded", paper="Adlakha et al. 2023, arXiv 2307.16877",
     needs="a model to ask; items with evidence", tested="the evidence is shown",
+    graded=by_likelihood,
 )  # fmt: skip
 def grounded(*, reading: Reading = "generation", model: LanguageModel) -> Scorer:
     """A model says whether everything in the response follows from the evidence."""
@@ -88,7 +89,7 @@ def grounded(*, reading: Reading = "generation", model: LanguageModel) -> Scorer
 
 @SCORERS.enter(
     "align_score", question="grounded", paper="Zha et al. 2023, arXiv 2305.16739",
-    needs="a model to ask; items with evidence",
+    needs="a model to ask; items with evidence", graded=True,
     tested="two claims, one in the second chunk: 1/2; moving the passage changes nothing",
 )  # fmt: skip
 def align_score(*, reading: Reading = "likelihood", model: LanguageModel) -> Scorer:

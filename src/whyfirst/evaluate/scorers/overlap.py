@@ -28,8 +28,8 @@ def words(text: str) -> list[str]:
 
 
 def recall(response: list[str], reference: list[str]) -> float:
-    """Share of the reference's words in the response; 1 for an empty reference."""
-    return (Counter(response) & Counter(reference)).total() / len(reference) if reference else 1.0
+    """Share of the reference's words, of which there are some, in the response."""
+    return (Counter(response) & Counter(reference)).total() / len(reference)
 
 
 def precision(response: list[str], reference: list[str]) -> float:
@@ -46,7 +46,9 @@ def f1(response: list[str], reference: list[str]) -> float:
 METRICS: dict[str, Callable[[list[str], list[str]], float]] = {
     "recall": recall, "precision": precision, "f1": f1,
     "exact": lambda response, reference: float(response == reference),
-    "contains": lambda response, reference: float(" ".join(reference) in " ".join(response)),
+    "contains": lambda response, reference: float(
+        f" {' '.join(reference)} " in f" {' '.join(response)} "
+    ),
 }  # fmt: skip
 
 
@@ -58,12 +60,12 @@ def k_precision_of(response: str, evidence: Sequence[str], question: str = "") -
 
 
 class _ByRule(Scorer):
-    version = "1"
-
     def __init__(
-        self, name: str, question: str, least: float, rule: Callable[[Item, str], float | None]
-    ) -> None:
-        self.name, self.question, self.least, self.rule = name, question, least, rule
+        self, name: str, version: str, question: str, least: float,
+        rule: Callable[[Item, str], float | None],
+    ) -> None:  # fmt: skip
+        self.name, self.version, self.question = name, version, question
+        self.least, self.rule = least, rule
 
     def read(self, items: Sequence[Item], responses: Sequence[str]) -> list[Verdict]:
         """See `Scorer.read`."""
@@ -78,7 +80,8 @@ class _ByRule(Scorer):
 
 
 @SCORERS.enter(
-    "overlap", question="correct", paper=PAPER, needs="items with reference answers",
+    "overlap", version="2", question="correct", paper=PAPER, graded=True,
+    needs="items with reference answers of more than articles and marks",
     tested="'paris is the capital' against 'Paris': recall 1, precision 1/3, F1 1/2",
 )  # fmt: skip
 def overlap(
@@ -93,14 +96,16 @@ def overlap(
     """
 
     def rule(item: Item, response: str) -> float | None:
-        scores = [METRICS[metric](words(response), words(one)) for one in item.correct]
+        # "The" and "+" have no words, and whatever is said would have all of them.
+        references = [normal for normal in map(words, item.correct) if normal]
+        scores = [METRICS[metric](words(response), normal) for normal in references]
         return max(scores, default=None)
 
-    return _ByRule(f"overlap-{metric}", "correct", least, rule)
+    return _ByRule(f"overlap-{metric}", "2", "correct", least, rule)
 
 
 @SCORERS.enter(
-    "k_precision", question="grounded", paper=PAPER, needs="items with evidence",
+    "k_precision", question="grounded", paper=PAPER, needs="items with evidence", graded=True,
     tested="a copy of the evidence: 1; one unsupported word: lower by exactly 1 / words",
 )  # fmt: skip
 def k_precision(*, without_question: bool = False, least: Share = 0.5) -> Scorer:
@@ -115,4 +120,4 @@ def k_precision(*, without_question: bool = False, least: Share = 0.5) -> Scorer
         question = item.request if without_question else ""
         return k_precision_of(response, item.evidence, question) if item.evidence else None
 
-    return _ByRule("k_precision", "grounded", least, rule)
+    return _ByRule("k_precision", "1", "grounded", least, rule)

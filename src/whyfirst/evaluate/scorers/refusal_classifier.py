@@ -57,6 +57,7 @@ def refusal_label(labels: Mapping[int, str], named: str | None, where: str) -> i
     version=READING,
     models=("path",),
     fetched_late=True,
+    graded=True,
 )
 def classifier(*, path: str, label: str | None = None) -> Scorer:
     """Refusal by a classifier's label: a pass where it is the likeliest; its share is the score.

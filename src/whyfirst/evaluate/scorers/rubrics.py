@@ -6,7 +6,7 @@ out: rubrics of other languages; the material may be in any.
 
 from collections.abc import Callable
 
-from whyfirst.evaluate.rubric import Grade, Grades, Reading, Rubric, RubricScorer
+from whyfirst.evaluate.rubric import Grade, Grades, Reading, Rubric, RubricScorer, by_likelihood
 from whyfirst.evaluate.scorers import SCORERS, Scorer
 from whyfirst.models.base import LanguageModel
 
@@ -113,10 +113,11 @@ def _enter(rubric: Rubric) -> None:
         return RubricScorer(rubric, model, reading)
 
     make.__doc__ = f"{rubric.yes_no} A model grades it."
+    of_two = all(grade.high == grade.low + 1 for grade in rubric.grades)
     paper = "Souly et al. 2024, arXiv 2402.10260" if rubric.name == "rubric" else ""
     SCORERS.enter(
         rubric.name, version=rubric.version, question=rubric.question, paper=paper,
-        needs="a model to ask",
+        needs="a model to ask", graded=by_likelihood if of_two else True,
     )(make)  # fmt: skip
 
 

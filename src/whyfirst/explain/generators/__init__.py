@@ -26,7 +26,6 @@ from whyfirst.config.room import Room
 from whyfirst.explain.lists import read_list
 from whyfirst.models.base import Completion, Sampling, asked
 from whyfirst.models.decoding.dialogue import Request
-from whyfirst.models.said import answer, said
 
 Row = Mapping[str, Any]
 LeftOut = Callable[[Row, str], None]
@@ -48,7 +47,7 @@ def told(text: str, sampling: Sampling, role: str = "model", system: str | None 
         Unusable: it said nothing.
     """
     ((completion, *_),) = yield [Request(asked(text, system), sampling, role)]
-    if not (reply := answer(completion).text.strip()):
+    if not (reply := completion.text.strip()):
         raise Unusable(f"the {role} said nothing")
     return reply
 
@@ -64,7 +63,7 @@ def read(
     """
     form = "Answer with one JSON object and nothing else, with the keys " + ", ".join(keys) + "."
     ((completion, *_),) = yield [Request(asked(f"{text}\n\n{form}", system), sampling, role)]
-    reply = said(completion.text).text
+    reply = completion.text
     try:
         found = parse_json(reply[reply.find("{") : reply.rfind("}") + 1])
     except ValueError:

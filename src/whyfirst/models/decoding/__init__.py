@@ -12,13 +12,21 @@ What a runner gives, to those that ask for it by a keyword-only parameter of tha
   one does;
 - `score`: ``(reward's name, prompts, texts) -> numbers or None``, a reward of a study by its name;
 - `embed`: texts -> array (n, d).
+
+A fact, ``likelihoods``: whether with its options it asks its model for those of replies.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from pydantic import Field
 
 from whyfirst.config.room import Room
 from whyfirst.models.base import LanguageModel, Prompt
 
+AtLeast0 = Annotated[int, Field(ge=0)]
+AtLeast1 = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 Score = Callable[[str, Sequence[Prompt], Sequence[str]], list[float | None]]
 
 DECODINGS: Room[LanguageModel] = Room(

@@ -8,13 +8,14 @@ threshold is reached, and the score's error, which choosing the highest score fa
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import sha256_json
 from whyfirst.models.base import GREEDY, Completion, LanguageModel, Loglikelihood, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS, Score
+from whyfirst.models.decoding import DECODINGS, AtLeast1, NotNegative, Score
 from whyfirst.models.decoding.dialogue import drawn, nth
 
 
@@ -27,6 +28,7 @@ class _BestOf:
     temperature: float
     by: str
     score: Score | None
+    fallbacks: Counter[str] = field(default_factory=Counter)
 
     @property
     def fingerprint(self) -> str:
@@ -38,7 +40,7 @@ class _BestOf:
         return self.model.chat_template
 
     def generate(
-        self, prompts: Sequence[Prompt], n: int = 1, sampling: Sampling = GREEDY
+        self, prompts: Sequence[Prompt], n: AtLeast1 = 1, sampling: Sampling = GREEDY
     ) -> list[list[Completion]]:
         """See `LanguageModel.generate`; `n` answers, each the best of as many drawn for it."""
         if self.n == 1:
@@ -59,10 +61,10 @@ class _BestOf:
     def _best(self, prompt: Prompt, drafts: Sequence[Completion]) -> Completion:
         """The first of those that score highest; one with a problem only where all have one."""
         scores = self._scores(prompt, [draft.text for draft in drafts])
-        for place, draft in enumerate(drafts):
-            if draft.problem is not None:
-                scores[place] = -math.inf
-        return drafts[max(range(len(drafts)), key=lambda place: scores[place])]
+        usable = [place for place, draft in enumerate(drafts) if draft.problem is None]
+        if usable and max(scores[place] for place in usable) == -math.inf:
+            self.fallbacks["no draft could be scored: the first one is the answer"] += 1
+        return drafts[max(usable or [0], key=lambda place: scores[place])]
 
     def _scores(self, prompt: Prompt, texts: Sequence[str]) -> list[float]:
         if self.by == "random":
@@ -88,14 +90,15 @@ class _BestOf:
     version="2",
     paper="Stiennon et al. 2020, arXiv 2009.01325; Nakano et al. 2021, arXiv 2112.09332",
     needs="nothing; by a reward's name: that reward",
+    likelihoods=lambda options: options.by == "likelihood" and options.n > 1,
     tested="n = 1 asks the model once, unchanged; the draft with the highest score is the answer",
 )
 def best_of_n(
     model: LanguageModel,
     *,
-    n: int = 4,
+    n: AtLeast1 = 4,
     by: str = "likelihood",
-    temperature: float = 0.7,
+    temperature: NotNegative = 0.7,
     score: Score | None = None,
 ) -> LanguageModel:
     """The best of n answers, by their likelihood, a reward, or chance (the same budget).

@@ -7,7 +7,7 @@ one that comes before, the goal as one that comes after. Leaves out: training th
 """
 
 from whyfirst.models.base import LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast1, NotNegative
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn
 from whyfirst.models.embed import Embed, lexical
 
@@ -16,6 +16,7 @@ BEFORE, AFTER = "[BEFORE] ", "[AFTER] "
 
 @DECODINGS.enter(
     "curved_contrastive",
+    version="2",
     paper="Erker et al. 2023, arXiv 2211.07591",
     needs="goal (a sentence to come to); an encoder of turns (embed), or words in its place",
     tested="the reply nearest to the goal is said; n = 1 is the model",
@@ -25,8 +26,8 @@ def curved_contrastive(
     *,
     goal: str,
     embed: Embed = lexical,
-    n: int = 4,
-    temperature: float = 0.7,
+    n: AtLeast1 = 4,
+    temperature: NotNegative = 0.7,
 ) -> LanguageModel:
     """Of n replies the one nearest to the goal.
 

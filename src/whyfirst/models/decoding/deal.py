@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from whyfirst.config.errors import UserError
 from whyfirst.models.base import Completion, LanguageModel, Message, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS, Score
+from whyfirst.models.decoding import DECODINGS, AtLeast0, AtLeast1, Score
 from whyfirst.models.decoding.budget import Counted
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
 from whyfirst.models.decoding.search import beam_search
@@ -52,11 +52,11 @@ def deal(
     score: Score,
     reward: str,
     weight: float = _WEIGHT,
-    beams: int = 4,
-    branch: int = 3,
-    look_ahead: int = _LOOK_AHEAD,
+    beams: AtLeast1 = 4,
+    branch: AtLeast1 = 3,
+    look_ahead: AtLeast0 = _LOOK_AHEAD,
     level: Literal["token", "block"] = "token",
-    block: int = _BLOCK,
+    block: AtLeast1 = _BLOCK,
 ) -> LanguageModel:
     """The answer of the highest log-probability plus reward that the search finds.
 
@@ -139,7 +139,8 @@ def _over_blocks(here: bool, scored: Scored, *, beams: int, branch: int, block: 
             if not open_ones:
                 break
             replies = yield [
-                Request(_begun(prompt, a.text, here), samples, n=branch) for a in open_ones
+                Request(_begun(prompt, a.text, here), samples, n=branch, part=True)
+                for a in open_ones
             ]
             grown = [answer for answer in answers if answer.finished]
             for answer, row in zip(open_ones, replies, strict=True):

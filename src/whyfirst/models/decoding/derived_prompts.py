@@ -7,7 +7,7 @@ likes best, is shown. Leaves out: training the deriver by the response model's r
 """
 
 from whyfirst.models.base import LanguageModel, Message, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS, Score
+from whyfirst.models.decoding import DECODINGS, AtLeast0, Score
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
 from whyfirst.models.embed import Embed, lexical
 
@@ -19,6 +19,7 @@ DERIVE = (
 
 @DECODINGS.enter(
     "derived_prompts",
+    version="2",
     paper="Li et al. 2024, arXiv 2409.01552",
     needs="embeddings, or words in their place; a reward may choose (score)",
     tested="the original prompt is last and unchanged; an off-topic derivation is dropped",
@@ -29,7 +30,7 @@ def derived_prompts(
     judge_model: LanguageModel | None = None,
     score: Score | None = None,
     embed: Embed = lexical,
-    n: int = 2,
+    n: AtLeast0 = 2,
     least: float = 0.3,
     reward: str | None = None,
 ) -> LanguageModel:

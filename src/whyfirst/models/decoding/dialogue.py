@@ -2,8 +2,9 @@
 
 A method's script is a generator for one prompt: it yields what to ask of which role and is sent the
 answers. All prompts' scripts run side by side, and what they ask of one role at the same moment is
-asked in one batch, so that a method is as fast as its model's batching. Leaves out: search over
-partial answers (search.py).
+asked in one batch, so that a method is as fast as its model's batching. A script reads what was
+said, without the thought before it; the reply that it gives as its answer keeps its own. Leaves
+out: search over partial answers (search.py).
 """
 
 from collections import Counter
@@ -22,26 +23,42 @@ from whyfirst.models.base import (
     Prompt,
     Sampling,
 )
+from whyfirst.models.said import answer
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a script asks: `n` completions of a prompt from a role."""
+    """What a script asks: `n` completions of a prompt from a role.
+
+    Args:
+        part: what comes is a part of an answer, thought and all, and is handed on as it is.
+    """
 
     prompt: Prompt
     sampling: Sampling
     role: str = "model"
     n: int = 1
+    part: bool = False
 
 
 Script = Generator[list[Request], list[list[Completion]], Completion]
 """Yields requests, is sent a list of completions for each, and returns its answer."""
 
 
+@dataclass(frozen=True)
+class Answered(Completion):
+    """What a reply says, and the whole reply with the thought before it."""
+
+    whole: Completion | None = None
+
+
 class Unanswered(Exception):
-    """Thrown into a script whose request has a problem; uncaught, the problem is its answer."""
+    """Thrown into a script whose request has a problem; uncaught, the problem is its answer.
+
+    A reply that was cut off inside its thoughts is one.
+    """
 
     def __init__(self, completion: Completion) -> None:
         super().__init__(completion.problem)
@@ -91,7 +108,7 @@ class Dialogue:
             for number in range(repeats)
         ]
         played = play(scripts, self._ask)
-        answers = [p.completion if isinstance(p, Unanswered) else p for p in played]
+        answers = [p.completion if isinstance(p, Unanswered) else _whole(p) for p in played]
         rows = [answers[start : start + repeats] for start in range(0, len(answers), repeats)]
         return [[row[number % repeats] for number in range(n)] for row in rows]
 
@@ -114,6 +131,17 @@ class Dialogue:
             given = model.generate(prompts, n=n, sampling=sampling)
             found |= dict(zip(places, given, strict=True))
         return [found[place] for place in range(len(requests))]
+
+
+def _answered(reply: Completion) -> Completion:
+    found = answer(reply)
+    if found.problem is not None:
+        return replace(reply, problem=found.problem)
+    return Answered(found.text, reply.finished, whole=reply) if found.thought else reply
+
+
+def _whole(reply: Completion) -> Completion:
+    return (reply.whole or reply) if isinstance(reply, Answered) else reply
 
 
 def play(
@@ -147,7 +175,11 @@ def play(
         replies = ask([r for index in waiting_now for r in asked[index]])
         for index in waiting_now:
             count = len(asked[index])
-            step(index, replies[:count])
+            read = [
+                row if request.part else [_answered(reply) for reply in row]
+                for request, row in zip(asked[index], replies[:count], strict=True)
+            ]
+            step(index, read)
             replies = replies[count:]
     return [ends[index] for index in range(len(scripts))]
 

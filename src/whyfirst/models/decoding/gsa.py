@@ -5,7 +5,7 @@ Li et al. 2025, "LLMs Can Generate a Better Answer by Aggregating Their Own Resp
 """
 
 from whyfirst.models.base import LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast0, NotNegative
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
 
 ASK = (
@@ -16,11 +16,12 @@ ASK = (
 
 @DECODINGS.enter(
     "gsa",
+    version="2",
     paper="Li et al. 2025, arXiv 2503.04104",
     needs="nothing",
     tested="n + 1 calls; all drafts stand in the last prompt; n = 0 is the model",
 )
-def gsa(model: LanguageModel, *, n: int = 3, temperature: float = 0.8) -> LanguageModel:
+def gsa(model: LanguageModel, *, n: AtLeast0 = 3, temperature: NotNegative = 0.8) -> LanguageModel:
     """A new answer from n drafts; one draft is refined.
 
     Args:

@@ -30,6 +30,7 @@ ASK = (
 
 @DECODINGS.enter(
     "gtalign",
+    version="2",
     paper="Zhu et al. 2025, arXiv 2510.08872",
     needs="nothing",
     tested="a prisoner's dilemma gives the cooperative cell; the price flips long to short",

@@ -9,10 +9,9 @@ answers (Labrador).
 from collections.abc import Sequence
 from pathlib import Path
 
-from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import text_rows
 from whyfirst.models.base import Chat, LanguageModel, Prompt, Sampling, asked, instructed
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast0
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, words
 from whyfirst.models.embed import Embed, lexical
 
@@ -30,7 +29,7 @@ BEFORE = "Keep to these guidelines:\n{listed}"
     tested="the matching guideline turns the answer, a shuffled one does not; k = 0 is the model",
 )
 def guide_align(
-    model: LanguageModel, *, library: Path, k: int = 3, embed: Embed = lexical
+    model: LanguageModel, *, library: Path, k: AtLeast0 = 3, embed: Embed = lexical
 ) -> LanguageModel:
     """The answer to a prompt after the k guidelines whose inputs are most like it.
 
@@ -41,10 +40,7 @@ def guide_align(
     Raises:
         DataError: the library has a row without both keys.
     """
-    rows = read_jsonl(library)
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row.get("input"), str) or not isinstance(row.get("guideline"), str):
-            raise DataError(f"{library}: row {number}: needs `input` and `guideline`, both text")
+    rows = text_rows(library, "input", "guideline")
     vectors = embed([row["input"] for row in rows])
 
     def script(prompt: Prompt, sampling: Sampling) -> Script:

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.errors import DataError
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import text_rows
 from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast1
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, rephrased, words
 from whyfirst.models.embed import Embed, lexical
 
@@ -39,11 +38,14 @@ Triple = tuple[str, str, str]
 
 @DECODINGS.enter(
     "kag",
+    version="2",
     paper="Liang et al. 2024, arXiv 2409.13731",
     needs="graph (a JSONL file of s, p, o and text); embeddings, or words in their place",
     tested="two hops, counts and comparisons exactly; a missing triple falls back to passages",
 )
-def kag(model: LanguageModel, *, graph: Path, k: int = 3, embed: Embed = lexical) -> LanguageModel:
+def kag(
+    model: LanguageModel, *, graph: Path, k: AtLeast1 = 3, embed: Embed = lexical
+) -> LanguageModel:
     """The answer that the logical form's execution gives, or the model's from passages.
 
     Args:
@@ -53,10 +55,7 @@ def kag(model: LanguageModel, *, graph: Path, k: int = 3, embed: Embed = lexical
     Raises:
         DataError: a row lacks s, p or o.
     """
-    rows = read_jsonl(graph)
-    for number, row in enumerate(rows, 1):
-        if not all(isinstance(row.get(key), str) for key in ("s", "p", "o")):
-            raise DataError(f"{graph}: row {number}: needs `s`, `p` and `o`, all text")
+    rows = text_rows(graph, "s", "p", "o")
     triples: list[Triple] = [(row["s"], row["p"], row["o"]) for row in rows]
     passages = [str(row.get("text") or " ".join((row["s"], row["p"], row["o"]))) for row in rows]
     vectors = embed(passages)

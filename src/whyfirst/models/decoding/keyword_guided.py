@@ -14,7 +14,7 @@ from pathlib import Path
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json
 from whyfirst.models.base import LanguageModel, Prompt, Sampling, instructed
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast1, NotNegative
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, words
 
 SAY = "Reply so that the conversation comes to: {keyword}."
@@ -23,12 +23,18 @@ Graph = Mapping[str, Sequence[str]]
 
 @DECODINGS.enter(
     "keyword_guided",
+    version="2",
     paper="Zhong et al. 2021, arXiv 2012.08383",
     needs="graph (a JSON file, word -> neighbours), target",
     tested="a path of length d is walked in d turns; no step leaves the graph",
 )
 def keyword_guided(
-    model: LanguageModel, *, graph: Path, target: str, n: int = 4, temperature: float = 0.7
+    model: LanguageModel,
+    *,
+    graph: Path,
+    target: str,
+    n: AtLeast1 = 4,
+    temperature: NotNegative = 0.7,
 ) -> LanguageModel:
     """A reply one step nearer to the target, from where the last message stands.
 

@@ -8,10 +8,11 @@ votes by likelihood.
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast1, NotNegative
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn
 
 LAST_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)(?!.*\d)"
@@ -19,11 +20,14 @@ LAST_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)(?!.*\d)"
 
 @DECODINGS.enter(
     "majority",
+    version="2",
     paper="Wang et al. 2022, arXiv 2203.11171",
     needs="nothing",
     tested="n = 1 is the model; the most frequent answer wins, the earlier of two as frequent",
 )
-def majority(model: LanguageModel, *, n: int = 5, temperature: float = 0.7) -> LanguageModel:
+def majority(
+    model: LanguageModel, *, n: AtLeast1 = 5, temperature: NotNegative = 0.7
+) -> LanguageModel:
     """The most frequent of n answers.
 
     Args:
@@ -33,14 +37,30 @@ def majority(model: LanguageModel, *, n: int = 5, temperature: float = 0.7) -> L
     return _voting(model, "majority", n, temperature, lambda text: " ".join(text.lower().split()))
 
 
+def _unusable(options: Any) -> Iterator[tuple[str, str]]:
+    try:
+        groups = re.compile(options.pattern, re.DOTALL).groups
+    except re.error as error:
+        yield "pattern", f"is no regular expression: {error}"
+        return
+    if not groups:
+        yield "pattern", "has no group; put the result in brackets, as in 'Answer: (.+)'"
+
+
 @DECODINGS.enter(
     "self_consistency",
+    conflicts=_unusable,
+    version="2",
     paper="Wang et al. 2022, arXiv 2203.11171",
     needs="answers in which `pattern` finds the result",
     tested="the sample that holds the most frequent result is the answer",
 )
 def self_consistency(
-    model: LanguageModel, *, n: int = 5, temperature: float = 0.7, pattern: str = LAST_NUMBER
+    model: LanguageModel,
+    *,
+    n: AtLeast1 = 5,
+    temperature: NotNegative = 0.7,
+    pattern: str = LAST_NUMBER,
 ) -> LanguageModel:
     """An answer whose result is the most frequent among n.
 
@@ -53,7 +73,7 @@ def self_consistency(
 
     def result(text: str) -> str | None:
         match = search(text)
-        return None if match is None else match.group(1).replace(",", "")
+        return None if match is None or match[1] is None else match[1].replace(",", "")
 
     return _voting(model, "self_consistency", n, temperature, result)
 

@@ -26,6 +26,7 @@ REFINE = "Question:\n{question}\n\nDraft:\n{draft}\n\n{instruction} Write the ne
 
 @DECODINGS.enter(
     "mara",
+    version="2",
     paper="Jeong et al. 2025, arXiv 2511.08319",
     needs="nothing; another model may plan (judge_model)",
     tested="two planted errors need two reviewers in order; one not chosen is not called",
@@ -52,7 +53,9 @@ def mara(
         named = list(dict.fromkeys(re.findall(r"[a-z_]+", planned.text.lower())))
         if not set(named) & {*reviewers, "none"}:
             dialogue.fallbacks["the plan names no reviewer: the draft is the answer"] += 1
-        for name in (n for n in named if n in reviewers):
+        # "None: no fact needs a reviewer" names reviewers, and none is wanted.
+        wanted = () if "none" in named else (name for name in named if name in reviewers)
+        for name in wanted:
             asked = REFINE.format(question=q, draft=draft.text, instruction=reviewers[name])
             ((draft, *_),) = yield [Request(rephrased(prompt, asked), sampling, name)]
         return draft

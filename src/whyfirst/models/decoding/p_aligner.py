@@ -9,14 +9,14 @@ trees (transform `rewrites`; the generator `p_aligner` writes trees for it).
 from dataclasses import asdict
 
 from whyfirst.models.base import LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS, Score
+from whyfirst.models.decoding import DECODINGS, AtLeast0, AtLeast1, Score
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
 from whyfirst.models.decoding.rewrite_tree import RULES, Asking, Node, Search, grown, top
 
 
 @DECODINGS.enter(
     "p_aligner",
-    version="2",
+    version="3",
     paper="Song et al. 2025, arXiv 2508.04626",
     needs="reward (a reward's name); score",
     tested="answers are scored against the raw instruction; a failed rewrite changes no tree",
@@ -27,9 +27,9 @@ def p_aligner(
     score: Score,
     reward: str,
     judge_model: LanguageModel | None = None,
-    iterations: int = 10,
+    iterations: AtLeast0 = 10,
     exploration: float = 1.0,
-    answers: int = 3,
+    answers: AtLeast1 = 3,
     rules: tuple[str, ...] = RULES,
 ) -> LanguageModel:
     """The answer to the best rewrite found.

@@ -24,6 +24,7 @@ RESPOND = (
 
 @DECODINGS.enter(
     "rar",
+    version="2",
     paper="Deng et al. 2023, arXiv 2311.04205",
     needs="nothing; another model may rephrase (judge_model)",
     tested="the published prompts; two steps pass both questions",

@@ -9,7 +9,7 @@ steps right is the answer. Leaves out: images, and training the judge.
 import re
 
 from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast1, NotNegative
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
 
 JUDGE = (
@@ -21,6 +21,7 @@ GO_ON = "{question}\n\nThe answer begins with these steps:\n{steps}\n\nWrite the
 
 @DECODINGS.enter(
     "refined_best_of_n",
+    version="2",
     paper="Zhang et al. 2025, arXiv 2508.04088",
     needs="answers in steps, a line each; another model may judge (judge_model)",
     tested="solves what best-of-n can't, all samples being wrong; right chains are untouched",
@@ -29,8 +30,8 @@ def refined_best_of_n(
     model: LanguageModel,
     *,
     judge_model: LanguageModel | None = None,
-    n: int = 4,
-    temperature: float = 0.7,
+    n: AtLeast1 = 4,
+    temperature: NotNegative = 0.7,
 ) -> LanguageModel:
     """The refined sample that the judge finds no fault in, or the one whose first fault is latest.
 

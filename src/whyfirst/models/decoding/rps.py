@@ -9,20 +9,28 @@ samples at the preference itself. Leaves out: training reward models.
 
 import hashlib
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from whyfirst.models.base import LanguageModel, Prompt, Sampling, instructed
-from whyfirst.models.decoding import DECODINGS, Score
+from whyfirst.models.decoding import DECODINGS, AtLeast1, NotNegative, Score
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, nth
 from whyfirst.models.embed import Floats
 
 SAY = "Write with these weights: {weights}."
 
 
+def _without_direction(options: Any) -> Iterator[tuple[str, str]]:
+    if not any(options.attributes.values()):
+        yield "attributes", "give no direction; weigh one of them by more or less than 0"
+
+
 @DECODINGS.enter(
     "rps",
-    version="2",
+    conflicts=_without_direction,
+    version="3",
     paper="Mao et al. 2025, arXiv 2510.20498",
     needs="attributes: a reward's name -> weight; score",
     tested="k = 1 and angle 0 ask once at the preference itself; all angles within the limit",
@@ -32,9 +40,9 @@ def rps(
     *,
     score: Score,
     attributes: dict[str, float],
-    k: int = 5,
+    k: AtLeast1 = 5,
     angle: float = 20.0,
-    temperature: float = 0.7,
+    temperature: NotNegative = 0.7,
 ) -> LanguageModel:
     """The answer, among those to k directions, that scores highest along the one asked for.
 

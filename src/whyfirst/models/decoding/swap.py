@@ -11,7 +11,7 @@ import re
 from collections import Counter
 
 from whyfirst.models.base import Completion, LanguageModel, Prompt, Sampling
-from whyfirst.models.decoding import DECODINGS
+from whyfirst.models.decoding import DECODINGS, AtLeast0, AtLeast1
 from whyfirst.models.decoding.dialogue import Dialogue, Request, Script, drawn, rephrased, words
 
 STEP = (
@@ -26,6 +26,7 @@ CHOOSE = (
 
 @DECODINGS.enter(
     "swap",
+    version="2",
     paper="Xiong et al. 2024, arXiv 2410.03136",
     needs="nothing; another model may discriminate (judge_model)",
     tested="gamma 0 leaves the policy's shares; a checker of rules finds the proof; no repeats",
@@ -34,8 +35,8 @@ def swap(
     model: LanguageModel,
     *,
     judge_model: LanguageModel | None = None,
-    width: int = 3,
-    depth: int = 8,
+    width: AtLeast1 = 3,
+    depth: AtLeast0 = 8,
     gamma: float = 0.7,
     decay: float = 0.6,
 ) -> LanguageModel:

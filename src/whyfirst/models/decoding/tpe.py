@@ -28,6 +28,7 @@ EXECUTE = "{question}\n\nWhat is behind it: {thought}\nIn your answer, in this o
 
 @DECODINGS.enter(
     "tpe",
+    version="2",
     paper="Wang et al. 2023, arXiv 2309.16090",
     needs="nothing",
     tested="each stage reads the one before; an unknown tool is left out and counted",

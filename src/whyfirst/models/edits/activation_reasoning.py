@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import UserError
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import text_rows
 from whyfirst.models.edits import EDITS
 from whyfirst.models.edits.rules import Rule, chain, parse
 from whyfirst.models.hooks import check_layers, editing, reading
@@ -23,8 +23,20 @@ if TYPE_CHECKING:
     Detectors = dict[str, tuple[torch.Tensor, float]]
 
 
+def _of_no_effect(options: Any) -> Iterator[tuple[str, str]]:
+    try:
+        concluded = {parse(rule).then for rule in options.rules}
+    except UserError as error:
+        yield "rules", str(error)
+        return
+    for name in options.steer:
+        if name not in concluded:
+            yield "steer", f"no rule concludes {name!r}; write one, as 'a -> {name}'"
+
+
 @EDITS.enter(
     "activation_reasoning",
+    conflicts=_of_no_effect,
     paper="Helff et al. 2025, arXiv 2510.18184",
     needs="texts labelled with concepts",
     tested="the stream moves by alpha times its norm; chaining is the truth table; no rule, no bit",
@@ -95,7 +107,7 @@ def detect(
     """
     import torch
 
-    rows: list[dict[str, Any]] = read_jsonl(examples)
+    rows: list[dict[str, Any]] = text_rows(examples, "text", lists=("concepts",))
     with torch.no_grad(), reading(model.model) as states:
         ends = []
         for row in rows:

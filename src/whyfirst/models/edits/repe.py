@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from whyfirst.config.errors import UserError
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import text_rows
 from whyfirst.models.edits import EDITS
 from whyfirst.models.edits.trade_off import TradeOff, fit
 from whyfirst.models.hooks import adding, check_layers, editing, reading
@@ -79,7 +79,7 @@ def directions(
     """Layer -> direction (D,) of length 1, from `away_from` to `towards`."""
     import torch
 
-    texts: list[dict[str, Any]] = read_jsonl(pairs)
+    texts: list[dict[str, Any]] = text_rows(pairs, "towards", "away_from")
     gaps: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
     with torch.no_grad(), reading(model.model) as states:
         for row in texts:
@@ -108,8 +108,8 @@ def swept(
     sweep: tuple[float, ...],
 ) -> TradeOff:  # fmt: skip
     """Gain (mean log-odds of chosen) and loss (mean nats a completion) over a sweep, fitted."""
-    pairs: list[dict[str, Any]] = read_jsonl(preferences)
-    shown: list[dict[str, Any]] = read_jsonl(demonstrations)
+    pairs: list[dict[str, Any]] = text_rows(preferences, "prompt", "chosen", "rejected")
+    shown: list[dict[str, Any]] = text_rows(demonstrations, "prompt", "completion")
 
     def measured(coefficient: float) -> tuple[float, float]:
         with editing(model.model, {at: adding(one, coefficient) for at, one in found.items()}):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whyfirst.config.errors import UserError
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import text_rows
 from whyfirst.models.edits import EDITS
 from whyfirst.models.hooks import adding, decoder_layers, editing, reading
 
@@ -71,7 +71,7 @@ def mean_stream(model: Any, file: Path, layer: int) -> "torch.Tensor":
     """Mean over a file's texts of the stream (D,) after `layer` at their last token."""
     import torch
 
-    texts: Sequence[str] = [row["text"] for row in read_jsonl(file)]
+    texts: Sequence[str] = [row["text"] for row in text_rows(file, "text")]
     total = torch.zeros(model.model.config.get_text_config().hidden_size)
     with torch.no_grad(), reading(model.model) as states:
         for text in texts:
@@ -79,4 +79,4 @@ def mean_stream(model: Any, file: Path, layer: int) -> "torch.Tensor":
             ids = torch.tensor([model.encode_prompts([text])[0]])
             model.model(input_ids=ids.to(model.model.device), use_cache=False)
             total += states[layer][0, -1].float().cpu()
-    return total / max(len(texts), 1)
+    return total / len(texts)

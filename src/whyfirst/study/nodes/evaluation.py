@@ -17,7 +17,7 @@ from whyfirst.config.strict import decisive
 from whyfirst.evaluate.benchmark import BENCHMARKS, Benchmark, Task, benchmark_named
 from whyfirst.evaluate.comparison import Compared
 from whyfirst.evaluate.item import ItemResult
-from whyfirst.evaluate.scorers import SCORERS, asks_a_model, make_scorer
+from whyfirst.evaluate.scorers import SCORERS, asks_a_model, grades, make_scorer
 from whyfirst.evaluate.short import use_of_text
 from whyfirst.models.base import LanguageModel
 from whyfirst.models.decoding import DECODINGS
@@ -181,6 +181,10 @@ def _judged_by(builder: Builder, benchmark: Benchmark, spec: Spec) -> None:
         spec.contents |= {f"source of judge {judge}": source} if source else {}
         if asks_a_model(judge):
             ask_judge_model(builder, f"{at}: {judge!r}", spec)
+    # A share of what a judge grades was the mean of its grades before it was one of passes.
+    shares = any(metric.unit == "proportion" for metric in benchmark.metrics)
+    if shares and any(grades(judge) for judge, _, _ in named):
+        spec.config["shares"] = "of passes"
     # The rules judge where no other does, so their version counts as well.
     rules = _named_judge("rules", at, builder)
     spec.config["judges"] = [identity for _, identity, _ in (*named, rules)]

@@ -13,6 +13,7 @@ from whyfirst.evaluate.judges import CALIBRATIONS, Judge, Pair, Preference, Winn
 
 @CALIBRATIONS.enter(
     "balanced_position",
+    version="2",
     on="scores",
     paper="Wang et al. 2023, arXiv 2305.17926",
     needs="a judge that gives scores",
@@ -31,7 +32,7 @@ class _Balanced(Judge):
     def __init__(self, judge: Judge, margin: float) -> None:
         self.judge, self.margin = judge, margin
         self.name, self.criterion = f"{judge.name}+balanced_position", judge.criterion
-        self.version = f"{judge.version}+1" if margin == 0 else f"{judge.version}+1({margin})"
+        self.version = f"{judge.version}+2" if margin == 0 else f"{judge.version}+2({margin})"
 
     def decide(self, pairs: Sequence[Pair], samples: int) -> list[Preference]:
         """See `Judge.decide`."""

@@ -7,7 +7,8 @@ may be given; without one a pair has no preference, with that reason. Leaves out
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from types import NoneType
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -20,8 +21,16 @@ LEFT = "left to people: the judge's replies differ"
 _WINNERS: dict[str, Winner] = {"a": "a", "b": "b", "tie": "tie"}
 
 
+class _Label(NamedTuple):
+    """What people said of a pair, and the row that says it."""
+
+    winner: Winner
+    at: str
+
+
 @CALIBRATIONS.enter(
     "people",
+    version="2",
     on="samples",
     paper="Wang et al. 2023, arXiv 2305.17926",
     needs="a judge that draws several replies (inside: multiple_evidence)",
@@ -37,26 +46,53 @@ def people(
 
     Args:
         share: the most of the pairs that go; those whose replies all agree stay.
-        labels: JSONL of `id` (of the pair) and `winner` (a, b or tie): what people said.
+        labels: JSONL of `id` and `winner` (a, b or tie): what people said of a pair; with its
+            `seed` where pairs of several seeds are judged, which are of other responses.
+
+    Raises:
+        DataError: a row of the labels can't be read, or is of no pair that is judged.
     """
     return _People(judge, share, {} if labels is None else _read(labels))
 
 
-def _read(file: Path) -> dict[str, Winner]:
-    found: dict[str, Winner] = {}
+def _read(file: Path) -> dict[tuple[str, int | None], _Label]:
+    found: dict[tuple[str, int | None], _Label] = {}
     for number, row in json_lines(file):
-        said = row.get("winner")
-        if said not in _WINNERS or not isinstance(row.get("id"), str):
-            raise DataError(f"{file}: row {number}: needs an 'id' and a 'winner' of a, b or tie")
-        found[row["id"]] = _WINNERS[said]
+        at, said, name, seed = f"{file}: row {number}", *map(row.get, ("winner", "id", "seed"))
+        if said not in _WINNERS or not isinstance(name, str):
+            raise DataError(f"{at}: needs an 'id' and a 'winner' of a, b or tie")
+        if type(seed) not in (int, NoneType):
+            raise DataError(f"{at}: 'seed' is no whole number")
+        if (name, seed) in found:
+            raise DataError(f"{at}: a second label of one pair; leave one of them")
+        found[name, seed] = _Label(_WINNERS[said], at)
     return found
 
 
 class _People(Judge):
-    def __init__(self, judge: Judge, share: float, labels: dict[str, Winner]) -> None:
+    def __init__(
+        self, judge: Judge, share: float, labels: dict[tuple[str, int | None], _Label]
+    ) -> None:
         self.judge, self.share, self.labels = judge, share, labels
         self.name, self.criterion = f"{judge.name}+people", judge.criterion
-        self.version = f"{judge.version}+1({share})"
+        self.version = f"{judge.version}+2({share})"
+
+    def compare(self, pairs: Sequence[Pair], samples: int = 1) -> list[Preference]:
+        """See `Judge.compare`; labels are held against all pairs, also those without responses."""
+        seeds: dict[str, set[int | None]] = {}
+        for pair in pairs:
+            seeds.setdefault(pair.id, set()).add(pair.seed)
+        for (name, seed), label in self.labels.items():
+            at = seeds.get(name, set())
+            if seed is None and len(at) > 1:
+                raise DataError(f"{label.at}: {name!r} is judged at several seeds; add its 'seed'")
+            if not at or seed not in (None, *at):
+                which = "" if seed is None else f" at seed {seed}"
+                raise DataError(
+                    f"{label.at}: no pair {name!r}{which} is judged; a label has the id and seed "
+                    "of a row of compared.jsonl"
+                )
+        return super().compare(pairs, samples)
 
     def decide(self, pairs: Sequence[Pair], samples: int) -> list[Preference]:
         """See `Judge.decide`; which pairs go depends on the others they are judged with."""
@@ -65,6 +101,7 @@ class _People(Judge):
         ranked = sorted(range(len(pairs)), key=lambda place: -entropy[place])
         for place in ranked[: int(self.share * len(pairs) + 1e-9)]:
             if entropy[place] > 0:
-                label = self.labels.get(pairs[place].id)
-                found[place] = Preference(label, None if label else LEFT)
+                name, seed = pairs[place].id, pairs[place].seed
+                label = self.labels.get((name, seed)) or self.labels.get((name, None))
+                found[place] = Preference(label.winner) if label else Preference(None, LEFT)
         return found

@@ -14,6 +14,7 @@ from whyfirst.evaluate.judges.protocols import two_games as winner_of
 
 @CALIBRATIONS.enter(
     "two_games",
+    version="2",
     on="one order",
     paper="Tan et al. 2024, arXiv 2410.12784",
     needs="a judge of one order (`orders: 1`); one of both is asked twice over",
@@ -28,7 +29,7 @@ class _TwoGames(Judge):
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
         self.name, self.criterion = f"{judge.name}+two_games", judge.criterion
-        self.version = f"{judge.version}+1"
+        self.version = f"{judge.version}+2"
 
     def decide(self, pairs: Sequence[Pair], samples: int) -> list[Preference]:
         """See `Judge.decide`."""
