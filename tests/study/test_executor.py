@@ -10,11 +10,11 @@ import pytest
 from executor_helpers import diamond, make_node, noted, wide
 from store_checks import verify
 
-from whyfirst.config.errors import UserError
-from whyfirst.config.files import read_json
+from whyfirst.config.errors import StoreError, UserError
+from whyfirst.config.files import read_json, write_json
 from whyfirst.study.execute.executor import Event, Outcome, run_graph
 from whyfirst.study.execute.graph import Node
-from whyfirst.study.execute.pool import available_cores, worker_environment
+from whyfirst.study.execute.pool import Pool, available_cores, worker_environment
 from whyfirst.study.execute.store import Store
 
 
@@ -192,6 +192,18 @@ def test_worker_that_cannot_start_stops_the_run_with_its_log(
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(RuntimeError, match=r"could not start .*workers\.log"):
         go([node], store)
+
+
+def test_worker_that_may_not_read_the_store_ends_the_run_in_a_traceback(tmp_path: Path) -> None:
+    store, node = Store(tmp_path / "s"), make_node("n", tmp_path / "notes")
+    store.create()
+    # Another version's, by the time the worker looks.
+    write_json(tmp_path / "s" / "STORE.json", {"layout": 99})
+    with Pool(store, "any:runner", 1) as pool:
+        pool.take(node, {})
+        with pytest.raises(StoreError, match=r"a worker can't use the store: .*STORE\.json"):
+            while pool.reply(10.0) is None:
+                pass
 
 
 def test_events_tell_the_story_of_a_node(tmp_path: Path) -> None:

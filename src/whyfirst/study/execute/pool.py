@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from whyfirst.config.errors import StoreError
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
 
@@ -266,7 +267,8 @@ class Pool:
         """The next reply about a node; `died` where its worker did. None after the time.
 
         Raises:
-            RuntimeError: workers can't even start.
+            StoreError: workers can't use the store.
+            RuntimeError: they can't even start.
         """
         try:
             worker, reply = self._replies.get(timeout=timeout_s)
@@ -280,6 +282,8 @@ class Pool:
         if reply["type"] == "ready":
             worker.ready = True
             return None
+        if reply["type"] == "refused":
+            raise StoreError(f"a worker can't use the store: {reply['reason']}")
         if reply["type"] in ENDS:
             worker.node = None
         elif reply["type"] == "gone":

@@ -80,7 +80,11 @@ def main() -> None:
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(commands, inbox), daemon=True).start()
     setup = inbox.get()
-    store = Store(Path(setup["store"]))
+    try:
+        store = Store(Path(setup["store"]))
+    except UserError as error:
+        replies.send(type="refused", reason=str(error))
+        sys.exit(2)
     replies.send(type="ready")
     while True:
         command = inbox.get()
