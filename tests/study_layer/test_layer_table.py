@@ -9,6 +9,7 @@ import pytest
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import write_json, write_jsonl
+from whyfirst.stats import statistics
 from whyfirst.stats.statistics import mcnemar_exact
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import Plan, build_plan
@@ -79,6 +80,16 @@ def test_cell_where_nothing_is_scored_has_no_value_and_widest_bounds() -> None:
     cell = summarise(scores)
     assert (cell.value, cell.low, cell.high) == (None, None, None)
     assert (cell.worst, cell.best, cell.unscored) == (0.0, 1.0, 1)
+    assert cell.n_seeds == 0
+
+
+def test_a_seed_in_which_nothing_was_scored_counts_as_one_more_training_run() -> None:
+    """It gave a cell that claims two seeds, beside an interval over topics alone."""
+    found = table(*(row(name, "A", "plain", score) for name, score in (("a", 1.0), ("b", 0.0))))
+    for name in ("a", "b"):
+        found.add(1, row(name, "A", "plain", None))
+    cell = summarise(found.whole)
+    assert (cell.n_seeds, cell.n, cell.answers, cell.value) == (1, 4, 2, 0.5)
 
 
 def test_report_has_every_split_by_every_framing_and_group_and_what_contrasts_ask() -> None:
@@ -261,3 +272,72 @@ def test_examples_show_no_prompt_twice_and_every_arm(tmp_path: Path) -> None:
     assert len({(e.prompt, e.wants) for e in shown}) == len(shown) == 8
     assert all(list(e.responses) == ["base", "direct", "explain_first"] for e in shown)
     assert not any(math.isnan(len(e.prompt)) for e in shown)
+
+
+UNTRAINED = """\
+study: untrained
+title: What is put round one model
+model: {source: scratch, tokenizer_corpus: docs, vocab_size: 300}
+corpora: {docs: {source: file, path: docs.jsonl}}
+stages: {explain: {data: docs, train: {kind: explain, updates: 20, batch_size: 4, max_length: 64}}}
+arms: {base: [], best4: {decoding: [{name: best_of_n, n: 4}]}, taught: [explain]}
+seeds: {default: 5, taught: 2}
+benchmarks: {readings: {limit: 24, responses: 12}}
+contrasts:
+  - {name: two, title: two, metric: readings_decides, a: best4, b: base}
+  - {name: one, title: one, metric: readings_decides, a: taught, b: base}
+comparisons:
+  - {name: who, a: taught, b: base, prompts: docs.jsonl, judge: {name: scored, scorer: vader}}
+  - {name: round, a: best4, b: base, prompts: docs.jsonl, judge: {name: scored, scorer: vader}}
+headline: two
+"""
+
+
+def untrained(folder: Path) -> Plan:
+    rows = [{"text": f"text {n}", "prompt": f"What is {n}?"} for n in range(40)]
+    write_jsonl(folder / "docs.jsonl", rows)
+    (folder / "study.yaml").write_text(UNTRAINED)
+    return build_plan(folder / "study.yaml")
+
+
+def test_one_model_read_at_five_seeds_gives_five_training_runs(tmp_path: Path) -> None:
+    """An arm without stages is the same node at every seed: five copies of its answers made exact
+    tests out of one run, and intervals wrong both ways."""
+    plan, store = untrained(tmp_path), Store(tmp_path / "store")
+    assert {(use.arm, use.seed) for use in plan.evaluations} == {
+        ("base", 0), ("best4", 0), ("taught", 0), ("taught", 1)
+    }  # fmt: skip
+    passed = {"base": [0, 0, 0, 1], "best4": [1, 0, 1, 1], "taught": [1, 1, 0, 1]}
+    for use in plan.evaluations:
+        place = store.folder(*plan.by_id[use.node].key)
+        answers = {"calls": 16, "prompt_tokens": 3, "completion_tokens": 1, "seconds": 0.5}
+        write_json(place / "machine.json", {"budget": {"answers": answers, "model": answers}})
+        write_jsonl(place / "items.jsonl", [
+            {"id": f"i{n}", "topic": f"t{n}", "benchmark": "readings_decides",
+             "score": float(score), "verdict": "pass" if score else "fail"}
+            for n, score in enumerate(passed[use.arm])
+        ])  # fmt: skip
+    work = Assembler(plan, store)
+    two, one = Contrasts(work).rows()
+    # 3/4 against 1/4 of four items, answered once.
+    assert (two.difference, two.n_seeds, two.unit, two.exact_p) == (0.5, 1, "topics", None)
+    # Each of the two seeds stands beside the one base, whose copies change no number.
+    copied = [Table(), Table()]
+    for arm, found in zip(("taught", "base"), copied, strict=True):
+        for seed in (0, 1):
+            for n, score in enumerate(passed[arm]):
+                found.add(seed, {"id": f"i{n}", "topic": f"t{n}", "score": float(score)})
+    before = statistics.contrast(copied[0].whole, copied[1].whole, "one")
+    assert (one.difference, one.n_seeds, one.unit) == (0.5, 2, "seeds")
+    assert (one.low, one.high, one.p) == (before.low, before.high, before.p)
+    arms = work.arms()
+    cell = arms["base"].benchmarks["readings_decides"]["*/*"]
+    assert (cell.n, cell.n_seeds, cell.value) == (4, 1, 0.25)
+    used = arms["best4"].used
+    assert used is not None and (used.calls, used.base_calls, used.tokens) == (16, 16, 4)
+
+
+def test_one_models_responses_are_judged_once_a_seed_that_it_has_not(tmp_path: Path) -> None:
+    by_id = untrained(tmp_path).by_id
+    assert by_id["comparison:who"].payload["config"]["order"] == {"a": [0, 1], "b": [2, 2]}
+    assert by_id["comparison:round"].payload["config"]["order"] == {"a": [0], "b": [1]}

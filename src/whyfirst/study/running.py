@@ -153,7 +153,7 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
 def _arm_node(results: "Results", arm: str, seed: int, store: Path) -> tuple[str, Path]:
     """The id and folder of the node with an arm's model."""
     stages = results.arm(arm).stages
-    if seed not in results.seeds.get(arm, [seed]):
+    if seed not in results.seeds.get(arm, [seed]) and not results.lone(arm):
         raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
     node = f"seed{seed}/{'>'.join(stages)}" if stages else "base"
     if not stages and node not in results.fingerprints and results.study.world is not None:

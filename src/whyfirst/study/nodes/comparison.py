@@ -56,9 +56,12 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], list[str]]) -> N
         DataError: its prompts can't be read.
     """
     for use in builder.study.comparisons:
-        seeds = min(len(builder.study.seeds_of(arm)) for arm in (use.a, use.b))
+        # A lone arm has no stages, and the same responses at every seed of the other.
         responses = {
-            side: [_responses(builder, use, arm, seed, stages[arm, seed]) for seed in range(seeds)]
+            side: [
+                _responses(builder, use, arm, seed, stages.get((arm, seed), []))
+                for seed in builder.study.shared_seeds((use.a, use.b))
+            ]
             for side, arm in (("a", use.a), ("b", use.b))
         }
         depends = tuple(dict.fromkeys((*responses["a"], *responses["b"])))

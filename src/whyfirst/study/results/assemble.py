@@ -215,7 +215,7 @@ def assemble(
         versions={"whyfirst": __version__}
         | {name: version(name) for name in LIBRARIES}
         | {"device": device_kind()},
-        seeds={arm: list(study.seeds_of(arm)) for arm in study.arms},
+        seeds=_seeds(plan),
         arms=work.arms(),
         benchmarks=work.benchmarks(),
         contrasts=contrasts.rows(),
@@ -255,8 +255,13 @@ def describes(results: schema.Results, plan: Plan, store: Store) -> bool:
         results.fingerprints == {node.id: node.fingerprint for node in plan.nodes}
         and results.study == _about(plan, store)
         and results.registration == registration(plan, store)
+        and results.seeds == _seeds(plan)
         and results.versions.get("whyfirst") == __version__
     )
+
+
+def _seeds(plan: Plan) -> dict[str, list[int]]:
+    return {arm: list(plan.study.seeds_of(arm)) for arm in plan.study.arms}
 
 
 def _about(plan: Plan, store: Store) -> schema.Study:
