@@ -149,6 +149,11 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
     return [item for _, item in items[: config["at_most"]]]
 
 
+def requests_of(payload: Mapping[str, Any]) -> list[str]:
+    """The texts of what is asked, which nothing trained on may hold; raises as a run does."""
+    return [item.request for item in _items(payload)]
+
+
 def _item(row: Mapping[str, Any], path: Path, line: int) -> Item:
     prompt = row.get("prompt")
     if not isinstance(prompt, str | list) or not prompt:
