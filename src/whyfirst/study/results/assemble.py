@@ -137,8 +137,10 @@ class Assembler(Finished):
                 before = held.get(base, {}).get(metric) or scores.get(metric + schema.BEFORE)
                 if before is not None and before is not after:
                     about["gain"] = _gain(after, before, metric)
-                kept = summarise(after).model_dump(exclude={"unscored", "worst", "best"})
-                result.setdefault(arm, {})[metric] = schema.Recall(**kept, **about)
+                cell = summarise(after)
+                # A document longer than the context was not measured, and is no answer.
+                kept = cell.model_dump(include={"value", "low", "high", "n_seeds"})
+                result.setdefault(arm, {})[metric] = schema.Recall(**kept, n=cell.answers, **about)
         return result
 
     def _held(self, arm: str) -> dict[str, Scores]:
