@@ -51,7 +51,8 @@ def decided(results: Results) -> list[Decided]:
             above = f"{w.above} of {c.n_seeds}"
             # How far worlds lie apart, and how much of it is only the draw within them.
             seen, within, between = (
-                words.points(sd, sign=False) for sd in (w.sd, w.within_sd, w.between_sd)
+                words.difference(sd, benchmark).lstrip("+")
+                for sd in (w.sd, w.within_sd, w.between_sd)
             )
             spread = f"sd {seen}: worlds {between}, who and what is asked in them {within}"
             if w.within_sd >= w.sd:
