@@ -177,19 +177,28 @@ def arm_answering(
     more of them, put round it last. An arm that no benchmark asked answers by its folder alone.
 
     Raises:
-        UserError: see `arm_model`.
+        UserError: see `arm_model`; or the store doesn't have what is put round the arm's model.
     """
+    from whyfirst.study.nodes.base import asked_id
     from whyfirst.study.nodes.within import answering_as
 
     node, folder = _arm_node(results, arm, seed, store)
     about, place = results.arm(arm), Store(store)
-    asked = f"{node}+{arm}/" if about.edits or about.decoding else f"{node}/"
-    payload: dict[str, Any] = {"config": {}}
+    dressed = arm if about.edits or about.decoding else None
+    asked = f"{asked_id(node, seed, dressed, results.study.world is not None)}/"
+    payload: dict[str, Any] | None = None
     for name, mark in results.fingerprints.items():
         marker = place.marker("evaluation", mark) if name.startswith(asked) else None
         if marker is not None and marker["payload"]["config"].get("step") is None:
             payload = marker["payload"]
             break
+    if payload is None and dressed:
+        raise UserError(
+            f"{store}: no evaluation of arm {arm!r}, seed {seed}, which holds its edits and "
+            "decoding, so that it can't be asked as the study did; name the run's store with "
+            "--store, or run the study again"
+        )
+    payload = payload or {"config": {}}
     payload = payload | {"decoding": [*payload.get("decoding", ()), *decoding]}
     if not payload["decoding"]:
         # A judge is only opened for methods that may ask it.
