@@ -10,7 +10,9 @@ import pytest
 from layer_helpers import Finished
 from store_checks import artifacts, verify
 
+from whyfirst.config.errors import ConfigError
 from whyfirst.study.execute.store import Store
+from whyfirst.study.plan import build_plan
 
 FILES = """\
 study: files
@@ -113,8 +115,23 @@ def test_stage_of_too_few_updates_is_refused_as_a_silent_no_op(tmp_path: Path) -
     assert not (tmp_path / "store").exists()
     rare = file.read_text().replace("updates: 3", "epochs: 2")
     file.write_text(rare)
-    layer.one_message(*attempt(file, tmp_path), "stages.align.train: 2 epochs of at most 5 rows")
+    layer.one_message(*attempt(file, tmp_path), "stages.align.train: 2 epochs of at most 4 rows")
     assert not (tmp_path / "store").exists()
+
+
+def test_rows_that_a_transform_makes_several_of_are_counted_as_one(tmp_path: Path) -> None:
+    """Four pairs as eight singles: 12 updates in three epochs, refused as 6."""
+    file = file_study(tmp_path)
+    text = file.read_text().replace("path: demos.jsonl", "path: pairs.jsonl, MADE")
+    text = text.replace("kind: sft, batch_size: 2, updates: 10", "kind: kto, batch_size: 2, "
+                        "epochs: 3")  # fmt: skip
+    singles = "transforms: [{name: pairs_as, form: singles}]"
+    file.write_text(text.replace("MADE", singles))
+    build_plan(file)
+    # What a selector keeps of them is known.
+    file.write_text(text.replace("MADE", f"{singles}, select: {{name: random, n: 4}}"))
+    with pytest.raises(ConfigError, match="3 epochs of at most 4 rows in batches of 2 are at mos"):
+        build_plan(file)
 
 
 def test_rows_longer_than_the_model_reads_are_refused_before_anything_is_run(
