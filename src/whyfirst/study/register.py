@@ -82,6 +82,8 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
     if study.probe:
         probes = {name: PROBES.get(name).version for name in sorted(study.probe.probes)}
         content["versions"]["probes"] = probes
+    nulls = {name: use.nulls for name, use in study.benchmarks.items() if use.nulls}
+    content |= {"nulls": nulls} if nulls else {}
     content["seeds"] = {arm: list(study.given_seeds(arm)) for arm in study.arms}
     # Content hashes of files outside the study; library versions are the report's, not the plan's.
     content["data"] = dict(sorted(plan.outside.items()))

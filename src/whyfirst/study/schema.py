@@ -69,7 +69,9 @@ class BenchmarkUse(StrictModel):
     max_characters: int | None = affects_output(
         None, ge=1, description="leave out items with longer texts"
     )
-    limit: int | None = affects_output(None, ge=1, description="about this many items")
+    limit: int | None = affects_output(
+        None, ge=1, description="about this many items; null: all; absent: the benchmark's own"
+    )
     judges: tuple[str, ...] = added_later(
         (), description="who says what a response is, one for each question; `list scorers`"
     )
@@ -83,6 +85,13 @@ class BenchmarkUse(StrictModel):
     def own(self) -> dict[str, Any]:
         """The options that only this benchmark has."""
         return dict(self.model_extra or {})
+
+    @property
+    def nulls(self) -> list[str]:
+        """The options given as null, which says something else than nothing where a benchmark's
+        own default isn't null: a limit of none."""
+        given = self.model_fields_set | set(self.own)
+        return sorted(name for name in given if getattr(self, name) is None)
 
     @property
     def options(self) -> dict[str, Any]:

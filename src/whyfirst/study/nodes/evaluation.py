@@ -98,6 +98,7 @@ def asking(builder: Builder, name: str) -> Spec:
         extra = {"path": moved.pop("data")} if "data" in moved else {}
         options = {k: v for k, v in (decisive(use) | use.own).items() if k not in moved}
         extra |= {"files": moved} if moved else {}
+        options |= {"nulls": use.nulls} if use.nulls else {}
         builder.asked[name] = Spec(options | {"benchmark": name}, found.contents, extra)
     one = builder.asked[name]
     return Spec(dict(one.config), dict(one.contents), dict(one.extra))
@@ -241,7 +242,10 @@ def task_of(payload: Mapping[str, Any]) -> Task:
     options = {name: config[name] for name in declared.options if name in config} | files
     if payload.get("path") is not None:
         options["data"] = payload["path"]
-    return declared.task(seed=config.get("seed", 0), world=config.get("world_seed"), **options)
+    return declared.task(
+        seed=config.get("seed", 0), world=config.get("world_seed"), nulls=config.get("nulls", ()),
+        **options,
+    )  # fmt: skip
 
 
 def run(
