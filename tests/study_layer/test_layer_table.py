@@ -12,7 +12,7 @@ from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.stats import statistics
 from whyfirst.stats.statistics import mcnemar_exact
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan, unused
 from whyfirst.study.results import origin
 from whyfirst.study.results.assemble import Assembler
 from whyfirst.study.results.contrasts import Contrasts
@@ -338,6 +338,12 @@ def test_one_model_read_at_five_seeds_gives_five_training_runs(tmp_path: Path) -
 
 
 def test_one_models_responses_are_judged_once_a_seed_that_it_has_not(tmp_path: Path) -> None:
-    by_id = untrained(tmp_path).by_id
+    plan = untrained(tmp_path)
+    assert not [line for line in unused(plan) if line.startswith("seeds")]
+    by_id = plan.by_id
     assert by_id["comparison:who"].payload["config"]["order"] == {"a": [0, 1], "b": [2, 2]}
     assert by_id["comparison:round"].payload["config"]["order"] == {"a": [0], "b": [1]}
+    plan.file.write_text(UNTRAINED.replace("taught: 2", "taught: 2, base: 3"))
+    assert "seeds.base: 3, and nothing is trained: one model is read once" in unused(
+        build_plan(plan.file)
+    )

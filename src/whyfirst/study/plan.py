@@ -183,6 +183,12 @@ def unused(plan: Plan) -> list[str]:
         dressed = [name for name, arm in study.arms.items() if arm.dressed]
         said = "probes look at weights alone, and these arms answer through edits or decoding"
         left_out = [f"probe: leaves out {', '.join(dressed)}: {said}"] if dressed else []
+    for name, count in study.seeds.items():
+        of = study.arms if name == "default" else (name,)
+        if count > 1 and all(map(study.lone, of)):
+            left_out.append(
+                f"seeds.{name}: {count}, and nothing is trained: one model is read once"
+            )
     for arm in study.curve.arms if study.curve else ():
         if study.curve and study.curve.seeds > (has := study.seeds_of(arm).stop):
             left_out.append(f"curve.seeds: {study.curve.seeds}, and arm {arm!r} has {has}")
