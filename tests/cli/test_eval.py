@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from cli_helpers import RunHere, one_object, whyfirst, write_tiny_study
 
-from whyfirst.cli.scoring import summarise
+from whyfirst.cli.scoring import show, summarise
 from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.gaps import Gap
 from whyfirst.evaluate.item import ItemResult, judged, unscored
 
 
@@ -105,6 +106,17 @@ def test_a_mean_score_is_no_proportion() -> None:
     assert row.value == pytest.approx(0.25)
     assert row.low is not None and row.high is not None
     assert 0 < row.low < 0.25 < row.high < 1
+
+
+def test_a_mean_score_is_printed_in_percent(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark = benchmark_named("truthfulqa")
+    metric = benchmark.metrics[1]
+    items = [ItemResult(str(at), metric.name, "fail", score=0.25) for at in range(4)]
+    gap = Gap(metric.name, None, ("a", "b"), 0.05, 0.01, 0.09, 2)
+    show([summarise(benchmark, metric, items)], [gap], every_group=False)
+    printed = capsys.readouterr().out
+    assert "0.250" in printed and "+0.050" in printed
+    assert "25.0 %" not in printed and "points" not in printed
 
 
 def test_data_of_a_benchmark_that_was_not_asked_for_is_a_slip(run_here: RunHere) -> None:

@@ -64,6 +64,19 @@ def two_arms(results: Results) -> list[Import]:
             for seed, scores in enumerate(table)]  # fmt: skip
 
 
+def test_a_base_imported_once_stands_beside_one_seed_alone(results: Results) -> None:
+    """Outside a world it is one model: beside the other seeds nothing was paired."""
+    a, b = first_pair(results)
+    study = results.study.model_copy(update={"world": None})
+    bare = results.arms[b].model_copy(update={"stages": []})
+    results = results.model_copy(update={"study": study, "arms": {**results.arms, b: bare}})
+    imports = [*(an_import(a, seed, one) for seed, one in enumerate(A_SCORES)),
+               an_import(b, 0, B_SCORES[0])]  # fmt: skip
+    row = next(c for c in joined(results, imports).contrasts if c.benchmark.startswith("inspect:"))
+    # Seed 0: 4/5 − 2/5 (one unscored); seed 1: 5/6 − 3/6.
+    assert row.n_seeds == 2 and row.difference == pytest.approx((2 / 5 + 1 / 3) / 2)
+
+
 def test_imported_arms_are_paired_as_the_studys_own(results: Results) -> None:
     """An import was compared by its means, with an interval over items alone."""
     a, b = first_pair(results)

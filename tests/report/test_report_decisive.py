@@ -73,6 +73,19 @@ def test_the_title_is_of_all_primary_contrasts_after_holm(data: dict[str, Any]) 
     assert "No detectable difference: against control 0" in found[0]
 
 
+def test_a_p_of_zero_reads_as_no_difference_and_so_does_nothing_scored(
+    data: dict[str, Any],
+) -> None:
+    """The smallest p there is, rounded to 0, was taken for a p that is missing, and that for 1."""
+    data = _world_study(data, 32, 0.0)
+    first, second = (c for c in data["contrasts"] if c["role"] == "primary")
+    assert first["p_adjusted"] == 0.0
+    second |= {"difference": None, "low": None, "high": None, "p": None, "p_adjusted": None,
+               "by_kind": [], "worlds": None}  # fmt: skip
+    found = decisive.title(Results.model_validate(data))
+    assert found == ("Better: against control 0. Too few data: against control 1", "caution")
+
+
 def test_so_few_worlds_that_they_agree_by_luck_conclude_nothing(data: dict[str, Any]) -> None:
     results = Results.model_validate(_world_study(data, 3, 0.001))
     found = decisive.title(results)

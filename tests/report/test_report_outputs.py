@@ -12,6 +12,8 @@ from rich.console import Console
 
 from whyfirst.config.errors import UserError
 from whyfirst.report.card import render_card
+from whyfirst.report.compare import comparison_html
+from whyfirst.report.html import report_html
 from whyfirst.report.schema import Results
 from whyfirst.report.terminal import print_headline
 
@@ -78,3 +80,50 @@ def test_a_score_beside_a_share_is_printed_as_a_share(data: dict[str, Any]) -> N
     """The 2 x 2 gave both numbers in the first one's unit: 0.9 points of a score as 90 %."""
     data["benchmarks"]["helpfulness"]["unit"] = "score"
     assert re.search(r"\d\.\d\s% / 0\.\d{3}\b", shown(Results.model_validate(data), 300))
+
+
+def test_a_card_gives_numbers_measured_under_a_method_as_those_of_the_weights(
+    data: dict[str, Any],
+) -> None:
+    """Best of four's numbers stood in the Hub's table of a model that answers once."""
+    plain = render_card(Results.model_validate(data), "direct")
+    data["arms"]["direct"] |= {"decoding": ["best_of_n"], "edits": ["steer"]}
+    card = render_card(Results.model_validate(data), "direct")
+    said = "not of the weights alone: the arm answers under the edits `steer` and by the decoding "
+    assert card.index(f"{said}`best_of_n`") < card.index("| benchmark | value |")
+    assert "not of the weights" not in plain
+    assert "model-index" in plain and "model-index" not in card
+
+
+def test_answers_that_were_scored_are_not_called_items(data: dict[str, Any]) -> None:
+    """A card printed items times seeds, those without a score too, as so many items."""
+    cell = data["arms"]["direct"]["benchmarks"]["resistance"]["*/*"]
+    cell |= {"n": 4320, "unscored": 20}
+    card = render_card(Results.model_validate(data), "direct")
+    assert "| 95 % interval | answers | unscored |" in card and "| 4300 | 20 |" in card
+    page = report_html(Results.model_validate(data))
+    recall = page[page.index('<section id="recall">') :]
+    assert "480 answers" in recall[: recall.index("</section>")]
+
+
+def test_a_score_is_drawn_and_bounded_in_points_and_percent(data: dict[str, Any]) -> None:
+    """Differences of .050 of a score were +5.0 points to screen readers and by seed."""
+    data["benchmarks"]["resistance"] |= {"unit": "score", "readings": None, "axes": None}
+    data["contrasts"] = [c for c in data["contrasts"] if c["name"] == data["headline"]]
+    (contrast,) = data["contrasts"]
+    contrast |= {"difference": 0.05, "low": 0.01, "high": 0.09}
+    for row in contrast["per_seed"]:
+        row |= {"a": 0.75, "b": 0.7, "difference": 0.05}
+    results = Results.model_validate(data)
+    page = report_html(results)
+    contrasts = page[page.index('<section id="contrasts">') : page.index('<section id="framings">')]
+    assert 'aria-label="+0.050"' in contrasts and "mean +0.050" in contrasts
+    assert "<td>0.750</td><td>0.700</td><td>+0.050</td>" in contrasts
+    assert "points:" not in contrasts and "+5.0" not in contrasts
+    missed = page[page.index("What was not scored") : page.index("<h3>Registration</h3>")]
+    bounds = [row for row in missed.split("<tr>") if results.benchmarks["resistance"].title in row]
+    assert bounds and not any(re.search(r"<td>[\d.]+\s% to", row) for row in bounds)
+    curves = page[page.index('<section id="curves">') :]
+    assert not re.search(r"<title>direct: [\d.]+\s%", curves)
+    both = comparison_html(results, results)
+    assert 'aria-label="+0.050"' in both and not re.search(r"\d\s?points", both)

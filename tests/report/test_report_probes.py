@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from whyfirst.report.html import report_html
 from whyfirst.report.links import first_screen
 from whyfirst.report.probes import sections
 from whyfirst.report.schema import Results
@@ -72,3 +73,11 @@ def test_an_arm_that_was_not_measured_is_said_to_show_no_link(data: dict[str, An
     (section,) = sections(Results.model_validate(data), arm_styles({}))
     assert section.readings[0].others == []
     assert "has no arm without explanations beside it" in " ".join(section.cautions)
+
+
+def test_another_method_s_readings_are_called_explain_firsts(data: dict[str, Any]) -> None:
+    for probe in data["probes"]:
+        probe["method"] = "direct"
+    page = report_html(Results.model_validate(data))
+    assert "What direct shows, reading by reading" in page
+    assert "What explain_first shows" not in page

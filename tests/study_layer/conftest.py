@@ -10,9 +10,8 @@ from layer_helpers import Finished
 
 from whyfirst.models.gguf_file import is_packaged
 from whyfirst.study import plan as planning
-from whyfirst.study.nodes import builder as building
-from whyfirst.study.nodes.builder import Builder
-from whyfirst.study.nodes.files import DATA
+from whyfirst.study.nodes import files as naming
+from whyfirst.study.nodes.files import DATA, Files
 from whyfirst.worlds.hearth import assets
 from whyfirst.worlds.hearth.base import BaseRecipe, build_base
 
@@ -52,14 +51,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, base_assets: Path) -> Fin
 @pytest.fixture
 def anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans as any machine makes them: no library versions, a CPU, data and packages by name."""
-    content = Builder.content
+    content = Files.content
 
-    def by_name(self: Builder, text: str, used_by: str) -> str:
+    def by_name(self: Files, text: str, used_by: str) -> str:
         if text.startswith(DATA) or is_packaged(text):
             return hashlib.sha256(text.encode()).hexdigest()
         return content(self, text, used_by)
 
     monkeypatch.setattr(planning, "version", lambda name: "any")
     monkeypatch.setattr(planning, "device_kind", lambda: "cpu")
-    monkeypatch.setattr(Builder, "content", by_name)
-    monkeypatch.setattr(building, "packaged", lambda text: Path(text))
+    monkeypatch.setattr(Files, "content", by_name)
+    monkeypatch.setattr(naming, "packaged", lambda text: Path(text))

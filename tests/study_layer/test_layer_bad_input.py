@@ -10,7 +10,11 @@ import pytest
 from layer_helpers import Finished
 from store_checks import artifacts, verify
 
+from whyfirst.config.errors import ConfigError
+from whyfirst.study.config import Overrides
 from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes.evaluation import task_of
+from whyfirst.study.plan import build_plan
 
 FILES = """\
 study: files
@@ -113,8 +117,23 @@ def test_stage_of_too_few_updates_is_refused_as_a_silent_no_op(tmp_path: Path) -
     assert not (tmp_path / "store").exists()
     rare = file.read_text().replace("updates: 3", "epochs: 2")
     file.write_text(rare)
-    layer.one_message(*attempt(file, tmp_path), "stages.align.train: 2 epochs of at most 5 rows")
+    layer.one_message(*attempt(file, tmp_path), "stages.align.train: 2 epochs of at most 4 rows")
     assert not (tmp_path / "store").exists()
+
+
+def test_rows_that_a_transform_makes_several_of_are_counted_as_one(tmp_path: Path) -> None:
+    """Four pairs as eight singles: 12 updates in three epochs, refused as 6."""
+    file = file_study(tmp_path)
+    text = file.read_text().replace("path: demos.jsonl", "path: pairs.jsonl, MADE")
+    text = text.replace("kind: sft, batch_size: 2, updates: 10", "kind: kto, batch_size: 2, "
+                        "epochs: 3")  # fmt: skip
+    singles = "transforms: [{name: pairs_as, form: singles}]"
+    file.write_text(text.replace("MADE", singles))
+    build_plan(file)
+    # What a selector keeps of them is known.
+    file.write_text(text.replace("MADE", f"{singles}, select: {{name: random, n: 4}}"))
+    with pytest.raises(ConfigError, match="3 epochs of at most 4 rows in batches of 2 are at mos"):
+        build_plan(file)
 
 
 def test_rows_longer_than_the_model_reads_are_refused_before_anything_is_run(
@@ -188,3 +207,25 @@ def test_full_disk_under_the_report_leaves_no_torn_results(
     code, _, errors = layer.run(finished.file, finished.store, tiny_disk / "out", base_assets)
     assert code == 0, errors
     assert layer.result_text(tiny_disk / "out") == layer.result_text(finished.out)
+
+
+def test_a_limit_of_none_is_the_benchmarks_own(tmp_path: Path) -> None:
+    """`factors` asks about 200 pairs where nothing is said, and `limit: null` said nothing."""
+    pairs = [{"prompt": f"\n\nHuman: What is {n}?\n\nAssistant:", "chosen": f" The number {n}.",
+              "rejected": " No."} for n in range(210)]  # fmt: skip
+    file = file_study(tmp_path)
+    text = file.read_text()
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    found, prints = {}, {}
+    for said in ("", ", limit: null", ", limit: 205"):
+        file.write_text(text.replace("preference: {data: pairs.jsonl}",
+                                     f"factors: {{data: pairs.jsonl{said}}}")
+                        .replace("metric: preference_sum", "metric: factor_length"))  # fmt: skip
+        node = build_plan(file).by_id["base/factors"]
+        found[said], prints[said] = len(set(task_of(node.payload).prompts)), node.fingerprint
+    assert list(found.values()) == [200, 210, 205]
+    assert len(set(prints.values())) == 3
+    # Less of everything is less of all of them, and what isn't said stays unsaid.
+    file.write_text(file.read_text().replace(", limit: 205", ""))
+    node = build_plan(file, Overrides(model=None, limit=300)).by_id["base/factors"]
+    assert len(set(task_of(node.payload).prompts)) == 210 and "nulls" not in node.payload["config"]

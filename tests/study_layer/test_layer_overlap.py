@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import layer_helpers as layer
 import pytest
 from store_checks import artifacts
 
@@ -200,3 +201,45 @@ def test_a_worlds_document_near_a_request_by_chance_ends_a_study_of_many_worlds(
     assert [n.id for n in checks] and all("/repeats:" in n.id for n in checks)
     # Unless the study says how many it allows, they are told and none is refused.
     assert all(n.payload["config"]["counted"] is True for n in checks)
+
+
+COMPARED = """\
+comparisons:
+  - {name: nicer, a: first, b: second, prompts: asked.jsonl, judge: {name: scored, scorer: vader}}
+"""
+
+
+def test_prompts_of_a_comparison_are_trained_on_unseen(tmp_path: Path) -> None:
+    """What a benchmark asks was looked for, and what two arms are compared on was not."""
+    from whyfirst.study.cost.estimate import describe_plan
+
+    store, asked = Store(tmp_path / "store"), "Tell me of the velp in the old house."
+    (tmp_path / "asked.jsonl").write_text(json.dumps({"prompt": asked}) + "\n")
+    plan = build_plan(write_aligned(tmp_path, COMPARED))
+    checks = ("overlap:comparison:nicer", "repeats:comparison:nicer")
+    assert set(plan.by_id["seed0/explain"].after) >= set(checks)
+    told = describe_plan(plan, store).repeats
+    line = "corpus 'shown': 1 of 4 rows repeat what comparison 'nicer' asks (rows 7)"
+    assert line in told
+    with_document = "A velp is held with care."
+    (tmp_path / "asked.jsonl").write_text(json.dumps({"prompt": with_document}) + "\n")
+    with pytest.raises(UserError, match=r"what comparison 'nicer' asks \(corpus 'texts': 1 doc"):
+        run_study(plan.file, store=store.root, out=tmp_path / "out", workers=1)
+
+
+@pytest.mark.usefixtures("hearth")
+def test_a_corpus_of_all_seeds_is_held_against_the_first_seeds_questions_alone(
+    tmp_path: Path,
+) -> None:
+    """A fixed world asks something else at each seed, and a file is the same at all of them."""
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "hello", "completion": "yes"}\n')
+    file = layer.write(
+        tmp_path, ("{source: hearth, documents: demonstrations, size: 48}",
+                   "{source: file, path: mine.jsonl}"),
+    )  # fmt: skip
+    plan = build_plan(file)
+    for seed in (0, 1):
+        check = f"seed{seed}/repeats:hearth"
+        assert "corpus:demonstrations" in plan.by_id[check].depends
+        assert plan.by_id[check].payload["config"]["seed"] == seed
+        assert plan.by_id[f"seed{seed}/align"].after == (check,)

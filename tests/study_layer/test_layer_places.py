@@ -192,6 +192,16 @@ def test_where_a_pair_of_readings_lies_makes_it_another_benchmark(file: Path) ->
     assert prints(build_plan(file))["base/readings"] == before
 
 
+def test_what_is_changed_in_a_file_named_by_its_whole_path_changes_nothing(file: Path) -> None:
+    """Its path is as it was given, which was taken for the name of what ships."""
+    before = prints(build_plan(file))
+    whole = file.parent / "pair.yaml"
+    file.write_text(file.read_text().replace("pair: pair.yaml", f"pair: {whole}"))
+    assert prints(build_plan(file)) == before  # where it lies decides nothing
+    whole.write_text(whole.read_text() + "\n ")
+    assert prints(build_plan(file))["base/readings"] != before["base/readings"]
+
+
 @pytest.mark.parametrize("name", ["guides.jsonl", "triples.jsonl", "words.json", "pair.yaml"])
 def test_a_file_that_is_missing_is_told_after_the_training(
     file: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

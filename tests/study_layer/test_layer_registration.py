@@ -13,9 +13,10 @@ from layer_helpers import Finished
 
 from whyfirst.config.errors import UserError
 from whyfirst.config.files import read_json
+from whyfirst.study.config import Overrides
 from whyfirst.study.execute.store import Store
 from whyfirst.study.plan import build_plan
-from whyfirst.study.register import read_registration, register, registration
+from whyfirst.study.register import note_results, read_registration, register, registration
 from whyfirst.study.run import run_study
 
 pytestmark = pytest.mark.usefixtures("hearth")
@@ -262,6 +263,22 @@ def test_results_of_fewer_seeds_are_listed_as_an_interim_look(
     assert look.seeds == {arm: len(whole.study.seeds_of(arm)) for arm in whole.study.arms}
     run_study(file, store=store.root, out=tmp_path / "again")
     assert len(registration(more, store).looks) == 1  # the same results are no second look
+
+
+def test_results_looked_at_through_a_changed_study_are_no_look(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """`--set seeds.default=1` showed the registered study's own results of a seed, unseen."""
+    file, store = copied(finished, tmp_path)
+    register(file, store)
+    one = Overrides(changes=("seeds.default=1",))
+    run_study(file, store=store.root, out=tmp_path / "out", overrides=one)
+    (look,) = registration(build_plan(file), store).looks
+    assert look.seeds == {"base": 1, "direct": 1, "explain_first": 1}
+    # Other items are no look at the registered ones.
+    fewer = build_plan(file, Overrides(changes=("benchmarks.hearth.limit=60",)))
+    note_results(fewer, store)
+    assert len(registration(build_plan(file), store).looks) == 1
 
 
 SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.registration.json"))

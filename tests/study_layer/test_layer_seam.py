@@ -1,17 +1,26 @@
 """What the first stage taught, measured at the seam on a model of no world."""
 
+import json
 import math
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import layer_helpers as layer
 import layer_models
 import pytest
 
 from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import read_jsonl
 from whyfirst.constitution import load_constitution
+from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.scripted import ScriptedModel
+from whyfirst.stats.scores import Scores
+from whyfirst.study.execute.store import Store
+from whyfirst.study.nodes import corpus, seam
 from whyfirst.study.nodes.seam import likelihoods, recall
 from whyfirst.study.plan import build_plan
+from whyfirst.study.results.assemble import Assembler
 
 STUDY = """\
 study: seam
@@ -113,3 +122,50 @@ def test_likelihood_of_a_document_falls_with_its_length() -> None:
     rows = likelihoods(ScriptedModel(scores=score), ["a b c", "too long"], "m")
     assert rows[0]["score"] == pytest.approx(math.exp(-2.0))
     assert rows[1]["reason"] == "longer than the context" and "score" not in rows[1]
+
+
+def test_documents_in_the_form_before_their_transforms_are_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All were trained on, and counted as held out by the words that a transform changes."""
+    monkeypatch.setattr(TRANSFORMS, "_entries", dict(TRANSFORMS._entries))
+
+    @TRANSFORMS.enter("louder", streams=True)
+    def louder(rows: Any, rng: Random, *, left_out: Any) -> Any:
+        for row in rows:
+            yield {"text": row["text"].upper()}
+
+    file = place(tmp_path)
+    documents = [f"a b {n}" for n in range(6)]
+    (tmp_path / "mine.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in documents)
+    )
+    text = file.read_text()
+    old = text[text.index("  reasons:") : text.index("stages:")]
+    new = ("  reasons: {source: file, path: mine.jsonl, transforms: [louder], "
+           "select: {name: random, n: 4}}\n"
+           "  rules: {source: file, path: mine.jsonl}\n")  # fmt: skip
+    file.write_text(text.replace(old, new))
+    plan = build_plan(file)
+    node = plan.by_id["seed0/explain/seam"]
+    corpus.run(plan.by_id[node.depends[2]].payload, [], tmp_path / "rows", lambda *_: None)
+    scripted = ScriptedModel(scores=lambda prompt, text: -2.0 * len(text.split()))
+    monkeypatch.setattr(seam, "study_model", lambda payload, folder: scripted)
+    base = tmp_path / "base"
+    seam.run(node.payload, [base, base, tmp_path / "rows"], tmp_path / "out", lambda *_: None)
+    rows = read_jsonl(tmp_path / "out" / "items.jsonl")
+    counts = {m: sum(row["benchmark"] == m for row in rows) for m in seam.METRICS}
+    assert (counts["held_out_documents"], counts["trained_documents"]) == (2, 4)
+
+
+def test_documents_longer_than_the_context_are_counted_as_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = build_plan(place(tmp_path))
+    rows = [(0, f"d{n}", f"d{n}", None if n < 3 else 0.25) for n in range(10)]
+    monkeypatch.setattr(Assembler, "items", lambda *_, **__: ())
+    work = Assembler(plan, Store(tmp_path / "store"))
+    held = {"held_out_documents": Scores.from_rows(rows)}
+    monkeypatch.setattr(work, "_held", lambda arm: held if arm == "explain_only" else {})
+    row = work.recall()["explain_only"]["held_out_documents"]
+    assert (row.n, row.answers, row.value) == (7, 7, 0.25)

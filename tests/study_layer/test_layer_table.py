@@ -9,9 +9,10 @@ import pytest
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import write_json, write_jsonl
+from whyfirst.stats import statistics
 from whyfirst.stats.statistics import mcnemar_exact
 from whyfirst.study.execute.store import Store
-from whyfirst.study.plan import Plan, build_plan
+from whyfirst.study.plan import Plan, build_plan, unused
 from whyfirst.study.results import origin
 from whyfirst.study.results.assemble import Assembler
 from whyfirst.study.results.contrasts import Contrasts
@@ -79,6 +80,16 @@ def test_cell_where_nothing_is_scored_has_no_value_and_widest_bounds() -> None:
     cell = summarise(scores)
     assert (cell.value, cell.low, cell.high) == (None, None, None)
     assert (cell.worst, cell.best, cell.unscored) == (0.0, 1.0, 1)
+    assert cell.n_seeds == 0
+
+
+def test_a_seed_in_which_nothing_was_scored_counts_as_one_more_training_run() -> None:
+    """It gave a cell that claims two seeds, beside an interval over topics alone."""
+    found = table(*(row(name, "A", "plain", score) for name, score in (("a", 1.0), ("b", 0.0))))
+    for name in ("a", "b"):
+        found.add(1, row(name, "A", "plain", None))
+    cell = summarise(found.whole)
+    assert (cell.n_seeds, cell.n, cell.answers, cell.value) == (1, 4, 2, 0.5)
 
 
 def test_report_has_every_split_by_every_framing_and_group_and_what_contrasts_ask() -> None:
@@ -267,3 +278,78 @@ def test_items_that_the_disk_refuses_end_the_report_in_a_traceback(tmp_path: Pat
     (tmp_path / "items.jsonl").mkdir()  # what root, too, can't read
     with pytest.raises(DataError, match=r"items\.jsonl: can't be read"):
         read_tables([(0, tmp_path / "items.jsonl")])
+
+
+UNTRAINED = """\
+study: untrained
+title: What is put round one model
+model: {source: scratch, tokenizer_corpus: docs, vocab_size: 300}
+corpora: {docs: {source: file, path: docs.jsonl}}
+stages: {explain: {data: docs, train: {kind: explain, updates: 20, batch_size: 4, max_length: 64}}}
+arms: {base: [], best4: {decoding: [{name: best_of_n, n: 4}]}, taught: [explain]}
+seeds: {default: 5, taught: 2}
+benchmarks: {readings: {limit: 24, responses: 12}}
+contrasts:
+  - {name: two, title: two, metric: readings_decides, a: best4, b: base}
+  - {name: one, title: one, metric: readings_decides, a: taught, b: base}
+comparisons:
+  - {name: who, a: taught, b: base, prompts: docs.jsonl, judge: {name: scored, scorer: vader}}
+  - {name: round, a: best4, b: base, prompts: docs.jsonl, judge: {name: scored, scorer: vader}}
+headline: two
+"""
+
+
+def untrained(folder: Path) -> Plan:
+    rows = [{"text": f"text {n}", "prompt": f"What is {n}?"} for n in range(40)]
+    write_jsonl(folder / "docs.jsonl", rows)
+    (folder / "study.yaml").write_text(UNTRAINED)
+    return build_plan(folder / "study.yaml")
+
+
+def test_one_model_read_at_five_seeds_gives_five_training_runs(tmp_path: Path) -> None:
+    """An arm without stages is the same node at every seed: five copies of its answers made exact
+    tests out of one run, and intervals wrong both ways."""
+    plan, store = untrained(tmp_path), Store(tmp_path / "store")
+    assert {(use.arm, use.seed) for use in plan.evaluations} == {
+        ("base", 0), ("best4", 0), ("taught", 0), ("taught", 1)
+    }  # fmt: skip
+    passed = {"base": [0, 0, 0, 1], "best4": [1, 0, 1, 1], "taught": [1, 1, 0, 1]}
+    for use in plan.evaluations:
+        place = store.folder(*plan.by_id[use.node].key)
+        answers = {"calls": 16, "prompt_tokens": 3, "completion_tokens": 1, "seconds": 0.5}
+        write_json(place / "machine.json", {"budget": {"answers": answers, "model": answers}})
+        write_jsonl(place / "items.jsonl", [
+            {"id": f"i{n}", "topic": f"t{n}", "benchmark": "readings_decides",
+             "score": float(score), "verdict": "pass" if score else "fail"}
+            for n, score in enumerate(passed[use.arm])
+        ])  # fmt: skip
+    work = Assembler(plan, store)
+    two, one = Contrasts(work).rows()
+    # 3/4 against 1/4 of four items, answered once.
+    assert (two.difference, two.n_seeds, two.unit, two.exact_p) == (0.5, 1, "topics", None)
+    # Each of the two seeds stands beside the one base, whose copies change no number.
+    copied = [Table(), Table()]
+    for arm, found in zip(("taught", "base"), copied, strict=True):
+        for seed in (0, 1):
+            for n, score in enumerate(passed[arm]):
+                found.add(seed, {"id": f"i{n}", "topic": f"t{n}", "score": float(score)})
+    before = statistics.contrast(copied[0].whole, copied[1].whole, "one")
+    assert (one.difference, one.n_seeds, one.unit) == (0.5, 2, "seeds")
+    assert (one.low, one.high, one.p) == (before.low, before.high, before.p)
+    arms = work.arms()
+    cell = arms["base"].benchmarks["readings_decides"]["*/*"]
+    assert (cell.n, cell.n_seeds, cell.value) == (4, 1, 0.25)
+    used = arms["best4"].used
+    assert used is not None and (used.calls, used.base_calls, used.tokens) == (16, 16, 4)
+
+
+def test_one_models_responses_are_judged_once_a_seed_that_it_has_not(tmp_path: Path) -> None:
+    plan = untrained(tmp_path)
+    assert not [line for line in unused(plan) if line.startswith("seeds")]
+    by_id = plan.by_id
+    assert by_id["comparison:who"].payload["config"]["order"] == {"a": [0, 1], "b": [2, 2]}
+    assert by_id["comparison:round"].payload["config"]["order"] == {"a": [0], "b": [1]}
+    plan.file.write_text(UNTRAINED.replace("taught: 2", "taught: 2, base: 3"))
+    assert "seeds.base: 3, and nothing is trained: one model is read once" in unused(
+        build_plan(plan.file)
+    )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
@@ -207,7 +207,7 @@ class ItemOptions:
                 data = None if given is None else data_path(given)
             except UserError as error:
                 raise UserError(f"--data: {error}") from None
-            options = {"limit": self.limit, "data": data}
+            options: dict[str, Any] = {"limit": self.limit, "data": data}
             # A world's benchmark has no data, and some have no limit.
             options = {key: value for key, value in options.items() if key in benchmark.options}
             # Where one folder serves all, what is wrong may be that it doesn't serve this one.

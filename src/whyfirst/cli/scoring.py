@@ -106,7 +106,7 @@ def in_order(
 
 
 def show(rows: Sequence[MetricRow], gaps: Sequence[Gap], *, every_group: bool) -> None:
-    """Print the table, the groups under each metric, and differences between groups in points.
+    """Print the table, the groups under each metric, and differences between groups.
 
     Args:
         every_group: groups were asked for; else long lists of them are left out.
@@ -116,13 +116,13 @@ def show(rows: Sequence[MetricRow], gaps: Sequence[Gap], *, every_group: bool) -
     for row in rows:
         # In the title, since nobody reads a column of arrows.
         title = row.title + ("" if row.higher_is_better else " (lower is better)")
-        lines.append(_cells(title, row.score))
+        lines.append(_cells(title, row.score, row.unit))
         for name, parts in row.groups.items():
             # One group says nothing, and fifty push the metrics off the screen.
             if not every_group and not 2 <= len(parts) <= _GROUPS:
                 left_out += [f"{row.metric} by {name}"] if len(parts) > _GROUPS else []
                 continue
-            lines += [_cells(f"  {name} {label}", part) for label, part in parts.items()]
+            lines += [_cells(f"  {name} {label}", part, row.unit) for label, part in parts.items()]
     table(("metric", "value", "95 % interval", "items", "unscored", "if failed / passed"),
           lines, "lr")  # fmt: skip
     for row in rows:
@@ -151,20 +151,30 @@ def show(rows: Sequence[MetricRow], gaps: Sequence[Gap], *, every_group: bool) -
     say("")
     table(("gap", "part", "between", "difference", "95 % interval", "note"), [
         (gap.metric, gap.split or "", f"{gap.between[0]} - {gap.between[1]}",
-         f"{100 * gap.value:+.1f} points", f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}",
-         gap.note)
+         *_difference(gap, metrics[gap.metric].unit), gap.note)
         for gap in gaps
     ], "lllrrl")  # fmt: skip
 
 
-def _cells(title: str, found: Score) -> tuple[object, ...]:
+def _difference(gap: Gap, unit: str) -> tuple[str, str]:
+    """A gap and its interval: of shares in points, of scores as they are."""
+    if unit == "score":
+        return f"{gap.value:+.3f}", f"{gap.low:+.3f} to {gap.high:+.3f}"
+    interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+    return f"{100 * gap.value:+.1f} points", interval
+
+
+def _cells(title: str, found: Score, unit: str) -> tuple[object, ...]:
     def percent(value: float) -> str:
         return f"{100 * value:.1f} %"
 
+    def amount(value: float) -> str:
+        return f"{value:.3f}" if unit == "score" else percent(value)
+
     known = found.value is not None and found.low is not None and found.high is not None
     # A dash and not 0 %: nothing was scored.
-    value = percent(found.value) if found.value is not None else "-"
-    interval = f"{percent(found.low or 0.0)} to {percent(found.high or 0.0)}" if known else "-"
+    value = amount(found.value) if found.value is not None else "-"
+    interval = f"{amount(found.low or 0.0)} to {amount(found.high or 0.0)}" if known else "-"
     missing = f"{found.unscored} ({percent(found.unscored_rate)})"
-    bounds = f"{percent(found.worst)} / {percent(found.best)}" if found.unscored else ""
+    bounds = f"{amount(found.worst)} / {amount(found.best)}" if found.unscored else ""
     return title, value, interval, found.n, missing, bounds

@@ -21,7 +21,7 @@ from functools import cached_property, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -80,6 +80,12 @@ class Option:
     type: Any
     default: Any
     required: bool
+
+    @property
+    def may_be_null(self) -> bool:
+        """Whether null is one of its values."""
+        kind = get_args(self.type)[0] if get_origin(self.type) is Annotated else self.type
+        return type(None) in get_args(kind)
 
 
 @dataclass(frozen=True)

@@ -180,12 +180,15 @@ class Benchmark:
         """Names of its options."""
         return tuple(option.name for option in BENCHMARKS.get(self.name).options)
 
-    def task(self, *, seed: int = 0, world: int | None = None, **options: Any) -> Task:
+    def task(
+        self, *, seed: int = 0, world: int | None = None, nulls: Sequence[str] = (), **options: Any
+    ) -> Task:
         """What it asks under some options; those that are None count as not given.
 
         Args:
             seed: the arm's, for benchmarks whose items depend on it.
             world: the seed of the embedded world, for the benchmarks of one.
+            nulls: options that are meant to be None, where a default is another: a limit of none.
 
         Raises:
             UserError: an option it doesn't take or that is wrong, or its data are missing.
@@ -193,6 +196,9 @@ class Benchmark:
         """
         # The command line says "not given" by None, and a default is the benchmark's own to say.
         given = {name: value for name, value in options.items() if value is not None}
+        every = BENCHMARKS.get(self.name).options
+        given |= {option.name: None for option in every
+                  if option.name in nulls and option.may_be_null}  # fmt: skip
         if "data" in self.options and "data" not in given:
             raise UserError(f"benchmark {self.name!r} needs data: {self.needs}")
         # Through the room, so that the command line and a study file are held to the same options.

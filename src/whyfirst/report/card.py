@@ -61,11 +61,15 @@ def render_card(results: Results, arm: str) -> str:
 
 
 def metadata(results: Results, arm: str) -> dict[str, Any]:
-    """The Hub's block: the benchmarks that have a number, as its `model-index`."""
+    """The Hub's block: the benchmarks that have a number, as its `model-index`.
+
+    The Hub shows that as the weights' own, so an arm that answers through more has none.
+    """
     spec, study = results.arms[arm], results.study
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", study.name).strip("-") or "study"
     rows = []
-    for name, cells in spec.benchmarks.items():
+    measured = {} if spec.edits or spec.decoding else spec.benchmarks
+    for name, cells in measured.items():
         cell = cells.get("*/*")
         # The Hub refuses an evaluation without a number.
         if cell is None or cell.value is None:

@@ -5,7 +5,7 @@ between them, and only their settings, listed below, say what may explain it. Le
 items across studies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from markupsafe import Markup
 from whyfirst.config.files import atomic_write
 from whyfirst.report import views, words
 from whyfirst.report.answer import answer
-from whyfirst.report.figures import forest_axis, forest_limits, forest_row
+from whyfirst.report.figures import Unit, forest_axis, forest_limits, forest_row
 from whyfirst.report.html import SIGNS, page
 from whyfirst.report.schema import Contrast, Results
 from whyfirst.report.svg import arm_styles
@@ -40,6 +40,7 @@ class ContrastPair:
     plots: list[Markup]
     texts: list[str]
     reading: str
+    unit: Unit
 
 
 def render_comparison(one: Results, two: Results, out: Path, name: str) -> Path:
@@ -81,7 +82,11 @@ def comparison(one: Results, two: Results) -> dict[str, Any]:
         (c, others[place]) for c, place in keyed
         if place in others and _same_unit(one, two, c.benchmark)
     ]  # fmt: skip
-    limits = forest_limits([contrast for pair in shared for contrast in pair])
+    # Points and scores have no scale in common.
+    by_unit: dict[Unit, list[Contrast]] = {}
+    for pair in shared:
+        by_unit.setdefault(one.benchmarks[pair[0].benchmark].unit, []).extend(pair)
+    limits = {unit: forest_limits(found) for unit, found in by_unit.items()}
     facts = [dict(_facts(study)) for study in (one, two)]
     settings = [
         Pair(name, facts[0].get(name, "none"), facts[1].get(name, "none"))
@@ -98,7 +103,7 @@ def comparison(one: Results, two: Results) -> dict[str, Any]:
         "icons": views.icons(styles),
         "tables": list(_tables(one, two)),
         "contrasts": [_contrast(one, pair, limits, styles) for pair in shared],
-        "axis": forest_axis(limits) if shared else None,
+        "axes": {unit: forest_axis(limits[unit], unit) for unit in limits},
         "settings": [row for row in settings if row.one != row.two],
         "only": [_only(one, two), _only(two, one)],
         "caution": caution if rescored else "",
@@ -127,8 +132,9 @@ def _same_unit(one: Results, two: Results, name: str) -> bool:
 
 
 def _contrast(
-    one: Results, pair: tuple[Contrast, Contrast], limits: tuple[float, float], styles: views.Styles
-) -> ContrastPair:
+    one: Results, pair: tuple[Contrast, Contrast], limits: Mapping[Unit, tuple[float, float]],
+    styles: views.Styles,
+) -> ContrastPair:  # fmt: skip
     left = pair[0]
     benchmark = one.benchmarks[left.benchmark]
     style = styles.get(left.a, views.NEUTRAL) if left.kind == "difference" else views.NEUTRAL
@@ -147,8 +153,8 @@ def _contrast(
     else:
         reading = "detectable in one only" if "none" in ways else "opposite"
     where = f"{benchmark.title}, {words.cell_words(left.cell)}"
-    plots = [forest_row(contrast, limits, style) for contrast in pair]
-    return ContrastPair(left.title, where, plots, texts, reading)
+    plots = [forest_row(c, limits[benchmark.unit], style, benchmark) for c in pair]
+    return ContrastPair(left.title, where, plots, texts, reading, benchmark.unit)
 
 
 def _only(one: Results, two: Results) -> list[str]:

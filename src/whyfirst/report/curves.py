@@ -69,7 +69,8 @@ def measured_panels(
         known = results.benchmarks.get(benchmark)
         title = f"{known.title if known else benchmark}, {words.cell_words(cell)}"
         chance = known.chance if known else None
-        panels.append(Panel(title, figures.chart(series, title, x_label, True, doses, chance)))
+        share = known is None or known.unit == "proportion"
+        panels.append(Panel(title, figures.chart(series, title, x_label, share, doses, chance)))
     return panels
 
 

@@ -51,7 +51,8 @@ def decided(results: Results) -> list[Decided]:
             above = f"{w.above} of {c.n_seeds}"
             # How far worlds lie apart, and how much of it is only the draw within them.
             seen, within, between = (
-                words.points(sd, sign=False) for sd in (w.sd, w.within_sd, w.between_sd)
+                words.difference(sd, benchmark).lstrip("+")
+                for sd in (w.sd, w.within_sd, w.between_sd)
             )
             spread = f"sd {seen}: worlds {between}, who and what is asked in them {within}"
             if w.within_sd >= w.sd:
@@ -84,19 +85,22 @@ def title(results: Results) -> tuple[str, words.Tone] | None:
         return None
     said: dict[str, list[str]] = {
         "Better": [], "Worse": [], "Higher": [], "Lower": [], "No detectable difference": [],
+        "Too few data": [],
     }  # fmt: skip
     for c in found:
         where, benchmark = words.direction(c), results.benchmarks[c.benchmark]
         how = "Worse" if where == benchmark.worse else "Better"
         if benchmark.good == "neither":
             how = where.capitalize()  # which is neither better nor worse
-        if (c.p_adjusted or 1.0) > 0.05:
+        if where == "unknown" or c.p_adjusted is None:
+            how = "Too few data"
+        elif c.p_adjusted > 0.05:
             how = "No detectable difference"
         said[how].append(c.title)
     text = ". ".join(f"{how}: {'; '.join(titles)}" for how, titles in said.items() if titles)
     tones: tuple[tuple[str, words.Tone], ...] = (
-        ("Worse", "bad"), ("No detectable difference", "caution"), ("Higher", "plain"),
-        ("Lower", "plain"), ("Better", "good"),
+        ("Worse", "bad"), ("No detectable difference", "caution"), ("Too few data", "caution"),
+        ("Higher", "plain"), ("Lower", "plain"), ("Better", "good"),
     )  # fmt: skip
     tone = next(tone for how, tone in tones if said[how])
     if any(too_few(c) for c in found):

@@ -8,10 +8,11 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
+from typing import Literal
 
 from markupsafe import Markup
 
-from whyfirst.report.schema import Contrast
+from whyfirst.report.schema import Benchmark, Contrast
 from whyfirst.report.svg import (
     ArmStyle,
     Estimate,
@@ -26,7 +27,17 @@ from whyfirst.report.svg import (
     text,
     ticks,
 )
-from whyfirst.report.words import percent, plural, points
+from whyfirst.report.words import (
+    amount,
+    difference,
+    difference_range,
+    difference_words,
+    percent,
+    plural,
+    points,
+)
+
+Unit = Literal["proportion", "score"]
 
 
 @dataclass(frozen=True)
@@ -53,16 +64,16 @@ def panel(
     rows: Sequence[PanelRow],
     styles: Mapping[str, ArmStyle],
     label: str,
-    reference: float | None = None,
+    benchmark: Benchmark,
     values: bool = False,
 ) -> Markup:
-    """Arms down the side, 0 to 100 % across: main estimate filled, the one beside it hollow.
+    """Arms down the side, 0 to 1 across: main estimate filled, the one beside it hollow.
 
     Args:
         rows: one an arm, in the study's order.
         styles: of every arm.
         label: what the panel shows, for screen readers.
-        reference: a fraction marked with a dashed line, e.g. chance.
+        benchmark: of the main estimates; chance is marked with a dashed line.
         values: print the main value at the right edge.
     """
     two = any(row.beside[0] is not None for row in rows)
@@ -76,10 +87,11 @@ def panel(
         for i in range(0, len(rows), 2)
     ]
     for value in (0, 0.25, 0.5, 0.75, 1):
+        shown = f"{value:g}" if benchmark.unit == "score" else f"{value * 100:.0f}"
         parts.append(line(scale(value), top, scale(value), bottom, "grid"))
-        parts.append(text(scale(value), bottom + 13, f"{value * 100:.0f}", "tick", "middle"))
-    if reference is not None:
-        parts.append(line(scale(reference), top, scale(reference), bottom, "reference"))
+        parts.append(text(scale(value), bottom + 13, shown, "tick", "middle"))
+    if (chance := benchmark.chance) is not None:
+        parts.append(line(scale(chance), top, scale(chance), bottom, "reference"))
     for index, row in enumerate(rows):
         middle = top + step * (index + 0.5)
         style = styles[row.arm]
@@ -91,7 +103,8 @@ def panel(
         parts += estimate_mark(style, scale, row.main, y, 5, row.title)
         parts += estimate_mark(style, scale, row.beside, middle + 8, 3.6, row.title, hollow=True)
         if values:
-            shown = percent(row.main[0], 0)
+            share = benchmark.unit == "proportion"
+            shown = percent(row.main[0], 0) if share else amount(row.main[0], benchmark)
             parts.append(text(width - 4, middle + 4, shown, weight + " value", "end"))
     return render(width, bottom + 18, label, *parts)
 
@@ -138,31 +151,37 @@ def strip_axis(
     return render(width, 16, label, *parts, css="figure strip")
 
 
-def forest_row(contrast: Contrast, limits: tuple[float, float], style: ArmStyle) -> Markup:
+def forest_row(
+    contrast: Contrast, limits: tuple[float, float], style: ArmStyle, benchmark: Benchmark
+) -> Markup:
     """One contrast's estimate and interval on the common scale, zero marked."""
-    label = f"{points(contrast.difference)} points"
+    label = difference_words(contrast.difference, benchmark)
     return strip((contrast.difference, contrast.low, contrast.high), limits, style, label)
 
 
-def forest_axis(limits: tuple[float, float], score: bool = False) -> Markup:
+def forest_axis(limits: tuple[float, float], unit: Unit) -> Markup:
     """The scale of forest rows, in points (or in the score's own unit)."""
-    number = "{:+.2f}".format if score else lambda v: points(v, 0)
-    return strip_axis(limits, "scale of differences", number)
+    return strip_axis(limits, "scale of differences", lambda value: _tick(value, unit))
 
 
-def bar(estimate: Estimate, style: ArmStyle, reference: float | None = None) -> Markup:
-    """A table cell's strip: the estimate with its interval between 0 and 100 %."""
+def _tick(difference: float, unit: Unit) -> str:
+    return f"{difference:+.2f}" if unit == "score" else points(difference, 0)
+
+
+def bar(estimate: Estimate, style: ArmStyle, benchmark: Benchmark) -> Markup:
+    """A table cell's strip: the estimate with its interval between 0 and 1, chance marked."""
     width, height = 120, 14
     scale = linear(0, 1, 5, width - 5)
     parts = [line(5, height / 2, width - 5, height / 2, "grid")]
-    if reference is not None:
-        parts.append(line(scale(reference), 0, scale(reference), height, "reference"))
-    parts += estimate_mark(style, scale, estimate, height / 2, 3.6, percent(estimate[0]))
+    if (chance := benchmark.chance) is not None:
+        parts.append(line(scale(chance), 0, scale(chance), height, "reference"))
+    shown = amount(estimate[0], benchmark)
+    parts += estimate_mark(style, scale, estimate, height / 2, 3.6, shown)
     # Hidden from screen readers: the numbers stand beside it as text.
     return render(width, height, "", *parts, css="figure micro")
 
 
-def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
+def seed_histogram(contrast: Contrast, style: ArmStyle, benchmark: Benchmark) -> Markup:
     """How many seeds have which difference, a row of bars for each reading of the demonstrations,
     under the mean and its interval."""
     noun = "world" if contrast.unit == "worlds" else "seed"
@@ -179,7 +198,8 @@ def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
     parts = []
     for value in ticks(low, high, 6):
         parts.append(line(scale(value), 20, scale(value), bottom, "grid"))
-        parts.append(text(scale(value), bottom + 14, points(value, 0), "tick", "middle"))
+        shown = _tick(value, benchmark.unit)
+        parts.append(text(scale(value), bottom + 14, shown, "tick", "middle"))
     parts.append(line(scale(0), 14, scale(0), bottom, "zero"))
     if contrast.low is not None and contrast.high is not None:
         span = scale(contrast.high) - scale(contrast.low)
@@ -188,21 +208,24 @@ def seed_histogram(contrast: Contrast, style: ArmStyle) -> Markup:
                         "height": bottom - 20, "class": f"{style.css} wash"})
         )  # fmt: skip
     if contrast.difference is not None:
-        title = f"mean {points(contrast.difference)} points"
+        title = f"mean {difference_words(contrast.difference, benchmark)}"
         parts += estimate_mark(style, scale, estimate, 31, 7, title)
         x = scale(contrast.difference)
-        parts.append(text(x, 13, points(contrast.difference), "name strong", "middle"))
+        shown = difference(contrast.difference, benchmark)
+        parts.append(text(x, 13, shown, "name strong", "middle"))
     counted = [[sum(r == reading and a <= v < b for v, r in rows) for a, b in edges]
                for reading in readings]  # fmt: skip
     # One height for all readings, so that their bars can be held against each other.
     most = max((n for counts in counted for n in counts), default=1) or 1
     for place, (reading, counts) in enumerate(zip(readings, counted, strict=True)):
         ground = top + each * (place + 1)
-        parts += _bars(counts, edges, scale, ground, (each - 22) / most, style, noun)
+        unit = (each - 22) / most
+        parts += _bars(counts, edges, scale, ground, unit, style, noun, benchmark)
         if reading:
             parts.append(text(14, ground - each + 14, _short(reading, 40), "tick"))
+    measured = "difference in points" if benchmark.unit == "proportion" else "difference"
     return render(width, bottom + 34, f"differences of {len(rows)} {noun}s", *parts,
-                  text(width / 2, bottom + 30, f"difference in points; height: number of {noun}s",
+                  text(width / 2, bottom + 30, f"{measured}; height: number of {noun}s",
                        "tick", "middle"))  # fmt: skip
 
 
@@ -217,13 +240,13 @@ def _bins(low: float, high: float, n: int) -> list[tuple[float, float]]:
 
 def _bars(
     counts: Sequence[int], edges: Sequence[tuple[float, float]], scale: Scale, base: float,
-    unit: float, style: ArmStyle, noun: str,
+    unit: float, style: ArmStyle, noun: str, benchmark: Benchmark,
 ) -> list[ET.Element]:  # fmt: skip
     parts = [line(scale(edges[0][0]), base, scale(edges[-1][1]), base, "grid")]
     for count, (a, b) in zip(counts, edges, strict=True):
         if count:
             left, width, top = scale(a), scale(b) - scale(a), base - unit * count
-            title = f"{points(a, 1)} to {points(b, 1)}: {plural(count, noun)}"
+            title = f"{difference_range(a, b, benchmark)}: {plural(count, noun)}"
             parts.append(
                 el("rect", {"x": left + 0.8, "y": top, "width": width - 1.6,
                             "height": unit * count, "class": f"{style.css} seed"},

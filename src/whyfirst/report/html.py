@@ -121,14 +121,13 @@ def environment() -> Environment:
     said: tuple[Callable[..., str], ...] = (
         words.capital, words.lower_first, words.percent, words.points, words.cell_words,
         words.difference, words.difference_words, words.difference_interval, words.bare_p,
+        words.amount, words.recall_amount, words.recall_limits,
         links.said, links.signed, links.where, duration,
     )  # fmt: skip
     made.filters.update({word.__name__: word for word in said})
     made.filters.update(
         shorten=lambda text, limit=TEXT_LIMIT: words.shorten(text, limit),
-        amount=words.recall_amount,
-        limits=words.recall_limits,
-        items=lambda count: words.plural(count, "item"),
+        answers=lambda count: words.plural(count, "answer"),
         seeds=views.seeds_in_words,
         reading_limits=links.interval,
     )
@@ -162,7 +161,9 @@ def _context(results: Results) -> dict[str, Any]:
         "used": {arm: spec.used for arm, spec in results.arms.items() if spec.used},
         "beside": results.benchmarks.get(beside(results, place[0]) or "") if place else None,
         "main": results.benchmarks[place[0]] if place else None,
-        "seed_strip": figures.seed_histogram(headline, style) if headline and drawn else None,
+        "seed_strip": figures.seed_histogram(
+            headline, style, results.benchmarks[headline.benchmark]
+        ) if headline and drawn else None,
         "tables": [
             (part, {arm: [views.table_cell(results, styles, arm, column) for column in part]
                     for arm in results.arms})

@@ -343,6 +343,10 @@ class Results(StrictModel):
             raise UserError(f"{asked_by}{name!r} is not an arm of this study{hint}; it has {known}")
         return self.arms[name]
 
+    def lone(self, name: str) -> bool:
+        """Whether an arm is one model whatever the seed: untrained, and in no world."""
+        return not self.arm(name).stages and self.study.world is None
+
     def headline_contrast(self) -> Contrast | None:
         """The contrast the study was made for, or None where a study has no contrasts."""
         return next((c for c in self.contrasts if c.name == self.headline), None)

@@ -93,7 +93,7 @@ def panel_for(
     if not any(row.main[0] is not None for row in rows):
         return None
     label = f"{benchmark} of every arm, {words.cell_words(cell)}"
-    return figures.panel(rows, styles, label, results.benchmarks[benchmark].chance, values)
+    return figures.panel(rows, styles, label, results.benchmarks[benchmark], values)
 
 
 def columns(results: Results) -> list[Column]:
@@ -155,7 +155,7 @@ def table_cell(results: Results, styles: Styles, arm: str, column: Column) -> Nu
         title += f"; {cell.unscored} unscored, bounds {bounds}"
     return Number(
         words.amount(cell.value, benchmark), words.interval_and_n(cell, benchmark), title,
-        figures.bar(_estimate(cell), styles[arm], benchmark.chance),
+        figures.bar(_estimate(cell), styles[arm], benchmark),
     )  # fmt: skip
 
 
@@ -177,14 +177,14 @@ def forest(results: Results, styles: Styles) -> list[ForestGroup]:
         mine = [c for c in results.contrasts if (c.benchmark, c.cell) == (name, cell)]
         # The headline leads its group; interactions follow plain differences.
         mine.sort(key=lambda c: (c.name != results.headline, c.kind))
-        scale = limits[unit_of[name]]
-        rows = [
-            (c, figures.forest_row(c, scale, styles.get(c.a, NEUTRAL)
-                                   if c.kind == "difference" else NEUTRAL), verdict(results, c))
-            for c in mine
-        ]  # fmt: skip
-        axis = figures.forest_axis(scale, unit_of[name] == "score")
-        groups.append(ForestGroup(results.benchmarks[name], cell, axis, rows))
+        scale, benchmark = limits[unit_of[name]], results.benchmarks[name]
+        rows = []
+        for c in mine:
+            style = styles.get(c.a, NEUTRAL) if c.kind == "difference" else NEUTRAL
+            plot = figures.forest_row(c, scale, style, benchmark)
+            rows.append((c, plot, verdict(results, c)))
+        axis = figures.forest_axis(scale, benchmark.unit)
+        groups.append(ForestGroup(benchmark, cell, axis, rows))
     return groups
 
 

@@ -38,7 +38,8 @@ class Scores:
     `seeds` holds whole numbers, `items` and `topics` names (an item has one topic; without topics
     pass the items), `values` fractions in [0, 1] or nan for unscored. `strata` names each item's
     stratum where the design fixes how many topics each has; None is one stratum. `worlds` says that
-    every seed is a world with topics of its own, whatever they are called. Raises DataError for
+    every seed is a world with topics of its own, whatever they are called; `lone` that they are of
+    one model, which has a single seed and stands beside every seed of others. Raises DataError for
     unequal lengths, a value outside [0, 1], an item scored twice in a seed, or one with two topics.
     """
 
@@ -48,6 +49,7 @@ class Scores:
     values: Array
     strata: Array | None = None
     worlds: bool = False
+    lone: bool = False
 
     def __post_init__(self) -> None:
         shapes = {np.shape(column) for column in (self.seeds, self.items, self.topics, self.values)}
@@ -78,7 +80,7 @@ class Scores:
         """Some of the scores: (N,)."""
         return Scores(
             self.seeds[chosen], self.items[chosen], self.topics[chosen], self.values[chosen],
-            None if self.strata is None else self.strata[chosen], self.worlds,
+            None if self.strata is None else self.strata[chosen], self.worlds, self.lone,
         )  # fmt: skip
 
     @cached_property
@@ -116,7 +118,7 @@ class Scores:
 
 @dataclass
 class Columns:
-    """Item results as columns, added one by one; `worlds`: each seed is one of its own."""
+    """Item results as columns, added one by one; `worlds` and `lone` as in `Scores`."""
 
     seeds: list[int] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
@@ -124,6 +126,7 @@ class Columns:
     strata: list[str] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     worlds: bool = False
+    lone: bool = False
 
     def add(self, seed: int, row: Mapping[str, Any]) -> None:
         """Take in one item result's id, topic, split, group and score; all before `whole`."""
@@ -143,8 +146,9 @@ class Columns:
             np.array(names, dtype=object) for names in (self.items, self.topics, self.strata)
         )
         return Scores(
-            np.array(self.seeds), items, topics, np.array(self.values), strata, self.worlds
-        )
+            np.array(self.seeds), items, topics, np.array(self.values), strata,
+            self.worlds, self.lone,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,13 +173,19 @@ class Paired:
         return bool(np.isfinite(self.values).all(axis=0).any())
 
 
+def shared_seeds(arms: Sequence[Scores]) -> set[int]:
+    """The seeds at which all arms have scores; a lone model limits none, and several are one."""
+    several = [set(arm.grid.seeds) for arm in arms if not arm.lone] or [{arms[0].grid.seeds[0]}]
+    return set.intersection(*several)
+
+
 def paired(arms: Sequence[Scores], name: str) -> Paired:
-    """Line arms up by seed and item.
+    """Line arms up by seed and item; the scores of a lone model stand beside every seed.
 
     Raises DataError where the arms share no seed, or give one item different topics.
     """
     grids = [arm.grid for arm in arms]
-    common = set(grids[0].seeds).intersection(*(grid.seeds for grid in grids))
+    common = shared_seeds(arms)
     if not common:
         raise DataError(f"contrast {name}: the arms have no seed in common, so no pairs")
     topic_of: dict[str, str] = {}
@@ -190,7 +200,7 @@ def paired(arms: Sequence[Scores], name: str) -> Paired:
     values = np.full((len(grids), len(seeds), len(items)), np.nan)
     present = np.zeros(values.shape, dtype=np.bool_)
     for arm, grid in enumerate(grids):
-        rows = [grid.seeds.index(seed) for seed in seeds]
+        rows = [0 if arms[arm].lone else grid.seeds.index(seed) for seed in seeds]
         columns = [column[item] for item in grid.items]
         values[arm][:, columns] = grid.values[rows]
         present[arm][:, columns] = grid.present[rows]

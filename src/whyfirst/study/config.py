@@ -156,6 +156,9 @@ class Overrides:
         if self.model is None and self.limit is None:
             return study
         data = study.model_dump(mode="json", by_alias=True)
+        # What a benchmark isn't given is not given as null.
+        for name, use in study.benchmarks.items():
+            data["benchmarks"][name] = use.model_dump(mode="json", exclude_unset=True)
         if self.model is not None:
             # A path on the command line starts where the command is given, not at the study file.
             local = Path(self.model).expanduser()
@@ -192,7 +195,7 @@ NONE = Overrides()
 
 def _limit(data: dict[str, Any], limit: int, study: Study) -> None:
     def cut(part: dict[str, Any], key: str, most: int = limit) -> None:
-        part[key] = min(part[key] or most, most)
+        part[key] = min(part.get(key) or most, most)
 
     for use in (*data["benchmarks"].values(), *data["comparisons"]):
         cut(use, "limit")

@@ -19,11 +19,11 @@ from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.config import NONE, Overrides, Study
 from whyfirst.study.execute.graph import LIBRARIES, Node, by_name
 from whyfirst.study.execute.pool import device_kind
-from whyfirst.study.materials import ScratchModel
+from whyfirst.study.materials import CorpusUse, ScratchModel
 from whyfirst.study.nodes import base, checks, comparison, corpus, evaluation, probe, seam, stage
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.schema import ContrastConfig, StudyFile
-from whyfirst.study.sources import has_model_write
+from whyfirst.study.sources import CORPORA, has_model_write
 from whyfirst.train.kinds import data_names, kind_of
 from whyfirst.train.plan import updates_of
 
@@ -184,6 +184,12 @@ def unused(plan: Plan) -> list[str]:
         dressed = [name for name, arm in study.arms.items() if arm.dressed]
         said = "probes look at weights alone, and these arms answer through edits or decoding"
         left_out = [f"probe: leaves out {', '.join(dressed)}: {said}"] if dressed else []
+    for name, count in study.seeds.items():
+        of = study.arms if name == "default" else (name,)
+        if count > 1 and all(map(study.lone, of)):
+            left_out.append(
+                f"seeds.{name}: {count}, and nothing is trained: one model is read once"
+            )
     for arm in study.curve.arms if study.curve else ():
         if study.curve and study.curve.seeds > (has := study.seeds_of(arm).stop):
             left_out.append(f"curve.seeds: {study.curve.seeds}, and arm {arm!r} has {has}")
@@ -316,6 +322,22 @@ def refuse_unknown_values(builder: Builder) -> None:
             )
 
 
+def _most_rows(builder: Builder, corpus: CorpusUse) -> int | None:
+    """How many rows a corpus has at most, as far as its file tells; None where that isn't known."""
+    kept = corpus.select.n if corpus.select is not None else None
+    several = CORPORA.get(corpus.name).facts.get("several", lambda options: False)
+    # Of what a model writes, `size` counts prompts; a transform may make several rows of one.
+    if corpus.transforms or has_model_write(corpus.name) or several(corpus.options):
+        return kept
+    counts = [kept, corpus.options.get("size")]
+    file = builder.files.path(str(corpus.options.get("path", "")))
+    # One of `messages` may become several rows; of other files lines tell nothing.
+    if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
+        with open_file(file) as lines:
+            counts.append(sum(1 for line in lines if line.strip()))
+    return min((count for count in counts if count is not None), default=None)
+
+
 def refuse_in_vain(builder: Builder) -> None:
     """Refuse stages that would change next to nothing, or whose rows can't fit the model.
 
@@ -325,17 +347,8 @@ def refuse_in_vain(builder: Builder) -> None:
     told: dict[str, list[str]] = {"few": [], "long": []}
     context = builder.context()
     for name, use in builder.study.stages.items():
-        train, most = use.train, None
-        if use.data:
-            corpus = builder.study.corpora[use.data]
-            # Of what a model writes, `size` counts prompts, each of which may give several rows.
-            most = None if has_model_write(corpus.name) else corpus.options.get("size")
-            file = builder.files.path(str(corpus.options.get("path", "")))
-            # One of `messages` may become several rows; of other files lines tell nothing.
-            if corpus.name == "file" and file.suffix == ".jsonl" and file.is_file():
-                with open_file(file) as opened:
-                    lines = sum(1 for _ in opened) + 1
-                most = min(lines, most or lines)
+        train = use.train
+        most = _most_rows(builder, builder.study.corpora[use.data]) if use.data else None
         if use.data and context is not None and train.max_length > context:
             told["long"].append(
                 f"{name}.train.max_length: {train.max_length} tokens exceed the model's context of "

@@ -7,6 +7,8 @@ with its own date, its reason and a hash that holds the one before: none but the
 out unseen. Leaves out: proof of time beyond these dates; publish the hash for it.
 """
 
+import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from whyfirst.config.strict import decisive
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.probe.record import PROBES
 from whyfirst.report.parts import Amendment, Look, Registration
+from whyfirst.study.config import NONE
 from whyfirst.study.execute.marker import MARKER
 from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.upkeep import looks, note_look, note_study
@@ -79,7 +82,9 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
     if study.probe:
         probes = {name: PROBES.get(name).version for name in sorted(study.probe.probes)}
         content["versions"]["probes"] = probes
-    content["seeds"] = {arm: list(study.seeds_of(arm)) for arm in study.arms}
+    nulls = {name: use.nulls for name, use in study.benchmarks.items() if use.nulls}
+    content |= {"nulls": nulls} if nulls else {}
+    content["seeds"] = {arm: list(study.given_seeds(arm)) for arm in study.arms}
     # Content hashes of files outside the study; library versions are the report's, not the plan's.
     content["data"] = dict(sorted(plan.outside.items()))
     return content
@@ -223,10 +228,26 @@ def registration(plan: Plan, store: Store) -> Registration:
 
 
 def note_results(plan: Plan, store: Store) -> None:
-    """Note that results of a registered study are put together: who has them has looked."""
-    if registration_path(plan.file).exists():
-        seeds = {arm: len(plan.study.seeds_of(arm)) for arm in plan.study.arms}
-        note_look(store, plan.study.study, seeds)
+    """Note that results of a registered study are put together: who has them has looked.
+
+    Whatever the command changes in the study, evaluations of its own plan may be among those shown.
+    """
+    if not registration_path(plan.file).exists():
+        return
+    own = plan
+    if plan.overrides != NONE:
+        # A file that can't be planned as it stands has no other evaluations than these.
+        with contextlib.suppress(UserError):
+            own = build_plan(plan.file)
+    keys = {node.key for node in own.nodes}
+    shown = {
+        (use.arm, use.seed) for use in plan.evaluations
+        if plan.by_id[use.node].key in keys and use.step is None and not use.seam
+    }  # fmt: skip
+    counts = Counter(arm for arm, _ in shown)
+    # A comparison takes two arms; the base alone is the same under any training.
+    if own is plan or len(counts) > 1:
+        note_look(store, own.study.study, {a: counts[a] for a in plan.study.arms if counts[a]})
 
 
 def _deviations(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

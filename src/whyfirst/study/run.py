@@ -141,8 +141,7 @@ def _told(plan: Plan, store: Store, outcome: Outcome, command: str, folder: Path
     from whyfirst.study.results import imported
     from whyfirst.study.results.assemble import assemble
 
-    if plan.overrides == NONE:
-        note_results(plan, store)
+    note_results(plan, store)
     results, items = assemble(plan, store, outcome, command)
     # What was imported of other tools before the study was computed anew stays.
     others = imported.load(folder)

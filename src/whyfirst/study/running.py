@@ -153,7 +153,7 @@ def arm_model(results: "Results", arm: str, seed: int, store: Path) -> Path:
 def _arm_node(results: "Results", arm: str, seed: int, store: Path) -> tuple[str, Path]:
     """The id and folder of the node with an arm's model."""
     stages = results.arm(arm).stages
-    if seed not in results.seeds.get(arm, [seed]):
+    if seed not in results.seeds.get(arm, [seed]) and not results.lone(arm):
         raise UserError(f"--seed: {arm} was trained with seeds {results.seeds[arm]}")
     node = f"seed{seed}/{'>'.join(stages)}" if stages else "base"
     if not stages and node not in results.fingerprints and results.study.world is not None:
@@ -177,19 +177,28 @@ def arm_answering(
     more of them, put round it last. An arm that no benchmark asked answers by its folder alone.
 
     Raises:
-        UserError: see `arm_model`.
+        UserError: see `arm_model`; or the store doesn't have what is put round the arm's model.
     """
+    from whyfirst.study.nodes.base import asked_id
     from whyfirst.study.nodes.within import answering_as
 
     node, folder = _arm_node(results, arm, seed, store)
     about, place = results.arm(arm), Store(store)
-    asked = f"{node}+{arm}/" if about.edits or about.decoding else f"{node}/"
-    payload: dict[str, Any] = {"config": {}}
+    dressed = arm if about.edits or about.decoding else None
+    asked = f"{asked_id(node, seed, dressed, results.study.world is not None)}/"
+    payload: dict[str, Any] | None = None
     for name, mark in results.fingerprints.items():
         marker = place.marker("evaluation", mark) if name.startswith(asked) else None
         if marker is not None and marker["payload"]["config"].get("step") is None:
             payload = marker["payload"]
             break
+    if payload is None and dressed:
+        raise UserError(
+            f"{store}: no evaluation of arm {arm!r}, seed {seed}, which holds its edits and "
+            "decoding, so that it can't be asked as the study did; name the run's store with "
+            "--store, or run the study again"
+        )
+    payload = payload or {"config": {}}
     payload = payload | {"decoding": [*payload.get("decoding", ()), *decoding]}
     if not payload["decoding"]:
         # A judge is only opened for methods that may ask it.

@@ -4,6 +4,7 @@ Leaves out: what a study is made of (materials.py), the names that one section u
 (names.py), what it costs and how stages are shared (plan.py), the stages' own options (train/).
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -68,7 +69,9 @@ class BenchmarkUse(StrictModel):
     max_characters: int | None = affects_output(
         None, ge=1, description="leave out items with longer texts"
     )
-    limit: int | None = affects_output(None, ge=1, description="about this many items")
+    limit: int | None = affects_output(
+        None, ge=1, description="about this many items; null: all; absent: the benchmark's own"
+    )
     judges: tuple[str, ...] = added_later(
         (), description="who says what a response is, one for each question; `list scorers`"
     )
@@ -82,6 +85,13 @@ class BenchmarkUse(StrictModel):
     def own(self) -> dict[str, Any]:
         """The options that only this benchmark has."""
         return dict(self.model_extra or {})
+
+    @property
+    def nulls(self) -> list[str]:
+        """The options given as null, which says something else than nothing where a benchmark's
+        own default isn't null: a limit of none."""
+        given = self.model_fields_set | set(self.own)
+        return sorted(name for name in given if getattr(self, name) is None)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -319,9 +329,23 @@ class StudyFile(StrictModel):
         """Whether its seeds are worlds of their own, and so what its claims are about."""
         return self.world is not None and WORLDS.make(self.world).drawn
 
-    def seeds_of(self, arm: str) -> range:
-        """The seeds an arm runs with: 0 up to its number."""
+    def given_seeds(self, arm: str) -> range:
+        """The seeds the file gives an arm: 0 up to its number."""
         return range(self.seeds.get(arm, self.seeds["default"]))
+
+    def lone(self, arm: str) -> bool:
+        """Whether an arm is one model whatever the seed: nothing is trained for it, and no world
+        asks it something else at each seed."""
+        return not self.arms[arm].stages and self.world is None
+
+    def seeds_of(self, arm: str) -> range:
+        """The seeds an arm runs with; of a lone one the first, since the others are the same."""
+        return range(1) if self.lone(arm) else self.given_seeds(arm)
+
+    def shared_seeds(self, arms: Iterable[str]) -> range:
+        """The seeds at which all these arms are compared; a lone one stands beside every seed."""
+        counts = [self.seeds_of(arm).stop for arm in arms if not self.lone(arm)]
+        return range(min(counts, default=1))
 
     def probed(self) -> dict[str, range]:
         """Arm -> the seeds whose models are probed; an arm without stages is one model.

@@ -227,7 +227,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
 
 def _power(plan: Plan, contrast: ContrastConfig) -> PowerRow:
     study = plan.study
-    seeds = min(len(study.seeds_of(arm)) for arm in contrast.arms)
+    seeds = study.shared_seeds(contrast.arms).stop
     headline = next((c for c in study.contrasts if c.name == study.headline), contrast)
     alike = (contrast.metric, contrast.cell) == (headline.metric, headline.cell)
     spread = "default" if study.power is None else "study" if alike else "headline"
@@ -239,9 +239,11 @@ def _power(plan: Plan, contrast: ContrastConfig) -> PowerRow:
         factor, most = (2**0.5, 2.0) if contrast.is_interaction else (1.0, 1.0)
         given = study.power or DEFAULT
         spreads = factor * given.seed_sd, factor * given.topic_sd, factor * given.residual_sd
-        # Where shared topics alone make the interval wider no number of seeds helps.
-        with contextlib.suppress(ConfigError):
-            needed = seeds_needed(*spreads, *size, half_width=0.05, worlds=study.drawn)
+        # Where shared topics alone make the interval wider no number of seeds helps, nor where no
+        # arm is trained.
+        if not all(map(study.lone, contrast.arms)):
+            with contextlib.suppress(ConfigError):
+                needed = seeds_needed(*spreads, *size, half_width=0.05, worlds=study.drawn)
         if seeds > 1:
             least = min(most, mde(*spreads, seeds, *size, study.drawn))
             half = min(most, half_width(*spreads, seeds, *size, study.drawn))

@@ -81,6 +81,19 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
         write_json(folder / "reference.json", payload["model"])
 
 
+def asked_id(model: str, seed: int, arm: str | None, in_world: bool) -> str:
+    """How the ids of what is asked of a model begin.
+
+    Args:
+        model: its node.
+        arm: the arm that answers, where it puts something round its model.
+        in_world: whether the study is in a world.
+    """
+    # A seed asks about its own part of the world, so the one base is asked once a seed.
+    place = f"base/seed{seed}" if in_world and model == "base" else model
+    return f"{place}+{arm}" if arm else place
+
+
 def model_folder(folder: Path) -> str:
     """Where the weights of a base or stage node are: inside it, or where it points to.
 

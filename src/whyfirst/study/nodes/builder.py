@@ -157,7 +157,7 @@ class Builder:
             elif name in facts.get("places", ()) and value is not None:
                 place = self.files.shipped_or_file(value)
                 # What ships counts by its name; a corpus' source hashes what it reads itself.
-                if place != value and "inputs" not in facts:
+                if place == str(self.files.path(value)) and "inputs" not in facts:
                     spec.contents[name] = self.files.content(value, at)
                     spec.places.append(name)
                     del spec.config[name]

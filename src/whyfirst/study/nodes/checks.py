@@ -26,10 +26,12 @@ from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import base, corpus
 from whyfirst.study.nodes.base import model_folder
 from whyfirst.study.nodes.builder import Builder
+from whyfirst.study.nodes.comparison import requests_of
 from whyfirst.study.nodes.evaluation import asking, task_of
 from whyfirst.study.nodes.files import Spec
 from whyfirst.study.nodes.kind import NodeKind, Progress
 from whyfirst.study.nodes.rows_ahead import rows_ahead
+from whyfirst.study.schema import ComparisonUse
 from whyfirst.study.sources import CORPORA, ROWS, has_model_write
 from whyfirst.train.config import StageConfig
 from whyfirst.train.kinds import data_names
@@ -40,23 +42,27 @@ OVERLAP_SECONDS, MATCH_SECONDS = 0.2, 0.3
 
 
 def plan_overlaps(builder: Builder) -> None:
-    """Add the checks that nothing trained on holds what a benchmark asks.
+    """Add the checks that nothing trained on holds what a benchmark or a comparison asks.
 
-    For each benchmark (and for each seed, where the seed decides what is asked) one over the
+    For each of them (and for each seed, where the seed decides what is asked) one over the
     documents of first stages, of all corpora and seeds at once, which refuses; and one over all
     other rows (demonstrations, pairs, prompts, replay, a world's documents), which counts. The
     stages that read the rows wait for it.
     """
-    stages = builder.study.stages.values()
-    documents = {stage.data for stage in stages if "documents" in data_names(stage.train)}
-    read = {name for node in builder.nodes.values() if node.kind == "stage"
-            for name in node.depends}  # fmt: skip
+    study = builder.study
+    documents = {s.data for s in study.stages.values() if "documents" in data_names(s.train)}
+    # A comparison whose prompts are a benchmark's asks nothing else.
+    of_files = [use for use in study.comparisons if use.prompts not in study.benchmarks]
+    # Corpus -> the seeds at which stages read it: one that no seed changes is read at them all.
+    read: dict[str, set[int]] = {}
+    for node in builder.nodes.values():
+        for name in node.depends if node.kind == "stage" else ():
+            read.setdefault(name, set()).add(_asked_at(builder, node))
     groups: dict[tuple[int, str, str], list[str]] = {}
     for name, node in builder.nodes.items():
         if node.kind != "corpus":
             continue
         config = node.payload["config"]
-        seed = config["seed"] if builder.world is not None else 0
         # What a stage's model wrote is there only once that stage is done, and so is looked at by
         # itself: a check of all corpora would make the stage wait for its own successor.
         alone = name if has_model_write(config["source"]) else ""
@@ -64,18 +70,27 @@ def plan_overlaps(builder: Builder) -> None:
         # demonstrations are scenes of the very kind that is asked and aren't looked at; of its
         # documents chance makes one in some ten thousand as near as a leak, which is counted.
         in_world = _shares_topics(builder, config["corpus"])
-        if config["corpus"] in documents:
-            groups.setdefault((seed, "repeats" if in_world else "overlap", alone), []).append(name)
-        elif name in read and not in_world:
-            groups.setdefault((seed, "repeats", alone), []).append(name)
+        first = config["corpus"] in documents
+        check = "overlap" if first and not in_world else "repeats"
+        if first or (name in read and not in_world):
+            for seed in sorted(read.get(name, {_asked_at(builder, node)})):
+                groups.setdefault((seed, check, alone), []).append(name)
     for (seed, check, alone), corpora in groups.items():
+        asked = [(name, _of_benchmark(builder, name, seed)) for name in study.benchmarks]
+        asked += [(f"comparison:{use.name}", _of_comparison(builder, use)) for use in of_files]
         added = tuple(
-            _overlap(builder, name, seed, check, corpora, alone)
-            for name in builder.study.benchmarks
+            _overlap(builder, name, spec, seed, check, corpora, alone) for name, spec in asked
         )
         for name, node in list(builder.nodes.items()):
-            if node.kind == "stage" and set(corpora) & set(node.depends):
+            reads = node.kind == "stage" and set(corpora) & set(node.depends)
+            if reads and _asked_at(builder, node) == seed:
                 builder.wait(name, added)
+
+
+def _asked_at(builder: Builder, node: Node) -> int:
+    """The seed that decides what is asked of what a node makes: outside a world none does."""
+    seed: int = node.payload["config"]["seed"] if builder.world is not None else 0
+    return seed
 
 
 def _shares_topics(builder: Builder, name: str) -> bool:
@@ -86,14 +101,26 @@ def _shares_topics(builder: Builder, name: str) -> bool:
     return bool(facts.get("shares_topics")) or any(_shares_topics(builder, r) for r in read)
 
 
-def _overlap(
-    builder: Builder, name: str, seed: int, check: str, corpora: list[str], alone: str
-) -> str:
+def _of_benchmark(builder: Builder, name: str, seed: int) -> Spec:
+    """What a benchmark asks at a seed."""
     spec = asking(builder, name)
     spec.config["version"] = benchmark_named(name).version
     # Who judges the answers changes no question.
     spec.config.pop("judges", None)
     spec.config |= builder.in_world(seed)
+    return spec
+
+
+def _of_comparison(builder: Builder, use: ComparisonUse) -> Spec:
+    """What a comparison asks whose prompts are a file."""
+    sha, path = builder.files.data(use.prompts, f"comparisons.{use.name}.prompts")
+    named = {"comparison": use.name, "at_most": use.limit}
+    return Spec(named, {"data": sha}, {"path": path})
+
+
+def _overlap(
+    builder: Builder, name: str, spec: Spec, seed: int, check: str, corpora: list[str], alone: str
+) -> str:
     if builder.world is None or "data" in spec.contents:
         spec.config["dress"] = DRESS
     if check == "repeats":
@@ -101,8 +128,9 @@ def _overlap(
         spec.config["counted"] = True if most is None else most
     if "data" in spec.contents:
         spec.config["data"] = spec.contents.pop("data")
-    prefix = f"seed{seed}/" if builder.world is not None else ""
-    prefix = f"{alone}/" if alone else prefix
+    prefix = f"{alone}/" if alone else ""
+    if builder.world is not None and not prefix.startswith(f"seed{seed}/"):
+        prefix = f"seed{seed}/{prefix}"
     return builder.add(
         f"{prefix}{check}:{name}", OVERLAP, spec, tuple(corpora), weight=OVERLAP_SECONDS
     )
@@ -110,43 +138,50 @@ def _overlap(
 
 @dataclass(frozen=True)
 class Repeats:
-    """How many of a corpus' `rows` repeat what a benchmark asks; `lines` says which."""
+    """How many of a corpus' `rows` repeat what a benchmark, or a comparison, asks; `lines` says
+    which."""
 
     benchmark: str
     corpus: str
     rows: int
     lines: tuple[int, ...]
+    asker: str = "benchmark"
 
     @property
     def words(self) -> str:
         """One clause for people."""
         which = f" (rows {some_rows(self.lines)})" if self.lines else ""
         return (
-            f"corpus {self.corpus!r}: {len(self.lines)} of {self.rows} rows repeat what benchmark "
-            f"{self.benchmark!r} asks{which}"
+            f"corpus {self.corpus!r}: {len(self.lines)} of {self.rows} rows repeat what "
+            f"{self.asker} {self.benchmark!r} asks{which}"
         )
 
 
 def count_repeats(
     payload: Mapping[str, Any], corpora: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
 ) -> list[Repeats]:
-    """What an overlap node's benchmark asks, counted in the rows of (name, rows) of corpora."""
+    """What an overlap node looks for, counted in the rows of (name, rows) of corpora."""
     # Several seeds' corpora say the same things; a text is looked at once.
     holders: dict[str, list[tuple[int, int]]] = {}
     for place, (_, rows) in enumerate(corpora):
         for number, row in numbered(rows):
             for text in texts_of(row):
                 holders.setdefault(text, []).append((place, number))
-    asked = sorted(set(task_of(payload).prompts))
+    config = payload["config"]
+    asker = "benchmark" if "benchmark" in config else "comparison"
+    prompts = task_of(payload).prompts if asker == "benchmark" else requests_of(payload)
+    asked = sorted(set(prompts))
     texts = sorted(holders)
     # What is refused is named once, where it comes first; what is counted, in every corpus.
-    named = None if "counted" in payload["config"] else 1
+    named = None if "counted" in config else 1
     repeating = {at for hit in find_leaks(texts, asked) for at in holders[texts[hit.text]][:named]}
-    benchmark = payload["config"]["benchmark"]
     return [
-        Repeats(benchmark, name, len(rows), tuple(sorted(n for at, n in repeating if at == place)))
+        Repeats(
+            config[asker], name, len(rows),
+            tuple(sorted(n for at, n in repeating if at == place)), asker,
+        )
         for place, (name, rows) in enumerate(corpora)
-    ]
+    ]  # fmt: skip
 
 
 def refuse_repeats(config: Mapping[str, Any], counts: Sequence[Repeats]) -> None:
@@ -172,15 +207,15 @@ def refuse_repeats(config: Mapping[str, Any], counts: Sequence[Repeats]) -> None
             for name, c in sorted(over.items())
         )
         raise PreflightError(
-            "documents of a first stage contain or nearly repeat what benchmark "
-            f"{config['benchmark']!r} asks ({where}); drop those documents or those items"
+            f"documents of a first stage contain or nearly repeat what {counts[0].asker} "
+            f"{counts[0].benchmark!r} asks ({where}); drop those documents or those items"
         )
 
 
 def run_overlap(
     payload: Mapping[str, Any], folders: list[Path], folder: Path, progress: Progress
 ) -> None:
-    """Count what corpora hold of what a benchmark of the study asks, and refuse too much of it.
+    """Count what corpora hold of what is asked, and refuse too much of it.
 
     Raises:
         PreflightError: as `refuse_repeats`.
@@ -190,7 +225,8 @@ def run_overlap(
         (read_json(place / "corpus.json")["corpus"], read_jsonl(place / ROWS)) for place in folders
     ])  # fmt: skip
     refuse_repeats(config, counts)
-    about = {"benchmark": config["benchmark"], "version": config["version"]}
+    about = {name: config[name] for name in ("benchmark", "comparison", "version")
+             if name in config}  # fmt: skip
     write_json(folder / "overlap.json", about | {"corpora": [asdict(c) for c in counts]})
 
 
@@ -217,7 +253,7 @@ def repeats_ahead(nodes: Mapping[str, Node], store: Store) -> list[Repeats]:
             counts = count_repeats(node.payload, known) if known else []
             refuse_repeats(node.payload["config"], counts)
         for count in counts:
-            told.setdefault((count.benchmark, count.corpus), count)
+            told.setdefault((f"{count.asker} {count.benchmark}", count.corpus), count)
     return [count for count in told.values() if count.lines]
 
 

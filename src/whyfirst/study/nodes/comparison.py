@@ -23,6 +23,7 @@ from whyfirst.study.cost.parts import CHARACTERS, Ahead, Calls, Counting, Work
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.nodes import base
+from whyfirst.study.nodes.base import asked_id
 from whyfirst.study.nodes.builder import Builder
 from whyfirst.study.nodes.evaluation import (
     answered_by,
@@ -56,9 +57,12 @@ def plan_all(builder: Builder, stages: Mapping[tuple[str, int], list[str]]) -> N
         DataError: its prompts can't be read.
     """
     for use in builder.study.comparisons:
-        seeds = min(len(builder.study.seeds_of(arm)) for arm in (use.a, use.b))
+        # A lone arm has no stages, and the same responses at every seed of the other.
         responses = {
-            side: [_responses(builder, use, arm, seed, stages[arm, seed]) for seed in range(seeds)]
+            side: [
+                _responses(builder, use, arm, seed, stages.get((arm, seed), []))
+                for seed in builder.study.shared_seeds((use.a, use.b))
+            ]
             for side, arm in (("a", use.a), ("b", use.b))
         }
         depends = tuple(dict.fromkeys((*responses["a"], *responses["b"])))
@@ -90,8 +94,9 @@ def _responses(
 ) -> str:
     """The node of one model's responses to a comparison's prompts."""
     model = chain[-1] if chain else base.plan(builder, seed)
-    place, at_most = model, {"at_most": use.limit}
+    at_most, by_seed = {"at_most": use.limit}, False
     if use.prompts in builder.study.benchmarks:
+        by_seed = builder.world is not None
         spec = asking(builder, use.prompts)
         # A benchmark may have the same key: the comparison's own, where it has one, stands.
         longest = use.max_new_tokens or spec.config.get("max_new_tokens") or _ANSWER_TOKENS
@@ -101,21 +106,17 @@ def _responses(
         spec.config.pop("judges", None)
         if "data" in spec.contents:
             spec.contents["prompts"] = spec.contents.pop("data")
-        # A seed asks about its own part of the world.
-        if builder.world is not None and model == "base":
-            place = f"base/seed{seed}"
     else:
         longest = use.max_new_tokens or _ANSWER_TOKENS
         spec = Spec(at_most | {"max_new_tokens": longest})
         at = f"comparisons.{use.name}.prompts"
         spec.contents["prompts"], spec.extra["path"] = builder.files.data(use.prompts, at)
     answered_by(builder, spec)
-    if builder.study.arms[arm].dressed:
-        place += f"+{arm}"
+    dressed = arm if builder.study.arms[arm].dressed else None
+    if dressed:
         put_round(builder, arm, spec)
-    return builder.add(
-        f"{place}/responses:{use.name}", RESPONSES, spec, (model,), weight=SECONDS, name=use.name
-    )
+    id = f"{asked_id(model, seed, dressed, by_seed)}/responses:{use.name}"  # noqa: A001
+    return builder.add(id, RESPONSES, spec, (model,), weight=SECONDS, name=use.name)
 
 
 def _items(payload: Mapping[str, Any]) -> list[Item]:
@@ -144,6 +145,11 @@ def _items(payload: Mapping[str, Any]) -> list[Item]:
             raise DataError(f"{where}: repeats the prompt or id of {before} ({item.id})")
         asked_at[item.id] = where
     return [item for _, item in items[: config["at_most"]]]
+
+
+def requests_of(payload: Mapping[str, Any]) -> list[str]:
+    """The texts of what is asked, which nothing trained on may hold; raises as a run does."""
+    return [item.request for item in _items(payload)]
 
 
 def _item(row: Mapping[str, Any], path: Path, line: int) -> Item:

@@ -38,6 +38,7 @@ from whyfirst.study.cost.parts import (
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Incomplete
 from whyfirst.study.materials import PretrainedModel
+from whyfirst.study.nodes.base import asked_id
 from whyfirst.study.nodes.builder import SIDE, Builder
 from whyfirst.study.nodes.files import Spec, answering, locate
 from whyfirst.study.nodes.kind import NodeKind, Progress
@@ -71,12 +72,10 @@ def plan(
     if benchmark.questions:
         _judged_by(builder, benchmark, spec)
     spec.config |= builder.in_world(seed, side)
-    # A seed asks about its own part of the world, so the one base is evaluated once a seed.
-    place = f"base/seed{seed}" if builder.world is not None and model == "base" else model
     if arm is not None:
-        place += f"+{arm}"
         put_round(builder, arm, spec)
-    id = f"{place}/{name}" + ("" if step is None else f"@{step}")  # noqa: A001
+    id = f"{asked_id(model, seed, arm, builder.world is not None)}/{name}"  # noqa: A001
+    id += "" if step is None else f"@{step}"  # noqa: A001
     id += f"{SIDE}{side}" if side else ""  # noqa: A001
     return builder.add(
         id, KIND, spec, (model,), version=benchmark.version, weight=SECONDS, name=name
@@ -99,6 +98,7 @@ def asking(builder: Builder, name: str) -> Spec:
         extra = {"path": moved.pop("data")} if "data" in moved else {}
         options = {k: v for k, v in (decisive(use) | use.own).items() if k not in moved}
         extra |= {"files": moved} if moved else {}
+        options |= {"nulls": use.nulls} if use.nulls else {}
         builder.asked[name] = Spec(options | {"benchmark": name}, found.contents, extra)
     one = builder.asked[name]
     return Spec(dict(one.config), dict(one.contents), dict(one.extra))
@@ -246,7 +246,10 @@ def task_of(payload: Mapping[str, Any]) -> Task:
     options = {name: config[name] for name in declared.options if name in config} | files
     if payload.get("path") is not None:
         options["data"] = payload["path"]
-    return declared.task(seed=config.get("seed", 0), world=config.get("world_seed"), **options)
+    return declared.task(
+        seed=config.get("seed", 0), world=config.get("world_seed"), nulls=config.get("nulls", ()),
+        **options,
+    )  # fmt: skip
 
 
 def run(

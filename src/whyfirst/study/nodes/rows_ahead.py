@@ -33,11 +33,12 @@ def rows_ahead(node: Node) -> list[Row] | None:
 def _made_ahead(node: Node) -> Made | None:
     # A corpus may be a large file, and several ask before the work: checks, costs, repeats.
     if node.fingerprint not in _AHEAD:
-        _AHEAD[node.fingerprint] = _ahead(node.payload, rows_of(node.payload))
+        _AHEAD[node.fingerprint] = made_without_model(node.payload, rows_of(node.payload))
     return _AHEAD[node.fingerprint]
 
 
-def _ahead(payload: Mapping[str, Any], rows: Iterable[Row]) -> Made | None:
+def made_without_model(payload: Mapping[str, Any], rows: Iterable[Row]) -> Made | None:
+    """A source's rows through its corpus' transforms and selector; None where one asks a model."""
     methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
     # Held first: a row that can't be read is told of whatever becomes of it.
     rows = list(rows)
@@ -138,7 +139,7 @@ class CorpusLengths:
                 drawn: list[Row] = facts["ahead"](options, read)
             except DataError as error:
                 raise DataError(f"corpora.{nodes[0].name}: {error}") from error
-            ahead = _ahead(nodes[0].payload, drawn)
+            ahead = made_without_model(nodes[0].payload, drawn)
             return drawn if ahead is None else list(ahead.rows)
         if source != "written":
             rows = rows_ahead(nodes[0])

@@ -25,6 +25,7 @@ from whyfirst.study.nodes.corpus import rows_of
 from whyfirst.study.nodes.evaluation import answered_by, answering_work
 from whyfirst.study.nodes.files import Spec
 from whyfirst.study.nodes.kind import NodeKind, Progress, machine
+from whyfirst.study.nodes.rows_ahead import made_without_model
 from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources import ROWS, is_known_before
 
@@ -63,6 +64,8 @@ def plan(builder: Builder, stage: str, name: str, seed: int) -> str:
     spec.extra["constitution"] = named and builder.files.shipped_or_file(named)
     if named is not None:
         spec.config["values"] = None if values is None else list(values)
+    if use.transforms:
+        spec.config["held_out"] = "transformed"  # before, as their source has them
     # What a teacher wrote holds the documents that no stage trained on.
     wrote = node.depends[-1:] if use.name == "written" else ()
     depends = (stage, base.plan(builder), node.id, *wrote)
@@ -76,9 +79,11 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     wrote = folders[-1] if source["config"]["source"] == "written" else None
     known = {text for row in read_jsonl(folders[2] / ROWS) for text in texts_of(row)}
     # What a model wrote it did not write twice: nothing of it is held out.
-    every = set()
+    made = None
     if is_known_before(source["config"]["source"]):
-        every = {text for row in rows_of(source, wrote) for text in texts_of(row)}
+        # Before any is chosen, and as those trained on are: another form of them is not held out.
+        made = made_without_model({**source, "select": None}, rows_of(source, wrote))
+    every = {text for row in made.rows for text in texts_of(row)} if made else set()
     trained, held_out = (
         # By their hash: not the first of a file, and the same in every arm.
         sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[

@@ -137,8 +137,10 @@ class Assembler(Finished):
                 before = held.get(base, {}).get(metric) or scores.get(metric + schema.BEFORE)
                 if before is not None and before is not after:
                     about["gain"] = _gain(after, before, metric)
-                kept = summarise(after).model_dump(exclude={"unscored", "worst", "best"})
-                result.setdefault(arm, {})[metric] = schema.Recall(**kept, **about)
+                cell = summarise(after)
+                # A document longer than the context was not measured, and is no answer.
+                kept = cell.model_dump(include={"value", "low", "high", "n_seeds"})
+                result.setdefault(arm, {})[metric] = schema.Recall(**kept, n=cell.answers, **about)
         return result
 
     def _held(self, arm: str) -> dict[str, Scores]:
@@ -215,7 +217,7 @@ def assemble(
         versions={"whyfirst": __version__}
         | {name: version(name) for name in LIBRARIES}
         | {"device": device_kind()},
-        seeds={arm: list(study.seeds_of(arm)) for arm in study.arms},
+        seeds=_seeds(plan),
         arms=work.arms(),
         benchmarks=work.benchmarks(),
         contrasts=contrasts.rows(),
@@ -255,8 +257,13 @@ def describes(results: schema.Results, plan: Plan, store: Store) -> bool:
         results.fingerprints == {node.id: node.fingerprint for node in plan.nodes}
         and results.study == _about(plan, store)
         and results.registration == registration(plan, store)
+        and results.seeds == _seeds(plan)
         and results.versions.get("whyfirst") == __version__
     )
+
+
+def _seeds(plan: Plan) -> dict[str, list[int]]:
+    return {arm: list(plan.study.seeds_of(arm)) for arm in plan.study.arms}
 
 
 def _about(plan: Plan, store: Store) -> schema.Study:

@@ -30,11 +30,13 @@ class Finished:
         self.plan, self.study = plan, plan.study
         self.folders = {node.id: store.folder(*node.key) for node in plan.nodes}
         self.groups: Mapping[str, tuple[str, ...]] = self.study.cells
-        self.tables = {arm: self.read(self.items(arm)) for arm in self.study.arms}
+        self.tables = {
+            arm: self.read(self.items(arm), self.study.lone(arm)) for arm in self.study.arms
+        }
 
-    def read(self, files: Iterable[tuple[int, Path]]) -> dict[str, Table]:
+    def read(self, files: Iterable[tuple[int, Path]], lone: bool = False) -> dict[str, Table]:
         """Metric -> table, of (seed, items.jsonl) pairs of one arm."""
-        return read_tables(files, worlds=self.study.drawn)
+        return read_tables(files, worlds=self.study.drawn, lone=lone)
 
     def items(
         self, arm: str, step: int | None = None, seam: bool = False
@@ -84,7 +86,7 @@ def _doses(work: Finished, metric: str, cell: str) -> Iterator[schema.DosePoint]
     for of in dict.fromkeys(point.of for point in points):
         mine = [point for point in points if point.of == of]
         arms = {arm for point in mine for arm in point.arms.values()}
-        shared = min(work.study.seeds_of(arm).stop for arm in arms)
+        shared = work.study.shared_seeds(arms).stop
         for point in mine:
             for line, arm in point.arms.items():
                 scores = work.scores(arm, metric, cell)

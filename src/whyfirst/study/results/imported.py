@@ -19,7 +19,7 @@ from whyfirst.config.files import read_json, write_json
 from whyfirst.config.strict import StrictModel
 from whyfirst.report import schema
 from whyfirst.stats import statistics
-from whyfirst.stats.scores import Scores, paired
+from whyfirst.stats.scores import Scores, paired, shared_seeds
 from whyfirst.study.results.table import Table, measured, summarise, unscored_row
 
 FILE = "imported.json"
@@ -165,8 +165,9 @@ def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results
         data["benchmarks"][name] = first.model_dump(include=about)
         scores: dict[str, Scores] = {}
         for arm in arms:
-            of_arm, table = [one for one in of_it if one.arm == arm], Table()
-            for one in of_arm:
+            lone = results.lone(arm)
+            of_arm, table = [one for one in of_it if one.arm == arm], Table(lone=lone)
+            for one in of_arm[:1] if lone else of_arm:
                 for item, topic, score, reason in one.items:
                     row = {"id": item, "topic": topic, "score": score, "reason": reason}
                     table.add(one.seed, row)
@@ -177,7 +178,7 @@ def joined(results: schema.Results, imports: Sequence[Import]) -> schema.Results
                 scores[arm] = rows
                 data["unscored"].append(unscored_row(arm, name, table).model_dump(mode="json"))
         for a, b in pairs:
-            shared = a in scores and b in scores and set(scores[a].seeds) & set(scores[b].seeds)
+            shared = a in scores and b in scores and shared_seeds([scores[a], scores[b]])
             of = f"{name}: {a} - {b}"
             both = paired([scores[a], scores[b]], of) if shared else None
             if both is not None and both.comparable:  # some item is scored in both arms

@@ -67,9 +67,11 @@ class Table(Columns):
         return self.whole.where(chosen) if chosen.any() else None
 
 
-def read_tables(files: Iterable[tuple[int, Path]], worlds: bool = False) -> dict[str, Table]:
+def read_tables(
+    files: Iterable[tuple[int, Path]], worlds: bool = False, lone: bool = False
+) -> dict[str, Table]:
     """Metric -> table, from (seed, items.jsonl) pairs of one arm."""
-    tables: defaultdict[str, Table] = defaultdict(lambda: Table(worlds=worlds))
+    tables: defaultdict[str, Table] = defaultdict(lambda: Table(worlds=worlds, lone=lone))
     for seed, path in files:
         # A file's rows all at once: a study of worlds has ten million of them.
         with open_file(path) as file:
@@ -97,7 +99,7 @@ def summarise(scores: Scores) -> Cell:
         high=interval.high if interval else None,
         n=n,
         unscored=unscored,
-        n_seeds=int(np.count_nonzero(np.bincount(scores.seeds))),
+        n_seeds=len(np.unique(scores.seeds[~missing])),
         worst=total / n if n else None,
         best=(total + unscored) / n if n else None,
     )

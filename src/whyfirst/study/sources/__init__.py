@@ -21,7 +21,8 @@ Other facts: ``seeded`` (the study's seed counts), ``reads_base``, ``sided``, ``
 may become, for `plan`; ``revised``: options -> what tells its results from those of its code
 before; ``uses``: options -> the methods among them, by place; ``asks_judge``: whether the study has
 to name a judge's model; ``asks``: options -> (role, `ModelRef` or None for the base) of each model
-asked, whose rows are not known before; ``calls``: options -> completions asked for at most.
+asked, whose rows are not known before; ``calls``: options -> completions asked for at most;
+``several``: options -> whether one that `size` counts may give several rows.
 """
 
 from collections.abc import Callable, Iterable

@@ -70,6 +70,7 @@ def _ahead(options: Mapping[str, Any], given: Mapping[str, Any]) -> list[Row]:
     calls=_calls,
     ahead=_ahead,
     reads_base=lambda options: options.get("teacher") is None,
+    several=lambda options: True,
 )
 def generated(
     *,

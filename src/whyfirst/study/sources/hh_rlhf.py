@@ -12,7 +12,10 @@ from whyfirst.data.rows import Row as Line
 from whyfirst.study.sources import CORPORA, Note, Row, unnoted
 
 
-@CORPORA.enter("hh_rlhf", paper="Bai et al. 2022, arXiv 2204.05862", licence="MIT")
+@CORPORA.enter(
+    "hh_rlhf", paper="Bai et al. 2022, arXiv 2204.05862", licence="MIT",
+    several=lambda options: options.get("documents") == "responses",
+)  # fmt: skip
 def hh_rlhf(
     *,
     path: Annotated[Path, runtime_only(description="file or folder; its content counts")],
