@@ -18,7 +18,7 @@ from whyfirst.data.published import by_name, found_files, json_lines, other_benc
 from whyfirst.models.base import Chat, Message
 
 # As they stand in the published files: a colon and no space, which begins the reply itself.
-_REPLY, _ASKS = "\n\nAssistant:", "\n\nHuman:"
+REPLY, ASKS = "\n\nAssistant:", "\n\nHuman:"
 _FOLDERS = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
 
 
@@ -161,18 +161,18 @@ def _pair(file: Path, number: int, row: dict[str, Any], name: str) -> Pair | Ski
             )
     prompt, chosen, rejected = row.get("prompt", ""), row["chosen"], row["rejected"]
     if not explicit:
-        cut = chosen.rfind(_REPLY) + len(_REPLY)
-        if cut < len(_REPLY):
+        cut = chosen.rfind(REPLY) + len(REPLY)
+        if cut < len(REPLY):
             reason = "the chosen dialogue has no reply of the assistant"
             return Skipped(number, reason, name)
         prompt = chosen[:cut]
         # Both are whole dialogues: cut where the last reply begins, which must be one place.
-        if cut != rejected.rfind(_REPLY) + len(_REPLY) or rejected[:cut] != prompt:
+        if cut != rejected.rfind(REPLY) + len(REPLY) or rejected[:cut] != prompt:
             reason = "the dialogues differ before the last reply"
             return Skipped(number, reason, name, prompt)
         chosen, rejected = chosen[cut:], rejected[cut:]
     for column, text in (("chosen", chosen), ("rejected", rejected)):
-        if _ASKS in text:
+        if ASKS in text:
             reason = f"the {column} dialogue goes on after its last reply"
             return Skipped(number, reason, name, prompt)
         if not text.strip():
