@@ -14,6 +14,7 @@ from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import corpus
 from whyfirst.study.nodes.base import study_model
 from whyfirst.study.plan import build_plan
+from whyfirst.study.sources.sampling import CUT
 
 STUDY = """\
 study: asked
@@ -138,7 +139,8 @@ def test_draws_are_of_a_chat_where_their_stage_reads_text(
         folder = store.prepare(*node.key)
         corpus.KIND.run(node.payload, [start, given], folder, lambda *_: None)
         about = read_json(folder / "corpus.json")
-        assert about["left_out"] == {"0 sample_and_label": {}}
+        # A model of random weights seldom ends.
+        assert set(about["left_out"]["0 sample_and_label"]) <= {CUT}
     chat, same, text = asked
     assert chat == same != text == "How?"
     # What was drawn before for chats is still theirs.
