@@ -111,11 +111,15 @@ def split_by_prompt_hash(pairs: Iterable[P], held_out: float) -> tuple[list[P], 
     held: list[P] = []
     for pair in pairs:
         # The first six bytes of the hash as a number in [0, 1): the same on every machine.
-        # Half a character, as some scraped files hold, has no UTF-8; it is a prompt all the same.
-        digest = hashlib.sha256(pair.prompt.encode("utf-8", "surrogatepass")).digest()
-        is_held = int.from_bytes(digest[:6], "big") / 2**48 < held_out
+        is_held = int.from_bytes(prompt_hash(pair.prompt)[:6], "big") / 2**48 < held_out
         (held if is_held else train).append(pair)
     return train, held
+
+
+def prompt_hash(prompt: str) -> bytes:
+    """What decides on which side of a split a prompt falls, and which of many are taken."""
+    # Half a character, as some scraped files hold, has no UTF-8; it is a prompt all the same.
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
 
 
 def split_hh(path: Path, held_out: float, max_characters: int | None = None) -> tuple[Pairs, Pairs]:
