@@ -55,8 +55,8 @@ def told_first(prompt: Any, instruction: str) -> Any:
 def told_last(prompt: Any, addition: str) -> Any:
     """The prompt with a paragraph after it, in the last turn where it has turns."""
     if isinstance(prompt, str) and dialogue(prompt) is not None:
-        turns, mark, rest = prompt.rpartition(REPLY)
-        return f"{turns.rstrip()}\n\n{addition}{mark}{rest}"
+        before, mark, rest = prompt.rpartition(REPLY)
+        return f"{before.rstrip()}\n\n{addition}{mark}{rest}"
     if isinstance(prompt, str):
         return f"{prompt}\n\n{addition}"
     turns = [dict(turn) for turn in prompt]
