@@ -10,6 +10,8 @@ import layer_models
 import pytest
 
 from whyfirst.config.files import read_json
+from whyfirst.config.room import Entry
+from whyfirst.data.transforms import SELECTORS
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import corpus
 from whyfirst.study.nodes.base import study_model
@@ -88,6 +90,29 @@ def test_scores_of_a_transform_are_those_of_the_named_template(place: Path, tmp_
         corpus.KIND.run(node.payload, [base], folder, lambda *_: None)
         scores.append((folder / "rows.jsonl").read_text())
     assert scores[0] != scores[1]
+
+
+def test_a_selector_that_asks_for_the_model_is_given_none(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/extending.md says that it is given one, and a study refused it at the run."""
+    asked: list[Any] = []
+
+    def picks(rows: Any, n: int, *, model: Any) -> list[int]:
+        asked.append(model.chat_template)
+        return list(range(n))
+
+    monkeypatch.setitem(SELECTORS._entries, "picks", Entry("picks", picks, frozenset({"model"})))
+    chosen = STUDY.replace("demos.jsonl}\n", "demos.jsonl, select: {name: picks, n: 1}}\n", 1)
+    (place / "picks.yaml").write_text(chosen)
+    node = build_plan(place / "picks.yaml").by_id["corpus:demos"]
+    assert node.depends == ("base",)
+    store = Store(tmp_path / "store")
+    store.create()
+    base = store.prepare("base", "0" * 24)
+    shutil.copytree(place / "model", base / "model")
+    corpus.KIND.run(node.payload, [base], store.prepare(*node.key), lambda *_: None)
+    assert asked == ["plain"]
 
 
 def test_every_seed_learns_from_what_the_first_ones_base_drew(

@@ -43,6 +43,7 @@ def token_rewards(model: Any, prompt: Any, said: str) -> list[float]:
 
 @REWARDS.enter(
     "seq2seq",
+    version="2",
     paper="Zhou et al. 2024, arXiv 2409.00162",
     needs="a model trained on corrections (path)",
     tested="a copying model gives 1 a token; the sign changes where it writes something else",
