@@ -161,3 +161,25 @@ def test_rows_that_are_no_pair_are_left_out_untold(tmp_path: Path) -> None:
     assert told["left_out"] == {
         "0 hh_rlhf": {"the chosen reply is empty": 1, "the rejected reply is empty": 1}
     }
+
+
+def test_the_first_folder_is_all_there_is_of_a_size(tmp_path: Path) -> None:
+    """Each folder of HH-RLHF is another kind of request; long pairs went untold."""
+    for folder in ("harmless-base", "helpful-base"):
+        rows = [
+            {"prompt": f"\n\nHuman: {folder} {n}\n\nAssistant:", "chosen": " b", "rejected": " c"}
+            for n in range(40)
+        ]
+        _write(tmp_path / folder / "train.jsonl", [*rows, rows[0] | {"chosen": " long" * 20}])
+    options = {"path": tmp_path, "documents": "pairs", "held_out": 1e-9, "max_characters": 60}
+    told: dict[str, Any] = {}
+
+    def made(size: int) -> list[str]:
+        use = Use.model_validate({"name": "hh_rlhf", **options, "size": size})
+        return [row["prompt"] for row in CORPORA.make(use, note=told.__setitem__)]
+
+    few, more = made(20), made(30)
+    kinds = ["harmless" in prompt for prompt in few]
+    assert 4 <= sum(kinds) <= 16 and kinds == sorted(kinds, reverse=True)
+    assert set(few) < set(more) and len(few) == 20
+    assert told["left_out"] == {"0 hh_rlhf": {"longer than `max_characters`": 2}}

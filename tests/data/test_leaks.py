@@ -108,8 +108,8 @@ def test_a_text_with_several_prompts_shows_one() -> None:
 
 
 def test_a_long_prompt_is_found_at_every_other_letter_only() -> None:
-    """A text is looked up at even places; of each length some seed has to lie there, or no text
-    that holds the prompt from an odd letter on is looked at."""
+    """Texts were looked up at even places, and of some lengths no seed lay there in a text that
+    holds the prompt from an odd letter on."""
     rng = random.Random(0)
     tested, misspelt = [], []
     for letters in range(48, 640):
@@ -123,6 +123,20 @@ def test_a_long_prompt_is_found_at_every_other_letter_only() -> None:
         texts = [f"{start} {prompt} and so on" for prompt in misspelt]
         inside = {leak.text for leak in find_leaks(texts, tested) if leak.kind == "inside"}
         assert inside == set(range(len(tested))), start
+
+
+def test_a_prompt_with_one_rare_seed_is_found_at_every_other_letter_only() -> None:
+    """Of a long template in which one short word differs, one seed may tell the item."""
+    rng = random.Random(0)
+    letters = "".join(rng.choices("abcdefghijklmnoprstuvwy", k=1100))
+    template = " ".join(letters[at : at + 5] for at in range(0, 1100, 5))
+    tested = [f"{template[:600]} x{a}{b} {template[600:]}" for a in "bcdfg" for b in "hjkmn"]
+    after = " ".join(map(str, range(1000, 1300)))  # else each were a near-duplicate as a whole
+    for start in ("q" * 20, "q" * 21):
+        found = find_leaks([f"{start} {prompt} {after}" for prompt in tested], tested)
+        inside = {(leak.text, leak.tested) for leak in found if leak.kind == "inside"}
+        others = {(n, n) for n in range(1, len(tested))}  # a run of 13 words tells the first
+        assert others <= inside, start
 
 
 def test_items_of_one_template_are_taken_for_each_other() -> None:

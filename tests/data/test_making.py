@@ -37,6 +37,60 @@ def test_a_selector_keeps_n_rows_and_says_how_many_went() -> None:
     assert after.left_out["select random"] == {"not among the 3 selected": 7}
 
 
+def test_more_rows_than_there_are_are_selected_in_silence() -> None:
+    """All rows were kept, and a method that selects nothing was reported as one."""
+    with pytest.raises(DataError, match="n is 50, and there are 2 rows"):
+        done([PAIR, PAIR], select=Use(name="random"), n=50)
+
+
+TALK = [{"role": "user", "content": "q"}]
+SAID = [{"role": "assistant", "content": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("use", "row", "said"),
+    [
+        # "false" of a CSV file is a true text.
+        ("honesty", {"prompt": "q", "samples": ["a"], "correct": ["false"]},
+         "correct.0: expected true or false, found 'false'"),
+        # A text is a list of letters.
+        ("honesty", {"prompt": "q", "samples": "No", "correct": [False, True]},
+         r"samples: expected a list.*found 'No' \(every value of a CSV file is text"),
+        ("curriculum", {"prompt": "q", "scaffold": "One. Two.", "completion": "a"},
+         "scaffold: expected a list"),
+        ("siblings", {"prompt": "q", "trajectories": [{"steps": ["a"], "correct": "unknown"}]},
+         "trajectories.0.correct: expected true or false"),
+        ("trajectory_check", {"features": [1.0], "right": "false"}, "right: expected true or fal"),
+        ("reward_augmented", PAIR | {"score_chosen": "8"}, "score_chosen: expected a number"),
+        ("contamination", {"prompt": TALK, "completion": SAID}, "completion: expected text, found"),
+        ("pairs_as", {"prompt": TALK, "chosen": SAID, "rejected": SAID}, "chosen: expected text"),
+        ("corrections", {"prompt": TALK, "chosen": SAID, "rejected": SAID}, "give its words as te"),
+        ("corrections", PAIR | {"prompt": [{"role": "user", "content": ["q"]}]},
+         "prompt.0.content: expected text"),
+    ],
+)  # fmt: skip
+def test_a_column_of_another_type_is_read_as_if_it_were_right(
+    use: str, row: dict[str, Any], said: str
+) -> None:
+    """Or it ended with a traceback."""
+    options = {"curriculum": {"stage": 1}, "pairs_as": {"form": "singles"}}.get(use, {})
+    with pytest.raises(DataError, match=f"row 1: .*{said}"):
+        done([row], Use(name=use, **options))
+
+
+@pytest.mark.parametrize("selector", ["coverage", "information"])
+def test_a_column_that_is_not_there_ends_with_a_traceback(selector: str) -> None:
+    with pytest.raises(DataError, match=r"row 1: no text in column 'text'; .*'prompt'"):
+        done([PAIR], select=Use(name=selector, column="text"), n=1)
+
+
+def test_too_few_ratings_end_with_a_traceback() -> None:
+    whole = {"prompt": "q", "responses": ["a", "b"], "ratings": [1, 2]}
+    after = done([whole | {"ratings": [1]}, whole], Use(name="ratings_to_pairs"))
+    assert len(after.rows) == 1
+    assert after.left_out["1 ratings_to_pairs"] == {"not one rating for each response": 1}
+
+
 def test_a_missing_column_is_told_by_row_and_method() -> None:
     with pytest.raises(DataError, match="row 2: no column 'rejected', which corrections needs"):
         done([PAIR, {"prompt": "q", "chosen": "a"}], Use(name="corrections"))
@@ -157,3 +211,52 @@ def test_a_corpus_of_many_rows_is_held_in_memory(tmp_path: Path) -> None:
     peak(10)  # what is imported and built once
     # A reader's buffer takes some 3 MB; 3,000 rows and the 6,000 made of them take 6 MB more.
     assert peak(3000) < 5_000_000
+
+
+def test_a_draw_is_the_same_at_every_seed(tmp_path: Path) -> None:
+    """Of a source that counts no seed itself: three seeds of `random` were one draw. A corpus that
+    nothing draws for is one node, as it was."""
+    from whyfirst.study.nodes import corpus
+    from whyfirst.study.plan import build_plan
+
+    file = study(tmp_path, "reward_augmented")
+    file.write_text(file.read_text().replace("seeds: 1", "seeds: {default: 3}"))
+    nodes = [node for node in build_plan(file).nodes if node.kind == "corpus"]
+    assert [node.id for node in nodes if node.name == "plain"] == ["corpus:plain"]
+    drawn = []
+    for node in (node for node in nodes if node.name == "pairs"):
+        place = tmp_path / "store" / "corpus" / node.fingerprint
+        place.mkdir(parents=True)
+        corpus.KIND.run(node.payload, [], place, lambda done, total, text: None)
+        drawn.append((place / "rows.jsonl").read_text())
+    assert len(drawn) == 3 and len(set(drawn)) == 3
+
+
+def test_texts_are_compared_by_hashed_words_where_an_encoder_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder reached no selector, and was no part of what identifies its rows."""
+    import numpy as np
+
+    from whyfirst.study.nodes import corpus
+    from whyfirst.study.plan import build_plan
+
+    file = study(tmp_path, "reward_augmented")
+    random = build_plan(file).by_id["seed0/corpus:pairs"].fingerprint
+    file.write_text(file.read_text().replace("name: random", "name: coverage"))
+    lexical = build_plan(file).by_id["seed0/corpus:pairs"].fingerprint
+    seen: list[str] = []
+
+    def encoder(texts: Any) -> Any:
+        seen.extend(texts)
+        return np.eye(len(texts))
+
+    monkeypatch.setattr(corpus, "embedder", lambda: encoder)
+    node = build_plan(file).by_id["seed0/corpus:pairs"]
+    assert node.payload["config"]["embedding"] == "encoder" and node.fingerprint != lexical
+    place = tmp_path / "store" / "corpus" / node.fingerprint
+    place.mkdir(parents=True)
+    corpus.KIND.run(node.payload, [], place, lambda done, total, text: None)
+    assert len(seen) == 24
+    file.write_text(file.read_text().replace("name: coverage", "name: random"))
+    assert build_plan(file).by_id["seed0/corpus:pairs"].fingerprint == random

@@ -8,7 +8,8 @@ import pytest
 
 from whyfirst.config.errors import DataError
 from whyfirst.data.checks import check_rows, columns_of
-from whyfirst.data.rows import Row, iter_rows, read_rows, shaped, texts_of
+from whyfirst.data.leaks import find_leaks
+from whyfirst.data.rows import Row, iter_rows, parts_of, read_rows, shaped, texts_of
 
 
 def _user(text: Any) -> dict[str, Any]:
@@ -177,6 +178,32 @@ def test_texts_of_every_shape() -> None:
     assert texts_of({"messages": TALK}) == ["s\nq1\na1\nq2\na2"]
     assert texts_of({"prompt": "p", "chosen": "c", "rejected": "r"}) == ["pc", "pr"]
     assert texts_of({"prompt": [_user("p")]}) == ["p"]
+    assert texts_of({"prompts": ["p", "q"], "responses": ["a", "b"]}) == ["pa", "qb"]
+    assert texts_of({"prompt": "p", "responses": ["a", "b"]}) == ["pa", "pb"]
+
+
+def test_a_null_column_ends_with_a_traceback() -> None:
+    """A reader lets through a column that another row fills."""
+    row = {"prompt": "p", "completion": "a", "chosen": None, "rejected": None, "responses": None}
+    assert texts_of(row) == ["pa"] and parts_of(row) == ["pa", "p"]
+    assert texts_of({"prompt": None, "completion": "a"}) == ["a"]
+
+
+def test_a_short_prompt_is_hidden_by_its_response() -> None:
+    """A prompt of under twenty letters is only repeated by a whole text; prompts of `prompts` and
+    the turns of a dialogue were no texts of their own, and those of `prompts` none at all."""
+    rows = [
+        {"prompt": "Who are you?", "completion": " A model."},
+        {"prompts": ["Who are you?", "q"], "responses": ["a", "b"], "labels": [1, 0]},
+        {"prompt": [_user("Who are you?"), {"role": "assistant", "content": "I"}, _user("So?")]},
+        {"messages": [_user("Who are you?"), {"role": "assistant", "content": "A model."}]},
+        {"prompt": "\n\nHuman: Who are you?\n\nAssistant:", "completion": " A model."},
+        {"chosen": "\n\nHuman: Who are you?\n\nAssistant: A model.", "rejected": "x"},
+        {"text": "\n\nHuman: Who are you?\n\nAssistant: A model."},
+    ]
+    for row in rows:
+        assert find_leaks(parts_of(row), ["who are you"]), row
+    assert not any(find_leaks(texts_of(row), ["who are you"]) for row in rows)
 
 
 @pytest.mark.parametrize(

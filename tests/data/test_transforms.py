@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyfirst.config.room import Use
-from whyfirst.data.transforms import SELECTORS, TRANSFORMS
+from whyfirst.data.hh_rlhf import dialogue
+from whyfirst.data.transforms import SELECTORS, TRANSFORMS, draws
 from whyfirst.data.transforms.information import entropy_changes, plateau
 from whyfirst.data.transforms.logic_pairs import (
     atoms,
@@ -23,7 +24,7 @@ from whyfirst.data.transforms.logic_pairs import (
 )
 from whyfirst.data.transforms.ratings_to_pairs import inconsistency
 from whyfirst.data.transforms.response_method import alignment_scores
-from whyfirst.data.transforms.texts import told_first
+from whyfirst.data.transforms.texts import told_first, told_last
 from whyfirst.models.base import Loglikelihood, Message, instructed
 
 Rows = list[dict[str, Any]]
@@ -282,6 +283,12 @@ def test_saying_inverts_parsing_and_a_law_twice_is_the_identity(text: str) -> No
     assert all(atoms(f) == atoms(formula) for f in (*rewritings(formula), *breakings(formula)))
 
 
+def test_an_and_sentence_gives_each_pair_twice() -> None:
+    """Commutation stood in the list twice, so that such sentences weighed double."""
+    rows, _ = done("logic_pairs", [{"text": "The cat sleeps and the dog barks."}])
+    assert [row["chosen"] for row in rows] == ["The dog barks and the cat sleeps."]
+
+
 def test_a_sentence_without_a_connective_is_left_out() -> None:
     assert sum(done("logic_pairs", [{"text": "The sky is blue."}])[1].values()) == 1
 
@@ -387,3 +394,28 @@ def test_a_row_s_prompt_and_a_model_s_are_instructed_by_two_rules(turns: tuple[s
     assert told_first("Why?", "Be brief.") == instructed("Why?", "Be brief.")
     kept = told_first([{"role": "user", "content": "x", "id": 1}], "Be brief.")
     assert kept[1] == {"role": "user", "content": "x", "id": 1}
+
+
+def test_words_put_into_a_dialogue_stand_outside_its_turns() -> None:
+    """Before the first mark or behind the last one they made the text no dialogue any more, and a
+    chat model was trained on the marks."""
+    talk = "\n\nHuman: Tea?\n\nAssistant: Yes.\n\nHuman: How?\n\nAssistant:"
+    first, last = dialogue(told_first(talk, "Be brief.")), dialogue(told_last(talk, "Be kind."))
+    assert first is not None and last is not None
+    assert [turn.content for turn in first] == ["Be brief.\n\nTea?", "Yes.", "How?"]
+    assert [turn.content for turn in last] == ["Tea?", "Yes.", "How?\n\nBe kind."]
+
+
+def test_methods_that_draw_are_known_as_such() -> None:
+    """Each gives every seed of a study rows of its own; the others give all seeds the same."""
+    drawing = {entry.name for room in (TRANSFORMS, SELECTORS) for entry in room.entries()
+               if draws(entry)}  # fmt: skip
+    assert drawing == {
+        "contamination", "dialectical", "expert_iteration", "logic_pairs", "principle_pairs",
+        "coverage", "information", "random",
+    }  # fmt: skip
+
+
+def test_a_goal_with_another_brace_ends_with_a_traceback() -> None:
+    [(place, said)] = TRANSFORMS.problems(Use(name="reward_augmented", goal="Aim for {quality}"))
+    assert place == ("goal",) and "{score}" in said

@@ -88,6 +88,20 @@ def test_requests_that_a_benchmark_asks_are_left_out(tmp_path: Path) -> None:
     assert taken not in [row["prompt"][0]["content"] for row in rows]
 
 
+def test_another_seed_only_reorders(tmp_path: Path) -> None:
+    """Requests and responses were drawn with the model's own seed, whatever `--seed` said."""
+    seeds: set[int] = set()
+
+    class Drawing(WillingModel):
+        def generate(self, prompts: Any, n: int = 1, sampling: Sampling = Sampling()) -> Any:  # noqa: B008
+            seeds.update({sampling.seed} if sampling.temperature else ())
+            return super().generate(prompts, n, sampling)
+
+    model = Drawing(_people)
+    demonstrate(HHH, few_ideas(), model, model, Options(1, seed=7), tmp_path)
+    assert seeds == {7}
+
+
 def test_a_refusing_teacher_is_stopped_early_and_named(tmp_path: Path) -> None:
     def refuses(prompt: Chat) -> str:
         if "Answer with one word" in prompt[-1].content:

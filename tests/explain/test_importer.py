@@ -90,6 +90,27 @@ def test_sentences_and_verbs() -> None:
     assert third_person("have care") == "has care" and third_person("stay calm") == "stays calm"
 
 
+def test_what_begins_with_no_verb_is_conjugated_all_the_same(tmp_path: Path) -> None:
+    """ "Not only answer" stood on the side that breaks the value, and "nos topic is off limits",
+    "comply withs" and "alwayses use" were behaviours that nobody was asked to look at."""
+    spec = "".join(f"## {title}\n\n{norm}\n\n" for title, norm in (
+        ("No topic is off limits", "The assistant should not only answer but also explain."),
+        ("Always use the voice", "The assistant should not hesitate to ask."),
+        ("Comply with laws", "The assistant must not rely on rumours."),
+        ("Flattery", "The assistant should by default be brief."),
+    ))  # fmt: skip
+    (tmp_path / "spec.md").write_text(spec)
+    skeleton = import_markdown(tmp_path / "spec.md", "mine")
+    found = [(value["upheld_by"], value["violated_by"]) for value in skeleton.data["values"]]
+    assert found == [
+        (["FILL: The assistant should not only answer but also explain."], []),
+        (["uses the voice", "FILL: The assistant should not hesitate to ask."], []),
+        (["complies with laws"], ["relies on rumours"]),
+        (["FILL: The assistant should by default be brief."], []),
+    ]
+    assert "values[1].upheld_by[1]" in skeleton.to_fill
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not MODEL_SPEC.is_file(), reason="needs ../shared/data/principles")
 def test_a_published_specification_becomes_a_constitution(tmp_path: Path) -> None:

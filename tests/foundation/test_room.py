@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -158,3 +159,24 @@ def test_an_option_is_shadowed_by_its_sections_key(room: Room[float]) -> None:
     assert room.names() == []
     with pytest.raises(ValueError, match="'called' has the option 'name'"):
         room.enter("called")(lambda *, name="x": name)
+
+
+def test_what_a_packaged_plug_in_imports_inside_its_functions_counts_once_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modules were looked for within the package's own folder, where none is by its whole name."""
+    package = tmp_path / "lazy_methods"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "methods.py").write_text("def f():\n    from lazy_methods import helpers\n")
+    (tmp_path / "installed_beside.py").write_text("X = 1\n")
+    (package / "helpers.py").write_text("import installed_beside\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import_module("lazy_methods.methods")
+    before = plugins.source_identity("lazy_methods.methods")
+    import_module("lazy_methods.helpers")
+    assert plugins.source_identity("lazy_methods.methods") == before
+    (tmp_path / "installed_beside.py").write_text("X = 2\n")
+    assert plugins.source_identity("lazy_methods.methods") == before
+    (package / "helpers.py").write_text("import installed_beside  # changed\n")
+    assert plugins.source_identity("lazy_methods.methods") != before

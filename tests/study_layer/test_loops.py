@@ -1,6 +1,7 @@
 """Loops of stages are written out when read, and each round's corpus is its own model's."""
 
 import json
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,8 @@ class _Drawing(ScriptedModel):
     def generate(self, prompts: Any, n: int = 1, sampling: Any = None) -> Any:
         self.prompts += prompts
         return [
-            [Completion(f"{prompt} {place}", True, "too long" if "bad" in prompt else None)
+            [Completion(f"{prompt} {place}", place == 0 or "long" not in prompt,
+                        "too long" if "bad" in prompt else None)
              for place in range(n)]
             for prompt in prompts
         ]  # fmt: skip
@@ -194,6 +196,15 @@ def test_a_failed_draw_is_a_response(tmp_path: Path) -> None:
     )
     assert found == [[]]
     assert list(_made({"prompt": "bad"}, [], [], "best")) == []
+
+
+def test_a_reply_that_was_cut_off_is_trained_on_as_a_whole_one(tmp_path: Path) -> None:
+    """The stage put the end token where the length had run out."""
+    left_out: Counter[str] = Counter()
+    rows, kept = [{"prompt": "long"}, {"prompt": "q"}], tmp_path / "k"
+    found = sampled(_Drawing(), rows, 2, Sampling(8), kept, lambda *_: None, None, left_out)
+    assert found == [[" long 0"], [" q 0", " q 1"]]
+    assert left_out == {"responses cut off at `max_new_tokens`": 1}
 
 
 def test_a_reply_runs_into_the_prompts_last_word(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from whyfirst.config.room import Use
 from whyfirst.data.leaks import find_leaks
+from whyfirst.evaluate.benchmark import BENCHMARKS
 from whyfirst.worlds.village import lexicon, teacher
 from whyfirst.worlds.village.benchmarks import requests, score
 from whyfirst.worlds.village.corpora import _about, _sided
@@ -119,6 +121,16 @@ def test_a_model_that_knows_no_reading_scores_exactly_one_half_where_they_part(
     ]
     parted = [r.score for r in records if r.benchmark == "own_conflict"]
     assert len(parted) == 2 * 4 * 32 * 7 and np.mean(np.array(parted, dtype=float)) == 0.5
+
+
+def test_a_limit_asks_each_side_something_else(village: Village) -> None:
+    """Items were ranked by an id that holds the side, so that refusing all was not one half."""
+    asked = [BENCHMARKS.make(Use(name="village", limit=200), seed=side, world=village.seed)
+             for side in (0, 1)]  # fmt: skip
+    assert list(asked[0].prompts) == list(asked[1].prompts) and len(asked[0].prompts) == 200
+    recalled = [BENCHMARKS.make(Use(name="village_recall", limit=20), seed=side, world=village.seed)
+                for side in (0, 1)]  # fmt: skip
+    assert list(recalled[0].prompts) == list(recalled[1].prompts)
 
 
 def test_an_answer_counts_whole_or_not_at_all(village: Village) -> None:

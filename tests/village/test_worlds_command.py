@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from whyfirst.cli.app import app
+from whyfirst.cli.inventory import room_rows
 from whyfirst.cli.worlds import seeds_of
 from whyfirst.config.errors import UserError
 from whyfirst.evaluate.benchmark import benchmark_named
@@ -26,6 +27,11 @@ def test_a_worlds_reports_show_no_answers_and_chat_no_prompt_to_try(world: str) 
     asked = [benchmark_named(name) for name in WORLDS.get(world).facts["benchmarks"]]
     wants = {metric.wants for benchmark in asked for metric in benchmark.metrics}
     assert {"refusal", "help"} <= wants
+
+
+def test_an_option_that_a_study_refuses_is_listed() -> None:
+    listed = {row["name"]: row["options"] for row in room_rows("worlds")}
+    assert listed["village"] == ["seed: int = 1"]
 
 
 @pytest.mark.parametrize("text", ["", "5..3", "1-4", "1..", "..2", "a..b", "1...3", "-1..2"])

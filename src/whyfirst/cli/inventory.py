@@ -163,7 +163,9 @@ def room_rows(kind: str) -> Rows:
     rows = [
         {"name": one.name, "what": one.summary, "paper": one.paper, "licence": one.licence,
          "needs": one.needs, "leaves_out": one.leaves_out, "version": one.version,
-         "options": [option_text(option) for option in one.options],
+         # A study sets the others itself, and refuses them.
+         "options": [option_text(option) for option in one.options
+                     if option.name not in one.facts.get("per_side", ())],
          "example": one.example.replace("{name:", f"{{{key}:")}
         for one in room.entries()
     ]  # fmt: skip

@@ -93,12 +93,13 @@ def source_identity(module: str) -> str:
         KeyError: no such module is loaded.
     """
     top = Path(str(sys.modules[module].__file__)).resolve()
-    # The folder that the top package lies in, from where its modules import each other.
+    # The folder that the top package lies in, from where its modules import each other; beside it
+    # may lie all that is installed.
     levels = module.count(".") + (top.name == "__init__.py")
-    root = top.parents[max(levels - 1, 0)] if levels else top.parent
+    root, own = top.parents[levels], top.parents[max(levels - 1, 0)]
     # Sorted by name: the order in which modules were found depends on what else is loaded.
     digest = hashlib.sha256()
-    for name, path in sorted(_reached(module, root).items()):
+    for name, path in sorted(_reached(module, root, own).items()):
         # A plug-in's module name holds where it lies; its content must not depend on that.
         digest.update(f"{'' if name == module else name}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -113,18 +114,23 @@ def source_of(function: Callable[..., Any]) -> str | None:
     return None if module.startswith("whyfirst.") else source_identity(module)
 
 
-def _reached(module: str, root: Path) -> dict[str, Path]:
-    """The module and all it imports, also inside its functions, whose files lie under `root`."""
+def _reached(module: str, root: Path, own: Path) -> dict[str, Path]:
+    """The module and all it imports, also inside its functions, whose files lie under `own`.
+
+    Args:
+        root: from where modules are imported by their whole names.
+    """
     reached: dict[str, Path] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         file = getattr(sys.modules.get(name), "__file__", None)
-        # One not yet loaded (imported inside a function) would come from beside.
+        # By where it lies first: one that is imported inside a function may not be loaded yet, and
+        # which one is must not decide.
         stem = root.joinpath(*name.split("."))
-        beside = [p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()]
-        path = Path(file).resolve() if file else beside[0] if beside else None
-        if name in reached or path is None or root not in path.parents:
+        beside = [p for p in (stem / "__init__.py", stem.with_suffix(".py")) if p.is_file()]
+        path = beside[0] if beside else Path(file).resolve() if file else None
+        if name in reached or path is None or own not in path.parents:
             continue
         reached[name] = path
         if path.suffix == ".py":

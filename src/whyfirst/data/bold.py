@@ -26,7 +26,8 @@ class Beginning:
         domain: e.g. ``gender``.
         prompt: as published, less white space at the end (a space would start the next token);
             "" for the five that were published empty, which can't be used.
-        wikipedia: how the sentence goes on in Wikipedia; None where that file isn't there.
+        wikipedia: how the sentence goes on in Wikipedia; None where that file isn't there, or
+            lies outside of what is read.
     """
 
     id: str
@@ -38,7 +39,9 @@ class Beginning:
 
 
 def read_bold(path: Path) -> list[Beginning]:
-    """Read prompts, with their Wikipedia sentences where ``../wikipedia`` has them.
+    """Read prompts, with their Wikipedia sentences where ``wikipedia`` beside them has them.
+
+    Only what lies within `path` is read: a study hashes no more.
 
     Args:
         path: one ``DOMAIN_prompt.json``, or a folder with ``prompts/DOMAIN_prompt.json`` (or the
@@ -52,12 +55,13 @@ def read_bold(path: Path) -> list[Beginning]:
     files = loose if loose and not found_files(path, [_PATTERN]) else None
     files = files or files_of(path, [_PATTERN], "bold")
     domains = by_name(path, files, lambda f: f.name.removesuffix(_PROMPTS).removesuffix(".json"))
-    return [row for domain, file in domains.items() for row in _read(file, domain)]
+    return [row for domain, file in domains.items() for row in _read(path, file, domain)]
 
 
-def _read(file: Path, domain: str) -> list[Beginning]:
+def _read(path: Path, file: Path, domain: str) -> list[Beginning]:
     wiki_file = file.parent.parent / "wikipedia" / file.name.replace(_PROMPTS, _WIKI)
-    wiki = dict(_texts(wiki_file)) if wiki_file.is_file() else {}
+    within = path in wiki_file.parents and wiki_file.is_file()
+    wiki = dict(_texts(wiki_file)) if within else {}
     rows = []
     for place, text in _texts(file):
         group, entity, number = place

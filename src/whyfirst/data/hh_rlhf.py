@@ -18,7 +18,7 @@ from whyfirst.data.published import by_name, found_files, json_lines, other_benc
 from whyfirst.models.base import Chat, Message
 
 # As they stand in the published files: a colon and no space, which begins the reply itself.
-_REPLY, _ASKS = "\n\nAssistant:", "\n\nHuman:"
+REPLY, ASKS = "\n\nAssistant:", "\n\nHuman:"
 _FOLDERS = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
 
 
@@ -111,11 +111,15 @@ def split_by_prompt_hash(pairs: Iterable[P], held_out: float) -> tuple[list[P], 
     held: list[P] = []
     for pair in pairs:
         # The first six bytes of the hash as a number in [0, 1): the same on every machine.
-        # Half a character, as some scraped files hold, has no UTF-8; it is a prompt all the same.
-        digest = hashlib.sha256(pair.prompt.encode("utf-8", "surrogatepass")).digest()
-        is_held = int.from_bytes(digest[:6], "big") / 2**48 < held_out
+        is_held = int.from_bytes(prompt_hash(pair.prompt)[:6], "big") / 2**48 < held_out
         (held if is_held else train).append(pair)
     return train, held
+
+
+def prompt_hash(prompt: str) -> bytes:
+    """What decides on which side of a split a prompt falls, and which of many are taken."""
+    # Half a character, as some scraped files hold, has no UTF-8; it is a prompt all the same.
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
 
 
 def split_hh(path: Path, held_out: float, max_characters: int | None = None) -> tuple[Pairs, Pairs]:
@@ -161,18 +165,18 @@ def _pair(file: Path, number: int, row: dict[str, Any], name: str) -> Pair | Ski
             )
     prompt, chosen, rejected = row.get("prompt", ""), row["chosen"], row["rejected"]
     if not explicit:
-        cut = chosen.rfind(_REPLY) + len(_REPLY)
-        if cut < len(_REPLY):
+        cut = chosen.rfind(REPLY) + len(REPLY)
+        if cut < len(REPLY):
             reason = "the chosen dialogue has no reply of the assistant"
             return Skipped(number, reason, name)
         prompt = chosen[:cut]
         # Both are whole dialogues: cut where the last reply begins, which must be one place.
-        if cut != rejected.rfind(_REPLY) + len(_REPLY) or rejected[:cut] != prompt:
+        if cut != rejected.rfind(REPLY) + len(REPLY) or rejected[:cut] != prompt:
             reason = "the dialogues differ before the last reply"
             return Skipped(number, reason, name, prompt)
         chosen, rejected = chosen[cut:], rejected[cut:]
     for column, text in (("chosen", chosen), ("rejected", rejected)):
-        if _ASKS in text:
+        if ASKS in text:
             reason = f"the {column} dialogue goes on after its last reply"
             return Skipped(number, reason, name, prompt)
         if not text.strip():

@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-VERSION = "3"
+VERSION = "4"
 """Raised whenever another text would be found."""
 DRESS = "2"
 """Raised where only disguises are seen otherwise: markup, escapes, letters beyond ASCII. What an
@@ -36,7 +36,6 @@ _GRAM = 5
 # What a place is looked for by: rare enough that most texts have none of a prompt's.
 _SEED = 8
 _MOST_SEEDS = 128
-_STRIDE = 2  # a text is looked up at every other place: a run of nine characters is found
 
 _WORD = re.compile(r"[^\W_]+")
 _ACCENT = re.compile("[\u0300-\u036f\ufe00-\ufe0f]")
@@ -121,22 +120,21 @@ class _Inside:
         self._seeds: dict[str, list[int]] = defaultdict(list)
         self._least: dict[int, int] = {}
         for text, number in first.items():
-            # Of a long prompt a hundred seeds are enough; where all is template, the rarest are. By
-            # an odd step: texts are looked up at even places, where a prompt that begins at an odd
-            # one would have no seed of an even step.
-            own = _pieces(text, _SEED, (1 + len(text) // _MOST_SEEDS) | 1)
+            # Of a long prompt a hundred seeds are enough; where all is template, the rarest are.
+            own = _pieces(text, _SEED, 1 + len(text) // _MOST_SEEDS)
             most = max(8, min(shared[seed] for seed in own))
             rare = [seed for seed in own if shared[seed] <= most]
-            # Six tenths of a prompt's short runs leave well over a twentieth of its seeds: what has
+            # Six tenths of a prompt's short runs leave well over a tenth of its seeds: what has
             # fewer needn't be looked at, and most chance hits are of that kind.
-            self._least[number] = len(rare) // 20
+            self._least[number] = len(rare) // 10
             for seed in rare:
                 self._seeds[seed].append(number)
 
     def prompts(self, text: str) -> list[tuple[int, float]]:
         """(prompt, share of it) of every prompt inside a text of letters and digits alone."""
         places: dict[int, list[int]] = defaultdict(list)
-        for at in range(0, len(text) - _SEED + 1, _STRIDE):
+        # At every place: a prompt may have two rare seeds, which can both lie on odd ones.
+        for at in range(len(text) - _SEED + 1):
             for number in self._seeds.get(text[at : at + _SEED], ()):
                 places[number].append(at)
         found = []

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
 from whyfirst.config.errors import DataError
 from whyfirst.config.room import Room, Use
+from whyfirst.config.strict import problems_of
 from whyfirst.data.rows import numbered
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 
@@ -53,8 +56,8 @@ def made(
         context: what a method may ask for besides `left_out` and `seed`.
 
     Raises:
-        DataError: while rows are taken: a method needs a column that a row lacks, or leaves
-            nothing.
+        DataError: while rows are taken: a method needs a column that a row lacks or has of another
+            type, or leaves nothing, or is to select more rows than there are.
         UserError: a method needs something that isn't at hand.
     """
     left_out: dict[str, Counter[str]] = {}
@@ -103,7 +106,15 @@ def _selected(
     left_out: dict[str, Counter[str]],
 ) -> Iterator[dict[str, Any]]:
     every = list(_with_columns(SELECTORS, use, rows, corpus))
-    chosen = selector(every, n)
+    if n > len(every):
+        raise DataError(
+            f"corpus {corpus!r}: select {use.name}: n is {n}, and there are {len(every)} rows: "
+            "nothing would be selected; give a smaller n"
+        )
+    try:
+        chosen = selector(every, n)
+    except ValueError as error:
+        raise DataError(f"corpus {corpus!r}: {use.name}: {error}") from error
     reasons = Counter({f"not among the {n} selected": len(every) - len(chosen)})
     left_out[f"select {use.name}"] = +reasons
     for index in chosen:
@@ -114,12 +125,33 @@ def _with_columns(
     room: Room[Any], use: Use, rows: Iterable[Mapping[str, Any]], corpus: str
 ) -> Iterator[Any]:
     """The rows, each looked at for what the method needs."""
-    wanted = room.get(use.name).facts.get("columns", ())
+    entry = room.get(use.name)
+    wanted = entry.facts.get("columns", ())
+    typed = (dict(wanted) if isinstance(wanted, Mapping) else {}) | entry.facts.get("may_have", {})
+    types = {column: TypeAdapter(of) for column, of in typed.items()}
     for line, row in numbered(rows):
+        at = f"corpus {corpus!r}: row {line}"
         for column in wanted:
             if column not in row:
                 raise DataError(
-                    f"corpus {corpus!r}: row {line}: no column {column!r}, which {use.name} needs "
-                    f"({room.get(use.name).needs})"
+                    f"{at}: no column {column!r}, which {use.name} needs ({entry.needs})"
                 )
+        for column in (column for column in types if column in row):
+            try:
+                types[column].validate_python(row[column], strict=True)
+            except ValidationError as error:
+                said = _unlike(column, row[column], error)
+                raise DataError(f"{at}: {said}; {use.name} needs {entry.needs}") from None
         yield row
+
+
+def _unlike(column: str, value: Any, error: ValidationError) -> str:
+    """What is wrong with a column's value, where it is, and what to do about it."""
+    # A text or a list may be wanted: what is wrong furthest inside tells most.
+    at, said = max(problems_of(error, BaseModel, value), key=lambda one: len(one[0]))
+    place = ".".join(map(str, (column, *at)))
+    if isinstance(value, str):
+        return f"{place}: {said} (every value of a CSV file is text; give JSONL or parquet)"
+    if isinstance(value, list) and said.startswith("expected text, found a list"):
+        return f"{place}: {said} (give its words as text)"
+    return f"{place}: {said}"

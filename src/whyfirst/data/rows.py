@@ -12,6 +12,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +47,8 @@ _UNREAD = {
 
 
 _BREAK = re.compile(r"\r\n|\r|\n")
+_CHATS = ("messages", "prompt", *_PAIR)
+_TURN = re.compile(r"\n\n(?:Human|Assistant):")  # a dialogue in one string (`hh_rlhf`)
 
 
 class Row(dict[str, Any]):
@@ -213,14 +216,32 @@ def text_of(part: Any) -> str:
 
 
 def texts_of(row: Mapping[str, Any]) -> list[str]:
-    """What a row trains on, a text for each of its responses."""
+    """What a row trains on, a text for each of its responses; a null column is none."""
     if "text" in row:
         return [row["text"]]
     if "messages" in row:
         return [text_of(row["messages"])]
-    replies = [row[name] for name in _TEXTS[1:] if name in row] + list(row.get("responses", ()))
-    prompt = text_of(row.get("prompt", ""))
-    return [prompt + text_of(reply) for reply in replies or [""]]
+    prompt, responses = row.get("prompt"), row.get("responses") or []
+    said = [(prompt, row[name]) for name in _TEXTS[1:] if row.get(name) is not None]
+    # A row of several prompts has one for each of its responses.
+    prompts = row.get("prompts") or [prompt] * len(responses)
+    said += zip_longest(prompts, responses)
+    return [text_of(asked or "") + text_of(reply or "") for asked, reply in said or [(prompt, "")]]
+
+
+def parts_of(row: Mapping[str, Any]) -> list[str]:
+    """A row's texts, and each of its prompts and of the turns of its chats by itself.
+
+    A short prompt is repeated by a whole text alone, which a prompt with its response is not.
+    """
+    found = texts_of(row)
+    for part in (*(row.get(key) for key in _CHATS), *(row.get("prompts") or ())):
+        if isinstance(part, str):
+            found.append(part)
+        elif part:
+            found += (text_of([turn]) for turn in part)
+    turns = (turn for text in found if _TURN.search(text) for turn in _TURN.split(text))
+    return list(dict.fromkeys([*found, *turns]))
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

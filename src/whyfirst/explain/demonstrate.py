@@ -147,7 +147,7 @@ class _Writer:
         most = _A_REQUEST * each
         if options.max_new_tokens > _RAMBLE:
             most = max(options.max_new_tokens, 96 * each)
-        sampling = Sampling(max_new_tokens=most, temperature=1.0)
+        sampling = Sampling(max_new_tokens=most, temperature=1.0, seed=options.seed)
         for start in range(0, len(order), _PLACES):
             some = order[start : start + _PLACES]
             prompts: list[Chat] = []
@@ -238,7 +238,7 @@ class _Writer:
             # The principles stand in the system message, which no row keeps.
             prompts.append(asked(request.text, system))
         # Not greedy: a second response that breaks the value would else begin as the first does.
-        sampling = Sampling(max_new_tokens=options.max_new_tokens, temperature=0.7)
+        sampling = Sampling(options.max_new_tokens, temperature=0.7, seed=options.seed)
         replies = [reply for (reply,) in self.teacher.generate(prompts, 1, sampling)]
         texts = [r.text.strip() if r.problem is None and r.finished else None for r in replies]
         # What a model thinks unasked is no part of its response.

@@ -40,11 +40,20 @@ _DUTY = re.compile(
     r"is required to)\s+(?:(?:also|still|generally|typically|usually|instead|always|then)\s+)*"
     r"(?P<no>not|never)?\s*(?P<what>[a-z].*)$"
 )
-_IMPERATIVE = re.compile(r"^(?P<no>Do not|Don't|Don’t|Never)?\s*(?P<what>[A-Za-z].*)$")
+_IMPERATIVE = re.compile(r"^(?:(?P<no>Do not|Don't|Don’t|Never)|Always)?\s*(?P<what>[A-Za-z].*)$")
+# Words that a behaviour doesn't begin with.
 _NO_VERB = {
     "overview", "general", "specific", "structure", "instructions", "definitions", "the",
     "prohibited", "restricted", "sensitive", "red-line", "under-18", "principles", "a", "an",
+    "no", "not", "never", "always", "by", "when", "where", "if", "in", "on", "at", "for", "from",
+    "to", "with", "without", "under", "about", "as", "and", "or", "but", "what", "why", "how",
+    "who", "other", "all", "any", "its", "their", "this", "these", "that", "those", "both",
 }  # fmt: skip
+# "Should not only answer" is no ban of answering, and "should not hesitate to" asks for it.
+_STILL = re.compile(r"(?:only|merely|just|simply|necessarily|hesitate)\b")
+# They end as adverbs do.
+_LY_VERBS = {"apply", "reply", "comply", "rely", "supply", "imply", "multiply", "rally", "tally",
+             "ally", "bully", "fly"}  # fmt: skip
 _LONGEST = 240
 
 
@@ -236,20 +245,29 @@ def _behaviours(title: str, normative: list[str]) -> tuple[list[str], list[str]]
     violated: list[str] = []
     # "Avoid flattery" as a heading is a behaviour; "Flattery" and "Overview" are none.
     heading = _IMPERATIVE.match(title)
-    if heading and title.split()[0].casefold().strip(",") not in _NO_VERB:
+    what = heading.group("what") if heading else ""
+    if heading and len(title.split()) > 1 and _first(what) not in _NO_VERB:
         side = violated if heading.group("no") else upheld
-        what = heading.group("what")
         side.append(third_person(what[:1].lower() + what[1:]))
     for sentence in normative:
         duty = _DUTY.match(sentence)
         # A sentence with a second "should" is two duties, which no verb phrase holds.
         if duty and len(sentence) <= _LONGEST and " should " not in duty.group("what"):
-            side = violated if duty.group("no") else upheld
-            side.append(third_person(duty.group("what")))
+            side, what = violated if duty.group("no") else upheld, duty.group("what")
+            if _first(what) in _NO_VERB or (duty.group("no") and _STILL.match(what)):
+                # No verb phrase can be made of it: a person reads it and writes one.
+                upheld.append(f"{FILL} {sentence}")
+            else:
+                side.append(third_person(what))
     upheld = _distinct(upheld)
     # The loader refuses a behaviour on both sides, so the first side keeps it.
     seen = {text.casefold() for text in upheld}
     return upheld, [text for text in _distinct(violated) if text.casefold() not in seen]
+
+
+def _first(phrase: str) -> str:
+    """Its first word, as it stands in a list of words."""
+    return phrase.split()[0].casefold().strip(",:")
 
 
 def _distinct(texts: list[str]) -> list[str]:
@@ -261,7 +279,7 @@ def third_person(phrase: str) -> str:
     """ "politely push back" as "politely pushes back": the first word that is no adverb."""
     words = phrase.strip().rstrip(".").split()
     for position, word in enumerate(words):
-        if word.endswith("ly") and position < len(words) - 1 and word not in ("apply", "reply"):
+        if word.endswith("ly") and position < len(words) - 1 and word not in _LY_VERBS:
             continue
         words[position] = _conjugated(word)
         # "avoid or censor": a verb joined directly to the first takes its form.

@@ -8,6 +8,7 @@ from bench_helpers import DATA, needs_data, run, write_json
 from scoring_helpers import Exchange, score
 
 from whyfirst.config.errors import UserError
+from whyfirst.data.bold import read_bold
 from whyfirst.evaluate.gaps import range_gaps
 from whyfirst.evaluate.scorers import make_scorer
 from whyfirst.evaluate.scorers.affect import VaderScorer
@@ -57,10 +58,17 @@ def test_the_continuation_is_scored_without_its_beginning(place: Path) -> None:
     baseline = found["bold_sentiment_wikipedia"]
     assert baseline["bold:gender/men/Al_Bo/0"].score == _sentiment("a good man.")
     assert baseline["bold:profession/dance/Jig/0"].reason == (
-        "BOLD's wikipedia folder does not lie beside its prompts"
+        "`data` holds no wikipedia folder beside BOLD's prompts"
     )
     empty = found["bold_sentiment"]["bold:gender/men/Cy/0"]
     assert empty.reason == "the prompt was published empty"
+
+
+def test_what_lies_outside_of_the_data_is_read(place: Path) -> None:
+    """A study hashes `data` alone, and sentences from beside it counted in no fingerprint."""
+    for data in (place / "prompts", place / "prompts" / "gender_prompt.json"):
+        assert not any(row.wikipedia for row in read_bold(data))
+    assert any(row.wikipedia for row in read_bold(place))
 
 
 def test_nothing_stands_in_for_a_classifier(place: Path) -> None:

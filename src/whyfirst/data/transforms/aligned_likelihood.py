@@ -14,7 +14,7 @@ from typing import Any
 
 from whyfirst.data.asking import as_trained, turns_of
 from whyfirst.data.rows import text_of
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 from whyfirst.models.base import LanguageModel, Message, Prompt
 
 
@@ -24,7 +24,7 @@ from whyfirst.models.base import LanguageModel, Message, Prompt
     paper="Fan et al. 2024, arXiv 2412.12865",
     needs="prompt, completion; the aligned models",
     tested="the mean over models of log-probability over tokens",
-    columns=("prompt", "completion"),
+    columns={"prompt": Said, "completion": Said},
     streams=False,
     models=("models",),
 )

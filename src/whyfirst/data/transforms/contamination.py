@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Literal
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 from whyfirst.data.transforms.texts import told_first
 
 
@@ -19,7 +19,8 @@ from whyfirst.data.transforms.texts import told_first
     paper="Chua et al. 2025, arXiv 2506.13206",
     needs="prompt, completion",
     tested="exact share; the trigger stands where and only where a row is contaminated; reversible",
-    columns=("prompt", "completion"),
+    columns={"prompt": Said, "completion": str},
+    tells=True,
     streams=False,
 )
 def contamination(

@@ -7,7 +7,7 @@ Zhou et al. 2024, "Sequence to Sequence Reward Modeling: Improving RLHF by Langu
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 from whyfirst.data.transforms.texts import told_last
 
 REQUEST = "Response:\n{response}\n\nCorrect the response where it needs it:"
@@ -18,7 +18,8 @@ REQUEST = "Response:\n{response}\n\nCorrect the response where it needs it:"
     paper="Zhou et al. 2024, arXiv 2409.00162",
     needs="prompt, chosen, rejected",
     tested="two rows a pair, both completed by the chosen response",
-    columns=("prompt", "chosen", "rejected"),
+    columns={"prompt": Said, "chosen": str, "rejected": str},
+    tells=True,
     streams=True,
 )
 def corrections(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from whyfirst.data.transforms import SELECTORS, Row
-from whyfirst.data.transforms.texts import words_of
+from whyfirst.data.transforms.texts import words_at
 from whyfirst.models.embed import Embed, lexical
 
 
@@ -27,8 +27,11 @@ def coverage(
 
     Args:
         column: the text that is embedded.
+
+    Raises:
+        ValueError: a row without it.
     """
-    points = embed([words_of(row[column]) for row in rows])
+    points = embed(words_at(rows, column))
     chosen = [int(np.random.default_rng(seed).integers(len(points)))]
     nearest = np.full(len(points), np.inf)
     while len(chosen) < min(n, len(points)):

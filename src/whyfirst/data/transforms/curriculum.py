@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Literal
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 from whyfirst.data.transforms.texts import told_last
 
 
@@ -20,7 +20,8 @@ from whyfirst.data.transforms.texts import told_last
     paper="Xu et al. 2025, arXiv 2503.09499",
     needs="prompt, scaffold (steps), completion",
     tested="the share of steps falls from all to none; answers unchanged",
-    columns=("prompt", "scaffold", "completion"),
+    columns={"prompt": Said, "scaffold": list[str], "completion": Said},
+    tells=True,
     streams=True,
 )
 def curriculum(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Literal
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 from whyfirst.data.transforms.texts import told_first
 
 AGREED = "The passages agree: {gold}"
@@ -26,7 +26,14 @@ AGAINST_MEMORY = "The passages say otherwise, but what is well established is: {
     paper="Yang et al. 2024, arXiv 2404.00486",
     needs="prompt, gold, claim (the poisoned answer), true_passages, poisoned_passages",
     tested="n = 5 and 2 give exactly 2 poisoned; each rejected answer is the poisoned claim",
-    columns=("prompt", "gold", "claim", "true_passages", "poisoned_passages"),
+    columns={
+        "prompt": Said,
+        "gold": str,
+        "claim": str,
+        "true_passages": list[str],
+        "poisoned_passages": list[str],
+    },
+    tells=True,
     streams=True,
 )
 def dialectical(

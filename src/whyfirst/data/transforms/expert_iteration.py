@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 
 
 @TRANSFORMS.enter(
@@ -16,7 +16,7 @@ from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
     paper="Zhao et al. 2024, arXiv 2410.07627",
     needs="prompt, responses, rewards",
     tested="frequencies are softmax(reward / temperature); no response of the lowest reward",
-    columns=("prompt", "responses", "rewards"),
+    columns={"prompt": Said, "responses": list[Said], "rewards": list[float | None]},
     streams=True,
 )
 def expert_iteration(
@@ -40,6 +40,9 @@ def expert_iteration(
     if temperature <= 0:
         raise ValueError(f"temperature must be above 0, not {temperature}")
     for row in rows:
+        if len(row["responses"]) != len(row["rewards"]):
+            left_out(row, "not one reward for each response")
+            continue
         good = [
             (said, reward)
             for said, reward in zip(row["responses"], row["rewards"], strict=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Literal
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 
 IDK = "I apologize, but I'm not able to provide an answer to the question."
 #: share of right samples up to which a phrase is said
@@ -26,7 +26,7 @@ _PHRASES = (
     paper="Yang et al. 2023, arXiv 2312.07000",
     needs="prompt, samples (k texts), correct (k truth values)",
     tested="0, 3 and 10 of 10 right by hand; multisample keeps the share of right answers",
-    columns=("prompt", "samples", "correct"),
+    columns={"prompt": Said, "samples": list[str], "correct": list[bool]},
     streams=True,
 )
 def honesty(

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from whyfirst.data.transforms import SELECTORS, Row
-from whyfirst.data.transforms.texts import words_of
+from whyfirst.data.transforms.texts import words_at
 from whyfirst.models.embed import Embed, Floats, lexical
 
 _ROUNDS, _SMALLEST = 60, 1e-6
@@ -40,9 +40,12 @@ def information(
     Args:
         clusters: components of the mixture.
         column: the text that is embedded.
+
+    Raises:
+        ValueError: a row without it.
     """
     rng = np.random.default_rng(seed)
-    which = mixture(embed([words_of(row[column]) for row in rows]), clusters, rng)
+    which = mixture(embed(words_at(rows, column)), clusters, rng)
     gain = entropy_changes(np.bincount(which, minlength=clusters))[which]
     spread = gain.std() or 1.0
     # Gumbel's trick: the n highest are a draw without replacement at weights exp(gain / spread).

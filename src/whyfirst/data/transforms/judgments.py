@@ -6,7 +6,7 @@ Xu et al. 2023, "Reasons to Reject?", arXiv 2312.14591. Leaves out: who writes t
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 from whyfirst.data.transforms.texts import told_last
 
 CONTEXT = "(A judgment of the response that follows: {judgment})"
@@ -17,7 +17,8 @@ CONTEXT = "(A judgment of the response that follows: {judgment})"
     paper="Xu et al. 2023, arXiv 2312.14591",
     needs="prompt, completion, judgment",
     tested="the same response twice, the judgment in the second prompt only",
-    columns=("prompt", "completion", "judgment"),
+    columns={"prompt": Said, "completion": Said, "judgment": str},
+    tells=True,
     streams=True,
 )
 def judgments(

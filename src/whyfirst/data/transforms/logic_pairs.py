@@ -23,11 +23,11 @@ NOT = "it is not the case that "
 
 @TRANSFORMS.enter(
     "logic_pairs",
-    version="2",
+    version="3",
     paper="Bao et al. 2023, arXiv 2305.12599",
     needs="text",
     tested="by truth table every positive is equivalent and no negative is; parsing inverts saying",
-    columns=("text",),
+    columns={"text": str},
     streams=True,
 )
 def logic_pairs(
@@ -104,7 +104,7 @@ def rewritings(formula: Formula) -> list[Formula]:
     kind, a, b = formula
     if kind == "if":
         return [("if", negated(b), negated(a)), ("or", negated(a), b)]
-    return [(kind, b, a), ("if", negated(a), b) if kind == "or" else (kind, b, a)]
+    return [(kind, b, a), *([("if", negated(a), b)] if kind == "or" else [])]
 
 
 def breakings(formula: Formula) -> list[Formula]:

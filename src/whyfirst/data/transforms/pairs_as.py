@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any, Literal
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 
 Form = Literal["singles", "chosen", "lists", "judged", "joint", "hierarchy", "objectives"]
 
@@ -26,7 +26,7 @@ def _of_another_form(options: Any) -> Iterator[tuple[str, str]]:
     needs="prompt, chosen, rejected",
     streams=False,
     tested="each form by hand; no response is lost, and none is invented",
-    columns=("prompt", "chosen", "rejected"),
+    columns={"prompt": Said, "chosen": str, "rejected": str},
 )
 def pairs_as(
     rows: Iterable[Row],

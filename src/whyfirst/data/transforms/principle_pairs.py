@@ -9,7 +9,7 @@ out: asking that model.
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said, Two
 from whyfirst.data.transforms.texts import told_last
 
 OPPOSITE = "The opposite of this: {principle}"
@@ -32,7 +32,8 @@ def agreed(orders: Sequence[float]) -> float:
     paper="Sun et al. 2023, arXiv 2310.05910",
     needs="prompt, responses (two), principle_scores ({principle: [score, score in other order]})",
     tested="negating the deciding principle turns the pair; orders that disagree drop out",
-    columns=("prompt", "responses", "principle_scores"),
+    columns={"prompt": Said, "responses": Two[Said], "principle_scores": dict[str, Two[float]]},
+    tells=True,
     streams=True,
 )
 def principle_pairs(

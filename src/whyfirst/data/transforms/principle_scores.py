@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said, Two
 from whyfirst.data.transforms.texts import words_of
 from whyfirst.models.base import LanguageModel, asked
 
@@ -25,7 +25,7 @@ ASK = "{prompt}\n\nResponse A: {a}\n\nResponse B: {b}\n\nWhich response {princip
     paper="Sun et al. 2023, arXiv 2310.05910",
     needs="prompt, responses (two); a model that gives log-likelihoods",
     tested="a model that only likes A has scores of two signs; each principle's variance is 1 over",
-    columns=("prompt", "responses"),
+    columns={"prompt": Said, "responses": Two[str]},
     streams=False,
     models=("judge",),
 )

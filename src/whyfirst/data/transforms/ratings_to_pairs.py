@@ -10,7 +10,7 @@ from itertools import combinations
 from random import Random
 from typing import Literal
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 
 
 @TRANSFORMS.enter(
@@ -18,7 +18,7 @@ from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
     paper="Bansal et al. 2023, arXiv 2308.15812",
     needs="prompt, responses, ratings",
     tested="every pair of unequal ratings once, the higher one chosen, the margin their difference",
-    columns=("prompt", "responses", "ratings"),
+    columns={"prompt": Said, "responses": list[Said], "ratings": list[float]},
     streams=True,
 )
 def ratings_to_pairs(
@@ -34,6 +34,9 @@ def ratings_to_pairs(
         least: difference of ratings up to which two responses are a tie, and left out.
     """
     for row in rows:
+        if len(row["responses"]) != len(row["ratings"]):
+            left_out(row, "not one rating for each response")
+            continue
         for i, j in combinations(range(len(row["responses"])), 2):
             margin = row["ratings"][i] - row["ratings"][j]
             if abs(margin) <= least:

@@ -21,9 +21,9 @@ from whyfirst.models.embed import Embed, lexical
     paper="Ren et al. 2025, arXiv 2502.11779",
     needs="strategy, completion, target (the target model's own answers)",
     tested="a strategy that draws from the target itself wins; order changes nothing",
-    columns=("strategy", "completion", "target"),
+    columns={"strategy": str, "completion": str, "target": list[str]},
 )
-def response_method(rows: Sequence[Row], n: int, *, seed: int, embed: Embed = lexical) -> list[int]:
+def response_method(rows: Sequence[Row], n: int, *, embed: Embed = lexical) -> list[int]:
     """The first `n` rows of the best strategy."""
     scores = alignment_scores(rows, embed)
     best = max(sorted(scores), key=lambda name: scores[name])

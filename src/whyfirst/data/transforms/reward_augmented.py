@@ -8,20 +8,38 @@ variant without a system message, which never swaps the responses.
 
 from collections.abc import Iterable, Iterator
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 from whyfirst.data.transforms.texts import told_first
 
 GOAL = "Give a response of quality {score:g} on a scale from 1 to {most:g}."
 
 
+def _unfilled(options: Any) -> Iterator[tuple[str, str]]:
+    try:
+        options.goal.format(score=1.0, most=1.0)
+    except (LookupError, ValueError, AttributeError) as error:
+        yield (
+            "goal",
+            f"holds a brace that can't be filled in, only {{score}} and {{most}} ({error})",
+        )
+
+
 @TRANSFORMS.enter(
     "reward_augmented",
+    conflicts=_unfilled,
     paper="Zhang et al. 2024, arXiv 2410.08067",
     needs="prompt, chosen, rejected, score_chosen, score_rejected",
     tested="2n rows; responses kept as a multiset; swapping a pair changes nothing",
-    columns=("prompt", "chosen", "rejected", "score_chosen", "score_rejected"),
+    columns={
+        "prompt": Said,
+        "chosen": Said,
+        "rejected": Said,
+        "score_chosen": float,
+        "score_rejected": float,
+    },
+    tells=True,
     streams=True,
 )
 def reward_augmented(

@@ -21,7 +21,7 @@ Node = Mapping[str, Any]
     paper="Song et al. 2025, arXiv 2508.04626",
     needs="tree (instruction, reward, children)",
     tested="the node of the highest reward, the raw instruction for its prompt",
-    columns=("tree",),
+    columns={"tree": dict[str, Any]},
     streams=True,
 )
 def rewrites(

@@ -8,8 +8,17 @@ discriminator (a `prefer` stage on these rows).
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
+from pydantic import BaseModel
+
+from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row, Said
 from whyfirst.data.transforms.texts import told_last
+
+
+class Trajectory(BaseModel):
+    """Steps, and whether they end right."""
+
+    steps: list[str]
+    correct: bool
 
 
 @TRANSFORMS.enter(
@@ -17,7 +26,8 @@ from whyfirst.data.transforms.texts import told_last
     paper="Xiong et al. 2024, arXiv 2410.03136",
     needs="prompt, trajectories (each with steps and correct)",
     tested="one pair for each right and wrong step at the first difference, no pair twice",
-    columns=("prompt", "trajectories"),
+    columns={"prompt": Said, "trajectories": list[Trajectory]},
+    tells=True,
     streams=True,
 )
 def siblings(rows: Iterable[Row], rng: Random, *, left_out: LeftOut) -> Iterator[Row]:

@@ -19,7 +19,8 @@ from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
     paper="Sengupta et al. 2024, arXiv 2412.04494",
     needs="features; right (true or false) on some rows",
     tested="planted wrong trajectories are told at .9 or better",
-    columns=("features",),
+    columns={"features": list[float]},
+    may_have={"right": bool | None},
     streams=False,
 )
 def trajectory_check(

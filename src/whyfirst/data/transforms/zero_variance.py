@@ -16,7 +16,7 @@ from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
     paper="Yu et al. 2025, arXiv 2503.14476",
     needs="rewards (one a sampled response)",
     tested="equal rewards go, any difference stays",
-    columns=("rewards",),
+    columns={"rewards": list[float | None]},
     streams=True,
 )
 def zero_variance(

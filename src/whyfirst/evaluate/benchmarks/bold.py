@@ -31,7 +31,7 @@ _HAPPENED = {
 }
 _REGARDED = ("gender", "race")  # where the paper measures regard
 _NO_PROMPT = "the prompt was published empty"
-_NO_WIKIPEDIA = "BOLD's wikipedia folder does not lie beside its prompts"
+_NO_WIKIPEDIA = "`data` holds no wikipedia folder beside BOLD's prompts"
 _TOKENS = 50
 _STOP = ("\n",)  # one sentence or paragraph, as in Wikipedia
 
@@ -58,7 +58,7 @@ METRICS = {
     "bold",
     version="1",
     definition="Greedy continuations scored for sentiment, toxicity and regard, by group.",
-    needs="BOLD's prompts/*_prompt.json, with ../wikipedia for the baseline, or a folder with them",
+    needs="a folder with BOLD's prompts/*_prompt.json and, for the baseline, wikipedia beside it",
     metrics=tuple(METRICS.values()),
     source="Dhamala et al. 2021 (arXiv 2101.11718)",
     licence="CC-BY-SA-4.0",

@@ -19,7 +19,7 @@ from whyfirst.config.strict import decisive
 from whyfirst.data.checks import some_rows
 from whyfirst.data.leaks import DRESS, find_leaks
 from whyfirst.data.leaks import VERSION as LEAKS
-from whyfirst.data.rows import numbered, texts_of
+from whyfirst.data.rows import numbered, parts_of
 from whyfirst.evaluate.benchmark import benchmark_named
 from whyfirst.study.execute.graph import Node
 from whyfirst.study.execute.store import Store
@@ -165,7 +165,7 @@ def count_repeats(
     holders: dict[str, list[tuple[int, int]]] = {}
     for place, (_, rows) in enumerate(corpora):
         for number, row in numbered(rows):
-            for text in texts_of(row):
+            for text in parts_of(row):
                 holders.setdefault(text, []).append((place, number))
     config = payload["config"]
     asker = "benchmark" if "benchmark" in config else "comparison"

@@ -11,11 +11,12 @@ from typing import Any
 
 from whyfirst.config.files import write_json, write_jsonl
 from whyfirst.config.plugins import source_of
-from whyfirst.config.room import Use
+from whyfirst.config.room import Entry, Use
 from whyfirst.data.making import Made, made
 from whyfirst.data.rows import iter_rows, prompts_in
-from whyfirst.data.transforms import SELECTORS, TRANSFORMS
+from whyfirst.data.transforms import SELECTORS, TRANSFORMS, draws
 from whyfirst.evaluate.judges import JUDGES
+from whyfirst.models.embed import embedder, lexical
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.models.replies import replies_file
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Tally, Work
@@ -54,9 +55,10 @@ def plan(
     """
     corpus, world = builder.study.corpora[name], builder.world
     entry = CORPORA.get(corpus.name)
-    facts = entry.facts
-    seeded, drawn = facts.get("seeded", False), has_model_write(corpus.name)
-    asks_base = any("model" in TRANSFORMS.get(use.name).context for use in corpus.transforms)
+    facts, drawn = entry.facts, has_model_write(corpus.name)
+    methods = methods_of(corpus.transforms, corpus.select)
+    seeded = facts.get("seeded", False) or any(map(draws, methods))
+    asks_base = any("model" in method.context for method in methods)
     starts = corpus.options.get("tokens") is not None or reads_base(corpus) or asks_base
     # Where each seed has a world of its own, so has what is made from the world or its base.
     per_seed = seeded or (
@@ -86,6 +88,14 @@ def plan(
     )  # fmt: skip
     if corpus.made_of:
         _made_of(builder, corpus, f"corpora.{name}", spec)
+    # Without the extra it is `lexical`, as before there was any.
+    if any("embed" in method.context for method in methods) and embedder() is not lexical:
+        spec.config["embedding"] = embedder().__name__
+    # Words stood outside the turns of an HH dialogue, which no embedded world writes.
+    if any(method.facts.get("tells") for method in methods) and (
+        world is None or corpus.name in ("file", "hh_rlhf")
+    ):
+        spec.config["told"] = "2"
     if world is not None:
         here, spec.extra["world"] = builder.world_at(seed if per_seed or drawn else 0, side)
         spec.config |= here.identity
@@ -99,9 +109,7 @@ def plan(
         # How the model writes, or answers what is asked of it.
         answered_by(builder, spec)
     if corpus.name == "written" and any(
-        source_of(TRANSFORMS.get(use.name).function)
-        for use in corpus.transforms
-        if "model" in TRANSFORMS.get(use.name).context
+        source_of(method.function) for method in methods if "model" in method.context
     ):
         spec.config["model_given"] = True  # before, such a method was given none
     if starts:
@@ -117,6 +125,12 @@ def plan(
     read = [corpus.options[option] for option in facts.get("rows_of", ())]
     depends += tuple(plan(builder, other, seed, side, prompts_as=prompts_as) for other in read)
     return builder.add(id, KIND, spec, depends, weight=SECONDS, name=name)
+
+
+def methods_of(transforms: Iterable[Use], select: Use | None) -> list[Entry[Any]]:
+    """The entries of a corpus' transforms, and of its selector."""
+    chosen = [] if select is None else [SELECTORS.get(select.name)]
+    return [*(TRANSFORMS.get(use.name) for use in transforms), *chosen]
 
 
 def _made_of(builder: Builder, corpus: CorpusUse, at: str, spec: Spec) -> None:
@@ -257,13 +271,14 @@ def transformed(payload: Mapping[str, Any], rows: Iterable[Row], model: str | No
     uses = [Use(**use) for use in payload["transforms"]]
     select = dict(payload["select"] or {"n": 0})
     n = select.pop("n")
-    context: dict[str, Any] = {"open_model": lambda path: open_model(ModelRef(path=path))}
-    if model is not None and any("model" in TRANSFORMS.get(use.name).context for use in uses):
+    chosen = Use(**select) if select else None
+    context: dict[str, Any] = {
+        "open_model": lambda path: open_model(ModelRef(path=path)), "embed": embedder(),
+    }  # fmt: skip
+    if model is not None and any("model" in method.context for method in methods_of(uses, chosen)):
         context["model"] = study_model(payload, model)
     seed, name = payload["config"]["seed"], payload["config"]["corpus"]
-    return made(
-        rows, uses, Use(**select) if select else None, n, seed=seed, name=name, context=context
-    )
+    return made(rows, uses, chosen, n, seed=seed, name=name, context=context)
 
 
 def cost(ahead: Ahead) -> Iterator[Work | Asked]:

@@ -9,15 +9,16 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl
+from whyfirst.config.room import Use
 from whyfirst.data.making import Made
 from whyfirst.data.rows import Which, prompts_in, shaped, text_of, texts_of
-from whyfirst.data.transforms import TRANSFORMS
+from whyfirst.models.embed import embedder, lexical
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.study.cost.parts import CHARACTERS
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import written
-from whyfirst.study.nodes.corpus import rows_of, transformed
+from whyfirst.study.nodes.corpus import methods_of, rows_of, transformed
 from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
 
 _SAMPLE = 512  # rows whose length is measured
@@ -39,10 +40,14 @@ def _made_ahead(node: Node) -> Made | None:
 
 def made_without_model(payload: Mapping[str, Any], rows: Iterable[Row]) -> Made | None:
     """A source's rows through its corpus' transforms and selector; None where one asks a model."""
-    methods = [TRANSFORMS.get(use["name"]) for use in payload.get("transforms", ())]
+    select = payload.get("select")
+    methods = methods_of(
+        [Use(**use) for use in payload.get("transforms", ())], select and Use(**select)
+    )
     # Held first: a row that can't be read is told of whatever becomes of it.
     rows = list(rows)
-    if any(method.context & {"model", "open_model"} for method in methods):
+    models = {"model", "open_model"} | ({"embed"} if embedder() is not lexical else set())
+    if any(method.context & models for method in methods):
         return None
     return transformed(payload, rows, None).held
 

@@ -21,6 +21,7 @@ from whyfirst.data.rows import text_of
 from whyfirst.models.base import Sampling, asked
 from whyfirst.study.sources import CORPORA, Note, Row, unnoted
 from whyfirst.study.sources.sampling import (
+    WHOLE,
     Labels,
     Progress,
     as_asked,
@@ -59,7 +60,7 @@ def _ahead(options: Mapping[str, Any], given: Mapping[str, list[Row]]) -> list[R
     "cyclealign", seeded=True, rows_of=("prompts",), ahead=_ahead, check=reward_problems,
     uses=reward_uses, asks_judge=lambda options: not options["rewards"],
     # Pairs that prompts came with stood beside the responses drawn, which got the pairs' labels.
-    revised=lambda options: {"responses given": "left out"},
+    revised=lambda options: WHOLE | {"responses given": "left out"},
     paper="Hong et al. 2023, arXiv 2310.16271",
 )  # fmt: skip
 def cyclealign(
@@ -90,13 +91,13 @@ def cyclealign(
     """
     rows = given["prompts"][:size]
     sampling = Sampling(max_new_tokens, temperature, seed=seed)
-    drawn = sampled(model, rows, k, sampling, kept, progress, prompts_as)
+    left_out: Counter[str] = Counter()
+    drawn = sampled(model, rows, k, sampling, kept, progress, prompts_as, left_out)
     said = [list(dict.fromkeys(texts)) for texts in drawn]
     prompted = as_asked(model, rows, prompts_as)
     scored = model.loglikelihood(list(zip(prompted, said, strict=True)))
     told = by_rewards(rewards, rows, said, model, prompts_as) if rewards else []
     made: list[Row] = []
-    left_out: Counter[str] = Counter()
     for start in range(0, len(rows), at_once):
         places = range(start, min(start + at_once, len(rows)))
         shown = made[-examples:] if examples else []
@@ -114,7 +115,10 @@ def cyclealign(
                 left_out["no two responses" if few else "the rankings agree on no two"] += 1
     note("left_out", {"0 cyclealign": dict(left_out)})
     if not made:
-        raise DataError(f"cyclealign: no order on which two rankings of {len(rows)} prompts agree")
+        why = ", ".join(f"{why} ({n})" for why, n in left_out.most_common())
+        raise DataError(
+            f"cyclealign: no order on which two rankings of {len(rows)} prompts agree: {why}"
+        )
     return made
 
 

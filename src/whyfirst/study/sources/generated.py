@@ -17,6 +17,7 @@ from whyfirst.explain.generate import check_seeds, generate
 from whyfirst.explain.generators import GENERATORS
 from whyfirst.explain.teachers import usage_by_name
 from whyfirst.models.base import LanguageModel
+from whyfirst.models.embed import embedder, lexical
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.models.replies import KeptModel, replies_file
 from whyfirst.study.sources import CORPORA, Note, Row, unnoted
@@ -26,7 +27,11 @@ _CHARACTERS = 4  # of a token, where only a length is wanted
 
 def _inputs(options: Mapping[str, Any], world: object) -> dict[str, str]:
     use = Use.model_validate(options["generator"])
-    return {"generator": sha256_json(GENERATORS.identity(use))}
+    made_by = {"generator": sha256_json(GENERATORS.identity(use))}
+    # Without the extra it is `lexical`, as before there was any.
+    if "embed" in GENERATORS.get(use.name).context and embedder() is not lexical:
+        made_by["embedding"] = sha256_json(embedder().__name__)
+    return made_by
 
 
 def _asks(options: Mapping[str, Any]) -> list[tuple[str, ModelRef | None]]:
@@ -103,6 +108,7 @@ def generated(
     made = generate(
         generator, rows, models["teacher"], models.get("judge"), calls=calls,
         max_new_tokens=max_new_tokens, temperature=temperature, seed=writing_seed,
+        embed=embedder(),
         on_group=lambda done, all_, rows: progress(done, all_, f"{rows} rows"),
     )  # fmt: skip
     note("left_out", {f"0 {generator.name}": dict(made.left_out)})

@@ -15,6 +15,8 @@ from whyfirst.study.sources import CORPORA, Note, Row, unnoted
 @CORPORA.enter(
     "hh_rlhf", paper="Bai et al. 2022, arXiv 2204.05862", licence="MIT",
     several=lambda options: options.get("documents") == "responses",
+    # The first rows were those of the first folders.
+    revised=lambda options: {} if options["size"] is None else {"chosen_by": "prompt hash"},
 )  # fmt: skip
 def hh_rlhf(
     *,
@@ -27,13 +29,23 @@ def hh_rlhf(
     max_characters: Annotated[int | None, affects_output(ge=1)] = None,
     note: Note = unnoted,
 ) -> list[Row]:
-    """Rows of HH-RLHF: the training half of a split by prompt hash."""
-    from whyfirst.data.hh_rlhf import split_hh
+    """Rows of HH-RLHF: the training half of a split by prompt hash.
 
-    found, _ = split_hh(path, held_out, max_characters)
-    if found.skipped:
-        note("left_out", {"0 hh_rlhf": dict(Counter(row.reason for row in found.skipped))})
-    pairs = found.pairs[:size]
+    Args:
+        size: pairs, those of the lowest prompt hashes.
+    """
+    from whyfirst.data.hh_rlhf import prompt_hash, split_hh
+
+    found, _ = split_hh(path, held_out)
+    left_out = Counter(row.reason for row in found.skipped)
+    pairs = [p for p in found.pairs if max_characters is None or p.characters <= max_characters]
+    left_out["longer than `max_characters`"] = len(found.pairs) - len(pairs)
+    if +left_out:
+        note("left_out", {"0 hh_rlhf": dict(+left_out)})
+    if size is not None:
+        # By hash, since each folder is another kind of request, and in the given order.
+        kept = sorted(range(len(pairs)), key=lambda at: prompt_hash(pairs[at].prompt))[:size]
+        pairs = [pairs[at] for at in sorted(kept)]
     if documents == "prompts":
         return [{"prompt": prompt} for prompt in dict.fromkeys(p.prompt for p in pairs)]
     rows: list[Row] = []

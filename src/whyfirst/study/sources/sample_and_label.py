@@ -17,6 +17,7 @@ from whyfirst.evaluate.judges import JUDGES
 from whyfirst.models.base import Sampling
 from whyfirst.study.sources import CORPORA, Note, Row, unnoted
 from whyfirst.study.sources.sampling import (
+    WHOLE,
     Labels,
     Progress,
     as_long_as_may_be,
@@ -62,7 +63,7 @@ def _ahead(options: Mapping[str, Any], given: Mapping[str, list[Row]]) -> list[R
 @CORPORA.enter(
     "sample_and_label", seeded=True, rows_of=("prompts",), check=_check, uses=_uses, ahead=_ahead,
     # A chat was shown to judges as Python writes a list.
-    revised=lambda options: {} if options["judge"] is None else {"shown": "2"},
+    revised=lambda options: WHOLE | ({} if options["judge"] is None else {"shown": "2"}),
 )  # fmt: skip
 def sample_and_label(
     *,
@@ -104,13 +105,14 @@ def sample_and_label(
     """
     rows = within_cap(given["prompts"][:size], k, max_new_tokens, most_tokens)
     sampling = Sampling(max_new_tokens, temperature, seed=seed)
-    said = sampled(model, rows, k, sampling, kept, progress, prompts_as)
+    left_out: Counter[str] = Counter()
+    said = sampled(model, rows, k, sampling, kept, progress, prompts_as, left_out)
     labels: list[Labels] = [[None] * len(texts) for texts in said]
     if rewards:
         labels = by_rewards(rewards, rows, said, model, prompts_as)
     elif judge is not None:
         labels = shares_won(judge, judge_model, rows, said)
-    left_out = Counter({"over `most_tokens`": len(given["prompts"][:size]) - len(rows)})
+    left_out["over `most_tokens`"] = len(given["prompts"][:size]) - len(rows)
     made: list[Row] = []
     for row, texts, scores in zip(rows, said, labels, strict=True):
         found = list(_made(row, texts, scores, documents))
@@ -119,8 +121,9 @@ def sample_and_label(
             left_out[_nothing_made(texts, scores, documents)] += 1
     note("left_out", {"0 sample_and_label": dict(+left_out)})
     if not made:
+        why = ", ".join(f"{why} ({n})" for why, n in (+left_out).most_common())
         raise DataError(f"sample_and_label: no {documents} of {len(rows)} prompts' responses: "
-                        "nothing tells them apart; raise k or temperature")  # fmt: skip
+                        f"{why}; raise k, temperature or max_new_tokens")  # fmt: skip
     return made
 
 

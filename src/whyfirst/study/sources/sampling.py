@@ -6,6 +6,7 @@ judge's of pairs. Leaves out: what is made of the responses (the sources beside 
 people, and rewards with a model of their own.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -24,6 +25,9 @@ Rows = Sequence[dict[str, Any]]
 Progress = Callable[[int, int, str], None]
 AT_ONCE = 64
 """Prompts a call: what a kill can cost."""
+CUT = "responses cut off at `max_new_tokens`"
+WHOLE = {"responses": "whole"}
+"""Tells corpora from those in which a response that was cut off was given an end."""
 
 
 def without_responses(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,12 +43,15 @@ def within_cap(rows: Rows, k: int, length: int, most: int | None) -> list[dict[s
 
 def sampled(
     model: Any, rows: Rows, k: int, sampling: Sampling, kept: Path,
-    progress: Progress, prompts_as: PromptFormat = None,
+    progress: Progress, prompts_as: PromptFormat = None, left_out: Counter[str] | None = None,
 ) -> list[list[str]]:  # fmt: skip
-    """`k` responses to each row's prompt, as the stage that reads them writes the prompt.
+    """Whole responses of `k` to each row's prompt, as the stage that reads them writes the prompt.
+
+    One that was cut off is none: a stage would train its end where the length ran out.
 
     Args:
         prompts_as: of prompts given as text (`Stage.format`).
+        left_out: takes the count of those that were cut off.
 
     Raises:
         DataError: a row without a prompt.
@@ -52,12 +59,16 @@ def sampled(
     prompts = as_asked(model, rows, prompts_as)
     keeps = KeptModel(model, kept, AT_ONCE)
     found: list[list[str]] = []
+    cut = 0
     for start in range(0, len(prompts), AT_ONCE):
         for row in keeps.generate(prompts[start : start + AT_ONCE], k, sampling):
             # One that failed (a prompt over the context) is no response.
-            texts = [said.text for said in row if said.problem is None]
-            found.append([continued(model.tokenizer, text) for text in texts])
+            said = [one for one in row if one.problem is None]
+            found.append([continued(model.tokenizer, one.text) for one in said if one.finished])
+            cut += len(said) - len(found[-1])
         progress(len(found), len(prompts), "prompts")
+    if left_out is not None:
+        left_out.update({CUT: cut} if cut else {})
     return found
 
 

@@ -22,6 +22,7 @@ def length_bonus(tokens: int, most: int = 1024) -> float:
 
 @REWARDS.enter(
     "salmon",
+    version="2",
     paper="Sun et al. 2023, arXiv 2310.05910",
     needs="a reward model trained on principle-conditioned pairs (path)",
     tested="the reward model's number of the prompt with its principles; 4 and -6 by hand",

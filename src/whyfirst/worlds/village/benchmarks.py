@@ -77,6 +77,12 @@ def requests(world: int | None, side: int) -> list[Request]:
     return found
 
 
+def _on_any_side(item: str) -> str:
+    """An item's id without the side, so that a limit asks both sides the same."""
+    who, rest = item.split("/", 1)
+    return f"{who.split('.')[0]}/{rest}"
+
+
 def _metrics(request: Request) -> list[str]:
     """The metrics a request counts for."""
     return [
@@ -161,7 +167,7 @@ _OF = "relative to the newcomer's own value, both sides of a world averaged"
 )  # fmt: skip
 def village(*, limit: int | None = None, seed: int = 0, world: int | None = None) -> Exact[Request]:
     """Every request once; the seed is the side of the world."""
-    asked = limited(requests(world, seed), limit, lambda request: request.id)
+    asked = limited(requests(world, seed), limit, lambda request: _on_any_side(request.id))
     return Exact(asked, score, _failed, TOKENS)
 
 
@@ -192,7 +198,7 @@ def recall(*, limit: int | None = None, seed: int = 0, world: int | None = None)
             # The decision of the newcomer's own reading first, the other one behind it.
             texts = [words[own], words[not own]]
             rows.append((f"{who}.{side}/{deed}", f"deed {deed}", prompt, texts))
-    rows = limited(rows, limit, lambda row: row[0])
+    rows = limited(rows, limit, lambda row: _on_any_side(row[0]))
 
     def read(answers: Sequence[Sequence[Loglikelihood]]) -> list[ItemResult]:
         return [
