@@ -80,7 +80,7 @@ def test_code_versions_and_the_test_are_frozen(
     file, store = layer.write(tmp_path), Store(tmp_path / "store")
     plan = read_json(register(file, store).path)["plan"]
     assert plan["versions"] == {
-        "kinds": {"base": "1", "corpus": "2", "overlap": "3"},
+        "kinds": {"base": "1", "corpus": "2", "overlap": "4"},
         "stages": {name: module.STAGES.get(name).version for name in ("explain", "sft")},
         "benchmarks": {"hearth": "1", "hearth_recall": "1"},
     }
