@@ -142,6 +142,12 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     bench = bench_of(given)
     changes = recorded(bench, given.folder.absolute() / "changes")
+    # Else every state would differ from what this code leaves, and tell nothing.
+    if problems := list(after(bench, changes)):
+        raise SystemExit(
+            f"{given.folder}: the run recorded there isn't this code's ({problems[0]}); give "
+            "another folder"
+        )
     every = list(states(changes))
     random.Random(given.seed).shuffle(every)
     print(json.dumps({"changes": len(changes), "states": len(every)}), flush=True)
