@@ -8,6 +8,7 @@ rows. Leaves out: filling a budget (explain/match.py), and what the file alone t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,11 @@ def plan_overlaps(builder: Builder) -> None:
     documents = {s.data for s in study.stages.values() if "documents" in data_names(s.train)}
     # A comparison whose prompts are a benchmark's asks nothing else.
     of_files = [use for use in study.comparisons if use.prompts not in study.benchmarks]
-    # Corpus -> the seeds at which stages read it: one that no seed changes is read at them all.
-    read: dict[str, set[int]] = {}
-    for node in builder.nodes.values():
+    # Corpus -> seed -> the stages that read it: one that no seed changes is read at them all.
+    read: dict[str, dict[int, list[str]]] = {}
+    for stage, node in builder.nodes.items():
         for name in node.depends if node.kind == "stage" else ():
-            read.setdefault(name, set()).add(_asked_at(builder, node))
+            read.setdefault(name, {}).setdefault(_asked_at(builder, node), []).append(stage)
     groups: dict[tuple[int, str, str], list[str]] = {}
     for name, node in builder.nodes.items():
         if node.kind != "corpus":
@@ -73,7 +74,7 @@ def plan_overlaps(builder: Builder) -> None:
         first = config["corpus"] in documents
         check = "overlap" if first and not in_world else "repeats"
         if first or (name in read and not in_world):
-            for seed in sorted(read.get(name, {_asked_at(builder, node)})):
+            for seed in sorted(read.get(name, (_asked_at(builder, node),))):
                 groups.setdefault((seed, check, alone), []).append(name)
     for (seed, check, alone), corpora in groups.items():
         asked = [(name, _of_benchmark(builder, name, seed)) for name in study.benchmarks]
@@ -81,10 +82,9 @@ def plan_overlaps(builder: Builder) -> None:
         added = tuple(
             _overlap(builder, name, spec, seed, check, corpora, alone) for name, spec in asked
         )
-        for name, node in list(builder.nodes.items()):
-            reads = node.kind == "stage" and set(corpora) & set(node.depends)
-            if reads and _asked_at(builder, node) == seed:
-                builder.wait(name, added)
+        readers = (read.get(name, {}).get(seed, ()) for name in corpora)
+        for stage in dict.fromkeys(chain.from_iterable(readers)):
+            builder.wait(stage, added)
 
 
 def _asked_at(builder: Builder, node: Node) -> int:
