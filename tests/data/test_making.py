@@ -238,6 +238,7 @@ def test_texts_are_compared_by_hashed_words_where_an_encoder_is_installed(
     """The encoder reached no selector, and was no part of what identifies its rows."""
     import numpy as np
 
+    from whyfirst.models import embed
     from whyfirst.study.nodes import corpus
     from whyfirst.study.plan import build_plan
 
@@ -251,7 +252,8 @@ def test_texts_are_compared_by_hashed_words_where_an_encoder_is_installed(
         seen.extend(texts)
         return np.eye(len(texts))
 
-    monkeypatch.setattr(corpus, "embedder", lambda: encoder)
+    for module in (corpus, embed):
+        monkeypatch.setattr(module, "embedder", lambda: encoder)
     node = build_plan(file).by_id["seed0/corpus:pairs"]
     assert node.payload["config"]["embedding"] == "encoder" and node.fingerprint != lexical
     place = tmp_path / "store" / "corpus" / node.fingerprint

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from whyfirst.data.rows import numbered, text_of
+from whyfirst.data.rows import NEXT_TURN, numbered, text_of
 
 Level = Literal["refuse", "warn", "ok"]
 Rows = Sequence[Mapping[str, Any]]
-# A dialogue written into a text: HH-RLHF's marks, as they stand between turns.
-_NEXT_TURN = re.compile(r"\n\n(?:Human|Assistant):")
 _SHAPES = (("text",), ("responses",), ("completion",), ("chosen", "rejected"))
 _SHORT = 12  # characters of a prompt that an answer may well begin with ("Hello")
 _MOST_MEASURED = 2000  # rows whose tokens are counted, the longest ones
@@ -67,7 +65,7 @@ def check_rows(
             pairs = {(prompts[k % len(prompts)], text.strip()) for k, text in enumerate(texts)}
             twice += [number] if len(pairs) < len(texts) else []
         # A dialogue that goes on after the reply trains the model to speak for the other side.
-        on = [number for number, _, texts in told if any(map(_NEXT_TURN.search, texts))]
+        on = [number for number, _, texts in told if any(map(NEXT_TURN.search, texts))]
         found += [
             judged_rows(
                 "empty responses", empty, "rows {rows} have an empty response; drop them",

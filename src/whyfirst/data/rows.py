@@ -48,7 +48,8 @@ _UNREAD = {
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _CHATS = ("messages", "prompt", *_PAIR)
-_TURN = re.compile(r"\n\n(?:Human|Assistant):")  # a dialogue in one string (`hh_rlhf`)
+NEXT_TURN = re.compile(r"\n\n(?:Human|Assistant):")
+"""Between the turns of a dialogue in one text: HH-RLHF's marks."""
 
 
 class Row(dict[str, Any]):
@@ -240,7 +241,7 @@ def parts_of(row: Mapping[str, Any]) -> list[str]:
             found.append(part)
         elif part:
             found += (text_of([turn]) for turn in part)
-    turns = (turn for text in found if _TURN.search(text) for turn in _TURN.split(text))
+    turns = (turn for text in found if NEXT_TURN.search(text) for turn in NEXT_TURN.split(text))
     return list(dict.fromkeys([*found, *turns]))
 
 

@@ -7,7 +7,7 @@ in where none is installed; it knows words, not meanings. Leaves out: training e
 
 import importlib.util
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,3 +82,12 @@ def embedder() -> Embed:
     if spec is None or spec.origin is None:
         return lexical
     return Encoder(Path(spec.origin).parent / "model")
+
+
+def encoder_of(contexts: Iterable[Container[str]]) -> str | None:
+    """The encoder's name where one of some methods is given it, and so what they make hangs on it.
+
+    None where none asks for `embed` in its context, or gets `lexical`, as before there was any.
+    """
+    asked = any("embed" in context for context in contexts)
+    return embedder().__name__ if asked and embedder() is not lexical else None

@@ -40,7 +40,7 @@ class _BestOf:
         return self.model.chat_template
 
     def generate(
-        self, prompts: Sequence[Prompt], n: AtLeast1 = 1, sampling: Sampling = GREEDY
+        self, prompts: Sequence[Prompt], n: int = 1, sampling: Sampling = GREEDY
     ) -> list[list[Completion]]:
         """See `LanguageModel.generate`; `n` answers, each the best of as many drawn for it."""
         if self.n == 1:

@@ -4,7 +4,7 @@ Leaves out: what is known of them before they are made (`rows_ahead`).
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from whyfirst.data.making import Made, made
 from whyfirst.data.rows import iter_rows, prompts_in
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS, draws
 from whyfirst.evaluate.judges import JUDGES
-from whyfirst.models.embed import embedder, lexical
+from whyfirst.models.embed import embedder, encoder_of
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.models.replies import replies_file
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Tally, Work
@@ -88,14 +88,7 @@ def plan(
     )  # fmt: skip
     if corpus.made_of:
         _made_of(builder, corpus, f"corpora.{name}", spec)
-    # Without the extra it is `lexical`, as before there was any.
-    if any("embed" in method.context for method in methods) and embedder() is not lexical:
-        spec.config["embedding"] = embedder().__name__
-    # Words stood outside the turns of an HH dialogue, which no embedded world writes.
-    if any(method.facts.get("tells") for method in methods) and (
-        world is None or corpus.name in ("file", "hh_rlhf")
-    ):
-        spec.config["told"] = "2"
+    spec.config |= _marks(corpus, methods, in_world=world is not None)
     if world is not None:
         here, spec.extra["world"] = builder.world_at(seed if per_seed or drawn else 0, side)
         spec.config |= here.identity
@@ -108,10 +101,6 @@ def plan(
     if drawn or asks_base or any(ref is None for _, ref in asked):
         # How the model writes, or answers what is asked of it.
         answered_by(builder, spec)
-    if corpus.name == "written" and any(
-        source_of(method.function) for method in methods if "model" in method.context
-    ):
-        spec.config["model_given"] = True  # before, such a method was given none
     if starts:
         depends = (base.plan(builder, seed),)
     if corpus.name == "written":
@@ -125,6 +114,24 @@ def plan(
     read = [corpus.options[option] for option in facts.get("rows_of", ())]
     depends += tuple(plan(builder, other, seed, side, prompts_as=prompts_as) for other in read)
     return builder.add(id, KIND, spec, depends, weight=SECONDS, name=name)
+
+
+def _marks(corpus: CorpusUse, methods: Sequence[Entry[Any]], in_world: bool) -> dict[str, Any]:
+    """What tells the rows that a corpus' methods make now from those they made before."""
+    marks: dict[str, Any] = {}
+    if encoder := encoder_of(method.context for method in methods):
+        marks["embedding"] = encoder
+    # Words stood outside the turns of an HH dialogue, which no embedded world writes.
+    if any(method.facts.get("tells") for method in methods) and (
+        not in_world or corpus.name in ("file", "hh_rlhf")
+    ):
+        marks["told"] = "2"
+    # One of a user's own was given no model.
+    if corpus.name == "written" and any(
+        source_of(method.function) for method in methods if "model" in method.context
+    ):
+        marks["model_given"] = True
+    return marks
 
 
 def methods_of(transforms: Iterable[Use], select: Use | None) -> list[Entry[Any]]:
@@ -264,14 +271,19 @@ def _given(
     }
 
 
+def uses_of(payload: Mapping[str, Any]) -> tuple[list[Use], Use | None, int]:
+    """A corpus node's transforms, its selector, and how many rows that keeps."""
+    select = dict(payload.get("select") or {"n": 0})
+    n = select.pop("n")
+    transforms = [Use(**use) for use in payload.get("transforms", ())]
+    return transforms, Use(**select) if select else None, n
+
+
 def transformed(payload: Mapping[str, Any], rows: Iterable[Row], model: str | None) -> Made:
     """A source's rows after the corpus' transforms and selector."""
     if "transforms" not in payload:
         return Made(rows)
-    uses = [Use(**use) for use in payload["transforms"]]
-    select = dict(payload["select"] or {"n": 0})
-    n = select.pop("n")
-    chosen = Use(**select) if select else None
+    uses, chosen, n = uses_of(payload)
     context: dict[str, Any] = {
         "open_model": lambda path: open_model(ModelRef(path=path)), "embed": embedder(),
     }  # fmt: skip

@@ -23,7 +23,7 @@ from whyfirst.models.base import LanguageModel
 from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.decoding.budget import Budget
 from whyfirst.models.edits import EDITS
-from whyfirst.models.embed import embedder, lexical
+from whyfirst.models.embed import encoder_of
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.parts import (
     CHARACTERS,
@@ -140,9 +140,8 @@ def put_round(builder: Builder, arm: str, spec: Spec) -> None:
                         spec.contents[f"source of reward {reward}"] = source
                     elif scorer.version != "1":  # as fingerprints are from before it counted
                         spec.contents[f"version of reward {reward}"] = scorer.version
-            # Without the extra it is `lexical`, as before there was any.
-            if "embed" in entry.context and embedder() is not lexical:
-                spec.config["embedding"] = embedder().__name__
+            if encoder := encoder_of([entry.context]):
+                spec.config["embedding"] = encoder
             if asks_judge(builder, room, use, "judge_model"):
                 ask_judge_model(builder, f"{at}: {use.name!r}", spec)
 

@@ -9,16 +9,15 @@ from typing import Any
 
 from whyfirst.config.errors import DataError
 from whyfirst.config.files import read_json, read_jsonl
-from whyfirst.config.room import Use
 from whyfirst.data.making import Made
 from whyfirst.data.rows import Which, prompts_in, shaped, text_of, texts_of
-from whyfirst.models.embed import embedder, lexical
+from whyfirst.models.embed import encoder_of
 from whyfirst.models.folder import fast_tokenizer
 from whyfirst.study.cost.parts import CHARACTERS
 from whyfirst.study.execute.graph import Node, by_name
 from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import written
-from whyfirst.study.nodes.corpus import methods_of, rows_of, transformed
+from whyfirst.study.nodes.corpus import methods_of, rows_of, transformed, uses_of
 from whyfirst.study.sources import CORPORA, ROWS, Row, has_model_write
 
 _SAMPLE = 512  # rows whose length is measured
@@ -40,14 +39,11 @@ def _made_ahead(node: Node) -> Made | None:
 
 def made_without_model(payload: Mapping[str, Any], rows: Iterable[Row]) -> Made | None:
     """A source's rows through its corpus' transforms and selector; None where one asks a model."""
-    select = payload.get("select")
-    methods = methods_of(
-        [Use(**use) for use in payload.get("transforms", ())], select and Use(**select)
-    )
+    transforms, select, _ = uses_of(payload)
+    contexts = [method.context for method in methods_of(transforms, select)]
     # Held first: a row that can't be read is told of whatever becomes of it.
     rows = list(rows)
-    models = {"model", "open_model"} | ({"embed"} if embedder() is not lexical else set())
-    if any(method.context & models for method in methods):
+    if any(context & {"model", "open_model"} for context in contexts) or encoder_of(contexts):
         return None
     return transformed(payload, rows, None).held
 

@@ -27,6 +27,7 @@ from whyfirst.study.sources.sampling import (
     as_asked,
     as_long_as_may_be,
     by_rewards,
+    reasons,
     reward_problems,
     reward_uses,
     sampled,
@@ -115,9 +116,9 @@ def cyclealign(
                 left_out["no two responses" if few else "the rankings agree on no two"] += 1
     note("left_out", {"0 cyclealign": dict(left_out)})
     if not made:
-        why = ", ".join(f"{why} ({n})" for why, n in left_out.most_common())
         raise DataError(
-            f"cyclealign: no order on which two rankings of {len(rows)} prompts agree: {why}"
+            f"cyclealign: no order on which two rankings of {len(rows)} prompts agree: "
+            + reasons(left_out)
         )
     return made
 

@@ -17,7 +17,7 @@ from whyfirst.explain.generate import check_seeds, generate
 from whyfirst.explain.generators import GENERATORS
 from whyfirst.explain.teachers import usage_by_name
 from whyfirst.models.base import LanguageModel
-from whyfirst.models.embed import embedder, lexical
+from whyfirst.models.embed import embedder, encoder_of
 from whyfirst.models.reference import ModelRef, open_model
 from whyfirst.models.replies import KeptModel, replies_file
 from whyfirst.study.sources import CORPORA, Note, Row, unnoted
@@ -28,9 +28,8 @@ _CHARACTERS = 4  # of a token, where only a length is wanted
 def _inputs(options: Mapping[str, Any], world: object) -> dict[str, str]:
     use = Use.model_validate(options["generator"])
     made_by = {"generator": sha256_json(GENERATORS.identity(use))}
-    # Without the extra it is `lexical`, as before there was any.
-    if "embed" in GENERATORS.get(use.name).context and embedder() is not lexical:
-        made_by["embedding"] = sha256_json(embedder().__name__)
+    if encoder := encoder_of([GENERATORS.get(use.name).context]):
+        made_by["embedding"] = sha256_json(encoder)
     return made_by
 
 

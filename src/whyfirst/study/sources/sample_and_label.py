@@ -22,6 +22,7 @@ from whyfirst.study.sources.sampling import (
     Progress,
     as_long_as_may_be,
     by_rewards,
+    reasons,
     reward_problems,
     reward_uses,
     sampled,
@@ -121,9 +122,10 @@ def sample_and_label(
             left_out[_nothing_made(texts, scores, documents)] += 1
     note("left_out", {"0 sample_and_label": dict(+left_out)})
     if not made:
-        why = ", ".join(f"{why} ({n})" for why, n in (+left_out).most_common())
-        raise DataError(f"sample_and_label: no {documents} of {len(rows)} prompts' responses: "
-                        f"{why}; raise k, temperature or max_new_tokens")  # fmt: skip
+        raise DataError(
+            f"sample_and_label: no {documents} of {len(rows)} prompts' responses: "
+            f"{reasons(+left_out)}; raise k, temperature or max_new_tokens"
+        )
     return made
 
 

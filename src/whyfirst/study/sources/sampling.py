@@ -36,6 +36,11 @@ def without_responses(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in given}
 
 
+def reasons(left_out: Counter[str]) -> str:
+    """Why prompts and responses were left out, the commonest reason first, each with its count."""
+    return ", ".join(f"{why} ({count})" for why, count in left_out.most_common())
+
+
 def within_cap(rows: Rows, k: int, length: int, most: int | None) -> list[dict[str, Any]]:
     """The first prompts whose responses, all as long as they may be, stay under a cap of tokens."""
     return list(rows if most is None else rows[: most // (k * length)])
