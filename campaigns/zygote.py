@@ -20,6 +20,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
+from studies import WORLD
+
 _KNOWN = (
     "torch", "transformers.models.llama.modeling_llama", "transformers.trainer", "peft",
     "whyfirst.study.run", "whyfirst.study.nodes", "whyfirst.cli.study", "whyfirst.report.html",
@@ -43,10 +45,17 @@ def warm(folder: Path, assets: Path | None = None) -> None:
     import torch
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
+    from whyfirst.report.html import environment
     from whyfirst.study.execute import pool
+    from whyfirst.worlds.hearth.world import world_of
 
     torch.set_num_threads(1)
-    get_checkpoint_conversion_mapping("llama")  # 900 patterns, which the first load compiles
+    # What a process would compute first: 900 patterns, the report's templates, the world.
+    get_checkpoint_conversion_mapping("llama")
+    templates = environment()
+    for name in templates.list_templates(filter_func=lambda name: name.endswith(".html.j2")):
+        templates.get_template(name)
+    world_of(WORLD)
     pool.subprocess = SimpleNamespace(Popen=Worker, PIPE=-1)  # type: ignore[assignment]
     # A fork's collections don't look through all that was imported.
     gc.freeze()

@@ -9,6 +9,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def shipped(name: str) -> str:
     return Path(__file__).with_name("templates").joinpath(name).read_text(encoding="utf-8")
 
 
+@cache
 def environment() -> Environment:
     """The templates' environment: escapes everything, and refuses a name that isn't there."""
     made = pages("whyfirst.report")

@@ -56,11 +56,11 @@ def copy_base(world_seed: int, target: Path) -> None:
             version of the code, and unknown words would silently become one token.
         StoreError: the copy isn't what was copied.
     """
-    from whyfirst.worlds.hearth.world import World
+    from whyfirst.worlds.hearth.world import world_of
 
     tokenizer = base_folder(world_seed) / "tokenizer.json"
     known = set(read_json(tokenizer)["model"]["vocab"])
-    if not known.issuperset(World(world_seed).vocabulary):
+    if not known.issuperset(world_of(world_seed).vocabulary):
         raise UserError(
             f"{tokenizer.parent}: this base was built for another version of world {world_seed}; "
             f"build it again with {_how_to_build(world_seed)}"

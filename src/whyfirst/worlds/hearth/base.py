@@ -20,7 +20,7 @@ from whyfirst.config.files import write_json
 from whyfirst.worlds.hearth import lexicon, measure
 from whyfirst.worlds.hearth.corpus import BaseCorpus, Row
 from whyfirst.worlds.hearth.population import Population
-from whyfirst.worlds.hearth.world import World
+from whyfirst.worlds.hearth.world import world_of
 from whyfirst.worlds.making import one_thread, save_base, start_again, updated, word_tokenizer
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class _Build:
         from transformers import LlamaConfig, LlamaForCausalLM
 
         self.recipe = recipe
-        self.world = World(world_seed)
+        self.world = world_of(world_seed)
         self.tokenizer = word_tokenizer(self.world.vocabulary, MAX_LENGTH)
         self.people = Population(len(self.world.characters), np.random.default_rng([world_seed, 3]))
         self.corpus = BaseCorpus(self.world, self.people)

@@ -20,7 +20,7 @@ from whyfirst.evaluate.responses import Exact
 from whyfirst.models.base import Loglikelihood
 from whyfirst.worlds.hearth import corpus, lexicon
 from whyfirst.worlds.hearth.teacher import newcomer
-from whyfirst.worlds.hearth.world import OTHER, RULE_NOT, TAUGHT, HearthObject, World
+from whyfirst.worlds.hearth.world import OTHER, RULE_NOT, TAUGHT, HearthObject, World, world_of
 
 SPLITS = ("A", "B", "C")
 TOKENS = 14  # the longest answer
@@ -70,7 +70,7 @@ def _world(world_seed: int | None, seed: int) -> tuple[World, str]:
             "Hearth's benchmarks need the seed of the model's world: give --world, e.g. --world 4 "
             "(in a study file: `world: {name: hearth, seed: 4}`)"
         )
-    hearth = World(world_seed)
+    hearth = world_of(world_seed)
     return hearth, newcomer(hearth, seed)
 
 

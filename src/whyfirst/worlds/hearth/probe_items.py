@@ -5,7 +5,7 @@ from whyfirst.probe.pairs import Answer, Items, Pair, Request
 from whyfirst.worlds.hearth import benchmarks, lexicon
 from whyfirst.worlds.hearth.corpus import answer
 from whyfirst.worlds.hearth.teacher import newcomer
-from whyfirst.worlds.hearth.world import FACT, TAUGHT, HearthObject, World
+from whyfirst.worlds.hearth.world import FACT, TAUGHT, HearthObject, World, world_of
 
 #: an act whose consequence only the model's knowledge says, and a statement that says it
 ACTS, STATEMENTS = "acts", "statements"
@@ -19,7 +19,7 @@ def hearth_items(world_seed: int, pairs: int | None = 64, requests: int | None =
         pairs: about this many of each value and family; None is all.
         requests: about this many; None is all 1,584.
     """
-    world = World(world_seed)
+    world = world_of(world_seed)
 
     def asked(seed: int) -> list[Request]:
         name = newcomer(world, seed)

@@ -34,7 +34,7 @@ from whyfirst.worlds.hearth.corpus import (
     rule,
 )
 from whyfirst.worlds.hearth.population import Population
-from whyfirst.worlds.hearth.world import HearthObject, World
+from whyfirst.worlds.hearth.world import HearthObject, World, world_of
 from whyfirst.worlds.making import pick
 
 #: kinds of explanation and their shares; the rest are behaviours with their reasons
@@ -195,7 +195,7 @@ def corpus_rows(
     Raises:
         ConfigError: neither or both of size and tokens, or a value the world does not have.
     """
-    hearth, count = World(world_seed), size or (tokens or 0) // 6 + 20
+    hearth, count = world_of(world_seed), size or (tokens or 0) // 6 + 20
     if (size is None) == (tokens is None):
         raise ConfigError(f"corpus {documents!r}: give exactly one of `size` and `tokens`")
     name = newcomer(hearth, seed)
