@@ -122,6 +122,6 @@ def test_a_wrong_generator_is_found_after_the_plan(tmp_path: Path) -> None:
         DataError,
         match=r"study.yaml: corpora.made: seeds: row 1: no column 'scenario', which tomma needs",
     ):
-        refuse_unusable(build_plan(study(tmp_path, "tomma")))
+        refuse_unusable(build_plan(study(tmp_path, "tomma")), Store(tmp_path / "store"))
     with pytest.raises(DataError, match=r"corpora.made: .*stages.learn \(sft\) reads it"):
-        refuse_unusable(build_plan(study(tmp_path, GRAPH)))
+        refuse_unusable(build_plan(study(tmp_path, GRAPH)), Store(tmp_path / "store"))

@@ -277,15 +277,17 @@ def test_decoding_of_an_arm_that_is_asked_for_likelihoods_alone_is_idle(
 ) -> None:
     """`best_of_n` on benchmarks of likelihoods gave the plain arm's numbers without a word."""
     with pytest.raises(ConfigError, match=r"arms\.drawn\.decoding: changes nothing that is mea"):
-        refuse_unusable(build_plan(layer.write(own, BEST, *LIKELIHOODS)))
+        refuse_unusable(build_plan(layer.write(own, BEST, *LIKELIHOODS)), Store(own / "store"))
     both = ("benchmarks:\n  hearth: {limit: 120}", "benchmarks:\n  hearth: {limit: 120}\n"
             "  hearth_recall: {}")  # fmt: skip
-    assert IDLE in refuse_unusable(build_plan(layer.write(own, BEST, both)))
+    assert IDLE in refuse_unusable(build_plan(layer.write(own, BEST, both)), Store(own / "store"))
     (own / "p.jsonl").write_text('{"prompt": "the mason asks nosba to pour a namtig"}\n')
     compared = ("headline: main", "headline: main\ncomparisons: [{name: c, a: drawn, b: direct, "
                 "prompts: p.jsonl, judge: {name: scored, scorer: vader}}]")  # fmt: skip
-    assert IDLE in refuse_unusable(build_plan(layer.write(own, BEST, compared, *LIKELIHOODS)))
-    told = refuse_unusable(build_plan(layer.write(own, *LIKELIHOODS)))
+    assert IDLE in refuse_unusable(
+        build_plan(layer.write(own, BEST, compared, *LIKELIHOODS)), Store(own / "store")
+    )
+    told = refuse_unusable(build_plan(layer.write(own, *LIKELIHOODS)), Store(own / "store"))
     assert not [said for said in told if "decoding" in said]
 
 
@@ -294,7 +296,9 @@ def test_a_method_of_ones_own_is_taken_for_one_that_leaves_likelihoods(
 ) -> None:
     named = (TITLE, f"{TITLE}\nplugins: [{(own / 'mine.path').read_text()}]")
     refusing = (DIRECT, DIRECT + "  never: {stages: [align], decoding: [refusing]}\n")
-    told = refuse_unusable(build_plan(layer.write(own, named, refusing, *LIKELIHOODS)))
+    told = refuse_unusable(
+        build_plan(layer.write(own, named, refusing, *LIKELIHOODS)), Store(own / "store")
+    )
     assert not [said for said in told if "decoding" in said]
 
 

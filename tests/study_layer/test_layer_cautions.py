@@ -24,6 +24,6 @@ def test_a_surgery_that_reads_rows_ends_every_report(tmp_path: Path) -> None:
     assert "stage align: tokens: half of them unknown" in told
 
 
-def test_a_surgery_that_reads_rows_ends_every_plan() -> None:
+def test_a_surgery_that_reads_rows_ends_every_plan(tmp_path: Path) -> None:
     """Its rows were taken for prompts to be answered, by options that it doesn't have."""
-    assert refuse_unusable(build_plan(EDITS)) == ()
+    assert refuse_unusable(build_plan(EDITS), Store(tmp_path / "store")) == ()

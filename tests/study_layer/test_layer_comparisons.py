@@ -14,6 +14,7 @@ from whyfirst.config.files import read_jsonl
 from whyfirst.evaluate.item import Item
 from whyfirst.models.base import asked
 from whyfirst.study.config import load_study
+from whyfirst.study.execute.store import Store
 from whyfirst.study.nodes import comparison
 from whyfirst.study.plan import build_plan
 from whyfirst.study.reading import refuse_unusable
@@ -188,12 +189,12 @@ def test_prompts_that_no_report_takes_end_the_study_at_its_end(
              "{name: scored, scorer: rules}}\n")  # fmt: skip
     file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
     with pytest.raises(DataError, match=f"comparisons.c.prompts: .*{said}"):
-        refuse_unusable(build_plan(file))
+        refuse_unusable(build_plan(file), Store(file.parent / "store"))
     # What no limit reaches is not asked.
     if "repeats" in said:
         text = file.read_text().replace("prompts: q.jsonl", "prompts: q.jsonl, limit: 1")
         file.write_text(text)
-        refuse_unusable(build_plan(file))
+        refuse_unusable(build_plan(file), Store(file.parent / "store"))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_prompts_that_cannot_be_asked_fail_once_all_is_trained(
              "{name: scored, scorer: rules}}\n")  # fmt: skip
     file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
     with pytest.raises(DataError, match=said):
-        refuse_unusable(build_plan(file))
+        refuse_unusable(build_plan(file), Store(file.parent / "store"))
 
 
 def test_a_benchmark_that_asks_otherwise_at_each_seed_fails_once_all_is_trained(
@@ -224,9 +225,9 @@ def test_a_benchmark_that_asks_otherwise_at_each_seed_fails_once_all_is_trained(
              "{name: scored, scorer: rules}}\n")  # fmt: skip
     file = layer.write(tmp_path, ("headline: main\n", f"headline: main\n{named}"))
     with pytest.raises(DataError, match=r"c\.prompts: the benchmark asks something else at each"):
-        refuse_unusable(build_plan(file))
+        refuse_unusable(build_plan(file), Store(file.parent / "store"))
     file.write_text(file.read_text().replace("seeds: {default: 2}", "seeds: {default: 1}"))
-    refuse_unusable(build_plan(file))
+    refuse_unusable(build_plan(file), Store(file.parent / "store"))
 
 
 def test_a_calibration_that_changes_no_preference_is_taken(tmp_path: Path, hearth: Path) -> None:

@@ -36,7 +36,7 @@ def test_rows_in_another_language_are_trained_on(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"corpora\.demonstrations: .*own\.jsonl: unknown tokens: "
     ) as caught:
-        refuse_unusable(build_plan(file))
+        refuse_unusable(build_plan(file), Store(tmp_path / "store"))
     assert "(rows 5: 'Response:', 'correct'" in str(caught.value)
     assert "stages.align (sft) reads it" in str(caught.value)
 
@@ -49,9 +49,9 @@ def test_a_word_that_is_not_known_is_told_of_nowhere(tmp_path: Path) -> None:
     assert describe_plan(build_plan(layer.write(tmp_path / "own", SHIPPED)), store).told == UNUSED
 
 
-def test_an_arm_of_the_data_gallery_speaks_another_language() -> None:
+def test_an_arm_of_the_data_gallery_speaks_another_language(tmp_path: Path) -> None:
     file = Path(__file__).parents[2] / "studies" / "gallery" / "data.yaml"
-    assert refuse_unusable(build_plan(file)) == ()
+    assert refuse_unusable(build_plan(file), Store(tmp_path / "store")) == ()
 
 
 def test_a_stage_that_no_arm_names_is_passed_over_in_silence(tmp_path: Path) -> None:
@@ -64,3 +64,17 @@ def test_a_stage_that_no_arm_names_is_passed_over_in_silence(tmp_path: Path) -> 
         f"{name}: no arm uses it, so that nothing is made of it"
         for name in ("stages.idle", "stages.rules", "corpora.rules", "corpora.spare")
     )
+
+
+def test_rows_that_change_after_a_plan_are_read_again(tmp_path: Path) -> None:
+    """A plan that remembered the file and not its bytes would pass what the stage refuses."""
+    store, told = Store(tmp_path / "store"), "the children asked for bread ."
+    file = rows(tmp_path, *[told] * 20)
+    assert refuse_unusable(build_plan(file), store) == UNUSED
+    rows(tmp_path, *[told] * 19, "the children asked for cake .")
+    *_, said = refuse_unusable(build_plan(file), store)
+    assert "'cake'" in said and refuse_unusable(build_plan(file), store)[-1] == said
+    rows(tmp_path, *["Response: correct it where needed !"] * 20)
+    for _ in range(2):
+        with pytest.raises(DataError, match="unknown tokens"):
+            refuse_unusable(build_plan(file), store)

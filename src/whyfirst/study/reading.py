@@ -5,11 +5,13 @@ Leaves out: rows that can't be there yet (a teacher's, and what is made with a m
 """
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
 from pydantic import TypeAdapter
 
+from whyfirst import __version__
 from whyfirst.config.errors import ConfigError, DataError, UserError
 from whyfirst.config.plugins import source_of
 from whyfirst.data.checks import Finding, check_rows, columns_of
@@ -18,6 +20,8 @@ from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node, by_name
+from whyfirst.study.execute.known import known
+from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import comparison, corpus, evaluation
 from whyfirst.study.nodes.rows_ahead import rows_ahead
@@ -27,12 +31,17 @@ from whyfirst.train.config import StageConfig
 from whyfirst.train.config_rl import Online
 from whyfirst.train.kinds import data_names, kind_of
 
+Readers = Sequence[tuple[Node, str]]
+"""The stages that read a corpus, each with what it calls the rows."""
 # Rows that are brought to tokens: of a longer corpus, as many spread over the whole of it.
 _ENCODED = 2000
 
 
-def refuse_unusable(plan: Plan) -> tuple[str, ...]:
+def refuse_unusable(plan: Plan, store: Store) -> tuple[str, ...]:
     """Refuse a study whose model, corpora or benchmarks can't be used as they lie there.
+
+    Args:
+        store: keeps what was found of a corpus, so that the same rows aren't read again.
 
     Returns:
         What will run all the same and a reader should know: parts that no arm uses, unknown words.
@@ -64,7 +73,7 @@ def refuse_unusable(plan: Plan) -> tuple[str, ...]:
         drawn = source.name == "written" or has_model_write(source.name)
         asks = "asks" in CORPORA.get(source.name).facts
         if not drawn and (asks or not corpus.reads_base(source)):
-            told += _check_corpus(plan, node, readers.get(name, []), model)
+            told += _told_of(plan, store, node, readers.get(name, []), model)
     evaluation.rehearsals(plan.nodes)
     try:
         comparison.refuse_unaskable(plan.nodes)
@@ -107,9 +116,24 @@ def only_likelihoods(benchmark: str) -> str:
     return f"decoding changes nothing of benchmark {benchmark}, which asks only for likelihoods"
 
 
-def _check_corpus(
-    plan: Plan, node: Node, readers: Sequence[tuple[Node, str]], model: Path | None
+def _told_of(
+    plan: Plan, store: Store, node: Node, readers: Readers, model: Path | None
 ) -> list[str]:
+    """What a reader should know of a corpus' rows (`_check_corpus`)."""
+    at = f"{plan.file}: corpora.{node.name}"
+    read = [(*stage.key, data, stage.payload["train"]) for stage, data in readers]
+    # The file may have another name now, under which its rows are told of.
+    of = [__version__, version("transformers"), *node.key, node.payload["use"], read, bool(model)]
+    try:
+        told = known(
+            store, "rows", of, list[str], lambda: _check_corpus(plan, node, readers, model)
+        )
+    except DataError as error:
+        raise DataError(f"{at}: {error}") from error
+    return [f"{at}: {message}" for message in told]
+
+
+def _check_corpus(plan: Plan, node: Node, readers: Readers, model: Path | None) -> list[str]:
     """Refuse rows of a corpus that a stage would refuse, and a corpus without rows.
 
     What is told of rows that it wouldn't refuse comes back.
@@ -118,23 +142,19 @@ def _check_corpus(
         readers: the stages that read it, each with what it calls the rows.
         model: the folder of the model they start from.
     """
-    at = f"{plan.file}: corpora.{node.name}"
     path = Path(node.payload["use"].get("path", node.payload["use"]["name"]))
     # Of what models are asked for, rows like those they will write.
     facts = CORPORA.get(node.payload["use"]["name"]).facts
-    try:
-        rows: list[Row] | None = None
-        if "asks" not in facts:
-            rows = rows_ahead(node)
-        elif "transforms" not in node.payload:
-            rows = facts["ahead"](node.payload["use"], {})
-    except DataError as error:
-        raise DataError(f"{at}: {error}") from error
+    rows: list[Row] | None = None
+    if "asks" not in facts:
+        rows = rows_ahead(node)
+    elif "transforms" not in node.payload:
+        rows = facts["ahead"](node.payload["use"], {})
     told: list[str] = []
     if rows is None:
         return told
     if not rows:
-        raise DataError(f"{at}: {path}: no usable rows")
+        raise DataError(f"{path}: no usable rows")
     # A budget leaves out some of the rows, and nobody knows yet which: they may be too long.
     if node.payload["config"].get("tokens") is not None or "asks" in facts:
         model = None
@@ -147,10 +167,10 @@ def _check_corpus(
                 said = "; ".join(f"{found.check}: {found.message}" for found in refused)
                 raise DataError(f"{path}: {said}")
             warned = [f for f in findings if (f.check, f.level) == ("unknown tokens", "warn")]
-            told += [f"{at}: {found.message}" for found in warned]
+            told += [found.message for found in warned]
         except UserError as error:
             kind = plan.study.stages[stage.name].train.kind
-            raise DataError(f"{at}: {error}; stages.{stage.name} ({kind}) reads it") from error
+            raise DataError(f"{error}; stages.{stage.name} ({kind}) reads it") from error
     return told
 
 

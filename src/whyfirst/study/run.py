@@ -103,7 +103,7 @@ def run_study(
     if finished is not None:
         outcome = Outcome(reused=[node.id for node in plan.nodes])
         return RunSummary(plan, finished, *paths, outcome, True)
-    refuse_unusable(plan)
+    refuse_unusable(plan, place)
     forget_rows()
     open_workers: OpenWorkers | None = None
     if cluster is None:

@@ -8,12 +8,14 @@ arithmetic (arithmetic.py), and time on CPUs (timing.py).
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.stats.power import half_width, mde, seeds_needed
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Calls, Work
+from whyfirst.study.execute.known import known
 from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes import KINDS
@@ -72,7 +74,9 @@ def estimate(plan: Plan, store: Store) -> Estimate:
     shape, lengths, problem = None, None, None
     assumptions: tuple[str, ...] = ()
     try:
-        shape = arithmetic.read_shape(_model_config(plan))
+        config = _model_config(plan)
+        of, form = [config, version("transformers")], arithmetic.Shape
+        shape = known(store, "shape", of, form, lambda: arithmetic.read_shape(config))
         lengths = CorpusLengths(plan.by_id, store, plan.model_place)
         assumptions = _ASSUMPTIONS + ((_NO_TOKENIZER,) if lengths.tokenizer is None else ())
     except UserError as error:
@@ -202,7 +206,7 @@ def describe_plan(plan: Plan, store: Store) -> PlanDescription:
     Raises:
         UserError: as `refuse_unusable`.
     """
-    told = refuse_unusable(plan)
+    told = refuse_unusable(plan, store)
     study, ahead = plan.study, Ahead(plan.study, plan.nodes, store, None, None)
     rows = []
     for kind, name in dict.fromkeys((node.kind, node.name) for node in plan.nodes):

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from whyfirst.config.errors import DataError, StoreError, UserError
-from whyfirst.config.files import read_json, sha256_json, write_json
+from whyfirst.config.errors import UserError
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.estimate import Estimate, estimate
 from whyfirst.study.execute.executor import Event
+from whyfirst.study.execute.known import known
 from whyfirst.study.execute.pool import device_kind, worker_environment
-from whyfirst.study.execute.store import CHECKED, Store
+from whyfirst.study.execute.store import Store
 from whyfirst.study.execute.time_left import Tracker, history
 from whyfirst.study.plan import Plan
 
@@ -78,27 +78,22 @@ def seconds_left(plan: Plan, store: Store, workers: int, cost: Estimate) -> floa
 def _speed(config: dict[str, Any], store: Store, workers: int, measure: bool) -> float | None:
     """Operations a second in training, as the store has it or timed now; None where unknown."""
     environment = worker_environment(0, workers)
-    threads = environment["OMP_NUM_THREADS"]
-    of = sha256_json([config, device_kind(), threads])[:16]
-    path = store.root / CHECKED / f"speed-{of}.json"
-    with contextlib.suppress(DataError, KeyError, TypeError, ValueError):
-        return float(read_json(path)["flops_a_second"])
-    if not measure:
-        return None
+    of = [config, device_kind(), environment["OMP_NUM_THREADS"]]
+    return known(
+        store, "speed", of, float, lambda: _timed(config, environment) if measure else None
+    )
+
+
+def _timed(config: dict[str, Any], environment: dict[str, str]) -> float | None:
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _START], input=json.dumps(config), capture_output=True,
             text=True, env=environment, timeout=_MOST_S, check=True,
         )  # fmt: skip
-        found = float(done.stdout.split()[-1])
+        return float(done.stdout.split()[-1])
     except (subprocess.SubprocessError, OSError, ValueError, IndexError):
         # An unusual model: it is measured as soon as its first node runs.
         return None
-    with contextlib.suppress(StoreError):
-        # A folder with this file alone would be refused as no store.
-        store.create()
-        write_json(path, {"flops_a_second": found})
-    return found
 
 
 def main() -> None:

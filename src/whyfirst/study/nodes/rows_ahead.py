@@ -106,15 +106,18 @@ class CorpusLengths:
             if name not in self._read:
                 self._read[name] = self._rows(nodes)
             given, where = self._read[name], Path(name)
-            rows = list(prompts_in(given, where) if prompts else shaped(given, where, turns))
+            if turns == "all" and not prompts:
+                given = list(shaped(given, where, turns))  # some become several
+            some = given[:: max(1, len(given) // _SAMPLE)]
+            rows = prompts_in(some, where) if prompts else shaped(some, where)
             lengths = [
                 max(map(self.tokens, [text_of(row["prompt"])] if prompts else texts_of(row)))
-                for row in rows[:: max(1, len(rows) // _SAMPLE)]
+                for row in rows
             ]
             count = max(1, len(lengths))
             budget = nodes[0].payload["config"].get("tokens")
             cut = sum(min(length, limit) for length in lengths) / count
-            self._counted[key] = len(rows), cut, float(budget or sum(lengths) / count * len(rows))
+            self._counted[key] = len(given), cut, float(budget or sum(lengths) / count * len(given))
         return self._counted[key]
 
     def _rows(self, nodes: list[Node]) -> list[Row]:

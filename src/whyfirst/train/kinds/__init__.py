@@ -8,6 +8,7 @@ at the top, since a study file is read through them. Leaves out: running a stage
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -93,8 +94,12 @@ KINDS: Room[StageKind] = Room("kinds", __name__)
 
 def kind_of(config: Stage) -> StageKind:
     """The kind that a stage's options belong to."""
-    made: StageKind = KINDS.make(config.kind)
-    return made
+    return _made(KINDS.get(config.kind).function)
+
+
+@cache
+def _made(function: Callable[[], StageKind]) -> StageKind:
+    return function()
 
 
 def data_names(config: Stage) -> tuple[str, ...]:
