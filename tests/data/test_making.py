@@ -96,6 +96,18 @@ def test_a_missing_column_is_told_by_row_and_method() -> None:
         done([PAIR, {"prompt": "q", "chosen": "a"}], Use(name="corrections"))
 
 
+def test_a_node_of_a_tree_without_its_reward_is_told_by_its_place() -> None:
+    """It ended with a traceback."""
+    tree = {"instruction": "raw", "reward": 1.0, "children": [{"instruction": "better"}]}
+    with pytest.raises(DataError, match=r"row 1: tree\.children\.0\.reward: .*; rewrites needs"):
+        done([{"tree": tree}], Use(name="rewrites"))
+    deep: dict[str, object] = tree
+    for _ in range(3000):
+        deep = {"instruction": "raw", "reward": 1.0, "children": [deep]}
+    with pytest.raises(DataError, match="row 1: tree"):
+        done([{"tree": deep}], Use(name="rewrites"))
+
+
 def test_a_missing_column_is_told_by_its_line_in_the_file(tmp_path: Path) -> None:
     from whyfirst.data.rows import iter_rows
 

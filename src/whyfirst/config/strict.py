@@ -248,27 +248,30 @@ def problems_of(
 
 def _locate(data: Any, loc: Location, *, missing: bool) -> Location:
     """Pydantic's location without the pieces (union tags, validators) that are not in the file."""
-
-    def best(data: Any, rest: Location) -> tuple[bool, Location]:
-        """(whether the last piece was found, what was found), the best reading of `rest`."""
-        if not rest:
-            return True, ()
-        head, tail = rest[0], rest[1:]
-        inside: Any = None
-        key: str | int | None = None
-        if isinstance(data, dict) and (str(head) in data or (missing and not tail)):
-            key, inside = str(head), data.get(str(head))
-        elif isinstance(data, list) and isinstance(head, int) and head < len(data):
-            key, inside = head, data[head]
-        # A piece that is in no data is pydantic's own (a union's tag, a validator's name): with
-        # and without it are both tried, and the reading that gets furthest is right.
-        skipped = best(data, tail) if tail else (False, ())
-        if key is None:
-            return skipped
-        whole, deeper = best(inside, tail)
-        return max((whole, (key, *deeper)), skipped, key=lambda c: (c[0], len(c[1])))
-
-    return best(data, tuple(loc))[1]
+    # A piece that is in no data is pydantic's own (a union's tag, a validator's name). Every piece
+    # is read both as one of those and as a key, and the reading that gets furthest is right. Of two
+    # readings that have come to one value, the longer one: else they double with each piece.
+    readings: dict[int, tuple[Any, Location]] = {id(data): (data, ())}
+    for number, head in enumerate(loc, 1):
+        stepped: dict[int, tuple[Any, Location]] = {}
+        for inside, at in readings.values():
+            key: str | int | None = None
+            if isinstance(inside, dict):
+                known = str(head) in inside or (missing and number == len(loc))
+                key, inside = (str(head), inside.get(str(head))) if known else (None, None)
+            elif isinstance(inside, list) and isinstance(head, int) and head < len(inside):
+                key, inside = head, inside[head]
+            if key is not None and len(at) >= len(stepped.get(id(inside), (None, ()))[1]):
+                stepped[id(inside)] = inside, (*at, key)
+        if number == len(loc) and stepped:
+            readings = stepped
+        else:
+            readings |= {
+                of: one
+                for of, one in stepped.items()
+                if len(one[1]) >= len(readings.get(of, (None, ()))[1])
+            }
+    return max((at for _, at in readings.values()), key=len, default=())
 
 
 def problem_text(detail: Any, model: type[BaseModel]) -> str:

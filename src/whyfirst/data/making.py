@@ -19,6 +19,9 @@ from whyfirst.config.strict import problems_of
 from whyfirst.data.rows import numbered
 from whyfirst.data.transforms import SELECTORS, TRANSFORMS
 
+_PIECES = 4
+"""Of a place in a row that are told from either end; data may lie in itself hundreds of times."""
+
 Rows = Iterable[dict[str, Any]]
 
 
@@ -149,6 +152,8 @@ def _unlike(column: str, value: Any, error: ValidationError) -> str:
     """What is wrong with a column's value, where it is, and what to do about it."""
     # A text or a list may be wanted: what is wrong furthest inside tells most.
     at, said = max(problems_of(error, BaseModel, value), key=lambda one: len(one[0]))
+    if len(at) > 2 * _PIECES:
+        at = (*at[:_PIECES], "...", *at[-_PIECES:])
     place = ".".join(map(str, (column, *at)))
     if isinstance(value, str):
         return f"{place}: {said} (every value of a CSV file is text; give JSONL or parquet)"

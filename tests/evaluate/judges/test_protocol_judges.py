@@ -103,6 +103,17 @@ def test_the_most_diverse_fifth_goes_to_people_and_their_label_decides(tmp_path:
     assert [p.reason for p in people(judge, share=1.0).compare(pairs)].count(LEFT) == 2
 
 
+def test_labels_turn_with_the_pair_that_a_calibration_swaps(tmp_path: Path) -> None:
+    """What people said of the first response was said of whichever was shown first."""
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text('{"id": "x", "winner": "b"}\n')
+    judge = Says(lambda one: Preference("a", samples=("a", "b") * 3))
+    for calibration in ("balanced_position", "two_games"):
+        asked = people(judge, share=1.0, labels=labels)
+        (found,) = CALIBRATIONS.make(calibration)(asked).compare([pair("x", "good", "bad")])
+        assert found.winner == "b"
+
+
 def test_one_label_decides_what_other_seeds_answered(tmp_path: Path) -> None:
     """Responses at every seed have one id, and what people said of one was said of all."""
     judge = Says(lambda one: Preference("a", samples=("a", "b") * 3))

@@ -6,14 +6,23 @@ A row's tree has nodes ``{instruction, reward, children}`` with the raw instruct
 makes the tree (models/decoding/p_aligner).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any
+
+from pydantic import BaseModel
 
 from whyfirst.data.transforms import TRANSFORMS, LeftOut, Row
 
 PROMPT = "Rewrite this instruction so that it is easier to answer well:\n{instruction}"
-Node = Mapping[str, Any]
+
+
+class Node(BaseModel):
+    """An instruction, what the search gave it, and its rewrites: what every node must have."""
+
+    instruction: str
+    reward: float
+    children: list["Node"] = []
 
 
 @TRANSFORMS.enter(
@@ -21,7 +30,7 @@ Node = Mapping[str, Any]
     paper="Song et al. 2025, arXiv 2508.04626",
     needs="tree (instruction, reward, children)",
     tested="the node of the highest reward, the raw instruction for its prompt",
-    columns={"tree": dict[str, Any]},
+    columns={"tree": Node},
     streams=True,
 )
 def rewrites(
@@ -53,7 +62,7 @@ def rewrites(
             yield {"prompt": said, "completion": after["instruction"]}
 
 
-def _nodes(node: Node) -> Iterator[Node]:
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A tree's nodes, the root first; without recursion, since trees come from files."""
     waiting = [node]
     while waiting:

@@ -24,18 +24,23 @@ TURNED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 
 @dataclass(frozen=True)
 class Pair:
-    """Two responses to one request; those at another seed are another pair of the same id."""
+    """Two responses to one request; those at another seed are another pair of the same id.
+
+    Args:
+        turned: they have changed places, and so names, against the rows that they come from.
+    """
 
     id: str
     prompt: str
     a: Completion
     b: Completion
     seed: int | None = None
+    turned: bool = False
 
     @property
     def swapped(self) -> "Pair":
         """The same pair with b shown first."""
-        return replace(self, a=self.b, b=self.a)
+        return replace(self, a=self.b, b=self.a, turned=not self.turned)
 
 
 @dataclass(frozen=True)

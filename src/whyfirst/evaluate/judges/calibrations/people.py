@@ -30,7 +30,7 @@ class _Label(NamedTuple):
 
 @CALIBRATIONS.enter(
     "people",
-    version="2",
+    version="3",
     on="samples",
     paper="Wang et al. 2023, arXiv 2305.17926",
     needs="a judge that draws several replies (inside: multiple_evidence)",
@@ -75,7 +75,7 @@ class _People(Judge):
     ) -> None:
         self.judge, self.share, self.labels = judge, share, labels
         self.name, self.criterion = f"{judge.name}+people", judge.criterion
-        self.version = f"{judge.version}+2({share})"
+        self.version = f"{judge.version}+3({share})"
 
     def compare(self, pairs: Sequence[Pair], samples: int = 1) -> list[Preference]:
         """See `Judge.compare`; labels are held against all pairs, also those without responses."""
@@ -103,5 +103,7 @@ class _People(Judge):
             if entropy[place] > 0:
                 name, seed = pairs[place].id, pairs[place].seed
                 label = self.labels.get((name, seed)) or self.labels.get((name, None))
-                found[place] = Preference(label.winner) if label else Preference(None, LEFT)
+                said = Preference(label.winner) if label else Preference(None, LEFT)
+                # People said it of the pair as its row has it.
+                found[place] = said.swapped if pairs[place].turned else said
         return found
