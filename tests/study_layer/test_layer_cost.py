@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from whyfirst.cli.app import app
+from whyfirst.cli.planning import show_power
 from whyfirst.config.errors import ConfigError, UserError
 from whyfirst.config.strict import load_yaml
 from whyfirst.models.reference import parse_model
@@ -141,6 +142,18 @@ def test_every_contrast_has_its_items_and_what_it_can_find(place: Path) -> None:
     (row,) = describe_plan(build_plan(study(place)), Store(place / "store")).power
     assert (row.n_topics, row.n_items, row.spread) == (4, 4, "default")
     assert row.mde is not None and row.half_width is not None
+
+
+def test_what_a_contrast_of_a_score_can_find_is_no_number_of_points(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = describe_plan(build_plan(study(place)), Store(place / "store"))
+    (share,) = told.power
+    scored = replace(share, contrast="scored", unit="score", mde=0.25, half_width=0.1234)
+    show_power(replace(told, power=(replace(scored, unit="proportion"), scored)))
+    first, second = [line for line in capsys.readouterr().out.splitlines() if "scored" in line]
+    assert "±25.0 points" in first and "±12.3 points" in first
+    assert "±0.250" in second and "±0.123" in second and "points" not in second
 
 
 def test_size_of_a_model_nobody_knows_is_said_and_the_rest_is_planned(place: Path) -> None:

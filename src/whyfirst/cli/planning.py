@@ -186,8 +186,10 @@ def show_power(description: "PlanDescription") -> None:
         pair = len(row.arms) == 2
         # Further apart than two shares (or two differences of shares) can lie.
         most = 1.0 if pair else 2.0
+        form = "±{:.3f}" if row.unit == "score" else "±{:.1f} points"
+        scale = 1.0 if row.unit == "score" else 100.0
         shown = [
-            size if size is None else "nothing" if size >= most else f"±{100 * size:.1f} points"
+            size if size is None else "nothing" if size >= most else form.format(scale * size)
             for size in (row.mde, row.half_width)
         ]
         arms = (" - " if pair else ", ").join(row.arms)

@@ -15,7 +15,7 @@ from whyfirst.config.bounded import open_file
 from whyfirst.config.errors import ConfigError, did_you_mean
 from whyfirst.config.strict import decisive
 from whyfirst.constitution import load_constitution
-from whyfirst.evaluate.benchmark import benchmark_named
+from whyfirst.evaluate.benchmark import Metric, benchmark_named
 from whyfirst.study.config import NONE, Overrides, Study
 from whyfirst.study.execute.graph import LIBRARIES, Node, by_name
 from whyfirst.study.execute.pool import device_kind
@@ -127,7 +127,7 @@ def _evaluations(
     firsts = first_stages(study)
     sides = 1 if builder.world is None else builder.world.sides
     # A curve is of the headline alone: what else is measured takes as long again.
-    headline = (_owner(study, c) for c in study.contrasts if c.name == study.headline)
+    headline = (metric_of(study, c)[0] for c in study.contrasts if c.name == study.headline)
     curved = next(headline, None) if study.curve else None
     for (arm, seed), first in stages.items():
         for side in range(sides):
@@ -152,7 +152,7 @@ def _evaluations(
 def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:
     """Topics and items of a contrast's cell at one seed, on all sides of its world; None where they
     can't be known yet."""
-    name = _owner(plan.study, contrast)
+    name, _ = metric_of(plan.study, contrast)
     first = next(use for use in plan.evaluations if use.benchmark == name)
     topics: set[str] = set()
     items = 0
@@ -170,10 +170,12 @@ def cell_size(plan: Plan, contrast: ContrastConfig) -> tuple[int, int] | None:
     return len(topics), items
 
 
-def _owner(study: StudyFile, contrast: ContrastConfig) -> str:
-    """The benchmark that gives the contrast's metric."""
-    metrics = {n: {m.name for m in benchmark_named(n).metrics} for n in study.benchmarks}
-    return next(name for name, known in metrics.items() if contrast.metric in known)
+def metric_of(study: StudyFile, contrast: ContrastConfig) -> tuple[str, Metric]:
+    """The contrast's metric, and the benchmark that gives it."""
+    given = (
+        (name, metric) for name in study.benchmarks for metric in benchmark_named(name).metrics
+    )
+    return next((name, metric) for name, metric in given if metric.name == contrast.metric)
 
 
 def unused(plan: Plan) -> list[str]:
@@ -214,7 +216,8 @@ def refuse_empty_cells(plan: Plan, *, reading: bool) -> None:
         ConfigError: names the contrast and its cell.
     """
     for contrast in plan.study.contrasts:
-        has_data = plan.study.benchmarks[_owner(plan.study, contrast)].data is not None
+        name, _ = metric_of(plan.study, contrast)
+        has_data = plan.study.benchmarks[name].data is not None
         if has_data and (not reading or contrast.cell == "*/*"):
             continue
         if cell_size(plan, contrast) == (0, 0):

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from whyfirst.config.errors import ConfigError, UserError
+from whyfirst.evaluate.benchmark import Unit
 from whyfirst.stats.power import half_width, mde, seeds_needed
 from whyfirst.study.cost import arithmetic
 from whyfirst.study.cost.parts import CHARACTERS, Ahead, Asked, Calls, Work
@@ -21,7 +22,7 @@ from whyfirst.study.materials import PretrainedModel, ScratchModel
 from whyfirst.study.nodes import KINDS
 from whyfirst.study.nodes.checks import repeats_ahead
 from whyfirst.study.nodes.rows_ahead import CorpusLengths, leaves_out
-from whyfirst.study.plan import Plan, cell_size
+from whyfirst.study.plan import Plan, cell_size, metric_of
 from whyfirst.study.reading import refuse_unusable
 from whyfirst.study.schema import ContrastConfig, PowerAssumptions
 
@@ -153,7 +154,7 @@ class StageRow:
 
 @dataclass(frozen=True)
 class PowerRow:
-    """What one contrast can find with the planned seeds and items (fractions).
+    """What one contrast can find with the planned seeds and items: fractions, or scores in [0, 1].
 
     `mde` is what a two-sided test at 5 % finds in 80 % of studies, and `half_width` what half the
     interval does not exceed in 80 % of them; None with one seed, which says nothing about training
@@ -172,6 +173,7 @@ class PowerRow:
     half_width: float | None
     seeds_for_5_points: int | None
     spread: str
+    unit: Unit
 
 
 @dataclass(frozen=True)
@@ -251,4 +253,7 @@ def _power(plan: Plan, contrast: ContrastConfig) -> PowerRow:
         if seeds > 1:
             least = min(most, mde(*spreads, seeds, *size, study.drawn))
             half = min(most, half_width(*spreads, seeds, *size, study.drawn))
-    return PowerRow(contrast.name, contrast.arms, seeds, topics, items, least, half, needed, spread)
+    _, metric = metric_of(study, contrast)
+    return PowerRow(
+        contrast.name, contrast.arms, seeds, topics, items, least, half, needed, spread, metric.unit
+    )
