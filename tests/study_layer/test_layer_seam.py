@@ -11,7 +11,7 @@ import layer_models
 import pytest
 
 from whyfirst.config.errors import ConfigError
-from whyfirst.config.files import read_jsonl
+from whyfirst.config.files import read_json, read_jsonl
 from whyfirst.constitution import load_constitution
 from whyfirst.data.transforms import TRANSFORMS
 from whyfirst.models.scripted import ScriptedModel
@@ -21,6 +21,7 @@ from whyfirst.study.nodes import corpus, seam
 from whyfirst.study.nodes.seam import likelihoods, recall
 from whyfirst.study.plan import build_plan
 from whyfirst.study.results.assemble import Assembler
+from whyfirst.train.plan import SEEN
 
 STUDY = """\
 study: seam
@@ -156,6 +157,34 @@ def test_documents_in_the_form_before_their_transforms_are_held_out(
     rows = read_jsonl(tmp_path / "out" / "items.jsonl")
     counts = {m: sum(row["benchmark"] == m for row in rows) for m in seam.METRICS}
     assert (counts["held_out_documents"], counts["trained_documents"]) == (2, 4)
+
+
+def test_documents_that_no_update_saw_count_as_held_out_and_not_as_trained_on(
+    tmp_path: Path,
+) -> None:
+    """Two updates of two documents were said to have trained on all twenty."""
+    file = place(tmp_path)
+    (tmp_path / "mine.jsonl").write_text(
+        "".join(json.dumps({"text": f"{n} kettles pour hot water"}) + "\n" for n in range(20))
+    )
+    text = file.read_text()
+    old = text[text.index("  reasons:") : text.index("stages:")]
+    new = "".join(
+        f"  {name}: {{source: file, path: mine.jsonl}}\n" for name in ("reasons", "rules")
+    )
+    text = text.replace(old, new).replace("packing: true", "min_updates: 1")
+    text = text.replace("updates: 12, batch_size: 4", "updates: 2, batch_size: 2")
+    file.write_text(text)
+    code, _, errors = layer.run(file, tmp_path / "store", tmp_path / "out")
+    assert code == 0, errors
+    recalled = layer.results(tmp_path / "out")["recall"]["explain_only"]
+    assert recalled["trained_documents"]["n"] == 4
+    assert recalled["held_out_documents"]["n"] == 16
+    plan = build_plan(file)
+    store = Store(tmp_path / "store")
+    (stage,) = (node for node in plan.nodes if node.id == "seed0/explain")
+    lines = read_json(store.folder(*stage.key) / SEEN)["lines"]
+    assert len(lines) == 4 and set(lines) <= set(range(1, 21))
 
 
 def test_documents_longer_than_the_context_are_counted_as_measured(

@@ -5,17 +5,19 @@ Reads and checks the data, trains, saves, counts. Leaves out: how a kind trains 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from transformers import set_seed
 
 from whyfirst.config.errors import ConfigError
+from whyfirst.config.files import write_json
 from whyfirst.train import checkpoint, preflight, processes, trainer, weights
 from whyfirst.train.config_base import LOG_EVERY
 from whyfirst.train.encode import Encoded, encode
 from whyfirst.train.job import Job, Run, Trained
 from whyfirst.train.kinds import kind_of
-from whyfirst.train.plan import Plan, make_plan
+from whyfirst.train.plan import SEEN, Plan, make_plan
 from whyfirst.train.watch import GrowingLog, Watch
 
 
@@ -79,6 +81,8 @@ def train_offline(
     seen = [i for update in plan.updates for row in update for i in row]
     is_replay = {*replay}.__contains__
     replayed = [i for i in seen if is_replay(i)]
+    if processes.is_main():
+        _note_seen(job.out_dir, encoded, {*seen} - {*replayed})
     # Packed rows hold several documents, all of the main file or all of replay.
     rows = sum(not is_replay(row[0]) for update in plan.updates for row in update)
     return Trained(log, layout), {
@@ -90,6 +94,13 @@ def train_offline(
         "tokens_replay": sum(tokens[i][0] for i in replayed),
         "epochs": round(rows / plan.rows, 4),
     }
+
+
+def _note_seen(folder: Path, encoded: Encoded, seen: set[int]) -> None:
+    """Keep which rows of the main file were trained on, where some weren't."""
+    if len(seen) < len(encoded.main[0]):
+        lines = encoded.lines
+        write_json(folder / SEEN, {"lines": sorted(lines[index] for index in seen)})
 
 
 # What a kind's trainer logs beside the loss (TRL's by their paths) -> what log.jsonl calls it.

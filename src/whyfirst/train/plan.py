@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from whyfirst.train.config_base import Stage
 
+SEEN = "seen.json"
+"""In a stage's folder: `lines` of the main file that it was trained on, where that isn't all."""
 _ROUNDING = 1e-9
 """Of a product of floats: keeps 0.3 * 10 from becoming 2, and 40 / (8 * (1 - 0.8)) from 26."""
 

@@ -6,8 +6,9 @@ the same bytes as an unbroken run on the same machine's CPU. Leaves out: choosin
 
 Written into `out_dir`: `model/` (Hub layout), `kept/step-N/` (the same, for `keep_at`),
 `log.jsonl` (step, loss, lr, grad_norm, tokens, and what the kind measures), `preflight.json`,
-`reward.json` (reward: how good the model is on held-out pairs), `stage.json` (last: what was run
-and what came out) and `timing.json` (the only file that differs between equal runs).
+`reward.json` (reward: how good the model is on held-out pairs), `seen.json` (where not every row
+was trained on: which were), `stage.json` (last: what was run and what came out) and `timing.json`
+(the only file that differs between equal runs).
 """
 
 import shutil

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from whyfirst.config.files import read_jsonl, write_json, write_jsonl
+from whyfirst.config.files import read_json, read_jsonl, write_json, write_jsonl
 from whyfirst.constitution import Value, load_constitution
 from whyfirst.data.rows import texts_of
 from whyfirst.models.base import LanguageModel
@@ -28,6 +28,7 @@ from whyfirst.study.nodes.kind import NodeKind, Progress, machine
 from whyfirst.study.nodes.rows_ahead import made_without_model
 from whyfirst.study.schema import StudyFile
 from whyfirst.study.sources import ROWS, is_known_before
+from whyfirst.train.plan import SEEN
 
 SECONDS = 2.0
 # Documents measured where a study says nothing, which fingerprints don't hold.
@@ -77,13 +78,14 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
     config, source = payload["config"], payload["corpus"]
     write_json(folder / "machine.json", machine(config))
     wrote = folders[-1] if source["config"]["source"] == "written" else None
-    known = {text for row in read_jsonl(folders[2] / ROWS) for text in texts_of(row)}
-    # What a model wrote it did not write twice: nothing of it is held out.
-    made = None
+    read = read_jsonl(folders[2] / ROWS)
+    every = {text for row in read for text in texts_of(row)}
+    known = {text for row in _seen(folders[0], read) for text in texts_of(row)}
+    # What a model wrote it did not write twice: of it only what no update saw is held out.
     if is_known_before(source["config"]["source"]):
         # Before any is chosen, and as those trained on are: another form of them is not held out.
         made = made_without_model({**source, "select": None}, rows_of(source, wrote))
-    every = {text for row in made.rows for text in texts_of(row)} if made else set()
+        every |= {text for row in (made.rows if made else ()) for text in texts_of(row)}
     trained, held_out = (
         # By their hash: not the first of a file, and the same in every arm.
         sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[
@@ -102,6 +104,12 @@ def run(payload: Mapping[str, Any], folders: list[Path], folder: Path, progress:
             rows += recall(model, values, config["values"], f"recall_reason{suffix}")
         progress(1 + bool(suffix), 2, "models")
     write_jsonl(folder / "items.jsonl", rows)
+
+
+def _seen(stage: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that some update saw."""
+    noted = stage / SEEN
+    return [rows[line - 1] for line in read_json(noted)["lines"]] if noted.exists() else rows
 
 
 def likelihoods(model: LanguageModel, texts: Sequence[str], metric: str) -> list[dict[str, Any]]:
@@ -157,4 +165,4 @@ def cost(ahead: Ahead) -> Iterator[Work]:
             yield from answering_work(ahead, nodes, asked, 200.0 * asked.calls)
 
 
-KIND = NodeKind("seam", run, version="1", cost=cost)
+KIND = NodeKind("seam", run, version="2", cost=cost)
