@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from whyfirst.report import figures, words
 from whyfirst.report.figures import Series
-from whyfirst.report.parts import Cell, GapRow
-from whyfirst.report.schema import Benchmark, CheckpointPoint, DosePoint, Results
+from whyfirst.report.parts import Cell, CheckpointPoint, DosePoint, GapRow
+from whyfirst.report.schema import Benchmark, Results
 from whyfirst.report.views import MOST_COLUMNS, NEUTRAL, Number, Panel, Styles
 
 

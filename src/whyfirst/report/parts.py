@@ -1,9 +1,9 @@
-"""Parts of results.json: numbers, cells, breakdowns by group, judges, probes, registration.
+"""Parts of results.json: numbers, cells, breakdowns by group, curves, judges, probes, registration.
 
 Leaves out: the file as a whole, reading and writing it (`schema.py`).
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -269,3 +269,45 @@ class Claimed(StrictModel):
     baseline: str | Number = runtime_only(description="the figure claimed of the baseline")
     method: str | Number = runtime_only(description="the figure claimed of the method")
     source: str = runtime_only(description="where it was published")
+
+
+class LossCurve(StrictModel):
+    """Training loss of one stage; `points` are (update, loss)."""
+
+    stage: str
+    arms: list[str]
+    points: list[tuple[Count, Number]]
+
+
+class Point(StrictModel):
+    """A benchmark of one arm on one cell, at one point of a curve."""
+
+    arm: str
+    benchmark: str
+    cell: str
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    n_seeds: Count
+
+
+class CheckpointPoint(Point):
+    """A benchmark after `step` updates of the last stage."""
+
+    step: Count
+
+
+class DosePoint(Point):
+    """A benchmark where a share `dose` of the demonstrations was contrary, or (`of` "documents")
+    where the first stage had that share of its documents."""
+
+    of: Literal["contrary", "documents"] = "contrary"
+    dose: Share
+
+
+class Curves(StrictModel):
+    """Loss, checkpoint and conflict-dose curves; each list may be empty."""
+
+    loss: list[LossCurve]
+    checkpoints: list[CheckpointPoint]
+    dose: list[DosePoint]

@@ -209,48 +209,6 @@ class Recall(StrictModel):
         return self.n
 
 
-class LossCurve(StrictModel):
-    """Training loss of one stage; `points` are (update, loss)."""
-
-    stage: str
-    arms: list[str]
-    points: list[tuple[Count, Number]]
-
-
-class Point(StrictModel):
-    """A benchmark of one arm on one cell, at one point of a curve."""
-
-    arm: str
-    benchmark: str
-    cell: str
-    value: Number | None
-    low: Number | None
-    high: Number | None
-    n_seeds: Count
-
-
-class CheckpointPoint(Point):
-    """A benchmark after `step` updates of the last stage."""
-
-    step: Count
-
-
-class DosePoint(Point):
-    """A benchmark where a share `dose` of the demonstrations was contrary, or (`of` "documents")
-    where the first stage had that share of its documents."""
-
-    of: Literal["contrary", "documents"] = "contrary"
-    dose: Share
-
-
-class Curves(StrictModel):
-    """Loss, checkpoint and conflict-dose curves; each list may be empty."""
-
-    loss: list[LossCurve]
-    checkpoints: list[CheckpointPoint]
-    dose: list[DosePoint]
-
-
 class Response(StrictModel):
     """One arm's answer to an example."""
 
@@ -294,7 +252,7 @@ class Results(StrictModel):
     matching: list[MatchRow]
     unscored: list[UnscoredRow]
     recall: dict[str, dict[str, Recall]]
-    curves: Curves
+    curves: parts.Curves
     examples: list[Example]
     registration: parts.Registration
     fingerprints: dict[str, str]

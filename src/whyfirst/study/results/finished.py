@@ -10,7 +10,7 @@ from typing import Any
 
 from whyfirst.config.files import read_jsonl
 from whyfirst.evaluate.benchmark import benchmark_named
-from whyfirst.report import schema
+from whyfirst.report import parts, schema
 from whyfirst.stats.scores import Scores
 from whyfirst.study.config import Study
 from whyfirst.study.execute.store import Store
@@ -57,7 +57,7 @@ class Finished:
         return summarise(scores) if scores else None
 
 
-def curves(work: Finished) -> schema.Curves:
+def curves(work: Finished) -> parts.Curves:
     """Loss by update (seed 0), the headline metric by update, and by conflict dose."""
     study = work.study
     headline = next((c for c in study.contrasts if c.name == study.headline), None)
@@ -67,9 +67,9 @@ def curves(work: Finished) -> schema.Curves:
         for node in work.plan.stages[arm, 0]:
             users.setdefault(node, []).append(arm)
     logs = {node: read_jsonl(work.folders[node] / "log.jsonl") for node in users}
-    return schema.Curves(
+    return parts.Curves(
         loss=[
-            schema.LossCurve(
+            parts.LossCurve(
                 stage=node.split("/", 1)[1], arms=arms,
                 points=[(row["step"], row["loss"]) for row in logs[node] if "loss" in row],
             )
@@ -80,7 +80,7 @@ def curves(work: Finished) -> schema.Curves:
     )  # fmt: skip
 
 
-def _doses(work: Finished, metric: str, cell: str) -> Iterator[schema.DosePoint]:
+def _doses(work: Finished, metric: str, cell: str) -> Iterator[parts.DosePoint]:
     """Every point of a curve over the seeds that all of its points have."""
     points = work.study.dose_curve
     for of in dict.fromkeys(point.of for point in points):
@@ -91,13 +91,13 @@ def _doses(work: Finished, metric: str, cell: str) -> Iterator[schema.DosePoint]
             for line, arm in point.arms.items():
                 scores = work.scores(arm, metric, cell)
                 kept = scores.where(scores.seeds < shared) if scores else None
-                yield schema.DosePoint(
+                yield parts.DosePoint(
                     arm=line, of=of, dose=point.dose, benchmark=metric, cell=cell,
                     **_values(summarise(kept) if kept else None),
                 )  # fmt: skip
 
 
-def _checkpoints(work: Finished, metric: str, cell: str) -> Iterator[schema.CheckpointPoint]:
+def _checkpoints(work: Finished, metric: str, cell: str) -> Iterator[parts.CheckpointPoint]:
     study, curve = work.study, work.study.curve
     if curve is None:
         return
@@ -109,7 +109,7 @@ def _checkpoints(work: Finished, metric: str, cell: str) -> Iterator[schema.Chec
             table = work.read(files).get(metric)
             scores = table.scores(cell, work.groups) if table else None
             if scores is not None and step is not None:
-                yield schema.CheckpointPoint(
+                yield parts.CheckpointPoint(
                     arm=arm, benchmark=metric, cell=cell, step=step, **_values(summarise(scores)),
                 )  # fmt: skip
 
