@@ -17,13 +17,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 sys.path.insert(0, str(Path(__file__).parent / "loops"))
 WORDS, BATCH, NEW = 1500, 32, 16
+SHAPE = {
+    "hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 352,
+    "max_position_embeddings": 256,
+}  # fmt: skip
 
 Run = Callable[["Case", Path], float]
 """Trains once and returns the tokens it saw."""
@@ -40,6 +44,11 @@ class Case:
     plain: Run | None = None
     trl: Run | None = None
 
+    @property
+    def is_online(self) -> bool:
+        """Whether it generates what it learns from."""
+        return self.data == "prompts"
+
 
 def main(updates: int, chosen: list[str]) -> None:
     """Measure every kind (or the chosen ones) and print one table."""
@@ -53,33 +62,42 @@ def main(updates: int, chosen: list[str]) -> None:
     from whyfirst.train import trainer
 
     trainer.quiet_libraries()
-    cases = [case for case in _cases(updates) if not chosen or case.name in chosen]
+    measured = [case for case in cases(updates) if not chosen or case.name in chosen]
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make(
-            folder / "base", WORDS, hidden_size=128, num_hidden_layers=3, num_attention_heads=4,
-            intermediate_size=352, max_position_embeddings=256,
-        )  # fmt: skip
+        make(folder / "base", WORDS, **SHAPE)
         print(f"{'tokens/s':16}{'stage':>9}{'plain':>9}{'ratio':>7}{'TRL':>9}{'ratio':>7}")
-        for case in cases:
+        for case in measured:
             write_jsonl(folder / f"{case.name}.jsonl", case.rows)
             runs: dict[str, Run | None] = {
                 "stage": _stage, "plain": PLAIN.get(case.name), "trl": TRL.get(case.name)
             }  # fmt: skip
             found = {name: max(_speeds(run, case, folder)) for name, run in runs.items() if run}
             figures[case.name] = _row(case.name, found)
-    print(json.dumps({"updates": updates, "batch": BATCH, **figures}))
+        start = {case.name: _start(case, folder) for case in measured if not case.is_online}
+    for name, seconds in start.items():
+        print(f"{name}, one update in all: {seconds:.2f} s")
+    print(json.dumps({"updates": updates, "batch": BATCH, **figures, "one_update_s": start}))
+
+
+def _start(case: Case, folder: Path) -> float:
+    """CPU seconds of a stage of one update: loading, hashing, tokenising, preflight, saving."""
+    one = replace(case, config=case.config.model_copy(update={"updates": 1, "min_updates": 1}))
+    return min(_seconds(_stage, one, folder)[0] for _ in range(3))
+
+
+def _seconds(run: Run, case: Case, folder: Path) -> tuple[float, float]:
+    """CPU seconds, and the tokens seen."""
+    started = time.process_time()
+    tokens = run(case, folder)
+    return time.process_time() - started, tokens
 
 
 def _speeds(run: Run, case: Case, folder: Path) -> list[float]:
     """Tokens a second of CPU time, twice; the first call also pays for imports."""
-    found = []
-    for _ in range(2):
-        started = time.process_time()
-        tokens = run(case, folder)
-        found.append(tokens / (time.process_time() - started))
-    return found
+    measured = [_seconds(run, case, folder) for _ in range(2)]
+    return [tokens / seconds for seconds, tokens in measured]
 
 
 def _row(name: str, found: dict[str, float]) -> dict[str, Any]:
@@ -104,7 +122,8 @@ def _stage(case: Case, folder: Path) -> float:
         return run_stage(case.config, folder / "base", data, Path(out), 0).tokens_total
 
 
-def _cases(updates: int) -> list[Case]:
+def cases(updates: int) -> list[Case]:
+    """Every kind's options and rows, the same in every process."""
     from whyfirst.train import config as stages
 
     draw = random.Random(0)

@@ -17,9 +17,10 @@ from whyfirst.train.ppo import maths
 from whyfirst.train.weights import load_model, load_scorer, load_tokenizer
 
 
-def _load(folder: Path, load: Callable[..., Any] = load_model) -> tuple[Any, Any, Any]:
+def load(folder: Path, opened: Callable[..., Any] = load_model) -> tuple[Any, Any, Any]:
+    """The base with its tokenizer and an optimizer."""
     torch.manual_seed(0)
-    model = load(folder / "base")
+    model = opened(folder / "base")
     model.config.pad_token_id = 0
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
     return load_tokenizer(folder / "base"), model.train(), optimizer
@@ -37,7 +38,7 @@ def _encode(tokenizer: Any, texts: Sequence[str], end: bool = True) -> list[list
     return [ids + tail for ids in tokenizer(list(texts))["input_ids"]]
 
 
-def _pad(
+def pad(
     rows: Sequence[list[int]], masked: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Ids, attention mask and labels (-100 on padding and the first `masked` tokens), (B, T)."""
@@ -51,18 +52,23 @@ def _pad(
     return ids, mask, labels
 
 
-def tokens(case: Any, folder: Path) -> float:
-    """explain and sft: the model's own loss."""
-    tokenizer, model, optimizer = _load(folder)
+def encoded(case: Any, tokenizer: Any) -> tuple[list[list[int]], list[int]]:
+    """Ids of explain's and sft's rows, and how many of each aren't trained on."""
     prompts = [0] * len(case.rows)
     if case.name == "sft":
         prompts = list(map(len, _encode(tokenizer, [r["prompt"] for r in case.rows], end=False)))
-    ids = _encode(tokenizer, ["".join(row.values()) for row in case.rows])
+    return _encode(tokenizer, ["".join(row.values()) for row in case.rows]), prompts
+
+
+def tokens(case: Any, folder: Path) -> float:
+    """explain and sft: the model's own loss."""
+    tokenizer, model, optimizer = load(folder)
+    ids, prompts = encoded(case, tokenizer)
     seen = 0
     for update in make_plan(case.config, list(map(len, ids)), [], 0).updates:
         # Packed rows hold several documents: here each has a line of its own.
         chosen = [i for row in update for i in row]
-        batch = _pad([ids[i] for i in chosen], [prompts[i] for i in chosen])
+        batch = pad([ids[i] for i in chosen], [prompts[i] for i in chosen])
         _step(model, optimizer, model(batch[0], attention_mask=batch[1], labels=batch[2]).loss)
         seen += sum(len(ids[i]) for i in chosen)
     model.save_pretrained(folder / "plain")
@@ -81,7 +87,7 @@ def _pairs(case: Any, tokenizer: Any) -> tuple[list[list[list[int]]], list[int]]
 
 def dpo(case: Any, folder: Path) -> float:
     """-log sigmoid(beta (rho(chosen) - rho(rejected)))."""
-    tokenizer, model, optimizer = _load(folder)
+    tokenizer, model, optimizer = load(folder)
     reference = load_model(folder / "base").eval()
     sides, prompts = _pairs(case, tokenizer)
 
@@ -94,7 +100,7 @@ def dpo(case: Any, folder: Path) -> float:
     for update in make_plan(case.config, [len(row) for row in sides[0]], [], 0).updates:
         chosen = [i for (i,) in update]
         rows = [side[i] for side in sides for i in chosen]
-        batch = _pad(rows, [prompts[i] for i in chosen] * 2)
+        batch = pad(rows, [prompts[i] for i in chosen] * 2)
         with torch.no_grad():
             before = logp(reference, *batch)
         rho = logp(model, *batch) - before
@@ -107,12 +113,12 @@ def dpo(case: Any, folder: Path) -> float:
 
 def reward(case: Any, folder: Path) -> float:
     """-log sigmoid(r(chosen) - r(rejected)) + c (r(chosen) + r(rejected))^2."""
-    tokenizer, model, optimizer = _load(folder, load_scorer)
+    tokenizer, model, optimizer = load(folder, load_scorer)
     sides, _ = _pairs(case, tokenizer)
     seen = 0
     for update in make_plan(case.config, [len(row) for row in sides[0]], [], 0).updates:
         rows = [side[i] for side in sides for (i,) in update]
-        ids, mask, _ = _pad(rows, [0] * len(rows))
+        ids, mask, _ = pad(rows, [0] * len(rows))
         good, bad = model(ids, attention_mask=mask).logits[:, 0].float().chunk(2)
         centred = case.config.center_rewards_coefficient * ((good + bad) ** 2).mean()
         _step(model, optimizer, -F.logsigmoid(good - bad).mean() + centred)
@@ -124,7 +130,7 @@ def reward(case: Any, folder: Path) -> float:
 def ppo(case: Any, folder: Path) -> float:
     """A shared critic, generation by transformers, GAE, clipping, four passes of minibatches."""
     config = case.config
-    tokenizer, model, _ = _load(folder)
+    tokenizer, model, _ = load(folder)
     reference = load_model(folder / "base").eval()
     head = torch.nn.Linear(model.config.hidden_size, 1)
     both = torch.nn.ModuleList([model, head])
