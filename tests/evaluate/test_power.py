@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from whyfirst.config.errors import ConfigError
 from whyfirst.stats.crossed import estimate
-from whyfirst.stats.power import half_width, mde, seeds_needed
+from whyfirst.stats.power import detectable, half_width, mde, seeds_needed
 from whyfirst.stats.statistics import two_sided
-from whyfirst.stats.worlds import Asked
+from whyfirst.stats.worlds import Asked, spread
 from whyfirst.stats.worlds import estimate as of_worlds
 
 SPREADS = (0.1, 0.08, 0.5)
@@ -148,3 +148,18 @@ def test_impossible_plans_get_a_number() -> None:
         seeds_needed(0.1, 0.1, 0.5, 10, 100)
     with pytest.raises(ConfigError, match="above 0"):
         seeds_needed(0.1, 0.1, 0.5, 10, 100, effect=0.0)
+
+
+def test_what_a_contrast_of_worlds_found_plans_the_same_contrast() -> None:
+    """A world's mean was given for an item, and divided by the items once more: six times too
+    little would have been asked for."""
+    rng = np.random.default_rng(1)
+    asked = Asked(np.tile(np.arange(32), 4), np.repeat(np.arange(4), 32), np.zeros(128, np.intp))
+    values = 0.1 * rng.standard_normal((12, 1)) + 0.3 * rng.standard_normal((12, 128))
+    found = of_worlds(values, asked)
+    spreads = (found.seed_sd, found.topic_sd, found.residual_sd)
+    own = detectable(found.variance, found.df)
+    assert mde(*spreads, 12, 32, 128, worlds=True) == pytest.approx(own, rel=1e-9)
+    assert found.residual_sd == pytest.approx(0.3, rel=0.1)
+    apart = spread(found, 128.0, 2.2)
+    assert apart.sd**2 == pytest.approx(apart.within_sd**2 + apart.between_sd**2)

@@ -1,5 +1,6 @@
 """Known answers of the statistics: CKA, RSA, AUROC, directions, intervals, correlations."""
 
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -19,9 +20,11 @@ from whyfirst.probe.estimates import (
     Floats,
     Indices,
     mean_estimate,
+    rate_estimate,
     statistic_estimate,
 )
 from whyfirst.probe.pairs import Pair
+from whyfirst.probe.patching import ratio_of_means
 from whyfirst.probe.record import CONTROLS, WITHOUT, Measure, ProbeOptions
 from whyfirst.probe.similarity import (
     STATEMENTS,
@@ -316,3 +319,59 @@ def test_topics_that_agree_to_the_last_digit_are_sure() -> None:
     """One seed, one value: an interval without width told a sign that nothing supports."""
     alone = mean_estimate(np.full((1, 4), 0.3), np.array(["a", "b", "c", "d"]))
     assert (alone.value, alone.low, alone.high) == (pytest.approx(0.3), None, None)
+
+
+def test_a_direction_that_knows_statements_by_heart_does_better_than_chance() -> None:
+    """One text is an act against several values, and labels go together over values: trained on
+    the others a direction had seen the very statements it was tested on."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"act {act}", value, bool(bad))
+        for act in range(60)
+        for bad in [rng.random() < 0.5]
+        for value in ("care", "law", "thrift")
+    ]
+    texts = [text for text, _, _ in rows]
+    data = Labelled(
+        texts, np.array([bad for *_, bad in rows]), np.array([value for _, value, _ in rows]),
+        np.array(texts),
+    )  # fmt: skip
+    noise = {text: rng.standard_normal(96) for text in texts}
+    states = np.array([noise[text] for text in texts])
+    # Nothing is left to train on where every text is of every value.
+    assert np.isnan(held_out(states, data, difference_in_means, "care")).all()
+    # Each act of two values, so that a third of the acts is left to train on.
+    two = [n for n, (text, value, _) in enumerate(rows)
+           if int(text.split()[1]) % 3 != ord(value[0]) % 3]  # fmt: skip
+    some = Labelled([texts[n] for n in two], data.violated[two], data.values[two], data.topics[two])
+    found = [
+        auroc(held_out(states[two], some, difference_in_means, value),
+              some.violated[some.values == value])
+        for value in ("care", "law", "thrift")
+    ]  # fmt: skip
+    assert 0.3 < float(np.mean(found)) < 0.7
+
+
+def test_one_seed_without_a_gap_rules_the_share() -> None:
+    """8 seeds carried over half of what the arms differ by, and .875 was reported."""
+    gaps = np.array([4.0, 3, 5, 4, 3, 4, 5, 0.1])[:, None] * np.ones((1, 30))
+    shifts = gaps * 0.5
+    shifts[-1] = 0.35
+    found = statistic_estimate(partial(ratio_of_means, shifts, gaps), np.arange(30))
+    assert found.value == pytest.approx(shifts.mean() / gaps.mean())
+    assert found.value == pytest.approx(0.511, abs=0.01)
+    assert found.low is not None and 0.4 < found.low < found.value
+
+
+def test_a_statistic_that_agrees_everywhere_is_no_surer_than_a_mean() -> None:
+    flags = np.array([True, False] * 12)
+    one = statistic_estimate(
+        lambda items: np.array([auroc(flags[items].astype(float), flags[items])]), np.arange(24)
+    )
+    assert (one.value, one.low, one.high, one.p) == (1.0, None, None, None)
+
+
+def test_a_seed_without_an_answer_counts_as_a_seed() -> None:
+    values = np.array([[1.0, 0.0, 1.0, 1.0], [np.nan] * 4])
+    found = rate_estimate(values, np.arange(4))
+    assert (found.n_seeds, found.unit) == (1, "topics")

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from whyfirst.config.errors import UserError
 from whyfirst.config.room import Use
 from whyfirst.data.leaks import find_leaks
 from whyfirst.evaluate.benchmark import BENCHMARKS
@@ -131,6 +132,12 @@ def test_a_limit_asks_each_side_something_else(village: Village) -> None:
     recalled = [BENCHMARKS.make(Use(name="village_recall", limit=20), seed=side, world=village.seed)
                 for side in (0, 1)]  # fmt: skip
     assert list(recalled[0].prompts) == list(recalled[1].prompts)
+
+
+def test_a_seed_is_taken_for_a_side() -> None:
+    """`eval --seed 2` of a village ended with a traceback."""
+    with pytest.raises(UserError, match="a seed is the side of the world, 0 or 1, and not 2"):
+        requests(1, 2)
 
 
 def test_an_answer_counts_whole_or_not_at_all(village: Village) -> None:

@@ -139,7 +139,10 @@ class ItemOptions:
     ] = None
     limit: Annotated[int | None, Option(min=1, help="About this many items of each.")] = None
     world: Annotated[int | None, Option(min=0, help="World seed, for a world's benchmarks.")] = None
-    seed: Annotated[int | None, Option(min=0, help="The arm's seed (default: 0).")] = None
+    seed: Annotated[
+        int | None,
+        Option(min=0, help="The arm's seed (default: 0); of a village, the side of the world."),
+    ] = None
 
     def chosen(self) -> list["Benchmark"]:
         """What the benchmarks declare.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from whyfirst.config.errors import UserError
 from whyfirst.probe.arms import Arms
-from whyfirst.probe.estimates import Floats, Indices, mean_estimate, statistic_estimate
+from whyfirst.probe.estimates import Floats, Indices, statistic_estimate
 from whyfirst.probe.pairs import Items, Pair
 from whyfirst.probe.record import (
     At,
@@ -96,10 +96,18 @@ def labelled(pairs: Sequence[Pair]) -> Labelled:
 
 
 def held_out(states: Floats, data: Labelled, fit: Fit, value: str) -> Floats:
-    """Scores (M,) of the statements of `value` on the direction of all other values."""
-    test = data.values == value
+    """Scores (M,) of the statements of `value` on the direction of all other values.
+
+    nan where the other values' statements are all of one kind.
+    """
+    test, texts = data.values == value, np.array(data.texts)
     # Another value's statements: else the direction could be the value's topic and no violation.
-    found: Floats = states[test] @ fit(states[~test], data.violated[~test])
+    # And none of the same words, whatever it is called there: labels go together over values, so
+    # that a direction that only knows statements by heart would do better than chance.
+    train = ~test & ~np.isin(texts, texts[test])
+    if len(set(data.violated[train].tolist())) < 2:
+        return np.full(int(test.sum()), np.nan)
+    found: Floats = states[test] @ fit(states[train], data.violated[train])
     return found
 
 
@@ -131,7 +139,7 @@ class Direction:
 
 @probe(
     "direction",
-    version="2",
+    version="3",
     definition="AUROC of statements that violate a value against those that uphold it, on a "
     "direction trained on the other values (`auroc`); the same trained with shuffled labels "
     "(`shuffled`) and the difference (`selectivity`, Hewitt and Liang 2019); `framing`, AUROC of "
@@ -172,6 +180,8 @@ def direction(arms: Arms, items: Items, options: ProbeOptions, progress: Progres
     for measure in measures:
         at = measure.at
         if measure.name != "selectivity" or at["method"] != "difference_in_means":
+            continue
+        if not measure.estimate.measured:
             continue
         family = str(at["family"])
         if at["layer"] == chosen[family][measure.arm] and measure.estimate.sign <= 0:
@@ -299,8 +309,14 @@ def _framings(
         at: At = {"family": family, "layer": layer, "framing": framing}
         estimate = statistic_estimate(each_seed, topics[own], (0.0, 1.0))
         measures.append(Measure("framing", arm, estimate, at))
-    # Against the same model's benign requests: the zero of a projection means nothing by itself.
-    shift = scores[:, harmful] - scores[:, ~harmful].mean(axis=1, keepdims=True)
-    apart = mean_estimate(shift, topics[harmful])
+
+    def shift(items: Indices) -> Floats:
+        """Against the same model's benign requests: a projection's zero means nothing by itself."""
+        bad, good = items[harmful[items]], items[~harmful[items]]
+        if not len(bad) or not len(good):
+            return np.full(len(scores), np.nan)
+        return np.asarray(scores[:, bad].mean(axis=1) - scores[:, good].mean(axis=1))
+
+    apart = statistic_estimate(shift, topics)
     measures.append(Measure("reading", arm, apart, {"family": family, "layer": layer}))
     return measures

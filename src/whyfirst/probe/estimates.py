@@ -88,7 +88,8 @@ def mean_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
 
 def rate_estimate(values: Floats, topics: npt.NDArray[Any]) -> Estimate:
     """A share over seeds and items, `statistics.mean_over_seeds`; values (S, I) 0, 1 or nan."""
-    n, seeds = int(np.isfinite(values).any(axis=0).sum()), len(values)
+    scored = np.isfinite(values)
+    n, seeds = int(scored.any(axis=0).sum()), int(scored.any(axis=1).sum())
     try:
         # A share's own interval: the bootstrap of a share of 1.0 has no width at all.
         found = mean_over_seeds(_scores(values, topics))
@@ -166,7 +167,10 @@ def statistic_estimate(
         shared = max(0.0, inside - topic) / (seeds - 1)
         combined = combine(float(own.var(ddof=1)) / seeds, topic, shared, seeds, count)
         variance, df = combined.variance, combined.df
-    error = float(np.sqrt(max(variance, NO_VARIANCE)))
+    # As of a mean: agreement to the last digit says nothing of how far others would lie apart.
+    if variance <= NO_VARIANCE:
+        return Estimate(value, None, None, len(topics), seeds, unit)
+    error = float(np.sqrt(variance))
     half, middle = float(stdtrit(df, 0.975)) * error, float(own.mean())
     low, high = back(np.array([middle - half, middle + half]))
     # Student's interval knows no bounds; an AUROC over 1 would only puzzle.

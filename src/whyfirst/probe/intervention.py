@@ -69,7 +69,7 @@ def edits_of(dose: Dose, direction: Direction, layers: int) -> dict[int, Edit]:
 
 @probe(
     "intervention",
-    version="2",
+    version="3",
     definition="adding c times the difference in means of violating and upholding statements at "
     "its layer, and ablating its direction after every layer, at every position while answering: "
     "share of harmful and of benign requests refused, share of benign requests helped, log-odds "

@@ -68,7 +68,7 @@ def _log_mean(logs: Floats) -> float:
 
 @probe(
     "logit_difference",
-    version="2",
+    version="3",
     definition="mean over pairs of LO(violated) - LO(upheld), in nats: LO(s) is the log of the "
     "mean probability of bad outcomes after s over that of good ones; `control` is the same for "
     "another upholding statement in place of the violating one",
@@ -97,12 +97,16 @@ def logit_difference(
     measures += _against(arms, odds, pairs, options.direct)
     behaved: list[Measure] = []
     said: list[str] = []
-    if items.requests(0):
-        violating = {key: one[:, 0] for key, one in odds.items()}
-        read = about_pairs(arms, pairs, violating)
-        behaved = links(arms, arms.names, read, {})
-        said = cautions(behaved, options, "the link between its log-odds and refusal")
-    for family in dict.fromkeys(pair.family for pair in pairs):
+    families = list(dict.fromkeys(pair.family for pair in pairs))
+    for family in families if items.requests(0) else ():
+        own = [n for n, pair in enumerate(pairs) if pair.family == family]
+        violating = {key: one[own, 0] for key, one in odds.items()}
+        read = about_pairs(arms, [pairs[n] for n in own], violating)
+        of: At = {"family": family} if len(families) > 1 else {}
+        linked = links(arms, arms.names, read, of)
+        behaved += linked
+        said += cautions(linked, options, "the link between its log-odds and refusal")
+    for family in families:
         whole = {"family": family, "than": options.direct}
         stronger = [m for m in measures if m.name == "stronger" and m.at == whole]
         said += cautions(stronger, options, f"a change from {options.direct} ({family})")

@@ -8,6 +8,7 @@ single heads and MLPs, and paths between layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from whyfirst.probe.activations import Floats, asked_tokens, last_logits, margin
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import (
     Estimate,
+    Indices,
     mean_estimate,
     rate_difference,
     statistic_estimate,
@@ -98,7 +100,7 @@ def patched_margins(
 
 @probe(
     "patching",
-    version="2",
+    version="3",
     definition="copying the stream after layer k from each arm into the direct arm while it reads "
     "a harmful request, at the last position or all: `margin_shift`, the change of the log-odds "
     "of a refusal's first token against help's (nats); `share`, that change over the difference "
@@ -133,7 +135,8 @@ def patching(arms: Arms, items: Items, options: ProbeOptions, progress: Progress
     linked = [
         link for donor in donors if not arms.lone(donor)
         for link in links(
-            arms, [donor], lambda arm, seed: rises[arm, seed], {"reading": "mean margin shift"}
+            arms, [donor], lambda arm, seed: rises[arm, seed], {"reading": "mean margin shift"},
+            beside=to,
         )
     ]  # fmt: skip
     return Findings(measures, linked, _said(measures, options), {"recipient": to})
@@ -188,16 +191,28 @@ def _measures(
         # A share of a gap that may be nil is a ratio to noise.
         if gap.sign:
             shift, whole = after - own, given - own
-            # A ratio of means: one request's own ratio has no mean where its gap is near 0.
-            share, note = statistic_estimate(
-                lambda items, a=shift, b=whole: a[:, items].mean(1) / b[:, items].mean(1),  # type: ignore[misc]
-                topics,
-            ), ""  # fmt: skip
+            each = partial(ratio_of_means, shift, whole)
+            share, note = statistic_estimate(each, topics), ""
         else:
             share = Estimate(None, None, None, gap.n, gap.n_seeds, gap.unit)
             note = "the arms don't differ by more than chance, so there is nothing to share out"
         measures.append(Measure("share", donor, share, at, note))
     return measures
+
+
+def ratio_of_means(above: Floats, below: Floats, items: Indices) -> Floats:
+    """What each seed says of mean above / mean below over seeds and items: (S,), its mean that.
+
+    R + (a_s - R b_s) / b, whose variance over seeds is the ratio's by the delta method (Cochran,
+    Sampling Techniques, 1977, section 6.3): a seed's own ratio, as a request's, has no mean where
+    what it is divided by is near 0.
+
+    Args:
+        above, below: (S, R).
+    """
+    over, under = above[:, items].mean(axis=1), below[:, items].mean(axis=1)
+    ratio = over.mean() / under.mean()
+    return np.asarray(ratio + (over - ratio * under) / under.mean())
 
 
 def _said(measures: Sequence[Measure], options: ProbeOptions) -> list[str]:

@@ -281,16 +281,18 @@ def correlate(readings: Floats, refused: Floats, topics: Sequence[str]) -> Estim
 
 
 def links(
-    arms: Arms, names: Sequence[str], reading: Readings, at: At, verdict: Readings | None = None
-) -> list[Measure]:
+    arms: Arms, names: Sequence[str], reading: Readings, at: At, verdict: Readings | None = None,
+    beside: str | None = None,
+) -> list[Measure]:  # fmt: skip
     """The correlation for each arm, over harmful requests.
 
     Args:
         verdict: 1 or 0 for each request; None is whether the arm itself refused.
+        beside: an arm whose seeds alone count, since the reading is against it.
     """
     found = []
     for arm in names:
-        seeds = arms.seeds(arm)
+        seeds = arms.seeds(arm) if beside is None else arms.seeds(arm, beside)
         asked = [arms.requests(seed) for seed in seeds]
         # The ids are the same for every seed, so the first one's requests stand for all.
         harmful = np.array([request.harmful for request in asked[0]])
@@ -312,16 +314,20 @@ def links(
 def about_pairs(
     arms: Arms, pairs: Sequence[Pair], found: Mapping[tuple[str, int], Floats]
 ) -> Readings:
-    """The reading of what a request is about: that of the pair with its topic and value.
+    """The reading of what a request is about: the mean of the pairs with its topic and value.
 
     Args:
         found: (arm, seed) -> a reading of each pair (I,).
     """
 
     def reading(arm: str, seed: int) -> Floats:
-        own = found[arm, seed]
-        known = {(pair.value, pair.topic): own[n] for n, pair in enumerate(pairs) if pair.topic}
-        return np.array([known.get((r.value, r.topic), np.nan) for r in arms.requests(seed)])
+        known: dict[tuple[str, str], list[float]] = {}
+        for pair, own in zip(pairs, found[arm, seed].tolist(), strict=True):
+            if pair.topic:
+                known.setdefault((pair.value, pair.topic), []).append(own)
+        return np.array([
+            np.mean(known.get((r.value, r.topic), np.nan)) for r in arms.requests(seed)
+        ])  # fmt: skip
 
     return reading
 

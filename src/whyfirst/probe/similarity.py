@@ -18,6 +18,7 @@ from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, Indices, correlation, mean_estimate, statistic_estimate
 from whyfirst.probe.pairs import Items, Pair
 from whyfirst.probe.record import (
+    At,
     Findings,
     Measure,
     ProbeOptions,
@@ -108,7 +109,7 @@ def association(states: Sequence[Floats]) -> Floats:
 
 @probe(
     "representation_similarity",
-    version="3",
+    version="4",
     definition="by layer: `association`, how much closer (cosine, centred) violating statements "
     "are to bad outcomes than matched upholding ones are, and `control`, the same for another "
     "upholding statement; `cka` (linear, debiased) and `rsa` between models on the same "
@@ -122,15 +123,19 @@ def representation_similarity(
     measures: list[Measure] = []
     behaved: list[Measure] = []
     said: list[str] = []
-    pairs = [p for p in items.pairs if p.negative_statement and p.positive_statement]
-    if pairs:
-        progress(0, 2, "cosines of statements")
-        found, readings = _associations(arms, pairs)
+    whole = [p for p in items.pairs if p.negative_statement and p.positive_statement]
+    families = list(dict.fromkeys(pair.family for pair in whole))
+    for family in families:
+        progress(0, 2, f"cosines of statements, {family}")
+        pairs = [pair for pair in whole if pair.family == family]
+        of: At = {"family": family} if len(families) > 1 else {}
+        found, readings = _associations(arms, pairs, of)
         measures += found
         if items.requests(0):
             read = about_pairs(arms, pairs, readings)
-            behaved = links(arms, arms.names, read, {"layer": "mean"})
-            said = cautions(behaved, options, "the link between its cosines and refusal")
+            linked = links(arms, arms.names, read, {"layer": "mean", **of})
+            behaved += linked
+            said += cautions(linked, options, "the link between its cosines and refusal")
     progress(1, 2, "similarity of models")
     if not items.pairs:
         raise UserError("representation_similarity needs pairs of statements")
@@ -138,7 +143,7 @@ def representation_similarity(
     for arm in dict.fromkeys(m.arm for m in measures if m.name == "shift"):
         own = [m for m in measures if m.name == "moved" and m.arm == arm]
         said.append(moved_in_words(arm, options.base, own))
-    return Findings(measures, behaved, said, {"pairs": len(pairs), "statements": STATEMENTS})
+    return Findings(measures, behaved, said, {"pairs": len(whole), "statements": STATEMENTS})
 
 
 def moved_in_words(arm: str, base: str, own: Sequence[Measure]) -> str:
@@ -166,9 +171,13 @@ def moved_in_words(arm: str, base: str, own: Sequence[Measure]) -> str:
 
 
 def _associations(
-    arms: Arms, pairs: Sequence[Pair]
+    arms: Arms, pairs: Sequence[Pair], of: At
 ) -> tuple[list[Measure], dict[tuple[str, int], Floats]]:
-    """Measures by arm and layer, and each pair's reading averaged over layers."""
+    """Measures by arm and layer, and each pair's reading averaged over layers.
+
+    Args:
+        pairs: of one family, which `of` names.
+    """
     sides: list[list[str]] = [
         [pair.violated for pair in pairs],
         [pair.upheld for pair in pairs],
@@ -200,7 +209,7 @@ def _associations(
             for name, values in (("association", real), ("control", null)):
                 estimate = mean_estimate(np.array(values), topics)
                 if estimate.n:
-                    measures.append(Measure(name, arm, estimate, {"layer": layer}))
+                    measures.append(Measure(name, arm, estimate, {"layer": layer, **of}))
         readings |= {(arm, seed): total for seed, total in sums.items()}
     return measures, readings
 
@@ -248,7 +257,7 @@ def _statements(pairs: Sequence[Pair]) -> dict[str, str]:
 def _of(matrices: dict[str, dict[int, Floats]], arm: str, seed: int) -> Floats:
     """The arm's matrix for a seed, or its only one."""
     own = matrices[arm]
-    return own[seed] if seed in own else next(iter(own.values()))
+    return own[seed] if len(own) > 1 else next(iter(own.values()))
 
 
 def _alike(alike: Alike, sides: Sequence[tuple[Floats, Floats]]) -> Callable[[Indices], Floats]:
@@ -286,8 +295,8 @@ def _shifts(
     """1 - CKA to the base, between the arm's own seeds, and the difference of the two."""
     if base not in arms.names or arm == base:
         return []
-    own = grams[arm]
-    to_base = _alike(cka, [(own[seed], _of(grams, base, seed)) for seed in own])
+    own = {seed: _of(grams, arm, seed) for seed in arms.seeds(arm, base)}
+    to_base = _alike(cka, [(one, _of(grams, base, seed)) for seed, one in own.items()])
 
     def shift(items: Indices) -> Floats:
         return np.asarray(1.0 - to_base(items))

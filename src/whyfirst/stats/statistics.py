@@ -234,6 +234,10 @@ def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
     # Two shares differ by 1 at most, and two differences of shares by 2.
     limit = len(arms.values) / 2.0
     low, high, p = two_sided(result, limit)
+    apart = None
+    if result.unit == "worlds":
+        each = float(scored[seeds].sum(axis=1).mean())
+        apart = worlds.spread(result, each, _quantile(result.df))
     parts = {str(kind): asked.kinds == kind for kind in np.unique(asked.kinds)}
     by_kind = {
         kind: compare(_only(arms, chosen), f"{name}/{kind}", asked.where(chosen))
@@ -248,7 +252,7 @@ def compare(arms: Paired, name: str, asked: Asked | None = None) -> Contrast:
         standard_error=math.sqrt(result.variance), df=result.df, unit=result.unit,
         exact_p=sign_flip([row.difference for row in rows]) if len(rows) > 1 else None,
         dropped=tuple(seed for seed, kept in zip(arms.seeds, seeds, strict=True) if not kept),
-        worlds=worlds.spread(result, _quantile(result.df)) if result.unit == "worlds" else None,
+        worlds=apart,
         by_kind=by_kind,
     )  # fmt: skip
 

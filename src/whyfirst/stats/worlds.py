@@ -90,20 +90,26 @@ def estimate(values: Floats, asked: Asked) -> CrossedEstimate:
         seed_means=numbers,
         seed_sd=math.sqrt(max(seen - within, 0.0)),
         topic_sd=0.0,
-        residual_sd=math.sqrt(within),
+        # Of one item, as power takes it: a world's mean is over as many.
+        residual_sd=math.sqrt(within * np.isfinite(values).sum(axis=1).mean()),
         unit="worlds",
         degenerate=degenerate,
     )
 
 
-def spread(found: CrossedEstimate, quantile: float) -> Spread:
-    """What worlds differ by; `quantile` is Student's, two-sided, at the estimate's df."""
+def spread(found: CrossedEstimate, items: float, quantile: float) -> Spread:
+    """What worlds differ by.
+
+    Args:
+        items: scored in a world, on average.
+        quantile: Student's, two-sided, at the estimate's df.
+    """
     numbers = found.seed_means
     sd = float(numbers.std(ddof=1))
     # A new world's number misses the mean by its own spread and by the mean's.
     reach = quantile * sd * math.sqrt(1.0 + 1.0 / len(numbers))
     return Spread(
-        sd=sd, within_sd=found.residual_sd, between_sd=found.seed_sd,
+        sd=sd, within_sd=found.residual_sd / math.sqrt(items), between_sd=found.seed_sd,
         new_low=found.mean - reach, new_high=found.mean + reach,
         above=int((numbers > 0).sum()), below=int((numbers < 0).sum()),
     )  # fmt: skip

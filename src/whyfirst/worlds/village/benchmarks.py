@@ -46,6 +46,11 @@ def _about(world: int | None, side: int) -> Iterator[tuple[Village, int, int, in
             "the village's benchmarks need the seed of the model's world: give --world, e.g. "
             "--world 1 (in a study file: `world: {name: village, seed: 1}`)"
         )
+    if side not in (0, 1):
+        raise UserError(
+            f"the village's benchmarks: a seed is the side of the world, 0 or 1, and not {side} "
+            "(seed s of a study is the first side of the world that many on)"
+        )
     village = Village(world)
     for place, newcomer in enumerate(village.newcomers):
         agreed = village.agreed(newcomer)
