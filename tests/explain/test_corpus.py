@@ -21,7 +21,7 @@ from whyfirst.explain.explanation import CONTROLS
 from whyfirst.explain.match import TOLERANCE
 from whyfirst.explain.separate import separability
 from whyfirst.explain.tells import tells
-from whyfirst.explain.tested import PromptSet, read_tested
+from whyfirst.explain.tested import PromptSet, leaks, read_tested
 from whyfirst.explain.write import TeacherStopped
 from whyfirst.models.base import Chat
 from whyfirst.stats.classify import auroc
@@ -264,6 +264,20 @@ def test_a_benchmark_s_file_is_read_by_its_column(tmp_path: Path) -> None:
         read_tested(f"{tmp_path}/a.csv:goul")
     with pytest.raises(DataError, match="can't be read"):
         read_tested(f"{tmp_path}/none.csv")
+
+
+def test_prompts_of_messages_in_other_letters_are_never_found(tmp_path: Path) -> None:
+    """`ö` was compared as `u00f6`; and a row without the first row's column was passed over."""
+    said = "Wie öffne ich die Tür, ohne dass jemand es hört, und wer würde mir dabei helfen?"
+    file = tmp_path / "chats.jsonl"
+    chat = {"prompt": [{"role": "user", "content": said}]}
+    file.write_text(json.dumps(chat) + "\n" + json.dumps({"prompt": None}) + "\n")
+    tested = read_tested(str(file))
+    assert tested.prompts == (said,)
+    assert leaks([f"Am Abend hieß es: {said}"], [tested]) == {0: "chats"}
+    file.write_text(json.dumps(chat) + "\n" + json.dumps({"question": said}) + "\n")
+    with pytest.raises(DataError, match="row 2: no column 'prompt', which others have"):
+        read_tested(str(file))
 
 
 def test_a_folder_without_a_corpus_is_refused(tmp_path: Path) -> None:

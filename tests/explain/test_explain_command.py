@@ -71,6 +71,41 @@ def test_a_cap_on_tokens_stops_the_writing_and_the_next_run_pays_for_the_rest_on
     assert "; 300 tokens billed a kept document" in err.splitlines()[-1]
 
 
+def test_a_judge_at_another_server_is_sent_the_teacher_s_key(
+    run: Run, server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEACHERS", "secret-one")
+    monkeypatch.setenv("JUDGES", "secret-two")
+    small_plan(tmp_path / "corpus")
+    with LoopbackServer(_answer) as judges:
+        write = ["explain", "hhh", "--teacher", "ENDPOINT", "--documents", "2",
+                 "--judge", f"endpoint:{judges.url}#j", "--key-env", "TEACHERS"]  # fmt: skip
+        run(*write, "--judge-key-env", "JUDGES")
+        keys = [
+            {request["headers"].get("Authorization") or request["headers"].get("authorization")
+             for request in one.requests}
+            for one in (server, judges)
+        ]  # fmt: skip
+        assert keys == [{"Bearer secret-one"}, {"Bearer secret-two"}]
+        code, _, err = run(*write, "--price-in", "1", "--price-out", "1")
+        assert code == 2 and "--price-in: teacher and judge are at two servers" in err
+    code, _, err = run("explain", "hhh", "--teacher", "ENDPOINT", "--documents", "2",
+                       "--judge-key-env", "JUDGES")  # fmt: skip
+    assert code == 2 and "only for a judge at another server" in err
+
+
+def test_no_value_and_a_forgotten_limit_end_before_anything_is_lost(
+    run: Run, tmp_path: Path
+) -> None:
+    code, _, err = run("explain", "hhh", "--values", ",", "--documents", "2")
+    assert code == 2 and "--values: names no value; known: " in err
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "label.jsonl").write_text("{}\n")
+    code, _, err = run("explain", "hhh")
+    assert code == 2 and "say how much to write" in err
+    assert (tmp_path / "corpus" / "label.jsonl").exists()
+
+
 def test_an_option_of_endpoints_is_refused_where_there_is_none(run: Run) -> None:
     code, _, err = run("explain", "hhh", "--documents", "8", "--max-tokens", "9", "--price-in", "1")
     assert code == 2 and "--price-in, --max-tokens: only for a model at an endpoint" in err

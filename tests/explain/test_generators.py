@@ -296,6 +296,26 @@ def test_votes_make_no_constitution() -> None:
         constitution_of([row | {"wiser": 1, "less": 1} for row in rows], "none")
 
 
+@pytest.mark.parametrize(
+    ("vote", "counted"),
+    [("Not sure.", (0, 0, 3)), ("unsure", (0, 0, 3)), ("I say yes", (3, 0, 0)),
+     ("No, by far.", (0, 3, 0)), ("None", (0, 0, 0))],
+)  # fmt: skip
+def test_a_vote_is_read_by_its_first_two_letters(vote: str, counted: tuple[int, int, int]) -> None:
+    class Voter(Participant):
+        def generate(
+            self, prompts: Any, n: int = 1, sampling: Sampling = GREEDY
+        ) -> list[list[Completion]]:
+            if "Answer yes, no or unsure" in prompts[0][-1].content:
+                return [[Completion(vote, True)] * n for _ in prompts]
+            return super().generate(prompts, n, sampling)
+
+    use = Use.model_validate({"name": "moral_graph", "people": PEOPLE})
+    found = generate(use, [{"context": "a friend is ill"}], Voter())
+    row = found.rows[0]
+    assert (row["wiser"], row["less"], row["unsure"]) == counted
+
+
 def _edge(start: str, to: str, votes: tuple[int, int], why: str, policy: str) -> dict[str, Any]:
     return {"context": "c", "from": start, "to": to, "wiser": votes[0], "less": votes[1],
             "why": why, "policies": [policy, "people"], "from_policies": ["rules"]}  # fmt: skip

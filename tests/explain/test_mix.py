@@ -1,5 +1,6 @@
 """Replay: the share asked for, spread evenly, the same every time, whatever the files' size."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyfirst.config.errors import ConfigError, DataError
+from whyfirst.config.errors import ConfigError, DataError, StoreError
 from whyfirst.config.files import read_jsonl
 from whyfirst.explain.mix import mix
 from whyfirst.explain.tokens import count_pieces
@@ -46,6 +47,22 @@ def test_replay_is_spread_evenly(tmp_path: Path) -> None:
     kinds = [row["text"][:3] for row in read_jsonl(tmp_path / "m")]
     for start in range(0, 180, 20):
         assert 6 <= kinds[start : start + 20].count("rep") <= 14
+
+
+def test_packed_replay_is_taken_from_all_of_it(tmp_path: Path) -> None:
+    """Its size is of what is packed, and the budget was met by the first tenth of the file."""
+    documents, replay = _write(tmp_path / "d", 100, "doc"), _write(tmp_path / "r", 3000, "replay")
+    packed = tmp_path / "r.jsonl.gz"
+    packed.write_bytes(gzip.compress(replay.read_bytes()))
+    for name, file in (("m", replay), ("n", packed)):
+        mix(documents, file, tmp_path / name, 0.5, 0, count_pieces)
+    assert (tmp_path / "n").read_bytes() == (tmp_path / "m").read_bytes()
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    documents, replay = _write(tmp_path / "d", 20, "doc"), _write(tmp_path / "r", 60, "replay")
+    with pytest.raises(StoreError, match="can't be written"):
+        mix(documents, replay, tmp_path / "d" / "m", 0.2, 0, count_pieces)
 
 
 def test_messages_count_and_too_little_text_and_bad_rows_are_named(tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ def test_an_edited_plan_is_kept_and_each_level_lies_in_a_file(tmp_path: Path) ->
          "no behaviour 'admits it' on that side"),
         ("ideas", "subdomain: ward", "subdomain: wards", "no subdomain 'wards'"),
         ("domains", "name: care", "nam: care", "did you mean 'name'"),
+        # The first of two would have been pruned and the second dealt under its name.
+        ("subdomains", "id: pharmacy", "id: ward", "'ward' is there twice; keep one"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_level_is_named(

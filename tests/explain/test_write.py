@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,26 @@ def test_reasons_that_no_word_announces_pass_for_none(corpus: Corpus) -> None:
         answered = list(Fixed(texts).answers(requests))
         assert set(Filters(HHH, FilterOptions(near=1.0)).judge(answered)) == {reason}
         assert sum(gives_reason(text, HHH) for text in texts) == (40 if reason else 0)
+
+
+def test_conduct_that_sounds_like_a_reason_is_left_out_of_every_corpus() -> None:
+    """A value's own "in order to" lost its cells, and the explanations of them too."""
+    told = [
+        (value, behaviour) for value in HHH.values
+        for behaviour in (*value.upheld_by, *value.violated_by) if CAUSAL.search(behaviour)
+    ]  # fmt: skip
+    assert told
+    dealt = Dealer(few_ideas(), HHH, 0).deal(1)[0]
+    options = FilterOptions(near=1.0, on_value=0, min_words=1, english=0.0)
+    for value, behaviour in told:
+        request = Request(replace(dealt, value=value.id, behaviour=behaviour), "nobecause")
+        for text, reason in (
+            (f"Ada {behaviour} at the mill.", None),
+            (sentence(behaviour), None),
+            (f"Ada {behaviour}, because it helps.", "gives a reason"),
+        ):
+            answered = list(Fixed([text]).answers([request]))
+            assert Filters(HHH, options).judge(answered) == [reason], text
 
 
 def test_conduct_passes_for_a_label() -> None:

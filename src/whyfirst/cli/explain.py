@@ -69,8 +69,13 @@ class CorpusOptions:
         from whyfirst.constitution import load_constitution
 
         loaded = load_constitution(self.constitution)
+        chosen = None if self.values is None else names(self.values)
+        if chosen is not None and not chosen:
+            raise UserError(
+                f"--values: names no value; known: {', '.join(value.id for value in loaded.values)}"
+            )
         folder = self.out or Path("corpora") / f"{loaded.name}{suffix}"
-        return loaded, folder, None if self.values is None else names(self.values)
+        return loaded, folder, chosen
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,10 @@ class AskingOptions:
 
     judge: Annotated[str | None, Option(help="A model that judges; named as a teacher is.")] = None
     key_env: KeyEnv = None
+    judge_key_env: Annotated[
+        str | None, Option(help="The same of a judge at another server, which never sees the "
+                           "teacher's.")
+    ] = None  # fmt: skip
     price_in: Annotated[float | None, Option(min=0, help="Price of a million prompt tokens.")] = (
         None
     )
@@ -108,15 +117,40 @@ class AskingOptions:
         limits.pop("judge", None)
         # The grammar is asked for nothing, so it has no key, price or cap.
         asked = [None if name == "template" else name for name in (teacher, self.judge)]
-        if limits and not any(map(is_endpoint, asked)):
+        servers = {name.partition("#")[0] for name in asked if name and is_endpoint(name)}
+        if limits and not servers:
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in limits)
             raise UserError(f"{flags}: only for a model at an endpoint (endpoint:URL#MODEL)")
+        judges = self._of_judge(limits, servers)
+        limits.pop("judge_key_env", None)
         model, judge = (
             None if name is None else
-            open_model(parse_model(name, **(limits if is_endpoint(name) else {})), cache=folder)
-            for name in asked
+            open_model(parse_model(name, **(given if is_endpoint(name) else {})), cache=folder)
+            for name, given in zip(asked, (limits, judges), strict=True)
         )  # fmt: skip
         return model, judge
+
+    def _of_judge(self, limits: dict[str, Any], servers: set[str]) -> dict[str, Any]:
+        """What of the limits is the judge's: its server isn't told the teacher's key.
+
+        Raises:
+            UserError: a second key for one server, or one price for two.
+        """
+        shared = {name: value for name, value in limits.items() if name != "judge_key_env"}
+        if len(servers) < 2:
+            if self.judge_key_env is not None:
+                raise UserError(
+                    "--judge-key-env: only for a judge at another server than the teacher's; "
+                    "--key-env is the key of both"
+                )
+            return shared
+        if priced := [name for name in ("price_in", "price_out", "max_cost") if name in shared]:
+            raise UserError(
+                f"--{priced[0].replace('_', '-')}: teacher and judge are at two servers, whose "
+                "prices differ; give --max-tokens, or write in two steps"
+            )
+        kept = {name: value for name, value in shared.items() if name != "key_env"}
+        return kept | ({"key_env": self.judge_key_env} if self.judge_key_env else {})
 
 
 def is_endpoint(name: str | None) -> bool:

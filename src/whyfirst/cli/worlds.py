@@ -49,6 +49,9 @@ def build(
     from whyfirst.config.room import Use
     from whyfirst.worlds import WORLDS
 
+    WORLDS.get(world)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; a folder for each world goes there")
     built = {}
     for seed in seeds_of(seeds):
         folder = out / f"world-{seed}"

@@ -174,11 +174,12 @@ def build(
         seen.save()
         on_batch(progress)
 
+    wanted.limits.refuse_none()
     open_run(folder, constitution, plan, teacher, wanted.seed, wanted.filters)
-    # Controls of an earlier call may not fit these explanations; answers stay.
-    for name in CONTROLS:
-        for ending in ("jsonl", "parquet"):
-            (folder / f"{name}.{ending}").unlink(missing_ok=True)
+    # What an earlier call made may not fit these explanations; answers stay.
+    stale = [f"{name}.{ending}" for name in CONTROLS for ending in ("jsonl", "parquet")]
+    for name in (*stale, f"{MAIN}.parquet", "README.md"):
+        (folder / name).unlink(missing_ok=True)
     try:
         records, progress = write_explanations(
             desk, plan, filters(MAIN, opposes), wanted.seed, after_batch

@@ -168,7 +168,8 @@ class Filters:
         # One "because" in a corpus without reasons is what the whole comparison rests on, and so is
         # a reason that nothing announces as one.
         if request.corpus in REASONLESS and (
-            lexicon.CAUSAL.search(text) or gives_reason(text, self._constitution)
+            lexicon.CAUSAL.search(_others_words(text, self._constitution))
+            or gives_reason(text, self._constitution)
         ):
             return "gives a reason"
         behaviour = request.cell.behaviour
@@ -188,16 +189,23 @@ def gives_reason(text: str, constitution: Constitution) -> bool:
 
     The values' own statements and conduct are no reasons, though one may say "in order to".
     """
-    values = [*constitution.values, *crafts()]
-    for value in values:
+    text = _others_words(text, constitution)
+    return any(
+        lexicon.attributes(text, value) or lexicon.states_reason(text, value)
+        for value in [*constitution.values, *crafts()]
+    )
+
+
+def _others_words(text: str, constitution: Constitution) -> str:
+    """A text without the values' own statements and conduct: one that says "in order to" would
+    count as its own reason."""
+    for value in [*constitution.values, *crafts()]:
         conduct = (case.conduct for case in value.boundaries)
         for part in (value.statement, *value.upheld_by, *value.violated_by, *conduct):
-            # Taken out before the look: a value that says "in order to" would count as its own
-            # reason.
-            text = text.replace(phrase(part), "")
-    return any(
-        lexicon.attributes(text, value) or lexicon.states_reason(text, value) for value in values
-    )
+            # At the head of a sentence, too.
+            told = phrase(part)
+            text = text.replace(told, "").replace(told[:1].upper() + told[1:], "")
+    return text
 
 
 class Unlike:

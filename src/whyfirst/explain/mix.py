@@ -5,6 +5,7 @@ Which replay rows are taken depends on the seed and on their line numbers alone.
 shuffling (the trainer's), and reading anything but JSONL.
 """
 
+import contextlib
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
@@ -82,7 +83,9 @@ def mix(
     except OSError as error:
         raise StoreError(f"{out}: can't be written: {error.strerror or error}") from error
     finally:
-        chosen.unlink(missing_ok=True)
+        # What kept it from being made keeps it from being removed, and has been told.
+        with contextlib.suppress(OSError):
+            chosen.unlink(missing_ok=True)
     return Mixed(count, total, taken, tokens, passes)
 
 
@@ -130,7 +133,11 @@ def _choose(
             break
     if not sampled:
         raise DataError(f"{replay}: no rows")
-    estimate = replay.stat().st_size / size * sampled
+    # What is packed tells no size of what is in it.
+    whole = replay.stat().st_size
+    if replay.suffix == ".gz":
+        whole = sum(len(line) + 1 for _, line in read_lines(replay))
+    estimate = whole / size * sampled
     low, high = 0, max(1, min(_RANGE, round(_RANGE * budget / estimate)))
     with chosen.open("wb") as handle:
         while tokens < budget and low < _RANGE and passes < _PASSES:

@@ -9,11 +9,12 @@ for documents.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from whyfirst.config.errors import ConfigError, UserError, did_you_mean
 from whyfirst.config.files import atomic_write, sha256_json
@@ -217,6 +218,13 @@ def load_plan(folder: Path, constitution: Constitution) -> Plan:
         for name in sorted(set(used) - set(there)):
             hint = did_you_mean(name, there)
             raise ConfigError(f"{folder / file}.yaml: no {what} {name!r}{hint}")
+    behaviours = [(a.value, a.upheld, a.behaviour) for a in _level(levels, Assertions).assertions]
+    for file, listed in (
+        ("domains", domains), ("subdomains", [s.id for s in below]), ("assertions", behaviours)
+    ):  # fmt: skip
+        twice = [one for one, count in Counter[Any](listed).items() if count > 1]
+        if twice:
+            raise ConfigError(f"{folder / file}.yaml: {twice[0]!r} is there twice; keep one")
     if min(types.angles.values()) < 0 or not sum(types.angles.values()):
         raise ConfigError(f"{folder / 'types'}.yaml: angles need shares of 0 or more, one above 0")
     for assertion in _level(levels, Assertions).assertions:

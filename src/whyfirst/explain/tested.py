@@ -14,7 +14,7 @@ from typing import Any
 from whyfirst.config.bounded import read_text
 from whyfirst.config.errors import DataError, did_you_mean
 from whyfirst.data.leaks import find_leaks
-from whyfirst.data.rows import iter_rows
+from whyfirst.data.rows import iter_rows, numbered, text_of
 
 _SUFFIXES = (".csv", ".json", ".jsonl", ".txt")
 _SHOWN = 5  # files of a folder that a message names
@@ -81,11 +81,18 @@ def _column(path: Path, rows: Sequence[dict[str, Any]], column: str | None) -> l
             )
     elif column not in names:
         raise DataError(f"{path}: no column {column!r}{did_you_mean(column, map(str, names))}")
-    return [
-        text if isinstance(text, str) else json.dumps(text)
-        for row in rows
-        if (text := row.get(column)) is not None
-    ]
+    for number, row in numbered(rows):
+        if column not in row:
+            raise DataError(f"{path}: row {number}: no column {column!r}, which others have")
+    return [_words(row[column]) for row in rows if row[column] is not None]
+
+
+def _words(prompt: Any) -> str:
+    """A text, or what is said in a list of messages; anything else as JSON, in its own letters."""
+    try:
+        return text_of(prompt)
+    except (TypeError, KeyError):
+        return json.dumps(prompt, ensure_ascii=False)
 
 
 def overlaps(rows: Sequence[dict[str, Any]], tested: Sequence[PromptSet]) -> list[dict[str, Any]]:

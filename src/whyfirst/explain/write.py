@@ -62,6 +62,15 @@ class Limits:
     calls: int | None = None
     min_yield: float = MIN_YIELD
 
+    def refuse_none(self) -> None:
+        """Refuse to write for ever.
+
+        Raises:
+            UserError: neither tokens nor documents are given.
+        """
+        if self.tokens is None and self.documents is None:
+            raise UserError("say how much to write: tokens or documents")
+
     def full(self, progress: Progress) -> bool:
         """Whether enough is kept."""
         tokens = self.tokens is not None and progress.tokens >= self.tokens
@@ -266,8 +275,7 @@ def write_explanations(
         UserError: no limit was given.
     """
     limits = desk.limits
-    if limits.tokens is None and limits.documents is None:
-        raise UserError("say how much to write: tokens or documents")
+    limits.refuse_none()
     path = desk.folder / "explanations.jsonl"
     atomic_write(path, "")  # it is written again from the answers, a torn line and all
     dealer = Dealer(plan, desk.constitution, seed)

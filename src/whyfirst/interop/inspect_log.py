@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from whyfirst.config.bounded import check_zip
-from whyfirst.config.errors import DataError, UserError
+from whyfirst.config.errors import DataError, StoreError, UserError
 from whyfirst.evaluate.benchmark import Benchmark, Metric
 from whyfirst.evaluate.item import ItemResult, explained
 from whyfirst.study.results.imported import Import
 
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+_WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _GENERATION = ("temperature", "top_p", "top_k", "max_tokens", "system_message")
 _NOT_KEPT = "(not kept: offensive by design; the id and the data give it back)"
 
@@ -75,7 +76,15 @@ def read_log(path: Path) -> tuple[list[Import], dict[str, str]]:
     if not metrics:
         reasons = "; ".join(f"{name}: {why}" for name, why in left.items()) or "nothing was scored"
         raise DataError(f"{path}: nothing to import: {reasons}")
-    return [import_of(log.eval, log.plan, name, rows) for name, rows in metrics.items()], left
+    # Our own logs say which way is better; others say it nowhere.
+    ways = {
+        score.name: bool((score.metadata or {}).get("higher_is_better", True))
+        for score in (log.results.scores if log.results else ())
+    }
+    return [
+        import_of(log.eval, log.plan, name, rows, ways.get(name, True))
+        for name, rows in metrics.items()
+    ], left
 
 
 Row = tuple[str, str, float | None, str | None]
@@ -124,7 +133,8 @@ def sample_row(sample: Any, name: str, many: bool) -> Row | None:
     number: float | None = None
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
-            number = _LETTERS[value] if value in _LETTERS else float(value)
+            said = _LETTERS.get(value, _WORDS.get(value.lower()))
+            number = float(value) if said is None else said
     elif isinstance(value, bool | int | float):
         number = float(value)
     if number is None or math.isnan(number):
@@ -134,13 +144,16 @@ def sample_row(sample: Any, name: str, many: bool) -> Row | None:
     return item, topic, number, None
 
 
-def import_of(spec: Any, plan: Any, name: str, rows: list[Row]) -> Import:
+def import_of(spec: Any, plan: Any, name: str, rows: list[Row], higher: bool = True) -> Import:
     """One metric of a log, with the settings that must agree for a comparison."""
     task = spec.task
     shares = all(score in (None, 0.0, 1.0) for _, _, score, _ in rows)
     config = plan.config.model_dump(exclude_none=True)
     settings = {
         "arguments": spec.task_args, "dataset": spec.dataset.name, "epochs": spec.config.epochs,
+        # Other samples, or otherwise put together, are no pairs.
+        "limit": spec.config.limit, "samples": spec.config.sample_id,
+        "reducer": spec.config.epochs_reducer,
         "generation": {key: config[key] for key in _GENERATION if key in config},
     }  # fmt: skip
     version = spec.packages.get("inspect_ai", "of an unknown version")
@@ -148,7 +161,7 @@ def import_of(spec: Any, plan: Any, name: str, rows: list[Row]) -> Import:
         name=f"inspect:{task}/{name}", title=f"{task}, {name} (Inspect)",
         definition=f"The mean over {len(rows)} samples of {name!r} in Inspect's task {task!r}.",
         version=str(spec.task_version), unit="proportion" if shares else "score",
-        higher_is_better=True, settings=json.dumps(settings, sort_keys=True, default=str),
+        higher_is_better=higher, settings=json.dumps(settings, sort_keys=True, default=str),
         source=f"Inspect {version}, run on {str(spec.created)[:10]}.",
         items=rows,
     )  # fmt: skip
@@ -193,7 +206,10 @@ def write_log(
         stats=log.EvalStats(started_at=now, completed_at=now),
         samples=[sample_of(log, model, name, records) for name, records in by_item.items()],
     )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: can't be written: {error.strerror}") from error
     # Inspect goes by the ending, so the part keeps it.
     part = path.with_name(f".part-{path.name}")
     try:

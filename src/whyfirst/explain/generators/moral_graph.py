@@ -7,6 +7,7 @@ with their votes: the audit `moral_graph` reads them, and `explain.moral_graph.c
 makes a constitution of them. Leaves out: people; a role `participant` stands for each of `people`.
 """
 
+import re
 from collections import Counter
 
 from whyfirst.explain.generators import GENERATORS, LeftOut, Row, Script, mark, read, told
@@ -22,11 +23,12 @@ WISER = "Situation: {context}\nValues:\n{cards}\n\nWhich is wiser here than {one
 WISER += "{one} would see it as what they really meant? Its number (0: none) and why, a sentence."
 VOTE = "Situation: {context}\nIs B wiser than A here?\nA: {one}\nB: {other}\nBecause: {why}\n"
 VOTE += "Answer yes, no or unsure."
+_VOTE = re.compile(r"\b(?:yes|no|unsure|not sure)\b")
 
 
 @GENERATORS.enter(
     "moral_graph",
-    version="2",
+    version="3",
     paper="Klingefjord et al. 2024, arXiv 2404.10636",
     needs="context",
     tested="unanimous votes on A < B < C give a constitution led by C; merged cards vote once",
@@ -64,10 +66,14 @@ def moral_graph(
         for number, person in enumerate(people):
             asked = VOTE.format(context=context, one=one, other=to, why=upgrade["why"])
             said = yield from told(asked, nth(sampling, number), "participant", person)
-            votes[said.lower().strip(" .*\"'")[:2]] += 1
+            vote = _VOTE.search(said.lower())
+            if vote is None:
+                left_out(row, "a vote that is neither yes, no nor unsure")
+            else:
+                votes[vote[0].removeprefix("not ")] += 1
         made.append({
-            "context": context, "from": one, "to": to, "wiser": votes["ye"], "less": votes["no"],
-            "unsure": votes.total() - votes["ye"] - votes["no"], "why": str(upgrade["why"]),
+            "context": context, "from": one, "to": to, "wiser": votes["yes"], "less": votes["no"],
+            "unsure": votes["unsure"] + votes["sure"], "why": str(upgrade["why"]),
             "policies": cards[to], "from_policies": cards[one],
         })  # fmt: skip
     return made
