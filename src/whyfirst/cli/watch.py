@@ -202,8 +202,8 @@ class Looker:
                 if loss.points:
                     moment.losses.append(loss)
         for use in self._plan.evaluations:
-            # Checkpoints are other models than the arm's own and would blur its rates.
-            if use.step is None and use.node in self._done:
+            # Checkpoints, and models at the seam, are others than the arm's own.
+            if use.step is None and not use.seam and use.node in self._done:
                 for metric, counts in self._count(use.node).items():
                     moment.rates.setdefault(use.arm, {}).setdefault(metric, Rates()).add(counts)
         return moment
