@@ -1,6 +1,5 @@
 """Inspect's own package: our logs opened by it, its logs read by us, our tasks run by it."""
 
-import json
 import math
 import os
 import subprocess
@@ -46,6 +45,8 @@ def test_our_log_opens_in_inspect_and_comes_back_the_same(tmp_path: Path) -> Non
     assert score.metrics["mean"].value == 0.75 and score.unscored_samples == 1
     (found,), left = read_any(path)
     assert left == {} and found.unit == "proportion"
+    # Of over-refusals less is better, which only our own logs say.
+    assert not found.higher_is_better
     assert [row[2] for row in found.items] == [1, 1, 1, 0, None]
     assert found.items[-1][3] == "empty response"
 
@@ -78,15 +79,28 @@ def test_a_log_of_inspects_making_is_read(tmp_path: Path) -> None:
 
         return score
 
+    def told() -> Any:
+        async def score(state: Any, target: Any) -> Any:
+            return Score(value={"yes": "True", "no": "no"}.get(state.output.completion, "perhaps"))
+
+        return score
+
     several = scorer(metrics={"*": [mean()]}, name="several")(made)
+    words = scorer(metrics=[mean()], name="words")(told)
     task = Task(
         dataset=[Sample(id=name, input="q", target="yes") for name in ("a", "b")],
-        scorer=[match(), several()], name="shop", version=3,
+        scorer=[match(), several(), words()], name="shop", version=3,
     )  # fmt: skip
     log = evaluate(task, tmp_path, ["yes", "no", "yes", "yes"], epochs=2)
     found, left = read_any(Path(log.location))
     by_name = {one.name: one for one in found}
-    assert set(by_name) == {"inspect:shop/match", "inspect:shop/several/harmful"}
+    assert set(by_name) == {
+        "inspect:shop/match", "inspect:shop/several/harmful", "inspect:shop/words"
+    }  # fmt: skip
+    assert [score for _, _, score, _ in by_name["inspect:shop/words"].items] == [1, 0, 1, 1]
+    other = evaluate(task, tmp_path / "other", ["yes", "no"], epochs=2, limit=1)
+    (again, *_), _ = read_any(Path(other.location))
+    assert again.settings != by_name["inspect:shop/match"].settings
     assert left == {"several/length": "3 is no fraction in [0, 1]"} or "several/length" in left
     rows = by_name["inspect:shop/match"].items
     assert sorted({topic for _, topic, _, _ in rows}) == ["a", "b"]
@@ -106,7 +120,7 @@ def test_an_unfinished_log_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="eval-retry"):
         read_any(path)
     path.write_bytes(b"no zip")
-    with pytest.raises(DataError, match="not a readable Inspect log"):
+    with pytest.raises(DataError, match="can't be read as a zip"):
         read_any(path)
 
 
@@ -145,6 +159,8 @@ def test_inspects_command_finds_our_tasks_and_runs_a_local_model(tmp_path: Path)
     """`inspect eval whyfirst/xstest --model hf/local` found no such task."""
     from importlib.metadata import entry_points
 
+    from inspect_ai.log import read_eval_log
+
     if not any(entry.name == "whyfirst" for entry in entry_points(group="inspect_ai")):
         pytest.skip("this installation of whyfirst is older than its entry point")
     from tiny_models import build_tiny
@@ -161,8 +177,7 @@ def test_inspects_command_finds_our_tasks_and_runs_a_local_model(tmp_path: Path)
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     (path,) = (tmp_path / "logs").glob("*.eval")
-    found, _ = read_any(path)
-    assert {one.name.rpartition("/")[2] for one in found} <= {
-        "xstest_over_refusal", "xstest_under_refusal"
-    }  # fmt: skip
-    assert json.loads(found[0].settings)["arguments"]["items"] == 2
+    # What an untrained model says can't be scored, so there is nothing to import.
+    log = read_eval_log(str(path))
+    assert log.status == "success" and log.eval.task.endswith("xstest")
+    assert log.eval.task_args["items"] == 2 and len(log.samples or ()) == 2
