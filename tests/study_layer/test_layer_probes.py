@@ -47,6 +47,14 @@ def test_a_mistake_is_found_after_training(what: str, tmp_path: Path, hearth: Pa
         build_plan(file)
 
 
+def test_one_model_stands_beside_seeds_that_ask_about_others(tmp_path: Path, hearth: Path) -> None:
+    """`direct` of seed 0 was asked about the newcomer of seed 1, whom nothing had shown it."""
+    few = ("seeds: {default: 2}", "seeds: {default: 2, direct: 1}")
+    with pytest.raises(ConfigError, match="arm 'direct' has one seed and 'explain_first' 2"):
+        build_plan(layer.write(tmp_path, few, with_probe(PROBED)))
+    build_plan(layer.write(tmp_path, few, with_probe(PROBED.replace("}", ", seeds: 1}"))))
+
+
 DRESSED = (
     "  direct: [align]\n",
     "  direct: [align]\n  drawn: {stages: [align], decoding: [{name: best_of_n, n: 2}]}\n",
