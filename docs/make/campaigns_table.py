@@ -2,7 +2,8 @@
 
 ``python docs/make/campaigns_table.py`` reads the tallies that `make storm`, `make faults` and `make
 fuzz` keep here (campaign-NAME/tally.jsonl; another folder that holds them may be given) and writes
-the block between the page's two markers anew. Leaves out: any sentence of judgement.
+the block between the page's two markers anew; what of it has no tally there stays as it is. Leaves
+out: any sentence of judgement.
 """
 
 import sys
@@ -16,6 +17,7 @@ from tally import Tally
 
 PAGE = Path(__file__).parents[1] / "reliability.md"
 BEGIN, END = "<!-- campaigns: made by docs/make/campaigns_table.py -->", "<!-- campaigns: end -->"
+HEAD = "| campaign | trials | not as promised |\n|---|---|---|\n"
 GOOD = ("read", "refused")
 
 
@@ -50,27 +52,35 @@ def storm(trials: list[dict[str, Any]]) -> Iterator[str]:
     yield f"What was in work then: {listed}."
 
 
-def others(folder: Path) -> Iterator[str]:
-    """A row for each of the other campaigns."""
-    yield "| campaign | trials | not as promised |"
-    yield "|---|---|---|"
-    for name, what in (("faults", "faults of the disk"), ("power", "states after a power cut")):
-        trials = tally(folder, name)
-        yield f"| {what} | {len(trials):,} | {sum(bool(t['problems']) for t in trials)} |"
-    trials = tally(folder, "fuzz")
-    readers = len({t["parser"] for t in trials})
-    bad = sum(t["kind"] not in GOOD for t in trials)
-    yield f"| broken files, {readers} readers | {len(trials):,} | {bad} |"
+def others(folder: Path, before: list[str]) -> Iterator[str]:
+    """A row for each of the other campaigns.
+
+    Args:
+        before: the rows that are there, of the same campaigns.
+    """
+    for name, what, row in zip(
+        ("faults", "power", "fuzz"),
+        ("faults of the disk", "states after a power cut", "broken files, {} readers"),
+        before, strict=True,
+    ):  # fmt: skip
+        if not (trials := tally(folder, name)):
+            yield row
+            continue
+        bad = sum(t["kind"] not in GOOD if name == "fuzz" else bool(t["problems"]) for t in trials)
+        told = what.format(len({t.get("parser") for t in trials}))
+        yield f"| {told} | {len(trials):,} | {bad} |"
 
 
 def main() -> None:
     """Write the block."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
-    lines = [*storm(tally(folder, "storm")), "", *others(folder)]
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    block = "\n".join(lines)
+    old, _, after = rest.partition(END)
+    harms, head, rows = old.strip("\n").partition(HEAD)
+    trials = tally(folder, "storm")
+    told = "\n".join(storm(trials)) + "\n\n" if trials else harms
+    block = told + head + "\n".join(others(folder, rows.splitlines()))
     PAGE.write_text(f"{before}{BEGIN}\n{block}\n{END}{after}", encoding="utf-8")
 
 
