@@ -54,6 +54,7 @@ def test_nothing_is_kept_of_a_refusal_or_of_what_is_not_known(store: Store) -> N
     with pytest.raises(ValueError, match="no"):
         known(store, "rows", 1, list[str], refuse)
     assert known(store, "speed", 1, float, lambda: None) is None
+    assert known(store, "speed", 1, float, lambda: 1.5, create=False) == 1.5
     assert not store.root.exists()
     assert known(store, "speed", 1, float, lambda: 2.5) == 2.5
     assert known(store, "speed", 1, float, lambda: None) == 2.5

@@ -5,9 +5,10 @@ Leaves out: rows that can't be there yet (a teacher's, and what is made with a m
 """
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 
@@ -68,12 +69,15 @@ def refuse_unusable(plan: Plan, store: Store) -> tuple[str, ...]:
         read = [given for given in (use.data, use.replay_data) if given]
         for given, data in zip(read, data_names(use.train), strict=False):
             readers.setdefault(given, []).append((stage, data))
+    found: list[tuple[Any, list[str]]] = []
     for name, (node, *_) in by_name(plan.nodes, "corpus").items():
         source = plan.study.corpora[name]
         drawn = source.name == "written" or has_model_write(source.name)
         asks = "asks" in CORPORA.get(source.name).facts
         if not drawn and (asks or not corpus.reads_base(source)):
-            told += _told_of(plan, store, node, readers.get(name, []), model)
+            of, said = _told_of(plan, store, node, readers.get(name, []), model)
+            found.append((of, said))
+            told += [f"{plan.file}: corpora.{name}: {message}" for message in said]
     evaluation.rehearsals(plan.nodes)
     try:
         comparison.refuse_unaskable(plan.nodes)
@@ -81,7 +85,11 @@ def refuse_unusable(plan: Plan, store: Store) -> tuple[str, ...]:
         raise DataError(f"{plan.file}: {error}") from error
     refuse_empty_cells(plan, reading=True)
     refuse_unknown_parts(plan)
-    return tuple(dict.fromkeys(told + _idle_decoding(plan)))
+    told += _idle_decoding(plan)
+    # A mistake leaves no store behind, so that one is made only now.
+    for of, said in found:
+        known(store, "rows", of, list[str], said.copy)
+    return tuple(dict.fromkeys(told))
 
 
 def _idle_decoding(plan: Plan) -> list[str]:
@@ -118,19 +126,17 @@ def only_likelihoods(benchmark: str) -> str:
 
 def _told_of(
     plan: Plan, store: Store, node: Node, readers: Readers, model: Path | None
-) -> list[str]:
-    """What a reader should know of a corpus' rows (`_check_corpus`)."""
-    at = f"{plan.file}: corpora.{node.name}"
+) -> tuple[Any, list[str]]:
+    """What a reader should know of a corpus' rows (`_check_corpus`), and what it follows from."""
     read = [(*stage.key, data, stage.payload["train"]) for stage, data in readers]
     # The file may have another name now, under which its rows are told of.
     of = [__version__, version("transformers"), *node.key, node.payload["use"], read, bool(model)]
     try:
-        told = known(
-            store, "rows", of, list[str], lambda: _check_corpus(plan, node, readers, model)
-        )
+        find = partial(_check_corpus, plan, node, readers, model)
+        told = known(store, "rows", of, list[str], find, create=False)
     except DataError as error:
-        raise DataError(f"{at}: {error}") from error
-    return [f"{at}: {message}" for message in told]
+        raise DataError(f"{plan.file}: corpora.{node.name}: {error}") from error
+    return of, told
 
 
 def _check_corpus(plan: Plan, node: Node, readers: Readers, model: Path | None) -> list[str]:

@@ -16,20 +16,23 @@ from whyfirst.study.execute.store import CHECKED, Store
 T = TypeVar("T")
 
 
-def known(store: Store, what: str, of: Any, form: Any, find: Callable[[], T]) -> T:
+def known(
+    store: Store, what: str, of: Any, form: Any, find: Callable[[], T], *, create: bool = True
+) -> T:
     """What `find` finds, which the store may know already; None isn't kept.
 
     Args:
         what: names the finding: ``speed``.
         of: everything that it follows from, JSON-able.
         form: its type; what the store has in another is found anew.
+        create: make a store that isn't there yet; else nothing is kept where there is none.
     """
     path = store.root / CHECKED / f"{what}-{sha256_json(of)[:32]}.json"
     adapter: TypeAdapter[T] = TypeAdapter(form)
     with contextlib.suppress(DataError, KeyError, TypeError, ValueError):
         return adapter.validate_python(read_json(path)["found"])
     found = find()
-    if found is not None:
+    if found is not None and (create or store.root.exists()):
         # In a store that can't be written it is found again the next time.
         with contextlib.suppress(StoreError):
             # A folder with this file alone would be refused as no store.
