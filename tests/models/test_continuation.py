@@ -1,7 +1,6 @@
 """A text cut anywhere and gone on with is that text, on every kind of tokenizer at hand."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +99,11 @@ def test_an_answer_begun_and_gone_on_with_is_another_answer(local: LocalModel) -
         whole, first = said(prompt, 6), said(prompt, 3)
         begun = begun_with(prompt, first)
         (ids,) = local.encode_prompts([prompt])
-        cuts = local.encode_prompts([begun_with(prompt, said(prompt, n)) for n in (1, 2, 3)])
-        # Where the first half is read as it was written, and not in as many other pieces.
-        if all(more[:-1] == less for less, more in pairwise([ids, *cuts])):
+        (again,) = local.encode_prompts([begun])
+        wrote = local.model.generate(torch.tensor([ids]), max_new_tokens=3, do_sample=False)
+        # Where the first half is read as it was written, and not in as many other pieces: which
+        # those are changes from run to run, since the tokenizer is trained here.
+        if again == wrote[0].tolist():
             assert first + said(begun, 3) == whole
         assert len(local.encode_wholes([(prompt, [whole])])[0]) >= len(ids)
     if local.tokenizer.unk_token is not None and len(question.split()) == len(ids):
