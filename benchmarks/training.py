@@ -35,14 +35,12 @@ Run = Callable[["Case", Path], float]
 
 @dataclass(frozen=True)
 class Case:
-    """A kind's configuration and rows, and what it is compared with."""
+    """A kind's configuration and rows."""
 
     name: str
     config: Any
     data: str
     rows: list[dict[str, Any]]
-    plain: Run | None = None
-    trl: Run | None = None
 
     @property
     def is_online(self) -> bool:

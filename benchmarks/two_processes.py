@@ -71,13 +71,11 @@ def _stage(case: Any, folder: Path, updates: int) -> None:
 
 
 def _plain(case: Any, folder: Path, updates: int) -> None:
-    command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1",
-        "--num_processes", "2", "--mixed_precision", "no", "--dynamo_backend", "no",
-        "--main_process_port", "0", str(LOOPS / "plain_parallel.py"), str(folder), case.name,
-        str(updates),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
+    from whyfirst.train.launch import launcher
+
+    script = [str(LOOPS / "plain_parallel.py"), str(folder), case.name, str(updates)]
+    start = launcher(case.config.model_copy(update={"processes": 2}))
+    subprocess.run([*start, *script], check=True, capture_output=True)
 
 
 if __name__ == "__main__":

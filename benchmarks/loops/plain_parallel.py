@@ -2,7 +2,7 @@
 
     accelerate launch ... plain_parallel.py FOLDER KIND UPDATES
 
-Leaves out everything a stage has besides, and waiting for whole batches of one process' loss.
+Leaves out everything a stage has besides.
 """
 
 import sys

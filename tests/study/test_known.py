@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from whyfirst.study.cost.arithmetic import Shape
-from whyfirst.study.execute.known import known
+from whyfirst.study.execute.known import known, recalled
 from whyfirst.study.execute.store import CHECKED, Store
 
 SHAPE = Shape(7, 6, 1, 2, 2, 2, 5, (("layers.0.up", 2, 4),), None)
@@ -54,7 +54,7 @@ def test_nothing_is_kept_of_a_refusal_or_of_what_is_not_known(store: Store) -> N
     with pytest.raises(ValueError, match="no"):
         known(store, "rows", 1, list[str], refuse)
     assert known(store, "speed", 1, float, lambda: None) is None
-    assert known(store, "speed", 1, float, lambda: 1.5, create=False) == 1.5
+    assert recalled(store, "speed", 1, float) is None
     assert not store.root.exists()
     assert known(store, "speed", 1, float, lambda: 2.5) == 2.5
     assert known(store, "speed", 1, float, lambda: None) == 2.5

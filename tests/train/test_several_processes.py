@@ -101,7 +101,7 @@ def two(
     }
     (out / "jobs.json").write_text(json.dumps(jobs))
     (out / "all.py").write_text(ALL)
-    command = launch._launcher(STAGES["sft"][0])
+    command = launch.launcher(STAGES["sft"][0])
     run = [*command, out / "all.py", out / "jobs.json", bases["llama"], out]
     subprocess.run(
         [str(part) for part in run], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
@@ -206,7 +206,7 @@ def test_progress_and_errors_of_processes_get_lost(
         "if job['data']: _tell(error='ConfigError', message='mend it'); sys.exit(2)\n"
         "sys.exit(3)\n"
     )
-    monkeypatch.setattr(launch, "_launcher", lambda config: [sys.executable, "-c", script])
+    monkeypatch.setattr(launch, "launcher", lambda config: [sys.executable, "-c", script])
     told: list[tuple[int, int, str]] = []
 
     def run(data: dict[str, Path]) -> None:
@@ -247,7 +247,7 @@ def test_processes_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match=r"2 processes need as many GPUs.*--workers 1"):
-        launch._launcher(STAGES["sft"][0])
+        launch.launcher(STAGES["sft"][0])
 
 
 def test_fsdp_without_gpus_trains_whole_copies_and_says_nothing(
@@ -255,7 +255,7 @@ def test_fsdp_without_gpus_trains_whole_copies_and_says_nothing(
 ) -> None:
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="this worker has none; leave fsdp out"):
-        launch._launcher(SFTStage(updates=10, batch_size=8, processes=2, fsdp=True))
+        launch.launcher(SFTStage(updates=10, batch_size=8, processes=2, fsdp=True))
 
 
 @pytest.mark.parametrize("more", [{"lora": LoraConfig()}, {"processes": 1}])
@@ -275,7 +275,7 @@ def test_the_fsdp_configuration_is_not_accelerates(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 8)
     stage = SFTStage(updates=10, batch_size=8, processes=8, fsdp=True)
-    command = launch._launcher(stage)[4:]  # python -P -m accelerate.commands.launch
+    command = launch.launcher(stage)[4:]  # python -P -m accelerate.commands.launch
     # What the launcher asks of the machine when it reads the file.
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     arguments, *_ = _validate_launch_command(

@@ -121,8 +121,14 @@ class AskingOptions:
         if limits and not servers:
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in limits)
             raise UserError(f"{flags}: only for a model at an endpoint (endpoint:URL#MODEL)")
-        judges = self._of_judge(limits, servers)
-        limits.pop("judge_key_env", None)
+        judges, key = limits, limits.pop("judge_key_env", None)
+        if len(servers) > 1:
+            judges = _at_another_server(limits, key)
+        elif key is not None:
+            raise UserError(
+                "--judge-key-env: only for a judge at another server than the teacher's; "
+                "--key-env is the key of both"
+            )
         model, judge = (
             None if name is None else
             open_model(parse_model(name, **(given if is_endpoint(name) else {})), cache=folder)
@@ -130,27 +136,20 @@ class AskingOptions:
         )  # fmt: skip
         return model, judge
 
-    def _of_judge(self, limits: dict[str, Any], servers: set[str]) -> dict[str, Any]:
-        """What of the limits is the judge's: its server isn't told the teacher's key.
 
-        Raises:
-            UserError: a second key for one server, or one price for two.
-        """
-        shared = {name: value for name, value in limits.items() if name != "judge_key_env"}
-        if len(servers) < 2:
-            if self.judge_key_env is not None:
-                raise UserError(
-                    "--judge-key-env: only for a judge at another server than the teacher's; "
-                    "--key-env is the key of both"
-                )
-            return shared
-        if priced := [name for name in ("price_in", "price_out", "max_cost") if name in shared]:
-            raise UserError(
-                f"--{priced[0].replace('_', '-')}: teacher and judge are at two servers, whose "
-                "prices differ; give --max-tokens, or write in two steps"
-            )
-        kept = {name: value for name, value in shared.items() if name != "key_env"}
-        return kept | ({"key_env": self.judge_key_env} if self.judge_key_env else {})
+def _at_another_server(limits: dict[str, Any], key: str | None) -> dict[str, Any]:
+    """What of the teacher's limits is a judge's, whose server is told `key` in place of theirs.
+
+    Raises:
+        UserError: one price for two servers.
+    """
+    if priced := [name for name in ("price_in", "price_out", "max_cost") if name in limits]:
+        raise UserError(
+            f"--{priced[0].replace('_', '-')}: teacher and judge are at two servers, whose "
+            "prices differ; give --max-tokens, or write in two steps"
+        )
+    others = {name: value for name, value in limits.items() if name != "key_env"}
+    return others | ({} if key is None else {"key_env": key})
 
 
 def is_endpoint(name: str | None) -> bool:

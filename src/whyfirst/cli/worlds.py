@@ -49,7 +49,7 @@ def build(
     from whyfirst.config.room import Use
     from whyfirst.worlds import WORLDS
 
-    WORLDS.get(world)
+    WORLDS.get(world)  # a name that is none is told where nothing is left to build, too
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; a folder for each world goes there")
     built = {}

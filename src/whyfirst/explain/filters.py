@@ -167,11 +167,10 @@ class Filters:
             return "not English"
         # One "because" in a corpus without reasons is what the whole comparison rests on, and so is
         # a reason that nothing announces as one.
-        if request.corpus in REASONLESS and (
-            lexicon.CAUSAL.search(_others_words(text, self._constitution))
-            or gives_reason(text, self._constitution)
-        ):
-            return "gives a reason"
+        if request.corpus in REASONLESS:
+            rest = _others_words(text, self._constitution)
+            if lexicon.CAUSAL.search(rest) or _holds_reason(rest, self._constitution):
+                return "gives a reason"
         behaviour = request.cell.behaviour
         # A behaviour of function words alone would be found in every text.
         known = request.corpus == "label" and lexicon.content(behaviour)
@@ -189,9 +188,13 @@ def gives_reason(text: str, constitution: Constitution) -> bool:
 
     The values' own statements and conduct are no reasons, though one may say "in order to".
     """
-    text = _others_words(text, constitution)
+    return _holds_reason(_others_words(text, constitution), constitution)
+
+
+def _holds_reason(rest: str, constitution: Constitution) -> bool:
+    """`gives_reason` of a text that is without the values' own words."""
     return any(
-        lexicon.attributes(text, value) or lexicon.states_reason(text, value)
+        lexicon.attributes(rest, value) or lexicon.states_reason(rest, value)
         for value in [*constitution.values, *crafts()]
     )
 

@@ -144,7 +144,7 @@ def sample_row(sample: Any, name: str, many: bool) -> Row | None:
     return item, topic, number, None
 
 
-def import_of(spec: Any, plan: Any, name: str, rows: list[Row], higher: bool = True) -> Import:
+def import_of(spec: Any, plan: Any, name: str, rows: list[Row], higher: bool) -> Import:
     """One metric of a log, with the settings that must agree for a comparison."""
     task = spec.task
     shares = all(score in (None, 0.0, 1.0) for _, _, score, _ in rows)

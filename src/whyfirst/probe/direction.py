@@ -181,10 +181,9 @@ def direction(arms: Arms, items: Items, options: ProbeOptions, progress: Progres
         at = measure.at
         if measure.name != "selectivity" or at["method"] != "difference_in_means":
             continue
-        if not measure.estimate.measured:
-            continue
         family = str(at["family"])
-        if at["layer"] == chosen[family][measure.arm] and measure.estimate.sign <= 0:
+        above = measure.estimate
+        if at["layer"] == chosen[family][measure.arm] and above.measured and above.sign <= 0:
             said.append(
                 f"{measure.arm}: the direction of {family} does no better than shuffled labels on "
                 f"a value left out, even at its best layer ({at['layer']})."

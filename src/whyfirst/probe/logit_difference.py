@@ -14,7 +14,7 @@ from whyfirst.config.errors import UserError
 from whyfirst.models.base import LanguageModel
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, mean_estimate
-from whyfirst.probe.pairs import Items, Pair
+from whyfirst.probe.pairs import Items, Pair, by_family
 from whyfirst.probe.record import (
     At,
     Findings,
@@ -97,16 +97,13 @@ def logit_difference(
     measures += _against(arms, odds, pairs, options.direct)
     behaved: list[Measure] = []
     said: list[str] = []
-    families = list(dict.fromkeys(pair.family for pair in pairs))
-    for family in families if items.requests(0) else ():
-        own = [n for n, pair in enumerate(pairs) if pair.family == family]
+    for of, own in by_family(pairs) if items.requests(0) else ():
         violating = {key: one[own, 0] for key, one in odds.items()}
         read = about_pairs(arms, [pairs[n] for n in own], violating)
-        of: At = {"family": family} if len(families) > 1 else {}
         linked = links(arms, arms.names, read, of)
         behaved += linked
         said += cautions(linked, options, "the link between its log-odds and refusal")
-    for family in families:
+    for family in dict.fromkeys(pair.family for pair in pairs):
         whole = {"family": family, "than": options.direct}
         stronger = [m for m in measures if m.name == "stronger" and m.at == whole]
         said += cautions(stronger, options, f"a change from {options.direct} ({family})")

@@ -7,7 +7,7 @@ models are probed on (worlds/).
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -239,3 +239,12 @@ def file_items(pairs: Sequence[Pair], requests: Path | None) -> Items:
         return Answer(found.refused, not found.refused)
 
     return Items(list(pairs), lambda seed: rows, told)
+
+
+def by_family(pairs: Sequence[Pair]) -> Iterator[tuple[dict[str, str], list[int]]]:
+    """Each family's places among the pairs, and what its measures are told by where there are
+    several."""
+    families = list(dict.fromkeys(pair.family for pair in pairs))
+    for family in families:
+        own = [n for n, pair in enumerate(pairs) if pair.family == family]
+        yield {"family": family} if len(families) > 1 else {}, own

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from whyfirst.config.errors import UserError
 from whyfirst.probe.arms import Arms
 from whyfirst.probe.estimates import Floats, Indices, correlation, mean_estimate, statistic_estimate
-from whyfirst.probe.pairs import Items, Pair
+from whyfirst.probe.pairs import Items, Pair, by_family
 from whyfirst.probe.record import (
     At,
     Findings,
@@ -124,11 +124,9 @@ def representation_similarity(
     behaved: list[Measure] = []
     said: list[str] = []
     whole = [p for p in items.pairs if p.negative_statement and p.positive_statement]
-    families = list(dict.fromkeys(pair.family for pair in whole))
-    for family in families:
-        progress(0, 2, f"cosines of statements, {family}")
-        pairs = [pair for pair in whole if pair.family == family]
-        of: At = {"family": family} if len(families) > 1 else {}
+    for of, places in by_family(whole):
+        progress(0, 2, "cosines of statements")
+        pairs = [whole[n] for n in places]
         found, readings = _associations(arms, pairs, of)
         measures += found
         if items.requests(0):

@@ -5,8 +5,6 @@ Leaves out: rows that can't be there yet (a teacher's, and what is made with a m
 """
 
 from collections.abc import Sequence
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +19,7 @@ from whyfirst.models.decoding import DECODINGS
 from whyfirst.models.folder import check_weights, fast_tokenizer, tokenizer_folder
 from whyfirst.models.gguf_file import is_gguf
 from whyfirst.study.execute.graph import Node, by_name
-from whyfirst.study.execute.known import known
+from whyfirst.study.execute.known import keep, recalled
 from whyfirst.study.execute.store import Store
 from whyfirst.study.materials import PretrainedModel
 from whyfirst.study.nodes import comparison, corpus, evaluation
@@ -62,22 +60,8 @@ def refuse_unusable(plan: Plan, store: Store) -> tuple[str, ...]:
             check_weights(folder)
             adapter = plan.by_id["base"].payload["model"].get("adapter")
             fast_tokenizer(tokenizer_folder([folder, *([Path(adapter)] if adapter else [])]))
-    # Corpus -> the stages that read it, each with what it calls the rows.
-    readers: dict[str, list[tuple[Node, str]]] = {}
-    for name, (stage, *_) in by_name(plan.nodes, "stage").items():
-        use = plan.study.stages[name]
-        read = [given for given in (use.data, use.replay_data) if given]
-        for given, data in zip(read, data_names(use.train), strict=False):
-            readers.setdefault(given, []).append((stage, data))
-    found: list[tuple[Any, list[str]]] = []
-    for name, (node, *_) in by_name(plan.nodes, "corpus").items():
-        source = plan.study.corpora[name]
-        drawn = source.name == "written" or has_model_write(source.name)
-        asks = "asks" in CORPORA.get(source.name).facts
-        if not drawn and (asks or not corpus.reads_base(source)):
-            of, said = _told_of(plan, store, node, readers.get(name, []), model)
-            found.append((of, said))
-            told += [f"{plan.file}: corpora.{name}: {message}" for message in said]
+    of_rows, new = _of_corpora(plan, store, model)
+    told += of_rows
     evaluation.rehearsals(plan.nodes)
     try:
         comparison.refuse_unaskable(plan.nodes)
@@ -87,8 +71,8 @@ def refuse_unusable(plan: Plan, store: Store) -> tuple[str, ...]:
     refuse_unknown_parts(plan)
     told += _idle_decoding(plan)
     # A mistake leaves no store behind, so that one is made only now.
-    for of, said in found:
-        known(store, "rows", of, list[str], said.copy)
+    for of, said in new:
+        keep(store, "rows", of, said)
     return tuple(dict.fromkeys(told))
 
 
@@ -124,19 +108,46 @@ def only_likelihoods(benchmark: str) -> str:
     return f"decoding changes nothing of benchmark {benchmark}, which asks only for likelihoods"
 
 
-def _told_of(
-    plan: Plan, store: Store, node: Node, readers: Readers, model: Path | None
-) -> tuple[Any, list[str]]:
-    """What a reader should know of a corpus' rows (`_check_corpus`), and what it follows from."""
+def _of_corpora(
+    plan: Plan, store: Store, model: Path | None
+) -> tuple[list[str], list[tuple[Any, list[str]]]]:
+    """What a reader should know of the corpora's rows; and what of it the store doesn't know yet.
+
+    Raises:
+        DataError: as `_check_corpus`, naming the study's file and the corpus.
+    """
+    # Corpus -> the stages that read it, each with what it calls the rows.
+    readers: dict[str, list[tuple[Node, str]]] = {}
+    for name, (stage, *_) in by_name(plan.nodes, "stage").items():
+        use = plan.study.stages[name]
+        read = [given for given in (use.data, use.replay_data) if given]
+        for given, data in zip(read, data_names(use.train), strict=False):
+            readers.setdefault(given, []).append((stage, data))
+    told: list[str] = []
+    new: list[tuple[Any, list[str]]] = []
+    for name, (node, *_) in by_name(plan.nodes, "corpus").items():
+        source = plan.study.corpora[name]
+        drawn = source.name == "written" or has_model_write(source.name)
+        asks = "asks" in CORPORA.get(source.name).facts
+        if not drawn and (asks or not corpus.reads_base(source)):
+            at, reading = f"{plan.file}: corpora.{name}", readers.get(name, [])
+            of = _inputs(node, reading, model)
+            said: list[str] | None = recalled(store, "rows", of, list[str])
+            if said is None:
+                try:
+                    said = _check_corpus(plan, node, reading, model)
+                except DataError as error:
+                    raise DataError(f"{at}: {error}") from error
+                new.append((of, said))
+            told += [f"{at}: {message}" for message in said]
+    return told, new
+
+
+def _inputs(node: Node, readers: Readers, model: Path | None) -> Any:
+    """Everything that `_check_corpus` follows from."""
     read = [(*stage.key, data, stage.payload["train"]) for stage, data in readers]
     # The file may have another name now, under which its rows are told of.
-    of = [__version__, version("transformers"), *node.key, node.payload["use"], read, bool(model)]
-    try:
-        find = partial(_check_corpus, plan, node, readers, model)
-        told = known(store, "rows", of, list[str], find, create=False)
-    except DataError as error:
-        raise DataError(f"{plan.file}: corpora.{node.name}: {error}") from error
-    return of, told
+    return [__version__, *node.key, node.payload["use"], read, bool(model)]
 
 
 def _check_corpus(plan: Plan, node: Node, readers: Readers, model: Path | None) -> list[str]:

@@ -58,7 +58,7 @@ def run_launched(
     failure: errors.UserError | None = None
     with tempfile.TemporaryDirectory(prefix="whyfirst-") as folder:
         write_json(Path(folder) / "job.json", job)
-        command = [*_launcher(config), "-m", "whyfirst.train.launch", f"{folder}/job.json"]
+        command = [*launcher(config), "-m", "whyfirst.train.launch", f"{folder}/job.json"]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment
         ) as process:
@@ -82,7 +82,7 @@ def run_launched(
         raise RuntimeError(f"the stage's processes ended with exit code {process.returncode}")
 
 
-def _launcher(config: Stage) -> list[str]:
+def launcher(config: Stage) -> list[str]:
     """The command that starts the processes on the GPUs of this machine, or its cores.
 
     Raises:

@@ -70,10 +70,10 @@ def moral_graph(
             if vote is None:
                 left_out(row, "a vote that is neither yes, no nor unsure")
             else:
-                votes[vote[0].removeprefix("not ")] += 1
+                votes["unsure" if vote[0] == "not sure" else vote[0]] += 1
         made.append({
             "context": context, "from": one, "to": to, "wiser": votes["yes"], "less": votes["no"],
-            "unsure": votes["unsure"] + votes["sure"], "why": str(upgrade["why"]),
+            "unsure": votes["unsure"], "why": str(upgrade["why"]),
             "policies": cards[to], "from_policies": cards[one],
         })  # fmt: skip
     return made

@@ -5,9 +5,11 @@ Leaves out: results (`store`), and whether bytes are as they were written (`Stor
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import read_json, sha256_json, write_json
@@ -16,26 +18,37 @@ from whyfirst.study.execute.store import CHECKED, Store
 T = TypeVar("T")
 
 
-def known(
-    store: Store, what: str, of: Any, form: Any, find: Callable[[], T], *, create: bool = True
-) -> T:
+def known(store: Store, what: str, of: Any, form: Any, find: Callable[[], T]) -> T:
     """What `find` finds, which the store may know already; None isn't kept.
 
     Args:
         what: names the finding: ``speed``.
         of: everything that it follows from, JSON-able.
         form: its type; what the store has in another is found anew.
-        create: make a store that isn't there yet; else nothing is kept where there is none.
     """
-    path = store.root / CHECKED / f"{what}-{sha256_json(of)[:32]}.json"
-    adapter: TypeAdapter[T] = TypeAdapter(form)
+    found: T | None = recalled(store, what, of, form)
+    if found is not None:
+        return found
+    new = find()
+    if new is not None:
+        keep(store, what, of, new)
+    return new
+
+
+def recalled(store: Store, what: str, of: Any, form: Any) -> Any:
+    """What the store knows, None where that is nothing; as `known`."""
     with contextlib.suppress(DataError, KeyError, TypeError, ValueError):
-        return adapter.validate_python(read_json(path)["found"])
-    found = find()
-    if found is not None and (create or store.root.exists()):
-        # In a store that can't be written it is found again the next time.
-        with contextlib.suppress(StoreError):
-            # A folder with this file alone would be refused as no store.
-            store.create()
-            write_json(path, {"found": adapter.dump_python(found, mode="json")})
-    return found
+        return TypeAdapter(form).validate_python(read_json(_path(store, what, of))["found"])
+    return None
+
+
+def keep(store: Store, what: str, of: Any, found: Any) -> None:
+    """Let the store know it; one that can't be written doesn't, and it is found again."""
+    with contextlib.suppress(StoreError):
+        # A folder with this file alone would be refused as no store.
+        store.create()
+        write_json(_path(store, what, of), {"found": to_jsonable_python(found)})
+
+
+def _path(store: Store, what: str, of: Any) -> Path:
+    return store.root / CHECKED / f"{what}-{sha256_json(of)[:32]}.json"

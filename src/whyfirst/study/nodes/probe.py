@@ -59,9 +59,9 @@ def plan_all(
     depends = tuple(dict.fromkeys(node for seeds in models.values() for node in seeds.values()))
     spec, at = Spec(), f"{builder.file}: probe"
     trained = {arm: len(seeds) for arm, seeds in models.items() if study.arms[arm].stages}
-    few, most = (pick(trained, key=trained.__getitem__, default="") for pick in (min, max))
     # Probes put an arm's one model beside every seed of the others.
-    if study.world is not None and few and trained[few] == 1 < trained[most]:
+    if study.world is not None and 1 in trained.values() and max(trained.values()) > 1:
+        few, most = (pick(trained, key=trained.__getitem__) for pick in (min, max))
         raise ConfigError(
             f"{at}: arm {few!r} has one seed and {most!r} {trained[most]}, and each seed of a "
             "world asks about somebody else; give them as many seeds, or `seeds: 1` here"

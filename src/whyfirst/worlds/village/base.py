@@ -205,7 +205,7 @@ def build_base(
         build = _Build(seed, recipe)
         step, end, loss, before = 0, recipe.latest, 0.0, 0.0
         falls_from: int | None = None
-        met = False
+        met_at: int | None = None
         while step < end:
             left = 1.0 if falls_from is None else (end - step) / recipe.fall
             loss = build.step(step, left)
@@ -227,10 +227,10 @@ def build_base(
                 # In time for a whole fall, whether the criterion is met or not.
                 if falls_from is None and (ready or step >= recipe.latest - recipe.fall):
                     falls_from, end = step, step + recipe.fall
-                met = ready
+                    met_at = step if ready else None
         build.place_newcomers()
         properties = measure.properties(build.model, build.rows) | {
-            "criterion_at": falls_from if met else None, "steps": step,
+            "criterion_at": met_at, "steps": step,
         }  # fmt: skip
         save_base(build.model, word_tokenizer(build.village.vocabulary, MAX_LENGTH), out)
         write_json(out / "world.json", {
