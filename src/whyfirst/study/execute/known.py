@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from pydantic_core import to_jsonable_python
 
 from whyfirst.config.errors import DataError, StoreError
 from whyfirst.config.files import read_json, sha256_json, write_json
@@ -47,7 +46,8 @@ def keep(store: Store, what: str, of: Any, found: Any) -> None:
     with contextlib.suppress(StoreError):
         # A folder with this file alone would be refused as no store.
         store.create()
-        write_json(_path(store, what, of), {"found": to_jsonable_python(found)})
+        data = TypeAdapter(type(found)).dump_python(found, mode="json")
+        write_json(_path(store, what, of), {"found": data})
 
 
 def _path(store: Store, what: str, of: Any) -> Path:
